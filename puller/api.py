@@ -1,0 +1,45 @@
+"""puller as a library: one call, no output of its own."""
+
+from typing import TYPE_CHECKING
+
+from puller.backends import connect
+from puller.config import BackendChoice, Settings
+from puller.errors import ListError
+from puller.events import ignore
+from puller.imagelist import read
+from puller.orchestrator import pull_all
+from puller.plan import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from puller.events import Observer
+    from puller.model import Report
+    from puller.reference import Platform
+
+
+def pull_images(
+    images: "Iterable[str]",
+    *,
+    settings: Settings | None = None,
+    platform: "Platform | None" = None,
+    backend: BackendChoice | str = BackendChoice.AUTO,
+    docker_command: str = "docker",
+    context: str | None = None,
+    observer: "Observer" = ignore,
+) -> "Report":
+    """Pull image references, such as `nginx:1.27`, and return a frozen `Report` with one outcome for each.
+
+    A failed image is an outcome, not an exception. Raises ListError (a ValueError's worth of bad references, all at
+    once), UsageError (a context that does not exist), EngineUnreachableError. `observer` is called with events from
+    many threads. A KeyboardInterrupt cancels what is in flight and comes back as a report whose `stopped` says so.
+    """
+    settings = settings or Settings()
+    todo = plan(read((), tuple(images)), platform=platform)
+    if todo.bad:
+        raise ListError([str(bad) for bad in todo.bad])
+    engine = connect(BackendChoice(backend), docker_command=docker_command, context=context, connections=settings.jobs)
+    try:
+        return pull_all(todo.requests, engine, settings, observer=observer)
+    finally:
+        engine.close()

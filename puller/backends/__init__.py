@@ -1,0 +1,47 @@
+"""The ways to an engine. Adding one is a file that fulfils `Backend`, and a line in `connect`."""
+
+from typing import TYPE_CHECKING
+
+from puller.config import BackendChoice
+from puller.errors import EngineUnreachableError
+
+if TYPE_CHECKING:
+    from puller.backends.base import Backend
+
+_DOCKER = "docker"
+
+
+def connect(
+    choice: BackendChoice, *, docker_command: str = _DOCKER, context: str | None = None, connections: int = 3
+) -> "Backend":
+    """Reach the engine, or raise EngineUnreachableError; `connections` is how many pulls will be in flight.
+
+    `auto` takes the SDK when the engine's API answers and no other program than docker is asked for, else the CLI.
+    """
+    if choice is BackendChoice.CLI or (choice is BackendChoice.AUTO and docker_command != _DOCKER):
+        return _cli(docker_command, context)
+    try:
+        return _sdk(context, connections)
+    except EngineUnreachableError:
+        if choice is BackendChoice.SDK:
+            raise
+        try:
+            return _cli(docker_command, context)
+        except EngineUnreachableError:
+            pass  # the SDK's own reason says more than the CLI's
+        raise
+
+
+# Imported at use: docker-py takes longer to load than everything else together.
+
+
+def _sdk(context: str | None, connections: int) -> "Backend":
+    from puller.backends.sdk import SdkBackend  # noqa: PLC0415
+
+    return SdkBackend(context, connections)
+
+
+def _cli(command: str, context: str | None) -> "Backend":
+    from puller.backends.cli import CliBackend  # noqa: PLC0415
+
+    return CliBackend(command, context)

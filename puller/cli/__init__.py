@@ -1,0 +1,80 @@
+"""The command line. Each verb is one file: parse, call one function, render, exit; imported when it is named."""
+
+import os
+import sys
+from importlib import import_module
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+import click
+
+from puller import __version__
+from puller.errors import ExitCode, PullerError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_VERBS = {
+    "list": ("list_images", "What a list means, without pulling anything."),
+    "pull": ("pull", "Pull every image of the lists, and report on each."),
+}
+"""Each verb's module and its line in `puller --help`, which thereby need not import it."""
+
+
+class _Verbs(click.Group):
+    """Imports a verb only when it is used: `puller --version` must not wait for docker-py."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _VERBS:
+            return None
+        command: click.Command = import_module(f"puller.cli.{_VERBS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, line) for name, (_, line) in sorted(_VERBS.items())])
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`puller VERB --help` tells a verb's options. Exit codes: 0 all images are there, 1 some failed, "
+    "2 usage or a bad list, 69 no engine, 75 failed but may pass, 130/143 interrupted.",
+)
+@click.version_option(__version__, message="puller %(version)s")
+def puller() -> None:
+    """Pull a list of Docker images, all of them, and report the truth about each."""
+
+
+def main() -> "NoReturn":
+    """Run the program: the one place that turns exceptions into a line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a narrow encoding must not cost the report
+    try:
+        code = puller.main(prog_name="puller", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.USAGE
+    except PullerError as error:
+        click.echo(f"puller: {error}", err=True)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        code = ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
+        click.echo(f"puller: internal error, please report it: {type(error).__name__}: {error}", err=True)
+        code = ExitCode.FAILED
+    _leave(int(code or 0))
+
+
+def _leave(code: int) -> "NoReturn":
+    """Exit now: a thread still waiting for an engine that never answers must not keep the process."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            code = code or (ExitCode.OK if stream is sys.stdout else code)
+    os._exit(code)

@@ -1,0 +1,154 @@
+"""`puller pull`: the main job."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from puller.cli.options import DURATION, FAILURE_LIMIT, REPORT, list_options, make_plan
+from puller.cli.output import emit
+from puller.config import NO_FAILURE, BackendChoice, FailureLimit, RetryPolicy, Settings
+from puller.errors import EngineUnreachableError
+from puller.progress import ProgressMode, observe
+from puller.reports import RENDERERS, files
+
+if TYPE_CHECKING:
+    from puller.model import Report
+    from puller.plan import Plan
+
+_DEFAULTS = Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """How to reach the engine."""
+
+    choice: BackendChoice
+    command: str
+    context: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What goes where."""
+
+    progress: ProgressMode
+    quiet: bool
+    verbose: int
+    format: str
+    reports: tuple[tuple[str, Path], ...]
+
+
+@click.command(
+    "pull",
+    context_settings={"auto_envvar_prefix": "PULLER"},
+    epilog="Every option can be given as an environment variable, too: PULLER_JOBS=5, PULLER_TIMEOUT=10m.",
+)
+@list_options
+@click.option(
+    "-j", "--jobs", "--parallel", type=click.IntRange(1, 1000), default=_DEFAULTS.jobs, show_default=True,
+    metavar="N", help="Pulls in flight, over all registries.",
+)  # fmt: skip
+@click.option("--per-registry", type=click.IntRange(1, 1000), metavar="N", help="Pulls in flight on any one registry.")
+@click.option(
+    "--backend", type=click.Choice([choice.value for choice in BackendChoice]),
+    default=BackendChoice.AUTO.value, show_default=True,
+    help="How to talk to the engine: its API (sdk) or a command (cli).",
+)  # fmt: skip
+@click.option(
+    "--docker-command", default="docker", show_default=True, metavar="NAME", help="docker, podman or nerdctl."
+)
+@click.option("--context", metavar="NAME", help="The docker context to use.")
+@click.option(
+    "--retries", type=click.IntRange(0, 100), default=_DEFAULTS.retry.retries, show_default=True, metavar="N",
+    help="Tries after the first, for failures that may pass.",
+)  # fmt: skip
+@click.option(
+    "--retry-delay", type=DURATION, default="1s", show_default=True, metavar="D",
+    help="Bound of the first wait; it doubles with every retry, and the wait is drawn below it.",
+)  # fmt: skip
+@click.option("--timeout", type=DURATION, metavar="D", help="Time limit of one attempt, such as 90s or 10m.")
+@click.option("--fail-fast", is_flag=True, help="End the run at the first image that fails.")
+@click.option(
+    "--max-fail", type=FAILURE_LIMIT, metavar="N|N%", help="End the run when more images than this have failed."
+)
+@click.option(
+    "--progress", type=click.Choice([mode.value for mode in ProgressMode]),
+    default=ProgressMode.AUTO.value, show_default=True,
+    help="What stderr shows meanwhile.",
+)  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="No progress, and a report only of what failed.")
+@click.option("-v", "--verbose", count=True, help="Say more about what is being done.")
+@click.option(
+    "--format", type=click.Choice([*RENDERERS]), default="text", show_default=True, help="The report on stdout."
+)
+@click.option(
+    "--report", "reports", type=REPORT, multiple=True, metavar="KIND=PATH",
+    help=f"Write a report to a file, too ({', '.join(RENDERERS)}); may be repeated.",
+)  # fmt: skip
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Pull every image of the lists, and report on each.
+
+    LIST is a file with one image reference a line, or - for stdin. The report goes to stdout, progress to stderr.
+
+    \b
+    puller pull images.txt -j 3
+    puller pull --image nginx:1.27 --image redis:7 --format json
+    """  # noqa: D301 - click wants the control character itself
+    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+    engine = _Engine(BackendChoice(options["backend"]), options["docker_command"], options["context"])
+    output = _Output(
+        ProgressMode.QUIET if options["quiet"] else ProgressMode(options["progress"]),
+        options["quiet"],
+        options["verbose"],
+        options["format"],
+        options["reports"],
+    )
+    ctx.exit(_pull(todo, engine, _settings(options), output))
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    limit: FailureLimit | None = NO_FAILURE if options["fail_fast"] else options["max_fail"]
+    return Settings(
+        jobs=options["jobs"],
+        per_registry=options["per_registry"],
+        timeout=options["timeout"],
+        retry=RetryPolicy(retries=options["retries"], delay=options["retry_delay"]),
+        max_fail=limit,
+    )
+
+
+def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> int:
+    from puller.backends import connect  # noqa: PLC0415 - heavy: not for --help
+    from puller.cli.signals import handled  # noqa: PLC0415
+    from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
+
+    for _, path in output.reports:
+        files.check(path)
+    with handled() as signals:
+        try:
+            backend = connect(
+                engine.choice, docker_command=engine.command, context=engine.context, connections=settings.jobs
+            )
+        except EngineUnreachableError as error:
+            click.echo(f"puller: {error}", err=True)
+            report = pull_nothing(todo.requests, str(error), todo.rejected)
+        else:
+            with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:
+                report = pull_all(todo.requests, backend, settings, observer=observer, rejected=todo.rejected)
+    _deliver(report, output)
+    return signals.exit_code or int(report.exit_code)
+
+
+def _deliver(report: "Report", output: _Output) -> None:
+    """Write the files first: a reader of stdout who has gone must not cost them."""
+    for kind, path in output.reports:
+        files.write(path, RENDERERS[kind](report))
+    if output.format == "text":
+        text = RENDERERS["text"](report, failures_only=output.quiet)  # type: ignore[call-arg]
+    else:
+        text = RENDERERS[output.format](report)
+    emit(text)

@@ -1,0 +1,59 @@
+"""SIGINT and SIGTERM: once ends the run in good order, twice ends the process."""
+
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from puller.backends.process import kill_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SHOW_CURSOR = "\x1b[?25h"
+_START = 0.05
+"""Seconds in which a program that a thread was just starting turns up among those that run."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the run to end; raised in the main thread, wherever that waits."""
+
+
+class Signals:
+    """Which signal came, if any."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """128 and the signal's number, as a shell reports it; None while no signal came."""
+        return None if self.received is None else 128 + self.received
+
+    def handle(self, number: int, _frame: "FrameType | None") -> None:
+        """Raise Interrupted the first time; kill what runs and leave at once the second."""
+        if self.received is not None:
+            kill_all()
+            time.sleep(_START)
+            kill_all()
+            if sys.stderr.isatty():
+                os.write(2, _SHOW_CURSOR.encode())
+            os._exit(128 + number)
+        self.received = signal.Signals(number)
+        raise Interrupted(f"interrupted by {self.received.name}")
+
+
+@contextmanager
+def handled() -> "Iterator[Signals]":
+    """Handle both signals while the block runs, and give them back to whoever had them."""
+    signals = Signals()
+    before = {number: signal.signal(number, signals.handle) for number in _SIGNALS}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,63 @@
+"""The settings of a run, with their defaults: the one place where they are written down."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class BackendChoice(StrEnum):
+    """How to talk to the engine."""
+
+    AUTO = "auto"
+    """The SDK when the engine's API answers, else the CLI."""
+    SDK = "sdk"
+    CLI = "cli"
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLimit:
+    """How many failed images a run bears: a number, or a percentage of the list."""
+
+    number: float
+    percent: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "FailureLimit":
+        """Read `5` or `10%`; raise ValueError."""
+        digits, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+        if not digits.isascii() or not digits.isdigit() or (percent and int(digits) > 100):  # noqa: PLR2004
+            raise ValueError(f"{text!r} is not a number of images such as 5, or a share such as 10%")
+        return cls(int(digits), percent)
+
+    def exceeded(self, failed: int, total: int) -> bool:
+        """Whether `failed` of `total` images are more than this run bears."""
+        return failed > (self.number * total / 100 if self.percent else self.number)
+
+
+NO_FAILURE = FailureLimit(0)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how patiently to try again. Waits are drawn from 0 to a doubling bound (full jitter)."""
+
+    retries: int = 3
+    """Tries after the first."""
+    delay: float = 1.0
+    """Seconds: the bound of the first wait."""
+    longest: float = 60.0
+    """Seconds: no wait is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one run behaves."""
+
+    jobs: int = 3
+    """Pulls in flight, over all registries."""
+    per_registry: int | None = None
+    """Pulls in flight on any one registry; None means no other limit than `jobs`."""
+    timeout: float | None = None
+    """Seconds that one attempt may take; None means any."""
+    retry: RetryPolicy = RetryPolicy()
+    max_fail: FailureLimit | None = None
+    """End the run when more images than this have failed; None means never."""

@@ -1,0 +1,93 @@
+"""What a run tells about itself while it runs. Observers draw or log events; nothing reads them back."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from puller.classify import Failure
+    from puller.model import PullOutcome, PullRequest
+
+_log = logging.getLogger(__name__)
+
+
+class Phase(StrEnum):
+    """What an engine is doing for an image."""
+
+    RESOLVING = "resolving"
+    WAITING = "waiting"
+    """All layers of the image queue for one of the engine's download slots."""
+    DOWNLOADING = "downloading"
+    EXTRACTING = "extracting"
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run begins with this many images on this engine."""
+
+    total: int
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An attempt begins; the first is 1."""
+
+    request: "PullRequest"
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the attempt has come. Bytes are compressed bytes of layers the engine is fetching."""
+
+    request: "PullRequest"
+    phase: Phase
+    current: int = 0
+    """Bytes fetched."""
+    total: int = 0
+    """Bytes known so far; grows while the engine opens layers, and stays 0 with the CLI, which tells none."""
+    layers_done: int = 0
+    layers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """The attempt failed, and there will be another after `delay` seconds."""
+
+    request: "PullRequest"
+    attempt: int
+    failure: "Failure"
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The image has ended, one way or another."""
+
+    request: "PullRequest"
+    outcome: "PullOutcome"
+
+
+Event = RunStarted | Started | Progress | RetryScheduled | Finished
+Observer = Callable[[Event], None]
+"""Called from many threads at once, in the order of events of each image."""
+
+
+def ignore(_event: Event) -> None:
+    """Observe nothing."""
+
+
+def fan_out(*observers: Observer) -> Observer:
+    """Join observers into one that never raises: a broken display must not cost an image."""
+
+    def emit(event: Event) -> None:
+        for observer in observers:
+            try:
+                observer(event)
+            except Exception:  # noqa: BLE001 - an observer is foreign code
+                _log.debug("an observer failed", exc_info=True)
+
+    return emit

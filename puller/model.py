@@ -1,0 +1,148 @@
+"""The frozen values of a run: what is asked for, what each attempt did, what came of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from puller.errors import ExitCode, FailureClass, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from puller.classify import Failure
+    from puller.reference import ImageReference, Platform
+
+_ENGINE_GONE = {FailureKind.DAEMON_UNREACHABLE, FailureKind.SOCKET_PERMISSION}
+_MAY_PASS = {FailureClass.TRANSIENT, FailureClass.RATE_LIMITED}
+
+
+class Status(StrEnum):
+    """How an image ended."""
+
+    PULLED = "pulled"
+    """Something was fetched."""
+    UP_TO_DATE = "up_to_date"
+    """The engine already had exactly this."""
+    PRESENT = "present"
+    """The engine has the name; nobody asked the registry whether it is the newest."""
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    """Not tried, or broken off, because the run was stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """One image to pull: unique in its run by reference and platform."""
+
+    reference: "ImageReference"
+    platform: "Platform | None" = None
+    """None means the engine's own."""
+    requested: tuple[str, ...] = ()
+    """Every spelling that the lists use for it, in order."""
+
+    def __str__(self) -> str:
+        """Say what a person typed, with the platform where one was asked for."""
+        return f"{self.reference.text} ({self.platform})" if self.platform else self.reference.text
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What an engine says after a pull that went well."""
+
+    digest: str | None
+    """What the reference resolves to in the registry; None where the engine will not say."""
+    up_to_date: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one image."""
+
+    started: float
+    """Seconds since the image's turn came."""
+    seconds: float
+    failure: "Failure | None"
+
+
+@dataclass(frozen=True, slots=True)
+class PullOutcome:
+    """What came of one image. For a line that is no reference, `reference` is that line made safe to show."""
+
+    reference: str
+    requested: tuple[str, ...]
+    status: Status
+    platform: "Platform | None" = None
+    digest: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    seconds: float = 0.0
+    """From the image's turn to its end, waits between attempts included."""
+    failure: "Failure | None" = None
+    """Why it failed or was cancelled; None exactly when the image is there."""
+
+    @classmethod
+    def of(
+        cls,
+        request: PullRequest,
+        status: Status,
+        *,
+        digest: str | None = None,
+        attempts: tuple[Attempt, ...] = (),
+        seconds: float = 0.0,
+        failure: "Failure | None" = None,
+    ) -> "PullOutcome":
+        """Build the outcome of a request."""
+        reference = request.reference
+        requested = request.requested or (reference.text,)
+        return cls(reference.canonical, requested, status, request.platform, digest, attempts, seconds, failure)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the image is there."""
+        return self.status in (Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
+
+    def __str__(self) -> str:
+        """Say the first spelling in the list, with the platform where one was asked for."""
+        return f"{self.requested[0]} ({self.platform})" if self.platform else self.requested[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The truth about a run: one outcome for each image, in list order."""
+
+    started: "datetime"
+    """With its time zone."""
+    seconds: float
+    outcomes: tuple[PullOutcome, ...]
+    stopped: str = ""
+    """Why the run ended before its time; empty when it did not."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every image is there."""
+        return all(outcome.ok for outcome in self.outcomes)
+
+    @property
+    def failed(self) -> tuple[PullOutcome, ...]:
+        """The images that failed, without those that were cancelled."""
+        return tuple(outcome for outcome in self.outcomes if outcome.status is Status.FAILED)
+
+    @property
+    def counts(self) -> "Mapping[Status, int]":
+        """How many images ended in each status, zeros included."""
+        counts = dict.fromkeys(Status, 0)
+        for outcome in self.outcomes:
+            counts[outcome.status] += 1
+        return counts
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process that made this report exits with, signals aside."""
+        failures = [outcome.failure for outcome in self.outcomes if outcome.failure]
+        if not failures:
+            return ExitCode.OK
+        if any(failure.kind in _ENGINE_GONE for failure in failures):
+            return ExitCode.ENGINE_UNREACHABLE
+        if all(failure.failure_class in _MAY_PASS for failure in failures):
+            return ExitCode.TRY_AGAIN
+        return ExitCode.FAILED

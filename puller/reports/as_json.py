@@ -1,0 +1,49 @@
+"""The JSON report: a contract, described by `report.schema.json` beside this file."""
+
+import json
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from puller.classify import Failure
+    from puller.model import PullOutcome, Report
+
+SCHEMA = "puller.report/1"
+"""Name and version; the number grows only when something promised changes its meaning."""
+
+
+def render(report: "Report") -> str:
+    """Write the report as JSON in plain ASCII, which every terminal, pipe and parser takes."""
+    document = {
+        "schema": SCHEMA,
+        "started": report.started.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seconds": round(report.seconds, 3),
+        "ok": report.ok,
+        "stopped": report.stopped or None,
+        "counts": {status.value: number for status, number in report.counts.items()},
+        "images": [_image(outcome) for outcome in report.outcomes],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _image(outcome: "PullOutcome") -> dict[str, Any]:
+    return {
+        "reference": outcome.reference,
+        "requested": list(outcome.requested),
+        "platform": str(outcome.platform) if outcome.platform else None,
+        "host": None,
+        "status": outcome.status.value,
+        "digest": outcome.digest,
+        "attempts": len(outcome.attempts),
+        "seconds": round(outcome.seconds, 3),
+        "error": _error(outcome.failure) if outcome.failure else None,
+    }
+
+
+def _error(failure: "Failure") -> dict[str, str]:
+    return {
+        "kind": failure.kind.value,
+        "class": failure.failure_class.value,
+        "message": failure.message,
+        "advice": failure.advice,
+    }

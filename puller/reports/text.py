@@ -1,0 +1,96 @@
+"""The text report: a table of all images, one line that sums up, and last, nearest to the prompt, what failed."""
+
+from typing import TYPE_CHECKING
+
+from puller.model import Status
+from puller.text import clean, format_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from puller.classify import Failure
+    from puller.model import PullOutcome, Report
+
+_HEADER = ("STATUS", "IMAGE", "DIGEST", "ATTEMPTS", "TIME")
+_WIDEST = 64
+_RIGHT = {3, 4}
+
+
+def render(report: "Report", *, failures_only: bool = False) -> str:
+    """Write the report for people; with `failures_only`, nothing at all when every image is there."""
+    if failures_only and report.ok:
+        return ""
+    blocks = ["\n".join(_summary(report))]
+    if report.outcomes and not failures_only:
+        blocks.insert(0, "\n".join(_table(report.outcomes)))
+    blocks += _failures(report.failed)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _table(outcomes: "Iterable[PullOutcome]") -> "Iterator[str]":
+    rows = [_HEADER, *map(_cells, outcomes)]
+    # One name with a digest must not push every other row off the screen: it only pushes its own.
+    widths = [
+        max((len(cell) for cell in column if len(cell) <= _WIDEST), default=0) for column in zip(*rows, strict=True)
+    ]
+    for row in rows:
+        cells = (
+            cell.rjust(width) if column in _RIGHT else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _cells(outcome: "PullOutcome") -> tuple[str, str, str, str, str]:
+    digest = clean(outcome.digest or "").partition(":")[2][:12]
+    return (
+        _words(outcome.status),
+        _name(outcome),
+        digest or "-",
+        str(len(outcome.attempts)),
+        format_seconds(outcome.seconds),
+    )
+
+
+def _summary(report: "Report") -> "Iterator[str]":
+    total = len(report.outcomes)
+    here = sum(outcome.ok for outcome in report.outcomes)
+    parts = ", ".join(f"{number} {_words(status)}" for status, number in report.counts.items() if number)
+    if total:
+        noun = "image is" if total == 1 else "images are"
+        yield f"{here} of {total} {noun} here: {parts} in {format_seconds(report.seconds)}"
+    else:
+        yield "no images: there was nothing to pull"
+    if report.stopped:
+        yield f"stopped: {clean(report.stopped)}"
+    yield from _cancelled(outcome for outcome in report.outcomes if outcome.status is Status.CANCELLED)
+
+
+def _cancelled(outcomes: "Iterable[PullOutcome]") -> "Iterator[str]":
+    """Give one line for each reason: the images are in the table, and there may be hundreds."""
+    reasons: dict[str, int] = {}
+    for outcome in outcomes:
+        reason = clean(outcome.failure.message) if outcome.failure else ""
+        reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, number in reasons.items():
+        yield f"cancelled: {number} {'image' if number == 1 else 'images'}" + (f" ({reason})" if reason else "")
+
+
+def _failures(outcomes: "Sequence[PullOutcome]") -> "Iterator[str]":
+    """Name every image, and say once what several have in common."""
+    groups: dict[Failure | None, list[str]] = {}
+    for outcome in outcomes:
+        groups.setdefault(outcome.failure, []).append(_name(outcome))
+    for failure, names in groups.items():
+        lines = [f"failed: {name}" for name in names]
+        if failure:
+            lines += [f"  {failure.kind}: {clean(failure.message)}", f"  → {clean(failure.advice)}"]
+        yield "\n".join(lines)
+
+
+def _name(outcome: "PullOutcome") -> str:
+    return clean(str(outcome)) or "-"
+
+
+def _words(status: Status) -> str:
+    return status.value.replace("_", " ")

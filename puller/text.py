@@ -1,0 +1,80 @@
+"""Text on its way to people: foreign words made safe, numbers and times made readable."""
+
+import re
+
+# C0 and C1 controls, line and paragraph separators, and the marks that reorder text on a screen.
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
+)
+# A whole terminal sequence goes, not only its first byte: "[31m" alone would be noise.
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]{0,64}[ -/]{0,16}[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[@-Z\\-_])")
+_VALUE = r"[^\s&\"',]{1,8192}"
+_NAMES_OF_SECRETS = (
+    r"(?:auth|token|password|passwd|secret|sig|signature|identitytoken|registrytoken|credential"
+    r"|x-amz-signature|x-amz-security-token|x-goog-signature)"
+)
+_HEADERS = r"(?:(?:proxy-)?authorization|x-registry-auth)"
+_SECRETS = tuple(
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in (
+        (r"(?<=://)[^\s/\"']+@", "***@"),
+        # user:password@host without a scheme; a tag before a digest looks alike.
+        (r"(?<![\w.@/+-])[\w.+-]{1,256}:[^\s/@\"']{1,1024}@(?!sha\d{3}:)", "***@"),
+        (rf"\b({_HEADERS}[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?(?:basic |bearer |digest )?){_VALUE}", r"\1***"),
+        (r"\b(bearer|basic)\s{1,4}[\w.~+/=-]{20,8192}", r"\1 ***"),
+        # name=value, or "name": value; a bare colon is prose ("invalid username/password: unauthorized").
+        (rf"((?<![a-z0-9]){_NAMES_OF_SECRETS}(?:=|[\"']\s{{0,4}}[:=]\s{{0,4}})[\"']?){_VALUE}", r"\1***"),
+    )
+)
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_LIMIT = 4096
+_LONGEST = 365 * 24 * 3600
+"""Seconds: a clock that runs longer is a mistake, and a few more digits would overflow it."""
+
+
+def clean(text: str, limit: int = _LIMIT) -> str:
+    """Make foreign text one safe line: no control characters, no secrets, at most `limit` characters."""
+    head = text[: max(limit, _LIMIT) * 4]  # a secret is masked whole, so look further than is shown
+    line = " ".join(_CONTROL.sub(" ", _ESCAPE.sub("", head)).split())
+    for pattern, replacement in _SECRETS:
+        line = pattern.sub(replacement, line)
+    return shorten(line if len(head) == len(text) else line + "…", limit)
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut `text` to `width` characters, the last an ellipsis when something was cut."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def parse_duration(text: str) -> float:
+    """Read `30s`, `5m`, `1h30m`, `2.5` (seconds) as seconds; raise ValueError for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        raise ValueError(f"{shorten(text, 40)!r} is not a duration such as 30s, 5m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total > _LONGEST:
+        raise ValueError(f"{shorten(text, 40)!r} is a duration longer than a year")
+    return total
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration the way it is read: `0.4s`, `12s`, `3m05s`, `1h30m`."""
+    if seconds < 10:  # noqa: PLR2004 - under ten seconds a tenth is worth showing
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def format_bytes(count: float) -> str:
+    """Write a number of bytes in decimal units, as the docker CLI does: `512B`, `3.4MB`."""
+    if count < 999.5:  # noqa: PLR2004 - rounds to three digits
+        return f"{count:.0f}B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 999.95:  # noqa: PLR2004 - likewise, with a decimal
+            return f"{count:.1f}{unit}"
+    return f"{count / 1000:.1f}TB"

@@ -1,0 +1,1 @@
+"""The verbs, as a user meets them."""

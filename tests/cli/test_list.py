@@ -1,0 +1,167 @@
+"""The `list` verb, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from puller.cli.list_images import command
+from puller.errors import ListError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+DIGEST = "sha256:" + "c" * 64
+PROGRAM = "from puller.cli.list_images import command; command()"
+
+
+def run(*args: str, stdin: str | bytes | None = None) -> Result:
+    """Call the verb."""
+    return CliRunner().invoke(command, args, input=stdin)
+
+
+def problems(result: Result) -> tuple[str, ...]:
+    """Take the lines of the ListError that the main door would print."""
+    assert isinstance(result.exception, ListError), result
+    assert result.stdout == ""
+    return result.exception.problems
+
+
+def test_text_is_the_canonical_references() -> None:
+    """Every image once, its name in full, in list order."""
+    result = run("-", "--image", "redis:7", stdin="ubuntu\nghcr.io/a/b # x\nindex.docker.io/ubuntu\n")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "docker.io/library/ubuntu:latest",
+        "ghcr.io/a/b:latest",
+        "docker.io/library/redis:7",
+    ]
+
+
+def test_the_text_output_is_a_list_that_means_the_same() -> None:
+    """Platforms included, listing the output gives the output."""
+    source = f"nginx\n--platform=linux/aarch64 nginx:1.27\nx@{DIGEST}\nlocalhost:5000/x:1@{DIGEST}\n[::1]:5000/y\n"
+    once = run("-", stdin=source)
+    assert "--platform=linux/arm64 docker.io/library/nginx:1.27\n" in once.stdout
+    assert run("-", stdin=once.stdout).stdout == once.stdout
+
+
+def test_platform_is_for_lines_without_one() -> None:
+    """--platform takes aliases and leaves a line's own platform alone."""
+    result = run("-", "--platform", "linux/armhf", stdin="nginx\n--platform=linux/amd64 nginx\n")
+    assert result.stdout.splitlines() == [
+        "--platform=linux/arm/v7 docker.io/library/nginx:latest",
+        "--platform=linux/amd64 docker.io/library/nginx:latest",
+    ]
+
+
+def test_json_says_all_that_is_known() -> None:
+    """The document is versioned, with every spelling and every part of a reference."""
+    result = run("-", "--format", "json", stdin=f"nginx\ndocker.io/nginx\n--platform=linux/arm64 x.io/a/b@{DIGEST}\n")
+    assert json.loads(result.stdout) == {
+        "schema": "puller.list/1",
+        "images": [
+            {
+                "reference": "docker.io/library/nginx:latest",
+                "platform": None,
+                "requested": ["nginx", "docker.io/nginx"],
+                "registry": "docker.io",
+                "repository": "library/nginx",
+                "tag": "latest",
+                "digest": None,
+            },
+            {
+                "reference": f"x.io/a/b@{DIGEST}",
+                "platform": "linux/arm64",
+                "requested": [f"x.io/a/b@{DIGEST}"],
+                "registry": "x.io",
+                "repository": "a/b",
+                "tag": None,
+                "digest": DIGEST,
+            },
+        ],
+        "invalid": [],
+    }
+
+
+def test_all_bad_lines_are_reported_at_once() -> None:
+    """Nothing is listed, and every bad line has its number."""
+    found = problems(run("-", "--image", "NO", stdin="nginx\na b\n$(id)\n"))
+    assert [problem.split(": ")[0] for problem in found] == ["stdin:2", "stdin:3", "--image"]
+
+
+def test_skip_invalid_lists_the_rest() -> None:
+    """The bad lines go to stderr, the others to stdout, and all is well."""
+    result = run("-", "--skip-invalid", stdin="nginx\na b\n")
+    assert result.exit_code == 0
+    assert result.stdout == "docker.io/library/nginx:latest\n"
+    assert result.stderr == 'stdin:2: one reference a line: "a b"\n'
+
+
+def test_skip_invalid_in_json_names_the_bad_lines() -> None:
+    """A program finds the bad lines in the document."""
+    result = run("-", "--skip-invalid", "--format=json", stdin="a b\n")
+    assert json.loads(result.stdout) == {
+        "schema": "puller.list/1",
+        "images": [],
+        "invalid": ['stdin:1: one reference a line: "a b"'],
+    }
+
+
+def test_nothing_but_bad_lines_prints_nothing() -> None:
+    """No image is no output, not an empty line."""
+    assert run("-", "--skip-invalid", stdin="a b\n").stdout == ""
+
+
+def test_nothing_named_is_a_usage_error() -> None:
+    """Without LIST and --image the verb says what it wants instead of waiting for stdin."""
+    result = run()
+    assert result.exit_code == 2
+    assert "name a LIST (- is stdin) or an --image" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["arm64", "linux/", "linux/amd64/v1/x", ""])
+def test_a_wrong_platform_is_a_usage_error(text: str) -> None:
+    """The message shows what a platform looks like."""
+    result = run("--image=nginx", "--platform", text)
+    assert result.exit_code == 2
+    assert "is not a platform such as" in result.stderr
+
+
+def test_an_empty_list_is_an_error(tmp_path: Path) -> None:
+    """The file is named."""
+    path = tmp_path / "images.txt"
+    path.touch()
+    assert problems(run(str(path))) == (f"{path}: no image reference in it",)
+
+
+def test_list_is_light() -> None:
+    """No engine library, terminal library or retry library is imported to read a text file."""
+    code = f"import sys; sys.argv = ['list', '--image=nginx']\ntry: {PROGRAM}\nfinally: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "puller.plan" in loaded
+    assert loaded.isdisjoint({"docker", "requests", "rich", "tenacity", "celery", "yaml"})
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_reader_who_has_seen_enough_is_no_error(form: str) -> None:
+    """`puller list … | head -1` ends quietly, with more to say than a pipe holds."""
+    lines = "".join(f"registry.example/team/app{number}\n" for number in range(5_000)).encode()
+    argv = [sys.executable, "-c", PROGRAM, "-", "--format", form]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.write(lines)
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

@@ -1,0 +1,176 @@
+"""Stand-ins for an engine: a scripted backend in memory, and a `docker` program that is a shell script."""
+
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from puller.backends.base import ProgressSink
+from puller.cancellation import Cancellation
+from puller.model import Pulled, PullRequest
+from tests.samples import DIGEST
+
+PULLED = Pulled(DIGEST, up_to_date=False)
+UP_TO_DATE = Pulled(DIGEST, up_to_date=True)
+
+Result = Pulled | BaseException | Callable[[Cancellation], Pulled]
+"""What one attempt does: end well, raise, or whatever a function does with the run's cancellation."""
+
+
+class FakeBackend:
+    """An engine that does at once what its script says; the last result of a reference is for all later attempts."""
+
+    def __init__(
+        self, script: "Mapping[str, Sequence[Result] | Result] | None" = None, otherwise: Result = PULLED
+    ) -> None:
+        self._script = {text: list(one) if isinstance(one, Sequence) else [one] for text, one in (script or {}).items()}
+        self._otherwise = otherwise
+        self._lock = threading.Lock()
+        self._now: dict[str, int] = {}
+        self.most: dict[str, int] = {}
+        """The most pulls that were in flight at once, by registry, and over all of them under the name `""`."""
+        self.attempts: dict[str, int] = {}
+        """How often each reference was tried, as it was typed."""
+        self.timeouts: set[float | None] = set()
+        self.closed = False
+
+    @property
+    def engine(self) -> str:
+        """A name that no engine has."""
+        return "engine 0 (a fake)"
+
+    def pull(
+        self,
+        request: PullRequest,
+        *,
+        cancel: Cancellation,
+        timeout: float | None = None,
+        progress: ProgressSink,
+    ) -> Pulled:
+        """Do what the script says for this reference and attempt."""
+        result = self._enter(request, timeout)
+        try:
+            if isinstance(result, Pulled):
+                return result
+            if isinstance(result, BaseException):
+                raise result
+            return result(cancel)
+        finally:
+            self._leave(request)
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+    def _enter(self, request: PullRequest, timeout: float | None) -> Result:
+        text = request.reference.text
+        with self._lock:
+            self.timeouts.add(timeout)
+            number = self.attempts[text] = self.attempts.get(text, 0) + 1
+            for name in ("", request.reference.registry):
+                self._now[name] = self._now.get(name, 0) + 1
+                self.most[name] = max(self.most.get(name, 0), self._now[name])
+            results = self._script.get(text, [self._otherwise])
+            return results[min(number, len(results)) - 1]
+
+    def _leave(self, request: PullRequest) -> None:
+        with self._lock:
+            for name in ("", request.reference.registry):
+                self._now[name] -= 1
+
+
+def until_cancelled(cancel: Cancellation) -> Pulled:
+    """Hang as an engine does whose registry never answers, until the run is stopped."""
+    stopped = threading.Event()
+    with cancel.hook(stopped.set):
+        stopped.wait()
+    cancel.check()
+    raise AssertionError
+
+
+HANG = "sleep 3600"
+PROMPT = f"printf 'Login prior to pull:\\nUsername: '; {HANG}"
+STUBBORN = f"trap '' TERM; printf 'abcdef012345: Downloading\\n'; {HANG}"
+FLOOD = "dd if=/dev/zero bs=1048576 count=10 2>/dev/null | tr '\\0' 'x'"
+DOCKER_VERSION = "echo '28.5.2 Engine'"
+
+
+def complain(message: str, code: int = 1) -> str:
+    """Fail as a program does: words on standard error, and an exit code."""
+    return f"cat >&2 <<'END'\n{message}\nEND\nexit {code}"
+
+
+def say(*lines: str) -> str:
+    """Print lines."""
+    return "cat <<'END'\n" + "\n".join(lines) + "\nEND"
+
+
+def good_pull(*layers: str, digest: str = DIGEST, status: str = "Downloaded newer image for x") -> str:
+    """Print what `docker pull` prints, without a terminal, when all is well."""
+    lines = [
+        f"{layer}: {word}" for layer in layers for word in ("Pulling fs layer", "Download complete", "Pull complete")
+    ]
+    return say("latest: Pulling from x", *lines, f"Digest: {digest}", f"Status: {status}", "docker.io/x")
+
+
+class FakeProgram:
+    """A program that records how it is called and runs one piece of shell for each verb."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "docker",
+        version: str = DOCKER_VERSION,
+        pull: str = good_pull(),
+        inspect: str = "exit 1",
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.path = folder / name
+        self._log = folder / f"{name}.log"
+        self._environment = folder / f"{name}.env"
+        self.path.write_text(
+            f"""#!/bin/sh
+{{ printf '%s\\037' "$@"; echo; }} >> '{self._log}'
+env > '{self._environment}'
+[ "$1" = --context ] && shift 2
+case "$1" in
+version|info)
+{version}
+;;
+pull)
+{pull}
+;;
+image)
+{inspect}
+;;
+*)
+exit 64
+esac
+"""
+        )
+        self.path.chmod(0o755)
+
+    @property
+    def calls(self) -> list[list[str]]:
+        """The arguments of every call so far."""
+        if not self._log.exists():
+            return []
+        return [line.removesuffix("\x1f").split("\x1f") for line in self._log.read_text().splitlines()]
+
+    @property
+    def pulls(self) -> list[list[str]]:
+        """The arguments of the calls that pulled."""
+        return [call for call in self.calls if "pull" in call]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the last call."""
+        lines = self._environment.read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def python(program: str) -> list[str]:
+    """Give the command line of a short Python program that starts quickly."""
+    return [sys.executable, "-IS", "-c", program]

@@ -1,0 +1,1 @@
+"""Image lists: what each kind of source means, and what it refuses."""

@@ -1,0 +1,94 @@
+"""Lanes: how many pulls are in flight, and who waits for whom."""
+
+import threading
+from concurrent.futures import wait
+
+import pytest
+
+from puller.lanes import Lanes
+
+REGISTRIES = ("a.io", "b.io", "c.io")
+
+
+class Crowd:
+    """Counts how many calls are inside at once; a call leaves when `leave` is set."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
+        self.leave = threading.Event()
+        self.inside: dict[str, int] = dict.fromkeys(REGISTRIES, 0)
+        self.most: dict[str, int] = dict.fromkeys((*REGISTRIES, ""), 0)
+
+    def enter(self, registry: str, lanes: Lanes) -> None:
+        """Take a slot, be counted, stay until everybody may leave."""
+        with lanes.slots:
+            with self.changed:
+                self.inside[registry] += 1
+                self.most[registry] = max(self.most[registry], self.inside[registry])
+                self.most[""] = max(self.most[""], sum(self.inside.values()))
+                self.changed.notify_all()
+            assert self.leave.wait(60)
+            with self.changed:
+                self.inside[registry] -= 1
+
+    def await_inside(self, number: int) -> None:
+        """Wait until that many are inside."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: sum(self.inside.values()) >= number, 60)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "per_registry", "total", "each"),
+    [(1, None, 1, 1), (4, None, 4, 4), (9, 2, 6, 2), (4, 2, 4, 2), (2, 5, 2, 2)],
+)
+def test_as_many_are_in_flight_as_was_asked_for(jobs: int, per_registry: int | None, total: int, each: int) -> None:
+    """`--jobs` bounds all registries together, `--per-registry` each one; and the slots are really used."""
+    lanes, crowd = Lanes(jobs, per_registry), Crowd()
+    futures = [lanes.submit(name, crowd.enter, name, lanes) for _ in range(5) for name in REGISTRIES]
+    crowd.await_inside(total)
+    crowd.leave.set()
+    done, _ = wait(futures, 60)
+    lanes.close()
+    assert len(done) == 15
+    assert [future.exception() for future in futures] == [None] * 15
+    assert crowd.most[""] == total
+    assert max(crowd.most[name] for name in REGISTRIES) <= each
+
+
+def test_a_slow_registry_holds_nobody_else() -> None:
+    """With one registry that answers never and a bound of one each, all images of another go through."""
+    lanes, never = Lanes(2, per_registry=1), threading.Event()
+
+    def pull(gate: threading.Event | None) -> str:
+        with lanes.slots:
+            if gate:
+                gate.wait(60)
+            return "here"
+
+    slow = [lanes.submit("slow.io", pull, never) for _ in range(20)]
+    quick = [lanes.submit("quick.io", pull, None) for _ in range(20)]
+    assert [future.result(60) for future in quick] == ["here"] * 20
+    assert not any(future.done() for future in slow)
+    never.set()
+    wait(slow, 60)
+    lanes.close()
+
+
+def test_a_lane_keeps_its_order() -> None:
+    """Images of one registry begin in list order."""
+    lanes, seen = Lanes(1), list[int]()
+    wait([lanes.submit("a.io", seen.append, number) for number in range(50)], 60)
+    lanes.close()
+    assert seen == list(range(50))
+
+
+def test_closing_starts_nothing_more() -> None:
+    """What is queued when the lanes close is cancelled; what is in flight ends by itself."""
+    lanes, crowd = Lanes(1), Crowd()
+    first, second = (lanes.submit("a.io", crowd.enter, "a.io", lanes) for _ in range(2))
+    crowd.await_inside(1)
+    lanes.close()
+    assert second.cancelled()
+    crowd.leave.set()
+    assert first.result(60) is None

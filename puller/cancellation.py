@@ -28,7 +28,8 @@ class Cancellation:
         """Why the run was stopped, in words for a report; empty while it goes on."""
         return self._reason
 
-    def __bool__(self) -> bool:
+    @property
+    def requested(self) -> bool:
         """Whether the run has been told to stop."""
         return self._event.is_set()
 

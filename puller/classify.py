@@ -119,7 +119,7 @@ _RULES: tuple[tuple[FailureKind, tuple[str, ...]], ...] = (
     ),
     (_K.DISK_FULL, (r"no space left on device", r"disk quota exceeded")),
     # What the registry says of this image. A 429 may quote a page that speaks of anything.
-    (_K.RATE_LIMITED, (r"toomanyrequests", r"too many requests", r"rate limit", r"rate exceeded", r"\b429\b")),
+    (_K.RATE_LIMITED, (r"toomanyrequests", r"too many requests", r"rate limit", r"rate exceeded")),
     (
         _K.NO_MATCHING_PLATFORM,
         (
@@ -147,7 +147,7 @@ _RULES: tuple[tuple[FailureKind, tuple[str, ...]], ...] = (
             r"(?:manifest|name) unknown",
             r"repository name not known",
             r"(?:manifest for|repository) .{1,400} not found",
-            r"failed to resolve reference .{1,600}: not found",
+            r"failed to resolve reference .{1,600} not found",
         ),
     ),
     (_K.BAD_REFERENCE, (r"invalid reference format", r"invalid repository name", r"must be lowercase")),
@@ -176,6 +176,14 @@ _RULES: tuple[tuple[FailureKind, tuple[str, ...]], ...] = (
     (_K.UNEXPECTED_EOF, (r"unexpected eof", r"\beof\b", r"incompleteread", r"short read", r"connection broken")),
 )
 _PATTERNS = tuple((kind, re.compile("|".join(rules), re.IGNORECASE)) for kind, rules in _RULES)
+_NAME = re.compile(r"(?<![\w.:@-])[\w.:@-]+(?:/[\w.:@%+-]+)+(?<![:.])")
+"""References and URLs: a repository may be called `denied`, a tag `429`."""
+_FROM_REGISTRY = re.compile(
+    r"(?:error response from daemon: )?"
+    r"(?:error from registry|toomanyrequests|denied|unauthorized|error parsing http|unknown: (?!failed to))",
+    re.IGNORECASE,
+)
+"""How a message begins that quotes what a registry wrote: its words are not about this host."""
 _STATUSES = {
     401: _K.UNAUTHORIZED,
     403: _K.ACCESS_DENIED,
@@ -187,8 +195,11 @@ _STATUSES = {
 def classify(message: str, status: int | None = None) -> Failure:
     """Turn an engine's message, and its HTTP status where there is one, into a `Failure`; never raises."""
     line = clean(message)
+    reason = _NAME.sub("/", line)
+    quoted = bool(_FROM_REGISTRY.match(line))
     for kind, pattern in _PATTERNS:
-        if pattern.search(line):
+        about_host = KINDS[kind][0] is _C.HOST_FATAL
+        if not (about_host and quoted) and pattern.search(line if about_host else reason):
             return failure(kind, line)
     return failure(_STATUSES.get(status or 0, _K.UNCLASSIFIED), line or "the engine gave no reason")
 

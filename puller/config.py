@@ -45,7 +45,7 @@ class RetryPolicy:
     delay: float = 1.0
     """Seconds: the bound of the first wait."""
     longest: float = 60.0
-    """Seconds: no wait is longer."""
+    """Seconds: no wait is longer, unless `delay` is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from puller.cancellation import Cancellation
-from puller.classify import failure
+from puller.classify import Failure, failure
 from puller.errors import FailureClass, FailureKind
 from puller.events import RunStarted, fan_out, ignore
 from puller.lanes import Lanes
@@ -45,7 +45,7 @@ def pull_all(
     try:
         emit(RunStarted(len(requests), backend.engine))
         for request in requests:  # one by one: an interrupt must find here what was submitted
-            futures.append(lanes.submit(request.reference.registry, guard.pull, request, context))  # noqa: PERF401
+            futures.append(_submit(lanes, guard, request, context))  # noqa: PERF401
         wait(futures, return_when=ALL_COMPLETED)
     except KeyboardInterrupt as interrupt:
         cancel.cancel(str(interrupt) or "interrupted")
@@ -57,9 +57,8 @@ def pull_all(
     return Report(started, monotonic() - began, (*outcomes, *rejected), cancel.reason)
 
 
-def pull_nothing(requests: "Sequence[PullRequest]", reason: str, rejected: "Sequence[PullOutcome]" = ()) -> Report:
-    """Report a run that could not begin because no engine answered."""
-    why = failure(FailureKind.DAEMON_UNREACHABLE, reason)
+def pull_nothing(requests: "Sequence[PullRequest]", why: Failure, rejected: "Sequence[PullOutcome]" = ()) -> Report:
+    """Report a run that could not begin: no engine answered, or it was told to stop before one did."""
     outcomes = tuple(PullOutcome.of(request, Status.CANCELLED, failure=why) for request in requests)
     return Report(datetime.now(UTC), 0.0, (*outcomes, *rejected), why.message)
 
@@ -85,6 +84,15 @@ class _Guard:
             elif too_many:
                 self._cancel.cancel(f"{self._failed} of {self._total} images had failed; the last was {outcome}")
         return outcome
+
+
+def _submit(lanes: Lanes, guard: _Guard, request: PullRequest, context: PullContext) -> "Future[PullOutcome]":
+    try:
+        return lanes.submit(request.reference.registry, guard.pull, request, context)
+    except RuntimeError as error:  # the host gives no more threads: that costs this image, not the report
+        failed: Future[PullOutcome] = Future()
+        failed.set_exception(error)
+        return failed
 
 
 def _outcome(future: "Future[PullOutcome]", request: PullRequest, cancel: Cancellation) -> PullOutcome:

@@ -32,7 +32,7 @@ class PullContext:
 
 def pull_image(request: PullRequest, context: PullContext) -> PullOutcome:
     """Pull one image, trying again where that may help, and tell the observers how it went."""
-    if context.cancel:  # an image whose turn never came is nobody's event
+    if context.cancel.requested:  # an image whose turn never came is nobody's event
         return cancelled(request, context.cancel.reason)
     outcome = _Pull(request, context).run()
     context.emit(Finished(request, outcome))
@@ -63,8 +63,6 @@ class _Pull:
             return self._ended(Status.FAILED, failure=error.failure)
         except CancelledError:
             return self._ended(Status.CANCELLED, failure=failure(FailureKind.CANCELLED, context.cancel.reason))
-        except Exception as error:  # noqa: BLE001 - one image must never cost the others
-            return self._ended(Status.FAILED, failure=failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}"))
         return self._ended(Status.UP_TO_DATE if pulled.up_to_date else Status.PULLED, digest=pulled.digest)
 
     def _attempt(self, number: int) -> Pulled:
@@ -80,6 +78,12 @@ class _Pull:
             except EngineError as error:
                 why = failure(error.kind, error.message) if error.kind else classify(error.message, error.status)
                 raise AttemptFailedError(why) from None
+            except CancelledError:
+                why = failure(FailureKind.CANCELLED, context.cancel.reason)
+                raise
+            except Exception as error:
+                why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
+                raise AttemptFailedError(why) from error
             finally:
                 self._attempts.append(Attempt(started - self._began, monotonic() - started, why))
 

@@ -42,7 +42,7 @@ def with_retries(
 
     loop = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(policy.retries + 1),
-        wait=tenacity.wait_random_exponential(multiplier=policy.delay, max=policy.longest),
+        wait=tenacity.wait_random_exponential(multiplier=policy.delay, max=max(policy.longest, policy.delay)),
         retry=tenacity.retry_if_exception(_worth_another),
         before_sleep=announce,
         sleep=sleep,

@@ -14,13 +14,18 @@ _NAMES_OF_SECRETS = (
     r"|x-amz-signature|x-amz-security-token|x-goog-signature)"
 )
 _HEADERS = r"(?:(?:proxy-)?authorization|x-registry-auth)"
+_HEADER_VALUE = rf"(?:(?:basic|bearer|digest)\s{{1,4}}{_VALUE}|(?=[^\s\d]{{0,64}}\d){_VALUE})"
 _SECRETS = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
         (r"(?<=://)[^\s/\"']+@", "***@"),
         # user:password@host without a scheme; a tag before a digest looks alike.
         (r"(?<![\w.@/+-])[\w.+-]{1,256}:[^\s/@\"']{1,1024}@(?!sha\d{3}:)", "***@"),
-        (rf"\b({_HEADERS}[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?(?:basic |bearer |digest )?){_VALUE}", r"\1***"),
+        # A value has a scheme or a digit: "authorization: authorization failed" is the engine's prose.
+        (
+            rf"\b({_HEADERS}[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?){_HEADER_VALUE}",
+            r"\1***",
+        ),
         (r"\b(bearer|basic)\s{1,4}[\w.~+/=-]{20,8192}", r"\1 ***"),
         # name=value, or "name": value; a bare colon is prose ("invalid username/password: unauthorized").
         (rf"((?<![a-z0-9]){_NAMES_OF_SECRETS}(?:=|[\"']\s{{0,4}}[:=]\s{{0,4}})[\"']?){_VALUE}", r"\1***"),

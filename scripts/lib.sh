@@ -10,6 +10,9 @@ POLICY=/usr/sbin/policy-rc.d
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH PIP_DISABLE_PIP_VERSION_CHECK=1
 
+# A program that ends in good order on Ctrl-C would otherwise look to bash like a reason to go on.
+trap 'exit 130' INT
+
 say() {
     printf '%s\n' "$*"
 }

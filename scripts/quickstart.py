@@ -75,8 +75,7 @@ def _demonstrate(stack: ExitStack, *, own: bool) -> int:
     print((folder / COMMAND[2]).read_text(), end="")
     code = _run(folder, environment)
     print("\nThe same again. Nothing has changed in the registry, so there is nothing to do:")
-    code = _run(folder, environment) or code
-    return code
+    return _run(folder, environment) or code
 
 
 def _run(folder: Path, environment: Mapping[str, str]) -> int:
@@ -158,7 +157,7 @@ def _removed_afterwards(client: docker.APIClient, images: list[str]) -> Iterator
 
 def _stop_on_signals() -> None:
     """Turn the signals that end a program into SystemExit, once: what follows is cleaning up."""
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in signals:

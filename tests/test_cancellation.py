@@ -12,7 +12,7 @@ def test_a_run_goes_on_until_it_is_told_to_stop() -> None:
     """Nothing is cancelled by itself."""
     cancel = Cancellation()
     cancel.check()
-    assert not cancel
+    assert not cancel.requested
     assert cancel.reason == ""
 
 
@@ -21,7 +21,7 @@ def test_the_first_reason_stays() -> None:
     cancel = Cancellation()
     cancel.cancel("interrupted by SIGTERM")
     cancel.cancel("disk full")
-    assert cancel
+    assert cancel.requested
     assert cancel.reason == "interrupted by SIGTERM"
     with pytest.raises(CancelledError, match="SIGTERM"):
         cancel.check()

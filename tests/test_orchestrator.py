@@ -291,7 +291,7 @@ def test_an_interrupt_says_what_it_was() -> None:
 def test_a_run_without_an_engine_cancels_everything() -> None:
     """Each image is there as cancelled, with the reason and what to do; bad lines stay failed."""
     bad = outcome("x:1", Status.FAILED)
-    done = pull_nothing(requests(2), "cannot connect to the engine", [bad])
+    done = pull_nothing(requests(2), failure(Kind.DAEMON_UNREACHABLE, "cannot connect to the engine"), [bad])
     assert statuses(done) == "CCF"
     assert done.exit_code is ExitCode.ENGINE_UNREACHABLE
     assert done.stopped == "cannot connect to the engine"

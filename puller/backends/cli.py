@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from puller.backends import process
 from puller.backends.endpoint import resolve
-from puller.backends.stream import PullStream, repo_digest
+from puller.backends.stream import NOTHING, Inspected, PullStream, repo_digest
 from puller.cancellation import Cancellation
 from puller.classify import classify
 from puller.errors import EngineError, EngineUnreachableError, FailureClass, FailureKind, UsageError
@@ -37,7 +37,7 @@ class CliBackend:
 
     def __init__(self, command: str = "docker", context: str | None = None) -> None:
         """Ask the program for its engine; raises EngineUnreachableError, or UsageError for a bad context."""
-        self._program = PurePath(command).name
+        self._program = PurePath(command).name or command
         self._environment: Mapping[str, str] = dict(os.environ)
         if self._program == "docker":
             resolve(context, self._environment)
@@ -64,7 +64,7 @@ class CliBackend:
     ) -> "Pulled":
         """Run one pull; see `Backend.pull`."""
         reference = request.reference
-        before = self._inspect(reference, cancel)[0] if self._silent else None
+        before = self._inspect(reference, cancel) if self._silent else NOTHING
         stream = PullStream(request, progress)
         platform = ("--platform", str(request.platform)) if request.platform else ()
         try:
@@ -82,11 +82,7 @@ class CliBackend:
             raise EngineError(f"{self._program} cannot be run: {error}", kind=FailureKind.DAEMON_UNREACHABLE) from None
         if done.code != 0:
             _fail(done)
-        unchanged = False
-        if self._silent or stream.digest is None:
-            after, stream.digest = self._inspect(reference, cancel)
-            unchanged = before is not None and before == after
-        return stream.pulled(unchanged=unchanged)
+        return stream.pulled(before, lambda: self._inspect(reference, cancel))
 
     def close(self) -> None:
         """Nothing to let go of: each process has ended with its pull."""
@@ -108,8 +104,7 @@ class CliBackend:
             raise EngineUnreachableError(clean(done.stderr or done.stdout) or f"{self._program} exits with {done.code}")
         return clean(done.stdout) or "?"
 
-    def _inspect(self, reference: "ImageReference", cancel: Cancellation) -> tuple[str | None, str | None]:
-        """Ask for the image's ID and digest; both None when the engine does not have it."""
+    def _inspect(self, reference: "ImageReference", cancel: Cancellation) -> Inspected:
         arguments = ("image", "inspect", "--format", "[{{json .Id}},{{json .RepoDigests}}]", reference.canonical)
         try:
             done = process.run(
@@ -117,8 +112,8 @@ class CliBackend:
             )
             identity, digests = json.loads(done.stdout)
         except (OSError, TimeoutError, ValueError):
-            return None, None
-        return identity, repo_digest(digests or (), reference)
+            return NOTHING
+        return Inspected(identity, repo_digest(digests or (), reference))
 
 
 def _feed(stream: PullStream, line: str) -> None:

@@ -88,6 +88,11 @@ class StoppableClient(docker.APIClient):
             self._current.call = None
             call.close()
 
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Keep the engine's own CA: requests lets REQUESTS_CA_BUNDLE, meant for the web, override it."""
+        own = self.verify if verify is None else verify
+        return super().merge_environment_settings(url, proxies, stream, own, cert)
+
     def post(self, url: Any, data: Any = None, json: Any = None, **kwargs: Any) -> "Response":
         """Send a request; inside `calling`, docker-py's own `timeout=None` gives way to the call's deadline."""
         call: Call | None = getattr(self._current, "call", None)

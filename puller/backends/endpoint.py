@@ -49,7 +49,7 @@ def resolve(context: str | None, environment: "Mapping[str, str]") -> Endpoint:
     meta = directory / "contexts" / "meta" / identity / "meta.json"
     try:
         docker = json.loads(meta.read_text())["Endpoints"]["docker"]
-        host, skip_verify = docker.get("Host") or None, bool(docker.get("SkipTLSVerify"))
+        host, skip_verify = str(docker.get("Host") or "") or None, bool(docker.get("SkipTLSVerify"))
     except FileNotFoundError:
         raise UsageError(f"context {name!r} not found: `docker context ls` lists those that exist") from None
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:

@@ -45,8 +45,15 @@ class _Reader:
         *lines, self.partial = (self.partial + data).split(b"\n")
         self.partial = self.partial[-_KEEP:]
         for line in lines:
-            if self._on_line:
-                self._on_line(line.decode(errors="replace").rstrip("\r"))
+            self._hand_over(line)
+
+    def finish(self) -> None:
+        if self.partial:
+            self._hand_over(self.partial)
+
+    def _hand_over(self, line: bytes) -> None:
+        if self._on_line:
+            self._on_line(line.decode(errors="replace").rstrip("\r"))
 
     def text(self) -> str:
         return self.tail.decode(errors="replace")
@@ -64,8 +71,8 @@ def run(
     """Run a program to its end and return what it said; `on_line` gets each line of its standard output.
 
     `on_prompt` gets an unfinished line, and may raise to end a program that waits for an answer. Raises
-    TimeoutError after `timeout` seconds, CancelledError, FileNotFoundError and PermissionError; however it is
-    left, the program and its children are gone.
+    TimeoutError after `timeout` seconds, CancelledError, FileNotFoundError and PermissionError; when it raises,
+    the program and its children are gone.
     """
     out, err = _Reader(on_line), _Reader()
     deadline = monotonic() + timeout if timeout is not None else None
@@ -77,6 +84,7 @@ def run(
             if out.partial and on_prompt:
                 on_prompt(out.partial.decode(errors="replace"))
         cancel.check()
+        out.finish()
         return Completed(process.wait(), out.text(), err.text())
 
 
@@ -100,8 +108,10 @@ def _started(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "Iterat
     _running.add(process)
     try:
         yield process
-    finally:
+    except BaseException:
         _end(process)
+        raise
+    finally:
         _running.discard(process)
         for pipe in (process.stdout, process.stderr):
             if pipe:
@@ -131,13 +141,13 @@ def _reading(process: "subprocess.Popen[bytes]", out: _Reader, err: _Reader) -> 
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is None:
-        _signal(process, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE)
-    if process.poll() is None:
-        _signal(process, signal.SIGKILL)
-        process.wait()
+    """End the whole group, politely first; a child may outlive the program, so the group is killed in any case."""
+    _signal(process, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

@@ -14,7 +14,7 @@ from docker.tls import TLSConfig
 
 from puller.backends.connection import Call, StoppableClient
 from puller.backends.endpoint import Endpoint, resolve
-from puller.backends.stream import PullStream, repo_digest
+from puller.backends.stream import NOTHING, Inspected, PullStream, repo_digest
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
 from puller.text import clean
 
@@ -66,7 +66,7 @@ class SdkBackend:
         progress: "ProgressSink",
     ) -> "Pulled":
         """Read one pull's stream to its end; see `Backend.pull`."""
-        before = self._inspect(request.reference)[0] if self._silent else None
+        before = self._inspect(request.reference) if self._silent else NOTHING
         stream = PullStream(request, progress)
         call = Call(deadline=None if timeout is None else monotonic() + timeout)
         try:
@@ -79,11 +79,7 @@ class SdkBackend:
             if call.expired:
                 raise EngineError(f"not done within {timeout:g}s", kind=FailureKind.TIMEOUT) from None
             raise _translate(error) from None
-        unchanged = False
-        if self._silent or stream.digest is None:
-            after, stream.digest = self._inspect(request.reference)
-            unchanged = before is not None and before == after
-        return stream.pulled(unchanged=unchanged)
+        return stream.pulled(before, lambda: self._inspect(request.reference))
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -104,13 +100,12 @@ class SdkBackend:
                 yield message
             call.tighten()
 
-    def _inspect(self, reference: "ImageReference") -> tuple[str | None, str | None]:
-        """Ask for the image's ID and digest; both None when the engine does not have it."""
+    def _inspect(self, reference: "ImageReference") -> Inspected:
         try:
             image: dict[str, Any] = self._client.inspect_image(reference.canonical)  # type: ignore[no-untyped-call]
         except _TROUBLE:
-            return None, None
-        return image.get("Id"), repo_digest(image.get("RepoDigests") or (), reference)
+            return NOTHING
+        return Inspected(image.get("Id"), repo_digest(image.get("RepoDigests") or (), reference))
 
 
 def _feed(stream: PullStream, message: dict[str, Any]) -> None:
@@ -128,8 +123,9 @@ def _tls(endpoint: Endpoint) -> TLSConfig | bool:
     if endpoint.tls is None:
         return False
     folder = endpoint.tls.directory
+    certificate, key = folder / "cert.pem", folder / "key.pem"
     return TLSConfig(
-        client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
+        client_cert=(str(certificate), str(key)) if certificate.exists() and key.exists() else None,
         ca_cert=str(folder / "ca.pem") if endpoint.tls.verify else None,
         verify=endpoint.tls.verify,
     )

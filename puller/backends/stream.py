@@ -1,6 +1,7 @@
 """What an engine says while it pulls, read the same way from the API's stream and from the CLI's lines."""
 
 import re
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from puller.model import Pulled
 from puller.reference import ImageReference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from puller.backends.base import ProgressSink
     from puller.model import PullRequest
@@ -24,6 +25,17 @@ _MOST_LAYERS = 1000
 """A stream that names more layers than any image has is not believed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What an engine has under a name: the image's ID and its digest in the registry; None where it has none."""
+
+    identity: str | None
+    digest: str | None
+
+
+NOTHING = Inspected(None, None)
+
+
 class PullStream:
     """Follows one pull; knows at its end whether anything was fetched, and the digest announced."""
 
@@ -35,24 +47,29 @@ class PullStream:
         self._shown = (Phase.RESOLVING, 0.0)
         self._fetched = False
         self._says_up_to_date: bool | None = None
-        self.digest: str | None = None
+        self._digest: str | None = None
 
     def feed(self, status: str, layer: str = "", current: int = 0, total: int = 0) -> None:
         """Take in one message: a layer's status with bytes where it has them, or a line about the image."""
-        if _LAYER_ID.fullmatch(layer):
+        if _LAYER_ID.fullmatch(layer) and not status.startswith("Pulling from"):  # there the ID is a tag
             self._layer(layer, status, current, total)
         elif match := _DIGEST.match(status):
-            self.digest = match.group(1)
+            self._digest = match.group(1)
         elif status.startswith("Status: "):
             self._says_up_to_date = "up to date" in status
 
-    def pulled(self, *, unchanged: bool = False) -> Pulled:
-        """Say what came of it. Engines without a status line (podman) leave it to `unchanged`.
+    def pulled(self, before: Inspected, inspect: "Callable[[], Inspected]") -> Pulled:
+        """Say what came of it. Where an engine says too little (podman), the image before and now is compared.
 
         A second platform of a tag is "up to date" to the containerd store although layers were fetched.
         """
-        up_to_date = unchanged if self._says_up_to_date is None else self._says_up_to_date
-        return Pulled(self.digest, up_to_date=up_to_date and not self._fetched)
+        up_to_date, digest = self._says_up_to_date, self._digest
+        if up_to_date is None or digest is None:
+            now = inspect()
+            digest = digest or now.digest
+            if up_to_date is None:
+                return Pulled(digest, up_to_date=before.identity is not None and before.identity == now.identity)
+        return Pulled(digest, up_to_date=up_to_date and not self._fetched)
 
     def _layer(self, layer: str, status: str, current: int, total: int) -> None:
         if layer not in self._layers and len(self._layers) >= _MOST_LAYERS:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from puller.classify import failure
 from puller.cli.options import DURATION, FAILURE_LIMIT, REPORT, list_options, make_plan
 from puller.cli.output import emit
 from puller.config import NO_FAILURE, BackendChoice, FailureLimit, RetryPolicy, Settings
-from puller.errors import EngineUnreachableError
+from puller.errors import EngineUnreachableError, FailureKind
 from puller.progress import ProgressMode, observe
 from puller.reports import RENDERERS, files
 
@@ -69,7 +70,7 @@ class _Output:
     "--retry-delay", type=DURATION, default="1s", show_default=True, metavar="D",
     help="Bound of the first wait; it doubles with every retry, and the wait is drawn below it.",
 )  # fmt: skip
-@click.option("--timeout", type=DURATION, metavar="D", help="Time limit of one attempt, such as 90s or 10m.")
+@click.option("--timeout", type=DURATION, metavar="D", help="Time limit of one attempt, such as 90s or 10m; 0 is none.")
 @click.option("--fail-fast", is_flag=True, help="End the run at the first image that fails.")
 @click.option(
     "--max-fail", type=FAILURE_LIMIT, metavar="N|N%", help="End the run when more images than this have failed."
@@ -115,32 +116,39 @@ def _settings(options: dict[str, Any]) -> Settings:
     return Settings(
         jobs=options["jobs"],
         per_registry=options["per_registry"],
-        timeout=options["timeout"],
+        timeout=options["timeout"] or None,
         retry=RetryPolicy(retries=options["retries"], delay=options["retry_delay"]),
         max_fail=limit,
     )
 
 
 def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> int:
-    from puller.backends import connect  # noqa: PLC0415 - heavy: not for --help
-    from puller.cli.signals import handled  # noqa: PLC0415
-    from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
+    from puller.cli.signals import handled  # noqa: PLC0415 - heavy, as what follows: not for --help
 
     for _, path in output.reports:
         files.check(path)
     with handled() as signals:
-        try:
-            backend = connect(
-                engine.choice, docker_command=engine.command, context=engine.context, connections=settings.jobs
-            )
-        except EngineUnreachableError as error:
-            click.echo(f"puller: {error}", err=True)
-            report = pull_nothing(todo.requests, str(error), todo.rejected)
-        else:
-            with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:
-                report = pull_all(todo.requests, backend, settings, observer=observer, rejected=todo.rejected)
-    _deliver(report, output)
+        report = _run(todo, engine, settings, output)
+        signals.finish()
+        _deliver(report, output)
     return signals.exit_code or int(report.exit_code)
+
+
+def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> "Report":
+    from puller.backends import connect  # noqa: PLC0415
+    from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
+
+    try:
+        backend = connect(
+            engine.choice, docker_command=engine.command, context=engine.context, connections=settings.jobs
+        )
+    except EngineUnreachableError as error:
+        click.echo(f"puller: {error}", err=True)
+        return pull_nothing(todo.requests, failure(FailureKind.DAEMON_UNREACHABLE, str(error)), todo.rejected)
+    except KeyboardInterrupt as interrupt:
+        return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
+    with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:
+        return pull_all(todo.requests, backend, settings, observer=observer, rejected=todo.rejected)
 
 
 def _deliver(report: "Report", output: _Output) -> None:

@@ -28,11 +28,16 @@ class Signals:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self._finishing = False
 
     @property
     def exit_code(self) -> int | None:
         """128 and the signal's number, as a shell reports it; None while no signal came."""
         return None if self.received is None else 128 + self.received
+
+    def finish(self) -> None:
+        """Let a signal that comes from now on change the exit code only: the report is being written."""
+        self._finishing = True
 
     def handle(self, number: int, _frame: "FrameType | None") -> None:
         """Raise Interrupted the first time; kill what runs and leave at once the second."""
@@ -44,7 +49,8 @@ class Signals:
                 os.write(2, _SHOW_CURSOR.encode())
             os._exit(128 + number)
         self.received = signal.Signals(number)
-        raise Interrupted(f"interrupted by {self.received.name}")
+        if not self._finishing:
+            raise Interrupted(f"interrupted by {self.received.name}")
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""The backends, with programs made up for the purpose; real engines are in tests/core."""
+"""The ways to an engine, without one: programs and sockets that are made up."""

@@ -6,6 +6,7 @@ What makes the whole host fail comes before what one registry says; what is spec
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from puller.errors import FailureClass, FailureKind
 from puller.text import clean
@@ -175,7 +176,6 @@ _RULES: tuple[tuple[FailureKind, tuple[str, ...]], ...] = (
     (_K.TIMEOUT, (r"time-?out", r"timed out", r"deadline exceeded")),
     (_K.UNEXPECTED_EOF, (r"unexpected eof", r"\beof\b", r"incompleteread", r"short read", r"connection broken")),
 )
-_PATTERNS = tuple((kind, re.compile("|".join(rules), re.IGNORECASE)) for kind, rules in _RULES)
 _NAME = re.compile(r"(?<![\w.:@-])[\w.:@-]+(?:/[\w.:@%+-]+)+(?<![:.])")
 """References and URLs: a repository may be called `denied`, a tag `429`."""
 _FROM_REGISTRY = re.compile(
@@ -197,11 +197,17 @@ def classify(message: str, status: int | None = None) -> Failure:
     line = clean(message)
     reason = _NAME.sub("/", line)
     quoted = bool(_FROM_REGISTRY.match(line))
-    for kind, pattern in _PATTERNS:
+    for kind, pattern in _patterns():
         about_host = KINDS[kind][0] is _C.HOST_FATAL
         if not (about_host and quoted) and pattern.search(line if about_host else reason):
             return failure(kind, line)
     return failure(_STATUSES.get(status or 0, _K.UNCLASSIFIED), line or "the engine gave no reason")
+
+
+@cache
+def _patterns() -> tuple[tuple[FailureKind, re.Pattern[str]], ...]:
+    """Compile the rules when the first failure comes; most runs have none."""
+    return tuple((kind, re.compile("|".join(rules), re.IGNORECASE)) for kind, rules in _RULES)
 
 
 def failure(kind: FailureKind, message: str) -> Failure:

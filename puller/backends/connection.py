@@ -74,9 +74,25 @@ class StoppableClient(docker.APIClient):
 
     def __init__(self, **kwargs: Any) -> None:
         self._current = threading.local()
+        self.server = ""
+        """What the engine calls itself, such as `Docker/28.5.2 (linux)` or `Libpod/4.3.1 (linux)`."""
         super().__init__(**kwargs)
+        # On a socket of this machine no proxy and no .netrc has a say, and looking them up costs every request.
+        self.trust_env = not self.base_url.startswith("http+docker://localhost")
         for adapter in set(self.adapters.values()):
             self._watch(adapter)
+
+    def version(self, api_version: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - docker-py's signature
+        """Learn the API version, and what the engine calls itself, from the headers of `GET /_ping`.
+
+        docker-py would ask `/version`, for which the engine starts other programs.
+        """
+        response = self.get(f"{self.base_url}/_ping", timeout=self.timeout)
+        response.raise_for_status()
+        if "Api-Version" not in response.headers:
+            return super().version(api_version)
+        self.server = response.headers.get("Server", "")
+        return {"ApiVersion": response.headers["Api-Version"]}
 
     @contextmanager
     def calling(self, call: Call) -> "Iterator[None]":

@@ -45,12 +45,13 @@ class SdkBackend:
                 timeout=_CONNECT_SECONDS,
                 max_pool_size=max(connections, 1),
             )
-            version: dict[str, Any] = self._client.version()
+            if not self._client.server:
+                self._client.version()
         except _TROUBLE as error:
             raise EngineUnreachableError(_unreachable(error, endpoint)) from None
-        components = version.get("Components") or [{}]
-        self._silent = "podman" in str(components[0].get("Name", "")).lower()
-        self._version = clean(str(version.get("Version", "?")))
+        name, _, version = self._client.server.partition("/")
+        self._silent = name == "Libpod"
+        self._version = clean(version.partition(" ")[0]) or "of unknown version"
 
     @property
     def engine(self) -> str:

@@ -1,5 +1,6 @@
 """`puller pull`: the main job."""
 
+import gc
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,8 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
         return pull_nothing(todo.requests, failure(FailureKind.DAEMON_UNREACHABLE, str(error)), todo.rejected)
     except KeyboardInterrupt as interrupt:
         return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
+    gc.freeze()
+    gc.enable()
     with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:
         return pull_all(todo.requests, backend, settings, observer=observer, rejected=todo.rejected)
 

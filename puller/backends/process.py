@@ -6,6 +6,7 @@ import signal
 import subprocess
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,10 @@ _GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL."""
 _TICK = 0.2
 """Seconds between two looks at the clock while a process is silent."""
+_START = 1.0
+"""Seconds that a program may take from fork to exec."""
 _running: set[subprocess.Popen[bytes]] = set()
+_starting = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +94,27 @@ def run(
 
 def kill_all() -> None:
     """Kill every program still running, at once: for a process that is about to leave without clearing up."""
+    # One that a thread is just starting shall be among them; a signal handler may be that very thread, so no longer.
+    held = _starting.acquire(timeout=_START)
     for process in list(_running):
         _signal(process, signal.SIGKILL)
+    if held:
+        _starting.release()
 
 
 @contextmanager
 def _started(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "Iterator[subprocess.Popen[bytes]]":
     # A process group of its own: Ctrl-C reaches us and not the program, and its children end with it.
-    process = subprocess.Popen(
-        list(argv),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**environment, "LC_ALL": "C"},
-        process_group=0,
-    )
-    _running.add(process)
+    with _starting:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**environment, "LC_ALL": "C"},
+            process_group=0,
+        )
+        _running.add(process)
     try:
         yield process
     except BaseException:

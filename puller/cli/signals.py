@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = "\x1b[?25h"
-_START = 0.05
-"""Seconds in which a program that a thread was just starting turns up among those that run."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -42,8 +39,6 @@ class Signals:
     def handle(self, number: int, _frame: "FrameType | None") -> None:
         """Raise Interrupted the first time; kill what runs and leave at once the second."""
         if self.received is not None:
-            kill_all()
-            time.sleep(_START)
             kill_all()
             if sys.stderr.isatty():
                 os.write(2, _SHOW_CURSOR.encode())

@@ -5,14 +5,13 @@ import os
 import re
 from functools import partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from puller.backends import process
 from puller.backends.endpoint import resolve
 from puller.backends.stream import NOTHING, Inspected, PullStream, repo_digest
 from puller.cancellation import Cancellation
-from puller.classify import classify
-from puller.errors import EngineError, EngineUnreachableError, FailureClass, FailureKind, UsageError
+from puller.errors import EngineError, EngineUnreachableError, FailureKind, UsageError
 from puller.text import clean
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class CliBackend:
         except OSError as error:
             raise EngineError(f"{self._program} cannot be run: {error}", kind=FailureKind.DAEMON_UNREACHABLE) from None
         if done.code != 0:
-            _fail(done)
+            raise EngineError(_words(done))
         return stream.pulled(before, lambda: self._inspect(reference, cancel))
 
     def close(self) -> None:
@@ -130,8 +129,7 @@ def _refuse_login(partial_line: str) -> None:
         raise EngineError(message, kind=FailureKind.UNAUTHORIZED)
 
 
-def _fail(done: process.Completed) -> NoReturn:
-    words = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.code}").removeprefix("Error: ")
-    words = words.removeprefix("Error response from daemon: ")
-    known = classify(words)
-    raise EngineError(words, kind=known.kind if known.failure_class is FailureClass.HOST_FATAL else None)
+def _words(done: process.Completed) -> str:
+    """Find the reason in what a failed command said, without the prefixes that say only that it failed."""
+    words = done.stderr.strip() or done.stdout.strip() or f"exit code {done.code}"
+    return words.removeprefix("Error: ").removeprefix("Error response from daemon: ")

@@ -1,5 +1,6 @@
 """The text list: one reference a line, read as a stream, so that its size is limited only by what it names."""
 
+from io import BufferedReader
 from itertools import takewhile
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,12 +21,14 @@ def parse(stream: BinaryIO, name: str) -> "Iterator[Entry | BadLine]":
 
     A bad line is a value and the next line is read; only data that is no text at all ends the reading.
     """
+    # A file that begins like a program or an archive gets one complaint, not one for each of its first lines.
+    binary = isinstance(stream, BufferedReader) and b"\0" in stream.peek()
     for number, line in enumerate(_lines(stream), 1):
         source = Source(name, number)
         if number == 1 and line.startswith(_UTF16_BOMS):
             yield BadLine(source, "", "binary data, not a text list: it looks like UTF-16, save it as UTF-8")
             return
-        if b"\0" in line:
+        if binary or b"\0" in line:
             yield BadLine(source, "", "binary data, not a text list")
             return
         if item := _item(line, source):

@@ -126,3 +126,10 @@ def test_arbitrary_files_raise_nothing_but_list_errors(tmp_path: Path, data: byt
     except ListError as error:
         found = error.problems
     assert found
+
+
+def test_a_binary_file_is_one_complaint(tmp_path: Path) -> None:
+    """An archive taken for a list is told once, although its first lines are no text either."""
+    path = tmp_path / "image.tar.gz"
+    path.write_bytes(b"\x1f\x8b\xff\xfe\n\xff\n\0\0")
+    assert [str(item) for item in read([str(path)])] == [f"{path}:1: binary data, not a text list"]

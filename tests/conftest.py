@@ -1,4 +1,6 @@
-"""What the whole suite shares: which engine binary to test on."""
+"""What the whole suite shares: which engine binary to test on, and signals that mean what they say."""
+
+import signal
 
 import pytest
 
@@ -11,6 +13,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SPEC",
         help="engine for tests/core: installed, SUITE+graph, SUITE+containerd or /path/to/dockerd+STORE",
     )
+
+
+def pytest_configure() -> None:
+    """Take SIGINT back: a shell starts what it puts into the background with that signal ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ALL_COMPLETED, Future, wait
 from datetime import UTC, datetime
-from threading import Lock
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from puller.config import FailureLimit, Settings
     from puller.events import Observer
 
+_TICK = 0.2
+"""Seconds within which a signal is heard."""
 _GRACE = 1.5
 """Seconds that interrupted pulls get to break off before they are given up."""
 
@@ -46,7 +48,7 @@ def pull_all(
         emit(RunStarted(len(requests), backend.engine))
         for request in requests:  # one by one: an interrupt must find here what was submitted
             futures.append(_submit(lanes, guard, request, context))  # noqa: PERF401
-        wait(futures, return_when=ALL_COMPLETED)
+        _wait_awake(futures)
     except KeyboardInterrupt as interrupt:
         cancel.cancel(str(interrupt) or "interrupted")
         wait(futures, timeout=_GRACE, return_when=ALL_COMPLETED)
@@ -84,6 +86,23 @@ class _Guard:
             elif too_many:
                 self._cancel.cancel(f"{self._failed} of {self._total} images had failed; the last was {outcome}")
         return outcome
+
+
+def _wait_awake(futures: "Sequence[Future[PullOutcome]]") -> None:
+    """Wait for all, and serve signals meanwhile.
+
+    Python runs a signal's handler in the main thread, and a signal that another thread receives does not wake a
+    main thread that waits without a time limit: Ctrl-C would be heard when all is done.
+    """
+    over = Event()
+
+    def watch() -> None:
+        wait(futures, return_when=ALL_COMPLETED)
+        over.set()
+
+    Thread(target=watch, name="wait", daemon=True).start()
+    while not over.wait(_TICK):
+        pass
 
 
 def _submit(lanes: Lanes, guard: _Guard, request: PullRequest, context: PullContext) -> "Future[PullOutcome]":

@@ -104,7 +104,9 @@ class CliBackend:
         return clean(done.stdout) or "?"
 
     def _inspect(self, reference: "ImageReference", cancel: Cancellation) -> Inspected:
-        arguments = ("image", "inspect", "--format", "[{{json .Id}},{{json .RepoDigests}}]", reference.canonical)
+        field = "ID" if self._program in _PROBES else "Id"  # podman and nerdctl name the Go field, docker the JSON key
+        form = f"[{{{{json .{field}}}}},{{{{json .RepoDigests}}}}]"
+        arguments = ("image", "inspect", "--format", form, reference.canonical)
         try:
             done = process.run(
                 (*self._argv, *arguments), environment=self._environment, cancel=cancel, timeout=_PROBE_SECONDS
@@ -132,4 +134,5 @@ def _refuse_login(partial_line: str) -> None:
 def _words(done: process.Completed) -> str:
     """Find the reason in what a failed command said, without the prefixes that say only that it failed."""
     words = done.stderr.strip() or done.stdout.strip() or f"exit code {done.code}"
+    words = words[max(words.find("\nError: "), 0) :].strip()  # podman tells first what it is about to do
     return words.removeprefix("Error: ").removeprefix("Error response from daemon: ")

@@ -49,6 +49,18 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Clocks:
+    """How long an attempt may take and how long it may be silent, in seconds; None is for ever."""
+
+    attempt: float | None = None
+    """From the attempt's start to its end."""
+    stall: float | None = 120.0
+    """Without a byte and without a change of state, while the engine asks and downloads."""
+    unpack: float | None = 1800.0
+    """The same while it unpacks: some engines say nothing until a large layer is done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How one run behaves."""
 
@@ -56,8 +68,7 @@ class Settings:
     """Pulls in flight, over all registries."""
     per_registry: int | None = None
     """Pulls in flight on any one registry; None means no other limit than `jobs`."""
-    timeout: float | None = None
-    """Seconds that one attempt may take; None means any."""
+    clocks: Clocks = Clocks()
     retry: RetryPolicy = RetryPolicy()
     max_fail: FailureLimit | None = None
     """End the run when more images than this have failed; None means never."""

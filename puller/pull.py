@@ -73,7 +73,7 @@ class _Pull:
             started, why = monotonic(), None
             try:
                 return context.backend.pull(
-                    self._request, cancel=context.cancel, timeout=context.settings.timeout, progress=self._progress
+                    self._request, cancel=context.cancel, clocks=context.settings.clocks, progress=self._progress
                 )
             except EngineError as error:
                 why = failure(error.kind, error.message) if error.kind else classify(error.message, error.status)

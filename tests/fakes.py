@@ -7,6 +7,7 @@ from pathlib import Path
 
 from puller.backends.base import ProgressSink
 from puller.cancellation import Cancellation
+from puller.config import Clocks
 from puller.model import Pulled, PullRequest
 from tests.samples import DIGEST
 
@@ -31,7 +32,7 @@ class FakeBackend:
         """The most pulls that were in flight at once, by registry, and over all of them under the name `""`."""
         self.attempts: dict[str, int] = {}
         """How often each reference was tried, as it was typed."""
-        self.timeouts: set[float | None] = set()
+        self.clocks: set[Clocks] = set()
         self.closed = False
 
     @property
@@ -44,11 +45,11 @@ class FakeBackend:
         request: PullRequest,
         *,
         cancel: Cancellation,
-        timeout: float | None = None,
+        clocks: Clocks,
         progress: ProgressSink,
     ) -> Pulled:
         """Do what the script says for this reference and attempt."""
-        result = self._enter(request, timeout)
+        result = self._enter(request, clocks)
         try:
             if isinstance(result, Pulled):
                 return result
@@ -62,10 +63,10 @@ class FakeBackend:
         """Remember that it was closed."""
         self.closed = True
 
-    def _enter(self, request: PullRequest, timeout: float | None) -> Result:
+    def _enter(self, request: PullRequest, clocks: Clocks) -> Result:
         text = request.reference.text
         with self._lock:
-            self.timeouts.add(timeout)
+            self.clocks.add(clocks)
             number = self.attempts[text] = self.attempts.get(text, 0) + 1
             for name in ("", request.reference.registry):
                 self._now[name] = self._now.get(name, 0) + 1

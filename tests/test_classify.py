@@ -214,7 +214,7 @@ def test_every_kind_has_a_class_and_advice(kind: Kind) -> None:
 
 def test_what_a_failure_means_for_the_next_try() -> None:
     """The promised classes: a few kinds stop the host, wrong names stay wrong, the wire recovers."""
-    classes = {kind: entry[0] for kind, entry in KINDS.items()}
+    classes = {kind: entry.failure_class for kind, entry in KINDS.items()}
     assert {kind for kind in Kind if classes[kind] is FailureClass.HOST_FATAL} == {
         Kind.DAEMON_UNREACHABLE,
         Kind.DISK_FULL,
@@ -281,7 +281,7 @@ def test_any_words_at_all_give_a_failure(message: str, status: int | None) -> No
     """Nothing raises, whatever an engine says; the message is one line that a terminal may show."""
     why = classify(message, status)
     assert why.message
-    assert why.failure_class is KINDS[why.kind][0]
+    assert why.failure_class is KINDS[why.kind].failure_class
     assert not [char for char in why.message if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")]
 
 

@@ -8,7 +8,7 @@ import pytest
 from puller.backends.base import Backend, ProgressSink
 from puller.cancellation import Cancellation
 from puller.classify import failure
-from puller.config import RetryPolicy, Settings
+from puller.config import Clocks, RetryPolicy, Settings
 from puller.errors import EngineError, FailureClass, FailureKind
 from puller.events import Event, Finished, Phase, Progress, RetryScheduled, Started
 from puller.model import Pulled, PullOutcome, PullRequest, Status
@@ -27,7 +27,7 @@ class Scene:
         self.fake = FakeBackend({"nginx:1.27": list(results)})
         self.cancel = Cancellation()
         self.events: list[Event] = []
-        settings = Settings(retry=RetryPolicy(retries, delay=0.0), timeout=7.0)
+        settings = Settings(retry=RetryPolicy(retries, delay=0.0), clocks=Clocks(attempt=7.0))
         self.context = PullContext(backend or self.fake, settings, self.events.append, self.cancel, nullcontext())
 
     def pull(self) -> PullOutcome:
@@ -56,7 +56,7 @@ def test_the_time_limit_reaches_the_backend() -> None:
     """`--timeout` is for each attempt, and the backend enforces it."""
     scene = Scene(PULLED)
     scene.pull()
-    assert scene.fake.timeouts == {7.0}
+    assert scene.fake.clocks == {Clocks(attempt=7.0)}
 
 
 def test_a_failure_that_passes_costs_an_attempt() -> None:
@@ -163,9 +163,7 @@ def test_the_slot_is_free_while_an_image_waits() -> None:
 class Chatty(FakeBackend):
     """A backend that tells how far it is."""
 
-    def pull(
-        self, request: PullRequest, *, cancel: Cancellation, timeout: float | None = None, progress: ProgressSink
-    ) -> Pulled:
+    def pull(self, request: PullRequest, *, cancel: Cancellation, clocks: Clocks, progress: ProgressSink) -> Pulled:
         """Report one step."""
         progress(Progress(request, Phase.DOWNLOADING, 1, 2, 0, 1))
         return PULLED

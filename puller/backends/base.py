@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from puller.cancellation import Cancellation
+    from puller.config import Clocks
     from puller.events import Progress
     from puller.model import Pulled, PullRequest
 
@@ -23,10 +24,10 @@ class Backend(Protocol):
         request: "PullRequest",
         *,
         cancel: "Cancellation",
-        timeout: float | None = None,
+        clocks: "Clocks",
         progress: ProgressSink,
     ) -> "Pulled":
-        """Pull one image, in at most `timeout` seconds; when it returns or raises, the engine has stopped.
+        """Pull one image, no slower than `clocks` allow; when it returns or raises, the engine has stopped.
 
         Raises EngineError with the engine's words, CancelledError when the run was told to stop.
         """

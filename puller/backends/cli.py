@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from puller.backends.base import ProgressSink
+    from puller.config import Clocks
     from puller.model import Pulled, PullRequest
     from puller.reference import ImageReference
 
@@ -58,7 +59,7 @@ class CliBackend:
         request: "PullRequest",
         *,
         cancel: Cancellation,
-        timeout: float | None = None,
+        clocks: "Clocks",
         progress: "ProgressSink",
     ) -> "Pulled":
         """Run one pull; see `Backend.pull`."""
@@ -71,12 +72,12 @@ class CliBackend:
                 (*self._argv, "pull", *platform, reference.canonical),
                 environment=self._environment,
                 cancel=cancel,
-                timeout=timeout,
+                timeout=clocks.attempt,
                 on_line=partial(_feed, stream),
                 on_prompt=_refuse_login,
             )
         except TimeoutError:
-            raise EngineError(f"not done within {timeout:g}s", kind=FailureKind.TIMEOUT) from None
+            raise EngineError(f"not done within {clocks.attempt:g}s", kind=FailureKind.TIMEOUT) from None
         except OSError as error:
             raise EngineError(f"{self._program} cannot be run: {error}", kind=FailureKind.DAEMON_UNREACHABLE) from None
         if done.code != 0:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from puller.backends.base import ProgressSink
     from puller.cancellation import Cancellation
+    from puller.config import Clocks
     from puller.model import Pulled, PullRequest
     from puller.reference import ImageReference
 
@@ -63,13 +64,13 @@ class SdkBackend:
         request: "PullRequest",
         *,
         cancel: "Cancellation",
-        timeout: float | None = None,
+        clocks: "Clocks",
         progress: "ProgressSink",
     ) -> "Pulled":
         """Read one pull's stream to its end; see `Backend.pull`."""
         before = self._inspect(request.reference) if self._silent else NOTHING
         stream = PullStream(request, progress)
-        call = Call(deadline=None if timeout is None else monotonic() + timeout)
+        call = Call(deadline=None if clocks.attempt is None else monotonic() + clocks.attempt)
         try:
             with self._client.calling(call), cancel.hook(call.abort):
                 for message in self._messages(request, call):
@@ -78,7 +79,7 @@ class SdkBackend:
         except _TROUBLE as error:
             cancel.check()
             if call.expired:
-                raise EngineError(f"not done within {timeout:g}s", kind=FailureKind.TIMEOUT) from None
+                raise EngineError(f"not done within {clocks.attempt:g}s", kind=FailureKind.TIMEOUT) from None
             raise _translate(error) from None
         return stream.pulled(before, lambda: self._inspect(request.reference))
 

@@ -11,7 +11,7 @@ import click
 from puller.classify import failure
 from puller.cli.options import DURATION, FAILURE_LIMIT, REPORT, list_options, make_plan
 from puller.cli.output import emit
-from puller.config import NO_FAILURE, BackendChoice, FailureLimit, RetryPolicy, Settings
+from puller.config import NO_FAILURE, BackendChoice, Clocks, FailureLimit, RetryPolicy, Settings
 from puller.errors import EngineUnreachableError, FailureKind
 from puller.progress import ProgressMode, observe
 from puller.reports import RENDERERS, files
@@ -117,7 +117,7 @@ def _settings(options: dict[str, Any]) -> Settings:
     return Settings(
         jobs=options["jobs"],
         per_registry=options["per_registry"],
-        timeout=options["timeout"] or None,
+        clocks=Clocks(attempt=options["timeout"] or None),
         retry=RetryPolicy(retries=options["retries"], delay=options["retry_delay"]),
         max_fail=limit,
     )

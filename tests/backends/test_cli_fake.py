@@ -13,6 +13,7 @@ import pytest
 from puller.backends.cli import CliBackend
 from puller.cancellation import Cancellation
 from puller.classify import classify
+from puller.config import Clocks
 from puller.errors import CancelledError, EngineError, EngineUnreachableError, FailureKind, UsageError
 from puller.events import Phase, Progress
 from puller.model import Pulled
@@ -46,7 +47,7 @@ def pull(
     return backend.pull(
         request(text, platform),
         cancel=Cancellation() if cancel is None else cancel,
-        timeout=timeout,
+        clocks=Clocks(attempt=timeout),
         progress=progress,
     )
 
@@ -84,7 +85,7 @@ def test_a_context_stands_before_the_verb(tmp_path: Path) -> None:
     Home(tmp_path / "docker-config").context("far")
     program = FakeProgram(tmp_path / "bin")
     backend = CliBackend(str(program.path), "far")
-    backend.pull(request("nginx"), cancel=Cancellation(), progress=lambda _: None)
+    backend.pull(request("nginx"), cancel=Cancellation(), clocks=Clocks(), progress=lambda _: None)
     assert program.pulls == [["--context", "far", "pull", "docker.io/library/nginx:latest"]]
     assert all(call[:2] == ["--context", "far"] for call in program.calls)
 
@@ -232,7 +233,7 @@ def test_a_program_that_vanishes_is_an_engine_that_is_gone(tmp_path: Path) -> No
     backend = CliBackend(str(program.path))
     program.path.unlink()
     with pytest.raises(EngineError, match="docker cannot be run") as caught:
-        backend.pull(request(), cancel=Cancellation(), progress=lambda _: None)
+        backend.pull(request(), cancel=Cancellation(), clocks=Clocks(), progress=lambda _: None)
     assert caught.value.kind is FailureKind.DAEMON_UNREACHABLE
 
 

@@ -27,9 +27,10 @@ STOREYS = (
     ("events",),
     ("config",),
     # Floor 2
-    ("imagelist", "backends", "retry", "lanes"),
+    ("breaker", "cooldown"),
+    ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait", "advice"),
     # Floor 3
-    ("plan", "pull"),
+    ("plan", "pull", "guard"),
     ("orchestrator",),
     # Floor 4
     ("reports", "progress", "api"),
@@ -40,9 +41,9 @@ STOREYS = (
 STOREY = {name: number for number, names in enumerate(STOREYS) for name in names}
 
 HOMES: dict[str, tuple[str, ...]] = {
-    "docker": ("backends/sdk.py", "backends/connection.py"),
-    "requests": ("backends/sdk.py", "backends/connection.py"),
-    "urllib3": ("backends/sdk.py", "backends/connection.py"),
+    "docker": ("backends/sdk.py", "backends/connection.py", "registry/credentials.py"),
+    "requests": ("backends/sdk.py", "backends/connection.py", "registry/"),
+    "urllib3": ("backends/sdk.py", "backends/connection.py", "registry/"),
     "docker_image": ("reference.py",),
     "tenacity": ("retry.py",),
     "rich": ("progress/",),

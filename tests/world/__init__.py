@@ -23,6 +23,7 @@ from tests.world.layers import Layer, layer, layer_of
 from tests.world.process import WorldError, wait_until
 from tests.world.proxy import Proxy, Request
 from tests.world.registry import LAB_ACCOUNT, Account, Registry
+from tests.world.tokens import TokenServer
 
 __all__ = [
     "DOCKER",
@@ -40,6 +41,7 @@ __all__ = [
     "Registry",
     "Request",
     "Rule",
+    "TokenServer",
     "WorldError",
     "family",
     "faults",

@@ -1,0 +1,144 @@
+"""Who we are to a registry: nobody, an account (Basic), or a token for one repository (Bearer), kept while it is good.
+
+"Docker Registry v2 authentication via central service" and its "Token Authentication Implementation" say how tokens
+are asked for; "OAuth2 token authentication" says how an identity token is exchanged for one.
+"""
+
+import base64
+import json
+import re
+import threading
+from dataclasses import dataclass
+from http import HTTPStatus
+from time import monotonic
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from puller.registry.answers import RegistryTroubleError
+from puller.registry.challenge import Challenge, choose
+
+if TYPE_CHECKING:
+    from requests import Response
+
+    from puller.registry.credentials import Credential, Keyring
+    from puller.registry.session import Site
+    from puller.registry.transport import Transport
+
+_TOKEN_BYTES = 256 << 10
+_TOKEN = re.compile(r"[!-~]{1,65536}")
+_LIFETIME = 60.0
+"""Seconds that a token lives where its server does not say ("Token Response Fields")."""
+_MARGIN = 10.0
+_SHARE = 0.25
+"""A token is not used in its last seconds, or its last quarter, whichever is shorter: it shall outlive the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A token, ready to be sent."""
+
+    header: str
+    ends: float
+
+
+class Authority:
+    """The headers that let us in, for many threads: each token is asked for once, and again when it runs out."""
+
+    def __init__(self, transport: "Transport", keyring: "Keyring") -> None:
+        self._transport = transport
+        self._keyring = keyring
+        self._challenges: dict[tuple[str, str], Challenge] = {}
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._locks: dict[tuple[str, str], threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def header(self, site: "Site", repository: str) -> str:
+        """Return what to send ahead of any question: empty as long as the registry has not asked who we are."""
+        challenge = self._challenges.get((site.host.name, repository)) or self._challenges.get((site.host.name, ""))
+        return self._answer(site, repository, challenge, "") if challenge else ""
+
+    def renewed(self, site: "Site", repository: str, response: "Response", refused: str) -> str:
+        """Return what to send after a 401: never what was refused; empty when there is nothing else.
+
+        Where the registry has led us to somebody else, that one does not get to say where credentials are to be sent.
+        """
+        challenge = choose(response.headers.get("www-authenticate", ""))
+        if challenge is None or not site.owns(response.url):
+            return ""
+        with self._lock:
+            self._challenges[site.host.name, repository] = challenge
+            # The next repository will be asked the same, but for the scope.
+            self._challenges[site.host.name, ""] = challenge.without("scope")
+        header = self._answer(site, repository, challenge, refused)
+        return "" if header == refused else header
+
+    def _answer(self, site: "Site", repository: str, challenge: Challenge, refused: str) -> str:
+        if challenge.scheme == "basic":
+            return _basic(self._keyring.find(site.host.name, repository))
+        key = (site.host.name, repository)
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            kept = self._kept.get(key)
+            if kept is None or monotonic() >= kept.ends or kept.header == refused:
+                kept = self._kept[key] = self._ask(site, repository, challenge)
+            return kept.header
+
+    def _ask(self, site: "Site", repository: str, challenge: Challenge) -> _Kept:
+        began = monotonic()
+        credential = self._keyring.find(site.host.name, repository)
+        scope = challenge.parameters.get("scope") or f"repository:{repository}:pull"
+        response = self._send(site, challenge, scope, credential)
+        if response.status_code != HTTPStatus.OK:
+            raise self._transport.refusal(site, response, *_secrets(credential))
+        token, lifetime = _read(site, self._transport.read(site, response, _TOKEN_BYTES))
+        return _Kept(f"Bearer {token}", began + lifetime - min(_MARGIN, lifetime * _SHARE))
+
+    def _send(self, site: "Site", challenge: Challenge, scope: str, credential: "Credential | None") -> "Response":
+        try:
+            realm = urlsplit(challenge.parameters["realm"])
+        except ValueError:
+            raise RegistryTroubleError(f"{site.host.name}: its token server has no address") from None
+        if realm.scheme != "https" and not (realm.scheme == "http" and site.host.insecure):
+            raise RegistryTroubleError(f"{site.host.name}: its token server does not speak HTTPS")
+        fields = {"service": challenge.parameters.get("service", ""), "scope": scope}
+        fields = {name: value for name, value in fields.items() if value}
+        if credential and credential.identity_token:
+            form = {"grant_type": "refresh_token", "refresh_token": credential.identity_token, "client_id": "puller"}
+            return self._transport.send(site, "POST", realm.geturl(), {}, form | fields)
+        if credential:
+            fields["account"] = credential.username
+        query = "&".join(filter(None, (realm.query, urlencode(fields))))
+        header = _basic(credential)
+        url = realm._replace(query=query, fragment="").geturl()
+        return self._transport.send(site, "GET", url, {"Authorization": header} if header else {})
+
+
+def secrets_of(header: str) -> tuple[str, ...]:
+    """Return what of a header must not be repeated to anybody, in all its forms."""
+    scheme, _, value = header.partition(" ")
+    if scheme != "Basic":
+        return (value,)
+    return (value, base64.b64decode(value).decode().partition(":")[2])
+
+
+def _secrets(credential: "Credential | None") -> tuple[str, ...]:
+    return (credential.password, credential.identity_token, *secrets_of(_basic(credential))) if credential else ()
+
+
+def _basic(credential: "Credential | None") -> str:
+    if credential is None or credential.identity_token:
+        return ""
+    pair = f"{credential.username}:{credential.password}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def _read(site: "Site", body: bytes) -> tuple[str, float]:
+    try:
+        answer = json.loads(body)
+        token, lifetime = answer.get("token") or answer.get("access_token"), answer.get("expires_in")
+    except (ValueError, AttributeError, RecursionError):
+        token = lifetime = None
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        raise RegistryTroubleError(f"{site.host.name}: its token server sent no token")
+    return token, float(lifetime) if isinstance(lifetime, (int, float)) and 0 < lifetime < 1 << 31 else _LIFETIME

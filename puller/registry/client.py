@@ -1,0 +1,180 @@
+"""The client: what a registry knows of an image. Thread-safe, and never the reason that an image fails."""
+
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Self
+
+from puller.registry import answers
+from puller.registry.answers import Described, Manifest, Quota, RegistryTroubleError
+from puller.registry.auth import Authority, secrets_of
+from puller.registry.blobs import Blob
+from puller.registry.credentials import Keyring
+from puller.registry.hosts import CERTS_D
+from puller.registry.tags import PATH, next_page, tags_in
+from puller.registry.transport import Transport, discard
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
+
+    from requests import Response
+
+    from puller.reference import ImageReference
+
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
+_LARGEST = 4 << 20
+"""Bytes of a manifest, or of a page of tags; registries take no larger manifests ("Pushing Manifests")."""
+_NO_HEAD = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
+_FULL_OR_PART = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
+
+
+class RegistryClient:
+    """Asks registries for many threads. Whatever goes wrong is a RegistryTroubleError: ask the engine then."""
+
+    def __init__(
+        self,
+        *,
+        insecure: "Collection[str]" = (),
+        certificates: "Path" = CERTS_D,
+        connect: float = 5.0,
+        read: float = 15.0,
+        connections: int = 16,
+        keyring: Keyring | None = None,
+    ) -> None:
+        """Take plain HTTP and any certificate from `insecure` hosts and networks, and from loopback.
+
+        `connect` and `read` are time limits in seconds, `connections` how many to keep for each registry.
+        """
+        self._transport = Transport(
+            insecure=insecure, certificates=certificates, connect=connect, read=read, connections=connections
+        )
+        self._authority = Authority(self._transport, keyring or Keyring())
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the client."""
+        self.close()
+
+    def close(self) -> None:
+        """Break off what any thread is asking, and forget the kept connections."""
+        self._transport.close()
+
+    def head(self, reference: "ImageReference") -> Described:
+        """Say what a reference stands for (OCI distribution spec "Pulling manifests", HEAD).
+
+        Where HEAD is not answered, or without a digest, the manifest is fetched instead.
+        """
+        headers: Mapping[str, str] = {}
+        try:
+            with self._asked("HEAD", reference, _manifest_path(reference), _ACCEPT) as response:
+                headers = response.headers
+        except RegistryTroubleError as trouble:
+            if trouble.status not in _NO_HEAD:
+                raise
+        digest = headers.get("docker-content-digest")
+        if digest is None or not answers.is_digest(digest):
+            manifest = self.manifest(reference)
+            return Described(manifest.digest, manifest.media_type, len(manifest.raw), Quota.of(headers))
+        if reference.digest and digest != reference.digest:
+            raise RegistryTroubleError(f"{reference.registry}: answers with another digest, {digest}")
+        return Described(digest, answers.media_type_of(headers), answers.size_of(headers), Quota.of(headers))
+
+    def manifest(self, reference: "ImageReference", digest_or_tag: str | None = None) -> Manifest:
+        """Fetch a manifest or an index (OCI distribution spec "Pulling manifests"), checked against its digest.
+
+        `digest_or_tag` asks for another one of the same repository, such as an index's entry.
+        """
+        path = _manifest_path(reference, digest_or_tag)
+        with self._asked("GET", reference, path, _ACCEPT) as response:
+            raw = self._transport.read(self._transport.site(reference.registry), response, _LARGEST)
+            headers = response.headers
+        asked = path.rpartition("/")[2]
+        said = headers.get("docker-content-digest")
+        digest = next((each for each in (asked, said) if each and ":" in each), None) or answers.sha256(raw)
+        if not answers.matches(digest, raw):
+            raise RegistryTroubleError(f"{reference.registry}: sends something else for {digest}")
+        return Manifest(raw, answers.media_type_of(headers), digest)
+
+    @contextmanager
+    def blob(self, reference: "ImageReference", digest: str, start: int = 0) -> "Iterator[Blob]":
+        """Read a blob (OCI distribution spec "Pulling blobs") from `start`; what is read from 0 is checked."""
+        if not answers.is_digest(digest):
+            raise RegistryTroubleError(f"{reference.registry}: {digest} is no digest that can be checked")
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        path = f"/v2/{reference.repository}/blobs/{digest}"
+        with self._asked("GET", reference, path, headers, _FULL_OR_PART) as response:
+            yield Blob(self._transport, self._transport.site(reference.registry), response, digest, start)
+
+    def tags(self, reference: "ImageReference", pages: int = 100) -> tuple[str, ...]:
+        """List the tags of a repository (OCI distribution spec "Listing Tags"), at most so many pages of them."""
+        found: list[str] = []
+        path: str | None = PATH.format(repository=reference.repository)
+        for _ in range(pages):
+            if path is None:
+                return tuple(found)
+            with self._asked("GET", reference, path) as response:
+                body = self._transport.read(self._transport.site(reference.registry), response, _LARGEST)
+            try:
+                found += tags_in(body)
+                path = next_page(response.headers.get("link", ""), path)
+            except ValueError:
+                raise RegistryTroubleError(f"{reference.registry}: sends no list of tags") from None
+        if path is not None:
+            raise RegistryTroubleError(f"{reference.registry}: has more than {pages} pages of tags")
+        return tuple(found)
+
+    def wait_of(self, reference: "ImageReference") -> float | None:
+        """Ask once how many seconds to wait, after a 429 of the engine; None when the registry does not say.
+
+        Any trouble is None, too. A HEAD is no pull that would count.
+        """
+        try:
+            with self._asked("HEAD", reference, _manifest_path(reference), _ACCEPT) as response:
+                return answers.wait_of(response.status_code, response.headers)
+        except RegistryTroubleError as trouble:
+            return trouble.wait
+
+    @contextmanager
+    def _asked(
+        self,
+        method: str,
+        reference: "ImageReference",
+        path: str,
+        headers: "Mapping[str, str] | None" = None,
+        accepted: "Collection[int]" = (HTTPStatus.OK,),
+    ) -> "Iterator[Response]":
+        """Ask, answering a challenge once; raises RegistryTroubleError for any status that is not accepted."""
+        site = self._transport.site(reference.registry)
+        header = self._authority.header(site, reference.repository)
+        response = self._transport.ask(site, method, path, _with(headers, header))
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            refused = self._transport.refusal(site, response, *secrets_of(header))
+            header = self._authority.renewed(site, reference.repository, response, header)
+            if not header:
+                raise refused
+            response = self._transport.ask(site, method, path, _with(headers, header))
+        if response.status_code not in accepted:
+            raise self._transport.refusal(site, response, *secrets_of(header))
+        try:
+            yield response
+        finally:
+            if method == "HEAD":
+                discard(response)
+            response.close()
+
+
+def _manifest_path(reference: "ImageReference", digest_or_tag: str | None = None) -> str:
+    return f"/v2/{reference.repository}/manifests/{digest_or_tag or reference.digest or reference.tag}"
+
+
+def _with(headers: "Mapping[str, str] | None", authorization: str) -> dict[str, str]:
+    return dict(headers or {}) | ({"Authorization": authorization} if authorization else {})

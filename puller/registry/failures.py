@@ -1,0 +1,59 @@
+"""What can go wrong between us and a registry, in words that hold no URL and no secret."""
+
+import json
+from typing import TYPE_CHECKING
+
+import requests
+import urllib3
+
+from puller.registry.answers import RegistryTroubleError, wait_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+"""What requests, urllib3 and sockets raise."""
+
+
+def trouble(registry: str, error: Exception) -> RegistryTroubleError:
+    """Say why there was no answer, or no whole one."""
+    if isinstance(error, requests.ConnectTimeout):
+        return RegistryTroubleError(f"{registry}: no connection in time")
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
+        return RegistryTroubleError(f"{registry}: no answer in time")
+    return RegistryTroubleError(f"{registry}: {reason(error)}")
+
+
+def refusal(
+    registry: str, status: int, headers: "Mapping[str, str]", body: bytes, secrets: "tuple[str, ...]" = ()
+) -> RegistryTroubleError:
+    """Say what the registry answered (OCI distribution spec "Error Codes"), without the secrets it was told."""
+    words = _errors(body)
+    for secret in filter(None, secrets):
+        words = words.replace(secret, "***")
+    text = f"{registry}: status {status}" + (f", {words}" if words else "")
+    return RegistryTroubleError(text, status=status, wait=wait_of(status, headers))
+
+
+def reason(error: BaseException) -> str:
+    """Find the words of the innermost cause: the outer ones repeat the URL."""
+    found = list(causes(error))
+    words = [cause.strerror for cause in found if isinstance(cause, OSError) and cause.strerror]
+    return str(words[-1]) if words else type(found[-1]).__name__
+
+
+def causes(error: BaseException) -> "Iterator[BaseException]":
+    """Walk an exception's causes and the exceptions among its arguments, as urllib3 and requests nest them."""
+    seen: list[BaseException] = [error]
+    for cause in seen:
+        yield cause
+        nested = (cause.__cause__, cause.__context__, *cause.args, getattr(cause, "reason", None))
+        seen.extend(item for item in nested if isinstance(item, BaseException) and item not in seen)
+
+
+def _errors(body: bytes) -> str:
+    try:
+        errors = json.loads(body)["errors"]
+        return "; ".join(f"{str(error.get('code', '')).lower()}: {error.get('message', '')}" for error in errors[:3])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""

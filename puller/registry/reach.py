@@ -1,0 +1,52 @@
+"""Is anybody there? The question that a circuit breaker asks before it lets a registry be used again."""
+
+import ssl
+from contextlib import closing, suppress
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import requests
+
+from puller.registry.adapter import Adapter, Connections
+from puller.registry.failures import TROUBLE, causes
+from puller.registry.hosts import CERTS_D, Host, is_loopback, unverified
+from puller.registry.session import Session, Site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LEAST = 0.001
+"""Seconds: a socket takes no time limit of nought."""
+
+
+def reach(registry: str, timeout: float = 5.0, certificates: "Path" = CERTS_D) -> bool:
+    """Tell whether anything that speaks HTTP answers (OCI distribution spec "Determining Support": GET /v2/).
+
+    Any status counts, and any certificate; no password or token is sent. HTTPS comes first; plain HTTP is tried on
+    loopback, and where TLS is answered by something else.
+    """
+    deadline = monotonic() + timeout
+    host, context = Host.of(registry), unverified()
+    with suppress(OSError, ValueError):  # some registries hang up on those who show no certificate
+        host.identify(context, certificates)
+    with closing(Site(host, Session(Adapter(context, Connections(), 1)))) as site:
+        try:
+            return _answers(site, "https", deadline)
+        except requests.exceptions.SSLError as error:
+            if any(isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or "") for cause in causes(error)):
+                return True  # it speaks TLS, and wants a certificate of ours
+        except requests.Timeout:
+            return False
+        except TROUBLE:
+            if not is_loopback(registry):
+                return False
+        try:
+            return _answers(site, "http", deadline)
+        except TROUBLE:
+            return False
+
+
+def _answers(site: Site, scheme: str, deadline: float) -> bool:
+    left = max(_LEAST, deadline - monotonic())
+    site.send("GET", f"{scheme}://{site.host.address}/v2/", {}, left).close()
+    return True

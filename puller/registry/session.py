@@ -1,0 +1,93 @@
+"""The session that leads to one registry, and where its redirects may lead."""
+
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+import requests.utils
+
+from puller import __version__
+from puller.registry.hosts import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from puller.registry.adapter import Adapter
+    from puller.registry.hosts import Host
+
+_HEADERS = {"User-Agent": f"puller/{__version__}", "Accept-Encoding": "identity"}
+_PORTS = {"http": 80, "https": 443}
+
+
+class Session(requests.Session):
+    """A session without cookies, .netrc and redirects of its own."""
+
+    def __init__(self, adapter: "Adapter") -> None:
+        super().__init__()
+        self.trust_env = False
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        for prefix in ("http://", "https://"):
+            self.mount(prefix, adapter)
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that no answer is a redirect: requests would read the whole of its body."""
+
+
+class Site:
+    """One registry with the session that leads to it; shared by threads."""
+
+    def __init__(self, host: "Host", session: requests.Session) -> None:
+        self.host = host
+        self.schemes = host.schemes
+        """Those that may work: one, as soon as one has."""
+        self._session = session
+        self._proxies: dict[tuple[str, str], dict[str, str]] = {}
+
+    def owns(self, url: str) -> bool:
+        """Tell whether a URL is one of this registry itself."""
+        return urlsplit(url).netloc.lower() == self.host.address.lower()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: "Mapping[str, str]",
+        timeout: float | tuple[float, float],
+        data: "Mapping[str, str] | None" = None,
+    ) -> requests.Response:
+        """Send one request; nothing of the body of the answer is read, and no redirect is followed."""
+        # The session's own way to make a request merges settings that it does not have, and costs as much again.
+        request = requests.Request(method, url, headers=_HEADERS | dict(headers), data=data, auth=_unchanged)
+        return self._session.send(
+            request.prepare(), stream=True, timeout=timeout, allow_redirects=False, proxies=self._proxies_for(url)
+        )
+
+    def close(self) -> None:
+        """Close the kept connections that are not in use."""
+        self._session.close()
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        """Return the environment's proxies for a URL; for loopback there are none, as in the engine."""
+        parts = urlsplit(url)
+        key = (parts.scheme, parts.netloc)
+        if key not in self._proxies:
+            self._proxies[key] = {} if is_loopback(parts.netloc) else dict(requests.utils.get_environ_proxies(url))
+        return self._proxies[key]
+
+
+def may_lead(host: "Host", previous: str, url: str) -> bool:
+    """Tell whether a redirect may be followed: to HTTP or HTTPS, and never from HTTPS to HTTP on a secure host."""
+    scheme = urlsplit(url).scheme
+    return scheme == "https" or (scheme == "http" and (host.insecure or urlsplit(previous).scheme == "http"))
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Add no credentials: a URL may hold some, and requests would use them."""
+    return request

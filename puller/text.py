@@ -1,6 +1,7 @@
 """Text on its way to people: foreign words made safe, numbers and times made readable."""
 
 import re
+from datetime import UTC, datetime
 
 # C0 and C1 controls, line and paragraph separators, and the marks that reorder text on a screen.
 _CONTROL = re.compile(
@@ -72,6 +73,11 @@ def format_seconds(seconds: float) -> str:
     if hours:
         return f"{hours}h{minutes:02}m"
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment in UTC to the second, as RFC 3339 does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_bytes(count: float) -> str:

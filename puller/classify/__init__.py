@@ -6,16 +6,18 @@ What makes the whole host fail comes before what one registry says; what is spec
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
 from puller.classify.kinds import KINDS, Meaning, Origin
-from puller.classify.rules import FROM_REGISTRY, NAME, RULES
+from puller.classify.reading import Words, read
+from puller.classify.waits import wait_of
 from puller.errors import FailureClass, FailureKind
 from puller.text import clean
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from puller.classify.rules import Rule
 
 __all__ = ["KINDS", "Failure", "Meaning", "Origin", "classify", "failure"]
 
@@ -34,7 +36,7 @@ class Failure:
     """What to do about it, as one sentence."""
 
     wait: float | None = None
-    """Seconds that the registry asks to wait, where it does."""
+    """Seconds to wait before the next try, where the registry says so or is known for it."""
     until: "datetime | None" = None
     """When it will pass, where the run could not wait for it; with its time zone."""
 
@@ -51,31 +53,72 @@ class Failure:
 
 _STATUSES = {
     401: _K.UNAUTHORIZED,
+    402: _K.ACCESS_DENIED,
     403: _K.ACCESS_DENIED,
     404: _K.NOT_FOUND,
+    407: _K.PROXY_REFUSED,
+    408: _K.TIMEOUT,
+    410: _K.NOT_FOUND,
     429: _K.RATE_LIMITED,
+    451: _K.GEO_BLOCKED,
+    502: _K.REGISTRY_5XX,
+    503: _K.REGISTRY_5XX,
+    504: _K.REGISTRY_5XX,
 }
+"""What a status means by itself; a 500 means nothing."""
+_TRANSFER = frozenset({"downloading", "extracting", "transfer"})
+"""Phases in which the registry has already given out the manifest."""
 
 
-def classify(message: str, status: int | None = None, *, source: str = "", phase: str = "") -> Failure:  # noqa: ARG001
-    """Turn an engine's message, and its HTTP status where there is one, into a `Failure`; never raises."""
-    line = clean(message)
-    reason = NAME.sub("/", line)
-    quoted = bool(FROM_REGISTRY.match(line))
-    for kind, pattern in _patterns():
-        about_host = KINDS[kind].failure_class is _C.HOST_FATAL
-        if not (about_host and quoted) and pattern.search(line if about_host else reason):
-            return failure(kind, line)
-    return failure(_STATUSES.get(status or 0, _K.UNCLASSIFIED), line or "the engine gave no reason")
+def classify(message: str, status: int | None = None, *, source: str = "", phase: str = "") -> Failure:
+    """Turn an engine's message, and its HTTP status where there is one, into a `Failure`; never raises.
 
-
-@cache
-def _patterns() -> tuple[tuple[FailureKind, re.Pattern[str]], ...]:
-    """Compile the rules when the first failure comes; most runs have none."""
-    return tuple((kind, re.compile("|".join(rules), re.IGNORECASE)) for kind, rules in RULES)
+    `source` is who said it (`docker-cli`, `docker-py`, `engine-api`, `podman`, `nerdctl`, `containerd`), `phase` how
+    far the pull was (`resolving`, `downloading`, `extracting`); both are hints that few messages need.
+    """
+    words = read(message)
+    rule = _match(words)
+    kind = rule.kind if rule else _STATUSES.get(status or 0) or _STATUSES.get(words.status or 0, _K.UNCLASSIFIED)
+    if kind is _K.UNAUTHORIZED and _in_transfer(words.said, source, phase):
+        kind = _K.TOKEN_EXPIRED
+    meaning = KINDS[kind]
+    wait = None
+    if meaning.failure_class in (_C.TRANSIENT, _C.RATE_LIMITED):
+        wait = wait_of(words.shown, datetime.now(UTC))
+        wait = rule.wait if wait is None and rule else wait
+    advice = (rule.advice if rule else None) or meaning.advice
+    return Failure(kind, meaning.failure_class, words.shown or "the engine gave no reason", advice, wait)
 
 
 def failure(kind: FailureKind, message: str, *, wait: float | None = None) -> Failure:
     """Build the failure of a kind that is known without reading: class and advice come from the table."""
     meaning = KINDS[kind]
     return Failure(kind, meaning.failure_class, clean(message), meaning.advice, wait)
+
+
+def _match(words: Words) -> "Rule | None":
+    for rule, about_host, patterns in _table():
+        text = words.own if about_host else words.said
+        if any(pattern.search(text) for pattern in patterns):
+            return rule
+    return None
+
+
+@cache
+def _table() -> "tuple[tuple[Rule, bool, tuple[re.Pattern[str], ...]], ...]":
+    """Compile the rules when the first failure comes; most runs have none."""
+    from puller.classify.rules import HOST, RULES  # noqa: PLC0415 - likewise
+
+    # One pattern for each wording: `re` then looks for its first letters, which a joined pattern does not have.
+    return tuple((rule, rule in HOST, tuple(map(re.compile, rule.words))) for rule in RULES)
+
+
+def _in_transfer(said: str, source: str, phase: str) -> bool:
+    """Tell a token that ran out from a login that is missing: then the manifest had been given out before.
+
+    docker's CLI puts "Error response from daemon" before what came ahead of the transfer, and nothing before the rest.
+    """
+    if phase.lower() in _TRANSFER:
+        return True
+    bare = source == "docker-cli" and "error response from daemon" not in said
+    return bare and said.rstrip(" .").endswith("unauthorized: authentication required")

@@ -1,0 +1,1 @@
+"""What engines and registries say, and what it means."""

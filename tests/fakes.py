@@ -1,14 +1,22 @@
-"""Stand-ins for an engine: a scripted backend in memory, and a `docker` program that is a shell script."""
+"""Stand-ins for an engine: a scripted backend in memory, one behind a socket, and a `docker` that is a script."""
 
+import json
+import re
+import socketserver
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Self
+from urllib.parse import unquote
 
-from puller.backends.base import ProgressSink
+from puller.backends.base import NOTHING, Inspected, ProgressSink
 from puller.cancellation import Cancellation
 from puller.config import Clocks
 from puller.model import Pulled, PullRequest
+from puller.reference import ImageReference
 from tests.samples import DIGEST
 
 PULLED = Pulled(DIGEST, up_to_date=False)
@@ -22,8 +30,19 @@ class FakeBackend:
     """An engine that does at once what its script says; the last result of a reference is for all later attempts."""
 
     def __init__(
-        self, script: "Mapping[str, Sequence[Result] | Result] | None" = None, otherwise: Result = PULLED
+        self,
+        script: "Mapping[str, Sequence[Result] | Result] | None" = None,
+        otherwise: Result = PULLED,
+        *,
+        has: "Mapping[str, Inspected] | None" = None,
+        answers: Sequence[bool] = (True,),
     ) -> None:
+        """`has` is what it says it has, where that differs from what it pulled; `answers` is for `alive`, in order."""
+        self._has = dict(has or {})
+        self._pulled: dict[str, Inspected] = {}
+        self._answers = answers
+        self.probes = 0
+        """How often it was asked whether it is alive; the last answer is for all later times."""
         self._script = {text: list(one) if isinstance(one, Sequence) else [one] for text, one in (script or {}).items()}
         self._otherwise = otherwise
         self._lock = threading.Lock()
@@ -51,13 +70,26 @@ class FakeBackend:
         """Do what the script says for this reference and attempt."""
         result = self._enter(request, clocks)
         try:
-            if isinstance(result, Pulled):
-                return result
             if isinstance(result, BaseException):
                 raise result
-            return result(cancel)
+            pulled = result if isinstance(result, Pulled) else result(cancel)
+            with self._lock:
+                digests = (pulled.digest,) if pulled.digest else ()
+                self._pulled[request.reference.text] = Inspected("sha256:" + "1" * 64, digests)
+            return pulled
         finally:
             self._leave(request)
+
+    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> Inspected | None:
+        """Say what it was told to have, or else what it has pulled."""
+        with self._lock:
+            return self._has.get(reference.text) or self._pulled.get(reference.text, NOTHING)
+
+    def alive(self) -> bool:
+        """Give the next of its answers."""
+        with self._lock:
+            self.probes += 1
+            return self._answers[min(self.probes, len(self._answers)) - 1]
 
     def close(self) -> None:
         """Remember that it was closed."""
@@ -112,6 +144,84 @@ def good_pull(*layers: str, digest: str = DIGEST, status: str = "Downloaded newe
         f"{layer}: {word}" for layer in layers for word in ("Pulling fs layer", "Download complete", "Pull complete")
     ]
     return say("latest: Pulling from x", *lines, f"Digest: {digest}", f"Status: {status}", "docker.io/x")
+
+
+def draw(layer: str, status: str) -> str:
+    """Draw one line as docker does on a terminal: up, erase, write, down."""
+    return f"printf '\\033[1A\\033[2K\\r{layer}: {status} \\r\\033[1B'"
+
+
+Script = Callable[["EngineAnswer"], None]
+
+
+class EngineAnswer(BaseHTTPRequestHandler):
+    """One request to a made-up engine, and the means to answer it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Do what the script says."""
+        engine: FakeEngine = self.server.engine  # type: ignore[attr-defined]
+        path = re.sub(r"^/v[\d.]+", "", self.path)
+        engine.asked.append(unquote(path))
+        script = next((script for start, script in engine.scripts.items() if path.startswith(start)), None)
+        with suppress(OSError):
+            script(self) if script else self.answer(b"", 404)
+
+    do_POST = do_GET  # noqa: N815 - likewise
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+    def answer(self, body: bytes, status: int = 200, **headers: str) -> None:
+        """Answer at once."""
+        self.begin(status, Content_Length=str(len(body)), **headers)
+        self.wfile.write(body)
+
+    def begin(self, status: int = 200, **headers: str) -> None:
+        """Send the head of an answer."""
+        self.send_response_only(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+
+    def message(self, **fields: object) -> None:
+        """Send one message of a stream that was begun with Transfer_Encoding="chunked"; none ends it."""
+        data = json.dumps(fields).encode() + b"\r\n" if fields else b""
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        self.wfile.flush()
+
+
+def ping(answer: EngineAnswer) -> None:
+    """Answer as an engine does that is well."""
+    answer.answer(b"OK", Api_Version="1.41", Server="Docker/0.1 (linux)")
+
+
+class FakeEngine:
+    """An engine behind a socket that does what its scripts say; the longest path that fits must come first."""
+
+    def __init__(self, folder: Path, scripts: Mapping[str, Script]) -> None:
+        self.scripts = {"/_ping": ping, **scripts}
+        self.asked: list[str] = []
+        """The paths of all requests, without the API's version."""
+        self._path = folder / "engine.sock"
+        self.host = f"unix://{self._path}"
+
+    def __enter__(self) -> Self:
+        """Listen."""
+        self._server = socketserver.ThreadingUnixStreamServer(str(self._path), EngineAnswer)
+        self._server.daemon_threads = True
+        self._server.engine = self  # type: ignore[attr-defined]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop listening; what is under way ends with its client."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._path.unlink()
 
 
 class FakeProgram:

@@ -1,6 +1,7 @@
 """What a backend is: one way to make an engine pull one image, told to stop, and asked what came of it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -8,8 +9,24 @@ if TYPE_CHECKING:
     from puller.config import Clocks
     from puller.events import Progress
     from puller.model import Pulled, PullRequest
+    from puller.reference import ImageReference
 
 ProgressSink = Callable[["Progress"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What an engine has under a name: the image's ID, and every digest by which it knows it in that repository.
+
+    There may be several: of the index and of the platform's manifest, or of what a tag stood for at other times.
+    """
+
+    identity: str | None
+    digests: tuple[str, ...] = ()
+
+
+NOTHING = Inspected(None)
+"""The engine has no such image."""
 
 
 class Backend(Protocol):
@@ -31,6 +48,15 @@ class Backend(Protocol):
 
         Raises EngineError with the engine's words, CancelledError when the run was told to stop.
         """
+
+    def inspect(self, reference: "ImageReference", *, cancel: "Cancellation") -> Inspected | None:
+        """Say what the engine has under a name, or under its digest where it has one; None when it will not say.
+
+        Raises CancelledError only.
+        """
+
+    def alive(self) -> bool:
+        """Say whether the engine answers at this moment; takes seconds at most, and never raises."""
 
     def close(self) -> None:
         """Let go of connections."""

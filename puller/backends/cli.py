@@ -3,13 +3,15 @@
 import json
 import os
 import re
-from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from puller.backends import process
+from puller.backends.base import NOTHING, Inspected
 from puller.backends.endpoint import resolve
-from puller.backends.stream import NOTHING, Inspected, PullStream, repo_digest
+from puller.backends.stream import PullStream, inspected, inspected_name
+from puller.backends.terminal import is_drawing, last_words, read
+from puller.backends.watch import Pulse, Watch
 from puller.cancellation import Cancellation
 from puller.errors import EngineError, EngineUnreachableError, FailureKind, UsageError
 from puller.text import clean
@@ -28,12 +30,18 @@ _PROBES = {
 }
 _DOCKER_PROBE = ("version", "--format", "{{.Server.Version}} {{(index .Server.Components 0).Name}}")
 _PROBE_SECONDS = 30.0
-_LAYER = re.compile(r"([0-9a-f]{12}): (.+)")
+_ALIVE_SECONDS = 10.0
+_ABSENT = re.compile(r"no such (?:image|object)|image not known", re.IGNORECASE)
+"""What docker and nerdctl, and podman, say of an image that they do not have."""
 _PROMPT = re.compile(r"(?:Username|Password)(?: \([^)]*\))?: ?$")
 
 
 class CliBackend:
-    """Pulls by `docker pull` and its like; progress is as fine as the program's lines: layers, not bytes."""
+    """Pulls by `docker pull` and its like. Docker gets a terminal, since it tells bytes to nothing else.
+
+    Of podman and nerdctl, and of a docker that draws nothing, only lines are heard: their silence while layers are
+    fetched is measured as it is while they unpack.
+    """
 
     def __init__(self, command: str = "docker", context: str | None = None) -> None:
         """Ask the program for its engine; raises EngineUnreachableError, or UsageError for a bad context."""
@@ -44,10 +52,10 @@ class CliBackend:
         elif context:
             raise UsageError(f"--context belongs to docker: {self._program} has none")
         self._argv = (command, *(("--context", context) if context else ()))
-        probe = _PROBES.get(self._program, _DOCKER_PROBE)
-        self._version = self._probe(probe)
+        self._version = self._probe(_PROBE_SECONDS)
         # podman and nerdctl never say "up to date": what the engine had before the pull tells it.
         self._silent = self._program in _PROBES or "podman" in self._version.lower()
+        self._pulse = Pulse()
 
     @property
     def engine(self) -> str:
@@ -64,76 +72,95 @@ class CliBackend:
     ) -> "Pulled":
         """Run one pull; see `Backend.pull`."""
         reference = request.reference
-        before = self._inspect(reference, cancel) if self._silent else NOTHING
-        stream = PullStream(request, progress)
+        before = self.inspect(reference, cancel=cancel) if self._silent else NOTHING
+        watch = Watch(clocks, self._pulse, coarse=True)
+        hearing = _Hearing(PullStream(request, progress, watch), watch, draws=not self._silent)
         platform = ("--platform", str(request.platform)) if request.platform else ()
         try:
             done = process.run(
                 (*self._argv, "pull", *platform, reference.canonical),
                 environment=self._environment,
                 cancel=cancel,
-                timeout=clocks.attempt,
-                on_line=partial(_feed, stream),
-                on_prompt=_refuse_login,
+                terminal=not self._silent,
+                on_line=hearing.line,
+                on_tick=hearing.tick,
             )
-        except TimeoutError:
-            raise EngineError(f"not done within {clocks.attempt:g}s", kind=FailureKind.TIMEOUT) from None
         except OSError as error:
             raise EngineError(f"{self._program} cannot be run: {error}", kind=FailureKind.DAEMON_UNREACHABLE) from None
         if done.code != 0:
             raise EngineError(_words(done))
-        return stream.pulled(before, lambda: self._inspect(reference, cancel))
+        return hearing.stream.pulled(before, lambda: self.inspect(reference, cancel=cancel))
+
+    def inspect(self, reference: "ImageReference", *, cancel: Cancellation) -> Inspected | None:
+        """Run one `image inspect`; see `Backend.inspect`."""
+        field = "ID" if self._program in _PROBES else "Id"  # podman and nerdctl name the Go field, docker the JSON key
+        form = f"[{{{{json .{field}}}}},{{{{json .RepoDigests}}}}]"
+        arguments = ("image", "inspect", "--format", form, inspected_name(reference))
+        try:
+            done = process.run(
+                (*self._argv, *arguments), environment=self._environment, cancel=cancel, timeout=_PROBE_SECONDS
+            )
+            if done.code != 0:
+                return NOTHING if _ABSENT.search(done.stderr) else None
+            identity, digests = json.loads(done.stdout)
+            return inspected(identity, digests or (), reference)
+        except (OSError, TimeoutError, TypeError, ValueError):
+            return None
+
+    def alive(self) -> bool:
+        """Ask the program for its engine's version."""
+        try:
+            self._probe(_ALIVE_SECONDS)
+        except EngineUnreachableError:
+            return False
+        return True
 
     def close(self) -> None:
         """Nothing to let go of: each process has ended with its pull."""
 
-    def _probe(self, arguments: tuple[str, ...]) -> str:
+    def _probe(self, seconds: float) -> str:
+        arguments = _PROBES.get(self._program, _DOCKER_PROBE)
         try:
             done = process.run(
                 (*self._argv, *arguments),
                 environment=self._environment,
                 cancel=Cancellation(),
-                timeout=_PROBE_SECONDS,
+                timeout=seconds,
             )
         except FileNotFoundError:
             raise EngineUnreachableError(f"{self._argv[0]}: command not found") from None
         except (OSError, TimeoutError) as error:
-            reason = str(error) or f"no answer within {_PROBE_SECONDS:g}s"
+            reason = str(error) or f"no answer within {seconds:g}s"
             raise EngineUnreachableError(f"{self._program} cannot be asked: {reason}") from None
         if done.code != 0:
             raise EngineUnreachableError(clean(done.stderr or done.stdout) or f"{self._program} exits with {done.code}")
         return clean(done.stdout) or "?"
 
-    def _inspect(self, reference: "ImageReference", cancel: Cancellation) -> Inspected:
-        field = "ID" if self._program in _PROBES else "Id"  # podman and nerdctl name the Go field, docker the JSON key
-        form = f"[{{{{json .{field}}}}},{{{{json .RepoDigests}}}}]"
-        arguments = ("image", "inspect", "--format", form, reference.canonical)
-        try:
-            done = process.run(
-                (*self._argv, *arguments), environment=self._environment, cancel=cancel, timeout=_PROBE_SECONDS
-            )
-            identity, digests = json.loads(done.stdout)
-        except (OSError, TimeoutError, ValueError):
-            return NOTHING
-        return Inspected(identity, repo_digest(digests or (), reference))
 
+class _Hearing:
+    """Hears one program while it pulls."""
 
-def _feed(stream: PullStream, line: str) -> None:
-    if match := _LAYER.fullmatch(line):
-        stream.feed(match.group(2), layer=match.group(1))
-    else:
-        stream.feed(line)
+    def __init__(self, stream: PullStream, watch: Watch, *, draws: bool) -> None:
+        self.stream = stream
+        self._watch = watch
+        self._draws = draws
 
+    def line(self, line: str) -> None:
+        if self._draws and is_drawing(line):
+            self._watch.coarse = False
+        if message := read(line):
+            self.stream.feed(message.status, message.layer, message.current, message.total)
 
-def _refuse_login(partial_line: str) -> None:
-    """End a program that asks for a login: since CLI 28 a 401 makes it wait for a terminal that is not there."""
-    if _PROMPT.search(partial_line):
-        message = "unauthorized: the registry wants a login, and the command asked for a user name"
-        raise EngineError(message, kind=FailureKind.UNAUTHORIZED)
+    def tick(self, unfinished: str) -> None:
+        """End a program that asks for a login: since CLI 28 a 401 makes it wait for an answer that never comes."""
+        if _PROMPT.search(unfinished):
+            message = "unauthorized: the registry wants a login, and the command asked for a user name"
+            raise EngineError(message, kind=FailureKind.UNAUTHORIZED)
+        self._watch.check()
 
 
 def _words(done: process.Completed) -> str:
     """Find the reason in what a failed command said, without the prefixes that say only that it failed."""
-    words = done.stderr.strip() or done.stdout.strip() or f"exit code {done.code}"
+    words = done.stderr.strip() or last_words(done.stdout) or f"exit code {done.code}"
     words = words[max(words.find("\nError: "), 0) :].strip()  # podman tells first what it is about to do
     return words.removeprefix("Error: ").removeprefix("Error response from daemon: ")

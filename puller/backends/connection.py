@@ -1,12 +1,12 @@
-"""docker-py's client, taught two things it lacks: a deadline for a pull, and an end from another thread."""
+"""docker-py's client, taught what it lacks: a pull that another thread can break off."""
 
 import socket
 import threading
-from contextlib import contextmanager, suppress
-from time import monotonic
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import docker
+from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,28 +14,15 @@ if TYPE_CHECKING:
     from requests import Response
 
 _CONNECT_SECONDS = 20.0
-_LEAST = 0.001
-"""Seconds: a socket takes no time limit of nought."""
 
 
 class Call:
-    """One pull under way: its deadline, and the connection it speaks on."""
+    """One pull under way, and the connection it speaks on."""
 
-    def __init__(self, deadline: float | None) -> None:
-        self._deadline = deadline
+    def __init__(self) -> None:
         self._connection: Any = None
         self._response: Response | None = None
         self._aborted = False
-
-    @property
-    def expired(self) -> bool:
-        """Whether the deadline has passed."""
-        return self._deadline is not None and monotonic() >= self._deadline
-
-    @property
-    def remaining(self) -> float | None:
-        """Seconds left; None where there is no deadline."""
-        return None if self._deadline is None else max(_LEAST, self._deadline - monotonic())
 
     def speak_on(self, connection: Any) -> None:
         """Remember the connection that urllib3 chose; one that was chosen too late is closed at once."""
@@ -47,20 +34,11 @@ class Call:
         """Remember the response, so that it can be closed however the pull ends."""
         self._response = response
 
-    def tighten(self) -> None:
-        """Give the next read no more than what is left of the deadline; raise TimeoutError when nothing is."""
-        if self._deadline is None:
-            return
-        if self.expired:
-            raise TimeoutError
-        if sock := getattr(self._connection, "sock", None):
-            sock.settimeout(self.remaining)
-
     def abort(self) -> None:
         """Break the connection off from any thread: the engine stops pulling, the reading thread wakes up."""
         self._aborted = True
         if sock := getattr(self._connection, "sock", None):
-            with suppress(OSError):
+            with suppress(OSError, AttributeError):  # what stands in for a socket over ssh has no shutdown
                 sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
@@ -69,18 +47,34 @@ class Call:
             self._response.close()
 
 
+class _UnixConnection(UnixHTTPConnection):
+    """docker-py's own, but for the socket that it forgets when nobody listens."""
+
+    def connect(self) -> None:
+        """Connect, or leave nothing open."""
+        with ExitStack() as stack:
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+            sock.settimeout(self.timeout)
+            sock.connect(self.unix_socket)
+            self.sock = sock
+            stack.pop_all()
+
+
 class StoppableClient(docker.APIClient):
     """A docker-py client shared by many threads, each of which may have one `Call` under way."""
 
     def __init__(self, **kwargs: Any) -> None:
         self._current = threading.local()
-        self.server = ""
-        """What the engine calls itself, such as `Docker/28.5.2 (linux)` or `Libpod/4.3.1 (linux)`."""
+        self.server: str | None = None
+        """What the engine calls itself, such as `Docker/28.5.2 (linux)` or `Libpod/4.3.1 (linux)`; None: not asked."""
         super().__init__(**kwargs)
         # On a socket of this machine no proxy and no .netrc has a say, and looking them up costs every request.
         self.trust_env = not self.base_url.startswith("http+docker://localhost")
-        for adapter in set(self.adapters.values()):
-            self._watch(adapter)
+
+    def mount(self, prefix: Any, adapter: Any) -> None:
+        """Watch every adapter from its first request on."""
+        self._watch(adapter)
+        super().mount(prefix, adapter)
 
     def version(self, api_version: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - docker-py's signature
         """Learn the API version, and what the engine calls itself, from the headers of `GET /_ping`.
@@ -89,9 +83,9 @@ class StoppableClient(docker.APIClient):
         """
         response = self.get(f"{self.base_url}/_ping", timeout=self.timeout)
         response.raise_for_status()
+        self.server = response.headers.get("Server", "")
         if "Api-Version" not in response.headers:
             return super().version(api_version)
-        self.server = response.headers.get("Server", "")
         return {"ApiVersion": response.headers["Api-Version"]}
 
     @contextmanager
@@ -110,10 +104,10 @@ class StoppableClient(docker.APIClient):
         return super().merge_environment_settings(url, proxies, stream, own, cert)
 
     def post(self, url: Any, data: Any = None, json: Any = None, **kwargs: Any) -> "Response":
-        """Send a request; inside `calling`, docker-py's own `timeout=None` gives way to the call's deadline."""
+        """Send a request; inside `calling`, no read limit of docker-py's holds, and the answer can be broken off."""
         call: Call | None = getattr(self._current, "call", None)
         if call is not None:
-            kwargs["timeout"] = (_CONNECT_SECONDS, call.remaining)
+            kwargs["timeout"] = (_CONNECT_SECONDS, None)
         response = super().post(url, data=data, json=json, **kwargs)
         if call is not None:
             call.answered(response)
@@ -136,6 +130,12 @@ class StoppableClient(docker.APIClient):
                     return connection
 
                 pool._get_conn = get_connection  # noqa: SLF001
+                if isinstance(pool, UnixHTTPConnectionPool):
+                    _let_close(pool)
             return pool
 
         adapter.get_connection_with_tls_context = watched
+
+
+def _let_close(pool: Any) -> None:
+    pool._new_conn = lambda: _UnixConnection(pool.base_url, pool.socket_path, pool.timeout)  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""The one door to subprocesses: argv lists, no shell, no standard input, bounded output, and always an end."""
+"""The one door to subprocesses: argv lists, no shell, bounded output, and always an end."""
 
 import os
 import selectors
@@ -6,23 +6,27 @@ import signal
 import subprocess
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from threading import Lock
-from time import monotonic
-from typing import TYPE_CHECKING
+from time import monotonic, sleep
+from typing import IO, TYPE_CHECKING, cast
+
+from puller.backends.pipes import Reader, Writer
+from puller.backends.terminal import open_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from puller.cancellation import Cancellation
 
-_KEEP = 64 * 1024
-"""Bytes kept of each stream: its end, where the reason stands."""
 _GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL."""
 _TICK = 0.2
 """Seconds between two looks at the clock while a process is silent."""
 _START = 1.0
 """Seconds that a program may take from fork to exec."""
+_NAPS = (0.0005, 0.05)
+"""Seconds between two looks whether a program has ended: the first, and the longest."""
 _running: set[subprocess.Popen[bytes]] = set()
 _starting = Lock()
 
@@ -36,59 +40,39 @@ class Completed:
     stderr: str
 
 
-class _Reader:
-    """One stream of a process: hands over whole lines, keeps the end."""
-
-    def __init__(self, on_line: "Callable[[str], None] | None" = None) -> None:
-        self.tail = b""
-        self.partial = b""
-        self._on_line = on_line
-
-    def feed(self, data: bytes) -> None:
-        self.tail = (self.tail + data)[-_KEEP:]
-        *lines, self.partial = (self.partial + data).split(b"\n")
-        self.partial = self.partial[-_KEEP:]
-        for line in lines:
-            self._hand_over(line)
-
-    def finish(self) -> None:
-        if self.partial:
-            self._hand_over(self.partial)
-
-    def _hand_over(self, line: bytes) -> None:
-        if self._on_line:
-            self._on_line(line.decode(errors="replace").rstrip("\r"))
-
-    def text(self) -> str:
-        return self.tail.decode(errors="replace")
-
-
 def run(
     argv: "Sequence[str]",
     *,
     environment: "Mapping[str, str]",
     cancel: "Cancellation",
     timeout: float | None = None,
+    stdin: bytes | None = None,
+    terminal: bool = False,
     on_line: "Callable[[str], None] | None" = None,
-    on_prompt: "Callable[[str], None] | None" = None,
+    on_tick: "Callable[[str], None] | None" = None,
 ) -> Completed:
-    """Run a program to its end and return what it said; `on_line` gets each line of its standard output.
+    """Run a program to its end and return what it said; `on_line` gets each line of both its outputs.
 
-    `on_prompt` gets an unfinished line, and may raise to end a program that waits for an answer. Raises
-    TimeoutError after `timeout` seconds, CancelledError, FileNotFoundError and PermissionError; when it raises,
-    the program and its children are gone.
+    `stdin` is all that it gets to read. With `terminal` its standard output is a terminal where this system has one;
+    a carriage return ends a line there, too. `on_tick` gets the line that is unfinished, several times a second, and
+    may raise to end the program. Raises TimeoutError after `timeout` seconds, CancelledError, FileNotFoundError and
+    PermissionError; when it raises, the program and its children are gone.
     """
-    out, err = _Reader(on_line), _Reader()
+    out, err = Reader(on_line, returns=terminal), Reader(on_line)
     deadline = monotonic() + timeout if timeout is not None else None
-    with _started(argv, environment) as process, cancel.hook(lambda: _signal(process, signal.SIGTERM)):
-        for _ in _reading(process, out, err):
+    with (
+        _started(argv, environment, terminal=terminal, reads=stdin is not None) as process,
+        cancel.hook(lambda: _signal(process, signal.SIGTERM)),
+    ):
+        for _ in _conversing(process, Writer(stdin or b""), out, err):
             cancel.check()
             if deadline is not None and monotonic() > deadline:
                 raise TimeoutError
-            if out.partial and on_prompt:
-                on_prompt(out.partial.decode(errors="replace"))
+            if on_tick:
+                on_tick(out.partial.decode(errors="replace"))
         cancel.check()
         out.finish()
+        err.finish()
         return Completed(process.wait(), out.text(), err.text())
 
 
@@ -103,18 +87,31 @@ def kill_all() -> None:
 
 
 @contextmanager
-def _started(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "Iterator[subprocess.Popen[bytes]]":
-    # A process group of its own: Ctrl-C reaches us and not the program, and its children end with it.
-    with _starting:
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**environment, "LC_ALL": "C"},
-            process_group=0,
-        )
-        _running.add(process)
+def _started(
+    argv: "Sequence[str]", environment: "Mapping[str, str]", *, terminal: bool, reads: bool
+) -> "Iterator[subprocess.Popen[bytes]]":
+    ours, theirs = (terminal and open_terminal()) or (None, None)
+    try:
+        # A process group of its own: Ctrl-C reaches us and not the program, and its children end with it.
+        with _starting:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if theirs is None else theirs,
+                stderr=subprocess.PIPE,
+                env={**environment, "LC_ALL": "C"},
+                process_group=0,
+            )
+            _running.add(process)
+    except BaseException:
+        if ours is not None:
+            os.close(ours)
+        raise
+    finally:
+        if theirs is not None:
+            os.close(theirs)
+    if ours is not None:
+        process.stdout = cast(IO[bytes], FileIO(ours))
     try:
         yield process
     except BaseException:
@@ -122,40 +119,53 @@ def _started(argv: "Sequence[str]", environment: "Mapping[str, str]") -> "Iterat
         raise
     finally:
         _running.discard(process)
-        for pipe in (process.stdout, process.stderr):
+        for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe:
-                pipe.close()
+                with suppress(OSError):
+                    pipe.close()
 
 
-def _reading(process: "subprocess.Popen[bytes]", out: _Reader, err: _Reader) -> "Iterator[None]":
-    """Feed the readers until the program has ended, coming up for a look around at least every tick."""
+def _conversing(process: "subprocess.Popen[bytes]", written: Writer, out: Reader, err: Reader) -> "Iterator[None]":
+    """Write and read until the program has ended, coming up for a look around at least every tick."""
     with selectors.DefaultSelector() as selector:
         for pipe, reader in ((process.stdout, out), (process.stderr, err)):
             if pipe:
                 selector.register(pipe, selectors.EVENT_READ, reader)
+        if process.stdin:
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE, written)
         while selector.get_map():
-            ready = selector.select(_TICK)
+            # Looked at before the pipes are: what the program wrote last is in them when it has ended.
+            ended = _has_ended(process)
+            ready = selector.select(0 if ended else _TICK)
             for key, _ in ready:
-                data = os.read(key.fd, _KEEP)
-                key.data.feed(data)
-                if not data:
+                if not key.data.serve(key.fd):
                     selector.unregister(key.fileobj)
-            if not ready and process.poll() is not None:
+                    if key.fileobj is process.stdin:
+                        process.stdin.close()
+            if ended and not ready:
                 return  # a child of the program holds the pipes open, and has nothing to say
             yield
-    while process.poll() is None:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_TICK)
+    while not _has_ended(process, _TICK):
         yield
+
+
+def _has_ended(process: "subprocess.Popen[bytes]", seconds: float = 0.0) -> bool:
+    """Wait for a program's end without reaping it: until then its number, and its group's, is nobody else's."""
+    deadline, (nap, longest) = monotonic() + seconds, _NAPS
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if monotonic() >= deadline:
+            return False
+        sleep(nap)
+        nap = min(2 * nap, longest)
+    return True
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End the whole group, politely first; a child may outlive the program, so the group is killed in any case."""
     _signal(process, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _has_ended(process, _GRACE)
+    _signal(process, signal.SIGKILL)
     process.wait()
 
 

@@ -3,8 +3,8 @@
 `images.pull()` is not used: it throws the stream away, so a failed pull of a tag that is present returns success.
 """
 
+import http.client
 import os
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -12,9 +12,11 @@ import urllib3
 from docker import errors as docker_errors
 from docker.tls import TLSConfig
 
+from puller.backends.base import NOTHING, Inspected
 from puller.backends.connection import Call, StoppableClient
 from puller.backends.endpoint import Endpoint, resolve
-from puller.backends.stream import NOTHING, Inspected, PullStream, repo_digest
+from puller.backends.stream import PullStream, inspected, inspected_name
+from puller.backends.watch import Pulse, Watch
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
 from puller.text import clean
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 20
 """For everything but a pull: the engine is near, or it is not there."""
+_ALIVE_SECONDS = 3
+_BROKEN_OFF = (urllib3.exceptions.ProtocolError, http.client.HTTPException, ConnectionError)
 _TROUBLE = (docker_errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
@@ -37,21 +41,16 @@ class SdkBackend:
 
     def __init__(self, context: str | None = None, connections: int = 3) -> None:
         """Connect and ask for the version; raises EngineUnreachableError, or UsageError for a bad context."""
-        endpoint = resolve(context, os.environ)
+        self._endpoint = endpoint = resolve(context, os.environ)
         try:
-            self._client = StoppableClient(
-                base_url=endpoint.host,
-                tls=_tls(endpoint),
-                version=os.environ.get("DOCKER_API_VERSION") or "auto",
-                timeout=_CONNECT_SECONDS,
-                max_pool_size=max(connections, 1),
-            )
-            if not self._client.server:
+            self._client = _client(endpoint, os.environ.get("DOCKER_API_VERSION") or "auto", connections=connections)
+            if self._client.server is None:
                 self._client.version()
         except _TROUBLE as error:
             raise EngineUnreachableError(_unreachable(error, endpoint)) from None
-        name, _, version = self._client.server.partition("/")
+        name, _, version = (self._client.server or "").partition("/")
         self._silent = name == "Libpod"
+        self._pulse = Pulse()
         self._version = clean(version.partition(" ")[0]) or "of unknown version"
 
     @property
@@ -68,26 +67,52 @@ class SdkBackend:
         progress: "ProgressSink",
     ) -> "Pulled":
         """Read one pull's stream to its end; see `Backend.pull`."""
-        before = self._inspect(request.reference) if self._silent else NOTHING
-        stream = PullStream(request, progress)
-        call = Call(deadline=None if clocks.attempt is None else monotonic() + clocks.attempt)
+        before = self.inspect(request.reference, cancel=cancel) if self._silent else NOTHING
+        watch = Watch(clocks, self._pulse)
+        stream = PullStream(request, progress, watch)
+        call = Call()
         try:
-            with self._client.calling(call), cancel.hook(call.abort):
-                for message in self._messages(request, call):
+            with self._client.calling(call), cancel.hook(call.abort), watch.guarding(call.abort):
+                for message in self._messages(request):
                     cancel.check()
                     _feed(stream, message)
         except _TROUBLE as error:
             cancel.check()
-            if call.expired:
-                raise EngineError(f"not done within {clocks.attempt:g}s", kind=FailureKind.TIMEOUT) from None
-            raise _translate(error) from None
-        return stream.pulled(before, lambda: self._inspect(request.reference))
+            raise (watch.failure or _translate(error)) from None
+        cancel.check()  # behind TLS, what we broke off ourselves may look like an end in good order
+        if watch.failure:
+            raise watch.failure
+        return stream.pulled(before, lambda: self.inspect(request.reference, cancel=cancel))
+
+    def inspect(self, reference: "ImageReference", *, cancel: "Cancellation") -> Inspected | None:
+        """Ask for one image; see `Backend.inspect`."""
+        call = Call()
+        try:
+            with self._client.calling(call), cancel.hook(call.abort):
+                image: dict[str, Any] = self._client.inspect_image(inspected_name(reference))  # type: ignore[no-untyped-call]
+            return inspected(image.get("Id"), image.get("RepoDigests") or (), reference)
+        except docker_errors.NotFound:
+            return NOTHING
+        except (*_TROUBLE, AttributeError, TypeError):
+            cancel.check()
+            return None
+
+    def alive(self) -> bool:
+        """Ask `GET /_ping` on a connection of its own: a kept one may be broken although the engine is back."""
+        try:
+            client = _client(self._endpoint, self._client.api_version, seconds=_ALIVE_SECONDS)
+            try:
+                return client.ping()
+            finally:
+                client.close()
+        except Exception:  # noqa: BLE001 - whatever it is, the engine does not answer
+            return False
 
     def close(self) -> None:
         """Close the kept connections."""
         self._client.close()
 
-    def _messages(self, request: "PullRequest", call: Call) -> "Iterator[dict[str, Any]]":
+    def _messages(self, request: "PullRequest") -> "Iterator[dict[str, Any]]":
         reference = request.reference
         messages = self._client.pull(
             reference.name,
@@ -96,18 +121,15 @@ class SdkBackend:
             stream=True,
             decode=True,
         )
-        call.tighten()
-        for message in messages:
-            if isinstance(message, dict):
-                yield message
-            call.tighten()
+        yield from (message for message in messages if isinstance(message, dict))
 
-    def _inspect(self, reference: "ImageReference") -> Inspected:
-        try:
-            image: dict[str, Any] = self._client.inspect_image(reference.canonical)  # type: ignore[no-untyped-call]
-        except _TROUBLE:
-            return NOTHING
-        return Inspected(image.get("Id"), repo_digest(image.get("RepoDigests") or (), reference))
+
+def _client(
+    endpoint: Endpoint, version: str, *, seconds: float = _CONNECT_SECONDS, connections: int = 1
+) -> StoppableClient:
+    return StoppableClient(
+        base_url=endpoint.host, tls=_tls(endpoint), version=version, timeout=seconds, max_pool_size=max(connections, 1)
+    )
 
 
 def _feed(stream: PullStream, message: dict[str, Any]) -> None:
@@ -117,6 +139,8 @@ def _feed(stream: PullStream, message: dict[str, Any]) -> None:
         raise EngineError(str(words or error))
     sizes = message.get("progressDetail")
     sizes = sizes if isinstance(sizes, dict) else {}
+    if sizes.get("units"):  # the seconds that unpacking has taken so far: they go on, whatever else does
+        sizes = {}
     current, total = (value if isinstance(value := sizes.get(key), int) else 0 for key in ("current", "total"))
     stream.feed(str(message.get("status", "")), str(message.get("id", "")), current, total)
 
@@ -146,11 +170,14 @@ def _translate(error: Exception) -> EngineError:
     """Turn what docker-py raises into the engine's words; a socket that does not take us is told by its type."""
     if isinstance(error, docker_errors.APIError):
         return EngineError(str(error.explanation or error), status=error.status_code)
-    for cause in _causes(error):
+    causes = list(_causes(error))
+    for cause in causes:
         if isinstance(cause, PermissionError):
             return EngineError(f"{cause}: the engine's socket", kind=FailureKind.SOCKET_PERMISSION)
         if isinstance(cause, (ConnectionRefusedError, FileNotFoundError, urllib3.exceptions.NewConnectionError)):
             return EngineError(f"the engine is gone: {cause}", kind=FailureKind.DAEMON_UNREACHABLE)
+    if broken := [cause for cause in causes if isinstance(cause, _BROKEN_OFF)]:
+        return EngineError(f"the engine broke off: {broken[-1]}", kind=FailureKind.ENGINE_DISCONNECTED)
     return EngineError(str(error))
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from puller.backends import cli
+from puller.backends.base import NOTHING, Inspected
 from puller.backends.cli import CliBackend
 from puller.cancellation import Cancellation
 from puller.classify import classify
@@ -18,10 +20,11 @@ from puller.errors import CancelledError, EngineError, EngineUnreachableError, F
 from puller.events import Phase, Progress
 from puller.model import Pulled
 from tests.backends.test_endpoint import Home
-from tests.fakes import FLOOD, HANG, PROMPT, STUBBORN, FakeProgram, complain, good_pull, say
+from tests.fakes import DOCKER_VERSION, FLOOD, HANG, PROMPT, STUBBORN, FakeProgram, complain, draw, good_pull, say
 from tests.samples import DIGEST, request
 
 IDENTITY = "sha256:" + "1" * 64
+LAYER = "0123456789ab"
 PODMAN_VERSION = "echo 4.3.1"
 
 
@@ -40,6 +43,8 @@ def pull(
     *,
     cancel: Cancellation | None = None,
     timeout: float | None = 60,
+    stall: float | None = 60,
+    unpack: float | None = 60,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Pulled:
     """Pull one image with this program."""
@@ -47,15 +52,17 @@ def pull(
     return backend.pull(
         request(text, platform),
         cancel=Cancellation() if cancel is None else cancel,
-        clocks=Clocks(attempt=timeout),
+        clocks=Clocks(timeout, stall, unpack),
         progress=progress,
     )
 
 
-def failure_of(program: FakeProgram, *, timeout: float | None = 60) -> EngineError:
+def failure_of(
+    program: FakeProgram, *, timeout: float | None = 60, stall: float | None = 60, unpack: float | None = 60
+) -> EngineError:
     """Pull one image, which fails."""
     with pytest.raises(EngineError) as caught:
-        pull(program, timeout=timeout)
+        pull(program, timeout=timeout, stall=stall, unpack=unpack)
     return caught.value
 
 
@@ -127,8 +134,17 @@ def test_an_image_is_up_to_date(tmp_path: Path) -> None:
     assert [call[0] for call in program.calls] == ["version", "pull"]
 
 
+def test_a_terminal_is_told_bytes(tmp_path: Path) -> None:
+    """Docker draws bars on the terminal that it is given; the bytes are read from them."""
+    bars = [draw(LAYER, f"Downloading [=>  ]  {n}.5MB/4.5MB") for n in range(5)]
+    heard: list[Progress] = []
+    pulled = pull(FakeProgram(tmp_path, pull="\n".join([*bars, "sleep 0.2", good_pull(LAYER)])), progress=heard.append)
+    assert pulled == Pulled(DIGEST, up_to_date=False)
+    assert (heard[-1].current, heard[-1].total) == (4_500_000, 4_500_000)
+
+
 def test_progress_is_layers(tmp_path: Path) -> None:
-    """The program tells no bytes, but what each layer is at."""
+    """Without a terminal the program tells no bytes, but what each layer is at."""
     heard: list[Progress] = []
     pull(FakeProgram(tmp_path, pull=good_pull("aaaaaaaaaaaa", "bbbbbbbbbbbb")), progress=heard.append)
     assert heard[0].phase is Phase.WAITING
@@ -237,7 +253,139 @@ def test_a_program_that_vanishes_is_an_engine_that_is_gone(tmp_path: Path) -> No
     assert caught.value.kind is FailureKind.DAEMON_UNREACHABLE
 
 
+# What stalls.
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ("true", "resolving"),
+        ("echo 'latest: Pulling from x'", "resolving"),
+        (draw(LAYER, "Pulling fs layer"), "downloading"),
+        (draw(LAYER, "Waiting"), "waiting"),
+        (draw(LAYER, "Downloading [>  ] 1.5MB/3MB"), "downloading (1.5MB/3.0MB)"),
+    ],
+)
+def test_silence_is_a_stall(tmp_path: Path, says: str, words: str) -> None:
+    """A docker that draws is expected to draw something new."""
+    error = failure_of(FakeProgram(tmp_path, pull=f"{says}\n{HANG}"), stall=0.5)
+    assert (error.kind, error.message) == (FailureKind.STALLED, f"stalled: nothing came for 0.5s while {words}")
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        draw(LAYER, "Downloading [>  ] 1.5MB/3MB"),
+        "echo elapsed: $((n += 1))s",
+        "echo 'Pulling from x'",
+        "printf .; echo",
+    ],
+)
+def test_saying_it_again_is_silence(tmp_path: Path, again: str) -> None:
+    """The containerd store repeats what it has said ten times a second; nerdctl counts seconds."""
+    begin = draw(LAYER, "Downloading [>  ] 1.5MB/3MB")
+    program = FakeProgram(tmp_path, pull=f"n=0\n{begin}\nwhile :; do {again}; sleep 0.05; done")
+    assert failure_of(program, stall=0.6).kind is FailureKind.STALLED
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [draw(LAYER, f"Downloading [>  ] {n}MB/9MB") for n in range(6)],
+        [draw(LAYER, "Retrying in 5 seconds"), draw(LAYER, "Waiting"), *(f"echo {n}" for n in range(4))],
+    ],
+)
+def test_what_moves_is_no_stall(tmp_path: Path, steps: list[str]) -> None:
+    """The whole takes longer than the limit, each step does not."""
+    slow = "\nsleep 0.3\n".join([*steps, good_pull(LAYER)])
+    assert pull(FakeProgram(tmp_path, pull=slow), stall=1.0).digest == DIGEST
+
+
+def test_unpacking_may_be_silent(tmp_path: Path) -> None:
+    """It has a limit of its own, in which a clock that the engine draws counts for nothing."""
+    fetched, ticks = draw(LAYER, "Download complete"), draw(LAYER, "Extracting $((n += 1)) s")
+    patient = FakeProgram(tmp_path, pull=f"{fetched}\nsleep 1\n{good_pull(LAYER)}")
+    assert pull(patient, stall=0.3).digest == DIGEST
+    stuck = FakeProgram(tmp_path, pull=f"n=0\n{fetched}\nwhile :; do {ticks}; sleep 0.1; done")
+    error = failure_of(stuck, unpack=0.8)
+    assert error.message == "stalled: nothing came for 0.8s while extracting"
+
+
+PODMAN_LINES = say("Trying to pull x...", "Getting image source signatures", "Copying blob sha256:" + "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "lines"),
+    [
+        ("podman", PODMAN_VERSION, f"{{ {PODMAN_LINES}\n}} >&2"),
+        ("nerdctl", "echo 1.7", say("x: resolving", f"layer-sha256:{'a' * 64}: downloading |+-| 1.0 KiB/2.0 KiB")),
+        ("docker", DOCKER_VERSION, say(f"{LAYER}: Pulling fs layer")),
+    ],
+)
+def test_who_tells_no_bytes_may_be_silent_while_it_downloads(
+    tmp_path: Path, name: str, version: str, lines: str
+) -> None:
+    """Of podman, nerdctl and a docker without a terminal, silence in a download means as little as in unpacking."""
+    program = FakeProgram(tmp_path, name=name, version=version, pull=f"{lines}\nsleep 1")
+    assert pull(program, stall=0.5).digest is None
+    program = FakeProgram(tmp_path, name=name, version=version, pull=f"{lines}\n{HANG}")
+    assert failure_of(program, unpack=0.5).message == "stalled: nothing came for 0.5s while downloading"
+    program = FakeProgram(tmp_path, name=name, version=version, pull=f"echo 'Trying to pull x...' >&2\n{HANG}")
+    assert failure_of(program, stall=0.5).message == "stalled: nothing came for 0.5s while resolving"
+
+
 # Reaching the engine.
+
+
+def test_an_engine_is_alive_when_it_tells_its_version(tmp_path: Path) -> None:
+    """The probe is asked again each time; nothing that happens raises."""
+    program = FakeProgram(tmp_path)
+    backend = CliBackend(str(program.path))
+    assert backend.alive()
+    FakeProgram(tmp_path, version=complain("Cannot connect to the Docker daemon"))
+    assert not backend.alive()
+    program.path.unlink()
+    assert not backend.alive()
+
+
+def test_an_engine_that_hangs_is_not_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The probe has a time limit."""
+    program = FakeProgram(tmp_path)
+    backend = CliBackend(str(program.path))
+    FakeProgram(tmp_path, version=HANG)
+    monkeypatch.setattr(cli, "_ALIVE_SECONDS", 0.3)
+    assert not backend.alive()
+    assert len(program.calls) == 2
+
+
+def test_all_digests_of_an_image_are_inspected(tmp_path: Path) -> None:
+    """By its digest where it is pinned; of another repository's digests nothing is said."""
+    other = "sha256:" + "e" * 64
+    known = say(f'["{IDENTITY}",["nginx@{DIGEST}","other@{other}","nginx@{other}"]]')
+    program = FakeProgram(tmp_path, inspect=known)
+    backend = CliBackend(str(program.path))
+    pinned = request(f"nginx:1.27@{DIGEST}").reference
+    assert backend.inspect(pinned, cancel=Cancellation()) == Inspected(IDENTITY, (DIGEST, other))
+    assert program.calls[-1][-1] == f"docker.io/library/nginx@{DIGEST}"
+
+
+@pytest.mark.parametrize(
+    ("inspect", "found"),
+    [
+        (complain("Error: No such image: nginx:1.27"), NOTHING),
+        (complain("Error: no such object: nginx:1.27"), NOTHING),
+        (complain("Error: nginx: image not known", 125), NOTHING),
+        (complain("Cannot connect to the Docker daemon"), None),
+        ("exit 1", None),
+        ("echo nonsense", None),
+    ],
+)
+def test_an_image_that_is_not_there_is_told_from_an_engine_that_will_not_say(
+    tmp_path: Path, inspect: str, found: Inspected | None
+) -> None:
+    """Only the first proves that a pull did not do what it said."""
+    backend = CliBackend(str(FakeProgram(tmp_path, inspect=inspect).path))
+    assert backend.inspect(request().reference, cancel=Cancellation()) == found
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:

@@ -1,9 +1,6 @@
 """Which way to the engine is taken, and what is said when there is none."""
 
-import gc
 import os
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +12,13 @@ from tests.fakes import FakeProgram, complain
 
 
 @pytest.fixture(autouse=True)
-def _no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point everything at an engine that is not there."""
     for name in [name for name in os.environ if name.startswith("DOCKER_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # docker-py forgets the socket that did not connect
-        gc.collect()
 
 
 def test_auto_falls_back_to_the_command(tmp_path: Path) -> None:

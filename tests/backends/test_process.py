@@ -1,11 +1,13 @@
 """The one door to subprocesses: whatever the program does, there is an end, and nothing is left behind."""
 
+import errno
 import os
 import signal
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +75,62 @@ def test_arguments_are_arguments() -> None:
 def test_there_is_nothing_to_read() -> None:
     """A program that asks gets end of file, not our terminal or our list on stdin."""
     assert sh("cat; echo done") == Completed(0, "done\n", "")
+
+
+@pytest.mark.parametrize("size", [0, 5, 3_000_000])
+def test_a_program_can_be_told_something(size: int) -> None:
+    """It reads all of it, though it answers meanwhile more than a pipe holds."""
+    given = b"x" * size
+    done = run(("cat",), environment=os.environ, cancel=Cancellation(), timeout=60, stdin=given)
+    assert (done.code, done.stdout) == (0, given.decode()[-KEPT:])
+
+
+def test_a_program_need_not_listen() -> None:
+    """One that reads nothing, or only the first line, ends as it likes; one that waits for more has a limit."""
+    for script, code in (("exit 4", 4), ("read line; exit 5", 5), ("exec <&-; sleep 0.1; exit 6", 6)):
+        argv = ("sh", "-c", script)
+        stdin = b"line\n" + b"x" * 1_000_000
+        assert run(argv, environment=os.environ, cancel=Cancellation(), timeout=60, stdin=stdin).code == code
+    with pytest.raises(TimeoutError):
+        run(("sleep", "3600"), environment=os.environ, cancel=Cancellation(), timeout=0.2, stdin=b"x" * 1_000_000)
+
+
+def on_terminal(script: str, **options: Any) -> Completed:
+    """Run a piece of shell on a terminal."""
+    return run(
+        ("sh", "-c", script), environment=os.environ, cancel=Cancellation(), timeout=60, terminal=True, **options
+    )
+
+
+def test_a_terminal_is_one_for_the_program() -> None:
+    """Only standard output; its end is an end of file, the exit code holds, and what was said last is heard."""
+    seen: list[str] = []
+    script = "[ -t 1 ] && echo yes; [ -t 0 ] || echo no; [ -t 2 ] || echo no; echo err >&2; printf end; exit 7"
+    done = on_terminal(script, on_line=seen.append)
+    assert (done.code, done.stderr) == (7, "err\n")
+    assert [line for line in seen if line not in ("", "err")] == ["yes", "no", "no", "end"]
+
+
+def test_a_terminal_is_large() -> None:
+    """A program that looks has no reason to shorten its lines."""
+    assert on_terminal("stty size <&1").stdout.strip() == "4000 300"
+
+
+def test_a_carriage_return_ends_a_line_on_a_terminal() -> None:
+    """A program that draws over its own line is heard each time."""
+    seen: list[str] = []
+    on_terminal(r"printf 'one\rtwo\r\nthree\r'", on_line=seen.append)
+    assert [line for line in seen if line] == ["one", "two", "three"]
+
+
+def test_where_there_is_no_terminal_a_pipe_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without terminals, or with none left, costs nothing but the drawing."""
+
+    def none_left() -> tuple[int, int]:
+        raise OSError(errno.ENOSPC, "out of pty devices")
+
+    monkeypatch.setattr(os, "openpty", none_left)
+    assert on_terminal("[ -t 1 ] || echo pipe").stdout == "pipe\n"
 
 
 def test_messages_are_in_english() -> None:
@@ -214,7 +272,7 @@ def test_a_prompt_is_seen_before_its_line_ends() -> None:
             ("sh", "-c", "echo hello; printf 'Your '; sleep 0.05; printf 'name: '; sleep 3600"),
             environment=os.environ,
             cancel=Cancellation(),
-            on_prompt=refuse,
+            on_tick=refuse,
         )
 
 
@@ -227,12 +285,15 @@ def test_no_descriptor_is_left_open() -> None:
     """A thousand images are no thousand open pipes, whatever became of them."""
     before = descriptors()
     for script in ("true", "echo x; exit 1", "sleep 3600", "exec >&-"):
-        try:
-            sh(script, timeout=0.05)
-        except TimeoutError:
-            continue
-    with pytest.raises(FileNotFoundError):
-        run(("no-such-program-anywhere",), environment=os.environ, cancel=Cancellation())
+        for terminal in (False, True):
+            with suppress(TimeoutError):
+                run(
+                    ("sh", "-c", script), environment=os.environ, cancel=Cancellation(), timeout=0.05,
+                    stdin=b"x" * 100_000, terminal=terminal,
+                )  # fmt: skip
+    for terminal in (False, True):
+        with pytest.raises(FileNotFoundError):
+            run(("no-such-program-anywhere",), environment=os.environ, cancel=Cancellation(), terminal=terminal)
     assert descriptors() == before
 
 

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from puller.backends import stream as module
-from puller.backends.stream import NOTHING, Inspected, PullStream, repo_digest
+from puller.backends.base import NOTHING, Inspected
+from puller.backends.stream import PullStream, inspected, inspected_name
+from puller.backends.watch import Pulse, Watch
+from puller.config import Clocks
 from puller.events import Phase, Progress
 from puller.model import Pulled
 from puller.reference import ImageReference
@@ -22,7 +25,7 @@ def _every_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_INTERVAL", 0.0)
 
 
-HERE = Inspected("sha256:1", None)
+HERE = Inspected("sha256:1")
 
 
 class Listener:
@@ -30,7 +33,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[Progress] = []
-        self.stream = PullStream(request(), self.heard.append)
+        self.stream = PullStream(request(), self.heard.append, Watch(Clocks(), Pulse()))
 
     def feed(self, *messages: tuple[str, str] | tuple[str, str, int, int]) -> "Listener":
         """Take in messages: layer, status, and bytes where there are any."""
@@ -103,7 +106,7 @@ def test_what_was_fetched_is_not_up_to_date(status: str) -> None:
 @pytest.mark.parametrize("unchanged", [True, False])
 def test_engines_without_a_status_line_leave_it_to_the_caller(*, unchanged: bool) -> None:
     """Of podman nothing is heard; the image before and after the pull tells."""
-    assert Listener().pulled(HERE, HERE if unchanged else Inspected("newer", None)).up_to_date is unchanged
+    assert Listener().pulled(HERE, HERE if unchanged else Inspected("newer")).up_to_date is unchanged
 
 
 def test_the_status_line_counts_more_than_a_comparison() -> None:
@@ -199,16 +202,46 @@ def test_whatever_comes_the_numbers_make_sense(messages: list[tuple[str, str, in
 @pytest.mark.parametrize(
     ("repo_digests", "text", "found"),
     [
-        ([f"nginx@{DIGEST}"], "nginx:1.27", DIGEST),
-        ([f"docker.io/library/nginx@{DIGEST}"], "nginx", DIGEST),
-        ([f"other@{OTHER}", f"nginx@{DIGEST}"], "nginx", DIGEST),
-        ([f"h:5000/nginx@{DIGEST}"], "nginx", None),
-        ([], "nginx", None),
-        (["", "<none>@<none>", "nginx"], "nginx", None),
-        ([f"nginx@{OTHER}", f"nginx@{DIGEST}"], f"nginx@{DIGEST}", DIGEST),
-        ([f"nginx@{OTHER}"], f"nginx@{DIGEST}", None),
+        ([f"nginx@{DIGEST}"], "nginx:1.27", (DIGEST,)),
+        ([f"docker.io/library/nginx@{DIGEST}"], "nginx", (DIGEST,)),
+        ([f"other@{OTHER}", f"nginx@{DIGEST}"], "nginx", (DIGEST,)),
+        ([f"h:5000/nginx@{DIGEST}"], "nginx", ()),
+        ([], "nginx", ()),
+        (["", "<none>@<none>", "nginx"], "nginx", ()),
+        ([f"nginx@{OTHER}", f"nginx@{DIGEST}", f"nginx@{OTHER}"], f"nginx@{DIGEST}", (OTHER, DIGEST)),
+        ([f"nginx@{OTHER}"], f"nginx@{DIGEST}", (OTHER,)),
     ],
 )
-def test_the_digest_of_a_name_is_found(repo_digests: list[str], text: str, found: str | None) -> None:
-    """Among an image's RepoDigests it is the one of the same repository, and of the digest that was pinned."""
-    assert repo_digest(repo_digests, ImageReference.parse(text)) == found
+def test_the_digests_of_a_name_are_found(repo_digests: list[str], text: str, found: tuple[str, ...]) -> None:
+    """Among an image's RepoDigests they are those of the same repository, each once, in the engine's order."""
+    assert inspected("id", repo_digests, ImageReference.parse(text)) == Inspected("id", found)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("nginx", "docker.io/library/nginx:latest"),
+        (f"h:5/a@{DIGEST}", f"h:5/a@{DIGEST}"),
+        (f"h:5/a:v1@{DIGEST}", f"h:5/a@{DIGEST}"),
+    ],
+)
+def test_an_image_is_looked_for_by_its_digest(text: str, name: str) -> None:
+    """The tag beside a digest is not what an engine remembers it by."""
+    assert inspected_name(ImageReference.parse(text)) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "digests", "announced"),
+    [
+        ("nginx", (DIGEST, OTHER), DIGEST),
+        ("nginx", (), None),
+        (f"nginx@{OTHER}", (DIGEST, OTHER), OTHER),
+        (f"nginx@{OTHER}", (DIGEST,), None),
+    ],
+)
+def test_a_digest_that_was_not_announced_is_looked_up(
+    text: str, digests: tuple[str, ...], announced: str | None
+) -> None:
+    """The first of what the engine has, or the one that was asked for if it has that."""
+    stream = PullStream(request(text), lambda _: None, Watch(Clocks(), Pulse()))
+    assert stream.pulled(NOTHING, lambda: Inspected("id", digests)).digest == announced

@@ -1,0 +1,76 @@
+"""The matrix as one Markdown table: what is printed, and what the documentation shows."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tests.faults.cases import CASES, OPTIONS
+from tests.faults.runner import Row
+
+HEAD = ("case", "store", "backend", "kind", "class", "attempts", "exit", "s", "rest arrived", "left running")
+STORE = HEAD.index("store")
+KEY = 3
+"""Case, store and backend tell rows apart."""
+Cells = tuple[str, ...]
+
+INTRODUCTION = f"""\
+# The fault matrix
+
+What puller makes of every fault, on real engines behind a proxy that does the harm. `scripts/test` plays it and
+compares every row with `tests/faults/cases.py`; this page is made from such runs, one for each engine:
+
+    FAULT_MATRIX=docs/fault-matrix.md pytest tests/faults/test_matrix.py
+    FAULT_MATRIX=docs/fault-matrix.md pytest tests/faults/test_matrix.py --engine sid+containerd
+
+The graph store is the one of engine 20.10, the containerd store that of engine 28.5. Each list has the image that the
+fault befalls, and then two others from a registry that is well: they are "the rest". The options are
+`{" ".join(OPTIONS)}` and what the name of the case says. A `-` means that the image arrived after all.
+"Once" is as much trouble as it takes for an engine to give up once, where it does.
+"Left running" is what was still there three seconds after puller's end: the graph store does not break off a
+connection on which the registry is silent, whoever cancels the pull.
+
+"""
+
+
+def cells(rows: Iterable[Row]) -> list[Cells]:
+    """Turn rows into cells."""
+    return [
+        (
+            row.case,
+            row.store,
+            row.backend,
+            row.kind,
+            row.failure_class,
+            str(row.attempts),
+            str(row.code),
+            f"{row.seconds:.1f}",
+            row.rest,
+            row.left,
+        )
+        for row in rows
+    ]
+
+
+def table(rows: Sequence[Cells]) -> str:
+    """Draw a Markdown table, in the order of the cases."""
+    order = {case.name: place for place, case in enumerate(CASES)}
+    rows = sorted(rows, key=lambda row: (order.get(row[0], len(order)), row[STORE] != "graph", row[2] != "sdk"))
+    widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
+    lines = (HEAD, tuple("-" * width for width in widths), *rows)
+    return "".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |\n" for line in lines
+    )
+
+
+def read(path: Path) -> list[Cells]:
+    """Read back the rows of a page that `write` wrote; there are none where there is no page."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    found = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines if line.startswith("|")]
+    return found[2:]
+
+
+def write(path: Path, rows: Sequence[Cells]) -> None:
+    """Write the page: what was played now, and what it held of other stores, backends and cases that still exist."""
+    played, known = {row[:KEY] for row in rows}, {case.name for case in CASES}
+    kept = [row for row in read(path) if row[:KEY] not in played and row[0] in known]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(INTRODUCTION + table([*rows, *kept]))

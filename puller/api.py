@@ -9,6 +9,7 @@ from puller.events import ignore
 from puller.imagelist import read
 from puller.orchestrator import pull_all
 from puller.plan import plan
+from puller.registry.advisor import RegistryAdvisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +41,6 @@ def pull_images(
         raise ListError([str(bad) for bad in todo.bad])
     engine = connect(BackendChoice(backend), docker_command=docker_command, context=context, connections=settings.jobs)
     try:
-        return pull_all(todo.requests, engine, settings, observer=observer)
+        return pull_all(todo.requests, engine, settings, observer=observer, advisor=RegistryAdvisor())
     finally:
         engine.close()

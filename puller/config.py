@@ -45,7 +45,11 @@ class RetryPolicy:
     delay: float = 1.0
     """Seconds: the bound of the first wait."""
     longest: float = 60.0
-    """Seconds: no wait is longer, unless `delay` is."""
+    """Seconds: no wait is longer, unless `delay` is, or a registry asks for more."""
+    max_wait: float = 300.0
+    """Seconds: what a registry may ask for; when it asks for more, the image fails and tells until when."""
+    second_pass: bool = True
+    """Whether images that failed for a passing reason get one more try, one by one, when all else is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,5 +74,11 @@ class Settings:
     """Pulls in flight on any one registry; None means no other limit than `jobs`."""
     clocks: Clocks = Clocks()
     retry: RetryPolicy = RetryPolicy()
+    deadline: float | None = None
+    """Seconds that the whole run may take; None means any."""
+    engine_wait: float = 30.0
+    """Seconds that an engine which has gone gets to come back."""
+    breaker: int = 5
+    """Connection failures in a row after which a registry counts as down."""
     max_fail: FailureLimit | None = None
     """End the run when more images than this have failed; None means never."""

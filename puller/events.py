@@ -48,7 +48,7 @@ class Progress:
     current: int = 0
     """Bytes fetched."""
     total: int = 0
-    """Bytes known so far; grows while the engine opens layers, and stays 0 with the CLI, which tells none."""
+    """Bytes known so far; grows while the engine opens layers, and stays 0 with podman and nerdctl, which tell none."""
     layers_done: int = 0
     layers: int = 0
 
@@ -63,6 +63,28 @@ class RetryScheduled:
     delay: float
 
 
+ENGINE = "engine"
+"""What a pause is about when it is not about a registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Nothing is asked of a registry, or the engine is waited for, for at most so many seconds."""
+
+    subject: str
+    """A registry, or `ENGINE`."""
+    failure: "Failure"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The image failed for a reason that may pass: it gets one more try when all else is done."""
+
+    request: "PullRequest"
+    failure: "Failure"
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The image has ended, one way or another."""
@@ -71,7 +93,7 @@ class Finished:
     outcome: "PullOutcome"
 
 
-Event = RunStarted | Started | Progress | RetryScheduled | Finished
+Event = RunStarted | Started | Progress | RetryScheduled | Paused | Postponed | Finished
 Observer = Callable[[Event], None]
 """Called from many threads at once, in the order of events of each image."""
 

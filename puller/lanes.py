@@ -1,11 +1,15 @@
 """A lane is a pool: one for each registry, so that a slow registry holds no thread of another.
 
-With semaphores inside a single pool, the images of one slow registry end up holding every thread.
+With semaphores inside a single pool, the images of one slow registry end up holding every thread. What a registry
+does to one image (asks for patience, drops the connection) is remembered on its lane, and no other.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from puller.breaker import Breaker
+from puller.cooldown import Cooldown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,26 +18,58 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Lanes:
-    """The pools of a run, made as registries turn up, and the slots that all of them share."""
+class Lane:
+    """One registry's threads, and how it is with that registry."""
 
-    def __init__(self, jobs: int, per_registry: int | None = None) -> None:
-        """Let `jobs` pulls be in flight over all registries, and `per_registry` on any one."""
-        self._width = min(jobs, per_registry or jobs)
-        self._pools: dict[str, ThreadPoolExecutor] = {}
-        self.slots = BoundedSemaphore(jobs)
-        """Held by a pull while it is in flight, and not while it waits for its next attempt."""
+    def __init__(self, registry: str, width: int, breaker: Breaker) -> None:
+        """Let `width` calls run at once; threads start as they are needed."""
+        self.registry = registry
+        self.breaker = breaker
+        self.cooldown = Cooldown()
+        self._pool = ThreadPoolExecutor(width, thread_name_prefix=f"pull-{registry}")
 
-    def submit(
-        self, registry: str, function: "Callable[P, T]", /, *args: "P.args", **kwargs: "P.kwargs"
-    ) -> "Future[T]":
-        """Queue a call on the registry's lane."""
-        pool = self._pools.get(registry)
-        if pool is None:
-            pool = self._pools[registry] = ThreadPoolExecutor(self._width, thread_name_prefix=f"pull-{registry}")
-        return pool.submit(function, *args, **kwargs)
+    def submit(self, function: "Callable[P, T]", /, *args: "P.args", **kwargs: "P.kwargs") -> "Future[T]":
+        """Queue a call."""
+        return self._pool.submit(function, *args, **kwargs)
 
     def close(self) -> None:
         """Start nothing more and wait for nothing."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Lanes:
+    """The lanes of a run, made as registries turn up, and the slots that all of them share."""
+
+    def __init__(
+        self,
+        jobs: int,
+        per_registry: int | None = None,
+        *,
+        breaker: int = 5,
+        reach: "Callable[[str], bool]" = lambda _registry: True,
+    ) -> None:
+        """Let `jobs` pulls be in flight over all registries, and `per_registry` on any one.
+
+        After `breaker` connection failures in a row `reach(registry)` is asked before each further try.
+        """
+        self._width = min(jobs, per_registry or jobs)
+        self._breaker = breaker
+        self._reach = reach
+        self._lock = Lock()
+        self._lanes: dict[str, Lane] = {}
+        self.slots = BoundedSemaphore(jobs)
+        """Held by a pull while it is in flight, and not while it waits for its next attempt."""
+
+    def of(self, registry: str) -> Lane:
+        """Give the registry's lane."""
+        with self._lock:
+            lane = self._lanes.get(registry)
+            if lane is None:
+                breaker = Breaker(self._breaker, lambda: self._reach(registry))
+                lane = self._lanes[registry] = Lane(registry, self._width, breaker)
+            return lane
+
+    def close(self) -> None:
+        """Start nothing more and wait for nothing."""
+        for lane in list(self._lanes.values()):
+            lane.close()

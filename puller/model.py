@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from puller.classify import Failure
     from puller.reference import ImageReference, Platform
 
-_ENGINE_GONE = {FailureKind.DAEMON_UNREACHABLE, FailureKind.SOCKET_PERMISSION}
+ENGINE_GONE = {FailureKind.CONTAINERD_UNREACHABLE, FailureKind.DAEMON_UNREACHABLE, FailureKind.SOCKET_PERMISSION}
+"""Kinds of failure that mean: no engine could be reached."""
 _MAY_PASS = {FailureClass.TRANSIENT, FailureClass.RATE_LIMITED}
 
 
@@ -141,7 +142,7 @@ class Report:
         failures = [outcome.failure for outcome in self.outcomes if outcome.failure]
         if not failures:
             return ExitCode.OK
-        if any(failure.kind in _ENGINE_GONE for failure in failures):
+        if any(failure.kind in ENGINE_GONE for failure in failures):
             return ExitCode.ENGINE_UNREACHABLE
         if all(failure.failure_class in _MAY_PASS for failure in failures):
             return ExitCode.TRY_AGAIN

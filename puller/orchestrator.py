@@ -1,25 +1,31 @@
 """All images: submit every request to its lane, wait for all of them, and hand over one outcome for each."""
 
-from concurrent.futures import ALL_COMPLETED, Future, wait
+from concurrent.futures import ALL_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import UTC, datetime
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from puller.advice import NO_ADVICE, Advisor
 from puller.cancellation import Cancellation
 from puller.classify import Failure, failure
-from puller.errors import FailureClass, FailureKind
-from puller.events import RunStarted, fan_out, ignore
+from puller.engine_wait import EngineWait
+from puller.errors import FailureKind
+from puller.events import ENGINE, Finished, Paused, Postponed, RunStarted, fan_out, ignore
+from puller.guard import Guard
 from puller.lanes import Lanes
 from puller.model import PullOutcome, PullRequest, Report, Status
-from puller.pull import PullContext, cancelled, pull_image
+from puller.pull import ImagePull, PullContext, cancelled
+from puller.text import format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from puller.backends.base import Backend
-    from puller.config import FailureLimit, Settings
+    from puller.config import Settings
     from puller.events import Observer
+
 
 _TICK = 0.2
 """Seconds within which a signal is heard."""
@@ -34,28 +40,27 @@ def pull_all(
     *,
     observer: "Observer" = ignore,
     rejected: "Sequence[PullOutcome]" = (),
+    advisor: "Advisor" = NO_ADVICE,
 ) -> Report:
     """Pull every image and report on each, in list order, whatever happens; `rejected` outcomes come last.
 
     A KeyboardInterrupt ends the run and not the report: what is in flight is cancelled, and the report says so.
+    `advisor` is asked what the registries themselves say, and only when there is trouble.
     """
     started, began = datetime.now(UTC), monotonic()
-    lanes, cancel, emit = Lanes(settings.jobs, settings.per_registry), Cancellation(), fan_out(observer)
-    context = PullContext(backend, settings, emit, cancel, lanes.slots)
-    guard = _Guard(settings.max_fail, len(requests) + len(rejected), len(rejected), cancel)
-    futures: list[Future[PullOutcome]] = []
-    try:
-        emit(RunStarted(len(requests), backend.engine))
-        for request in requests:  # one by one: an interrupt must find here what was submitted
-            futures.append(_submit(lanes, guard, request, context))  # noqa: PERF401
-        _wait_awake(futures)
-    except KeyboardInterrupt as interrupt:
-        cancel.cancel(str(interrupt) or "interrupted")
-        wait(futures, timeout=_GRACE, return_when=ALL_COMPLETED)
-    finally:
-        lanes.close()
-    outcomes = [_outcome(future, request, cancel) for future, request in zip(futures, requests, strict=False)]
-    outcomes += [cancelled(request, cancel.reason) for request in requests[len(futures) :]]
+    cancel, emit, total = Cancellation(), fan_out(observer), len(requests) + len(rejected)
+    context = PullContext(
+        backend,
+        settings,
+        emit,
+        cancel,
+        Lanes(settings.jobs, settings.per_registry, breaker=settings.breaker, reach=advisor.reach),
+        EngineWait(backend.alive, settings.engine_wait, lambda: emit(_engine_missed(settings))),
+        advisor.wait_of,
+        None if settings.deadline is None else began + settings.deadline,
+    )
+    guard = Guard(settings.max_fail, total, len(rejected), cancel)
+    outcomes = _Run(requests, settings, context, guard).outcomes()
     return Report(started, monotonic() - began, (*outcomes, *rejected), cancel.reason)
 
 
@@ -65,59 +70,123 @@ def pull_nothing(requests: "Sequence[PullRequest]", why: Failure, rejected: "Seq
     return Report(datetime.now(UTC), 0.0, (*outcomes, *rejected), why.message)
 
 
-class _Guard:
-    """Ends the run when no other image can succeed, or when more have failed than it bears."""
+def _engine_missed(settings: "Settings") -> Paused:
+    return Paused(ENGINE, failure(FailureKind.DAEMON_UNREACHABLE, "the engine does not answer"), settings.engine_wait)
 
-    def __init__(self, limit: "FailureLimit | None", total: int, failed: int, cancel: Cancellation) -> None:
-        self._limit = limit
-        self._total = total
-        self._failed = failed
-        self._cancel = cancel
-        self._lock = Lock()
 
-    def pull(self, request: PullRequest, context: PullContext) -> PullOutcome:
-        outcome = pull_image(request, context)
-        if outcome.status is Status.FAILED and outcome.failure:
-            with self._lock:
-                self._failed += 1
-                too_many = self._limit is not None and self._limit.exceeded(self._failed, self._total)
-            if outcome.failure.failure_class is FailureClass.HOST_FATAL:
-                self._cancel.cancel(outcome.failure.message)
-            elif too_many:
-                self._cancel.cancel(f"{self._failed} of {self._total} images had failed; the last was {outcome}")
+class _Run:
+    """One run: a first pass over all images at once, and a gentle second one over what may have passed by then."""
+
+    def __init__(
+        self,
+        requests: "Sequence[PullRequest]",
+        settings: "Settings",
+        context: PullContext,
+        guard: "Guard",
+    ) -> None:
+        self._requests = requests
+        self._settings = settings
+        self._context = context
+        self._cancel = context.cancel
+        self._guard = guard
+        self._futures: list[Future[PullOutcome]] = []
+        self._second: list[Future[None]] = []
+        self._postponed: dict[int, ImagePull] = {}
+        """What failed for a passing reason, by its place in the list."""
+        self._settled: dict[int, PullOutcome] = {}
+        """What came of those in the end."""
+
+    def outcomes(self) -> "list[PullOutcome]":
+        """Run, and give one outcome for each request."""
+        try:
+            self._context.emit(RunStarted(len(self._requests), self._context.backend.engine))
+            for place, request in enumerate(self._requests):  # an interrupt must find here what was submitted
+                self._futures.append(self._submit(place, request))
+            self._wait_awake(self._futures)
+            self._second_pass()
+        except KeyboardInterrupt as interrupt:
+            self._cancel.cancel(str(interrupt) or "interrupted")
+            wait(self._futures, timeout=_GRACE, return_when=ALL_COMPLETED)
+            wait(self._second, timeout=_GRACE, return_when=ALL_COMPLETED)
+        finally:
+            self._context.lanes.close()
+        for place in self._postponed.keys() - self._settled.keys():
+            self._settle(place, self._first_outcome(place))
+        return [self._settled.get(place) or self._first_outcome(place) for place in range(len(self._requests))]
+
+    def _submit(self, place: int, request: PullRequest) -> "Future[PullOutcome]":
+        try:
+            return self._context.lanes.of(request.reference.registry).submit(self._pull, place, request)
+        except RuntimeError as error:  # the host gives no more threads: that costs this image, not the report
+            failed: Future[PullOutcome] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def _pull(self, place: int, request: PullRequest) -> PullOutcome:
+        if self._cancel.requested:  # an image whose turn never came is nobody's event
+            return cancelled(request, self._cancel.reason)
+        pull = ImagePull(request, self._context)
+        outcome = pull.run(self._settings.retry)
+        if outcome.failure and self._settings.retry.second_pass and _may_pass(outcome):
+            self._postponed[place] = pull
+            self._context.emit(Postponed(request, outcome.failure))
+        else:
+            self._context.emit(Finished(request, outcome))
+        self._guard.judge(outcome)
         return outcome
 
+    def _second_pass(self) -> None:
+        """Try what was postponed once more, one image at a time; a signal finds the main thread awake."""
+        with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="again")
+        try:
+            self._second = [with_one_thread.submit(self._pull_again, place) for place in sorted(self._postponed)]
+            self._wait_awake(self._second)
+        finally:
+            with_one_thread.shutdown(wait=False, cancel_futures=True)
 
-def _wait_awake(futures: "Sequence[Future[PullOutcome]]") -> None:
-    """Wait for all, and serve signals meanwhile.
+    def _pull_again(self, place: int) -> None:
+        if self._cancel.requested:
+            return
+        outcome = self._postponed[place].run(replace(self._settings.retry, retries=0))
+        if outcome.status is not Status.CANCELLED:  # then the reason of the first pass says more
+            self._settle(place, outcome)
+            self._guard.judge_again(outcome)
 
-    Python runs a signal's handler in the main thread, and a signal that another thread receives does not wake a
-    main thread that waits without a time limit: Ctrl-C would be heard when all is done.
-    """
-    over = Event()
+    def _settle(self, place: int, outcome: PullOutcome) -> None:
+        self._settled[place] = outcome
+        self._context.emit(Finished(self._requests[place], outcome))
 
-    def watch() -> None:
-        wait(futures, return_when=ALL_COMPLETED)
-        over.set()
+    def _first_outcome(self, place: int) -> PullOutcome:
+        request = self._requests[place]
+        future = self._futures[place] if place < len(self._futures) else None
+        if future is None or not future.done() or future.cancelled():
+            return cancelled(request, self._cancel.reason)
+        if error := future.exception():
+            why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
+            return PullOutcome.of(request, Status.FAILED, failure=why)
+        return future.result()
 
-    Thread(target=watch, name="wait", daemon=True).start()
-    while not over.wait(_TICK):
-        pass
+    def _wait_awake(self, futures: "Sequence[Future[Any]]") -> None:
+        """Wait for all, serve signals meanwhile, and end the run at its deadline.
+
+        Python runs a signal's handler in the main thread, and a signal that another thread receives does not wake a
+        main thread that waits without a time limit: Ctrl-C would be heard when all is done.
+        """
+        over = Event()
+
+        def watch() -> None:
+            wait(futures, return_when=ALL_COMPLETED)
+            over.set()
+
+        Thread(target=watch, name="wait", daemon=True).start()
+        while not over.wait(_TICK):
+            ends = self._context.ends
+            if ends is not None and monotonic() >= ends:
+                self._cancel.cancel(f"the deadline of {format_seconds(self._settings.deadline or 0)} has passed")
+                over.wait(_GRACE)
+                return
 
 
-def _submit(lanes: Lanes, guard: _Guard, request: PullRequest, context: PullContext) -> "Future[PullOutcome]":
-    try:
-        return lanes.submit(request.reference.registry, guard.pull, request, context)
-    except RuntimeError as error:  # the host gives no more threads: that costs this image, not the report
-        failed: Future[PullOutcome] = Future()
-        failed.set_exception(error)
-        return failed
-
-
-def _outcome(future: "Future[PullOutcome]", request: PullRequest, cancel: Cancellation) -> PullOutcome:
-    if not future.done() or future.cancelled():
-        return cancelled(request, cancel.reason)
-    if error := future.exception():
-        why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
-        return PullOutcome.of(request, Status.FAILED, failure=why)
-    return future.result()
+def _may_pass(outcome: PullOutcome) -> bool:
+    why = outcome.failure
+    return outcome.status is Status.FAILED and why is not None and why.retryable and why.until is None

@@ -15,11 +15,12 @@ T = TypeVar("T")
 
 
 class AttemptFailedError(Exception):
-    """One attempt failed; `failure` knows whether another is worth it."""
+    """One attempt failed; `failure` knows whether another is worth it, unless this one is `final` for other reasons."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, *, final: bool = False) -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.retryable = failure.retryable and not final
 
 
 def with_retries(
@@ -31,9 +32,14 @@ def with_retries(
 ) -> T:
     """Call `attempt(1)`, `attempt(2)`, … until one returns; raise the last AttemptFailedError when none does.
 
-    Waits follow exponential backoff with full jitter, so that many hosts do not come back at the same moment.
-    `on_retry(number, failure, delay)` is told before each `sleep(delay)`; what `sleep` raises ends it all.
+    Waits follow exponential backoff with full jitter, so that many hosts do not come back at the same moment; a
+    failure that asks for a wait of its own gets at least that. `on_retry(number, failure, delay)` is told before each
+    `sleep(delay)`; what `sleep` raises ends it all.
     """
+    backoff = tenacity.wait_random_exponential(multiplier=policy.delay, max=max(policy.longest, policy.delay))
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        return max(backoff(state), _asked_for(state))
 
     def announce(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -42,7 +48,7 @@ def with_retries(
 
     loop = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(policy.retries + 1),
-        wait=tenacity.wait_random_exponential(multiplier=policy.delay, max=max(policy.longest, policy.delay)),
+        wait=wait,
         retry=tenacity.retry_if_exception(_worth_another),
         before_sleep=announce,
         sleep=sleep,
@@ -57,4 +63,9 @@ def with_retries(
 
 
 def _worth_another(error: BaseException) -> bool:
-    return isinstance(error, AttemptFailedError) and error.failure.retryable
+    return isinstance(error, AttemptFailedError) and error.retryable
+
+
+def _asked_for(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return error.failure.wait or 0.0 if isinstance(error, AttemptFailedError) else 0.0

@@ -45,7 +45,7 @@ class Crowd:
 def test_as_many_are_in_flight_as_was_asked_for(jobs: int, per_registry: int | None, total: int, each: int) -> None:
     """`--jobs` bounds all registries together, `--per-registry` each one; and the slots are really used."""
     lanes, crowd = Lanes(jobs, per_registry), Crowd()
-    futures = [lanes.submit(name, crowd.enter, name, lanes) for _ in range(5) for name in REGISTRIES]
+    futures = [lanes.of(name).submit(crowd.enter, name, lanes) for _ in range(5) for name in REGISTRIES]
     crowd.await_inside(total)
     crowd.leave.set()
     done, _ = wait(futures, 60)
@@ -66,8 +66,8 @@ def test_a_slow_registry_holds_nobody_else() -> None:
                 gate.wait(60)
             return "here"
 
-    slow = [lanes.submit("slow.io", pull, never) for _ in range(20)]
-    quick = [lanes.submit("quick.io", pull, None) for _ in range(20)]
+    slow = [lanes.of("slow.io").submit(pull, never) for _ in range(20)]
+    quick = [lanes.of("quick.io").submit(pull, None) for _ in range(20)]
     assert [future.result(60) for future in quick] == ["here"] * 20
     assert not any(future.done() for future in slow)
     never.set()
@@ -78,7 +78,7 @@ def test_a_slow_registry_holds_nobody_else() -> None:
 def test_a_lane_keeps_its_order() -> None:
     """Images of one registry begin in list order."""
     lanes, seen = Lanes(1), list[int]()
-    wait([lanes.submit("a.io", seen.append, number) for number in range(50)], 60)
+    wait([lanes.of("a.io").submit(seen.append, number) for number in range(50)], 60)
     lanes.close()
     assert seen == list(range(50))
 
@@ -86,7 +86,7 @@ def test_a_lane_keeps_its_order() -> None:
 def test_closing_starts_nothing_more() -> None:
     """What is queued when the lanes close is cancelled; what is in flight ends by itself."""
     lanes, crowd = Lanes(1), Crowd()
-    first, second = (lanes.submit("a.io", crowd.enter, "a.io", lanes) for _ in range(2))
+    first, second = (lanes.of("a.io").submit(crowd.enter, "a.io", lanes) for _ in range(2))
     crowd.await_inside(1)
     lanes.close()
     assert second.cancelled()

@@ -19,7 +19,7 @@ from puller.orchestrator import pull_all, pull_nothing
 from tests.fakes import PULLED, FakeBackend, until_cancelled
 from tests.samples import outcome, report, request
 
-ONCE = RetryPolicy(retries=0, delay=0.0)
+ONCE = RetryPolicy(retries=0, delay=0.0, second_pass=False)
 MISSING = EngineError("manifest unknown")
 RESET = EngineError("connection reset by peer")
 BYTES_PER_REQUEST = 4_000
@@ -195,7 +195,8 @@ def test_an_engine_that_goes_away_ends_the_run_as_unreachable() -> None:
     """The exit code is 69, though the run had begun."""
     gone = EngineError("the engine is gone", kind=Kind.DAEMON_UNREACHABLE)
     wanted = requests(4)
-    done = pull_all(wanted, FakeBackend({wanted[1].reference.text: gone}), Settings(jobs=1))
+    backend = FakeBackend({wanted[1].reference.text: gone}, answers=(False,))
+    done = pull_all(wanted, backend, Settings(jobs=1, engine_wait=0.0))
     assert statuses(done) == "PFCC"
     assert done.exit_code is ExitCode.ENGINE_UNREACHABLE
 

@@ -1,7 +1,7 @@
 """One image: what it becomes, how often it was tried, and what observers hear of it."""
 
 import threading
-from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
@@ -9,10 +9,12 @@ from puller.backends.base import Backend, ProgressSink
 from puller.cancellation import Cancellation
 from puller.classify import failure
 from puller.config import Clocks, RetryPolicy, Settings
+from puller.engine_wait import EngineWait
 from puller.errors import EngineError, FailureClass, FailureKind
-from puller.events import Event, Finished, Phase, Progress, RetryScheduled, Started
+from puller.events import Event, Phase, Progress, RetryScheduled, Started
+from puller.lanes import Lanes
 from puller.model import Pulled, PullOutcome, PullRequest, Status
-from puller.pull import PullContext, pull_image
+from puller.pull import ImagePull, PullContext
 from tests.fakes import PULLED, UP_TO_DATE, FakeBackend, Result, until_cancelled
 from tests.samples import DIGEST, request
 
@@ -28,11 +30,15 @@ class Scene:
         self.cancel = Cancellation()
         self.events: list[Event] = []
         settings = Settings(retry=RetryPolicy(retries, delay=0.0), clocks=Clocks(attempt=7.0))
-        self.context = PullContext(backend or self.fake, settings, self.events.append, self.cancel, nullcontext())
+        engine = EngineWait(self.fake.alive, 0.0, lambda: None)
+        self.lanes = Lanes(1)
+        self.context = PullContext(
+            backend or self.fake, settings, self.events.append, self.cancel, self.lanes, engine, lambda _reference: None
+        )
 
     def pull(self) -> PullOutcome:
         """Pull nginx."""
-        return pull_image(request(), self.context)
+        return ImagePull(request(), self.context).run(self.context.settings.retry)
 
     @property
     def heard(self) -> list[str]:
@@ -48,8 +54,7 @@ def test_what_the_engine_has_is_there(result: Pulled, status: Status) -> None:
     assert (outcome.status, outcome.digest, outcome.failure, outcome.ok) == (status, DIGEST, None, True)
     assert outcome.reference == "docker.io/library/nginx:1.27"
     assert [attempt.failure for attempt in outcome.attempts] == [None]
-    assert scene.heard == ["Started", "Finished"]
-    assert scene.events[-1] == Finished(request(), outcome)
+    assert scene.heard == ["Started"]
 
 
 def test_the_time_limit_reaches_the_backend() -> None:
@@ -66,7 +71,7 @@ def test_a_failure_that_passes_costs_an_attempt() -> None:
     assert (outcome.status, outcome.failure) == (Status.PULLED, None)
     kinds = [attempt.failure and attempt.failure.kind for attempt in outcome.attempts]
     assert kinds == [FailureKind.CONNECTION_RESET, FailureKind.CONNECTION_RESET, None]
-    assert scene.heard == ["Started", "RetryScheduled", "Started", "RetryScheduled", "Started", "Finished"]
+    assert scene.heard == ["Started", "RetryScheduled", "Started", "RetryScheduled", "Started"]
     assert [event.attempt for event in scene.events if isinstance(event, Started)] == [1, 2, 3]
     assert [event.attempt for event in scene.events if isinstance(event, RetryScheduled)] == [1, 2]
     starts = [attempt.started for attempt in outcome.attempts]
@@ -82,7 +87,7 @@ def test_a_permanent_failure_is_tried_once() -> None:
     assert outcome.failure == failure(FailureKind.NOT_FOUND, "manifest unknown")
     assert outcome.digest is None
     assert [attempt.failure for attempt in outcome.attempts] == [outcome.failure]
-    assert scene.heard == ["Started", "Finished"]
+    assert scene.heard == ["Started"]
 
 
 def test_only_our_layer_retries() -> None:
@@ -108,16 +113,7 @@ def test_an_error_of_ours_costs_one_image() -> None:
     assert (outcome.status, outcome.failure.kind) == (Status.FAILED, FailureKind.INTERNAL)
     assert outcome.failure.message == "ZeroDivisionError: oh no"
     assert scene.fake.attempts == {"nginx:1.27": 1}
-    assert scene.heard == ["Started", "Finished"]
-
-
-def test_an_image_whose_turn_never_came_is_cancelled_in_silence() -> None:
-    """After the run was stopped nothing is tried, and observers hear nothing."""
-    scene = Scene(PULLED)
-    scene.cancel.cancel("interrupted by SIGINT")
-    outcome = scene.pull()
-    assert outcome.failure == failure(FailureKind.CANCELLED, "interrupted by SIGINT")
-    assert (outcome.status, outcome.attempts, scene.events, scene.fake.attempts) == (Status.CANCELLED, (), [], {})
+    assert scene.heard == ["Started"]
 
 
 def test_a_pull_under_way_is_broken_off() -> None:
@@ -127,37 +123,34 @@ def test_a_pull_under_way_is_broken_off() -> None:
     outcome = scene.pull()
     assert outcome.failure == failure(FailureKind.CANCELLED, "too many failed")
     assert (outcome.status, len(outcome.attempts)) == (Status.CANCELLED, 1)
-    assert scene.heard == ["Started", "Finished"]
+    assert scene.heard == ["Started"]
 
 
 def test_a_wait_for_the_next_attempt_is_broken_off() -> None:
     """Stopping during the wait ends the image at once, as cancelled and not as failed."""
     scene = Scene(RESET)
-    context = PullContext(
-        scene.fake,
-        Settings(retry=RetryPolicy(3, delay=1e6, longest=1e6)),
-        lambda event: (
-            threading.Timer(0.01, scene.cancel.cancel, ("stop",)).start() if isinstance(event, RetryScheduled) else None
-        ),
-        scene.cancel,
-        nullcontext(),
-    )
-    outcome = pull_image(request(), context)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, RetryScheduled):
+            threading.Timer(0.01, scene.cancel.cancel, ("stop",)).start()
+
+    scene.context = replace(scene.context, settings=Settings(retry=RetryPolicy(3, 1e6, longest=1e6)), emit=stop)
+    outcome = scene.pull()
     assert (outcome.status, len(outcome.attempts)) == (Status.CANCELLED, 1)
 
 
 def test_the_slot_is_free_while_an_image_waits() -> None:
     """An image that waits for its next attempt keeps no other image from its turn."""
-    scene, slots, free = Scene(RESET, PULLED), threading.BoundedSemaphore(1), []
+    scene, free = Scene(RESET, PULLED, retries=1), []
 
     def look(event: Event) -> None:
-        if isinstance(event, (RetryScheduled, Finished)):
-            free.append(slots.acquire(blocking=False))
-            slots.release()
+        if isinstance(event, RetryScheduled):
+            free.append(scene.lanes.slots.acquire(blocking=False))
+            scene.lanes.slots.release()
 
-    settings = Settings(retry=RetryPolicy(1, delay=0.0))
-    pull_image(request(), PullContext(scene.fake, settings, look, scene.cancel, slots))
-    assert free == [True, True]
+    scene.context = replace(scene.context, emit=look)
+    scene.pull()
+    assert free == [True]
 
 
 class Chatty(FakeBackend):
@@ -166,12 +159,12 @@ class Chatty(FakeBackend):
     def pull(self, request: PullRequest, *, cancel: Cancellation, clocks: Clocks, progress: ProgressSink) -> Pulled:
         """Report one step."""
         progress(Progress(request, Phase.DOWNLOADING, 1, 2, 0, 1))
-        return PULLED
+        return super().pull(request, cancel=cancel, clocks=clocks, progress=progress)
 
 
 def test_progress_goes_through() -> None:
     """What the engine tells between start and end reaches the observers as it is."""
     scene = Scene(backend=Chatty())
     scene.pull()
-    assert scene.heard == ["Started", "Progress", "Finished"]
+    assert scene.heard == ["Started", "Progress"]
     assert scene.events[1] == Progress(request(), Phase.DOWNLOADING, 1, 2, 0, 1)

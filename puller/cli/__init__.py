@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _VERBS = {
+    "explain": ("explain", "What an error of a pull means, and what to do."),
     "list": ("list_images", "What a list means, without pulling anything."),
     "pull": ("pull", "Pull every image of the lists, and report on each."),
 }

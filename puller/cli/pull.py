@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from puller.classify import failure
+from puller.classify import classify, failure
 from puller.cli.options import DURATION, FAILURE_LIMIT, REPORT, list_options, make_plan
 from puller.cli.output import emit
 from puller.config import NO_FAILURE, BackendChoice, Clocks, FailureLimit, RetryPolicy, Settings
 from puller.errors import EngineUnreachableError, FailureKind
+from puller.model import ENGINE_GONE
 from puller.progress import ProgressMode, observe
 from puller.reports import RENDERERS, files
 
@@ -71,7 +72,32 @@ class _Output:
     "--retry-delay", type=DURATION, default="1s", show_default=True, metavar="D",
     help="Bound of the first wait; it doubles with every retry, and the wait is drawn below it.",
 )  # fmt: skip
+@click.option(
+    "--max-wait", type=DURATION, default="5m", show_default=True, metavar="D",
+    help="The longest wait that a registry may ask for; if it asks for more, the image fails and tells until when.",
+)  # fmt: skip
+@click.option(
+    "--no-second-pass", is_flag=True,
+    help="Do not try once more, when all else is done, what failed for a passing reason.",
+)  # fmt: skip
 @click.option("--timeout", type=DURATION, metavar="D", help="Time limit of one attempt, such as 90s or 10m; 0 is none.")
+@click.option(
+    "--stall-timeout", type=DURATION, default="2m", show_default=True, metavar="D",
+    help="End an attempt when no byte came and nothing changed for so long; 0 is never.",
+)  # fmt: skip
+@click.option(
+    "--unpack-timeout", type=DURATION, default="30m", show_default=True, metavar="D",
+    help="The same while the engine unpacks, which it may do in silence; 0 is never.",
+)  # fmt: skip
+@click.option("--deadline", type=DURATION, metavar="D", help="Time limit of the whole run; 0 is none.")
+@click.option(
+    "--engine-wait", type=DURATION, default="30s", show_default=True, metavar="D",
+    help="How long an engine that has gone may take to come back.",
+)  # fmt: skip
+@click.option(
+    "--breaker", type=click.IntRange(1, 1000), default=_DEFAULTS.breaker, show_default=True, metavar="N",
+    help="Connection failures in a row after which a registry counts as down, and what is left there fails at once.",
+)  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="End the run at the first image that fails.")
 @click.option(
     "--max-fail", type=FAILURE_LIMIT, metavar="N|N%", help="End the run when more images than this have failed."
@@ -117,8 +143,20 @@ def _settings(options: dict[str, Any]) -> Settings:
     return Settings(
         jobs=options["jobs"],
         per_registry=options["per_registry"],
-        clocks=Clocks(attempt=options["timeout"] or None),
-        retry=RetryPolicy(retries=options["retries"], delay=options["retry_delay"]),
+        clocks=Clocks(
+            attempt=options["timeout"] or None,
+            stall=options["stall_timeout"] or None,
+            unpack=options["unpack_timeout"] or None,
+        ),
+        retry=RetryPolicy(
+            retries=options["retries"],
+            delay=options["retry_delay"],
+            max_wait=options["max_wait"],
+            second_pass=not options["no_second_pass"],
+        ),
+        deadline=options["deadline"] or None,
+        engine_wait=options["engine_wait"],
+        breaker=options["breaker"],
         max_fail=limit,
     )
 
@@ -138,6 +176,7 @@ def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) ->
 def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> "Report":
     from puller.backends import connect  # noqa: PLC0415
     from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
+    from puller.registry.advisor import RegistryAdvisor  # noqa: PLC0415
 
     try:
         backend = connect(
@@ -145,13 +184,23 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
         )
     except EngineUnreachableError as error:
         click.echo(f"puller: {error}", err=True)
-        return pull_nothing(todo.requests, failure(FailureKind.DAEMON_UNREACHABLE, str(error)), todo.rejected)
+        why = classify(str(error))
+        if why.kind not in ENGINE_GONE:
+            why = failure(FailureKind.DAEMON_UNREACHABLE, str(error))
+        return pull_nothing(todo.requests, why, todo.rejected)
     except KeyboardInterrupt as interrupt:
         return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
     gc.freeze()
     gc.enable()
     with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:
-        return pull_all(todo.requests, backend, settings, observer=observer, rejected=todo.rejected)
+        return pull_all(
+            todo.requests,
+            backend,
+            settings,
+            observer=observer,
+            rejected=todo.rejected,
+            advisor=RegistryAdvisor(),
+        )
 
 
 def _deliver(report: "Report", output: _Output) -> None:

@@ -40,6 +40,7 @@ class Glyphs:
     marks: dict[Status, str]
     spinner: str
     retry: str
+    pause: str
     full: str
     empty: str
     ellipsis: str
@@ -49,6 +50,7 @@ UNICODE = Glyphs(
     {Status.PULLED: "✓", Status.UP_TO_DATE: "=", Status.PRESENT: "=", Status.FAILED: "✗", Status.CANCELLED: "-"},
     spinner="⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏",
     retry="↻",
+    pause="‖",
     full="━",
     empty="─",
     ellipsis="…",
@@ -57,6 +59,7 @@ ASCII = Glyphs(
     {Status.PULLED: "+", Status.UP_TO_DATE: "=", Status.PRESENT: "=", Status.FAILED: "x", Status.CANCELLED: "-"},
     spinner="|/-\\",
     retry="~",
+    pause="|",
     full="#",
     empty=".",
     ellipsis="..",
@@ -86,7 +89,7 @@ class _Columns:
 
 def draw(snapshot: "Snapshot", glyphs: Glyphs, width: int, height: int) -> "Iterator[Line]":
     """Draw one line for each image in flight, and last the whole run."""
-    room = max(0, height - 3)
+    room = max(0, height - 3 - len(snapshot.pauses))
     shown = snapshot.rows if len(snapshot.rows) <= room else snapshot.rows[: max(0, room - 1)]
     columns = _Columns.fit(width, snapshot.widest)
     frame = glyphs.spinner[int(snapshot.elapsed * FRAMES_PER_SECOND) % len(glyphs.spinner)]
@@ -94,6 +97,9 @@ def draw(snapshot: "Snapshot", glyphs: Glyphs, width: int, height: int) -> "Iter
         yield _row(row, columns, glyphs, frame)
     if hidden := len(snapshot.rows) - len(shown):
         yield [(f"{glyphs.ellipsis} and {hidden} more", "dim")]
+    for pause in snapshot.pauses[: max(0, height - 3)]:
+        wait = whole_seconds(math.ceil(pause.seconds_left))
+        yield [(f"{glyphs.pause} ", "yellow"), (f"{pause.subject}  waits {wait}: {pause.kind}", "yellow")]
     yield _overall(snapshot, glyphs, width)
 
 

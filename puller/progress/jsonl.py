@@ -4,10 +4,10 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-from puller.events import Finished, Progress, RetryScheduled, RunStarted, Started
+from puller.events import Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
 from puller.model import Status
 from puller.progress.words import ending, reason, status_words
-from puller.text import format_seconds
+from puller.text import clean, format_seconds
 
 if TYPE_CHECKING:
     from puller.events import Event
@@ -31,7 +31,7 @@ class Lines:
             self._stream.write_line(line)
 
 
-def _document(event: "Event") -> dict[str, Any]:
+def _document(event: "Event") -> dict[str, Any]:  # noqa: PLR0911 - one answer for each event
     match event:
         case RunStarted():
             return _object("run_started", "", "Working", "Pulling", event.engine, total=event.total)
@@ -44,7 +44,14 @@ def _document(event: "Event") -> dict[str, Any]:
             return _object("progress", _id(event.request), "Working", text, layers, current=event.current, total=total)
         case RetryScheduled():
             text = f"Retrying in {format_seconds(event.delay)}"
-            return _object("retry", _id(event.request), "Warning", text, reason(event.failure))
+            line = _object("retry", _id(event.request), "Warning", text, reason(event.failure))
+            return line | {"seconds": event.delay}
+        case Paused():
+            text = f"Waiting {format_seconds(event.seconds)}"
+            line = _object("paused", clean(event.subject), "Warning", text, reason(event.failure))
+            return line | {"seconds": event.seconds}
+        case Postponed():
+            return _object("postponed", _id(event.request), "Warning", "Once more later", reason(event.failure))
         case Finished():
             outcome = event.outcome
             status = _STATUS.get(outcome.status, "Done")

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from puller.events import Finished
+from puller.events import Finished, Postponed
 from puller.model import Status
 from puller.progress.drawing import ASCII, FRAMES_PER_SECOND, UNICODE, Glyphs, draw
 from puller.progress.state import State
-from puller.progress.words import STATUS_WIDTH, ending, name, status_words
+from puller.progress.words import STATUS_WIDTH, ending, name, reason, status_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,10 +77,18 @@ class _Display:
 
     def __call__(self, event: "Event") -> None:
         self._state.add(event)
-        if isinstance(event, Finished):
-            line = _ended(event, self._glyphs)
+        if isinstance(event, Finished | Postponed):
+            line = _ended(event, self._glyphs) if isinstance(event, Finished) else _postponed(event, self._glyphs)
             with self._lock:
                 self._console.print(line, no_wrap=True, overflow="ellipsis" if self._glyphs is UNICODE else "crop")
+
+
+def _postponed(event: Postponed, glyphs: Glyphs) -> Text:
+    line = Text()
+    line.append(f"{glyphs.retry} {'later':<{STATUS_WIDTH}}", "yellow")
+    line.append(f"  {name(event.request)}")
+    line.append(f"  {reason(event.failure)}", "yellow")
+    return line
 
 
 def _ended(event: Finished, glyphs: Glyphs) -> Text:

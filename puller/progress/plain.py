@@ -3,9 +3,9 @@
 import threading
 from typing import TYPE_CHECKING
 
-from puller.events import Finished, Progress, RetryScheduled, RunStarted, Started
+from puller.events import Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
 from puller.progress.words import STATUS_WIDTH, ending, name, reason, status_words
-from puller.text import format_seconds
+from puller.text import clean, format_seconds
 
 if TYPE_CHECKING:
     from puller.events import Event
@@ -29,7 +29,7 @@ class Lines:
             if line is not None:
                 self._stream.write_line(line)
 
-    def _line(self, event: "Event") -> str | None:
+    def _line(self, event: "Event") -> str | None:  # noqa: PLR0911 - one answer for each event
         match event:
             case RunStarted():
                 self._total = event.total
@@ -42,6 +42,11 @@ class Lines:
             case RetryScheduled():
                 wait = format_seconds(event.delay)
                 return f"retry in {wait}  {name(event.request)}  attempt {event.attempt}: {reason(event.failure)}"
+            case Paused():
+                wait = format_seconds(event.seconds)
+                return f"pause of {wait}  {clean(event.subject)}  {reason(event.failure)}"
+            case Postponed():
+                return f"once more later  {name(event.request)}  {reason(event.failure)}"
             case Finished():
                 self._done += 1
                 return self._ending(event)

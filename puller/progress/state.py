@@ -7,9 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from puller.events import Event, Finished, Phase, Progress, RetryScheduled, RunStarted, Started
+from puller.events import (
+    ENGINE,
+    Event,
+    Finished,
+    Paused,
+    Phase,
+    Postponed,
+    Progress,
+    RetryScheduled,
+    RunStarted,
+    Started,
+)
 from puller.model import Status
 from puller.progress.words import name
+from puller.text import clean
 
 if TYPE_CHECKING:
     from puller.model import PullRequest
@@ -45,6 +57,15 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A registry that is left alone, or an engine that is waited for."""
+
+    subject: str
+    seconds_left: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A run at one moment."""
 
@@ -60,6 +81,7 @@ class Snapshot:
     elapsed: float
     widest: int
     """Columns of the longest name so far: it only grows, so that the view stands still."""
+    pauses: tuple[Pause, ...] = ()
 
     @property
     def left(self) -> int:
@@ -123,6 +145,7 @@ class State:
         self._flights: dict[PullRequest, _Flight] = {}
         # The most bytes each image has shown: a new attempt counts from zero, and the sum must not run backwards.
         self._most: dict[PullRequest, int] = {}
+        self._pauses: dict[str, tuple[float, str]] = {}
         self._fetched = 0
         self._meter = Meter()
         self._widest = 0
@@ -135,12 +158,17 @@ class State:
                 case RunStarted():
                     self._began, self._total = now, event.total
                 case Started():
+                    self._pauses.pop(ENGINE, None)
                     self._take_off(event.request)
                 case Progress():
                     self._progress(event, now)
                 case RetryScheduled():
                     flight = self._flight(event.request)
                     flight.retry, flight.retry_at = event, now + event.delay
+                case Paused():
+                    self._pauses[event.subject] = (now + event.seconds, event.failure.kind.value)
+                case Postponed():
+                    self._flights.pop(event.request, None)
                 case Finished():
                     self._flights.pop(event.request, None)
                     self._most.pop(event.request, None)
@@ -161,6 +189,11 @@ class State:
                 rate=self._meter.rate(now),
                 elapsed=now - self._began,
                 widest=self._widest,
+                pauses=tuple(
+                    Pause(clean(subject), ends - now, kind)
+                    for subject, (ends, kind) in self._pauses.items()
+                    if ends > now
+                ),
             )
 
     def _take_off(self, request: "PullRequest") -> _Flight:

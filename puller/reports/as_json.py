@@ -1,8 +1,9 @@
 """The JSON report: a contract, described by `report.schema.json` beside this file."""
 
 import json
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
+
+from puller.text import timestamp
 
 if TYPE_CHECKING:
     from puller.classify import Failure
@@ -16,7 +17,7 @@ def render(report: "Report") -> str:
     """Write the report as JSON in plain ASCII, which every terminal, pipe and parser takes."""
     document = {
         "schema": SCHEMA,
-        "started": report.started.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "started": timestamp(report.started),
         "seconds": round(report.seconds, 3),
         "ok": report.ok,
         "stopped": report.stopped or None,
@@ -40,10 +41,12 @@ def _image(outcome: "PullOutcome") -> dict[str, Any]:
     }
 
 
-def _error(failure: "Failure") -> dict[str, str]:
+def _error(failure: "Failure") -> dict[str, str | None]:
     return {
         "kind": failure.kind.value,
         "class": failure.failure_class.value,
         "message": failure.message,
         "advice": failure.advice,
+        "origin": failure.origin.value,
+        "until": timestamp(failure.until) if failure.until else None,
     }

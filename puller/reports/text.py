@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from puller.model import Status
-from puller.text import clean, format_seconds
+from puller.text import clean, format_seconds, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -85,6 +85,7 @@ def _failures(outcomes: "Sequence[PullOutcome]") -> "Iterator[str]":
         lines = [f"failed: {name}" for name in names]
         if failure:
             lines += [f"  {failure.kind}: {clean(failure.message)}", f"  → {clean(failure.advice)}"]
+            lines += [f"  → It will pass at {timestamp(failure.until)}."] if failure.until else []
         yield "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from puller.classify import Failure, failure
 from puller.errors import FailureClass, FailureKind
-from puller.events import Event, Finished, Phase, Progress, RetryScheduled, RunStarted, Started
+from puller.events import Event, Finished, Paused, Phase, Postponed, Progress, RetryScheduled, RunStarted, Started
 from puller.model import Status
 from puller.progress import ProgressMode, observe
 from tests.samples import outcome, request
@@ -44,6 +44,24 @@ def test_plain_tells_ends_and_retries() -> None:
         "[1/2] pulled      nginx:1.27  4.2s",
         "[2/2] failed      nope:latest (linux/arm64)  not_found: manifest unknown",
     ]
+
+
+def test_plain_tells_what_a_run_waits_for() -> None:
+    """A registry that wants to be left alone, and an image that gets another try later, are a line each."""
+    throttled = failure(FailureKind.RATE_LIMITED, "toomanyrequests: slow down")
+    assert shown(ProgressMode.PLAIN, Paused("ghcr.io", throttled, 30), Postponed(NGINX, BUSY)) == [
+        "pause of 30s  ghcr.io  rate_limited: toomanyrequests: slow down",
+        "once more later  nginx:1.27  registry_5xx: 503 Service Unavailable",
+    ]
+
+
+def test_jsonl_tells_seconds_of_every_wait() -> None:
+    """A program can add up what was waited."""
+    throttled = failure(FailureKind.RATE_LIMITED, "slow down")
+    events = (RUN[3], Paused("ghcr.io", throttled, 30), Postponed(NGINX, BUSY))
+    retry, paused, postponed = (json.loads(line) for line in shown(ProgressMode.JSON, *events))
+    assert (retry["seconds"], paused["seconds"], paused["id"]) == (1.3, 30, "ghcr.io")
+    assert (postponed["event"], postponed["id"]) == ("postponed", "docker.io/library/nginx:1.27")
 
 
 def test_verbose_tells_starts_too() -> None:

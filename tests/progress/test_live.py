@@ -11,7 +11,7 @@ import pytest
 
 from puller.classify import failure
 from puller.errors import FailureKind
-from puller.events import Finished, Phase, Progress, RetryScheduled, RunStarted, Started
+from puller.events import Finished, Phase, Postponed, Progress, RetryScheduled, RunStarted, Started
 from puller.model import Status
 from puller.progress import ProgressMode, observe
 from tests.samples import outcome, request
@@ -93,6 +93,16 @@ def test_ended_images_stand_above_and_those_in_flight_below() -> None:
         assert terminal.cursor is None
     assert terminal.lines == [ended]
     assert terminal.cursor == (0, 1)
+
+
+def test_an_image_that_is_tried_again_later_leaves_a_line() -> None:
+    """It scrolls away with its reason, and comes back when it ends."""
+    terminal = Terminal()
+    with observe(ProgressMode.TTY, terminal) as observer:
+        observer(RunStarted(1, "Docker"))
+        observer(Postponed(NGINX, failure(FailureKind.REGISTRY_5XX, "503")))
+        observer(Finished(NGINX, outcome("nginx:1.27")))
+    assert terminal.lines[:2] == ["↻ later       nginx:1.27  registry_5xx: 503", "✓ pulled      nginx:1.27  4.2s"]
 
 
 def test_the_terminal_is_tidy_after_an_exception() -> None:

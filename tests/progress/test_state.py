@@ -4,7 +4,7 @@ import pytest
 
 from puller.classify import failure
 from puller.errors import FailureKind
-from puller.events import Finished, Phase, Progress, RetryScheduled, RunStarted, Started
+from puller.events import ENGINE, Finished, Paused, Phase, Postponed, Progress, RetryScheduled, RunStarted, Started
 from puller.model import Status
 from puller.progress.drawing import ASCII, UNICODE, draw, squeeze
 from puller.progress.state import State
@@ -55,6 +55,40 @@ def test_a_retry_counts_down_and_then_starts(state: State, clock: Clock) -> None
     assert "in 0s" in lines(state)[0]
     state.add(Started(NGINX, 2))
     assert "starting" in lines(state)[0]
+
+
+def test_a_registry_that_is_left_alone_counts_down(state: State, clock: Clock) -> None:
+    """A line of its own says which registry, for how long and why; it goes when the wait is over."""
+    state.add(Paused("ghcr.io", failure(FailureKind.RATE_LIMITED, "slow down"), 30))
+    assert lines(state)[1] == "‖ ghcr.io  waits 30s: rate_limited"
+    clock.now += 12.5
+    assert lines(state)[1] == "‖ ghcr.io  waits 18s: rate_limited"
+    clock.now += 18
+    assert len(lines(state)) == 2
+
+
+def test_the_wait_for_an_engine_ends_when_an_attempt_begins(state: State) -> None:
+    """The engine is back before its time is up: the line goes."""
+    state.add(Paused(ENGINE, failure(FailureKind.DAEMON_UNREACHABLE, "gone"), 30))
+    assert lines(state)[1] == "‖ engine  waits 30s: daemon_unreachable"
+    state.add(Started(NGINX, 2))
+    assert len(lines(state)) == 2
+
+
+def test_an_image_that_waits_for_the_second_pass_is_neither_in_flight_nor_failed(state: State) -> None:
+    """Its row goes, and it counts as left."""
+    state.add(Postponed(NGINX, BUSY))
+    assert lines(state)[0].startswith("─")
+    assert "0/3 done  3 left" in lines(state)[0]
+
+
+def test_many_pauses_leave_the_last_line(state: State) -> None:
+    """A terminal of few lines still shows the whole run."""
+    for number in range(9):
+        state.add(Paused(f"r{number}.io", BUSY, 30))
+    drawn = lines(state, height=6)
+    assert len(drawn) <= 6
+    assert "3 left" in drawn[-1]
 
 
 def test_bytes_never_run_backwards(state: State) -> None:

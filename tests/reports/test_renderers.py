@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 import puller.reports
-from puller.classify import Failure, failure
+from puller.classify import KINDS, Failure, failure
 from puller.errors import FailureClass, FailureKind
 from puller.model import PullOutcome, Status
 from puller.reports import RENDERERS, as_json, text
@@ -39,7 +39,7 @@ def test_text_has_table_then_summary_then_failures() -> None:
         "\n"
         "failed: nope\n"
         "  not_found: manifest unknown\n"
-        "  → Check the repository and the tag: the registry does not have it.\n"
+        f"  → {KINDS[FailureKind.NOT_FOUND].advice}\n"
     )
 
 
@@ -95,7 +95,7 @@ def test_json_keeps_the_contract() -> None:
     assert first["reference"] == "docker.io/library/nginx:1.27"
     assert (first["requested"], first["platform"], first["host"]) == (["nginx:1.27"], "linux/arm64", None)
     assert (first["status"], first["attempts"], first["seconds"], first["error"]) == ("pulled", 1, 4.2, None)
-    assert set(second["error"]) == {"kind", "class", "message", "advice"}
+    assert set(second["error"]) == {"kind", "class", "message", "advice", "origin", "until"}
     assert second["error"]["class"] == "permanent"
     assert second["digest"] is None
 

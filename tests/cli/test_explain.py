@@ -1,0 +1,91 @@
+"""The `explain` verb, as a user meets it."""
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from puller.cli.explain import command
+from puller.errors import FailureKind, UsageError
+
+LIMITED = "Error response from daemon: toomanyrequests: retry-after: 863.373s, allowed: 44000/minute"
+
+
+def run(*args: str, stdin: str | bytes | None = None) -> Result:
+    """Call the verb."""
+    return CliRunner().invoke(command, args, input=stdin)
+
+
+def rows(result: Result) -> list[dict[str, object]]:
+    """Read the JSON lines."""
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_message_is_explained_in_words() -> None:
+    """Kind, class, whose it is, whether and when to try again, what to do, and the message itself."""
+    lines = dict(line.split(None, 1) for line in run(LIMITED).stdout.splitlines())
+    assert lines["kind"].startswith("rate_limited: ")
+    assert (lines["class"], lines["whose"], lines["retry"]) == ("rate_limited", "registry", "yes, after 14m23s")
+    assert lines["message"] == LIMITED
+    assert lines["do"]
+
+
+def test_quotes_may_be_forgotten() -> None:
+    """Words that a shell took apart are one message."""
+    assert run(*LIMITED.split()).stdout == run(LIMITED).stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",)])
+def test_a_message_can_be_piped_in(arguments: tuple[str, ...]) -> None:
+    """What a program printed on several lines is one message."""
+    printed = "Error response from daemon:\n  manifest for nginx:nope not found: manifest unknown\r\n"
+    assert run(*arguments, stdin=printed).stdout.startswith("kind     not_found: ")
+
+
+def test_json_is_one_object() -> None:
+    """`--format json` gives the same words as a report does."""
+    (row,) = rows(run("--format", "json", LIMITED))
+    assert row["message"] == LIMITED
+    assert (row["kind"], row["class"], row["origin"]) == ("rate_limited", "rate_limited", "registry")
+    assert (row["retry"], row["wait"]) == (True, 863.373)
+    assert set(row) == {"kind", "class", "origin", "retry", "wait", "advice", "message"}
+
+
+def test_json_lines_give_json_lines() -> None:
+    """One for each, in order; a status helps, and other keys do no harm."""
+    given = [
+        {"message": LIMITED},
+        {"message": "manifest unknown", "status": 404, "cite": "x"},
+        {"message": "who knows", "status": None},
+        {"message": "", "status": 401},
+    ]
+    piped = "\n" + "\n\n".join(map(json.dumps, given)) + "\n"
+    kinds = [row["kind"] for row in rows(run(stdin=piped))]
+    assert kinds == ["rate_limited", "not_found", "unclassified", "unauthorized"]
+
+
+@pytest.mark.parametrize("bad", ["[1]", "{", '{"msg": "x"}', '{"message": 5}', "words", '{"message": NaN' + "[" * 9999])
+def test_a_bad_line_is_told_by_number(bad: str) -> None:
+    """Nothing is printed for the good ones, so that nobody takes a part for the whole."""
+    result = run(stdin=f'{{"message": "x"}}\n{bad}\n')
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception).startswith("line 2: ")
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("nothing", ["", " \n\t\n"])
+def test_nothing_is_a_usage_error(nothing: str) -> None:
+    """Without a message there is nothing to explain."""
+    result = run(stdin=nothing)
+    assert result.exit_code == 2
+    assert "there is no message" in result.stderr
+
+
+def test_bytes_that_are_no_text_are_shown_safely() -> None:
+    """Escapes and broken UTF-8 from a log do not reach the terminal, and an unknown text is shown whole."""
+    result = run(stdin=b"\xff\x1b[31mred\x07 words")
+    assert "\x1b" not in result.stdout
+    assert "\x07" not in result.stdout
+    assert "red words" in result.stdout
+    assert result.stdout.startswith(f"kind     {FailureKind.UNCLASSIFIED}")

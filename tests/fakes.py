@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import unquote
 
-from puller.backends.base import NOTHING, Inspected, ProgressSink
+from puller.backends.base import NOTHING, ImageStore, Inspected, ProgressSink
 from puller.cancellation import Cancellation
 from puller.config import Clocks
+from puller.holdings import EngineFacts, Holdings
 from puller.model import Pulled, PullRequest
 from puller.reference import ImageReference
 from tests.samples import DIGEST
@@ -24,6 +25,34 @@ UP_TO_DATE = Pulled(DIGEST, up_to_date=True)
 
 Result = Pulled | BaseException | Callable[[Cancellation], Pulled]
 """What one attempt does: end well, raise, or whatever a function does with the run's cancellation."""
+
+
+class FakeStore:
+    """Images that an engine was told to hold, and a record of what was done to their names."""
+
+    def __init__(self, holdings: Holdings | None = None, facts: EngineFacts | None = None) -> None:
+        self.held = holdings or Holdings()
+        self.said = facts or EngineFacts()
+        self.tagged: list[tuple[str, str]] = []
+        self.untagged: list[str] = []
+        self.questions = 0
+
+    def holdings(self) -> Holdings:
+        """Say what it was told."""
+        self.questions += 1
+        return self.held
+
+    def facts(self) -> EngineFacts:
+        """Say what it was told."""
+        return self.said
+
+    def tag(self, source: str, target: ImageReference) -> None:
+        """Remember it."""
+        self.tagged.append((source, target.canonical))
+
+    def untag(self, name: str) -> None:
+        """Remember it."""
+        self.untagged.append(name)
 
 
 class FakeBackend:
@@ -36,8 +65,10 @@ class FakeBackend:
         *,
         has: "Mapping[str, Inspected] | None" = None,
         answers: Sequence[bool] = (True,),
+        store: FakeStore | None = None,
     ) -> None:
         """`has` is what it says it has, where that differs from what it pulled; `answers` is for `alive`, in order."""
+        self.store: ImageStore = store or FakeStore()
         self._has = dict(has or {})
         self._pulled: dict[str, Inspected] = {}
         self._answers = answers

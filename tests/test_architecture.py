@@ -25,7 +25,7 @@ STOREYS = (
     ("classify",),
     ("model",),
     ("events",),
-    ("config",),
+    ("config", "holdings"),
     # Floor 2
     ("breaker", "cooldown"),
     ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait", "advice"),

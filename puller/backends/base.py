@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from puller.cancellation import Cancellation
     from puller.config import Clocks
     from puller.events import Progress
+    from puller.holdings import EngineFacts, Holdings
     from puller.model import Pulled, PullRequest
     from puller.reference import ImageReference
 
@@ -29,12 +30,32 @@ NOTHING = Inspected(None)
 """The engine has no such image."""
 
 
+class ImageStore(Protocol):
+    """The images of an engine, asked about and renamed without pulling. Raises EngineError in the engine's words."""
+
+    def holdings(self) -> "Holdings":
+        """List all images, with one question."""
+
+    def facts(self) -> "EngineFacts":
+        """Say what kind of engine this is, with one question."""
+
+    def tag(self, source: str, target: "ImageReference") -> None:
+        """Let the target's name and tag stand for the image that `source` (a name, or an ID) stands for."""
+
+    def untag(self, name: str) -> None:
+        """Remove a name (`NAME:TAG` or `NAME@DIGEST`); the image goes with its last one."""
+
+
 class Backend(Protocol):
     """A way to an engine that has answered. Its methods are called from many threads at once."""
 
     @property
     def engine(self) -> str:
         """Which engine this is and how it is reached, in words for a person."""
+
+    @property
+    def store(self) -> ImageStore:
+        """What the engine holds."""
 
     def pull(
         self,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from puller.backends import process
 from puller.backends.base import NOTHING, Inspected
-from puller.backends.endpoint import resolve
+from puller.backends.cli_store import CliImageStore
+from puller.backends.endpoint import is_local, resolve
 from puller.backends.stream import PullStream, inspected, inspected_name
 from puller.backends.terminal import is_drawing, last_words, read
 from puller.backends.watch import Pulse, Watch
@@ -47,8 +48,9 @@ class CliBackend:
         """Ask the program for its engine; raises EngineUnreachableError, or UsageError for a bad context."""
         self._program = PurePath(command).name or command
         self._environment: Mapping[str, str] = dict(os.environ)
+        endpoint = None
         if self._program == "docker":
-            resolve(context, self._environment)
+            endpoint = resolve(context, self._environment)
         elif context:
             raise UsageError(f"--context belongs to docker: {self._program} has none")
         self._argv = (command, *(("--context", context) if context else ()))
@@ -56,6 +58,7 @@ class CliBackend:
         # podman and nerdctl never say "up to date": what the engine had before the pull tells it.
         self._silent = self._program in _PROBES or "podman" in self._version.lower()
         self._pulse = Pulse()
+        self.store = CliImageStore(self._run, self._program, local=is_local(endpoint.host if endpoint else None))
 
     @property
     def engine(self) -> str:
@@ -117,6 +120,17 @@ class CliBackend:
 
     def close(self) -> None:
         """Nothing to let go of: each process has ended with its pull."""
+
+    def _run(self, *arguments: str) -> str:
+        try:
+            done = process.run(
+                (*self._argv, *arguments), environment=self._environment, cancel=Cancellation(), timeout=_PROBE_SECONDS
+            )
+        except (OSError, TimeoutError) as error:
+            raise EngineError(f"{self._program} cannot be asked: {error}") from None
+        if done.code != 0:
+            raise EngineError(_words(done))
+        return done.stdout
 
     def _probe(self, seconds: float) -> str:
         arguments = _PROBES.get(self._program, _DOCKER_PROBE)

@@ -58,6 +58,11 @@ def resolve(context: str | None, environment: "Mapping[str, str]") -> Endpoint:
     return Endpoint(name, host, Tls(certificates, verify=not skip_verify) if certificates.is_dir() else None)
 
 
+def is_local(host: str | None) -> bool:
+    """Whether an engine at this address runs on this machine, as far as the address tells."""
+    return host is None or host.startswith(("unix://", "npipe://"))
+
+
 def _current_context(directory: Path) -> str:
     try:
         config: Any = json.loads((directory / "config.json").read_text())

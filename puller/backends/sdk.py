@@ -14,7 +14,8 @@ from docker.tls import TLSConfig
 
 from puller.backends.base import NOTHING, Inspected
 from puller.backends.connection import Call, StoppableClient
-from puller.backends.endpoint import Endpoint, resolve
+from puller.backends.endpoint import Endpoint, is_local, resolve
+from puller.backends.sdk_store import SdkImageStore
 from puller.backends.stream import PullStream, inspected, inspected_name
 from puller.backends.watch import Pulse, Watch
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
@@ -52,6 +53,7 @@ class SdkBackend:
         self._silent = name == "Libpod"
         self._pulse = Pulse()
         self._version = clean(version.partition(" ")[0]) or "of unknown version"
+        self.store = SdkImageStore(self._client, local=is_local(endpoint.host), trouble=_TROUBLE, translate=_translate)
 
     @property
     def engine(self) -> str:

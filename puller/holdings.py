@@ -1,0 +1,69 @@
+"""What an engine holds, asked once for a whole run: images by tag and by digest, and what kind of engine it is."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from puller.reference import ImageReference, Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One image of an engine, with all the names it goes by there, in full (`docker.io/library/nginx:1.27`)."""
+
+    identity: str
+    """The image's ID: the digest of its config on the graph store, of its manifest on the containerd store."""
+    tags: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    """As `NAME@DIGEST`."""
+    size: int = 0
+    """Bytes, unpacked, as the engine counts them; 0 where it does not say."""
+
+    def digests_in(self, name: str) -> tuple[str, ...]:
+        """Give the digests by which it is known in one repository, such as `docker.io/library/nginx`."""
+        return tuple(digest for known, _, digest in (text.partition("@") for text in self.digests) if known == name)
+
+
+class Holdings:
+    """All images of an engine at one moment."""
+
+    def __init__(self, images: "Iterable[Held]" = ()) -> None:
+        """Index the images by every name."""
+        self.images = tuple(images)
+        self._by_name = {name: image for image in self.images for name in (*image.tags, *image.digests)}
+
+    def tagged(self, reference: "ImageReference") -> Held | None:
+        """Find what the reference's tag stands for in the engine; None where it has no tag, or the engine none."""
+        return self._by_name.get(f"{reference.name}:{reference.tag}") if reference.tag else None
+
+    def pinned(self, reference: "ImageReference") -> Held | None:
+        """Find the image that the engine knows under the reference's digest."""
+        return self._by_name.get(f"{reference.name}@{reference.digest}") if reference.digest else None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What an engine says of itself; what it does not say is None or empty."""
+
+    platform: "Platform | None" = None
+    """What it pulls where no platform is asked for."""
+    keeps_platforms: bool = False
+    """Whether one tag can hold several platforms there: the containerd store can, the graph-driver store cannot."""
+    data_root: str | None = None
+    """Where it keeps images, on its own host."""
+    local: bool = False
+    """Whether that host is this one."""
+    insecure: tuple[str, ...] = ()
+    """Registries, and networks in CIDR notation, that it talks to without TLS or without checking it."""
+
+
+def full_name(text: str) -> str:
+    """Write an engine's short name (`nginx:1.27`) in full; cheaper than parsing, for names that an engine made."""
+    first, slash, _ = text.partition("/")
+    if not slash:
+        return f"docker.io/library/{text}"
+    if "." in first or ":" in first or first == "localhost":
+        return text
+    return f"docker.io/{text}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from puller.errors import ExitCode, FailureClass, FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from puller.classify import Failure
@@ -139,11 +139,14 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         """What the process that made this report exits with, signals aside."""
-        failures = [outcome.failure for outcome in self.outcomes if outcome.failure]
-        if not failures:
-            return ExitCode.OK
-        if any(failure.kind in ENGINE_GONE for failure in failures):
-            return ExitCode.ENGINE_UNREACHABLE
-        if all(failure.failure_class in _MAY_PASS for failure in failures):
-            return ExitCode.TRY_AGAIN
-        return ExitCode.FAILED
+        return exit_code_of(outcome.failure for outcome in self.outcomes if outcome.failure)
+
+
+def exit_code_of(failures: "Iterable[Failure]") -> ExitCode:
+    """Give the exit code that some failures mean together: to be tried again only when every one of them may pass."""
+    kinds = {failure.kind: failure.failure_class for failure in failures}
+    if not kinds:
+        return ExitCode.OK
+    if not ENGINE_GONE.isdisjoint(kinds):
+        return ExitCode.ENGINE_UNREACHABLE
+    return ExitCode.TRY_AGAIN if _MAY_PASS.issuperset(kinds.values()) else ExitCode.FAILED

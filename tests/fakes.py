@@ -17,7 +17,7 @@ from puller.cancellation import Cancellation
 from puller.config import Clocks
 from puller.holdings import EngineFacts, Holdings
 from puller.model import Pulled, PullRequest
-from puller.reference import ImageReference
+from puller.reference import ImageReference, Platform
 from tests.samples import DIGEST
 
 PULLED = Pulled(DIGEST, up_to_date=False)
@@ -30,8 +30,16 @@ Result = Pulled | BaseException | Callable[[Cancellation], Pulled]
 class FakeStore:
     """Images that an engine was told to hold, and a record of what was done to their names."""
 
-    def __init__(self, holdings: Holdings | None = None, facts: EngineFacts | None = None) -> None:
+    def __init__(
+        self,
+        holdings: Holdings | None = None,
+        facts: EngineFacts | None = None,
+        platforms: Mapping[str, Sequence[Platform]] | None = None,
+    ) -> None:
+        """`platforms` is what each image's ID holds."""
         self.held = holdings or Holdings()
+        self.has = dict(platforms or {})
+        self.inspected: list[tuple[tuple[str, ...], Platform | None]] = []
         self.said = facts or EngineFacts()
         self.tagged: list[tuple[str, str]] = []
         self.untagged: list[str] = []
@@ -45,6 +53,12 @@ class FakeStore:
     def facts(self) -> EngineFacts:
         """Say what it was told."""
         return self.said
+
+    def platforms(self, identities: Sequence[str], asked: Platform | None = None) -> Mapping[str, Platform]:
+        """Say what it was told, in that order: the platform asked for where it has that, else the first."""
+        self.inspected.append((tuple(identities), asked))
+        has = {identity: self.has[identity] for identity in identities if self.has.get(identity)}
+        return {identity: asked if asked and asked in held else held[0] for identity, held in has.items()}
 
     def tag(self, source: str, target: ImageReference) -> None:
         """Remember it."""

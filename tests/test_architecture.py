@@ -25,12 +25,13 @@ STOREYS = (
     ("classify",),
     ("model",),
     ("events",),
-    ("config", "holdings"),
+    ("config", "holdings", "platforms"),
     # Floor 2
     ("breaker", "cooldown"),
     ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait", "advice"),
     # Floor 3
-    ("plan", "pull", "guard"),
+    ("resolve",),
+    ("plan", "pull", "guard", "lock", "verify"),
     ("orchestrator",),
     # Floor 4
     ("reports", "progress", "api"),

@@ -1,6 +1,6 @@
 """What a backend is: one way to make an engine pull one image, told to stop, and asked what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from puller.events import Progress
     from puller.holdings import EngineFacts, Holdings
     from puller.model import Pulled, PullRequest
-    from puller.reference import ImageReference
+    from puller.reference import ImageReference, Platform
 
 ProgressSink = Callable[["Progress"], None]
 
@@ -38,6 +38,12 @@ class ImageStore(Protocol):
 
     def facts(self) -> "EngineFacts":
         """Say what kind of engine this is, with one question."""
+
+    def platforms(self, identities: "Sequence[str]", asked: "Platform | None" = None) -> "Mapping[str, Platform]":
+        """Say for which platform images are, by their IDs; what the engine does not say is left out.
+
+        Of an image that holds several the engine names one: the `asked` one if it has that and heeds the question.
+        """
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """Let the target's name and tag stand for the image that `source` (a name, or an ID) stands for."""

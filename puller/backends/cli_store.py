@@ -1,16 +1,20 @@
 """An engine's images through its command."""
 
 import json
+import re
 from typing import TYPE_CHECKING
 
-from puller.backends.store import read_images, read_info, read_rows
+from puller.backends.store import read_images, read_info, read_platform, read_rows
 from puller.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from puller.holdings import EngineFacts, Holdings
-    from puller.reference import ImageReference
+    from puller.reference import ImageReference, Platform
+
+_ABSENT = re.compile(r"no such (?:image|object)|image not known|platform", re.IGNORECASE)
+"""What programs say of an image, or a platform of it, that is not there; older ones know no `--platform` here."""
 
 
 class CliImageStore:
@@ -38,6 +42,22 @@ class CliImageStore:
             return read_info(json.loads(output), local=self._local)
         except (ValueError, AttributeError, TypeError):
             raise EngineError("what the engine says of itself cannot be read") from None
+
+    def platforms(self, identities: "Sequence[str]", asked: "Platform | None" = None) -> "Mapping[str, Platform]":
+        """Run one `image inspect` for all, and one for each where that fails: an image may have gone meanwhile."""
+        option = ("--platform", str(asked)) if asked else ()
+        try:
+            images = json.loads(self._run("image", "inspect", *option, *identities))
+            found = {identity: read_platform(image) for identity, image in zip(identities, images, strict=True)}
+        except EngineError as error:
+            if not _ABSENT.search(error.message):
+                raise
+            if len(identities) == 1:
+                return {}
+            return {key: value for each in identities for key, value in self.platforms((each,), asked).items()}
+        except (ValueError, AttributeError, TypeError):
+            raise EngineError("what the engine says of its images cannot be read") from None
+        return {identity: platform for identity, platform in found.items() if platform}
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """Run `tag`."""

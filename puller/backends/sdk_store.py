@@ -1,17 +1,19 @@
 """An engine's images through its API."""
 
+import json
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from puller.backends.store import read_images, read_info
+from puller.backends.store import read_images, read_info, read_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from puller.backends.connection import StoppableClient
     from puller.errors import EngineError
     from puller.holdings import EngineFacts, Holdings
-    from puller.reference import ImageReference
+    from puller.reference import ImageReference, Platform
 
 
 class SdkImageStore:
@@ -40,6 +42,22 @@ class SdkImageStore:
         """Ask `GET /info` once."""
         with self._translated():
             return read_info(self._client.info(), local=self._local)
+
+    def platforms(self, identities: "Sequence[str]", asked: "Platform | None" = None) -> "Mapping[str, Platform]":
+        """Ask `GET /images/ID/json` for each; engines before API 1.49 do not hear which platform was asked for."""
+        found = {identity: self._platform(identity, asked) for identity in identities}
+        return {identity: platform for identity, platform in found.items() if platform}
+
+    def _platform(self, identity: str, asked: "Platform | None") -> "Platform | None":
+        parts = {"os": asked.os, "architecture": asked.architecture, "variant": asked.variant} if asked else {}
+        parameters = {"platform": json.dumps({key: part for key, part in parts.items() if part})} if asked else {}
+        with self._translated():
+            # docker-py's own inspect_image takes no platform.
+            url = self._client._url("/images/{0}/json", identity)  # noqa: SLF001
+            response = self._client._get(url, params=parameters)  # noqa: SLF001
+            if response.status_code == HTTPStatus.NOT_FOUND:
+                return None
+            return read_platform(self._client._result(response, json=True))  # noqa: SLF001
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """`POST /images/SOURCE/tag`."""

@@ -1,6 +1,7 @@
 """What engines answer about their images, turned into values: the same JSON from the API and from the commands."""
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from puller.holdings import EngineFacts, Held, Holdings, full_name
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _NONE = "<none>"
+_MACHINES = {"armv7l": "arm/v7", "armv6l": "arm/v6", "i686": "386", "loongarch64": "loong64"}
+"""What `uname -m` calls processors, which is what engines pass on; the rest is folded with all other aliases."""
 
 
 def read_images(images: "Iterable[Mapping[str, Any]]") -> Holdings:
@@ -43,7 +46,7 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
     registries = info.get("RegistryConfig") or {}
     named = registries.get("IndexConfigs") or {}
     return EngineFacts(
-        platform=_platform(f"{system}/{machine}"),
+        platform=_platform(f"{system}/{_MACHINES.get(str(machine), machine)}"),
         keeps_platforms="io.containerd.snapshotter.v1" in json.dumps(info.get("DriverStatus") or ()),
         data_root=info.get("DockerRootDir") or graph.get("graphRoot") or None,
         local=local,
@@ -52,6 +55,13 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
             *(name for name, how in named.items() if not how.get("Secure", True)),
         ),
     )
+
+
+def read_platform(image: "Mapping[str, Any]") -> Platform | None:
+    """Read the platform from what an inspect says; a variant that is not said stays unsaid."""
+    variant = image.get("Variant")
+    platform = _platform("/".join(filter(None, (image.get("Os"), image.get("Architecture"), variant))))
+    return platform if platform is None or variant else replace(platform, variant=None)
 
 
 def _names(texts: "Iterable[str]") -> tuple[str, ...]:

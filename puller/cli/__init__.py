@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _VERBS = {
     "explain": ("explain", "What an error of a pull means, and what to do."),
     "list": ("list_images", "What a list means, without pulling anything."),
+    "lock": ("lock", "Write lists again with every tag pinned to its digest."),
     "pull": ("pull", "Pull every image of the lists, and report on each."),
+    "verify": ("verify", "Whether this host has exactly what the lists say."),
 }
 """Each verb's module and its line in `puller --help`, which thereby need not import it."""
 

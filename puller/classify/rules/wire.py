@@ -97,6 +97,7 @@ WIRE: tuple[Rule, ...] = (
         (
             r"time-?out",
             r"timed out",
+            r"no (?:answer|connection) in time",
             r"canceled while waiting",
             r"deadline exceeded",
             r"did not properly respond",

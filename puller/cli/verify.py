@@ -1,0 +1,107 @@
+"""`puller verify`: whether this host has exactly what lists say."""
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from puller.classify import Failure, classify, failure
+from puller.cli.options import engine_options, list_options, make_plan
+from puller.cli.output import emit
+from puller.config import BackendChoice
+from puller.errors import EngineError, EngineUnreachableError, ExitCode, PullerError
+from puller.model import ENGINE_GONE, exit_code_of
+from puller.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from puller.holdings import EngineFacts
+    from puller.model import PullRequest
+    from puller.plan import Plan
+    from puller.verify import Difference
+
+
+@click.command(
+    "verify",
+    context_settings={"auto_envvar_prefix": "PULLER"},
+    epilog="Exit codes: 0 all is as the lists say; 1 it is not; 2 usage or a bad list; 69 no engine; 75 nothing is "
+    "wrong that is known, but a registry could not be asked.",
+)
+@list_options
+@engine_options
+@click.option(
+    "--offline", is_flag=True, help="Ask no registry: of a tag that nothing pins, only look whether it is there."
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Compare the images of this host with the LISTs: digests, platforms, tags. One line for each difference.
+
+    What a list or a lock pins by digest is compared without any network; of a tag, the registry is asked by a HEAD.
+
+    \b
+    puller verify images.lock
+    puller verify images.txt --offline
+    """  # noqa: D301 - click wants the control character itself
+    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+    for line in todo.bad:
+        click.echo(str(line), err=True)
+    found = _verify(todo, options)
+    emit(_json(todo, found) if options["form"] == "json" else "".join(f"{difference}\n" for difference in found))
+    failures = [difference.failure for difference in found if difference.failure]
+    if len(failures) < len(found) or todo.bad:
+        ctx.exit(ExitCode.FAILED)
+    ctx.exit(int(exit_code_of(failures)))
+
+
+def _verify(todo: "Plan", options: dict[str, Any]) -> "tuple[Difference, ...]":
+    from puller.backends import connect  # noqa: PLC0415 - heavy: not for --help
+
+    backend = connect(
+        BackendChoice(options["backend"]), docker_command=options["docker_command"], context=options["context"]
+    )
+    try:
+        return verify(todo.requests, backend.store, None if options["offline"] else _ask)
+    except EngineError as error:
+        why = failure(error.kind, error.message) if error.kind else classify(error.message, error.status)
+        kind = EngineUnreachableError if why.kind in ENGINE_GONE else PullerError
+        raise kind(f"the engine does not say what it holds: {why.message}") from None
+    finally:
+        backend.close()
+
+
+def _ask(requests: "Sequence[PullRequest]", facts: "EngineFacts") -> "Mapping[PullRequest, str | Failure]":
+    """Ask the registries as this engine would: without TLS where it goes without."""
+    from puller.registry.client import RegistryClient  # noqa: PLC0415 - requests takes long to load
+    from puller.registry.reach import reach  # noqa: PLC0415
+    from puller.resolve import digest_of, resolve  # noqa: PLC0415 - tenacity, too
+
+    with RegistryClient(insecure=facts.insecure if facts.local else ()) as client:
+        return resolve(requests, partial(digest_of, registries=client), reach=reach)
+
+
+def _json(todo: "Plan", found: "Sequence[Difference]") -> str:
+    document = {
+        "schema": "puller.verify/1",
+        "ok": not found and not todo.bad,
+        "images": len(todo.requests),
+        "differences": [_document(difference) for difference in found],
+        "invalid": [str(line) for line in todo.bad],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _document(difference: "Difference") -> dict[str, Any]:
+    request, why = difference.request, difference.failure
+    return {
+        "kind": difference.fault.value,
+        "reference": request.reference.canonical,
+        "requested": request.requested,
+        "platform": str(request.platform) if request.platform else None,
+        "wanted": difference.wanted,
+        "found": difference.found,
+        "error": {"kind": why.kind.value, "class": why.failure_class.value, "message": why.message} if why else None,
+        "message": str(difference),
+    }

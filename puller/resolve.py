@@ -1,0 +1,132 @@
+"""What references stand for, asked of their registries directly, many at once and without an engine."""
+
+from concurrent.futures import wait
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from puller.cancellation import Cancellation
+from puller.classify import Failure, classify, failure
+from puller.config import RetryPolicy
+from puller.errors import FailureKind
+from puller.lanes import Lanes
+from puller.platforms import suits
+from puller.registry import RegistryTroubleError
+from puller.registry.index import is_index, platforms_in
+from puller.retry import AttemptFailedError, with_retries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from puller.lanes import Lane
+    from puller.model import PullRequest
+    from puller.reference import ImageReference
+    from puller.registry import Described, Manifest
+
+T = TypeVar("T")
+
+WIDTH = 8
+"""Questions in flight to any one registry."""
+PATIENCE = RetryPolicy(retries=2, delay=0.5, longest=5.0, max_wait=60.0)
+"""Somebody sits there and waits for the answers."""
+
+
+class Registries(Protocol):
+    """What is needed of `puller.registry.client.RegistryClient`; raises RegistryTroubleError."""
+
+    def head(self, reference: "ImageReference") -> "Described":
+        """Say what a reference stands for."""
+
+    def manifest(self, reference: "ImageReference", digest_or_tag: str | None = None) -> "Manifest":
+        """Fetch a manifest or an index."""
+
+
+def digest_of(request: "PullRequest", registries: Registries) -> str:
+    """Ask what a reference stands for: the digest of the index where there is one. One HEAD."""
+    return registries.head(request.reference).digest
+
+
+def digest_with_platform(request: "PullRequest", registries: Registries) -> str:
+    """Ask the same, and look into the index where a platform is wanted; an index without it is no answer."""
+    described = registries.head(request.reference)
+    if request.platform and is_index(described.media_type):
+        offered = platforms_in(registries.manifest(request.reference, described.digest))
+        if not any(suits(request.platform, each) for each in offered):
+            words = f"no image for {request.platform} in the index {described.digest}"
+            raise AttemptFailedError(failure(FailureKind.NO_MATCHING_PLATFORM, words))
+    return described.digest
+
+
+def resolve(
+    requests: "Iterable[PullRequest]",
+    ask: "Callable[[PullRequest], T]",
+    *,
+    reach: "Callable[[str], bool]" = lambda _registry: True,
+    policy: RetryPolicy = PATIENCE,
+) -> "dict[PullRequest, T | Failure]":
+    """Call `ask` for each request, eight at a time for each registry; what cannot be answered is a Failure.
+
+    `ask` raises RegistryTroubleError, or AttemptFailedError where it knows better. What may pass is asked again as
+    `policy` says; a registry that asks for patience gets it, and one that is down (`reach`) is not asked for ever.
+    """
+    lanes = Lanes(WIDTH, reach=reach)
+    cancel = Cancellation()
+    try:
+        futures = {
+            request: lane.submit(_answer, request, ask, lane, policy, cancel)
+            for request in dict.fromkeys(requests)
+            for lane in (lanes.of(request.reference.registry),)
+        }
+        wait(futures.values())
+        return {request: future.result() for request, future in futures.items()}
+    finally:
+        cancel.cancel("nobody waits for the answer any more")
+        lanes.close()
+
+
+def _answer(
+    request: "PullRequest",
+    ask: "Callable[[PullRequest], T]",
+    lane: "Lane",
+    policy: RetryPolicy,
+    cancel: Cancellation,
+) -> T | Failure:
+    def attempt(_number: int) -> T:
+        _await_turn(lane, policy, cancel)
+        answer = _asked(request, ask)
+        lane.breaker.record(answer if isinstance(answer, Failure) else None)
+        if not isinstance(answer, Failure):
+            return answer
+        if answer.wait is not None:
+            lane.cooldown.extend(answer.wait, answer)
+        raise AttemptFailedError(answer)
+
+    try:
+        return with_retries(attempt, policy, sleep=cancel.sleep, on_retry=lambda *_: None)
+    except AttemptFailedError as error:
+        return error.failure
+
+
+def _await_turn(lane: "Lane", policy: RetryPolicy, cancel: Cancellation) -> None:
+    """Wait while the registry wants to be left alone; fail at once where that is too long, or nobody is there."""
+    cancel.check()
+    while left := lane.cooldown.left:
+        if left > policy.max_wait and lane.cooldown.why:
+            why = replace(lane.cooldown.why, wait=left, until=lane.cooldown.until)
+            raise AttemptFailedError(why, final=True)
+        cancel.sleep(left)
+    if not lane.breaker.admits():
+        last = lane.breaker.last
+        message = f"{lane.registry} does not answer" + (f"; the last failure: {last.message}" if last else "")
+        raise AttemptFailedError(failure(FailureKind.REGISTRY_UNAVAILABLE, message), final=True)
+
+
+def _asked(request: "PullRequest", ask: "Callable[[PullRequest], T]") -> T | Failure:
+    try:
+        return ask(request)
+    except RegistryTroubleError as trouble:
+        why = classify(trouble.message, trouble.status)
+        return why if trouble.wait is None else replace(why, wait=trouble.wait)
+    except AttemptFailedError as error:
+        return error.failure
+    except Exception as error:  # noqa: BLE001 - a name that no client can make an address of costs this one only
+        return failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")

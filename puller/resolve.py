@@ -98,6 +98,7 @@ def _answer(
             return answer
         if answer.wait is not None:
             lane.cooldown.extend(answer.wait, answer)
+            _check_wait(lane, policy)
         raise AttemptFailedError(answer)
 
     try:
@@ -109,15 +110,21 @@ def _answer(
 def _await_turn(lane: "Lane", policy: RetryPolicy, cancel: Cancellation) -> None:
     """Wait while the registry wants to be left alone; fail at once where that is too long, or nobody is there."""
     cancel.check()
-    while left := lane.cooldown.left:
-        if left > policy.max_wait and lane.cooldown.why:
-            why = replace(lane.cooldown.why, wait=left, until=lane.cooldown.until)
-            raise AttemptFailedError(why, final=True)
+    while left := _check_wait(lane, policy):
         cancel.sleep(left)
     if not lane.breaker.admits():
         last = lane.breaker.last
         message = f"{lane.registry} does not answer" + (f"; the last failure: {last.message}" if last else "")
         raise AttemptFailedError(failure(FailureKind.REGISTRY_UNAVAILABLE, message), final=True)
+
+
+def _check_wait(lane: "Lane", policy: RetryPolicy) -> float:
+    """Give the seconds for which the registry wants to be left alone; fail when they are too many."""
+    left = lane.cooldown.left
+    if left > policy.max_wait and lane.cooldown.why:
+        why = replace(lane.cooldown.why, wait=left, until=lane.cooldown.until)
+        raise AttemptFailedError(why, final=True)
+    return left
 
 
 def _asked(request: "PullRequest", ask: "Callable[[PullRequest], T]") -> T | Failure:

@@ -9,7 +9,7 @@ from puller.classify import Failure, classify, failure
 from puller.config import RetryPolicy
 from puller.errors import FailureKind
 from puller.lanes import Lanes
-from puller.platforms import suits
+from puller.suitable import suits
 from puller.registry import RegistryTroubleError
 from puller.registry.index import is_index, platforms_in
 from puller.retry import AttemptFailedError, with_retries

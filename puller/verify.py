@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from puller.classify import Failure
-from puller.platforms import is_asked_for, suits
+from puller.suitable import is_asked_for, suits
 from puller.text import clean
 
 if TYPE_CHECKING:

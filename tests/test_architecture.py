@@ -25,7 +25,7 @@ STOREYS = (
     ("classify",),
     ("model",),
     ("events",),
-    ("config", "holdings", "platforms"),
+    ("config", "holdings", "suitable"),
     # Floor 2
     ("breaker", "cooldown"),
     ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait", "advice"),

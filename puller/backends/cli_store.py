@@ -4,7 +4,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from puller.backends.store import read_images, read_info, read_platform, read_rows
+from puller.backends.store import read_images, read_info, platform_of, read_rows
 from puller.errors import EngineError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class CliImageStore:
         option = ("--platform", str(asked)) if asked else ()
         try:
             images = json.loads(self._run("image", "inspect", *option, *identities))
-            found = {identity: read_platform(image) for identity, image in zip(identities, images, strict=True)}
+            found = {identity: platform_of(image) for identity, image in zip(identities, images, strict=True)}
         except EngineError as error:
             if not _ABSENT.search(error.message):
                 raise

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from puller.backends.store import read_images, read_info, read_platform
+from puller.backends.store import read_images, read_info, platform_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,7 +57,7 @@ class SdkImageStore:
             response = self._client._get(url, params=parameters)  # noqa: SLF001
             if response.status_code == HTTPStatus.NOT_FOUND:
                 return None
-            return read_platform(self._client._result(response, json=True))  # noqa: SLF001
+            return platform_of(self._client._result(response, json=True))  # noqa: SLF001
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """`POST /images/SOURCE/tag`."""

@@ -57,7 +57,7 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
     )
 
 
-def read_platform(image: "Mapping[str, Any]") -> Platform | None:
+def platform_of(image: "Mapping[str, Any]") -> Platform | None:
     """Read the platform from what an inspect says; a variant that is not said stays unsaid."""
     variant = image.get("Variant")
     platform = _platform("/".join(filter(None, (image.get("Os"), image.get("Architecture"), variant))))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from puller.platforms import is_asked_for, suits
+from puller.suitable import is_asked_for, suits
 from puller.reference import Platform
 
 

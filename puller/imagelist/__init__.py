@@ -24,24 +24,19 @@ def read(
     """Yield what `lists` (paths, URLs, `-` for stdin) hold, then the references `images`, as they are read.
 
     Of each list its content and name tell the kind, unless `kind` (of KINDS) does; `profiles` are those of Compose.
-    Raises ListError, on the way, for a list that cannot be read, and at the end when there was no image in any.
+    Raises ListError, on the way, for a list that cannot be read, and at the end when there was nothing in any, not
+    even something to leave out.
     """
     if lists.count(STDIN) > 1:
         raise ListError(["-: stdin can be read only once"])
     empty = True
-    notes: list[str] = []
     for path in lists:
         for item in read_list(path, kind=kind, profiles=tuple(profiles), stdin=stdin):
-            if not isinstance(item, Note):
-                empty = False
-            elif empty:
-                notes.append(str(item))
+            empty = empty and isinstance(item, Note) and item.passed_over
             yield item
     for image in images:
         empty = False
         yield wanted(image, Source("--image"))
     if empty:
         names = ["stdin" if path == STDIN else clean(path) for path in lists]
-        raise ListError(
-            [*notes, *(f"{name}: no image reference in it" for name in names)] or ["no image list was named"]
-        )
+        raise ListError([f"{name}: no image reference in it" for name in names] or ["no image list was named"])

@@ -35,9 +35,15 @@ def _is_compose(root: "Node", *, named: bool) -> bool:
             service.fields or not service.value for service in services.fields.values()
         )
     own = all(key in TOP_LEVEL or key.startswith("x-") for key in root.fields)
-    if own and (named or "include" not in root.fields):
-        return "services" in root.fields or "include" in root.fields
+    if own and ("services" in root.fields or (include := root.get("include"))):
+        return "services" in root.fields or named or bool(include and all(map(_is_path, include.items)))
     return named and any(service.get("image") or service.get("build") for service in root.fields.values())
+
+
+def _is_path(include: "Node") -> bool:
+    """Whether Compose would write an include like this; GitLab has other keys, and paths from the top."""
+    text = include.text or ""
+    return include.get("path") is not None or bool(text and not text.startswith(("/", "http:", "https:")))
 
 
 def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":
@@ -96,6 +102,9 @@ def _wanted(image: "Node", platform: "Node | None", environment: "Mapping[str, s
         target = _filled(platform, environment, notes)[0] if platform else None
     except _UnreadableError as error:
         yield error.bad
+        return
+    if not text and not unset:
+        yield Note(image.source, "image: comes to nothing, nothing to pull")
         return
     item = wanted(text, image.source, target)
     if isinstance(item, BadLine) and unset:

@@ -77,8 +77,8 @@ class Project:
             path = self._path(node, origin, environment, "include")
             if path is None or origin.folder is None:
                 continue
-            if os.path.normpath(path) in chain:
-                self.problems.append(BadLine(node.source, path, "includes itself"))
+            if os.path.normpath(path) in chain or len(chain) > _LONGEST_CHAIN:
+                self.problems.append(BadLine(node.source, path, "includes itself, or far too many others"))
                 continue
             beside = _origin_of(path, origin)
             inner = inner or self._variables(entry, origin, beside, environment)
@@ -92,7 +92,9 @@ class Project:
         """Give an included file its variables: those of its `.env` or `env_file`, unless we have them already."""
         written = entry.get("env_file")
         if written is None or origin.folder is None:
-            return _with_dotenv(beside.folder, environment)
+            directory = entry.get("project_directory")
+            folder = origin.beside(directory.text) if directory and directory.text else beside.folder
+            return _with_dotenv(folder, environment)
         for node in written.items or (written,):
             if node.text:
                 environment = {**dotenv.read(origin.folder / node.text, environment), **environment}
@@ -108,7 +110,8 @@ class Project:
         file = extends.get("file")
         here = f"{origin.name}#{name}"
         if base is None or not base.text or here in chain or len(chain) > _LONGEST_CHAIN:
-            self.problems.append(BadLine(extends.source, name, "extends itself" if chain else "extends nothing"))
+            what = "nothing" if not chain else "itself" if here in chain else f"more than {_LONGEST_CHAIN} others"
+            self.problems.append(BadLine(extends.source, name, f"extends {what}"))
             return service
         there, services = origin, own
         if file is not None:

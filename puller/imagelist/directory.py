@@ -28,10 +28,7 @@ def files(path: str, kind: str | None = None) -> "Iterator[tuple[str, Item | Non
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         if _CHART in names and kind in (None, "kubernetes"):
             chart = os.path.join(folder, _CHART)  # noqa: PTH118 - Path would rewrite what the user typed
-            yield (
-                chart,
-                BadLine(Source(chart), "", f"a chart: render it first (helm template {folder} | puller list -)"),
-            )
+            yield chart, BadLine(Source(chart), "", f"a chart: render it first: helm template {folder} | puller list -")
             folders[:] = []
             continue
         for name in sorted(names):
@@ -57,4 +54,4 @@ def parse(path: str, kind: str | None, profiles: tuple[str, ...]) -> "Iterator[I
     if kind is None and parsed.problem is None and kinds.recognise(parsed, origin) is None:
         yield Note(Source(path), "left out: no kind of list that puller knows")
         return
-    yield from kinds.parse(data, origin, kind)
+    yield from kinds.parse(parsed, origin, kind)

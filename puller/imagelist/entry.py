@@ -72,6 +72,11 @@ class Note:
         """Keep only what may be shown."""
         object.__setattr__(self, "text", shorten(clean(self.text, len(self.text)), _NOTE_KEPT))
 
+    @property
+    def passed_over(self) -> bool:
+        """Whether a whole file is left out, so that there was nothing in it."""
+        return self.source.line is None
+
     def __str__(self) -> str:
         """Say `FILE:LINE: what is left out, and why`."""
         return f"{self.source}: {self.text}"

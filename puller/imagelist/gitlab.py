@@ -22,7 +22,7 @@ _TOP = {"stages", "default", "workflow", "include", "image", "services", "before
 
 def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:
     """Whether this has jobs, or the name of a pipeline."""
-    if origin.file.endswith((".gitlab-ci.yml", ".gitlab-ci.yaml")):
+    if ".gitlab-ci." in origin.file or origin.file.startswith(".gitlab-ci"):
         return True
     root = documents[-1]
     jobs = [node for node in root.fields.values() if node.fields.keys() & _MARKS]

@@ -24,6 +24,7 @@ _ELSEWHERE = ("remote", "project", "template", "component")
 _MOST_FILES = 150
 """As GitLab's own limit of includes."""
 _DEEPEST = 11
+"""Levels of `extends`, by GitLab's own limit."""
 _NESTED = 3
 _MEMBERS = 100
 
@@ -110,18 +111,18 @@ class Pipeline:
                 self.problems.append(parsed.problem)
             self._take(parsed.documents, Origin(shown, top))
 
-    def _extended(self, name: str) -> Node:
+    def _extended(self, name: str, depth: int = 0) -> Node:
         """Lay a job over those that it extends, the last of which wins."""
         if name in self._done:
             return self._done[name]
         job = self._done[name] = self._root[name]  # what extends itself gets no further than this
         extends = job.get("extends")
         base: Node | None = None
-        for parent in (extends.items or (extends,)) if extends else ():
+        for parent in (extends.items or (extends,)) if extends and depth < _DEEPEST else ():
             if (parent.text or "") not in self._root:
                 self.problems.append(Note(parent.source, f"extends {parent.text}: not in the files that were read"))
                 continue
-            laid = self._extended(parent.text or "")
+            laid = self._extended(parent.text or "", depth + 1)
             base = _over(laid, base) if base else laid
         self._done[name] = _over(job, base) if base else job
         return self._done[name]

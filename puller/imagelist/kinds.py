@@ -38,9 +38,8 @@ KINDS: dict[str, Kind] = {
 """In the order in which they are tried: the most telling marks first."""
 
 
-def parse(data: bytes, origin: "Origin", kind: str | None = None) -> "Iterator[Item]":
+def parse(parsed: Parsed, origin: "Origin", kind: str | None = None) -> "Iterator[Item]":
     """Yield what a structured file means; of the `kind` that is given, or else of the one that its values tell."""
-    parsed = load(data, origin)
     found = kind or recognise(parsed, origin)
     if found:
         yield from _complain(parsed, once=KINDS[found].once)

@@ -40,7 +40,7 @@ def rows(matrix: "Node | None") -> Rows:
         return []
     combinations = product(*(axis.items for axis in axes.values())) if axes else ()
     made: Rows = [dict(zip(axes, values, strict=True)) for values in combinations]
-    made = [row for row in made if not any(_agrees(row, other) for other in (exclude.items if exclude else ()))]
+    made = [row for row in made if not any(_agrees(row, other) for other in (exclude.items[:_MOST] if exclude else ()))]
     return _included(made, include.items if include else (), set(axes))
 
 

@@ -63,17 +63,13 @@ def _read_stdin(kind: str | None, profiles: tuple[str, ...], stdin: BinaryIO | N
 def _read_directory(path: str, kind: str | None, profiles: tuple[str, ...]) -> "Iterator[Item]":
     from puller.imagelist import directory  # noqa: PLC0415 - needs what a text list does not
 
-    found = False
     for file, instead in directory.files(path, kind):
-        found = True
         if instead:
             yield instead
         elif kind in ("text", "dockerfile"):
             yield from _read_file(file, kind, profiles)
         else:
             yield from directory.parse(file, kind, profiles)
-    if not found:
-        raise ListError([f"{clean(path)}: is a directory without such files as a list may be in"])
 
 
 def _parse(stream: BinaryIO, origin: Origin, kind: str | None) -> "Iterator[Item]":
@@ -95,7 +91,7 @@ def _parse(stream: BinaryIO, origin: Origin, kind: str | None) -> "Iterator[Item
     else:
         from puller.imagelist import kinds  # noqa: PLC0415
 
-        yield from kinds.parse(data, origin, kind)
+        yield from kinds.parse(kinds.load(data, origin), origin, kind)
 
 
 _SHAPES: dict[str | None, Shape] = {"text": Shape.TEXT, "dockerfile": Shape.DOCKERFILE}

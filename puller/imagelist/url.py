@@ -92,10 +92,9 @@ def _reason(error: Exception) -> str:
     """Say the innermost reason: the outer ones repeat the address, with all that is in it."""
     inner: BaseException = error
     for _ in range(10):
-        following = getattr(inner, "reason", None) or next(
-            (arg for arg in inner.args if isinstance(arg, Exception)), None
-        )
-        if not isinstance(following, BaseException):
+        parts = (getattr(inner, "reason", None), inner.__cause__, *inner.args)
+        following = next((part for part in parts if isinstance(part, BaseException)), None)
+        if following is None:
             break
         inner = following
     text = getattr(inner, "strerror", None) or str(inner).rpartition(">: ")[2] or type(inner).__name__

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from puller.errors import ListError
 from puller.imagelist import BadLine, Entry, read
-from puller.imagelist.kinds import parse
+from puller.imagelist.kinds import load, parse
 from puller.imagelist.origin import Origin
 
 if TYPE_CHECKING:
@@ -45,4 +45,5 @@ def listed(*lists: str, kind: str | None = None, profiles: tuple[str, ...] = (),
 
 def structured(text: str, kind: str | None = None, name: str = "f") -> list[str]:
     """Read a structured text that can name no other file."""
-    return shown(parse(text.encode(), Origin(name), kind))
+    origin = Origin(name)
+    return shown(parse(load(text.encode(), origin), origin, kind))

@@ -77,6 +77,7 @@ def list_options(verb: _F) -> _F:
             "--from",
             "kind",
             type=click.Choice(KINDS),
+            envvar="PULLER_FROM",
             expose_value=False,
             callback=_remember,
             is_eager=True,
@@ -85,6 +86,7 @@ def list_options(verb: _F) -> _F:
         click.option(
             "--profile",
             "profiles",
+            envvar="PULLER_PROFILE",
             metavar="NAME",
             multiple=True,
             expose_value=False,

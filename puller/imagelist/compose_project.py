@@ -41,14 +41,14 @@ class Project:
 
     def load(self, documents: "Sequence[Node]") -> "dict[str, Service]":
         """Merge the documents of the project's file, and its override file where compose would take one."""
-        services = self._file(documents, self._origin, self.environment, ())
+        services = self._file(documents, self._origin, self.environment, (os.path.normpath(self._origin.name),))
         for name in OVERRIDES if self._origin.file in _DEFAULT_NAMES else ():
             path = self._origin.beside(name)
             if path and path.is_file():
                 shown = self._origin.name.removesuffix(self._origin.file) + name
                 origin = Origin(shown, self._origin.folder, self._origin.environment)
                 loaded = self._read(path, origin, Source(shown))
-                lay(services, self._file(loaded, origin, self.environment, ()))
+                lay(services, self._file(loaded, origin, self.environment, (shown,)))
                 break
         return services
 
@@ -77,13 +77,13 @@ class Project:
             path = self._path(node, origin, environment, "include")
             if path is None or origin.folder is None:
                 continue
-            if os.path.normpath(path) in chain or len(chain) > _LONGEST_CHAIN:
+            beside = _origin_of(path, origin)
+            if beside.name in chain or len(chain) > _LONGEST_CHAIN:
                 self.problems.append(BadLine(node.source, path, "includes itself, or far too many others"))
                 continue
-            beside = _origin_of(path, origin)
             inner = inner or self._variables(entry, origin, beside, environment)
             documents = self._read(origin.folder / path, beside, node.source)
-            lay(found, self._file(documents, beside, inner, (*chain, os.path.normpath(path))))
+            lay(found, self._file(documents, beside, inner, (*chain, beside.name)))
         return found
 
     def _variables(

@@ -5,13 +5,10 @@ depth and size are bounded, merge keys (https://yaml.org/type/merge.html) are re
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from puller.imagelist.entry import BadLine, Source
 from puller.imagelist.nodes import DEEPEST, LITERAL, MOST, Node, Parsed, Repeated
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
@@ -150,7 +147,7 @@ def parse(text: str, name: str) -> Parsed:
     builder = _Builder(name)
     problem = None
     try:
-        for event in _events(text):
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             _feed(builder, event)
     except _ProblemError as error:
         problem = _complaint(text, name, error.line, str(error))
@@ -162,12 +159,6 @@ def parse(text: str, name: str) -> Parsed:
         line = text.count("\n", 0, found.start()) + 1 if found else 1
         problem = _complaint(text, name, line, "not valid YAML: a control character")
     return Parsed(tuple(builder.documents), tuple(builder.repeated), problem)
-
-
-def _events(text: str) -> "Iterator[Any]":
-    import yaml  # noqa: PLC0415
-
-    return yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _feed(builder: _Builder, event: Any) -> None:

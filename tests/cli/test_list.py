@@ -146,11 +146,13 @@ def test_what_is_left_out_is_said_on_stderr(tmp_path: Path) -> None:
     assert "busybox" in run(str(compose), "--profile", "x").stdout
 
 
-def test_from_says_what_a_list_is() -> None:
+def test_from_says_what_a_list_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """`--from` overrules what content and name tell."""
     assert run("-", "--from", "json", stdin='["nginx"]').stdout == "docker.io/library/nginx:latest\n"
     assert "one reference a line" in problems(run("-", "--from", "text", stdin="FROM nginx\n"))[0]
     assert run("-", "--from", "paper", stdin="").exit_code == 2
+    monkeypatch.setenv("PULLER_FROM", "json")
+    assert problems(run("-", stdin="nginx"))[0].startswith("stdin:1: not of the kind json")
 
 
 def test_nothing_but_bad_lines_prints_nothing() -> None:

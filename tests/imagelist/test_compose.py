@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of one's own, with no profiles from outside."""
+    """Work in a folder of one's own, with no profiles from outside."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COMPOSE_PROFILES", raising=False)
     monkeypatch.delenv("TAG", raising=False)
@@ -114,7 +114,15 @@ def test_long_rows_of_includes_end(here: Path) -> None:
     """As for files that include each other."""
     for number in range(200):
         (here / f"f{number}.yml").write_text(f"include: [f{number + 1}.yml]\n")
-    assert listed("f0.yml") == ['bad f51.yml:1: includes itself, or far too many others: "f52.yml"']
+    assert listed("f0.yml") == ['bad f50.yml:1: includes itself, or far too many others: "f51.yml"']
+
+
+def test_files_of_one_name_in_folders_of_one_name(here: Path) -> None:
+    """Only the same file is a circle."""
+    for folder in (".", "x", "x/x"):
+        (here / folder).mkdir(exist_ok=True)
+        (here / folder / "f.yml").write_text("include: [x/f.yml]\n" if folder != "x/x" else "services: {a: {image: a}}")
+    assert listed("f.yml") == ["x/x/f.yml:1 a"]
 
 
 def test_a_file_from_elsewhere_names_no_file_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

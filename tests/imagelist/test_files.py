@@ -84,8 +84,7 @@ EXPECTED: dict[str, list[str]] = {
         "docker-compose.legacy.yml:8 redis",
     ],
     "stack.yml": [
-        "stack.yml:4 dockersamples/visualizer:stable@sha256:"
-        "54d65cbcbff52ee7d789cd285fbe68f07a46e3419c8fcded437af4c616915c85",
+        f"stack.yml:4 dockersamples/visualizer:stable@{SUM}",
         "stack.yml:8 portainer/agent:2.21.0",
         "stack.yml:11 portainer/portainer-ce:2.21.0",
     ],

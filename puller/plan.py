@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 from puller.classify import failure
 from puller.errors import FailureKind
-from puller.imagelist.entry import BadLine, Entry
+from puller.imagelist.entry import BadLine, Note
 from puller.model import PullOutcome, PullRequest, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from puller.imagelist.entry import Item, Source
     from puller.reference import ImageReference, Platform
 
 
@@ -21,6 +22,10 @@ class Plan:
     requests: tuple[PullRequest, ...]
     """In the order of first appearance, no two for the same image and platform."""
     bad: tuple[BadLine, ...] = ()
+    notes: tuple[Note, ...] = ()
+    """What the lists hold and the run leaves out on purpose."""
+    sources: "tuple[tuple[Source, ...], ...]" = ()
+    """Where each request is written, in the order of `requests`; empty unless it was asked for."""
 
     @property
     def rejected(self) -> tuple[PullOutcome, ...]:
@@ -28,23 +33,31 @@ class Plan:
         return tuple(_rejected(line) for line in self.bad)
 
 
-def plan(entries: "Iterable[Entry | BadLine]", *, platform: "Platform | None" = None) -> Plan:
+def plan(items: "Iterable[Item]", *, platform: "Platform | None" = None, keep_sources: bool = False) -> Plan:
     """Make one request for each image and platform; `platform` is for entries that name none.
 
-    Whatever `entries` raises (`ListError` when it reads lists) goes through.
+    With `keep_sources` the plan knows where each request was written, which costs memory in a long list.
+    Whatever `items` raises (`ListError` when it reads lists) goes through.
     """
     spellings: dict[tuple[ImageReference, Platform | None], tuple[str, ...]] = {}
-    bad = []
-    for entry in entries:
-        if isinstance(entry, BadLine):
-            bad.append(entry)
+    sources: dict[tuple[ImageReference, Platform | None], list[Source]] = {}
+    bad, notes = [], []
+    for item in items:
+        if isinstance(item, BadLine):
+            bad.append(item)
             continue
-        key = (entry.reference, entry.platform or platform)
+        if isinstance(item, Note):
+            notes.append(item)
+            continue
+        key = (item.reference, item.platform or platform)
         known = spellings.get(key, ())
-        if entry.reference.text not in known:
-            spellings[key] = (*known, entry.reference.text)
+        if item.reference.text not in known:
+            spellings[key] = (*known, item.reference.text)
+        if keep_sources:
+            sources.setdefault(key, []).append(item.source)
     requests = (PullRequest(reference, target, texts) for (reference, target), texts in spellings.items())
-    return Plan(tuple(requests), tuple(bad))
+    where = (tuple(dict.fromkeys(places)) for places in sources.values())
+    return Plan(tuple(requests), tuple(bad), tuple(notes), tuple(where))
 
 
 def _rejected(line: BadLine) -> PullOutcome:

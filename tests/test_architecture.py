@@ -43,10 +43,11 @@ STOREY = {name: number for number, names in enumerate(STOREYS) for name in names
 
 HOMES: dict[str, tuple[str, ...]] = {
     "docker": ("backends/sdk.py", "backends/connection.py", "registry/credentials.py"),
-    "requests": ("backends/sdk.py", "backends/connection.py", "registry/"),
+    "requests": ("backends/sdk.py", "backends/connection.py", "registry/", "imagelist/url.py"),
     "urllib3": ("backends/sdk.py", "backends/connection.py", "registry/"),
     "docker_image": ("reference.py",),
     "tenacity": ("retry.py",),
+    "yaml": ("imagelist/",),
     "rich": ("progress/",),
     "click": ("cli/",),
     "subprocess": ("backends/process.py",),

@@ -86,6 +86,24 @@ def test_an_error_of_the_list_goes_through() -> None:
         planned("")
 
 
+def test_sources_are_kept_when_they_are_asked_for() -> None:
+    """Each request knows every place where it is written, once; nobody else pays for that."""
+    text = "a\nb\na:latest\n"
+    made = plan(read(["-"], ["b"], stdin=io.BytesIO(text.encode())), keep_sources=True)
+    assert [[str(source) for source in sources] for sources in made.sources] == [
+        ["stdin:1", "stdin:3"],
+        ["stdin:2", "--image"],
+    ]
+    assert planned(text).sources == ()
+
+
+def test_notes_are_kept_and_are_no_failures() -> None:
+    """What a list leaves out on purpose is neither a request nor a rejected line."""
+    made = planned("services: {web: {build: .}, db: {image: postgres}}")
+    assert [str(note) for note in made.notes] == ["stdin:1: service web: only build:, nothing to pull"]
+    assert (len(made.requests), made.rejected) == (1, ())
+
+
 def test_a_plan_without_bad_lines_rejects_nothing() -> None:
     """The usual list has no bad lines."""
     made = planned("nginx")

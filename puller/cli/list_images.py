@@ -9,6 +9,9 @@ from puller.cli.options import list_options, make_plan
 from puller.cli.output import emit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from puller.imagelist import Source
     from puller.model import PullRequest
     from puller.plan import Plan
     from puller.reference import Platform
@@ -17,21 +20,32 @@ if TYPE_CHECKING:
 @click.command("list")
 @list_options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.option("--sources", is_flag=True, help="Say where each image is written, as a comment; JSON always does.")
 def command(
-    lists: tuple[str, ...], images: tuple[str, ...], platform: "Platform | None", form: str, *, skip_invalid: bool
+    lists: tuple[str, ...],
+    images: tuple[str, ...],
+    platform: "Platform | None",
+    form: str,
+    *,
+    skip_invalid: bool,
+    sources: bool,
 ) -> None:
     """Show what each LIST means, without pulling: every image once, its name in full.
 
-    A LIST is a file with one reference a line, or - for standard input. The text output is such a list itself.
+    A LIST is a file, a directory, a URL or - for standard input: plain lines, or where images are written down
+    already, such as a Compose file. The text output is a list itself.
     """
-    plan = make_plan(lists, images, platform, skip_invalid=skip_invalid)
+    plan = make_plan(lists, images, platform, skip_invalid=skip_invalid, keep_sources=sources or form == "json")
     for line in plan.bad:
         click.echo(str(line), err=True)
     emit(_json(plan) if form == "json" else _text(plan))
 
 
 def _text(plan: "Plan") -> str:
-    return "".join(f"{_line(request)}\n" for request in plan.requests)
+    if not plan.sources:
+        return "".join(f"{_line(request)}\n" for request in plan.requests)
+    located = zip(plan.requests, plan.sources, strict=True)
+    return "".join(f"{_line(request)}  # {', '.join(map(str, places))}\n" for request, places in located)
 
 
 def _line(request: "PullRequest") -> str:
@@ -43,13 +57,14 @@ def _line(request: "PullRequest") -> str:
 def _json(plan: "Plan") -> str:
     document = {
         "schema": "puller.list/1",
-        "images": [_image(request) for request in plan.requests],
+        "images": [_image(*located) for located in zip(plan.requests, plan.sources, strict=True)],
         "invalid": [str(line) for line in plan.bad],
+        "notes": [str(note) for note in plan.notes],
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def _image(request: "PullRequest") -> dict[str, Any]:
+def _image(request: "PullRequest", sources: "Sequence[Source]") -> dict[str, Any]:
     reference = request.reference
     return {
         "reference": reference.canonical,
@@ -59,4 +74,5 @@ def _image(request: "PullRequest") -> dict[str, Any]:
         "repository": reference.repository,
         "tag": reference.tag,
         "digest": reference.digest,
+        "sources": [str(source) for source in sources],
     }

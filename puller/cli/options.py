@@ -7,7 +7,7 @@ import click
 
 from puller.config import BackendChoice, FailureLimit
 from puller.errors import ListError
-from puller.imagelist import read
+from puller.imagelist import KINDS, read
 from puller.plan import Plan, plan
 from puller.reference import Platform
 from puller.reports import RENDERERS
@@ -49,8 +49,20 @@ FAILURE_LIMIT = _Parsed("limit", FailureLimit.parse)
 REPORT = _Parsed("report", _report)
 
 
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep an option for `make_plan`, so that a verb need not hand through what it does not look at."""
+    ctx.meta[f"{__name__}.{param.name}"] = value
+
+
+def _remembered(name: str) -> Any:
+    return click.get_current_context().meta.get(f"{__name__}.{name}")
+
+
 def list_options(verb: _F) -> _F:
-    """Give a verb the arguments `lists`, `images`, `platform` and `skip_invalid`, which `make_plan` takes."""
+    """Give a verb the arguments `lists`, `images`, `platform` and `skip_invalid`, which `make_plan` takes.
+
+    `--from` and `--profile` reach `make_plan` by themselves.
+    """
     decorators = (
         click.argument("lists", metavar="[LIST]...", nargs=-1),
         click.option("--image", "images", metavar="REF", multiple=True, help="One more image; may be repeated."),
@@ -60,6 +72,27 @@ def list_options(verb: _F) -> _F:
             envvar=["PULLER_PLATFORM", "DOCKER_DEFAULT_PLATFORM"],
             metavar="OS/ARCH[/VARIANT]",
             help="For every image whose line names no platform, instead of the engine's own.",
+        ),
+        click.option(
+            "--from",
+            "kind",
+            type=click.Choice(KINDS),
+            envvar="PULLER_FROM",
+            expose_value=False,
+            callback=_remember,
+            is_eager=True,
+            help="What every LIST is, where its content and name do not tell.",
+        ),
+        click.option(
+            "--profile",
+            "profiles",
+            envvar="PULLER_PROFILE",
+            metavar="NAME",
+            multiple=True,
+            expose_value=False,
+            callback=_remember,
+            is_eager=True,
+            help="Take the services of this Compose profile, too; may be repeated.",
         ),
         click.option("--skip-invalid", is_flag=True, help="Go on without the bad lines of a list."),
     )
@@ -89,16 +122,25 @@ def engine_options(verb: _F) -> _F:
 
 
 def make_plan(
-    lists: "Sequence[str]", images: "Sequence[str]", platform: Platform | None, *, skip_invalid: bool
+    lists: "Sequence[str]",
+    images: "Sequence[str]",
+    platform: Platform | None,
+    *,
+    skip_invalid: bool,
+    keep_sources: bool = False,
 ) -> Plan:
-    """Read what `list_options` collected; with `skip_invalid` the bad lines are in the plan.
+    """Read what `list_options` collected; with `skip_invalid` the bad lines are in the plan. Notes go to stderr.
 
     Raises click.UsageError when nothing was named, ListError for a list that cannot be read, and
     ListError with all bad lines at once when they are not to be skipped.
     """
     if not lists and not images:
         raise click.UsageError("name a LIST (- is stdin) or an --image")
-    made = plan(read(lists, images), platform=platform)
+    items = read(lists, images, kind=_remembered("kind"), profiles=_remembered("profiles") or ())
+    made = plan(items, platform=platform, keep_sources=keep_sources)
     if made.bad and not skip_invalid:
         raise ListError([str(line) for line in made.bad])
+    if not click.get_current_context().params.get("quiet"):
+        for note in made.notes:
+            click.echo(str(note), err=True)
     return made

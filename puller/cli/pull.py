@@ -120,7 +120,8 @@ class _Output:
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Pull every image of the lists, and report on each.
 
-    LIST is a file with one image reference a line, or - for stdin. The report goes to stdout, progress to stderr.
+    LIST is a file, a directory, a URL or - for stdin: plain lines, or where images are written down already (Compose,
+    Kubernetes, Dockerfile, CI files, …). The report goes to stdout, progress to stderr.
 
     \b
     puller pull images.txt -j 3

@@ -1,8 +1,7 @@
 """The text list: one reference a line, read as a stream, so that its size is limited only by what it names."""
 
-from io import BufferedReader
 from itertools import takewhile
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Protocol
 
 from puller.imagelist.entry import BadLine, Entry, Source
 from puller.reference import ImageReference, Platform
@@ -16,13 +15,21 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _PLATFORM = "--platform"
 
 
-def parse(stream: BinaryIO, name: str) -> "Iterator[Entry | BadLine]":
+class Readable(Protocol):
+    """As much of a stream as a list needs."""
+
+    def readline(self, size: int, /) -> bytes:
+        """Read a line, or as much of it as is asked for."""
+
+
+def parse(stream: Readable, name: str) -> "Iterator[Entry | BadLine]":
     """Yield what each line of `stream` means, in order; `name` is what complaints call the stream.
 
     A bad line is a value and the next line is read; only data that is no text at all ends the reading.
     """
     # A file that begins like a program or an archive gets one complaint, not one for each of its first lines.
-    binary = isinstance(stream, BufferedReader) and b"\0" in stream.peek()
+    peek = getattr(stream, "peek", None)
+    binary = peek is not None and b"\0" in peek()
     for number, line in enumerate(_lines(stream), 1):
         source = Source(name, number)
         if number == 1 and line.startswith(_UTF16_BOMS):
@@ -31,11 +38,11 @@ def parse(stream: BinaryIO, name: str) -> "Iterator[Entry | BadLine]":
         if binary or b"\0" in line:
             yield BadLine(source, "", "binary data, not a text list")
             return
-        if item := _item(line, source):
-            yield item
+        if found := item(line, source):
+            yield found
 
 
-def _lines(stream: BinaryIO) -> "Iterator[bytes]":
+def _lines(stream: Readable) -> "Iterator[bytes]":
     """Yield each line; of one that is too long its beginning, a byte longer than allowed."""
     while line := stream.readline(_LONGEST_LINE + 1):
         yield line
@@ -43,7 +50,7 @@ def _lines(stream: BinaryIO) -> "Iterator[bytes]":
             line = stream.readline(_LONGEST_LINE + 1)  # the rest, thrown away
 
 
-def _item(line: bytes, source: Source) -> Entry | BadLine | None:
+def item(line: bytes, source: Source) -> Entry | BadLine | None:
     """Read one line; None when it is blank or a comment."""
     if len(line.rstrip(b"\n")) > _LONGEST_LINE:
         return BadLine(source, line.decode(errors="replace"), f"longer than {_LONGEST_LINE // 1024} KiB")

@@ -76,6 +76,7 @@ def test_json_says_all_that_is_known() -> None:
                 "repository": "library/nginx",
                 "tag": "latest",
                 "digest": None,
+                "sources": ["stdin:1", "stdin:2"],
             },
             {
                 "reference": f"x.io/a/b@{DIGEST}",
@@ -85,9 +86,11 @@ def test_json_says_all_that_is_known() -> None:
                 "repository": "a/b",
                 "tag": None,
                 "digest": DIGEST,
+                "sources": ["stdin:3"],
             },
         ],
         "invalid": [],
+        "notes": [],
     }
 
 
@@ -112,7 +115,44 @@ def test_skip_invalid_in_json_names_the_bad_lines() -> None:
         "schema": "puller.list/1",
         "images": [],
         "invalid": ['stdin:1: one reference a line: "a b"'],
+        "notes": [],
     }
+
+
+def test_sources_are_comments_of_a_list_that_means_the_same(tmp_path: Path) -> None:
+    """`--sources` says where each image is written, every place once, and the output is still a list."""
+    compose = tmp_path / "compose.yaml"
+    compose.write_text("services:\n  a: {image: nginx}\n  b: {image: nginx}\n  c: {image: redis:7}\n")
+    once = run(str(compose), "-", "--sources", stdin="docker.io/nginx\n")
+    assert once.stdout.splitlines() == [
+        f"docker.io/library/nginx:latest  # {compose}:2, {compose}:3, stdin:1",
+        f"docker.io/library/redis:7  # {compose}:4",
+    ]
+    assert run("-", stdin=once.stdout).stdout == run(str(compose)).stdout
+
+
+def test_what_is_left_out_is_said_on_stderr(tmp_path: Path) -> None:
+    """A note has its place and is no error; JSON has it, too."""
+    compose = tmp_path / "compose.yaml"
+    compose.write_text("services:\n  web: {build: .}\n  db: {image: postgres}\n  x: {image: busybox, profiles: [x]}\n")
+    result = run(str(compose))
+    assert (result.exit_code, result.stdout) == (0, "docker.io/library/postgres:latest\n")
+    notes = [
+        f"{compose}:2: service web: only build:, nothing to pull",
+        f"{compose}:4: service x: left out, its profile is not active (--profile x)",
+    ]
+    assert result.stderr.splitlines() == notes
+    assert json.loads(run(str(compose), "--format=json").stdout)["notes"] == notes
+    assert "busybox" in run(str(compose), "--profile", "x").stdout
+
+
+def test_from_says_what_a_list_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--from` overrules what content and name tell."""
+    assert run("-", "--from", "json", stdin='["nginx"]').stdout == "docker.io/library/nginx:latest\n"
+    assert "one reference a line" in problems(run("-", "--from", "text", stdin="FROM nginx\n"))[0]
+    assert run("-", "--from", "paper", stdin="").exit_code == 2
+    monkeypatch.setenv("PULLER_FROM", "json")
+    assert problems(run("-", stdin="nginx"))[0].startswith("stdin:1: not of the kind json")
 
 
 def test_nothing_but_bad_lines_prints_nothing() -> None:

@@ -1,80 +1,36 @@
 """The program as a user meets it: a process, its two streams and its exit code."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.fakes import HANG, FakeProgram, complain, good_pull
-
-SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Run:
-    """How one run ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """The JSON report on standard output."""
-        parsed: dict[str, Any] = json.loads(self.stdout)
-        return parsed
+from tests.program import SECONDS, Program, Run
 
 
-class Shell:
+class Shell(Program):
     """A folder with a list in it, and an environment in which no engine can be reached."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.bin = folder / "bin"
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("DOCKER_", "PULLER_", "CI"))}
-        self.environment = kept | {
+        environment = {
             "DOCKER_HOST": "unix:///nonexistent/docker.sock",
             "DOCKER_CONFIG": str(folder / "docker-config"),
             "PATH": f"{self.bin}:/usr/bin:/bin",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
         }
+        super().__init__(folder, environment)
         # Not the docker of this machine, wherever that is: one that reaches nobody.
         self.docker(version=complain("Cannot connect to the Docker daemon. Is the docker daemon running?"))
-        (folder / "images.txt").write_text("nginx:1.27\nacme/missing\nredis # cache\n")
+        self.list("nginx:1.27", "acme/missing", "redis # cache")
 
     def docker(self, **words: str) -> FakeProgram:
         """Put a made-up docker in the PATH."""
         return FakeProgram(self.bin, **words)
-
-    def start(
-        self, *arguments: str, python: Sequence[str] = (), environment: Mapping[str, str] | None = None
-    ) -> "subprocess.Popen[str]":
-        """Start the program."""
-        return subprocess.Popen(
-            [sys.executable, *python, "-m", "puller", *arguments],
-            cwd=self.folder,
-            env=self.environment | dict(environment or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str, python: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> Run:
-        """Run the program to its end; no traceback ever reaches a user."""
-        with self.start(*arguments, python=python, environment=environment) as process:
-            stdout, stderr = process.communicate(timeout=SECONDS)
-        assert "Traceback" not in stdout + stderr
-        assert "internal error" not in stderr
-        return Run(process.returncode, stdout, stderr)
 
 
 @pytest.fixture
@@ -225,7 +181,7 @@ def test_bad_lines_are_told_all_at_once(shell: Shell) -> None:
     assert docker.calls == []
 
 
-@pytest.mark.parametrize(("name", "words"), [("none.txt", "none.txt: cannot be read"), (".", "is a directory")])
+@pytest.mark.parametrize(("name", "words"), [("none.txt", "none.txt: cannot be read"), (".", "no image reference in it")])
 def test_a_list_that_cannot_be_read_is_a_usage_error(shell: Shell, name: str, words: str) -> None:
     """Exit code 2 and one line."""
     run = shell.run("pull", name)

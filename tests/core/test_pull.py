@@ -211,7 +211,7 @@ def test_an_engine_that_dies_ends_the_run(registry: Registry, proxy: Proxy, back
     proxy.use(Rule("/blobs/", faults.hang(60)))
     with Engine() as engine:
         puller = Puller(engine.host, tmp_path)
-        process = puller.start(
+        process = puller.start_pull(
             puller.list(*(image.at(proxy.address) for image in pushed)), "-j", "2", "--backend", backend,
             "--retry-delay", "0.01",
         )  # fmt: skip

@@ -44,7 +44,7 @@ def test_one_signal_ends_the_run_in_good_order(
     done, *stuck = separate_images(registry, 6)
     proxy.use(Rule(f"{done.repository}/", faults.forward), Rule("/blobs/", faults.drip(500, 50), method="GET"))
     images = puller.list(*(image.at(proxy.address) for image in (done, *stuck)))
-    process = puller.start(images, "-j", "2", "--backend", backend, "--progress", "json")
+    process = puller.start_pull(images, "-j", "2", "--backend", backend, "--progress", "json")
     assert process.stderr is not None
     for line in process.stderr:
         if json.loads(line)["event"] == "finished":
@@ -72,7 +72,7 @@ def test_a_second_signal_leaves_at_once_and_leaves_no_orphan(
     )
     stubborn.chmod(0o755)
     reference = f"{proxy.address}/second/app:v1"
-    process = puller.start("--image", reference, "--backend", "cli", "--docker-command", str(stubborn))
+    process = puller.start_pull("--image", reference, "--backend", "cli", "--docker-command", str(stubborn))
     assert wait_until(lambda: len(processes_naming(reference)) > 1, 20)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)

@@ -134,14 +134,14 @@ _TRANSFERS = (
         harms.dripping_layer,
         arrived(),
         None,
-        "--stall-timeout=3s",
+        "--stall-timeout=6s",
     ),
     _case(
         "slow drip of five layers, longer than --stall-timeout",
         harms.dripping_layers,
         arrived(),
         None,
-        "--stall-timeout=3s",
+        "--stall-timeout=5s",
     ),
 )
 

@@ -41,7 +41,7 @@ def _on(path: str, make: Callable[[], Action], times: Times) -> Harm:
 
 def dripping_layer(scene: Scene) -> str:
     """Send one layer slowly; the containerd store tells of it in steps of one MiB, so there must be some of them."""
-    image = scene.push(4 << 20)
+    image = scene.push(6 << 20)
     scene.proxy.use(Rule(image.layers[0].digest, faults.drip(700_000, 20_000)))
     return image.at(scene.proxy.address)
 

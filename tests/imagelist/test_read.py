@@ -52,13 +52,6 @@ def test_a_single_image_is_a_reference_and_nothing_else() -> None:
         assert str(bad).startswith("--image: ")
 
 
-def test_a_directory_is_no_list(tmp_path: Path) -> None:
-    """The message says what to name instead."""
-    with pytest.raises(ListError) as caught:
-        list(read([str(tmp_path)]))
-    assert caught.value.problems == (f"{tmp_path}: is a directory: name a file",)
-
-
 def test_a_list_that_breaks_off_is_an_error() -> None:
     """A disk or a pipe that fails while it is read must not look like a short list."""
 

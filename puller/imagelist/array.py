@@ -1,0 +1,45 @@
+"""Arrays, in JSON or YAML: of references, or of objects with `image` or `reference`; puller's own documents, too."""
+
+from typing import TYPE_CHECKING
+
+from puller.imagelist.entry import BadLine, Item, wanted
+from puller.imagelist.nodes import LITERAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from puller.imagelist.nodes import Node
+    from puller.imagelist.origin import Origin
+
+_NAMES = ("image", "reference")
+
+
+def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:  # noqa: ARG001 - the signature of all kinds
+    """Whether the first document is an array of images, or has one under `images`."""
+    array = _array(documents[0])
+    return array is not None and (not array.items or any(_reference(member) for member in array.items))
+
+
+def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":  # noqa: ARG001
+    """Yield every member; an object may have a `platform`, too."""
+    for document in documents:
+        for member in (_array(document) or document).items:
+            reference = _reference(member)
+            platform = member.get("platform")
+            if reference is None or reference.text is None:
+                yield BadLine(member.source, "", "expected a reference, or an object with image or reference")
+            else:
+                yield wanted(reference.text, reference.source, platform.text if platform else None)
+
+
+def _array(document: "Node") -> "Node | None":
+    if isinstance(document.value, list):
+        return document
+    images = document.get("images")
+    return images if images and isinstance(images.value, list) else None
+
+
+def _reference(member: "Node") -> "Node | None":
+    if member.text is not None:
+        return None if member.tag == LITERAL else member
+    return next((found for name in _NAMES if (found := member.get(name)) and found.text is not None), None)

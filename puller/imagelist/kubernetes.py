@@ -1,0 +1,95 @@
+"""Kubernetes manifests, and what `helm template` and `kustomize build` print: the images of every pod.
+
+A pod is known by its shape (PodSpec of the Kubernetes API): lists of containers with an image, and volumes of an
+image, at any depth. So a custom resource that embeds a pod template is read like a Deployment.
+"""
+
+from typing import TYPE_CHECKING
+
+from puller.imagelist.entry import BadLine, Item, Note, wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from puller.imagelist.nodes import Node
+    from puller.imagelist.origin import Origin
+
+_LISTS = ("initContainers", "containers", "ephemeralContainers")
+_OF_NO_GROUP: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+_OF_A_GROUP: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "tekton.dev": (("steps", "sidecars", "stepTemplate"), ("$(",)),
+    "argoproj.io": (("container", "script", "sidecars"), ("{{",)),
+}
+"""API groups whose resources name containers in their own words, and what begins a value known only in a run."""
+_NO_PODS = {"CustomResourceDefinition", "ConfigMap", "Secret"}
+_CHOSEN_BY_ISTIO = "auto"
+
+
+def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:
+    """Whether any document is a resource, or the file is a kustomization, which may leave out what it is."""
+    return any(_is_resource(document) for document in documents) or _is_kustomization(documents[0], origin)
+
+
+def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":
+    """Yield the images of every pod, in the order in which they are written."""
+    for document in documents:
+        if _is_kustomization(document, origin):
+            yield Note(document.source, "a kustomization, which is not applied: kustomize build | puller list -")
+        elif document.fields:
+            group = (document.get("apiVersion") or document).text or ""
+            yield from _Walk(group.partition("/")[0]).resource(document)
+
+
+def _is_resource(document: "Node") -> bool:
+    return all((found := document.get(key)) and found.text for key in ("apiVersion", "kind"))
+
+
+def _is_kustomization(document: "Node", origin: "Origin") -> bool:
+    kind = document.get("kind")
+    return bool(kind and kind.text in ("Kustomization", "Component") and not document.get("spec")) or (
+        kind is None and origin.file.startswith("kustomization.y") and bool(document.fields)
+    )
+
+
+class _Walk:
+    """A walk through one document; what aliases share is visited once."""
+
+    def __init__(self, group: str) -> None:
+        self._names, self._late = _OF_A_GROUP.get(group, _OF_NO_GROUP)
+        self._seen: set[int] = set()
+
+    def resource(self, node: "Node") -> "Iterator[Item]":
+        """Walk through a resource, or a List of them."""
+        kind = node.get("kind")
+        if not kind or kind.text not in _NO_PODS:
+            yield from self._all(node)
+
+    def _all(self, node: "Node") -> "Iterator[Item]":
+        if not isinstance(node.value, (dict, list)) or id(node.value) in self._seen:
+            return
+        self._seen.add(id(node.value))
+        for member in node.items:
+            yield from self.resource(member)
+        for key, member in node.fields.items():
+            if key in _LISTS or key in self._names:
+                for container in member.items or (member,):
+                    yield from self._image(container.get("image"))
+            elif key == "volumes":
+                for volume in member.items:
+                    yield from self._image(volume.get("image", "reference"))
+            yield from self._all(member)
+
+    def _image(self, image: "Node | None") -> "Iterator[Item]":
+        if image is None or isinstance(image.value, (dict, list)):
+            return
+        text = (image.text or "").strip()
+        if any(mark in text for mark in self._late):
+            yield Note(image.source, f"{text}: known only when it runs")
+        elif text == _CHOSEN_BY_ISTIO:
+            yield Note(image.source, "image: auto is chosen by Istio when the pod starts")
+        elif "{{" in text or "{%" in text:
+            yield BadLine(image.source, text, "a template: render it first (helm template, kustomize build, …)")
+        elif "$" in text:
+            yield BadLine(image.source, text, "holds a variable: fill it in first (envsubst)")
+        else:
+            yield wanted(text, image.source)

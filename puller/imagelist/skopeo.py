@@ -1,0 +1,52 @@
+"""The YAML of skopeo-sync(1): registries, and for each its repositories with their tags or digests."""
+
+from typing import TYPE_CHECKING
+
+from puller.imagelist.entry import BadLine, Item, Note, wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from puller.imagelist.nodes import Node
+    from puller.imagelist.origin import Origin
+
+_ASKING = {"images-by-tag-regex": "a regular expression", "images-by-semver": "a range of versions"}
+_KEYS = {"images", "credentials", "tls-verify", "cert-dir", *_ASKING}
+
+
+def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:  # noqa: ARG001 - the signature of all kinds
+    """Whether every key is a registry with the settings of one."""
+    registries = [registry for document in documents for registry in document.fields.values()]
+    return (
+        bool(registries)
+        and all(registry.fields and registry.fields.keys() <= _KEYS for registry in registries)
+        and any(registry.fields.keys() & {"images", *_ASKING} for registry in registries)
+        and not any(registry.get("images", "name") for registry in registries)
+    )
+
+
+def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":  # noqa: ARG001
+    """Yield every tag and digest that is written out; the rest only the registry knows."""
+    for document in documents:
+        for host, registry in document.fields.items():
+            images = registry.get("images")
+            for repository, tags in images.fields.items() if images else ():
+                yield from _repository(f"{host}/{repository}", tags)
+            for key, what in _ASKING.items():
+                asking = registry.get(key)
+                for repository, rule in asking.fields.items() if asking else ():
+                    text = f"{host}/{repository}: left out: which tags match {what}, only the registry knows"
+                    yield Note(rule.source, text)
+
+
+def _repository(name: str, tags: "Node") -> "Iterator[Item]":
+    if tags.value is None or tags.value == []:
+        yield Note(tags.source, f"{name}: left out: without tags all of them are meant; write those that are wanted")
+        return
+    if not tags.items:
+        yield BadLine(tags.source, name, "expected a list of tags")
+    for tag in tags.items:
+        if tag.text is None:
+            yield BadLine(tag.source, name, "expected a tag or a digest")
+        else:
+            yield wanted(f"{name}{'@' if ':' in tag.text else ':'}{tag.text}", tag.source)

@@ -1,0 +1,82 @@
+"""puller as a user runs it: a process of its own, with an environment of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one run ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The JSON report on standard output."""
+        parsed: dict[str, Any] = json.loads(self.stdout)
+        return parsed
+
+    @property
+    def images(self) -> list[dict[str, Any]]:
+        """What the report says of each image."""
+        return list(self.report["images"])
+
+
+class Program:
+    """Runs this checkout's puller in a folder, with nothing of this machine's docker or puller settings."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        """Add `environment` to what is left of this machine's."""
+        self.folder = folder
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("DOCKER_", "PULLER_", "CI"))}
+        self.environment = kept | {"PYTHONPATH": str(Path(__file__).parents[1])} | dict(environment)
+
+    def argv(self, *arguments: str, python: Sequence[str] = ()) -> list[str]:
+        """Return the command line; `python` are options of the interpreter."""
+        return [sys.executable, *python, "-m", "puller", *arguments]
+
+    def list(self, *lines: str, name: str = "images.txt") -> str:
+        """Write an image list; return its path."""
+        path = self.folder / name
+        path.write_text("".join(f"{line}\n" for line in lines))
+        return str(path)
+
+    def start(
+        self, *arguments: str, python: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> "subprocess.Popen[str]":
+        """Start the program, to be waited for or signalled."""
+        return subprocess.Popen(
+            self.argv(*arguments, python=python),
+            cwd=self.folder,
+            env=self.environment | dict(environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, python: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> Run:
+        """Run the program to its end; no traceback ever reaches a user."""
+        with self.start(*arguments, python=python, environment=environment) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=SECONDS)
+            except BaseException:
+                process.kill()
+                raise
+        assert "Traceback" not in stdout + stderr
+        assert "internal error" not in stderr
+        return Run(process.returncode, stdout, stderr)
+
+    def pull(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
+        """Run `puller pull` with a JSON report on standard output."""
+        return self.run("pull", "--format", "json", *arguments, environment=environment)

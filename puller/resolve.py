@@ -9,10 +9,10 @@ from puller.classify import Failure, classify, failure
 from puller.config import RetryPolicy
 from puller.errors import FailureKind
 from puller.lanes import Lanes
-from puller.suitable import suits
 from puller.registry import RegistryTroubleError
 from puller.registry.index import is_index, platforms_in
 from puller.retry import AttemptFailedError, with_retries
+from puller.suitable import suits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -2,8 +2,8 @@
 
 import pytest
 
-from puller.suitable import is_asked_for, suits
 from puller.reference import Platform
+from puller.suitable import is_asked_for, suits
 
 
 @pytest.mark.parametrize(

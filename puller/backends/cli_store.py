@@ -4,7 +4,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from puller.backends.store import read_images, read_info, platform_of, read_rows
+from puller.backends.store import platform_of, read_images, read_info, read_rows
 from puller.errors import EngineError
 
 if TYPE_CHECKING:

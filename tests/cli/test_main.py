@@ -181,7 +181,9 @@ def test_bad_lines_are_told_all_at_once(shell: Shell) -> None:
     assert docker.calls == []
 
 
-@pytest.mark.parametrize(("name", "words"), [("none.txt", "none.txt: cannot be read"), (".", "no image reference in it")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("none.txt", "none.txt: cannot be read"), (".", "no image reference in it")]
+)
 def test_a_list_that_cannot_be_read_is_a_usage_error(shell: Shell, name: str, words: str) -> None:
     """Exit code 2 and one line."""
     run = shell.run("pull", name)

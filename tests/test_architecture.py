@@ -27,10 +27,11 @@ STOREYS = (
     ("events",),
     ("config", "holdings"),
     # Floor 2
-    ("breaker", "cooldown"),
-    ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait", "advice"),
+    ("breaker", "cooldown", "advice"),
+    ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait"),
     # Floor 3
-    ("plan", "pull", "guard"),
+    ("policy", "platforms"),
+    ("plan", "pull", "guard", "check"),
     ("orchestrator",),
     # Floor 4
     ("reports", "progress", "api"),

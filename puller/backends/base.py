@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from puller.events import Progress
     from puller.holdings import EngineFacts, Holdings
     from puller.model import Pulled, PullRequest
-    from puller.reference import ImageReference
+    from puller.reference import ImageReference, Platform
 
 ProgressSink = Callable[["Progress"], None]
 
@@ -24,6 +24,8 @@ class Inspected:
 
     identity: str | None
     digests: tuple[str, ...] = ()
+    platform: "Platform | None" = None
+    """What it is for; where it holds several, the one that the engine would run."""
 
 
 NOTHING = Inspected(None)
@@ -37,7 +39,7 @@ class ImageStore(Protocol):
         """List all images, with one question."""
 
     def facts(self) -> "EngineFacts":
-        """Say what kind of engine this is, with one question."""
+        """Say what kind of engine this is, with one question, however often it is asked."""
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """Let the target's name and tag stand for the image that `source` (a name, or an ID) stands for."""

@@ -1,6 +1,7 @@
 """An engine's images through its command."""
 
 import json
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from puller.backends.store import read_images, read_info, read_rows
@@ -20,6 +21,8 @@ class CliImageStore:
         """`run` runs the program with arguments and returns its output, or raises EngineError."""
         self._run = run
         self._podman = program == "podman"
+        self._lock = Lock()
+        self._facts: EngineFacts | None = None
         self._local = local
 
     def holdings(self) -> "Holdings":
@@ -33,11 +36,14 @@ class CliImageStore:
 
     def facts(self) -> "EngineFacts":
         """Run one `info`."""
-        output = self._run("info", "--format", "json" if self._podman else "{{json .}}")
-        try:
-            return read_info(json.loads(output), local=self._local)
-        except (ValueError, AttributeError, TypeError):
-            raise EngineError("what the engine says of itself cannot be read") from None
+        with self._lock:
+            if self._facts is None:
+                output = self._run("info", "--format", "json" if self._podman else "{{json .}}")
+                try:
+                    self._facts = read_info(json.loads(output), local=self._local)
+                except (ValueError, AttributeError, TypeError):
+                    raise EngineError("what the engine says of itself cannot be read") from None
+            return self._facts
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """Run `tag`."""

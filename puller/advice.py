@@ -1,9 +1,19 @@
-"""What registries say for themselves when an engine's words are not enough. Asked only when there is trouble."""
+"""What registries say for themselves: before an engine is asked at all, and when its words are not enough."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from puller.reference import ImageReference
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a reference stands for in its registry."""
+
+    digest: str
+    single: bool
+    """Whether it is one image for one platform; where it is not, or may not be, the platform must be looked at."""
 
 
 class Advisor(Protocol):
@@ -12,16 +22,28 @@ class Advisor(Protocol):
     def reach(self, registry: str) -> bool:
         """Say whether anybody answers there."""
 
+    def head(self, reference: "ImageReference") -> Announced | None:
+        """Say what a reference stands for now; None where the registry does not tell, whatever the reason."""
+
     def wait_of(self, reference: "ImageReference") -> float | None:
         """Say for how many seconds the registry wants to be left alone; None where it does not tell."""
+
+    def close(self) -> None:
+        """Break off what is being asked, and let go of connections."""
 
 
 class _Nobody:
     def reach(self, registry: str) -> bool:  # noqa: ARG002
         return True
 
+    def head(self, reference: "ImageReference") -> Announced | None:  # noqa: ARG002
+        return None
+
     def wait_of(self, reference: "ImageReference") -> float | None:  # noqa: ARG002
         return None
+
+    def close(self) -> None:
+        pass
 
 
 NO_ADVICE: Advisor = _Nobody()

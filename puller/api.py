@@ -9,6 +9,7 @@ from puller.events import ignore
 from puller.imagelist import read
 from puller.orchestrator import pull_all
 from puller.plan import plan
+from puller.platforms import refuse_what_cannot_be_kept
 from puller.registry.advisor import RegistryAdvisor
 
 if TYPE_CHECKING:
@@ -32,15 +33,19 @@ def pull_images(
     """Pull image references, such as `nginx:1.27`, and return a frozen `Report` with one outcome for each.
 
     A failed image is an outcome, not an exception. Raises ListError (a ValueError's worth of bad references, all at
-    once), UsageError (a context that does not exist), EngineUnreachableError. `observer` is called with events from
-    many threads. A KeyboardInterrupt cancels what is in flight and comes back as a report whose `stopped` says so.
+    once, or of tags that are wanted for more platforms than this engine keeps of one), UsageError (a context that does
+    not exist), EngineUnreachableError. `observer` is called with events from many threads. A KeyboardInterrupt cancels
+    what is in flight and comes back as a report whose `stopped` says so.
     """
     settings = settings or Settings()
     todo = plan(read((), tuple(images)), platform=platform)
     if todo.bad:
         raise ListError([str(bad) for bad in todo.bad])
     engine = connect(BackendChoice(backend), docker_command=docker_command, context=context, connections=settings.jobs)
+    advisor = RegistryAdvisor(lambda: engine.store.facts().insecure)
     try:
-        return pull_all(todo.requests, engine, settings, observer=observer, advisor=RegistryAdvisor())
+        refuse_what_cannot_be_kept(todo.requests, engine.store)
+        return pull_all(todo.requests, engine, settings, observer=observer, advisor=advisor)
     finally:
+        advisor.close()
         engine.close()

@@ -13,6 +13,19 @@ class BackendChoice(StrEnum):
     CLI = "cli"
 
 
+class Policy(StrEnum):
+    """When to pull."""
+
+    ALWAYS = "always"
+    """The engine is asked for every image, every time."""
+    MISSING = "missing"
+    """What is there stays; the rest is pulled."""
+    NEWER = "newer"
+    """What the registry says to be there already is not pulled again."""
+    NEVER = "never"
+    """Nothing is pulled: the report says what is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class FailureLimit:
     """How many failed images a run bears: a number, or a percentage of the list."""
@@ -82,3 +95,5 @@ class Settings:
     """Connection failures in a row after which a registry counts as down."""
     max_fail: FailureLimit | None = None
     """End the run when more images than this have failed; None means never."""
+    policy: Policy = Policy.NEWER
+    """When to pull."""

@@ -83,6 +83,7 @@ class FailureKind(StrEnum):
     NO_MATCHING_PLATFORM = "no_matching_platform"
     NOT_FOUND = "not_found"
     NOT_FOUND_PROXY_RACE = "not_found_proxy_race"
+    NOT_PRESENT = "not_present"
     OUT_OF_MEMORY = "out_of_memory"
     POLICY_BLOCKED = "policy_blocked"
     PROXY_ERROR = "proxy_error"

@@ -20,6 +20,8 @@ class Held:
     """As `NAME@DIGEST`."""
     size: int = 0
     """Bytes, unpacked, as the engine counts them; 0 where it does not say."""
+    platforms: "tuple[Platform, ...]" = ()
+    """For which of them all is there; empty where the engine's list does not say, as on the graph store."""
 
     def digests_in(self, name: str) -> tuple[str, ...]:
         """Give the digests by which it is known in one repository, such as `docker.io/library/nginx`."""

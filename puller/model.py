@@ -1,6 +1,6 @@
 """The frozen values of a run: what is asked for, what each attempt did, what came of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -76,6 +76,7 @@ class PullOutcome:
     platform: "Platform | None" = None
     digest: str | None = None
     attempts: tuple[Attempt, ...] = ()
+    """Tries through the engine: none where a look was enough."""
     seconds: float = 0.0
     """From the image's turn to its end, waits between attempts included."""
     failure: "Failure | None" = None
@@ -96,6 +97,10 @@ class PullOutcome:
         reference = request.reference
         requested = request.requested or (reference.text,)
         return cls(reference.canonical, requested, status, request.platform, digest, attempts, seconds, failure)
+
+    def took(self, seconds: float) -> "PullOutcome":
+        """Give the same outcome with the time that it took."""
+        return replace(self, seconds=seconds)
 
     @property
     def ok(self) -> bool:

@@ -1,6 +1,6 @@
 """All images: submit every request to its lane, wait for all of them, and hand over one outcome for each."""
 
-from concurrent.futures import ALL_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ALL_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event, Thread
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from puller.advice import NO_ADVICE, Advisor
 from puller.cancellation import Cancellation
+from puller.check import Check
 from puller.classify import Failure, failure
 from puller.engine_wait import EngineWait
 from puller.errors import FailureKind
@@ -45,22 +46,25 @@ def pull_all(
     """Pull every image and report on each, in list order, whatever happens; `rejected` outcomes come last.
 
     A KeyboardInterrupt ends the run and not the report: what is in flight is cancelled, and the report says so.
-    `advisor` is asked what the registries themselves say, and only when there is trouble.
+    `advisor` is asked what the registries themselves say: before a pull as the policy wants it, and in trouble.
     """
     started, began = datetime.now(UTC), monotonic()
     cancel, emit, total = Cancellation(), fan_out(observer), len(requests) + len(rejected)
+    lanes = Lanes(settings.jobs, settings.per_registry, breaker=settings.breaker, reach=advisor.reach)
     context = PullContext(
         backend,
         settings,
         emit,
         cancel,
-        Lanes(settings.jobs, settings.per_registry, breaker=settings.breaker, reach=advisor.reach),
+        lanes,
         EngineWait(backend.alive, settings.engine_wait, lambda: emit(_engine_missed(settings))),
         advisor.wait_of,
         None if settings.deadline is None else began + settings.deadline,
     )
     guard = Guard(settings.max_fail, total, len(rejected), cancel)
-    outcomes = _Run(requests, settings, context, guard).outcomes()
+    check = Check(settings.policy, backend, advisor, lanes, cancel)
+    with cancel.hook(advisor.close):
+        outcomes = _Run(requests, settings, context, guard, check).outcomes()
     return Report(started, monotonic() - began, (*outcomes, *rejected), cancel.reason)
 
 
@@ -83,12 +87,14 @@ class _Run:
         settings: "Settings",
         context: PullContext,
         guard: "Guard",
+        check: Check,
     ) -> None:
         self._requests = requests
         self._settings = settings
         self._context = context
         self._cancel = context.cancel
         self._guard = guard
+        self._check = check
         self._futures: list[Future[PullOutcome]] = []
         self._second: list[Future[None]] = []
         self._postponed: dict[int, ImagePull] = {}
@@ -116,11 +122,25 @@ class _Run:
 
     def _submit(self, place: int, request: PullRequest) -> "Future[PullOutcome]":
         try:
-            return self._context.lanes.of(request.reference.registry).submit(self._pull, place, request)
+            lane = self._context.lanes.of(request.reference.registry)
+            look = lane.look(self._check.look, request) if self._check.needed else None
+            return lane.submit(self._do, place, request, look)
         except RuntimeError as error:  # the host gives no more threads: that costs this image, not the report
             failed: Future[PullOutcome] = Future()
             failed.set_exception(error)
             return failed
+
+    def _do(self, place: int, request: PullRequest, look: "Future[PullOutcome | None] | None") -> PullOutcome:
+        """Wait for the look at an image, which began before its turn came, and pull where that was not enough."""
+        try:
+            outcome = look.result() if look else None
+        except CancelledError:  # the run was over before anybody looked
+            return cancelled(request, self._cancel.reason)
+        if outcome is None:
+            return self._pull(place, request)
+        self._context.emit(Finished(request, outcome))
+        self._guard.judge(outcome)
+        return outcome
 
     def _pull(self, place: int, request: PullRequest) -> PullOutcome:
         if self._cancel.requested:  # an image whose turn never came is nobody's event

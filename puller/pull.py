@@ -108,6 +108,7 @@ class ImagePull:
                 self.request, cancel=context.cancel, clocks=context.settings.clocks, progress=self._progress
             )
             self._check(pulled)
+            self._name()
         except EngineError as error:
             why = self._read(error)
         except CancelledError:
@@ -137,6 +138,12 @@ class ImagePull:
         else:
             return
         raise EngineError(message, kind=FailureKind.DIGEST_MISMATCH)
+
+    def _name(self) -> None:
+        """Let the tag beside a digest stand for what was pulled: engines leave it where it was."""
+        reference = self.request.reference
+        if reference.tag and reference.digest:
+            self._context.backend.store.tag(f"{reference.name}@{reference.digest}", reference)
 
     def _judged(self, why: Failure) -> AttemptFailedError:
         """See what the failure means beyond this image, for its registry and for the engine."""

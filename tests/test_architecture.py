@@ -27,11 +27,11 @@ STOREYS = (
     ("events",),
     ("config", "holdings", "suitable"),
     # Floor 2
-    ("breaker", "cooldown"),
-    ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait", "advice"),
+    ("breaker", "cooldown", "advice"),
+    ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait"),
     # Floor 3
-    ("resolve",),
-    ("plan", "pull", "guard", "lock", "verify"),
+    ("resolve", "policy", "platforms"),
+    ("plan", "pull", "guard", "check", "lock", "verify"),
     ("orchestrator",),
     # Floor 4
     ("reports", "progress", "api"),

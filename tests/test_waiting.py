@@ -43,6 +43,12 @@ class Advice:
         self.asked.append(registry)
         return self.alive
 
+    def head(self, reference: ImageReference) -> None:
+        """Say nothing of what it holds."""
+
+    def close(self) -> None:
+        """Let go of nothing."""
+
     def wait_of(self, reference: ImageReference) -> float | None:
         """Answer, and remember who was asked for."""
         self.asked.append(reference.registry)

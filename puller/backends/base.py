@@ -24,6 +24,8 @@ class Inspected:
 
     identity: str | None
     digests: tuple[str, ...] = ()
+    platform: "Platform | None" = None
+    """What it is for; where it holds several, the one that the engine would run."""
 
 
 NOTHING = Inspected(None)
@@ -37,7 +39,7 @@ class ImageStore(Protocol):
         """List all images, with one question."""
 
     def facts(self) -> "EngineFacts":
-        """Say what kind of engine this is, with one question."""
+        """Say what kind of engine this is, with one question, however often it is asked."""
 
     def platforms(self, identities: "Sequence[str]", asked: "Platform | None" = None) -> "Mapping[str, Platform]":
         """Say for which platform images are, by their IDs; what the engine does not say is left out.

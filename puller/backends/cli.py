@@ -10,6 +10,7 @@ from puller.backends import process
 from puller.backends.base import NOTHING, Inspected
 from puller.backends.cli_store import CliImageStore
 from puller.backends.endpoint import is_local, resolve
+from puller.backends.store import read_platform
 from puller.backends.stream import PullStream, inspected, inspected_name
 from puller.backends.terminal import is_drawing, last_words, read
 from puller.backends.watch import Pulse, Watch
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from puller.backends.base import ProgressSink
     from puller.config import Clocks
     from puller.model import Pulled, PullRequest
-    from puller.reference import ImageReference
+    from puller.reference import ImageReference, Platform
 
 _PROBES = {
     "podman": ("info", "--format", "{{.Version.Version}}"),
@@ -81,7 +82,7 @@ class CliBackend:
         platform = ("--platform", str(request.platform)) if request.platform else ()
         try:
             done = process.run(
-                (*self._argv, "pull", *platform, reference.canonical),
+                (*self._argv, "pull", *platform, inspected_name(reference)),
                 environment=self._environment,
                 cancel=cancel,
                 terminal=not self._silent,
@@ -97,7 +98,8 @@ class CliBackend:
     def inspect(self, reference: "ImageReference", *, cancel: Cancellation) -> Inspected | None:
         """Run one `image inspect`; see `Backend.inspect`."""
         field = "ID" if self._program in _PROBES else "Id"  # podman and nerdctl name the Go field, docker the JSON key
-        form = f"[{{{{json .{field}}}}},{{{{json .RepoDigests}}}}]"
+        fields = (field, "RepoDigests", "Os", "Architecture", *(() if self._silent else ("Variant",)))
+        form = f"[{','.join(f'{{{{json .{field}}}}}' for field in fields)}]"
         arguments = ("image", "inspect", "--format", form, inspected_name(reference))
         try:
             done = process.run(
@@ -105,10 +107,14 @@ class CliBackend:
             )
             if done.code != 0:
                 return NOTHING if _ABSENT.search(done.stderr) else None
-            identity, digests = json.loads(done.stdout)
-            return inspected(identity, digests or (), reference)
+            identity, digests, *platform = json.loads(done.stdout)
+            return inspected(identity, digests or (), reference, self._platform(*platform))
         except (OSError, TimeoutError, TypeError, ValueError):
             return None
+
+    def _platform(self, system: str = "", machine: str = "", variant: str = "") -> "Platform | None":
+        unsure = self._silent and machine == "arm"  # where the variant is not asked for, it may be any
+        return None if unsure else read_platform(system, machine, variant)
 
     def alive(self) -> bool:
         """Ask the program for its engine's version."""

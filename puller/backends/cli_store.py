@@ -2,6 +2,7 @@
 
 import json
 import re
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from puller.backends.store import platform_of, read_images, read_info, read_rows
@@ -24,6 +25,8 @@ class CliImageStore:
         """`run` runs the program with arguments and returns its output, or raises EngineError."""
         self._run = run
         self._podman = program == "podman"
+        self._lock = Lock()
+        self._facts: EngineFacts | None = None
         self._local = local
 
     def holdings(self) -> "Holdings":
@@ -37,11 +40,14 @@ class CliImageStore:
 
     def facts(self) -> "EngineFacts":
         """Run one `info`."""
-        output = self._run("info", "--format", "json" if self._podman else "{{json .}}")
-        try:
-            return read_info(json.loads(output), local=self._local)
-        except (ValueError, AttributeError, TypeError):
-            raise EngineError("what the engine says of itself cannot be read") from None
+        with self._lock:
+            if self._facts is None:
+                output = self._run("info", "--format", "json" if self._podman else "{{json .}}")
+                try:
+                    self._facts = read_info(json.loads(output), local=self._local)
+                except (ValueError, AttributeError, TypeError):
+                    raise EngineError("what the engine says of itself cannot be read") from None
+            return self._facts
 
     def platforms(self, identities: "Sequence[str]", asked: "Platform | None" = None) -> "Mapping[str, Platform]":
         """Run one `image inspect` for all, and one for each where that fails: an image may have gone meanwhile."""

@@ -16,6 +16,7 @@ from puller.backends.base import NOTHING, Inspected
 from puller.backends.connection import Call, StoppableClient
 from puller.backends.endpoint import Endpoint, is_local, resolve
 from puller.backends.sdk_store import SdkImageStore
+from puller.backends.store import read_platform
 from puller.backends.stream import PullStream, inspected, inspected_name
 from puller.backends.watch import Pulse, Watch
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
@@ -92,7 +93,8 @@ class SdkBackend:
         try:
             with self._client.calling(call), cancel.hook(call.abort):
                 image: dict[str, Any] = self._client.inspect_image(inspected_name(reference))  # type: ignore[no-untyped-call]
-            return inspected(image.get("Id"), image.get("RepoDigests") or (), reference)
+            platform = read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
+            return inspected(image.get("Id"), image.get("RepoDigests") or (), reference, platform)
         except docker_errors.NotFound:
             return NOTHING
         except (*_TROUBLE, AttributeError, TypeError):

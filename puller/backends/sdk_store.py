@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from http import HTTPStatus
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from puller.backends.store import platform_of, read_images, read_info
@@ -32,16 +33,21 @@ class SdkImageStore:
         self._local = local
         self._trouble: tuple[type[Exception], ...] = (*trouble, AttributeError, LookupError, TypeError)
         self._translate = translate
+        self._lock = Lock()
+        self._facts: EngineFacts | None = None
 
     def holdings(self) -> "Holdings":
-        """Ask `GET /images/json` once."""
+        """Ask `GET /images/json` once; the containerd store tells the platforms of each image since API 1.47."""
+        client = self._client
         with self._translated():
-            return read_images(self._client.images())
+            answer = client._get(client._url("/images/json"), params={"manifests": "1"})  # noqa: SLF001 - images() cannot
+            return read_images(client._result(answer, json=True))  # noqa: SLF001
 
     def facts(self) -> "EngineFacts":
-        """Ask `GET /info` once."""
-        with self._translated():
-            return read_info(self._client.info(), local=self._local)
+        """Ask `GET /info` once: some engines start other programs to answer it."""
+        with self._translated(), self._lock:
+            self._facts = self._facts or read_info(self._client.info(), local=self._local)
+            return self._facts
 
     def platforms(self, identities: "Sequence[str]", asked: "Platform | None" = None) -> "Mapping[str, Platform]":
         """Ask `GET /images/ID/json` for each; engines before API 1.49 do not hear which platform was asked for."""

@@ -8,7 +8,7 @@ from puller.holdings import EngineFacts, Held, Holdings, full_name
 from puller.reference import Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _NONE = "<none>"
 _MACHINES = {"armv7l": "arm/v7", "armv6l": "arm/v6", "i686": "386", "loongarch64": "loong64"}
@@ -18,11 +18,12 @@ _MACHINES = {"armv7l": "arm/v7", "armv6l": "arm/v6", "i686": "386", "loongarch64
 def read_images(images: "Iterable[Mapping[str, Any]]") -> Holdings:
     """Read what `GET /images/json` and `podman images --format json` say (Engine API "ImageList")."""
     return Holdings(
-        Held(
+        _held(
             str(image.get("Id") or ""),
             _names(image.get("RepoTags") or image.get("Names") or ()),
             _names(image.get("RepoDigests") or ()),
             int(image.get("Size") or 0),
+            tuple(_available(image.get("Manifests") or ())),
         )
         for image in images
     )
@@ -36,7 +37,7 @@ def read_rows(lines: "Iterable[str]") -> Holdings:
         identity, name = str(row["ID"]), str(row["Repository"])
         tags.setdefault(identity, []).append(f"{name}:{row['Tag']}")
         digests.setdefault(identity, []).append(f"{name}@{row.get('Digest') or _NONE}")
-    return Holdings(Held(identity, _names(tags[identity]), _names(digests[identity])) for identity in tags)
+    return Holdings(_held(identity, _names(tags[identity]), _names(digests[identity])) for identity in tags)
 
 
 def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
@@ -46,7 +47,7 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
     registries = info.get("RegistryConfig") or {}
     named = registries.get("IndexConfigs") or {}
     return EngineFacts(
-        platform=_platform(f"{system}/{_MACHINES.get(str(machine), machine)}"),
+        platform=read_platform(system, _MACHINES.get(str(machine), machine)),
         keeps_platforms="io.containerd.snapshotter.v1" in json.dumps(info.get("DriverStatus") or ()),
         data_root=info.get("DockerRootDir") or graph.get("graphRoot") or None,
         local=local,
@@ -60,16 +61,42 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
 def platform_of(image: "Mapping[str, Any]") -> Platform | None:
     """Read the platform from what an inspect says; a variant that is not said stays unsaid."""
     variant = image.get("Variant")
-    platform = _platform("/".join(filter(None, (image.get("Os"), image.get("Architecture"), variant))))
+    platform = read_platform(image.get("Os"), image.get("Architecture"), variant)
     return platform if platform is None or variant else replace(platform, variant=None)
+
+
+def read_platform(system: object, machine: object, variant: object = None) -> Platform | None:
+    """Make a platform of what an engine says; None where it says too little."""
+    try:
+        return Platform.parse("/".join(str(part) for part in (system, machine, variant) if part))
+    except ValueError:
+        return None
 
 
 def _names(texts: "Iterable[str]") -> tuple[str, ...]:
     return tuple(dict.fromkeys(full_name(text) for text in texts if _NONE not in text))
 
 
-def _platform(text: str) -> Platform | None:
-    try:
-        return Platform.parse(text)
-    except ValueError:
-        return None
+def _held(
+    identity: str,
+    tags: tuple[str, ...],
+    digests: tuple[str, ...],
+    size: int = 0,
+    platforms: tuple[Platform, ...] = (),
+) -> Held:
+    """Give each tag its digest on the containerd store, which knows an image by its manifest's digest.
+
+    There RepoDigests name one repository only, however many repositories have tags for the image.
+    """
+    if any(text.endswith(f"@{identity}") for text in digests):
+        own = (f"{tag.rpartition(':')[0]}@{identity}" for tag in tags if "@" not in tag)
+        digests = tuple(dict.fromkeys((*digests, *own)))
+    return Held(identity, tags, digests, size, platforms)
+
+
+def _available(manifests: "Iterable[Mapping[str, Any]]") -> "Iterator[Platform]":
+    for manifest in manifests:
+        if manifest.get("Kind") == "image" and manifest.get("Available"):
+            platform = (manifest.get("ImageData") or {}).get("Platform") or {}
+            if found := read_platform(platform.get("os"), platform.get("architecture"), platform.get("variant")):
+                yield found

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from puller.backends.base import ProgressSink
     from puller.backends.watch import Watch
     from puller.model import PullRequest
+    from puller.reference import Platform
 
 _INTERVAL = 0.1
 """Seconds between two progress events of one image, a change of phase excepted."""
@@ -90,7 +91,12 @@ class PullStream:
         )
 
 
-def inspected(identity: str | None, repo_digests: "Iterable[str]", reference: ImageReference) -> Inspected:
+def inspected(
+    identity: str | None,
+    repo_digests: "Iterable[str]",
+    reference: ImageReference,
+    platform: "Platform | None" = None,
+) -> Inspected:
     """Find the digests of a reference's repository among all of an image's `RepoDigests`."""
     digests: list[str] = []
     for text in repo_digests:
@@ -100,7 +106,7 @@ def inspected(identity: str | None, repo_digests: "Iterable[str]", reference: Im
             continue
         if known.name == reference.name and known.digest and known.digest not in digests:
             digests.append(known.digest)
-    return Inspected(identity, tuple(digests))
+    return Inspected(identity, tuple(digests), platform)
 
 
 def inspected_name(reference: ImageReference) -> str:

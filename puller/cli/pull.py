@@ -11,7 +11,8 @@ import click
 from puller.classify import classify, failure
 from puller.cli.options import DURATION, FAILURE_LIMIT, REPORT, list_options, make_plan
 from puller.cli.output import emit
-from puller.config import NO_FAILURE, BackendChoice, Clocks, FailureLimit, RetryPolicy, Settings
+from puller.cli.settings import settings_of
+from puller.config import BackendChoice, Policy, Settings
 from puller.errors import EngineUnreachableError, FailureKind
 from puller.model import ENGINE_GONE
 from puller.progress import ProgressMode, observe
@@ -50,6 +51,11 @@ class _Output:
     epilog="Every option can be given as an environment variable, too: PULLER_JOBS=5, PULLER_TIMEOUT=10m.",
 )
 @list_options
+@click.option(
+    "--policy", type=click.Choice([policy.value for policy in Policy]),
+    default=_DEFAULTS.policy.value, show_default=True,
+    help="When to pull: what the registry has in another version (newer), what is not there (missing), all or none.",
+)  # fmt: skip
 @click.option(
     "-j", "--jobs", "--parallel", type=click.IntRange(1, 1000), default=_DEFAULTS.jobs, show_default=True,
     metavar="N", help="Pulls in flight, over all registries.",
@@ -136,30 +142,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         options["format"],
         options["reports"],
     )
-    ctx.exit(_pull(todo, engine, _settings(options), output))
-
-
-def _settings(options: dict[str, Any]) -> Settings:
-    limit: FailureLimit | None = NO_FAILURE if options["fail_fast"] else options["max_fail"]
-    return Settings(
-        jobs=options["jobs"],
-        per_registry=options["per_registry"],
-        clocks=Clocks(
-            attempt=options["timeout"] or None,
-            stall=options["stall_timeout"] or None,
-            unpack=options["unpack_timeout"] or None,
-        ),
-        retry=RetryPolicy(
-            retries=options["retries"],
-            delay=options["retry_delay"],
-            max_wait=options["max_wait"],
-            second_pass=not options["no_second_pass"],
-        ),
-        deadline=options["deadline"] or None,
-        engine_wait=options["engine_wait"],
-        breaker=options["breaker"],
-        max_fail=limit,
-    )
+    ctx.exit(_pull(todo, engine, settings_of(options), output))
 
 
 def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> int:
@@ -177,6 +160,7 @@ def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) ->
 def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> "Report":
     from puller.backends import connect  # noqa: PLC0415
     from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
+    from puller.platforms import refuse_what_cannot_be_kept  # noqa: PLC0415
     from puller.registry.advisor import RegistryAdvisor  # noqa: PLC0415
 
     try:
@@ -191,6 +175,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
         return pull_nothing(todo.requests, why, todo.rejected)
     except KeyboardInterrupt as interrupt:
         return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
+    refuse_what_cannot_be_kept(todo.requests, backend.store)
     gc.freeze()
     gc.enable()
     with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:
@@ -200,7 +185,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
             settings,
             observer=observer,
             rejected=todo.rejected,
-            advisor=RegistryAdvisor(),
+            advisor=RegistryAdvisor(lambda: backend.store.facts().insecure),
         )
 
 

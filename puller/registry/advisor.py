@@ -1,21 +1,31 @@
-"""Advice from the registries themselves, for a run in trouble; the client is made, and imported, at first need."""
+"""Advice from the registries themselves; the client is made, and imported, at first need."""
 
+from collections.abc import Callable, Collection, Iterator
+from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from puller.advice import Announced
 from puller.registry.answers import RegistryTroubleError
 
 if TYPE_CHECKING:
     from puller.reference import ImageReference
     from puller.registry.client import RegistryClient
 
+_CONNECT_SECONDS, _READ_SECONDS = 3.0, 5.0
+"""Less than the client's own: whoever does not answer at once is left to the engine."""
+
 
 class RegistryAdvisor:
     """Fulfils `puller.advice.Advisor` by asking; what cannot be learned is not known, and never an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, insecure: "Callable[[], Collection[str]]" = tuple) -> None:
+        """`insecure` tells hosts and networks that need no TLS; it is called when one is met for which it matters."""
+        self._insecure = _Late(insecure)
         self._lock = Lock()
         self._client: RegistryClient | None = None
+        self._lost: set[str] = set()
+        """Registries that did not answer, or want to be asked less: they are not asked what they hold again."""
 
     def reach(self, registry: str) -> bool:
         """Say whether anybody answers there."""
@@ -25,6 +35,20 @@ class RegistryAdvisor:
             return reach(registry)
         except Exception:  # noqa: BLE001 - a name that no client can make an address of
             return False
+
+    def head(self, reference: "ImageReference") -> Announced | None:
+        """Say what a reference stands for now; None where the registry does not tell, whatever the reason."""
+        if reference.registry in self._lost:
+            return None
+        try:
+            described = self._connected().head(reference)
+        except RegistryTroubleError as error:
+            if error.lost or error.status == HTTPStatus.TOO_MANY_REQUESTS:
+                self._lost.add(reference.registry)
+            return None
+        except Exception:  # noqa: BLE001 - as below
+            return None
+        return Announced(described.digest, single=described.single)
 
     def wait_of(self, reference: "ImageReference") -> float | None:
         """Say for how many seconds the registry wants to be left alone; None where it does not tell."""
@@ -36,7 +60,7 @@ class RegistryAdvisor:
             return None
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Break off what is being asked, and let go of connections."""
         if self._client:
             self._client.close()
 
@@ -45,5 +69,27 @@ class RegistryAdvisor:
 
         with self._lock:
             if self._client is None:
-                self._client = RegistryClient()
+                self._client = RegistryClient(insecure=self._insecure, connect=_CONNECT_SECONDS, read=_READ_SECONDS)
             return self._client
+
+
+class _Late(Collection[str]):
+    """A collection that is asked for when somebody looks into it, and empty when that fails."""
+
+    def __init__(self, ask: "Callable[[], Collection[str]]") -> None:
+        self._ask = ask
+        self._known: tuple[str, ...] | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        if self._known is None:
+            try:
+                self._known = tuple(self._ask())
+            except Exception:  # noqa: BLE001 - then the registry is taken for a secure one, and the engine is asked
+                self._known = ()
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(tuple(self))
+
+    def __contains__(self, item: object) -> bool:
+        return item in tuple(self)

@@ -14,6 +14,14 @@ from puller.text import clean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+INDEX_TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+SINGLE_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
 _DIGEST = re.compile(r"(?P<algorithm>sha256|sha512):(?P<hex>[0-9a-f]{64}|[0-9a-f]{128})")
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
 _QUOTA = re.compile(r"(?P<count>\d{1,9})(?:\s*;\s*w=(?P<window>\d{1,9}))?")
@@ -27,14 +35,18 @@ _LONGEST_MESSAGE = 300
 class RegistryTroubleError(Exception):
     """The registry could not be asked, or its answer cannot be used; a reason to ask the engine, and no more.
 
-    `status` is that of the HTTP answer, if there was one; `wait` is how many seconds the registry wants us to wait.
+    `status` is that of the HTTP answer, if there was one; `wait` is how many seconds the registry wants us to wait;
+    `lost` tells that there was no answer, or no whole one, so that the next question will hardly fare better.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, wait: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, wait: float | None = None, lost: bool = False
+    ) -> None:
         self.message = clean(message, _LONGEST_MESSAGE)
         super().__init__(self.message)
         self.status = status
         self.wait = wait
+        self.lost = lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,11 @@ class Described:
     size: int | None
     """Bytes of the manifest, where the registry said so."""
     quota: Quota | None = None
+
+    @property
+    def single(self) -> bool:
+        """Whether it is the manifest of one image; an index is not, and what calls itself anything else may be one."""
+        return self.media_type in SINGLE_TYPES
 
 
 @dataclass(frozen=True, slots=True)

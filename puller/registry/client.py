@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
     from puller.reference import ImageReference
 
-MANIFEST_TYPES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
+MANIFEST_TYPES = (*answers.INDEX_TYPES, *answers.SINGLE_TYPES)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _LARGEST = 4 << 20
 """Bytes of a manifest, or of a page of tags; registries take no larger manifests ("Pushing Manifests")."""

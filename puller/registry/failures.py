@@ -18,10 +18,10 @@ TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, Val
 def trouble(registry: str, error: Exception) -> RegistryTroubleError:
     """Say why there was no answer, or no whole one."""
     if isinstance(error, requests.ConnectTimeout):
-        return RegistryTroubleError(f"{registry}: no connection in time")
+        return RegistryTroubleError(f"{registry}: no connection in time", lost=True)
     if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-        return RegistryTroubleError(f"{registry}: no answer in time")
-    return RegistryTroubleError(f"{registry}: {reason(error)}")
+        return RegistryTroubleError(f"{registry}: no answer in time", lost=True)
+    return RegistryTroubleError(f"{registry}: {reason(error)}", lost=True)
 
 
 def refusal(

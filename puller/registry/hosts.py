@@ -31,10 +31,12 @@ class Host:
     def of(cls, registry: str, insecure: "Collection[str]" = ()) -> "Host":
         """Describe a registry; `insecure` holds hosts (`HOST[:PORT]`) and networks (`10.0.0.0/8`).
 
-        A loopback address is insecure by itself, as it is to the engine, and nearly always plain.
+        A loopback address is insecure by itself, as it is to the engine, and nearly always plain; Docker Hub never is.
         """
         if is_loopback(registry):
             return cls(registry, ("http", "https"))
+        if registry == _HUB:
+            return cls(registry, ("https",))
         return cls(registry, ("https", "http") if _is_listed(registry, insecure) else ("https",))
 
     @property

@@ -75,13 +75,13 @@ def failure_of(
         ("nginx", None, ["pull", "docker.io/library/nginx:latest"]),
         ("nginx:1.27", "linux/arm/v7", ["pull", "--platform", "linux/arm/v7", "docker.io/library/nginx:1.27"]),
         (f"h:5000/a/b@{DIGEST}", None, ["pull", f"h:5000/a/b@{DIGEST}"]),
-        (f"h:5000/a/b:v1@{DIGEST}", "linux/amd64", ["pull", "--platform", "linux/amd64", f"h:5000/a/b:v1@{DIGEST}"]),
+        (f"h:5000/a/b:v1@{DIGEST}", "linux/amd64", ["pull", "--platform", "linux/amd64", f"h:5000/a/b@{DIGEST}"]),
     ],
 )
 def test_the_command_line_is_exactly_this(
     tmp_path: Path, text: str, platform: str | None, arguments: list[str]
 ) -> None:
-    """`docker pull [--platform P] CANONICAL`, and nothing else."""
+    """`docker pull [--platform P] CANONICAL`, without a tag where there is a digest, and nothing else."""
     program = FakeProgram(tmp_path)
     pull(program, text, platform)
     assert program.pulls == [arguments]

@@ -47,9 +47,11 @@ def test_a_lock_outlives_its_tags(
     ]
     with Engine(parse(pytestconfig.getoption("--engine"))) as second:
         for each in (engine, second):
-            bring(each, *pinned(*old))
             (tmp_path / str(each.pid)).mkdir()
-            run = Puller(each.host, tmp_path / str(each.pid)).run("verify", lock, "--backend", backend)
+            here = Puller(each.host, tmp_path / str(each.pid))
+            pulled = here.pull(lock, "--backend", backend)
+            assert (pulled.code, pulled.report["counts"]["pulled"]) == (0, 3), pulled.stderr
+            run = here.run("verify", lock, "--backend", backend)
             assert (run.code, run.stdout, run.stderr) == (0, "", "")
         ids = [[each.inspect(image.reference)["Id"] for image in old] for each in (engine, second)]
     assert ids[0] == ids[1]

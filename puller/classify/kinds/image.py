@@ -90,6 +90,12 @@ IMAGE: dict[FailureKind, Meaning] = {
         "The registry has no such repository or tag.",
         "Check the repository and the tag.",
     ),
+    _K.NOT_PRESENT: Meaning(
+        _STAYS,
+        _O.LIST,
+        "The engine does not have this image, and the policy `never` forbids to pull it.",
+        "Run again with another `--policy`, or bring the image there another way.",
+    ),
     _K.POLICY_BLOCKED: Meaning(
         _STAYS,
         _O.REGISTRY,

@@ -1,0 +1,35 @@
+"""From the options of `puller pull` to the settings of a run."""
+
+from typing import TYPE_CHECKING, Any
+
+from puller.config import NO_FAILURE, Clocks, Policy, RetryPolicy, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from puller.config import FailureLimit
+
+
+def settings_of(options: "Mapping[str, Any]") -> Settings:
+    """Collect them; a duration of 0 means no limit."""
+    limit: FailureLimit | None = NO_FAILURE if options["fail_fast"] else options["max_fail"]
+    return Settings(
+        policy=Policy(options["policy"]),
+        jobs=options["jobs"],
+        per_registry=options["per_registry"],
+        clocks=Clocks(
+            attempt=options["timeout"] or None,
+            stall=options["stall_timeout"] or None,
+            unpack=options["unpack_timeout"] or None,
+        ),
+        retry=RetryPolicy(
+            retries=options["retries"],
+            delay=options["retry_delay"],
+            max_wait=options["max_wait"],
+            second_pass=not options["no_second_pass"],
+        ),
+        deadline=options["deadline"] or None,
+        engine_wait=options["engine_wait"],
+        breaker=options["breaker"],
+        max_fail=limit,
+    )

@@ -169,4 +169,5 @@ def _tell(output: Path, before: "Digests", digests: "Digests") -> None:
         name = str(difference).partition(": ")[2]
         click.echo(f"{words.get(difference.change, difference.change.value)}: {name}", err=True)
     state = f"{len(changed)} changed" if before else "new"
-    click.echo(f"{clean(str(output))}: {len(digests)} images locked, {state}", err=True)
+    noun = "image" if len(digests) == 1 else "images"
+    click.echo(f"{clean(str(output))}: {len(digests)} {noun} locked, {state}", err=True)

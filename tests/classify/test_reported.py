@@ -11,6 +11,7 @@ KNOWN = told("known")
 UNSEEN = told("unseen")
 SET_BY_PULLER = {
     Kind.INTERNAL,
+    Kind.NOT_PRESENT,
     Kind.REGISTRY_UNAVAILABLE,
     Kind.STALLED,
 }

@@ -64,6 +64,7 @@ class FailureKind(StrEnum):
     DAEMON_BAD_RESPONSE = "daemon_bad_response"
     DAEMON_UNREACHABLE = "daemon_unreachable"
     DIGEST_MISMATCH = "digest_mismatch"
+    DIGEST_TAKEN = "digest_taken"
     DISK_FULL = "disk_full"
     DNS_BLOCKED = "dns_blocked"
     DNS_FAILURE = "dns_failure"

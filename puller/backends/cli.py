@@ -33,6 +33,8 @@ _PROBES = {
 _DOCKER_PROBE = ("version", "--format", "{{.Server.Version}} {{(index .Server.Components 0).Name}}")
 _PROBE_SECONDS = 30.0
 _ALIVE_SECONDS = 10.0
+_LONGEST = 32 << 20
+"""Bytes of an answer that must be whole: the list of all images has some 500 for each."""
 _ABSENT = re.compile(r"no such (?:image|object)|image not known", re.IGNORECASE)
 """What docker and nerdctl, and podman, say of an image that they do not have."""
 _PROMPT = re.compile(r"(?:Username|Password)(?: \([^)]*\))?: ?$")
@@ -98,7 +100,7 @@ class CliBackend:
     def inspect(self, reference: "ImageReference", *, cancel: Cancellation) -> Inspected | None:
         """Run one `image inspect`; see `Backend.inspect`."""
         field = "ID" if self._program in _PROBES else "Id"  # podman and nerdctl name the Go field, docker the JSON key
-        fields = (field, "RepoDigests", "Os", "Architecture", *(() if self._silent else ("Variant",)))
+        fields = (field, "RepoDigests", "Os", "Architecture")  # a Variant makes docker fail where there is none
         form = f"[{','.join(f'{{{{json .{field}}}}}' for field in fields)}]"
         arguments = ("image", "inspect", "--format", form, inspected_name(reference))
         try:
@@ -108,13 +110,9 @@ class CliBackend:
             if done.code != 0:
                 return NOTHING if _ABSENT.search(done.stderr) else None
             identity, digests, *platform = json.loads(done.stdout)
-            return inspected(identity, digests or (), reference, self._platform(*platform))
+            return inspected(identity, digests or (), reference, _platform(*platform))
         except (OSError, TimeoutError, TypeError, ValueError):
             return None
-
-    def _platform(self, system: str = "", machine: str = "", variant: str = "") -> "Platform | None":
-        unsure = self._silent and machine == "arm"  # where the variant is not asked for, it may be any
-        return None if unsure else read_platform(system, machine, variant)
 
     def alive(self) -> bool:
         """Ask the program for its engine's version."""
@@ -130,7 +128,11 @@ class CliBackend:
     def _run(self, *arguments: str) -> str:
         try:
             done = process.run(
-                (*self._argv, *arguments), environment=self._environment, cancel=Cancellation(), timeout=_PROBE_SECONDS
+                (*self._argv, *arguments),
+                environment=self._environment,
+                cancel=Cancellation(),
+                timeout=_PROBE_SECONDS,
+                keep=_LONGEST,
             )
         except (OSError, TimeoutError) as error:
             raise EngineError(f"{self._program} cannot be asked: {error}") from None
@@ -177,6 +179,11 @@ class _Hearing:
             message = "unauthorized: the registry wants a login, and the command asked for a user name"
             raise EngineError(message, kind=FailureKind.UNAUTHORIZED)
         self._watch.check()
+
+
+def _platform(system: str = "", machine: str = "") -> "Platform | None":
+    """Make a platform of what was inspected; 32 bits of arm without a variant may be any."""
+    return None if machine == "arm" else read_platform(system, machine)
 
 
 def _words(done: process.Completed) -> str:

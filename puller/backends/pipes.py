@@ -7,17 +7,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHUNK = 64 * 1024
-"""Bytes read at once, and kept of each output: its end, where the reason stands."""
+"""Bytes read at once, and kept of an output unless more are wanted: its end, where the reason stands."""
 
 
 class Reader:
     """One output of a program: hands over whole lines, keeps the end."""
 
-    def __init__(self, on_line: "Callable[[str], None] | None" = None, *, returns: bool = False) -> None:
+    def __init__(
+        self, on_line: "Callable[[str], None] | None" = None, *, returns: bool = False, keep: int = CHUNK
+    ) -> None:
         self.tail = b""
         self.partial = b""
         self._on_line = on_line
         self._returns = returns
+        self._keep = keep
 
     def serve(self, descriptor: int) -> bool:
         """Read what is there; return whether there may be more."""
@@ -32,7 +35,7 @@ class Reader:
         """Take in a piece; with `returns` a carriage return ends a line as a newline does."""
         if self._returns:
             data = data.replace(b"\r", b"\n")
-        self.tail = (self.tail + data)[-CHUNK:]
+        self.tail = (self.tail + data)[-self._keep :]
         *lines, self.partial = (self.partial + data).split(b"\n")
         self.partial = self.partial[-CHUNK:]
         for line in lines:

@@ -11,7 +11,7 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import IO, TYPE_CHECKING, cast
 
-from puller.backends.pipes import Reader, Writer
+from puller.backends.pipes import CHUNK, Reader, Writer
 from puller.backends.terminal import open_terminal
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Completed:
     stderr: str
 
 
-def run(
+def run(  # noqa: PLR0913 - the one door, with all that anybody needs of it
     argv: "Sequence[str]",
     *,
     environment: "Mapping[str, str]",
@@ -48,17 +48,19 @@ def run(
     timeout: float | None = None,
     stdin: bytes | None = None,
     terminal: bool = False,
+    keep: int = CHUNK,
     on_line: "Callable[[str], None] | None" = None,
     on_tick: "Callable[[str], None] | None" = None,
 ) -> Completed:
     """Run a program to its end and return what it said; `on_line` gets each line of both its outputs.
 
-    `stdin` is all that it gets to read. With `terminal` its standard output is a terminal where this system has one;
-    a carriage return ends a line there, too. `on_tick` gets the line that is unfinished, several times a second, and
-    may raise to end the program. Raises TimeoutError after `timeout` seconds, CancelledError, FileNotFoundError and
-    PermissionError; when it raises, the program and its children are gone.
+    `stdin` is all that it gets to read, `keep` how many bytes of its standard output are returned: the last ones. With
+    `terminal` that is a terminal where this system has one; a carriage return ends a line there, too. `on_tick` gets
+    the line that is unfinished, several times a second, and may raise to end the program. Raises TimeoutError after
+    `timeout` seconds, CancelledError, FileNotFoundError and PermissionError; when it raises, the program and its
+    children are gone.
     """
-    out, err = Reader(on_line, returns=terminal), Reader(on_line)
+    out, err = Reader(on_line, returns=terminal, keep=keep), Reader(on_line)
     deadline = monotonic() + timeout if timeout is not None else None
     with (
         _started(argv, environment, terminal=terminal, reads=stdin is not None) as process,

@@ -19,6 +19,7 @@ from puller.config import Clocks
 from puller.errors import CancelledError, EngineError, EngineUnreachableError, FailureKind, UsageError
 from puller.events import Phase, Progress
 from puller.model import Pulled
+from puller.reference import Platform
 from tests.backends.test_endpoint import Home
 from tests.fakes import DOCKER_VERSION, FLOOD, HANG, PROMPT, STUBBORN, FakeProgram, complain, draw, good_pull, say
 from tests.samples import DIGEST, request
@@ -478,3 +479,22 @@ def running(pid: Path) -> bool:
         os.kill(number, signal.SIGKILL)
         return True
     return False
+
+
+def test_a_long_list_of_images_is_read_whole(tmp_path: Path) -> None:
+    """Thousands of images fill more than what is kept of other outputs."""
+    row = (
+        '{{"ID":"sha256:{0}","Repository":"a.io/x{0}","Tag":"v1","Digest":"' + DIGEST + '","Size":"' + "x" * 300 + '"}}'
+    )
+    program = FakeProgram(tmp_path, inspect=say(*(row.format(number) for number in range(1000))))
+    images = CliBackend(str(program.path)).store.holdings().images
+    assert len(images) == 1000
+    assert images[0].digests == (f"a.io/x0@{DIGEST}",)
+
+
+def test_the_platform_of_an_image_is_told(tmp_path: Path) -> None:
+    """As far as the command tells it; 32 bits of arm come in variants that it does not."""
+    for machine, platform in (("arm64", Platform.parse("linux/arm64")), ("arm", None)):
+        program = FakeProgram(tmp_path, inspect=say(f'["{IDENTITY}",null,"linux","{machine}"]'))
+        found = CliBackend(str(program.path)).inspect(request().reference, cancel=Cancellation())
+        assert found == Inspected(IDENTITY, (), platform)

@@ -55,6 +55,7 @@ MESSAGES: dict[Kind, tuple[str, ...]] = {
         HEAD + "403 Forbidden",
         "unknown: " + HEAD + "403 Forbidden",
     ),
+    Kind.DIGEST_TAKEN: (f"Cannot overwrite digest sha256:{'0123456789abcdef' * 4}",),
     Kind.NO_MATCHING_PLATFORM: (
         "no matching manifest for linux/s390x in the manifest list entries",
         "no matching manifest for windows/amd64 10.0.19045 in the manifest list entries",

@@ -54,6 +54,12 @@ IMAGE: dict[FailureKind, Meaning] = {
         "A credential helper could not give the password for this registry.",
         "Unlock or repair the helper that ~/.docker/config.json names for this registry.",
     ),
+    _K.DIGEST_TAKEN: Meaning(
+        _STAYS,
+        _O.ENGINE,
+        "The engine has this digest for another platform, and cannot have it for two.",
+        "Remove the other one (`docker rmi NAME@DIGEST`), or use an engine with the containerd image store.",
+    ),
     _K.GEO_BLOCKED: Meaning(
         _STAYS,
         _O.REGISTRY,

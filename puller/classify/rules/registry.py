@@ -139,6 +139,7 @@ REGISTRY: tuple[Rule, ...] = (
             ),
         ),
     ),
+    Rule(_K.DIGEST_TAKEN, (r"cannot overwrite digest",)),
     Rule(
         _K.NO_MATCHING_PLATFORM,
         (

@@ -1,0 +1,42 @@
+"""What engines' lists of images say, read into what is held."""
+
+from puller.backends.store import read_images, read_platform
+from puller.reference import ImageReference, Platform
+
+MANIFEST, CONFIG = "sha256:" + "a" * 64, "sha256:" + "c" * 64
+ONE, TWO = ImageReference.parse("a.io/one:v1"), ImageReference.parse("b.io/two:v1")
+
+
+def test_the_containerd_store_names_one_repository_of_several() -> None:
+    """Its images are known by their manifest, so each tag's repository has that digest."""
+    image = {"Id": MANIFEST, "RepoTags": ["a.io/one:v1", "b.io/two:v1"], "RepoDigests": [f"b.io/two@{MANIFEST}"]}
+    held = read_images([image]).tagged(ONE)
+    assert held
+    assert held.digests_in(ONE.name) == held.digests_in(TWO.name) == (MANIFEST,)
+    assert read_images([image]).pinned(ImageReference.parse(f"a.io/one@{MANIFEST}"))
+
+
+def test_the_graph_store_knows_a_digest_only_where_it_was_pulled() -> None:
+    """There an image is known by its config, and a second name has no digest of its own."""
+    image = {"Id": CONFIG, "RepoTags": ["a.io/one:v1", "b.io/two:v1"], "RepoDigests": [f"b.io/two@{MANIFEST}"]}
+    held = read_images([image]).tagged(ONE)
+    assert held
+    assert (held.digests_in(ONE.name), held.digests_in(TWO.name), held.platforms) == ((), (MANIFEST,), ())
+
+
+def test_platforms_are_those_of_which_everything_is_there() -> None:
+    """An index lists many; attestations are none; what is named and not fetched does not count."""
+
+    def manifest(architecture: str, kind: str = "image", *, available: bool = True) -> dict[str, object]:
+        platform = {"os": "linux", "architecture": architecture}
+        return {"Kind": kind, "Available": available, "ImageData": {"Platform": platform}}
+
+    manifests = [manifest("amd64"), manifest("arm64", available=False), manifest("unknown", "attestation"), {}]
+    (image,) = read_images([{"Id": MANIFEST, "Manifests": manifests}]).images
+    assert image.platforms == (Platform.parse("linux/amd64"),)
+
+
+def test_a_platform_that_is_not_told_is_none() -> None:
+    """Podman tells no variant, and an odd engine nothing at all."""
+    assert read_platform("linux", "arm64", "v8") == read_platform("linux", "aarch64") == Platform("linux", "arm64")
+    assert read_platform(None, None) is read_platform("linux", "") is read_platform("linux", {}) is None

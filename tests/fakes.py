@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from puller.backends.base import NOTHING, ImageStore, Inspected, ProgressSink
 from puller.cancellation import Cancellation
 from puller.config import Clocks
-from puller.holdings import EngineFacts, Holdings
+from puller.holdings import Content, EngineFacts, Holdings
 from puller.model import Pulled, PullRequest
 from puller.reference import ImageReference
 from tests.samples import DIGEST
@@ -30,7 +30,10 @@ Result = Pulled | BaseException | Callable[[Cancellation], Pulled]
 class FakeStore:
     """Images that an engine was told to hold, and a record of what was done to their names."""
 
-    def __init__(self, holdings: Holdings | None = None, facts: EngineFacts | None = None) -> None:
+    def __init__(
+        self, holdings: Holdings | None = None, facts: EngineFacts | None = None, contents: Sequence[Content] = ()
+    ) -> None:
+        self.made_of = {content.identity: content for content in contents}
         self.held = holdings or Holdings()
         self.said = facts or EngineFacts()
         self.tagged: list[tuple[str, str]] = []
@@ -45,6 +48,10 @@ class FakeStore:
     def facts(self) -> EngineFacts:
         """Say what it was told."""
         return self.said
+
+    def contents(self, identities: Sequence[str]) -> tuple[Content, ...]:
+        """Say what it was told."""
+        return tuple(self.made_of[identity] for identity in identities if identity in self.made_of)
 
     def tag(self, source: str, target: ImageReference) -> None:
         """Remember it."""

@@ -30,7 +30,10 @@ STOREYS = (
     ("breaker", "cooldown"),
     ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait", "advice"),
     # Floor 3
-    ("plan", "pull", "guard"),
+    ("plan", "pull", "guard", "estimate", "sizes"),
+    ("forecast", "stock"),
+    ("survey",),
+    ("room",),
     ("orchestrator",),
     # Floor 4
     ("reports", "progress", "api"),

@@ -1,6 +1,6 @@
 """What a backend is: one way to make an engine pull one image, told to stop, and asked what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from puller.cancellation import Cancellation
     from puller.config import Clocks
     from puller.events import Progress
-    from puller.holdings import EngineFacts, Holdings
+    from puller.holdings import Content, EngineFacts, Holdings
     from puller.model import Pulled, PullRequest
     from puller.reference import ImageReference
 
@@ -38,6 +38,9 @@ class ImageStore(Protocol):
 
     def facts(self) -> "EngineFacts":
         """Say what kind of engine this is, with one question."""
+
+    def contents(self, identities: "Sequence[str]") -> "tuple[Content, ...]":
+        """Say what images, named by their IDs, are made of; those that the engine cannot describe are left out."""
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """Let the target's name and tag stand for the image that `source` (a name, or an ID) stands for."""

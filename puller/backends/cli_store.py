@@ -3,13 +3,13 @@
 import json
 from typing import TYPE_CHECKING
 
-from puller.backends.store import read_images, read_info, read_rows
+from puller.backends.store import read_content, read_images, read_info, read_rows
 from puller.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from puller.holdings import EngineFacts, Holdings
+    from puller.holdings import Content, EngineFacts, Holdings
     from puller.reference import ImageReference
 
 
@@ -38,6 +38,19 @@ class CliImageStore:
             return read_info(json.loads(output), local=self._local)
         except (ValueError, AttributeError, TypeError):
             raise EngineError("what the engine says of itself cannot be read") from None
+
+    def contents(self, identities: "Sequence[str]") -> "tuple[Content, ...]":
+        """Run one `image inspect`; where one image has gone meanwhile, one for each."""
+        if not identities:
+            return ()
+        try:
+            return tuple(map(read_content, json.loads(self._run("image", "inspect", *identities))))
+        except EngineError:
+            if len(identities) == 1:
+                return ()
+            return tuple(content for identity in identities for content in self.contents((identity,)))
+        except (ValueError, AttributeError, TypeError):
+            raise EngineError("what the engine says of an image cannot be read") from None
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """Run `tag`."""

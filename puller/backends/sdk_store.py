@@ -1,16 +1,17 @@
 """An engine's images through its API."""
 
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from puller.backends.store import read_images, read_info
+from puller.backends.store import read_content, read_images, read_info
+from puller.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from puller.backends.connection import StoppableClient
-    from puller.errors import EngineError
-    from puller.holdings import EngineFacts, Holdings
+    from puller.holdings import Content, EngineFacts, Holdings
     from puller.reference import ImageReference
 
 
@@ -40,6 +41,18 @@ class SdkImageStore:
         """Ask `GET /info` once."""
         with self._translated():
             return read_info(self._client.info(), local=self._local)
+
+    def contents(self, identities: "Sequence[str]") -> "tuple[Content, ...]":
+        """Ask `GET /images/ID/json` for each."""
+        found = []
+        for identity in identities:
+            try:
+                with self._translated():
+                    found.append(read_content(self._client.inspect_image(identity)))
+            except EngineError as error:
+                if error.status != HTTPStatus.NOT_FOUND:  # it may have gone meanwhile
+                    raise
+        return tuple(found)
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """`POST /images/SOURCE/tag`."""

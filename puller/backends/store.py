@@ -3,13 +3,15 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from puller.holdings import EngineFacts, Held, Holdings, full_name
+from puller.holdings import Content, EngineFacts, Held, Holdings, full_name
 from puller.reference import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _NONE = "<none>"
+_MACHINES = {"armv7l": "arm/v7", "armv6l": "arm/v6"}
+"""What a kernel calls itself, where it is no architecture of an image."""
 
 
 def read_images(images: "Iterable[Mapping[str, Any]]") -> Holdings:
@@ -40,6 +42,7 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
     """Read what `GET /info` and `docker info` say (Engine API "SystemInfo"), or `podman info`."""
     host, graph = info.get("host") or {}, info.get("store") or {}
     system, machine = info.get("OSType") or host.get("os"), info.get("Architecture") or host.get("arch")
+    machine = _MACHINES.get(str(machine), machine)
     registries = info.get("RegistryConfig") or {}
     named = registries.get("IndexConfigs") or {}
     return EngineFacts(
@@ -52,6 +55,13 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
             *(name for name, how in named.items() if not how.get("Secure", True)),
         ),
     )
+
+
+def read_content(image: "Mapping[str, Any]") -> Content:
+    """Read what `GET /images/NAME/json` and `image inspect` say (Engine API "ImageInspect")."""
+    platform = "/".join(filter(None, (image.get("Os"), image.get("Architecture"), image.get("Variant"))))
+    layers = (image.get("RootFS") or {}).get("Layers") or ()
+    return Content(str(image.get("Id") or ""), tuple(map(str, layers)), _platform(platform))
 
 
 def _names(texts: "Iterable[str]") -> tuple[str, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _VERBS = {
     "explain": ("explain", "What an error of a pull means, and what to do."),
     "list": ("list_images", "What a list means, without pulling anything."),
+    "plan": ("plan", "What a pull would do and cost: images, bytes, quota, disk."),
     "pull": ("pull", "Pull every image of the lists, and report on each."),
 }
 """Each verb's module and its line in `puller --help`, which thereby need not import it."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from puller.config import FailureLimit
+from puller.config import BackendChoice, FailureLimit
 from puller.errors import ListError
 from puller.imagelist import read
 from puller.plan import Plan, plan
@@ -62,6 +62,26 @@ def list_options(verb: _F) -> _F:
             help="For every image whose line names no platform, instead of the engine's own.",
         ),
         click.option("--skip-invalid", is_flag=True, help="Go on without the bad lines of a list."),
+    )
+    for decorate in reversed(decorators):
+        verb = decorate(verb)
+    return verb
+
+
+def engine_options(verb: _F) -> _F:
+    """Give a verb the arguments `backend`, `docker_command` and `context`, which say how to reach the engine."""
+    decorators = (
+        click.option(
+            "--backend",
+            type=click.Choice([choice.value for choice in BackendChoice]),
+            default=BackendChoice.AUTO.value,
+            show_default=True,
+            help="How to talk to the engine: its API (sdk) or a command (cli).",
+        ),
+        click.option(
+            "--docker-command", default="docker", show_default=True, metavar="NAME", help="docker, podman or nerdctl."
+        ),
+        click.option("--context", metavar="NAME", help="The docker context to use."),
     )
     for decorate in reversed(decorators):
         verb = decorate(verb)

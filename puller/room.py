@@ -1,0 +1,138 @@
+"""Is there room? The free disk at an engine's data root, and the check that `puller pull` makes before the first byte.
+
+The check is cheap by design. Images whose name the engine has are left out: an up-to-date image costs nothing, and an
+update shares most of its layers. Where nothing is absent, or the disk is wide (`_WIDE`), no registry is asked. Else it
+takes one or two manifests for each absent image; only if these look too large are configs, the engine's layers and the
+true sizes asked for, so that nothing is refused on a guess.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from puller.errors import EngineError
+from puller.estimate import Ledger, Stock, room_needed
+from puller.forecast import Disk
+from puller.registry.answers import Described, RegistryTroubleError
+from puller.stock import Shelf
+from puller.survey import ask_all, explained, images_of, measured
+from puller.text import clean, format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from puller.backends.base import ImageStore
+    from puller.holdings import EngineFacts
+    from puller.model import PullRequest
+    from puller.registry.client import RegistryClient
+    from puller.registry.contents import ImageParts
+
+_WIDE = 40 << 30
+"""Free bytes at which a disk counts as wide for one image; the largest images in common use unpack to less."""
+_WIDE_EACH = 4 << 30
+"""What each further image adds to that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """Why a pull cannot end well."""
+
+    path: str
+    needed: int
+    """Bytes, at least: images that could not be looked at come on top."""
+    free: int
+    images: int
+    """How many absent images were counted."""
+
+    def __str__(self) -> str:
+        """Say it with numbers."""
+        noun = "1 image needs" if self.images == 1 else f"{self.images} images need"
+        return (
+            f"no space left on device: {noun} about {format_bytes(self.needed)} at {clean(self.path)},"
+            f" {format_bytes(self.free)} are free"
+        )
+
+
+def disk(facts: "EngineFacts", needed: int) -> Disk:
+    """Compare a need with what is free where the engine keeps its images."""
+    path = facts.data_root
+    if path is None:
+        return Disk(needed, note="the engine does not say where it keeps images")
+    if not facts.local:
+        return Disk(needed, path, note="the engine is on another host")
+    try:
+        seen = os.statvfs(path)
+    except OSError as error:
+        return Disk(needed, path, note=f"it cannot be seen from here: {error.strerror}")
+    return Disk(needed, path, seen.f_bavail * seen.f_frsize)
+
+
+def check_room(
+    requests: "Sequence[PullRequest]",
+    store: "ImageStore",
+    connect: "Callable[[EngineFacts], RegistryClient]",
+    say: "Callable[[str], None]",
+) -> Shortage | None:
+    """Find out whether what is absent fits on the engine's disk; None where it does, and where that is not known.
+
+    `connect` makes a client for the registries, at need; `say` is told why nothing was checked.
+    """
+    try:
+        shelf = Shelf(store)
+        absent = [each for each in requests if shelf.held(each.reference) is None]
+        if not absent:
+            return None
+        room = disk(shelf.facts, 0)
+        if room.free is None or room.path is None:
+            say(f"disk not checked: {room.note}")
+            return None
+        if room.free >= _WIDE + _WIDE_EACH * (len(absent) - 1):
+            return None
+        with connect(shelf.facts) as client:
+            return _check(absent, room.path, room.free, _Look(shelf, client, say))
+    except (EngineError, RegistryTroubleError) as trouble:
+        say(f"disk not checked: {trouble}")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    shelf: Shelf
+    client: "RegistryClient"
+    say: "Callable[[str], None]"
+
+
+def _check(absent: "list[PullRequest]", path: str, free: int, look: _Look) -> Shortage | None:
+    wanted = _without_quota(absent, look)
+    names = [each.reference.digest or each.reference.tag or "latest" for each in wanted]
+    answers = images_of(wanted, names, look.shelf, look.client)
+    images = [
+        (each, parts)
+        for each, parts in zip(wanted, answers, strict=True)
+        if not isinstance(parts, RegistryTroubleError)
+    ]
+    if len(images) < len(wanted):
+        look.say(f"disk: {len(wanted) - len(images)} images could not be looked at")
+    if _needed([parts for _, parts in images], Stock(look.shelf.facts.keeps_platforms)) <= free:
+        return None
+    images = explained(images, look.client)
+    stock = look.shelf.stock(images, look.client, {each.reference.registry for each in wanted})
+    needed = _needed(measured(images, stock, look.client), stock)
+    return Shortage(path, needed, free, len(images)) if needed > free else None
+
+
+def _without_quota(absent: "list[PullRequest]", look: _Look) -> "list[PullRequest]":
+    """Leave out the images of registries that count pulls: a look at a manifest would count as one."""
+    firsts = {each.reference.registry: each for each in reversed(absent)}
+    answers = ask_all(list(firsts.items()), lambda each: look.client.head(each.reference))
+    quotas = {
+        name for name, answer in zip(firsts, answers, strict=True) if isinstance(answer, Described) and answer.quota
+    }
+    for name in sorted(quotas):
+        look.say(f"disk: images of {name} are not counted, since a look at them would count as a pull there")
+    return [each for each in absent if each.reference.registry not in quotas]
+
+
+def _needed(images: "Sequence[ImageParts]", stock: Stock) -> int:
+    ledger = Ledger(stock)
+    return room_needed([ledger.add(parts) for parts in images], keeps_blobs=stock.keeps_blobs)

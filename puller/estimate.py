@@ -65,7 +65,8 @@ class Ledger:
 
     def add(self, image: "ImageParts") -> Estimate:
         """Say what a pull of the image costs now, and take it as pulled."""
-        whole = image.config.digest in self._configs
+        manifest = image.documents[-1]
+        whole = image.config.digest in self._configs or (self._keeps_blobs and manifest.digest in self._documents)
         documents = [part for part in image.documents if part.digest not in self._documents]
         fetched = list(self._missing(image.layers)) if not whole or self._keeps_blobs else []
         new = [] if whole and not self._keeps_blobs else self._unpack(image.layers)

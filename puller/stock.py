@@ -87,10 +87,18 @@ class Shelf:
                         asked[held.identity] = self._parts_of(held, client, registries)
                     made_of = asked[held.identity]
                     known.update([layer.digest] if made_of is None else (part.digest for part in made_of.layers))
+        looked_at = [parts for parts in asked.values() if parts]
         return Stock(
             keeps_blobs=self.facts.keeps_platforms,
-            configs=frozenset(image.identity for image in self.holdings.images),
-            documents=frozenset(name.partition("@")[2] for image in self.holdings.images for name in image.digests),
+            configs=frozenset(
+                (*(image.identity for image in self.holdings.images), *(parts.config.digest for parts in looked_at))
+            ),
+            documents=frozenset(
+                (
+                    *(name.partition("@")[2] for image in self.holdings.images for name in image.digests),
+                    *(document.digest for parts in looked_at for document in parts.documents),
+                )
+            ),
             chains=frozenset(chain for content in contents.values() for chain in chain_ids(content.layers)),
             blobs=frozenset(known),
         )

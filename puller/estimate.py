@@ -11,6 +11,7 @@ ask for, and no HTTP headers. The rules are what two kinds of engine were seen t
 
 import hashlib
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class Estimate:
     """Bytes that its new layers take when they are unpacked."""
     blobs: int
     """Bytes of the download that are layers."""
+    alone: int = 0
+    """Bytes on the graph store's disk at the fullest moment of this image by itself: a layer and its blob at once."""
+    last: int = 0
+    """Bytes of the blob that it unpacks last."""
 
 
 class Ledger:
@@ -73,13 +78,16 @@ class Ledger:
         self._documents.update(part.digest for part in image.documents)
         self._configs.add(image.config.digest)
         self._blobs.update(part.digest for part in fetched)
+        grown = list(accumulate(map(unpacked_size, new)))
         blobs = sum(part.size for part in fetched)
         return Estimate(
             download=sum(part.size for part in documents) + (0 if whole else image.config.size) + blobs,
             layers=len(image.layers),
             missing=len(fetched),
-            unpacked=sum(map(unpacked_size, new)),
+            unpacked=grown[-1] if grown else 0,
             blobs=blobs,
+            alone=max((size + part.size for size, part in zip(grown, new, strict=True)), default=0),
+            last=new[-1].size if new else 0,
         )
 
     def _missing(self, layers: "Sequence[Part]") -> "Iterator[Part]":
@@ -130,7 +138,7 @@ def unpacked_size(layer: "Part") -> int:
 
 
 def room_needed(estimates: "Sequence[Estimate]", *, keeps_blobs: bool) -> int:
-    """Say how much disk pulls need at their fullest moment.
+    """Say how much disk pulls may need at their fullest moment.
 
     The containerd store keeps what it fetched; the graph store has blobs only until they are unpacked, so the
     largest few images' at once.
@@ -139,3 +147,14 @@ def room_needed(estimates: "Sequence[Estimate]", *, keeps_blobs: bool) -> int:
     if keeps_blobs:
         return unpacked + sum(estimate.download for estimate in estimates)
     return unpacked + sum(sorted(estimate.blobs for estimate in estimates)[-_AT_ONCE:])
+
+
+def room_needed_at_least(estimates: "Sequence[Estimate]", *, keeps_blobs: bool) -> int:
+    """Say what pulls need however they come to lie in time: with less, one of them fails."""
+    if keeps_blobs:
+        return room_needed(estimates, keeps_blobs=True)
+    # Of any images, one is unpacked last, and its last blob still lies there when all else of them is unpacked.
+    largest = sorted(estimates, key=lambda estimate: estimate.last, reverse=True)
+    together = accumulate(estimate.unpacked for estimate in largest)
+    moments = (size + estimate.last for size, estimate in zip(together, largest, strict=True))
+    return max((*moments, *(estimate.alone for estimate in estimates)), default=0)

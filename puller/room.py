@@ -3,7 +3,7 @@
 The check is cheap by design. Images whose name the engine has are left out: an up-to-date image costs nothing, and an
 update shares most of its layers. Where nothing is absent, or the disk is wide (`_WIDE`), no registry is asked. Else it
 takes one or two manifests for each absent image; only if these look too large are configs, the engine's layers and the
-true sizes asked for, so that nothing is refused on a guess.
+true sizes asked for, and only what cannot fit is refused: not what merely might not.
 """
 
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from puller.errors import EngineError
-from puller.estimate import Ledger, Stock, room_needed
+from puller.estimate import Ledger, Stock, room_needed, room_needed_at_least
 from puller.forecast import Disk
 from puller.registry.answers import Described, RegistryTroubleError
 from puller.stock import Shelf
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from puller.holdings import EngineFacts
     from puller.model import PullRequest
     from puller.registry.client import RegistryClient
-    from puller.registry.contents import ImageParts
 
 _WIDE = 40 << 30
 """Free bytes at which a disk counts as wide for one image; the largest images in common use unpack to less."""
@@ -39,7 +38,7 @@ class Shortage:
 
     path: str
     needed: int
-    """Bytes, at least: images that could not be looked at come on top."""
+    """Bytes, however the pulls come to lie in time; images that could not be looked at come on top."""
     free: int
     images: int
     """How many absent images were counted."""
@@ -113,11 +112,14 @@ def _check(absent: "list[PullRequest]", path: str, free: int, look: _Look) -> Sh
     ]
     if len(images) < len(wanted):
         look.say(f"disk: {len(wanted) - len(images)} images could not be looked at")
-    if _needed([parts for _, parts in images], Stock(look.shelf.facts.keeps_platforms)) <= free:
+    ledger, keeps_blobs = Ledger(Stock(look.shelf.facts.keeps_platforms)), look.shelf.facts.keeps_platforms
+    if room_needed([ledger.add(parts) for _, parts in images], keeps_blobs=keeps_blobs) <= free:
         return None
     images = explained(images, look.client)
     stock = look.shelf.stock(images, look.client, {each.reference.registry for each in wanted})
-    needed = _needed(measured(images, stock, look.client), stock)
+    ledger = Ledger(stock)
+    estimates = [ledger.add(parts) for parts in measured(images, stock, look.client)]
+    needed = room_needed_at_least(estimates, keeps_blobs=keeps_blobs)
     return Shortage(path, needed, free, len(images)) if needed > free else None
 
 
@@ -131,8 +133,3 @@ def _without_quota(absent: "list[PullRequest]", look: _Look) -> "list[PullReques
     for name in sorted(quotas):
         look.say(f"disk: images of {name} are not counted, since a look at them would count as a pull there")
     return [each for each in absent if each.reference.registry not in quotas]
-
-
-def _needed(images: "Sequence[ImageParts]", stock: Stock) -> int:
-    ledger = Ledger(stock)
-    return room_needed([ledger.add(parts) for parts in images], keeps_blobs=stock.keeps_blobs)

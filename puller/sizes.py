@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from puller.estimate import GROWTH
 from puller.registry.answers import RegistryTroubleError
 from puller.registry.contents import ImageParts, Part, part_of, read_image, read_index
 from puller.registry.platforms import best
@@ -15,8 +16,7 @@ _DEEPEST = 3
 """Indexes inside indexes that are followed."""
 _TRAILER = 4
 """Bytes at the end of gzip data: the size unpacked, modulo 2^32 (RFC 1952)."""
-_TRUSTED = 512 << 20
-"""Bytes of a layer up to which they are believed: it would have to grow eightfold to pass 4 GiB."""
+_MODULUS = 1 << 32
 _SHRINKS = 0.9
 """Compressing makes nothing much larger; a smaller size is that of the last of several streams."""
 
@@ -59,9 +59,10 @@ def config_of(client: "RegistryClient", reference: "ImageReference", parts: Imag
 def unpacked_size(client: "RegistryClient", reference: "ImageReference", layer: Part) -> int | None:
     """Read how large a gzipped layer gets from its last four bytes; None where they do not tell.
 
-    They tell of the last of several streams only, and nothing above 4 GiB: what may not be right is not believed.
+    They tell it modulo 4 GiB: of what it may be, the likeliest is taken. And they tell it of the last of several
+    streams only: what is too small to be true is not believed.
     """
-    if "gzip" not in layer.media_type or not _TRAILER < layer.size <= _TRUSTED:
+    if "gzip" not in layer.media_type or layer.size <= _TRAILER:
         return None
     try:
         with client.blob(reference, layer.digest, layer.size - _TRAILER) as blob:
@@ -70,5 +71,10 @@ def unpacked_size(client: "RegistryClient", reference: "ImageReference", layer: 
             raw = b"".join(blob)
     except RegistryTroubleError:
         return None
-    size = int.from_bytes(raw, "little") if len(raw) == _TRAILER else 0
-    return size if size >= layer.size * _SHRINKS else None
+    return likeliest_size(int.from_bytes(raw, "little"), layer.size) if len(raw) == _TRAILER else None
+
+
+def likeliest_size(rest: int, compressed: int) -> int | None:
+    """Say which size has this rest modulo 4 GiB and is nearest to what such a layer becomes; None for none."""
+    size = rest + max(0, round((compressed * GROWTH - rest) / _MODULUS)) * _MODULUS
+    return size if size >= compressed * _SHRINKS else None

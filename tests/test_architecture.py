@@ -30,8 +30,9 @@ STOREYS = (
     ("breaker", "cooldown"),
     ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait", "advice"),
     # Floor 3
-    ("plan", "pull", "guard", "estimate", "sizes"),
-    ("forecast", "stock"),
+    ("plan", "pull", "guard", "estimate"),
+    ("forecast", "sizes"),
+    ("stock",),
     ("survey",),
     ("room",),
     ("orchestrator",),

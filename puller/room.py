@@ -8,14 +8,16 @@ true sizes asked for, and only what cannot fit is refused: not what merely might
 
 import os
 from dataclasses import dataclass
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from puller.errors import EngineError
 from puller.estimate import Ledger, Stock, room_needed, room_needed_at_least
 from puller.forecast import Disk
+from puller.questions import ask_all
 from puller.registry.answers import Described, RegistryTroubleError
 from puller.stock import Shelf
-from puller.survey import ask_all, explained, images_of, measured
+from puller.survey import explained, images_of, measured
 from puller.text import clean, format_bytes
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ _WIDE = 40 << 30
 """Free bytes at which a disk counts as wide for one image; the largest images in common use unpack to less."""
 _WIDE_EACH = 4 << 30
 """What each further image adds to that."""
+_PROBES = 3
+"""Images by which each registry shows whether it answers, and whether it counts pulls."""
+_PATIENCE = 10.0
+"""Seconds after which no registry is waited for: the pull begins, checked or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,13 @@ def check_room(
         if room.free >= _WIDE + _WIDE_EACH * (len(absent) - 1):
             return None
         with connect(shelf.facts) as client:
-            return _check(absent, room.path, room.free, _Look(shelf, client, say))
+            enough = Timer(_PATIENCE, client.close)
+            enough.daemon = True
+            enough.start()
+            try:
+                return _check(absent, room.path, room.free, _Look(shelf, client, say))
+            finally:
+                enough.cancel()
     except (EngineError, RegistryTroubleError) as trouble:
         say(f"disk not checked: {trouble}")
         return None
@@ -102,7 +114,7 @@ class _Look:
 
 
 def _check(absent: "list[PullRequest]", path: str, free: int, look: _Look) -> Shortage | None:
-    wanted = _without_quota(absent, look)
+    wanted = _free_to_look_at(absent, look)
     names = [each.reference.digest or each.reference.tag or "latest" for each in wanted]
     answers = images_of(wanted, names, look.shelf, look.client)
     images = [
@@ -123,13 +135,18 @@ def _check(absent: "list[PullRequest]", path: str, free: int, look: _Look) -> Sh
     return Shortage(path, needed, free, len(images)) if needed > free else None
 
 
-def _without_quota(absent: "list[PullRequest]", look: _Look) -> "list[PullRequest]":
-    """Leave out the images of registries that count pulls: a look at a manifest would count as one."""
-    firsts = {each.reference.registry: each for each in reversed(absent)}
-    answers = ask_all(list(firsts.items()), lambda each: look.client.head(each.reference))
-    quotas = {
-        name for name, answer in zip(firsts, answers, strict=True) if isinstance(answer, Described) and answer.quota
-    }
-    for name in sorted(quotas):
-        look.say(f"disk: images of {name} are not counted, since a look at them would count as a pull there")
-    return [each for each in absent if each.reference.registry not in quotas]
+def _free_to_look_at(absent: "list[PullRequest]", look: _Look) -> "list[PullRequest]":
+    """Leave out the images of registries that do not answer, and of those where a look would count as a pull."""
+    probes: dict[str, list[PullRequest]] = {}
+    for each in absent:
+        if len(probes.setdefault(each.reference.registry, [])) < _PROBES:
+            probes[each.reference.registry].append(each)
+    asked = [(name, each) for name, some in probes.items() for each in some]
+    answers = ask_all(asked, lambda each: look.client.head(each.reference))
+    answered = {name: answer for (name, _), answer in zip(asked, answers, strict=True) if isinstance(answer, Described)}
+    for name in probes:
+        if name not in answered:
+            look.say(f"disk: images of {name} are not counted, since it tells nothing of them")
+        elif answered[name].quota:
+            look.say(f"disk: images of {name} are not counted, since a look at them would count as a pull there")
+    return [each for each in absent if (seen := answered.get(each.reference.registry)) and not seen.quota]

@@ -1,18 +1,18 @@
 """Asks registries and the engine what a pull would do and cost, without pulling: the work behind `puller plan`."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from puller.classify import Failure, classify, failure
 from puller.errors import FailureKind
 from puller.estimate import Ledger, Stock, new_layers
 from puller.forecast import Allowance, Change, Prospect
+from puller.questions import ask_all
 from puller.registry.answers import Described, RegistryTroubleError
 from puller.sizes import NoPlatformError, config_of, parts_of, unpacked_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
 
     from puller.model import PullRequest
     from puller.registry.answers import Quota
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from puller.registry.contents import ImageParts
     from puller.stock import Shelf
 
-_T = TypeVar("_T")
-_R = TypeVar("_R")
-_WIDTH = 4
-"""Questions in flight at one registry."""
 _FOR_THE_QUOTA = "its size is not asked for: that would cost as much of the registry's quota as the pull"
 
 
@@ -110,28 +106,6 @@ def measured(
         replace(parts, layers=tuple(replace(layer, unpacked=sizes.get(layer.digest)) for layer in parts.layers))
         for _, parts in images
     ]
-
-
-def ask_all(items: "Sequence[tuple[str, _T]]", ask: "Callable[[_T], _R]") -> "list[_R | RegistryTroubleError]":
-    """Ask about each item, a few at a time at each registry (the first of each pair); trouble is an answer, too."""
-    pools: dict[str, ThreadPoolExecutor] = {}
-
-    def safely(item: _T) -> "_R | RegistryTroubleError":
-        try:
-            return ask(item)
-        except RegistryTroubleError as trouble:
-            return trouble
-
-    try:
-        futures = []
-        for registry, item in items:
-            if registry not in pools:
-                pools[registry] = ThreadPoolExecutor(_WIDTH, thread_name_prefix=f"ask-{registry}")
-            futures.append(pools[registry].submit(safely, item))
-        return [future.result() for future in futures]
-    finally:
-        for pool in pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _describe(shelf: "Shelf", client: "RegistryClient", request: "PullRequest") -> Described:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from puller.model import PullRequest
     from puller.registry.client import RegistryClient
 
+_CONNECT, _READ = 3.0, 5.0
+"""Seconds: less patience than elsewhere, since a pull waits for this."""
+
 
 def no_room(requests: "Sequence[PullRequest]", store: "ImageStore", *, verbose: int) -> "Failure | None":
     """Say on stderr why a pull would fill the engine's disk, and give that as a failure; None when it may begin."""
@@ -40,4 +43,4 @@ def no_room(requests: "Sequence[PullRequest]", store: "ImageStore", *, verbose: 
 def _connect(facts: "EngineFacts") -> "RegistryClient":
     from puller.registry.client import RegistryClient  # noqa: PLC0415 - requests takes long to load, and most need none
 
-    return RegistryClient(insecure=facts.insecure)
+    return RegistryClient(insecure=facts.insecure, connect=_CONNECT, read=_READ)

@@ -82,4 +82,28 @@ def test_trouble_with_the_check_costs_nothing(registry: Registry, proxy: Proxy, 
     """A registry that puller cannot ask is none that the engine could not: the pull goes on, and -v says so."""
     run = cramped.pull("--image", f"{proxy.address}/room/nothing:v1", "-v")
     assert run.images[0]["error"]["kind"] == "not_found"
-    assert "1 images could not be looked at" in run.stderr
+    assert "it tells nothing of them" in run.stderr
+
+
+def test_a_registry_that_counts_pulls_is_not_looked_at(registry: Registry, proxy: Proxy, cramped: Puller) -> None:
+    """There a look would cost what a pull costs; the engine alone fetches the manifest."""
+    image = push_image(registry, "room/counted", layers=[layer("counted", 1000)])
+    headers = {
+        "Docker-Content-Digest": image.digest,
+        "Content-Type": "application/vnd.docker.distribution.manifest.v2+json",
+        "ratelimit-remaining": "10;w=21600",
+    }
+    proxy.use(Rule("/manifests/", faults.answer(200, headers), method="HEAD", times=1))
+    run = cramped.pull("--image", image.at(proxy.address), "-v")
+    assert "would count as a pull there" in run.stderr
+    assert run.code == 0
+    assert proxy.count("GET", "/manifests/") == 1
+
+
+def test_a_registry_that_hangs_holds_nothing_up_for_long(registry: Registry, proxy: Proxy, cramped: Puller) -> None:
+    """The check is given up, and the pull begins."""
+    image = push_image(registry, "room/hanging", layers=[layer("hanging", 1000)])
+    proxy.use(Rule("/manifests/", faults.hang(60), method="HEAD", times=1))
+    run = cramped.pull("--image", image.at(proxy.address), "-v")
+    assert "it tells nothing of them" in run.stderr
+    assert run.code == 0

@@ -1,7 +1,7 @@
 """Is there room? The free disk at an engine's data root, and the check that `puller pull` makes before the first byte.
 
-The check is cheap by design. Images whose name the engine has are left out: an up-to-date image costs nothing, and an
-update shares most of its layers. Where nothing is absent, or the disk is wide (`_WIDE`), no registry is asked. Else it
+The check is cheap by design. On a wide disk (`_WIDE`) nothing is asked but where that is. Images whose name the engine
+has are left out: an up-to-date image costs nothing, and an update shares most of its layers. For what is absent it
 takes one or two manifests for each absent image; only if these look too large are configs, the engine's layers and the
 true sizes asked for, and only what cannot fit is refused: not what merely might not.
 """
@@ -12,21 +12,17 @@ from threading import Timer
 from typing import TYPE_CHECKING
 
 from puller.errors import EngineError
-from puller.estimate import Ledger, Stock, room_needed, room_needed_at_least
 from puller.forecast import Disk
-from puller.questions import ask_all
 from puller.registry.answers import Described, RegistryTroubleError
-from puller.stock import Shelf
-from puller.survey import explained, images_of, measured
 from puller.text import clean, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from puller.backends.base import ImageStore
     from puller.holdings import EngineFacts
     from puller.model import PullRequest
     from puller.registry.client import RegistryClient
+    from puller.stock import Shelf
 
 _WIDE = 40 << 30
 """Free bytes at which a disk counts as wide for one image; the largest images in common use unpack to less."""
@@ -74,7 +70,7 @@ def disk(facts: "EngineFacts", needed: int) -> Disk:
 
 def check_room(
     requests: "Sequence[PullRequest]",
-    store: "ImageStore",
+    shelf: "Shelf",
     connect: "Callable[[EngineFacts], RegistryClient]",
     say: "Callable[[str], None]",
 ) -> Shortage | None:
@@ -83,15 +79,14 @@ def check_room(
     `connect` makes a client for the registries, at need; `say` is told why nothing was checked.
     """
     try:
-        shelf = Shelf(store)
-        absent = [each for each in requests if shelf.held(each.reference) is None]
-        if not absent:
-            return None
         room = disk(shelf.facts, 0)
         if room.free is None or room.path is None:
             say(f"disk not checked: {room.note}")
             return None
-        if room.free >= _WIDE + _WIDE_EACH * (len(absent) - 1):
+        if room.free >= _WIDE + _WIDE_EACH * (len(requests) - 1):
+            return None
+        absent = [each for each in requests if shelf.held(each.reference) is None]
+        if not absent:
             return None
         with connect(shelf.facts) as client:
             enough = Timer(_PATIENCE, client.close)
@@ -108,12 +103,15 @@ def check_room(
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    shelf: Shelf
+    shelf: "Shelf"
     client: "RegistryClient"
     say: "Callable[[str], None]"
 
 
 def _check(absent: "list[PullRequest]", path: str, free: int, look: _Look) -> Shortage | None:
+    from puller.estimate import Ledger, Stock, room_needed, room_needed_at_least  # noqa: PLC0415 - most runs need none
+    from puller.survey import explained, images_of, measured  # noqa: PLC0415
+
     wanted = _free_to_look_at(absent, look)
     names = [each.reference.digest or each.reference.tag or "latest" for each in wanted]
     answers = images_of(wanted, names, look.shelf, look.client)
@@ -137,6 +135,8 @@ def _check(absent: "list[PullRequest]", path: str, free: int, look: _Look) -> Sh
 
 def _free_to_look_at(absent: "list[PullRequest]", look: _Look) -> "list[PullRequest]":
     """Leave out the images of registries that do not answer, and of those where a look would count as a pull."""
+    from puller.questions import ask_all  # noqa: PLC0415 - as above
+
     probes: dict[str, list[PullRequest]] = {}
     for each in absent:
         if len(probes.setdefault(each.reference.registry, [])) < _PROBES:

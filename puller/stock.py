@@ -4,15 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from puller.estimate import Stock, chain_ids
 from puller.reference import ImageReference
 from puller.registry.answers import RegistryTroubleError
-from puller.sizes import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from puller.backends.base import ImageStore
+    from puller.estimate import Stock
     from puller.holdings import Content, EngineFacts, Held, Holdings
     from puller.model import PullRequest
     from puller.reference import Platform
@@ -26,9 +25,15 @@ _WIDTH = 4
 class Shelf:
     """An engine's images at one moment. What costs a question is asked when it is needed, and once."""
 
-    def __init__(self, store: "ImageStore") -> None:
-        """Ask nothing yet; what is asked later may raise EngineError."""
+    def __init__(
+        self, store: "ImageStore", holdings: "Holdings | None" = None, facts: "EngineFacts | None" = None
+    ) -> None:
+        """Ask nothing yet, and never what is given; what is asked later may raise EngineError."""
         self._store = store
+        if holdings is not None:
+            self.holdings = holdings
+        if facts is not None:
+            self.facts = facts
 
     @cached_property
     def holdings(self) -> "Holdings":
@@ -69,12 +74,14 @@ class Shelf:
         images: "Iterable[tuple[PullRequest, ImageParts]]",
         client: "RegistryClient",
         registries: "Collection[str]",
-    ) -> Stock:
+    ) -> "Stock":
         """Say what is held of the images that shall be pulled.
 
         An engine does not tell by which digests it knows its layers: the manifests of the images that have them do.
         Only `registries` are asked for them; where one cannot be had, the layers are taken to be the same ones.
         """
+        from puller.estimate import Stock, chain_ids  # noqa: PLC0415 - the disk check of most pulls needs none
+
         contents = self.contents if self.holdings.images else {}
         known: set[str] = set()
         asked: dict[str, ImageParts | None] = {}
@@ -116,6 +123,8 @@ class Shelf:
 
     def _parts_of(self, held: "Held", client: "RegistryClient", registries: "Collection[str]") -> "ImageParts | None":
         """Fetch the manifest that a held image came with; None where that cannot be done."""
+        from puller.sizes import parts_of  # noqa: PLC0415 - as above
+
         platform = self._platform(held) or self.facts.platform
         for name in held.digests:
             reference = ImageReference.parse(name)

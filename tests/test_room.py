@@ -10,6 +10,7 @@ from puller.errors import EngineError
 from puller.holdings import EngineFacts, Held, Holdings
 from puller.reference import Platform
 from puller.room import check_room, disk
+from puller.stock import Shelf
 from tests.fakes import FakeStore
 from tests.samples import request
 
@@ -27,28 +28,37 @@ def facts(folder: Path, *, local: bool = True) -> EngineFacts:
     return EngineFacts(AMD64, data_root=str(folder), local=local)
 
 
-def test_where_nothing_is_absent_only_the_list_of_images_is_asked_for(tmp_path: Path) -> None:
-    """One question to the engine, none to a registry."""
-    said: list[str] = []
-    store = FakeStore(HELD)
-    assert check_room([request("nginx:1.27")], store, unasked, said.append) is None
-    assert (store.questions, said) == (1, [])
+def free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Let so many bytes be free."""
+    seen = os.statvfs_result((4096, 4096, 1 << 25, 1 << 25, count // 4096, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: seen)
+
+
+def test_where_nothing_is_absent_no_registry_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the list of images is; and that is not asked for where it is known already."""
+    free(monkeypatch, 1 << 20)
+    store = FakeStore(HELD, facts(tmp_path))
+    assert check_room([request("nginx:1.27")], Shelf(store), unasked, print) is None
+    assert store.questions == 1
+    assert check_room([request("nginx:1.27")], Shelf(store, HELD), unasked, print) is None
+    assert store.questions == 1
 
 
 def test_a_wide_disk_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is room for the largest of images, no registry is asked."""
-    free = os.statvfs_result((4096, 4096, 1 << 25, 1 << 25, (60 << 30) // 4096, 0, 0, 0, 0, 255))
-    monkeypatch.setattr(os, "statvfs", lambda _: free)
-    assert check_room([request("redis")], FakeStore(HELD, facts(tmp_path)), unasked, print) is None
+    """Where there is room for the largest of images, not even the engine is asked what it has."""
+    free(monkeypatch, 60 << 30)
+    store = FakeStore(HELD, facts(tmp_path))
+    assert check_room([request("redis")], Shelf(store), unasked, print) is None
+    assert store.questions == 0
     with pytest.raises(AssertionError):
-        check_room([request(f"redis:{n}") for n in range(9)], FakeStore(HELD, facts(tmp_path)), unasked, print)
+        check_room([request(f"redis:{n}") for n in range(9)], Shelf(store), unasked, print)
 
 
 def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
     """An engine elsewhere, one that does not say where, and a folder that is not there."""
     said: list[str] = []
     for known in (facts(tmp_path, local=False), EngineFacts(AMD64), facts(tmp_path / "gone")):
-        assert check_room([request("redis")], FakeStore(HELD, known), unasked, said.append) is None
+        assert check_room([request("redis")], Shelf(FakeStore(HELD, known)), unasked, said.append) is None
     assert [words.partition(": ")[2] for words in said] == [
         "the engine is on another host",
         "the engine does not say where it keeps images",
@@ -56,16 +66,17 @@ def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
     ]
 
 
-def test_an_engine_in_trouble_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_in_trouble_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pull will find out for itself."""
     said: list[str] = []
-    store = FakeStore()
+    store = FakeStore(facts=facts(tmp_path))
+    free(monkeypatch, 1 << 20)
 
     def fail() -> NoReturn:
         raise EngineError("gone")
 
     monkeypatch.setattr(store, "holdings", fail)
-    assert check_room([request("redis")], store, unasked, said.append) is None
+    assert check_room([request("redis")], Shelf(store), unasked, said.append) is None
     assert said == ["disk not checked: gone"]
 
 

@@ -7,6 +7,7 @@ import click
 from puller.classify import failure
 from puller.errors import FailureKind
 from puller.room import check_room
+from puller.stock import Shelf
 from puller.text import clean
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def no_room(requests: "Sequence[PullRequest]", store: "ImageStore", *, verbose: 
             click.echo(f"puller: {clean(words)}", err=True)
 
     try:
-        shortage = check_room(requests, store, _connect, say)
+        shortage = check_room(requests, Shelf(store), _connect, say)
     except Exception as error:  # noqa: BLE001 - a check that breaks must not cost a pull
         say(f"disk not checked: {error}")
         return None

@@ -1,16 +1,16 @@
 """Is there room? The free disk at an engine's data root, and the check that `puller pull` makes before the first byte.
 
-The check is cheap by design. On a wide disk (`_WIDE`) nothing is asked but where that is. Images whose name the engine
-has are left out: an up-to-date image costs nothing, and an update shares most of its layers. For what is absent it
-takes one or two manifests for each absent image; only if these look too large are configs, the engine's layers and the
-true sizes asked for, and only what cannot fit is refused: not what merely might not.
+The check is cheap by design. On a wide disk (`is_wide`) nobody is asked anything. Images whose name the engine has are
+left out: an up-to-date image costs nothing, and an update shares most of its layers. For what is absent it takes one or
+two manifests each; only if these look too large are configs, the engine's layers and the true sizes asked for, and only
+what cannot fit is refused: not what merely might not.
 """
 
-import os
 from dataclasses import dataclass
 from threading import Timer
 from typing import TYPE_CHECKING
 
+from puller.disk import free_bytes, is_wide
 from puller.errors import EngineError
 from puller.forecast import Disk
 from puller.registry.answers import Described, RegistryTroubleError
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from puller.registry.client import RegistryClient
     from puller.stock import Shelf
 
-_WIDE = 40 << 30
-"""Free bytes at which a disk counts as wide for one image; the largest images in common use unpack to less."""
-_WIDE_EACH = 4 << 30
-"""What each further image adds to that."""
 _PROBES = 3
 """Images by which each registry shows whether it answers, and whether it counts pulls."""
 _PATIENCE = 10.0
@@ -56,16 +52,8 @@ class Shortage:
 
 def disk(facts: "EngineFacts", needed: int) -> Disk:
     """Compare a need with what is free where the engine keeps its images."""
-    path = facts.data_root
-    if path is None:
-        return Disk(needed, note="the engine does not say where it keeps images")
-    if not facts.local:
-        return Disk(needed, path, note="the engine is on another host")
-    try:
-        seen = os.statvfs(path)
-    except OSError as error:
-        return Disk(needed, path, note=f"it cannot be seen from here: {error.strerror}")
-    return Disk(needed, path, seen.f_bavail * seen.f_frsize)
+    free, note = free_bytes(facts)
+    return Disk(needed, facts.data_root, free, note)
 
 
 def check_room(
@@ -83,7 +71,7 @@ def check_room(
         if room.free is None or room.path is None:
             say(f"disk not checked: {room.note}")
             return None
-        if room.free >= _WIDE + _WIDE_EACH * (len(requests) - 1):
+        if is_wide(shelf.facts, len(requests)):
             return None
         absent = [each for each in requests if shelf.held(each.reference) is None]
         if not absent:

@@ -30,7 +30,7 @@ STOREYS = (
     ("breaker", "cooldown"),
     ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait", "advice"),
     # Floor 3
-    ("plan", "pull", "guard", "estimate", "questions"),
+    ("plan", "pull", "guard", "disk", "estimate", "questions"),
     ("forecast", "sizes"),
     ("stock",),
     ("survey",),

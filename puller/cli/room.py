@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from puller.classify import failure
+from puller.disk import is_wide
 from puller.errors import FailureKind
-from puller.room import check_room
-from puller.stock import Shelf
 from puller.text import clean
 
 if TYPE_CHECKING:
@@ -31,7 +30,13 @@ def no_room(requests: "Sequence[PullRequest]", store: "ImageStore", *, verbose: 
             click.echo(f"puller: {clean(words)}", err=True)
 
     try:
-        shortage = check_room(requests, Shelf(store), _connect, say)
+        facts = store.facts()
+        if is_wide(facts, len(requests)):
+            return None
+        from puller.room import check_room  # noqa: PLC0415 - most pulls do not get here
+        from puller.stock import Shelf  # noqa: PLC0415
+
+        shortage = check_room(requests, Shelf(store, facts=facts), _connect, say)
     except Exception as error:  # noqa: BLE001 - a check that breaks must not cost a pull
         say(f"disk not checked: {error}")
         return None

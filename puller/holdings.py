@@ -28,6 +28,16 @@ class Held:
         return tuple(digest for known, _, digest in (text.partition("@") for text in self.digests) if known == name)
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one held image is made of."""
+
+    identity: str
+    layers: tuple[str, ...]
+    """Digests of the layers unpacked (diff IDs), base first."""
+    platform: "Platform | None" = None
+
+
 class Holdings:
     """All images of an engine at one moment."""
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from puller.backends.base import NOTHING, ImageStore, Inspected, ProgressSink
 from puller.cancellation import Cancellation
 from puller.config import Clocks
-from puller.holdings import EngineFacts, Holdings
+from puller.holdings import Content, EngineFacts, Holdings
 from puller.model import Pulled, PullRequest
 from puller.reference import ImageReference, Platform
 from tests.samples import DIGEST
@@ -35,8 +35,10 @@ class FakeStore:
         holdings: Holdings | None = None,
         facts: EngineFacts | None = None,
         platforms: Mapping[str, Sequence[Platform]] | None = None,
+        contents: Sequence[Content] = (),
     ) -> None:
-        """`platforms` is what each image's ID holds."""
+        """`platforms` is what each image's ID holds, `contents` what it is made of."""
+        self.made_of = {content.identity: content for content in contents}
         self.held = holdings or Holdings()
         self.has = dict(platforms or {})
         self.inspected: list[tuple[tuple[str, ...], Platform | None]] = []
@@ -59,6 +61,10 @@ class FakeStore:
         self.inspected.append((tuple(identities), asked))
         has = {identity: self.has[identity] for identity in identities if self.has.get(identity)}
         return {identity: asked if asked and asked in held else held[0] for identity, held in has.items()}
+
+    def contents(self, identities: Sequence[str]) -> tuple[Content, ...]:
+        """Say what it was told."""
+        return tuple(self.made_of[identity] for identity in identities if identity in self.made_of)
 
     def tag(self, source: str, target: ImageReference) -> None:
         """Remember it."""

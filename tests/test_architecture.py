@@ -31,7 +31,11 @@ STOREYS = (
     ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait"),
     # Floor 3
     ("resolve", "policy", "platforms"),
-    ("plan", "pull", "guard", "check", "lock", "verify"),
+    ("plan", "pull", "guard", "check", "lock", "verify", "disk", "estimate", "questions"),
+    ("forecast", "sizes"),
+    ("stock",),
+    ("survey",),
+    ("room",),
     ("orchestrator",),
     # Floor 4
     ("reports", "progress", "api"),

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from puller.cancellation import Cancellation
     from puller.config import Clocks
     from puller.events import Progress
-    from puller.holdings import EngineFacts, Holdings
+    from puller.holdings import Content, EngineFacts, Holdings
     from puller.model import Pulled, PullRequest
     from puller.reference import ImageReference, Platform
 
@@ -46,6 +46,9 @@ class ImageStore(Protocol):
 
         Of an image that holds several the engine names one: the `asked` one if it has that and heeds the question.
         """
+
+    def contents(self, identities: "Sequence[str]") -> "tuple[Content, ...]":
+        """Say what images, named by their IDs, are made of; those that the engine cannot describe are left out."""
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """Let the target's name and tag stand for the image that `source` (a name, or an ID) stands for."""

@@ -5,13 +5,13 @@ import re
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from puller.backends.store import platform_of, read_images, read_info, read_rows
+from puller.backends.store import platform_of, read_content, read_images, read_info, read_rows
 from puller.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from puller.holdings import EngineFacts, Holdings
+    from puller.holdings import Content, EngineFacts, Holdings
     from puller.reference import ImageReference, Platform
 
 _ABSENT = re.compile(r"no such (?:image|object)|image not known|platform", re.IGNORECASE)
@@ -64,6 +64,19 @@ class CliImageStore:
         except (ValueError, AttributeError, TypeError):
             raise EngineError("what the engine says of its images cannot be read") from None
         return {identity: platform for identity, platform in found.items() if platform}
+
+    def contents(self, identities: "Sequence[str]") -> "tuple[Content, ...]":
+        """Run one `image inspect`; where one image has gone meanwhile, one for each."""
+        if not identities:
+            return ()
+        try:
+            return tuple(map(read_content, json.loads(self._run("image", "inspect", *identities))))
+        except EngineError:
+            if len(identities) == 1:
+                return ()
+            return tuple(content for identity in identities for content in self.contents((identity,)))
+        except (ValueError, AttributeError, TypeError):
+            raise EngineError("what the engine says of an image cannot be read") from None
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """Run `tag`."""

@@ -6,14 +6,14 @@ from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from puller.backends.store import platform_of, read_images, read_info
+from puller.backends.store import platform_of, read_content, read_images, read_info
+from puller.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from puller.backends.connection import StoppableClient
-    from puller.errors import EngineError
-    from puller.holdings import EngineFacts, Holdings
+    from puller.holdings import Content, EngineFacts, Holdings
     from puller.reference import ImageReference, Platform
 
 
@@ -64,6 +64,18 @@ class SdkImageStore:
             if response.status_code == HTTPStatus.NOT_FOUND:
                 return None
             return platform_of(self._client._result(response, json=True))  # noqa: SLF001
+
+    def contents(self, identities: "Sequence[str]") -> "tuple[Content, ...]":
+        """Ask `GET /images/ID/json` for each."""
+        found = []
+        for identity in identities:
+            try:
+                with self._translated():
+                    found.append(read_content(self._client.inspect_image(identity)))
+            except EngineError as error:
+                if error.status != HTTPStatus.NOT_FOUND:  # it may have gone meanwhile
+                    raise
+        return tuple(found)
 
     def tag(self, source: str, target: "ImageReference") -> None:
         """`POST /images/SOURCE/tag`."""

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from puller.holdings import EngineFacts, Held, Holdings, full_name
+from puller.holdings import Content, EngineFacts, Held, Holdings, full_name
 from puller.reference import Platform
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
     """Read what `GET /info` and `docker info` say (Engine API "SystemInfo"), or `podman info`."""
     host, graph = info.get("host") or {}, info.get("store") or {}
     system, machine = info.get("OSType") or host.get("os"), info.get("Architecture") or host.get("arch")
+    machine = _MACHINES.get(str(machine), machine)
     registries = info.get("RegistryConfig") or {}
     named = registries.get("IndexConfigs") or {}
     return EngineFacts(
@@ -71,6 +72,13 @@ def read_platform(system: object, machine: object, variant: object = None) -> Pl
         return Platform.parse("/".join(str(part) for part in (system, machine, variant) if part))
     except ValueError:
         return None
+
+
+def read_content(image: "Mapping[str, Any]") -> Content:
+    """Read what `GET /images/NAME/json` and `image inspect` say (Engine API "ImageInspect")."""
+    layers = (image.get("RootFS") or {}).get("Layers") or ()
+    platform = read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
+    return Content(str(image.get("Id") or ""), tuple(map(str, layers)), platform)
 
 
 def _names(texts: "Iterable[str]") -> tuple[str, ...]:

@@ -19,6 +19,7 @@ _VERBS = {
     "explain": ("explain", "What an error of a pull means, and what to do."),
     "list": ("list_images", "What a list means, without pulling anything."),
     "lock": ("lock", "Write lists again with every tag pinned to its digest."),
+    "plan": ("plan", "What a pull would do and cost: images, bytes, quota, disk."),
     "pull": ("pull", "Pull every image of the lists, and report on each."),
     "verify": ("verify", "Whether this host has exactly what the lists say."),
 }

@@ -32,6 +32,7 @@ class _Engine:
     choice: BackendChoice
     command: str
     context: str | None
+    disk_check: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ class _Output:
 @click.option(
     "--max-fail", type=FAILURE_LIMIT, metavar="N|N%", help="End the run when more images than this have failed."
 )
+@click.option("--no-disk-check", is_flag=True, help="Begin although what is absent may not fit on the engine's disk.")
 @click.option(
     "--progress", type=click.Choice([mode.value for mode in ProgressMode]),
     default=ProgressMode.AUTO.value, show_default=True,
@@ -134,7 +136,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     puller pull --image nginx:1.27 --image redis:7 --format json
     """  # noqa: D301 - click wants the control character itself
     todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
-    engine = _Engine(BackendChoice(options["backend"]), options["docker_command"], options["context"])
+    choice = BackendChoice(options["backend"])
+    engine = _Engine(choice, options["docker_command"], options["context"], not options["no_disk_check"])
     output = _Output(
         ProgressMode.QUIET if options["quiet"] else ProgressMode(options["progress"]),
         options["quiet"],
@@ -159,6 +162,7 @@ def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) ->
 
 def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> "Report":
     from puller.backends import connect  # noqa: PLC0415
+    from puller.cli.room import no_room  # noqa: PLC0415
     from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
     from puller.platforms import refuse_what_cannot_be_kept  # noqa: PLC0415
     from puller.registry.advisor import RegistryAdvisor  # noqa: PLC0415
@@ -176,6 +180,9 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
     except KeyboardInterrupt as interrupt:
         return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
     refuse_what_cannot_be_kept(todo.requests, backend.store)
+    checks = engine.disk_check and settings.policy is not Policy.NEVER
+    if checks and (short := no_room(todo.requests, backend.store, verbose=output.verbose)):
+        return pull_nothing(todo.requests, short, todo.rejected)
     gc.freeze()
     gc.enable()
     with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:

@@ -38,6 +38,11 @@ class Blob:
         else:
             self._skip = start  # it takes no ranges, and sends everything
 
+    @property
+    def partial(self) -> bool:
+        """Whether the registry sends only what was asked for."""
+        return self._response.status_code == HTTPStatus.PARTIAL_CONTENT
+
     def __iter__(self) -> "Iterator[bytes]":
         """Yield the bytes; raises RegistryTroubleError for a cut connection and for wrong content."""
         check = hasher(self._digest)

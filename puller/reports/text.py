@@ -6,7 +6,7 @@ from puller.model import Status
 from puller.text import clean, format_seconds, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from puller.classify import Failure
     from puller.model import PullOutcome, Report
@@ -22,20 +22,20 @@ def render(report: "Report", *, failures_only: bool = False) -> str:
         return ""
     blocks = ["\n".join(_summary(report))]
     if report.outcomes and not failures_only:
-        blocks.insert(0, "\n".join(_table(report.outcomes)))
+        blocks.insert(0, "\n".join(aligned([_HEADER, *map(_cells, report.outcomes)], _RIGHT)))
     blocks += _failures(report.failed)
     return "\n\n".join(blocks) + "\n"
 
 
-def _table(outcomes: "Iterable[PullOutcome]") -> "Iterator[str]":
-    rows = [_HEADER, *map(_cells, outcomes)]
+def aligned(rows: "Sequence[tuple[str, ...]]", right: "Collection[int]") -> "Iterator[str]":
+    """Lay out rows in columns, those of these numbers flush right."""
     # One name with a digest must not push every other row off the screen: it only pushes its own.
     widths = [
         max((len(cell) for cell in column if len(cell) <= _WIDEST), default=0) for column in zip(*rows, strict=True)
     ]
     for row in rows:
         cells = (
-            cell.rjust(width) if column in _RIGHT else cell.ljust(width)
+            cell.rjust(width) if column in right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         yield "  ".join(cells).rstrip()

@@ -36,6 +36,24 @@ def test_everything_that_was_pulled_is_held(engine: Engine, registry: Registry, 
     assert len(holdings.images) == 3
 
 
+def test_an_engine_says_what_images_are_made_of(engine: Engine, registry: Registry, way: Backend, backend: str) -> None:
+    """Diff IDs, base first, and the platform; an image that has gone meanwhile is left out."""
+    layers = [layer(f"content{n}") for n in range(3)]
+    pushed = [push_image(registry, f"store/made-{backend}{n}", layers=layers[: n + 1]) for n in range(3)]
+    for image in pushed:
+        engine.cli("pull", image.reference).check_returncode()
+    identities = [engine.inspect(image.reference)["Id"] for image in pushed]
+    contents = way.store.contents(identities)
+    assert [content.identity for content in contents] == identities
+    assert [content.layers for content in contents] == [
+        tuple(each.diff_id for each in layers[: n + 1]) for n in range(3)
+    ]
+    assert {str(content.platform) for content in contents} == {HOST_PLATFORM}
+    gone = "sha256:" + "0" * 64
+    assert [content.identity for content in way.store.contents([gone, *identities])] == identities
+    assert way.store.contents([]) == ()
+
+
 def test_names_come_and_go(engine: Engine, registry: Registry, way: Backend, backend: str) -> None:
     """A second name for an image, and the first one removed: the image stays."""
     image = push_image(registry, f"store/names-{backend}", layers=[layer("names")])

@@ -164,7 +164,7 @@ _NAMES = (
 )
 
 _HOST = (
-    Case("disk full", harms.too_large, *2 * (fatal("disk_full", 1),), stage=small_disk(20)),
+    Case("disk full", harms.too_large, *2 * (fatal("disk_full", 1),), ("--no-disk-check",), small_disk(20)),
     Case(
         "engine killed in mid-pull and restarted", harms.held_blob, *2 * (arrived(2),), ("--engine-wait=30s",),
         stage=own_engine, meanwhile=harms.kill_and_restart,

@@ -66,6 +66,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
     # What the log shall say of it; `note` passes that on.
     status: int | None
     ended: float | None
+    sent: int
     note: Callable[[], None]
 
     def handle(self) -> None:
@@ -85,6 +86,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
     def serve(self) -> None:
         """Take the request in, whole, and hand it to the proxy."""
         self.status = self.ended = None
+        self.sent = 0
         # A body left unread would be taken for the next request.
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.owner.serve(self)
@@ -159,6 +161,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         two requests must not seem to overlap.
         """
         self._left -= len(data)
+        self.sent += len(data)
         if self._left:
             self.wfile.write(data)
         else:

@@ -38,6 +38,8 @@ class Request:
     started: float
     ended: float | None
     headers: tuple[tuple[str, str], ...]
+    sent: int = 0
+    """Bytes of the answer's body that went out."""
 
     def header(self, name: str) -> str | None:
         """Return the first header of that name, if there is one."""
@@ -110,6 +112,10 @@ class Proxy:
         """Count the requests whose whole method and part of whose path match the regular expressions."""
         return sum(request.matches(method, path) for request in self.log)
 
+    def sent(self, method: str = ".*", path: str = "") -> int:
+        """Sum up the bytes of the bodies that went out in answer to matching requests."""
+        return sum(request.sent for request in self.log if request.matches(method, path))
+
     def in_flight(self, method: str = ".*", path: str = "") -> int:
         """Count the matching requests that are under way at this moment."""
         return sum(request.ended is None and request.matches(method, path) for request in self.log)
@@ -173,7 +179,7 @@ class Proxy:
 
         def note() -> None:
             with self._lock:
-                log[place] = replace(request, status=exchange.status, ended=exchange.ended)
+                log[place] = replace(request, status=exchange.status, ended=exchange.ended, sent=exchange.sent)
 
         exchange.note = note
         try:

@@ -1,0 +1,68 @@
+"""`puller plan`: what a pull would do and cost."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from puller.cli.options import engine_options, list_options, make_plan
+from puller.cli.output import emit
+from puller.config import BackendChoice
+from puller.errors import EngineError, EngineUnreachableError, ExitCode
+
+if TYPE_CHECKING:
+    from puller.forecast import Forecast
+    from puller.plan import Plan
+
+_CHANGES = 2
+"""Exit code for a plan that is not empty, as terraform's."""
+_CONNECTIONS = 4
+
+
+@click.command("plan", context_settings={"auto_envvar_prefix": "PULLER"})
+@list_options
+@engine_options
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit with 0 when there is nothing to pull, 2 when there is, 1 on errors."
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Show what a pull of each LIST would do and cost, without pulling.
+
+    Registries are asked what each image stands for; for those that the engine does not have, what they consist of,
+    too. Exit codes: 0, or 1 when an image or line is not known; see also --detailed-exitcode.
+
+    \b
+    puller plan images.txt
+    puller plan --image nginx:1.27 --format json --detailed-exitcode
+    """  # noqa: D301 - click wants the control character itself
+    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+    forecast = _forecast(todo, BackendChoice(options["backend"]), options["docker_command"], options["context"])
+    from puller.reports import plan_json, plan_text  # noqa: PLC0415 - not for --help
+
+    emit(plan_json.render(forecast) if options["form"] == "json" else plan_text.render(forecast))
+    changes = options["detailed_exitcode"] and forecast.would_pull
+    ctx.exit(ExitCode.FAILED if not forecast.ok else _CHANGES if changes else ExitCode.OK)
+
+
+def _forecast(todo: "Plan", choice: BackendChoice, docker_command: str, context: str | None) -> "Forecast":
+    from puller.backends import connect  # noqa: PLC0415 - heavy, as what follows
+    from puller.estimate import room_needed  # noqa: PLC0415
+    from puller.forecast import Forecast  # noqa: PLC0415
+    from puller.registry.client import RegistryClient  # noqa: PLC0415
+    from puller.room import disk  # noqa: PLC0415
+    from puller.stock import Shelf  # noqa: PLC0415
+    from puller.survey import survey  # noqa: PLC0415
+
+    backend = connect(choice, docker_command=docker_command, context=context, connections=_CONNECTIONS)
+    try:
+        shelf = Shelf(backend.store)
+        with RegistryClient(insecure=shelf.facts.insecure) as client:
+            prospects, quotas = survey(todo.requests, shelf, client)
+        estimates = [prospect.estimate for prospect in prospects if prospect.estimate]
+        needed = room_needed(estimates, keeps_blobs=shelf.facts.keeps_platforms)
+        return Forecast(backend.engine, prospects, quotas, disk(shelf.facts, needed), todo.rejected)
+    except EngineError as error:
+        raise EngineUnreachableError(f"the engine cannot be asked: {error.message}") from None
+    finally:
+        backend.close()

@@ -1,0 +1,80 @@
+"""Learns of what images consist, from their registries: manifests, configs, and how large layers get."""
+
+from typing import TYPE_CHECKING
+
+from puller.estimate import GROWTH
+from puller.registry.answers import RegistryTroubleError
+from puller.registry.contents import ImageParts, Part, part_of, read_image, read_index
+from puller.registry.platforms import best
+
+if TYPE_CHECKING:
+    from puller.reference import ImageReference, Platform
+    from puller.registry.client import RegistryClient
+
+_LARGEST_CONFIG = 4 << 20
+_DEEPEST = 3
+"""Indexes inside indexes that are followed."""
+_TRAILER = 4
+"""Bytes at the end of gzip data: the size unpacked, modulo 2^32 (RFC 1952)."""
+_MODULUS = 1 << 32
+_SHRINKS = 0.9
+"""Compressing makes nothing much larger; a smaller size is that of the last of several streams."""
+
+
+class NoPlatformError(RegistryTroubleError):
+    """An index has nothing for the machine: a pull would fail."""
+
+
+def parts_of(client: "RegistryClient", reference: "ImageReference", digest: str, platform: "Platform") -> ImageParts:
+    """Fetch the manifest that an engine would take for a platform, with the index that leads to it.
+
+    Raises RegistryTroubleError, and NoPlatformError where there is nothing for the platform.
+    """
+    documents: list[Part] = []
+    for _ in range(_DEEPEST):
+        manifest = client.manifest(reference, digest)
+        entries = read_index(manifest)
+        if entries is None:
+            return read_image(documents, manifest)
+        documents.append(part_of(manifest))
+        entry = best(entries, platform)
+        if entry is None:
+            there = ", ".join(dict.fromkeys(str(each.platform) for each in entries))
+            raise NoPlatformError(f"no matching manifest for {platform} in the manifest list entries: {there}")
+        digest = entry.digest
+    raise RegistryTroubleError(f"{reference.registry}: an index leads to an index, and so on")
+
+
+def config_of(client: "RegistryClient", reference: "ImageReference", parts: ImageParts) -> bytes:
+    """Fetch an image's config, checked; raises RegistryTroubleError, also for one that is absurdly large."""
+    raw = bytearray()
+    with client.blob(reference, parts.config.digest) as blob:
+        for chunk in blob:
+            raw += chunk
+            if len(raw) > _LARGEST_CONFIG:
+                raise RegistryTroubleError(f"{reference.registry}: the config of {reference} has no end")
+    return bytes(raw)
+
+
+def unpacked_size(client: "RegistryClient", reference: "ImageReference", layer: Part) -> int | None:
+    """Read how large a gzipped layer gets from its last four bytes; None where they do not tell.
+
+    They tell it modulo 4 GiB: of what it may be, the likeliest is taken. And they tell it of the last of several
+    streams only: what is too small to be true is not believed.
+    """
+    if "gzip" not in layer.media_type or layer.size <= _TRAILER:
+        return None
+    try:
+        with client.blob(reference, layer.digest, layer.size - _TRAILER) as blob:
+            if not blob.partial:
+                return None  # it takes no ranges, and is about to send everything
+            raw = b"".join(blob)
+    except RegistryTroubleError:
+        return None
+    return likeliest_size(int.from_bytes(raw, "little"), layer.size) if len(raw) == _TRAILER else None
+
+
+def likeliest_size(rest: int, compressed: int) -> int | None:
+    """Say which size has this rest modulo 4 GiB and is nearest to what such a layer becomes; None for none."""
+    size = rest + max(0, round((compressed * GROWTH - rest) / _MODULUS)) * _MODULUS
+    return size if size >= compressed * _SHRINKS else None

@@ -1,0 +1,137 @@
+"""What an engine holds, looked into layer by layer: whether it is this very image, and what of others is there."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from puller.reference import ImageReference
+from puller.registry.answers import RegistryTroubleError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from puller.backends.base import ImageStore
+    from puller.estimate import Stock
+    from puller.holdings import Content, EngineFacts, Held, Holdings
+    from puller.model import PullRequest
+    from puller.reference import Platform
+    from puller.registry.client import RegistryClient
+    from puller.registry.contents import ImageParts
+
+_WIDTH = 4
+"""Images that the engine is asked about at once."""
+
+
+class Shelf:
+    """An engine's images at one moment. What costs a question is asked when it is needed, and once."""
+
+    def __init__(
+        self, store: "ImageStore", holdings: "Holdings | None" = None, facts: "EngineFacts | None" = None
+    ) -> None:
+        """Ask nothing yet, and never what is given; what is asked later may raise EngineError."""
+        self._store = store
+        if holdings is not None:
+            self.holdings = holdings
+        if facts is not None:
+            self.facts = facts
+
+    @cached_property
+    def holdings(self) -> "Holdings":
+        """All images."""
+        return self._store.holdings()
+
+    @cached_property
+    def facts(self) -> "EngineFacts":
+        """What kind of engine it is."""
+        return self._store.facts()
+
+    @cached_property
+    def contents(self) -> "dict[str, Content]":
+        """What each image is made of, by its ID."""
+        identities = list(dict.fromkeys(image.identity for image in self.holdings.images))
+        shares = [share for start in range(_WIDTH) if (share := identities[start::_WIDTH])]
+        with ThreadPoolExecutor(_WIDTH, thread_name_prefix="inspect") as pool:
+            answers = pool.map(self._store.contents, shares)
+            return {content.identity: content for answer in answers for content in answer}
+
+    def held(self, reference: ImageReference) -> "Held | None":
+        """Find what a reference stands for here: by its digest where it has one, else by its tag."""
+        return self.holdings.pinned(reference) if reference.digest else self.holdings.tagged(reference)
+
+    def has(self, request: "PullRequest", digest: str) -> bool:
+        """Whether the reference stands here for what has this digest in the registry, platform included."""
+        held = self.held(request.reference)
+        if held is None or digest not in held.digests_in(request.reference.name):
+            return False
+        return request.platform is None or self._platform(held) == request.platform
+
+    def platform(self, request: "PullRequest") -> "Platform | None":
+        """For which platform a request is; None where even the engine does not tell."""
+        return request.platform or self.facts.platform
+
+    def stock(
+        self,
+        images: "Iterable[tuple[PullRequest, ImageParts]]",
+        client: "RegistryClient",
+        registries: "Collection[str]",
+    ) -> "Stock":
+        """Say what is held of the images that shall be pulled.
+
+        An engine does not tell by which digests it knows its layers: the manifests of the images that have them do.
+        Only `registries` are asked for them; where one cannot be had, the layers are taken to be the same ones.
+        """
+        from puller.estimate import Stock, chain_ids  # noqa: PLC0415 - the disk check of most pulls needs none
+
+        contents = self.contents if self.holdings.images else {}
+        known: set[str] = set()
+        asked: dict[str, ImageParts | None] = {}
+        for _, parts in images:
+            for layer in parts.layers:
+                for held in self._holders(layer.diff_id):
+                    if layer.digest in known:
+                        break
+                    if held.identity not in asked:
+                        asked[held.identity] = self._parts_of(held, client, registries)
+                    made_of = asked[held.identity]
+                    known.update([layer.digest] if made_of is None else (part.digest for part in made_of.layers))
+        looked_at = [parts for parts in asked.values() if parts]
+        return Stock(
+            keeps_blobs=self.facts.keeps_platforms,
+            configs=frozenset(
+                (*(image.identity for image in self.holdings.images), *(parts.config.digest for parts in looked_at))
+            ),
+            documents=frozenset(
+                (
+                    *(name.partition("@")[2] for image in self.holdings.images for name in image.digests),
+                    *(document.digest for parts in looked_at for document in parts.documents),
+                )
+            ),
+            chains=frozenset(chain for content in contents.values() for chain in chain_ids(content.layers)),
+            blobs=frozenset(known),
+        )
+
+    def _platform(self, held: "Held") -> "Platform | None":
+        content = self.contents.get(held.identity)
+        return content.platform if content else None
+
+    def _holders(self, diff_id: str | None) -> "Iterator[Held]":
+        """Give the images that came from registries and have a layer."""
+        for image in self.holdings.images:
+            content = self.contents.get(image.identity)
+            if diff_id and image.digests and content and diff_id in content.layers:
+                yield image
+
+    def _parts_of(self, held: "Held", client: "RegistryClient", registries: "Collection[str]") -> "ImageParts | None":
+        """Fetch the manifest that a held image came with; None where that cannot be done."""
+        from puller.sizes import parts_of  # noqa: PLC0415 - as above
+
+        platform = self._platform(held) or self.facts.platform
+        for name in held.digests:
+            reference = ImageReference.parse(name)
+            if reference.registry not in registries or platform is None:
+                continue
+            try:
+                return parts_of(client, reference, str(reference.digest), platform)
+            except RegistryTroubleError:
+                continue
+        return None

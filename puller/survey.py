@@ -1,0 +1,173 @@
+"""Asks registries and the engine what a pull would do and cost, without pulling: the work behind `puller plan`."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from puller.classify import Failure, classify, failure
+from puller.errors import FailureKind
+from puller.estimate import Ledger, Stock, new_layers
+from puller.forecast import Allowance, Change, Prospect
+from puller.questions import ask_all
+from puller.registry.answers import Described, RegistryTroubleError
+from puller.sizes import NoPlatformError, config_of, parts_of, unpacked_size
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from puller.model import PullRequest
+    from puller.registry.answers import Quota
+    from puller.registry.client import RegistryClient
+    from puller.registry.contents import ImageParts
+    from puller.stock import Shelf
+
+_FOR_THE_QUOTA = "its size is not asked for: that would cost as much of the registry's quota as the pull"
+
+
+def survey(
+    requests: "Sequence[PullRequest]", shelf: "Shelf", client: "RegistryClient"
+) -> "tuple[tuple[Prospect, ...], tuple[Allowance, ...]]":
+    """Say what would become of every image, in list order, and what it takes of the registries' quotas.
+
+    What a registry will not tell is in the prospects. Raises EngineError when the engine does not answer.
+    """
+    answers = ask_all(
+        [(each.reference.registry, each) for each in requests], lambda each: _describe(shelf, client, each)
+    )
+    prospects = [_judge(shelf, each, answer) for each, answer in zip(requests, answers, strict=True)]
+    quotas = _quotas(requests, answers)
+    pulls = dict.fromkeys(quotas, 0)
+    for each in prospects:
+        if each.change is Change.WOULD_PULL and each.request.reference.registry in pulls:
+            pulls[each.request.reference.registry] += 1
+    dear = {name for name, quota in quotas.items() if quota.remaining is not None and 2 * pulls[name] > quota.remaining}
+    prospects = _with_estimates(prospects, shelf, client, dear=dear, counted=quotas.keys())
+    return tuple(prospects), tuple(
+        Allowance(
+            name,
+            quota.limit,
+            quota.remaining,
+            quota.window_seconds,
+            pulls[name],
+            looked=0 if name in dear else pulls[name],
+        )
+        for name, quota in quotas.items()
+    )
+
+
+def images_of(
+    wanted: "Sequence[PullRequest]", names: "Sequence[str]", shelf: "Shelf", client: "RegistryClient"
+) -> "list[ImageParts | RegistryTroubleError]":
+    """Fetch the manifests that have these names (digests or tags), each once; trouble takes the place of an image."""
+
+    def fetch(item: "tuple[PullRequest, str]") -> "ImageParts":
+        request, name = item
+        platform = shelf.platform(request)
+        if platform is None:
+            raise RegistryTroubleError("the engine does not say for which platform it pulls")
+        return parts_of(client, request.reference, name, platform)
+
+    keys = [
+        (name if ":" in name else (each.reference.name, name), shelf.platform(each))
+        for each, name in zip(wanted, names, strict=True)
+    ]
+    firsts: dict[object, tuple[PullRequest, str]] = {}
+    for key, each, name in zip(keys, wanted, names, strict=True):
+        firsts.setdefault(key, (each, name))
+    answers = ask_all([(item[0].reference.registry, item) for item in firsts.values()], fetch)
+    found = dict(zip(firsts, answers, strict=True))
+    return [found[key] for key in keys]
+
+
+def explained(
+    images: "Sequence[tuple[PullRequest, ImageParts]]", client: "RegistryClient"
+) -> "list[tuple[PullRequest, ImageParts]]":
+    """Learn from the images' configs, each fetched once, how an engine knows their layers."""
+    firsts = {parts.config.digest: (request, parts) for request, parts in images}
+    answers = ask_all(
+        [(item[0].reference.registry, item) for item in firsts.values()],
+        lambda item: config_of(client, item[0].reference, item[1]),
+    )
+    configs = dict(zip(firsts, answers, strict=True))
+    known = ((request, parts, configs[parts.config.digest]) for request, parts in images)
+    return [(request, parts.with_config(raw) if isinstance(raw, bytes) else parts) for request, parts, raw in known]
+
+
+def measured(
+    images: "Sequence[tuple[PullRequest, ImageParts]]", stock: Stock, client: "RegistryClient"
+) -> "list[ImageParts]":
+    """Learn how large the new layers of images get, where their registries tell."""
+    new = {layer.digest: (request, layer) for request, parts in images for layer in new_layers(parts, stock)}
+    answers = ask_all(
+        [(item[0].reference.registry, item) for item in new.values()],
+        lambda item: unpacked_size(client, item[0].reference, item[1]),
+    )
+    sizes = {digest: size for digest, size in zip(new, answers, strict=True) if isinstance(size, int)}
+    return [
+        replace(parts, layers=tuple(replace(layer, unpacked=sizes.get(layer.digest)) for layer in parts.layers))
+        for _, parts in images
+    ]
+
+
+def _describe(shelf: "Shelf", client: "RegistryClient", request: "PullRequest") -> Described:
+    digest = request.reference.digest
+    if digest and shelf.has(request, digest):
+        return Described(digest, "", None)  # a digest is always up to date, and nobody need be asked
+    return client.head(request.reference)
+
+
+def _judge(shelf: "Shelf", request: "PullRequest", answer: Described | RegistryTroubleError) -> Prospect:
+    if isinstance(answer, RegistryTroubleError):
+        return Prospect(request, Change.UNKNOWN, failure=classify(answer.message, answer.status))
+    change = Change.UP_TO_DATE if shelf.has(request, answer.digest) else Change.WOULD_PULL
+    return Prospect(request, change, answer.digest)
+
+
+def _quotas(
+    requests: "Sequence[PullRequest]", answers: "Sequence[Described | RegistryTroubleError]"
+) -> "dict[str, Quota]":
+    """Give each registry's quota as it was told last, by those that have one."""
+    return {
+        request.reference.registry: answer.quota
+        for request, answer in zip(requests, answers, strict=True)
+        if isinstance(answer, Described) and answer.quota
+    }
+
+
+def _with_estimates(
+    prospects: "Sequence[Prospect]",
+    shelf: "Shelf",
+    client: "RegistryClient",
+    *,
+    dear: "Collection[str]",
+    counted: "Collection[str]",
+) -> list[Prospect]:
+    found = list(prospects)
+    places = []
+    for place, each in enumerate(prospects):
+        if each.change is Change.WOULD_PULL and each.request.reference.registry in dear:
+            found[place] = replace(each, note=_FOR_THE_QUOTA)
+        elif each.change is Change.WOULD_PULL:
+            places.append(place)
+    wanted = [found[place].request for place in places]
+    answers = images_of(wanted, [found[place].digest or "" for place in places], shelf, client)
+    known = []
+    for place, answer in zip(places, answers, strict=True):
+        if isinstance(answer, RegistryTroubleError):
+            found[place] = _without_size(found[place], answer)
+        else:
+            known.append((place, answer))
+    if not known:
+        return found
+    images = explained([(found[place].request, parts) for place, parts in known], client)
+    stock = shelf.stock(images, client, {each.request.reference.registry for each in prospects} - set(counted))
+    ledger = Ledger(stock)
+    for (place, _), parts in zip(known, measured(images, stock, client), strict=True):
+        found[place] = replace(found[place], estimate=ledger.add(parts))
+    return found
+
+
+def _without_size(prospect: Prospect, trouble: RegistryTroubleError) -> Prospect:
+    if isinstance(trouble, NoPlatformError):
+        why: Failure = failure(FailureKind.NO_MATCHING_PLATFORM, trouble.message)
+        return replace(prospect, change=Change.UNKNOWN, failure=why)
+    return replace(prospect, note=f"its size is not known: {trouble.message}")

@@ -175,8 +175,8 @@ def test_platforms_of_an_index(registry: Registry, puller: Puller, backend: str)
     index = push_index(
         registry, "index/app", "v1", {HOST_PLATFORM: [layer("here")], OTHER_PLATFORM: [layer("elsewhere")]}
     )
-    there, lacking = (
-        puller.pull("--image", index.reference, "--platform", platform, "--backend", backend).images[0]
+    (there,), (lacking,) = (
+        puller.pull(puller.list(f"--platform={platform} {index.reference}"), "--backend", backend).images
         for platform in (OTHER_PLATFORM, "linux/riscv64")
     )
     assert (there["status"], there["platform"], there["digest"]) == ("pulled", OTHER_PLATFORM, index.digest)

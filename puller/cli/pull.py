@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from puller.classify import classify, failure
-from puller.cli.options import DURATION, FAILURE_LIMIT, REPORT, list_options, make_plan
+from puller.cli.options import DURATION, FAILURE_LIMIT, REPORT, engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.settings import settings_of
 from puller.config import BackendChoice, Policy, Settings
@@ -62,15 +62,7 @@ class _Output:
     metavar="N", help="Pulls in flight, over all registries.",
 )  # fmt: skip
 @click.option("--per-registry", type=click.IntRange(1, 1000), metavar="N", help="Pulls in flight on any one registry.")
-@click.option(
-    "--backend", type=click.Choice([choice.value for choice in BackendChoice]),
-    default=BackendChoice.AUTO.value, show_default=True,
-    help="How to talk to the engine: its API (sdk) or a command (cli).",
-)  # fmt: skip
-@click.option(
-    "--docker-command", default="docker", show_default=True, metavar="NAME", help="docker, podman or nerdctl."
-)
-@click.option("--context", metavar="NAME", help="The docker context to use.")
+@engine_options
 @click.option(
     "--retries", type=click.IntRange(0, 100), default=_DEFAULTS.retry.retries, show_default=True, metavar="N",
     help="Tries after the first, for failures that may pass.",
@@ -171,6 +163,9 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
         backend = connect(
             engine.choice, docker_command=engine.command, context=engine.context, connections=settings.jobs
         )
+        refuse_what_cannot_be_kept(todo.requests, backend.store)
+        checks = engine.disk_check and settings.policy is not Policy.NEVER
+        short = no_room(todo.requests, backend.store, verbose=output.verbose) if checks else None
     except EngineUnreachableError as error:
         click.echo(f"puller: {error}", err=True)
         why = classify(str(error))
@@ -179,9 +174,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
         return pull_nothing(todo.requests, why, todo.rejected)
     except KeyboardInterrupt as interrupt:
         return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
-    refuse_what_cannot_be_kept(todo.requests, backend.store)
-    checks = engine.disk_check and settings.policy is not Policy.NEVER
-    if checks and (short := no_room(todo.requests, backend.store, verbose=output.verbose)):
+    if short:
         return pull_nothing(todo.requests, short, todo.rejected)
     gc.freeze()
     gc.enable()

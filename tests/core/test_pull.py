@@ -213,7 +213,7 @@ def test_an_engine_that_dies_ends_the_run(registry: Registry, proxy: Proxy, back
         puller = Puller(engine.host, tmp_path)
         process = puller.start_pull(
             puller.list(*(image.at(proxy.address) for image in pushed)), "-j", "2", "--backend", backend,
-            "--retry-delay", "0.01",
+            "--retry-delay", "0.01", "--engine-wait", "1s",
         )  # fmt: skip
         proxy.wait_for("GET", "/blobs/")
         engine.kill()

@@ -68,7 +68,8 @@ def test_a_second_signal_leaves_at_once_and_leaves_no_orphan(
     """A command that will not stop is killed by the second Ctrl-C, and puller is gone without a report."""
     stubborn = tmp_path / "docker-that-stays"
     stubborn.write_text(
-        '#!/bin/sh\n[ "$1" = version ] && exec echo 1.0 Engine\ntrap "" TERM INT\nsleep 300 & wait; sleep 300\n'
+        '#!/bin/sh\n[ "$1" = version ] && exec echo 1.0 Engine\n[ "$1" = pull ] || exit 1\n'
+        'trap "" TERM INT\nsleep 300 & wait; sleep 300\n'
     )
     stubborn.chmod(0o755)
     reference = f"{proxy.address}/second/app:v1"

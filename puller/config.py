@@ -1,7 +1,12 @@
 """The settings of a run, with their defaults: the one place where they are written down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class BackendChoice(StrEnum):
@@ -77,6 +82,30 @@ class Clocks:
     """The same while it unpacks: some engines say nothing until a large layer is done."""
 
 
+class MirrorUse(StrEnum):
+    """Which comes first, the mirrors of a registry or the registry itself."""
+
+    FIRST = "first"
+    """The mirrors, in their order, and then the registry itself."""
+    FALLBACK = "fallback"
+    """The registry itself, and the mirrors where it does not serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """What applies to one registry and to no other."""
+
+    concurrency: int | None = None
+    """Pulls in flight there; None means no other limit than that of the run."""
+    mirrors: tuple[str, ...] = ()
+    """Where else its repositories are to be had, as `HOST[:PORT][/PREFIX]`, in the order in which they are tried."""
+    mirror_use: MirrorUse = MirrorUse.FIRST
+    insecure: bool = False
+    """Whether puller itself asks it over plain HTTP, or with a certificate that nobody vouches for."""
+    ca: str | None = None
+    """A file of further certificate authorities for what puller itself asks of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How one run behaves."""
@@ -97,3 +126,5 @@ class Settings:
     """End the run when more images than this have failed; None means never."""
     policy: Policy = Policy.NEWER
     """When to pull."""
+    registries: "Mapping[str, RegistrySettings]" = field(default_factory=lambda: MappingProxyType({}))
+    """What applies to single registries, by the name that canonical references have for them: `docker.io`."""

@@ -4,6 +4,8 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from puller.errors import CancelledError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,5 +50,10 @@ class EngineWait:
         while self.missing():
             if not self.left:
                 return False
-            cancel.sleep(min(_INTERVAL, self.left))
+            try:
+                cancel.sleep(min(_INTERVAL, self.left))
+            except CancelledError:
+                if self.left:
+                    raise
+                return False  # another pull found the time to be up a moment earlier, and ended the run
         return True

@@ -1,5 +1,7 @@
 """Waiting for an engine that has gone."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from puller.cancellation import Cancellation
@@ -46,3 +48,14 @@ def test_a_run_that_is_stopped_waits_no_longer() -> None:
     cancel.cancel("stop")
     with pytest.raises(CancelledError):
         engine.comes_back(cancel)
+
+
+def test_all_who_waited_too_long_say_so() -> None:
+    """The first to give the engine up ends the run; the others have lost the engine, too, and were not cancelled."""
+    engine, _ = waiting(False, patience=0.3)
+    cancel = Cancellation()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(engine.comes_back, cancel)
+        assert not engine.comes_back(Cancellation())
+        cancel.cancel("the engine is gone")
+        assert not other.result()

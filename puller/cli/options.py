@@ -1,10 +1,11 @@
 """What several verbs take from the command line, said once: the types of options, and the options of lists."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from puller.cli.sections import section
 from puller.config import BackendChoice, FailureLimit
 from puller.errors import ListError
 from puller.imagelist import KINDS, read
@@ -15,8 +16,6 @@ from puller.text import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_F = TypeVar("_F", bound="Callable[..., Any]")
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since click 8.2
@@ -58,67 +57,60 @@ def _remembered(name: str) -> Any:
     return click.get_current_context().meta.get(f"{__name__}.{name}")
 
 
-def list_options(verb: _F) -> _F:
-    """Give a verb the arguments `lists`, `images`, `platform` and `skip_invalid`, which `make_plan` takes.
+list_options = section(
+    "Images",
+    click.argument("lists", metavar="[LIST]...", nargs=-1),
+    click.option("--image", "images", metavar="REF", multiple=True, help="One more image; may be repeated."),
+    click.option(
+        "--platform",
+        type=PLATFORM,
+        envvar=["PULLER_PLATFORM", "DOCKER_DEFAULT_PLATFORM"],
+        metavar="OS/ARCH[/VARIANT]",
+        help="For every image whose line names no platform, instead of the engine's own.",
+    ),
+    click.option(
+        "--from",
+        "kind",
+        type=click.Choice(KINDS),
+        envvar="PULLER_FROM",
+        expose_value=False,
+        callback=_remember,
+        is_eager=True,
+        help="What every LIST is, where its content and name do not tell.",
+    ),
+    click.option(
+        "--profile",
+        "profiles",
+        envvar="PULLER_PROFILE",
+        metavar="NAME",
+        multiple=True,
+        expose_value=False,
+        callback=_remember,
+        is_eager=True,
+        help="Take the services of this Compose profile, too; may be repeated.",
+    ),
+    click.option("--skip-invalid", is_flag=True, help="Go on without the bad lines of a list."),
+)
+"""Give a verb the arguments `lists`, `images`, `platform` and `skip_invalid`, which `make_plan` takes.
 
-    `--from` and `--profile` reach `make_plan` by themselves.
-    """
-    decorators = (
-        click.argument("lists", metavar="[LIST]...", nargs=-1),
-        click.option("--image", "images", metavar="REF", multiple=True, help="One more image; may be repeated."),
-        click.option(
-            "--platform",
-            type=PLATFORM,
-            envvar=["PULLER_PLATFORM", "DOCKER_DEFAULT_PLATFORM"],
-            metavar="OS/ARCH[/VARIANT]",
-            help="For every image whose line names no platform, instead of the engine's own.",
-        ),
-        click.option(
-            "--from",
-            "kind",
-            type=click.Choice(KINDS),
-            envvar="PULLER_FROM",
-            expose_value=False,
-            callback=_remember,
-            is_eager=True,
-            help="What every LIST is, where its content and name do not tell.",
-        ),
-        click.option(
-            "--profile",
-            "profiles",
-            envvar="PULLER_PROFILE",
-            metavar="NAME",
-            multiple=True,
-            expose_value=False,
-            callback=_remember,
-            is_eager=True,
-            help="Take the services of this Compose profile, too; may be repeated.",
-        ),
-        click.option("--skip-invalid", is_flag=True, help="Go on without the bad lines of a list."),
-    )
-    for decorate in reversed(decorators):
-        verb = decorate(verb)
-    return verb
+    `--from` and `--profile` reach `make_plan` by themselves."""
 
 
-def engine_options(verb: _F) -> _F:
-    """Give a verb `backend`, `docker_command` and `context`: how to reach the engine."""
-    decorators = (
-        click.option(
-            "--backend",
-            type=click.Choice([choice.value for choice in BackendChoice]),
-            default=BackendChoice.AUTO.value,
-            show_default=True,
-            help="How to talk to the engine: its API (sdk) or a command (cli).",
-        ),
-        click.option(
-            "--docker-command", default="docker", show_default=True, metavar="NAME", help="docker, podman or nerdctl."
-        ),
-        click.option("--context", metavar="NAME", help="The docker context to use."),
-    )
-    for decorate in reversed(decorators):
-        verb = decorate(verb)
-    return verb
+engine_options = section(
+    "Engine",
+    click.option(
+        "--backend",
+        type=click.Choice([choice.value for choice in BackendChoice]),
+        default=BackendChoice.AUTO.value,
+        show_default=True,
+        help="How to talk to the engine: its API (sdk) or a command (cli).",
+    ),
+    click.option(
+        "--docker-command", default="docker", show_default=True, metavar="NAME", help="docker, podman or nerdctl."
+    ),
+    click.option("--context", metavar="NAME", help="The docker context to use."),
+)
+"""Give a verb `backend`, `docker_command` and `context`: how to reach the engine."""
 
 
 def make_plan(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from puller.classify import classify, failure
-from puller.cli.options import DURATION, FAILURE_LIMIT, REPORT, engine_options, list_options, make_plan
+from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
+from puller.cli.pull_options import need_options, output_options, pace_options, patience_options
+from puller.cli.sections import SectionedCommand
 from puller.cli.settings import settings_of
 from puller.config import BackendChoice, Policy, Settings
 from puller.errors import EngineUnreachableError, FailureKind
@@ -21,8 +23,6 @@ from puller.reports import RENDERERS, files
 if TYPE_CHECKING:
     from puller.model import Report
     from puller.plan import Plan
-
-_DEFAULTS = Settings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,74 +48,16 @@ class _Output:
 
 @click.command(
     "pull",
+    cls=SectionedCommand,
     context_settings={"auto_envvar_prefix": "PULLER"},
     epilog="Every option can be given as an environment variable, too: PULLER_JOBS=5, PULLER_TIMEOUT=10m.",
 )
 @list_options
-@click.option(
-    "--policy", type=click.Choice([policy.value for policy in Policy]),
-    default=_DEFAULTS.policy.value, show_default=True,
-    help="When to pull: what the registry has in another version (newer), what is not there (missing), all or none.",
-)  # fmt: skip
-@click.option(
-    "-j", "--jobs", "--parallel", type=click.IntRange(1, 1000), default=_DEFAULTS.jobs, show_default=True,
-    metavar="N", help="Pulls in flight, over all registries.",
-)  # fmt: skip
-@click.option("--per-registry", type=click.IntRange(1, 1000), metavar="N", help="Pulls in flight on any one registry.")
+@need_options
 @engine_options
-@click.option(
-    "--retries", type=click.IntRange(0, 100), default=_DEFAULTS.retry.retries, show_default=True, metavar="N",
-    help="Tries after the first, for failures that may pass.",
-)  # fmt: skip
-@click.option(
-    "--retry-delay", type=DURATION, default="1s", show_default=True, metavar="D",
-    help="Bound of the first wait; it doubles with every retry, and the wait is drawn below it.",
-)  # fmt: skip
-@click.option(
-    "--max-wait", type=DURATION, default="5m", show_default=True, metavar="D",
-    help="The longest wait that a registry may ask for; if it asks for more, the image fails and tells until when.",
-)  # fmt: skip
-@click.option(
-    "--no-second-pass", is_flag=True,
-    help="Do not try once more, when all else is done, what failed for a passing reason.",
-)  # fmt: skip
-@click.option("--timeout", type=DURATION, metavar="D", help="Time limit of one attempt, such as 90s or 10m; 0 is none.")
-@click.option(
-    "--stall-timeout", type=DURATION, default="2m", show_default=True, metavar="D",
-    help="End an attempt when no byte came and nothing changed for so long; 0 is never.",
-)  # fmt: skip
-@click.option(
-    "--unpack-timeout", type=DURATION, default="30m", show_default=True, metavar="D",
-    help="The same while the engine unpacks, which it may do in silence; 0 is never.",
-)  # fmt: skip
-@click.option("--deadline", type=DURATION, metavar="D", help="Time limit of the whole run; 0 is none.")
-@click.option(
-    "--engine-wait", type=DURATION, default="30s", show_default=True, metavar="D",
-    help="How long an engine that has gone may take to come back.",
-)  # fmt: skip
-@click.option(
-    "--breaker", type=click.IntRange(1, 1000), default=_DEFAULTS.breaker, show_default=True, metavar="N",
-    help="Connection failures in a row after which a registry counts as down, and what is left there fails at once.",
-)  # fmt: skip
-@click.option("--fail-fast", is_flag=True, help="End the run at the first image that fails.")
-@click.option(
-    "--max-fail", type=FAILURE_LIMIT, metavar="N|N%", help="End the run when more images than this have failed."
-)
-@click.option("--no-disk-check", is_flag=True, help="Begin although what is absent may not fit on the engine's disk.")
-@click.option(
-    "--progress", type=click.Choice([mode.value for mode in ProgressMode]),
-    default=ProgressMode.AUTO.value, show_default=True,
-    help="What stderr shows meanwhile.",
-)  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="No progress, and a report only of what failed.")
-@click.option("-v", "--verbose", count=True, help="Say more about what is being done.")
-@click.option(
-    "--format", type=click.Choice([*RENDERERS]), default="text", show_default=True, help="The report on stdout."
-)
-@click.option(
-    "--report", "reports", type=REPORT, multiple=True, metavar="KIND=PATH",
-    help=f"Write a report to a file, too ({', '.join(RENDERERS)}); may be repeated.",
-)  # fmt: skip
+@pace_options
+@patience_options
+@output_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Pull every image of the lists, and report on each.

@@ -19,7 +19,7 @@ STOREYS = (
     # Floor 0
     ("text",),
     ("errors",),
-    ("cancellation",),
+    ("cancellation", "files", "places"),
     ("reference",),
     # Floor 1
     ("classify",),

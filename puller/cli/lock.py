@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from puller import __version__
+from puller import __version__, files
 from puller.cli.options import list_options, make_plan
 from puller.cli.output import emit
 from puller.errors import ExitCode, UsageError
@@ -17,7 +17,6 @@ from puller.lock import Change, compared, differences, lines, render, renewed, w
 from puller.model import PullRequest, exit_code_of
 from puller.plan import plan
 from puller.reference import ImageReference
-from puller.reports import files
 from puller.text import clean
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from puller import files
 from puller.classify import classify, failure
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
@@ -18,7 +19,7 @@ from puller.config import BackendChoice, Policy, Settings
 from puller.errors import EngineUnreachableError, FailureKind
 from puller.model import ENGINE_GONE
 from puller.progress import ProgressMode, observe
-from puller.reports import RENDERERS, files
+from puller.reports import RENDERERS
 
 if TYPE_CHECKING:
     from puller.model import Report

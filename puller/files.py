@@ -1,4 +1,4 @@
-"""Reports on their way into files: whole or not at all, and refused before the run rather than after it."""
+"""Text on its way into files: whole or not at all, and refused before the run rather than after it."""
 
 import errno
 import os

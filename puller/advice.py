@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from puller.reference import ImageReference
+    from puller.reference import ImageReference, Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,10 @@ class Announced:
     digest: str
     single: bool
     """Whether it is one image for one platform; where it is not, or may not be, the platform must be looked at."""
+    counted: bool = False
+    """Whether a pull there counts against a quota."""
+    mirror: str | None = None
+    """The mirror that says so, where the registry itself was silent."""
 
 
 class Advisor(Protocol):
@@ -24,6 +28,12 @@ class Advisor(Protocol):
 
     def head(self, reference: "ImageReference") -> Announced | None:
         """Say what a reference stands for now; None where the registry does not tell, whatever the reason."""
+
+    def silent(self, registry: str) -> bool:
+        """Say whether the registry, when it was asked last, did not answer, or could not: a refusal is an answer."""
+
+    def image_id(self, reference: "ImageReference", platform: "Platform") -> str | None:
+        """Say what ID a graph-driver store gives the image that a digest stands for; None where nobody tells."""
 
     def wait_of(self, reference: "ImageReference") -> float | None:
         """Say for how many seconds the registry wants to be left alone; None where it does not tell."""
@@ -37,6 +47,12 @@ class _Nobody:
         return True
 
     def head(self, reference: "ImageReference") -> Announced | None:  # noqa: ARG002
+        return None
+
+    def silent(self, registry: str) -> bool:  # noqa: ARG002
+        return False
+
+    def image_id(self, reference: "ImageReference", platform: "Platform") -> str | None:  # noqa: ARG002
         return None
 
     def wait_of(self, reference: "ImageReference") -> float | None:  # noqa: ARG002

@@ -14,12 +14,12 @@ from puller.model import PullOutcome, Status
 from puller.policy import Decision, Step, decide
 
 if TYPE_CHECKING:
-    from puller.advice import Advisor, Announced
+    from puller.advice import Announced
     from puller.backends.base import Backend
     from puller.cancellation import Cancellation
     from puller.classify import Failure
     from puller.holdings import Held, Holdings
-    from puller.lanes import Lanes
+    from puller.mirrors import Mirrors
     from puller.model import PullRequest
     from puller.reference import ImageReference, Platform
 
@@ -27,13 +27,10 @@ if TYPE_CHECKING:
 class Check:
     """Looks at the images of one run, from many threads; what the engine holds is asked once for all of them."""
 
-    def __init__(
-        self, policy: Policy, backend: "Backend", advisor: "Advisor", lanes: "Lanes", cancel: "Cancellation"
-    ) -> None:
+    def __init__(self, policy: Policy, backend: "Backend", mirrors: "Mirrors", cancel: "Cancellation") -> None:
         self._policy = policy
         self._backend = backend
-        self._advisor = advisor
-        self._lanes = lanes
+        self._mirrors = mirrors
         self._cancel = cancel
         self._lock = Lock()
         self._holdings: Holdings | EngineError | None = None
@@ -69,11 +66,17 @@ class Check:
         return self._held().pinned(reference)
 
     def announced(self, reference: "ImageReference") -> "Announced | None":
-        """Ask the registry, unless it wants to be left alone, or is down."""
-        lane = self._lanes.of(reference.registry)
-        if lane.cooldown.left or lane.breaker.open:
-            return None
-        return self._advisor.head(reference)
+        """Ask the registry, unless it wants to be left alone, or is down; and then its mirrors."""
+        return self._mirrors.announced(reference)
+
+    def mirrored(self, reference: "ImageReference") -> bool:
+        """Whether its registry has mirrors."""
+        return self._mirrors.use(reference.registry) is not None
+
+    def is_image(self, held: "Held", request: "PullRequest", digest: str) -> bool:
+        """Ask a mirror: what came from one may have no digest that the engine knows."""
+        reference, platform = request.reference, request.platform or self._backend.store.facts().platform
+        return platform is not None and self._mirrors.image_id(reference, digest, platform) == held.identity
 
     def suits(self, held: "Held", request: "PullRequest") -> bool:
         """Compare the platforms; the engine's own is not that of this process."""
@@ -110,7 +113,10 @@ class Check:
                 self._backend.store.tag(f"{reference.name}@{reference.digest}", reference)
             except EngineError:
                 return None  # it may have gone meanwhile: a pull brings it back, or says what is wrong
-        return None if status is None else PullOutcome.of(request, status, digest=decision.digest)
+        if status is None:
+            return None
+        outcome = PullOutcome.of(request, status, digest=decision.digest)
+        return outcome.by(decision.mirror, confirmed=False) if decision.mirror else outcome
 
     def _unknown(self, request: "PullRequest", why: "Failure", began: float) -> PullOutcome | None:
         """Leave an image of which nothing can be told to the pull, unless there must be none."""

@@ -14,7 +14,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class ExitCode(IntEnum):
@@ -165,3 +165,12 @@ class EngineError(Exception):
 
 class CancelledError(Exception):
     """The run was told to stop while this pull was waiting or under way."""
+
+
+def causes(error: BaseException) -> "Iterator[BaseException]":
+    """Walk an exception's causes and the exceptions among its arguments, as urllib3 and requests nest them."""
+    seen: list[BaseException] = [error]
+    for cause in seen:
+        yield cause
+        nested = (cause.__cause__, cause.__context__, *cause.args, getattr(cause, "reason", None))
+        seen.extend(item for item in nested if isinstance(item, BaseException) and item not in seen)

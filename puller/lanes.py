@@ -5,14 +5,20 @@ does to one image (asks for patience, drops the connection) is remembered on its
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from puller.breaker import Breaker
+from puller.classify import failure
 from puller.cooldown import Cooldown
+from puller.errors import FailureKind
+from puller.retry import AttemptFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from puller.cancellation import Cancellation
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,6 +46,31 @@ class Lane:
     def look(self, function: "Callable[P, T]", /, *args: "P.args", **kwargs: "P.kwargs") -> "Future[T]":
         """Queue a call that is cheap and ahead of the others: what is up to date waits for no pull."""
         return self._looks.submit(function, *args, **kwargs)
+
+    @property
+    def unwell(self) -> bool:
+        """Whether the registry wants to be left alone, or counts as down."""
+        return bool(self.cooldown.left) or self.breaker.open
+
+    def await_turn(self, cancel: "Cancellation", too_long: "Callable[[float], bool]") -> None:
+        """Wait while the registry wants to be left alone; fail at once where that is `too_long`, or it is down.
+
+        Raises AttemptFailedError, and CancelledError when the run is told to stop.
+        """
+        cancel.check()
+        while left := self.wait_left(too_long):
+            cancel.sleep(left)
+        if not self.breaker.admits():
+            last = self.breaker.last
+            message = f"{self.registry} does not answer" + (f"; the last failure: {last.message}" if last else "")
+            raise AttemptFailedError(failure(FailureKind.REGISTRY_UNAVAILABLE, message), final=True)
+
+    def wait_left(self, too_long: "Callable[[float], bool]") -> float:
+        """Give the seconds for which the registry wants to be left alone; fail where they are too many."""
+        left, why = self.cooldown.left, self.cooldown.why
+        if why and too_long(left):
+            raise AttemptFailedError(replace(why, wait=left, until=self.cooldown.until), final=True)
+        return left
 
     def close(self) -> None:
         """Start nothing more and wait for nothing."""

@@ -64,6 +64,8 @@ class Attempt:
     """Seconds since the image's turn came."""
     seconds: float
     failure: "Failure | None"
+    mirror: str | None = None
+    """Where it was pulled from, when that was not the registry itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ class PullOutcome:
     """From the image's turn to its end, waits between attempts included."""
     failure: "Failure | None" = None
     """Why it failed or was cancelled; None exactly when the image is there."""
+    mirror: str | None = None
+    """The mirror that it came from, or that vouches for it; None where its own registry did."""
+    confirmed: bool = True
+    """False where only a mirror said which digest this is, because the registry itself was silent."""
 
     @classmethod
     def of(
@@ -97,6 +103,10 @@ class PullOutcome:
         reference = request.reference
         requested = request.requested or (reference.text,)
         return cls(reference.canonical, requested, status, request.platform, digest, attempts, seconds, failure)
+
+    def by(self, mirror: str, *, confirmed: bool) -> "PullOutcome":
+        """Give the same outcome with the mirror to which it is due."""
+        return replace(self, mirror=mirror, confirmed=confirmed)
 
     def took(self, seconds: float) -> "PullOutcome":
         """Give the same outcome with the time that it took."""

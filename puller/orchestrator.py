@@ -11,13 +11,15 @@ from puller.advice import NO_ADVICE, Advisor
 from puller.cancellation import Cancellation
 from puller.check import Check
 from puller.classify import Failure, failure
+from puller.context import PullContext
 from puller.engine_wait import EngineWait
 from puller.errors import FailureKind
 from puller.events import ENGINE, Finished, Paused, Postponed, RunStarted, fan_out, ignore
 from puller.guard import Guard
 from puller.lanes import Lanes
+from puller.mirrors import Mirrors
 from puller.model import PullOutcome, PullRequest, Report, Status
-from puller.pull import ImagePull, PullContext, cancelled
+from puller.pull import ImagePull, cancelled
 from puller.text import format_seconds
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def pull_all(
     started, began = datetime.now(UTC), monotonic()
     cancel, emit, total = Cancellation(), fan_out(observer), len(requests) + len(rejected)
     lanes = Lanes(settings.jobs, settings.per_registry, breaker=settings.breaker, reach=advisor.reach)
+    mirrors = Mirrors(settings.registries, advisor, lanes)
     context = PullContext(
         backend,
         settings,
@@ -58,11 +61,12 @@ def pull_all(
         cancel,
         lanes,
         EngineWait(backend.alive, settings.engine_wait, lambda: emit(_engine_missed(settings))),
+        mirrors,
         advisor.wait_of,
         None if settings.deadline is None else began + settings.deadline,
     )
     guard = Guard(settings.max_fail, total, len(rejected), cancel)
-    check = Check(settings.policy, backend, advisor, lanes, cancel)
+    check = Check(settings.policy, backend, mirrors, cancel)
     with cancel.hook(advisor.close):
         outcomes = _Run(requests, settings, context, guard, check).outcomes()
     return Report(started, monotonic() - began, (*outcomes, *rejected), cancel.reason)

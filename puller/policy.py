@@ -36,6 +36,8 @@ class Decision:
     step: Step
     status: Status | None = None
     digest: str | None = None
+    mirror: str | None = None
+    """The mirror whose word alone this rests on."""
 
 
 PULL, MISS = Decision(Step.PULL), Decision(Step.MISS)
@@ -52,6 +54,12 @@ class Facts(Protocol):
 
     def announced(self, reference: "ImageReference") -> "Announced | None":
         """Ask the registry what the reference stands for; None where it does not tell."""
+
+    def mirrored(self, reference: "ImageReference") -> bool:
+        """Whether it may have come from a mirror, by which the engine does not learn its digest."""
+
+    def is_image(self, held: "Held", request: "PullRequest", digest: str) -> bool:
+        """Whether what is held is the image of a digest that the engine does not know; False where nobody can tell."""
 
     def suits(self, held: "Held", request: "PullRequest") -> bool:
         """Whether what is held is for the platform that is wanted; False, too, where that cannot be told."""
@@ -70,13 +78,15 @@ def _newest(request: "PullRequest", facts: Facts) -> Decision:
     reference = request.reference
     held = facts.tagged(reference)
     digests = held.digests_in(reference.name) if held else ()
-    if held is None or not digests:
+    if held is None or not (digests or facts.mirrored(reference)):
         return PULL
     said = facts.announced(reference)
-    if said is None or said.digest not in digests:
+    if said is None:
+        return PULL
+    if not (said.digest in digests if digests else facts.is_image(held, request, said.digest)):
         return PULL
     if (said.single and not request.platform) or facts.suits(held, request):
-        return Decision(Step.KEEP, Status.UP_TO_DATE, said.digest)
+        return Decision(Step.KEEP, Status.UP_TO_DATE, said.digest, said.mirror)
     return PULL
 
 

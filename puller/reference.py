@@ -26,6 +26,7 @@ _VARIANTS: dict[tuple[str, str | None], str | None] = {
 """Variants as containerd's platforms package normalises them; None is the one that goes without saying."""
 _PLATFORM_PART = re.compile(r"[a-z0-9_.-]+")
 _SCHEME = re.compile(r"(?i)(?:https?|docker|oci)://")
+_HUB_TOO = "index.docker.io"
 _LONGEST = 1024
 """Characters; the parts of a reference have 255 + 255 + 128 + 136 at most, and the grammar is quadratic."""
 _PARTS_OF_A_PLATFORM = (2, 3)
@@ -84,6 +85,31 @@ class ImageReference:
     def __str__(self) -> str:
         """Say what the user typed."""
         return self.text
+
+
+def registry_name(text: str) -> str:
+    """Read the name of a registry as references have it, such as `docker.io` or `localhost:5000`; raise ValueError."""
+    try:
+        parsed = ImageReference.parse(f"{text}/a/b")
+    except ValueError:
+        parsed = None
+    host = "docker.io" if text.lower() == _HUB_TOO else text.lower()
+    if parsed is None or parsed.registry != host or parsed.repository != "a/b":
+        raise ValueError(f"{text!r} is not a registry such as docker.io or registry.example:5000")
+    return host
+
+
+def mirror_place(text: str) -> str:
+    """Read where a mirror has its repositories, as `HOST[:PORT][/PREFIX]`; raise ValueError."""
+    place = text.strip().rstrip("/")
+    host, _, prefix = place.partition("/")
+    try:
+        parsed = ImageReference.parse(f"{place}/a")
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.registry != host or parsed.repository != f"{prefix}/a".lstrip("/"):
+        raise ValueError(f"{text!r} is not a mirror such as mirror.example:5000 or mirror.example/prefix")
+    return place
 
 
 @dataclass(frozen=True, slots=True)

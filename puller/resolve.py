@@ -90,41 +90,24 @@ def _answer(
     policy: RetryPolicy,
     cancel: Cancellation,
 ) -> T | Failure:
+    def too_long(wait: float) -> bool:
+        return wait > policy.max_wait
+
     def attempt(_number: int) -> T:
-        _await_turn(lane, policy, cancel)
+        lane.await_turn(cancel, too_long)
         answer = _asked(request, ask)
         lane.breaker.record(answer if isinstance(answer, Failure) else None)
         if not isinstance(answer, Failure):
             return answer
         if answer.wait is not None:
             lane.cooldown.extend(answer.wait, answer)
-            _check_wait(lane, policy)
+            lane.wait_left(too_long)
         raise AttemptFailedError(answer)
 
     try:
         return with_retries(attempt, policy, sleep=cancel.sleep, on_retry=lambda *_: None)
     except AttemptFailedError as error:
         return error.failure
-
-
-def _await_turn(lane: "Lane", policy: RetryPolicy, cancel: Cancellation) -> None:
-    """Wait while the registry wants to be left alone; fail at once where that is too long, or nobody is there."""
-    cancel.check()
-    while left := _check_wait(lane, policy):
-        cancel.sleep(left)
-    if not lane.breaker.admits():
-        last = lane.breaker.last
-        message = f"{lane.registry} does not answer" + (f"; the last failure: {last.message}" if last else "")
-        raise AttemptFailedError(failure(FailureKind.REGISTRY_UNAVAILABLE, message), final=True)
-
-
-def _check_wait(lane: "Lane", policy: RetryPolicy) -> float:
-    """Give the seconds for which the registry wants to be left alone; fail when they are too many."""
-    left = lane.cooldown.left
-    if left > policy.max_wait and lane.cooldown.why:
-        why = replace(lane.cooldown.why, wait=left, until=lane.cooldown.until)
-        raise AttemptFailedError(why, final=True)
-    return left
 
 
 def _asked(request: "PullRequest", ask: "Callable[[PullRequest], T]") -> T | Failure:

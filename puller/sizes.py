@@ -1,48 +1,21 @@
-"""Learns of what images consist, from their registries: manifests, configs, and how large layers get."""
+"""Learns from registries what images come to: their configs, and how large their layers get."""
 
 from typing import TYPE_CHECKING
 
 from puller.estimate import GROWTH
 from puller.registry.answers import RegistryTroubleError
-from puller.registry.contents import ImageParts, Part, part_of, read_image, read_index
-from puller.registry.platforms import best
+from puller.registry.contents import ImageParts, Part
 
 if TYPE_CHECKING:
-    from puller.reference import ImageReference, Platform
+    from puller.reference import ImageReference
     from puller.registry.client import RegistryClient
 
 _LARGEST_CONFIG = 4 << 20
-_DEEPEST = 3
-"""Indexes inside indexes that are followed."""
 _TRAILER = 4
 """Bytes at the end of gzip data: the size unpacked, modulo 2^32 (RFC 1952)."""
 _MODULUS = 1 << 32
 _SHRINKS = 0.9
 """Compressing makes nothing much larger; a smaller size is that of the last of several streams."""
-
-
-class NoPlatformError(RegistryTroubleError):
-    """An index has nothing for the machine: a pull would fail."""
-
-
-def parts_of(client: "RegistryClient", reference: "ImageReference", digest: str, platform: "Platform") -> ImageParts:
-    """Fetch the manifest that an engine would take for a platform, with the index that leads to it.
-
-    Raises RegistryTroubleError, and NoPlatformError where there is nothing for the platform.
-    """
-    documents: list[Part] = []
-    for _ in range(_DEEPEST):
-        manifest = client.manifest(reference, digest)
-        entries = read_index(manifest)
-        if entries is None:
-            return read_image(documents, manifest)
-        documents.append(part_of(manifest))
-        entry = best(entries, platform)
-        if entry is None:
-            there = ", ".join(dict.fromkeys(str(each.platform) for each in entries))
-            raise NoPlatformError(f"no matching manifest for {platform} in the manifest list entries: {there}")
-        digest = entry.digest
-    raise RegistryTroubleError(f"{reference.registry}: an index leads to an index, and so on")
 
 
 def config_of(client: "RegistryClient", reference: "ImageReference", parts: ImageParts) -> bytes:

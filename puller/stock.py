@@ -123,7 +123,7 @@ class Shelf:
 
     def _parts_of(self, held: "Held", client: "RegistryClient", registries: "Collection[str]") -> "ImageParts | None":
         """Fetch the manifest that a held image came with; None where that cannot be done."""
-        from puller.sizes import parts_of  # noqa: PLC0415 - as above
+        from puller.registry.images import parts_of  # noqa: PLC0415 - as above
 
         platform = self._platform(held) or self.facts.platform
         for name in held.digests:

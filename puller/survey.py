@@ -9,7 +9,8 @@ from puller.estimate import Ledger, Stock, new_layers
 from puller.forecast import Allowance, Change, Prospect
 from puller.questions import ask_all
 from puller.registry.answers import Described, RegistryTroubleError
-from puller.sizes import NoPlatformError, config_of, parts_of, unpacked_size
+from puller.registry.images import NoPlatformError, parts_of
+from puller.sizes import config_of, unpacked_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

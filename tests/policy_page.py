@@ -62,6 +62,12 @@ class _Facts:
         self.asked = True
         return self._case.says
 
+    def mirrored(self, reference: ImageReference) -> bool:
+        return False
+
+    def is_image(self, held: Held, request: PullRequest, digest: str) -> bool:
+        return False
+
     def suits(self, held: Held, request: PullRequest) -> bool:
         return self._case.suits
 

@@ -28,9 +28,12 @@ STOREYS = (
     ("config", "holdings", "suitable"),
     # Floor 2
     ("breaker", "cooldown", "advice"),
-    ("imagelist", "backends", "registry", "retry", "lanes", "engine_wait"),
+    ("imagelist", "backends", "registry", "retry", "engine_wait"),
+    ("lanes",),
     # Floor 3
-    ("resolve", "policy", "platforms"),
+    ("mirrors", "resolve", "policy", "platforms"),
+    ("context", "arrival"),
+    ("judge",),
     ("plan", "pull", "guard", "check", "lock", "verify", "disk", "estimate", "questions"),
     ("forecast", "sizes"),
     ("stock",),

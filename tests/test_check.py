@@ -14,6 +14,7 @@ from puller.errors import EngineError, FailureKind, ListError
 from puller.events import Event
 from puller.holdings import EngineFacts, Held, Holdings
 from puller.lanes import Lanes
+from puller.mirrors import Mirrors
 from puller.model import PullOutcome, PullRequest, Status
 from puller.orchestrator import pull_all
 from puller.platforms import refuse_what_cannot_be_kept
@@ -42,6 +43,14 @@ class Registries:
     def reach(self, registry: str) -> bool:
         """Be there."""
         return True
+
+    def silent(self, registry: str) -> bool:
+        """Be there."""
+        return False
+
+    def image_id(self, reference: ImageReference, platform: Platform) -> str | None:
+        """Say nothing of it."""
+        return None
 
     def wait_of(self, reference: ImageReference) -> float | None:
         """Want nothing."""
@@ -75,7 +84,8 @@ class Scene:
         self.backend = FakeBackend(store=self.store, has={"nginx:1.27": Inspected("sha256:1", (DIGEST,), AMD)})
         self.registries = Registries(Announced(DIGEST, single=not index))
         self.lanes = Lanes(1)
-        self.check = Check(policy, self.backend, self.registries, self.lanes, Cancellation())
+        mirrors = Mirrors({}, self.registries, self.lanes)
+        self.check = Check(policy, self.backend, mirrors, Cancellation())
 
     def look(self, text: str = "nginx:1.27", platform: str | None = None) -> PullOutcome | None:
         """Look at one image."""

@@ -27,6 +27,8 @@ class Known:
     says: Announced | None = None
     suitable: bool = True
     asked: list[str] = field(default_factory=list)
+    at_mirror: str | None = None
+    """The ID of the image that a mirror has for every digest."""
 
     def tagged(self, reference: ImageReference) -> Held | None:
         """Look it up."""
@@ -40,6 +42,15 @@ class Known:
         """Say what was told."""
         self.asked.append("registry")
         return self.says
+
+    def mirrored(self, reference: ImageReference) -> bool:
+        """Have one where something is known of what it has."""
+        return self.at_mirror is not None
+
+    def is_image(self, held: Held, request: PullRequest, digest: str) -> bool:
+        """Compare with what the mirror has."""
+        self.asked.append("mirror")
+        return self.at_mirror == held.identity
 
     def suits(self, held: Held, request: PullRequest) -> bool:
         """Say what was told."""
@@ -82,6 +93,15 @@ def test_nobody_asks_the_registry_of_what_must_be_pulled_anyway() -> None:
         facts = Known(Holdings([held]), Announced(DIGEST, single=True))
         assert decide(Policy.NEWER, request(), facts) == PULL
         assert facts.asked == []
+
+
+def test_what_came_from_a_mirror_is_known_by_its_id() -> None:
+    """A graph-driver store has no digest for it: the mirror tells which image the digest means."""
+    tagged = holding()
+    facts = Known(Holdings([tagged]), Announced(DIGEST, single=True, mirror="mirror.test"), at_mirror=tagged.identity)
+    assert decide(Policy.NEWER, request(), facts) == Decision(Step.KEEP, Status.UP_TO_DATE, DIGEST, "mirror.test")
+    facts.at_mirror = "sha256:2"
+    assert decide(Policy.NEWER, request(), facts) == PULL
 
 
 def test_one_of_several_digests_is_enough() -> None:

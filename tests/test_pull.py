@@ -5,16 +5,19 @@ from dataclasses import replace
 
 import pytest
 
+from puller.advice import NO_ADVICE
 from puller.backends.base import Backend, ProgressSink
 from puller.cancellation import Cancellation
 from puller.classify import failure
 from puller.config import Clocks, RetryPolicy, Settings
+from puller.context import PullContext
 from puller.engine_wait import EngineWait
 from puller.errors import EngineError, FailureClass, FailureKind
 from puller.events import Event, Phase, Progress, RetryScheduled, Started
 from puller.lanes import Lanes
+from puller.mirrors import Mirrors
 from puller.model import Pulled, PullOutcome, PullRequest, Status
-from puller.pull import ImagePull, PullContext
+from puller.pull import ImagePull
 from tests.fakes import PULLED, UP_TO_DATE, FakeBackend, Result, until_cancelled
 from tests.samples import DIGEST, request
 
@@ -33,7 +36,14 @@ class Scene:
         engine = EngineWait(self.fake.alive, 0.0, lambda: None)
         self.lanes = Lanes(1)
         self.context = PullContext(
-            backend or self.fake, settings, self.events.append, self.cancel, self.lanes, engine, lambda _reference: None
+            backend or self.fake,
+            settings,
+            self.events.append,
+            self.cancel,
+            self.lanes,
+            engine,
+            Mirrors({}, NO_ADVICE, self.lanes),
+            lambda _reference: None,
         )
 
     def pull(self) -> PullOutcome:

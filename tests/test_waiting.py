@@ -13,7 +13,7 @@ from puller.errors import EngineError, ExitCode, FailureKind as Kind
 from puller.events import Event, Finished, Paused, Postponed, RetryScheduled
 from puller.model import Pulled, PullOutcome, PullRequest, Report, Status
 from puller.orchestrator import pull_all
-from puller.reference import ImageReference
+from puller.reference import ImageReference, Platform
 from tests.fakes import PULLED, UP_TO_DATE, FakeBackend, until_cancelled
 from tests.samples import DIGEST, request
 
@@ -45,6 +45,13 @@ class Advice:
 
     def head(self, reference: ImageReference) -> None:
         """Say nothing of what it holds."""
+
+    def silent(self, registry: str) -> bool:
+        """Be no mirror's concern."""
+        return False
+
+    def image_id(self, reference: ImageReference, platform: Platform) -> None:
+        """Say nothing of that, either."""
 
     def close(self) -> None:
         """Let go of nothing."""

@@ -19,7 +19,7 @@ from puller.backends.sdk_store import SdkImageStore
 from puller.backends.store import read_platform
 from puller.backends.stream import PullStream, inspected, inspected_name
 from puller.backends.watch import Pulse, Watch
-from puller.errors import EngineError, EngineUnreachableError, FailureKind
+from puller.errors import EngineError, EngineUnreachableError, FailureKind, causes
 from puller.text import clean
 
 if TYPE_CHECKING:
@@ -161,31 +161,22 @@ def _tls(endpoint: Endpoint) -> TLSConfig | bool:
     )
 
 
-def _causes(error: BaseException) -> "Iterator[BaseException]":
-    """Walk an exception's causes and the exceptions among its arguments, as urllib3 and requests nest them."""
-    seen: list[BaseException] = [error]
-    for cause in seen:
-        yield cause
-        nested = (cause.__cause__, cause.__context__, *cause.args, getattr(cause, "reason", None))
-        seen.extend(item for item in nested if isinstance(item, BaseException) and item not in seen)
-
-
 def _translate(error: Exception) -> EngineError:
     """Turn what docker-py raises into the engine's words; a socket that does not take us is told by its type."""
     if isinstance(error, docker_errors.APIError):
         return EngineError(str(error.explanation or error), status=error.status_code)
-    causes = list(_causes(error))
-    for cause in causes:
+    found = list(causes(error))
+    for cause in found:
         if isinstance(cause, PermissionError):
             return EngineError(f"{cause}: the engine's socket", kind=FailureKind.SOCKET_PERMISSION)
         if isinstance(cause, (ConnectionRefusedError, FileNotFoundError, urllib3.exceptions.NewConnectionError)):
             return EngineError(f"the engine is gone: {cause}", kind=FailureKind.DAEMON_UNREACHABLE)
-    if broken := [cause for cause in causes if isinstance(cause, _BROKEN_OFF)]:
+    if broken := [cause for cause in found if isinstance(cause, _BROKEN_OFF)]:
         return EngineError(f"the engine broke off: {broken[-1]}", kind=FailureKind.ENGINE_DISCONNECTED)
     return EngineError(str(error))
 
 
 def _unreachable(error: Exception, endpoint: Endpoint) -> str:
-    reason = next((cause.strerror for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror), None)
+    reason = next((cause.strerror for cause in causes(error) if isinstance(cause, OSError) and cause.strerror), None)
     where = endpoint.host or "the engine's default socket"
     return clean(f"cannot connect to the engine at {where}: {reason or error}")

@@ -10,7 +10,7 @@ from puller.config import BackendChoice, FailureLimit
 from puller.errors import ListError
 from puller.imagelist import KINDS, read
 from puller.plan import Plan, plan
-from puller.reference import Platform
+from puller.reference import Platform, mirror_place, registry_name
 from puller.reports import RENDERERS
 from puller.text import parse_duration
 
@@ -42,10 +42,18 @@ def _report(text: str) -> tuple[str, Path]:
     return kind, Path(path)
 
 
+def _mirror(text: str) -> tuple[str, str]:
+    registry, separator, place = text.partition("=")
+    if not separator:
+        raise ValueError(f"{text!r} is not REGISTRY=PLACE such as docker.io=mirror.example:5000/prefix")
+    return registry_name(registry.strip()), mirror_place(place)
+
+
 PLATFORM = _Parsed("platform", Platform.parse)
 DURATION = _Parsed("duration", parse_duration)
 FAILURE_LIMIT = _Parsed("limit", FailureLimit.parse)
 REPORT = _Parsed("report", _report)
+MIRROR = _Parsed("mirror", _mirror)
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:

@@ -12,7 +12,7 @@ from puller import files
 from puller.classify import classify, failure
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
-from puller.cli.pull_options import need_options, output_options, pace_options, patience_options
+from puller.cli.pull_options import mirror_options, need_options, output_options, pace_options, patience_options
 from puller.cli.sections import SectionedCommand
 from puller.cli.settings import settings_of
 from puller.config import BackendChoice, Policy, Settings
@@ -57,6 +57,7 @@ class _Output:
 @need_options
 @engine_options
 @pace_options
+@mirror_options
 @patience_options
 @output_options
 @click.pass_context

@@ -2,9 +2,9 @@
 
 import click
 
-from puller.cli.options import DURATION, FAILURE_LIMIT, REPORT
+from puller.cli.options import DURATION, FAILURE_LIMIT, MIRROR, REPORT
 from puller.cli.sections import section
-from puller.config import Policy, Settings
+from puller.config import MirrorUse, Policy, Settings
 from puller.progress import ProgressMode
 from puller.reports import RENDERERS
 
@@ -30,6 +30,18 @@ need_options = section(
     ),
     click.option(
         "--no-disk-check", is_flag=True, help="Begin although what is absent may not fit on the engine's disk."
+    ),
+)  # fmt: skip
+
+mirror_options = section(
+    "Mirrors",
+    click.option(
+        "--mirror", "mirrors", type=MIRROR, multiple=True, metavar="REGISTRY=PLACE",
+        help="Where else a registry's images are, as docker.io=mirror.example:5000/prefix; may be repeated.",
+    ),
+    click.option(
+        "--mirror-use", type=click.Choice([use.value for use in MirrorUse]), default=MirrorUse.FIRST.value,
+        show_default=True, help="Ask mirrors first, or as a fallback when the registry does not serve.",
     ),
 )  # fmt: skip
 

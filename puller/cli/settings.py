@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from puller.config import NO_FAILURE, Clocks, Policy, RetryPolicy, Settings
+from puller.config import NO_FAILURE, Clocks, MirrorUse, Policy, RegistrySettings, RetryPolicy, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from puller.config import FailureLimit
 
@@ -32,4 +32,13 @@ def settings_of(options: "Mapping[str, Any]") -> Settings:
         engine_wait=options["engine_wait"],
         breaker=options["breaker"],
         max_fail=limit,
+        registries=_registries(options["mirrors"], MirrorUse(options["mirror_use"])),
     )
+
+
+def _registries(mirrors: "Iterable[tuple[str, str]]", use: MirrorUse) -> "Mapping[str, RegistrySettings]":
+    """Collect the mirrors of each registry, in the order in which they were given."""
+    places: dict[str, dict[str, None]] = {}
+    for registry, place in mirrors:
+        places.setdefault(registry, {})[place] = None
+    return {registry: RegistrySettings(mirrors=tuple(some), mirror_use=use) for registry, some in places.items()}

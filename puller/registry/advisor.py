@@ -9,7 +9,7 @@ from puller.advice import Announced
 from puller.registry.answers import RegistryTroubleError
 
 if TYPE_CHECKING:
-    from puller.reference import ImageReference
+    from puller.reference import ImageReference, Platform
     from puller.registry.client import RegistryClient
 
 _CONNECT_SECONDS, _READ_SECONDS = 3.0, 5.0
@@ -26,6 +26,7 @@ class RegistryAdvisor:
         self._client: RegistryClient | None = None
         self._lost: set[str] = set()
         """Registries that did not answer, or want to be asked less: they are not asked what they hold again."""
+        self._silent: set[str] = set()
 
     def reach(self, registry: str) -> bool:
         """Say whether anybody answers there."""
@@ -38,17 +39,35 @@ class RegistryAdvisor:
 
     def head(self, reference: "ImageReference") -> Announced | None:
         """Say what a reference stands for now; None where the registry does not tell, whatever the reason."""
-        if reference.registry in self._lost:
+        registry = reference.registry
+        if registry in self._lost:
             return None
         try:
             described = self._connected().head(reference)
         except RegistryTroubleError as error:
-            if error.lost or error.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self._lost.add(reference.registry)
+            status = error.status or 0
+            if error.lost or status == HTTPStatus.TOO_MANY_REQUESTS:
+                self._lost.add(registry)
+            if registry in self._lost or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._silent.add(registry)
             return None
         except Exception:  # noqa: BLE001 - as below
             return None
-        return Announced(described.digest, single=described.single)
+        self._silent.discard(registry)
+        return Announced(described.digest, single=described.single, counted=described.quota is not None)
+
+    def silent(self, registry: str) -> bool:
+        """Say whether the registry, when it was asked last, did not answer, or could not: a refusal is an answer."""
+        return registry in self._silent
+
+    def image_id(self, reference: "ImageReference", platform: "Platform") -> str | None:
+        """Say what ID a graph-driver store gives the image that a digest stands for: the digest of its config."""
+        from puller.registry.images import parts_of  # noqa: PLC0415 - most runs need none
+
+        try:
+            return parts_of(self._connected(), reference, reference.digest or "", platform).config.digest
+        except Exception:  # noqa: BLE001 - as below
+            return None
 
     def wait_of(self, reference: "ImageReference") -> float | None:
         """Say for how many seconds the registry wants to be left alone; None where it does not tell."""

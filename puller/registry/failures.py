@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import requests
 import urllib3
 
+from puller.errors import causes
 from puller.registry.answers import RegistryTroubleError, wait_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 """What requests, urllib3 and sockets raise."""
@@ -40,15 +41,6 @@ def reason(error: BaseException) -> str:
     found = list(causes(error))
     words = [cause.strerror for cause in found if isinstance(cause, OSError) and cause.strerror]
     return str(words[-1]) if words else type(found[-1]).__name__
-
-
-def causes(error: BaseException) -> "Iterator[BaseException]":
-    """Walk an exception's causes and the exceptions among its arguments, as urllib3 and requests nest them."""
-    seen: list[BaseException] = [error]
-    for cause in seen:
-        yield cause
-        nested = (cause.__cause__, cause.__context__, *cause.args, getattr(cause, "reason", None))
-        seen.extend(item for item in nested if isinstance(item, BaseException) and item not in seen)
 
 
 def _errors(body: bytes) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from puller.errors import causes
 from puller.registry.adapter import Adapter, Connections
-from puller.registry.failures import TROUBLE, causes
+from puller.registry.failures import TROUBLE
 from puller.registry.hosts import CERTS_D, Host, is_loopback, unverified
 from puller.registry.session import Session, Site
 

@@ -37,6 +37,8 @@ def _image(outcome: "PullOutcome") -> dict[str, Any]:
         "digest": outcome.digest,
         "attempts": len(outcome.attempts),
         "seconds": round(outcome.seconds, 3),
+        "mirror": outcome.mirror,
+        "confirmed": outcome.confirmed,
         "error": _error(outcome.failure) if outcome.failure else None,
     }
 

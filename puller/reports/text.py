@@ -1,5 +1,6 @@
 """The text report: a table of all images, one line that sums up, and last, nearest to the prompt, what failed."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from puller.model import Status
@@ -63,7 +64,25 @@ def _summary(report: "Report") -> "Iterator[str]":
         yield "no images: there was nothing to pull"
     if report.stopped:
         yield f"stopped: {clean(report.stopped)}"
+    yield from _mirrors(report.outcomes)
     yield from _cancelled(outcome for outcome in report.outcomes if outcome.status is Status.CANCELLED)
+
+
+def _mirrors(outcomes: "Sequence[PullOutcome]") -> "Iterator[str]":
+    """Say what is due to mirrors, what rests on their word alone, and which of them could not serve."""
+    served = Counter(outcome.mirror for outcome in outcomes if outcome.mirror)
+    for mirror, number in served.items():
+        unconfirmed = sum(outcome.mirror == mirror and not outcome.confirmed for outcome in outcomes)
+        line = f"mirror {clean(mirror)}: {number} {'image' if number == 1 else 'images'}"
+        yield f"{line}, {unconfirmed} on its word alone: the registry itself is silent" if unconfirmed else line
+    trouble = {
+        (attempt.mirror, attempt.failure.kind): (outcome, attempt.failure)
+        for outcome in reversed(outcomes)
+        for attempt in reversed(outcome.attempts)
+        if attempt.mirror and attempt.failure
+    }
+    for (mirror, kind), (outcome, why) in reversed(trouble.items()):
+        yield f"mirror {clean(mirror)}: {kind} for {_name(outcome)}: {clean(why.message)}"
 
 
 def _cancelled(outcomes: "Iterable[PullOutcome]") -> "Iterator[str]":

@@ -1,0 +1,38 @@
+"""From a digest to the image that an engine would take: through an index, or through several."""
+
+from typing import TYPE_CHECKING
+
+from puller.registry.answers import RegistryTroubleError
+from puller.registry.contents import ImageParts, Part, part_of, read_image, read_index
+from puller.registry.platforms import best
+
+if TYPE_CHECKING:
+    from puller.reference import ImageReference, Platform
+    from puller.registry.client import RegistryClient
+
+_DEEPEST = 3
+"""Indexes inside indexes that are followed."""
+
+
+class NoPlatformError(RegistryTroubleError):
+    """An index has nothing for the machine: a pull would fail."""
+
+
+def parts_of(client: "RegistryClient", reference: "ImageReference", digest: str, platform: "Platform") -> ImageParts:
+    """Fetch the manifest that an engine would take for a platform, with the index that leads to it.
+
+    Raises RegistryTroubleError, and NoPlatformError where there is nothing for the platform.
+    """
+    documents: list[Part] = []
+    for _ in range(_DEEPEST):
+        manifest = client.manifest(reference, digest)
+        entries = read_index(manifest)
+        if entries is None:
+            return read_image(documents, manifest)
+        documents.append(part_of(manifest))
+        entry = best(entries, platform)
+        if entry is None:
+            there = ", ".join(dict.fromkeys(str(each.platform) for each in entries))
+            raise NoPlatformError(f"no matching manifest for {platform} in the manifest list entries: {there}")
+        digest = entry.digest
+    raise RegistryTroubleError(f"{reference.registry}: an index leads to an index, and so on")

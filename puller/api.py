@@ -1,5 +1,6 @@
 """puller as a library: one call, no output of its own."""
 
+import logging
 from typing import TYPE_CHECKING
 
 from puller.backends import connect
@@ -11,6 +12,9 @@ from puller.orchestrator import pull_all
 from puller.plan import plan
 from puller.platforms import refuse_what_cannot_be_kept
 from puller.registry.advisor import RegistryAdvisor
+from puller.room import EngineRoom
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +49,8 @@ def pull_images(
     advisor = RegistryAdvisor(lambda: engine.store.facts().insecure)
     try:
         refuse_what_cannot_be_kept(todo.requests, engine.store)
-        return pull_all(todo.requests, engine, settings, observer=observer, advisor=advisor)
+        room = EngineRoom(engine.store, _log.info)
+        return pull_all(todo.requests, engine, settings, observer=observer, advisor=advisor, room=room)
     finally:
         advisor.close()
         engine.close()

@@ -40,12 +40,12 @@ class Lane:
         self._looks = ThreadPoolExecutor(_LOOKS, thread_name_prefix=f"look-{registry}")
 
     def submit(self, function: "Callable[P, T]", /, *args: "P.args", **kwargs: "P.kwargs") -> "Future[T]":
-        """Queue a call."""
-        return self._pool.submit(function, *args, **kwargs)
+        """Queue a call; one for which the host gives no thread comes back as failed."""
+        return _queued(self._pool, function, *args, **kwargs)
 
     def look(self, function: "Callable[P, T]", /, *args: "P.args", **kwargs: "P.kwargs") -> "Future[T]":
         """Queue a call that is cheap and ahead of the others: what is up to date waits for no pull."""
-        return self._looks.submit(function, *args, **kwargs)
+        return _queued(self._looks, function, *args, **kwargs)
 
     @property
     def unwell(self) -> bool:
@@ -76,6 +76,17 @@ class Lane:
         """Start nothing more and wait for nothing."""
         self._looks.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _queued(
+    pool: ThreadPoolExecutor, function: "Callable[P, T]", /, *args: "P.args", **kwargs: "P.kwargs"
+) -> "Future[T]":
+    try:
+        return pool.submit(function, *args, **kwargs)
+    except RuntimeError as error:
+        failed: Future[T] = Future()
+        failed.set_exception(error)
+        return failed
 
 
 class Lanes:

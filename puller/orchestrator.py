@@ -3,11 +3,11 @@
 from concurrent.futures import ALL_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
-from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from puller.advice import NO_ADVICE, Advisor
+from puller.awake import wait_awake
 from puller.cancellation import Cancellation
 from puller.check import Check
 from puller.classify import Failure, failure
@@ -15,8 +15,9 @@ from puller.context import PullContext
 from puller.engine_wait import EngineWait
 from puller.errors import FailureKind
 from puller.events import ENGINE, Finished, Paused, Postponed, RunStarted, fan_out, ignore
+from puller.gate import UNLIMITED, Gate
 from puller.guard import Guard
-from puller.lanes import Lanes
+from puller.lanes import Lane, Lanes
 from puller.mirrors import Mirrors
 from puller.model import PullOutcome, PullRequest, Report, Status
 from puller.pull import ImagePull, cancelled
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
     from puller.backends.base import Backend
     from puller.config import Settings
     from puller.events import Observer
+    from puller.gate import Room
 
 
-_TICK = 0.2
-"""Seconds within which a signal is heard."""
 _GRACE = 1.5
 """Seconds that interrupted pulls get to break off before they are given up."""
 
@@ -44,11 +44,13 @@ def pull_all(
     observer: "Observer" = ignore,
     rejected: "Sequence[PullOutcome]" = (),
     advisor: "Advisor" = NO_ADVICE,
+    room: "Room" = UNLIMITED,
 ) -> Report:
     """Pull every image and report on each, in list order, whatever happens; `rejected` outcomes come last.
 
     A KeyboardInterrupt ends the run and not the report: what is in flight is cancelled, and the report says so.
-    `advisor` is asked what the registries themselves say: before a pull as the policy wants it, and in trouble.
+    `advisor` is asked what the registries themselves say: before a pull as the policy wants it, and in trouble; `room`
+    whether what must be pulled fits, before the first pull.
     """
     started, began = datetime.now(UTC), monotonic()
     cancel, emit, total = Cancellation(), fan_out(observer), len(requests) + len(rejected)
@@ -68,7 +70,7 @@ def pull_all(
     guard = Guard(settings.max_fail, total, len(rejected), cancel)
     check = Check(settings.policy, backend, mirrors, cancel)
     with cancel.hook(advisor.close):
-        outcomes = _Run(requests, settings, context, guard, check).outcomes()
+        outcomes = _Run(requests, settings, context, guard, check, Gate(room, cancel)).outcomes()
     return Report(started, monotonic() - began, (*outcomes, *rejected), cancel.reason)
 
 
@@ -92,6 +94,7 @@ class _Run:
         context: PullContext,
         guard: "Guard",
         check: Check,
+        gate: Gate,
     ) -> None:
         self._requests = requests
         self._settings = settings
@@ -99,6 +102,9 @@ class _Run:
         self._cancel = context.cancel
         self._guard = guard
         self._check = check
+        self._gate = gate
+        self._looks: list[Future[PullOutcome | None]] = []
+        """One for each image, unless the policy wants none."""
         self._futures: list[Future[PullOutcome]] = []
         self._second: list[Future[None]] = []
         self._postponed: dict[int, ImagePull] = {}
@@ -110,9 +116,11 @@ class _Run:
         """Run, and give one outcome for each request."""
         try:
             self._context.emit(RunStarted(len(self._requests), self._context.backend.engine))
+            if self._check.needed:
+                self._looks = [self._lane(request).look(self._check.look, request) for request in self._requests]
             for place, request in enumerate(self._requests):  # an interrupt must find here what was submitted
-                self._futures.append(self._submit(place, request))
-            self._wait_awake(self._futures)
+                self._futures.append(self._lane(request).submit(self._do, place, request))
+            self._wait(self._futures)
             self._second_pass()
         except KeyboardInterrupt as interrupt:
             self._cancel.cancel(str(interrupt) or "interrupted")
@@ -124,27 +132,30 @@ class _Run:
             self._settle(place, self._first_outcome(place))
         return [self._settled.get(place) or self._first_outcome(place) for place in range(len(self._requests))]
 
-    def _submit(self, place: int, request: PullRequest) -> "Future[PullOutcome]":
-        try:
-            lane = self._context.lanes.of(request.reference.registry)
-            look = lane.look(self._check.look, request) if self._check.needed else None
-            return lane.submit(self._do, place, request, look)
-        except RuntimeError as error:  # the host gives no more threads: that costs this image, not the report
-            failed: Future[PullOutcome] = Future()
-            failed.set_exception(error)
-            return failed
+    def _lane(self, request: PullRequest) -> Lane:
+        return self._context.lanes.of(request.reference.registry)
 
-    def _do(self, place: int, request: PullRequest, look: "Future[PullOutcome | None] | None") -> PullOutcome:
+    def _do(self, place: int, request: PullRequest) -> PullOutcome:
         """Wait for the look at an image, which began before its turn came, and pull where that was not enough."""
         try:
-            outcome = look.result() if look else None
+            outcome = self._looks[place].result() if self._looks else None
         except CancelledError:  # the run was over before anybody looked
             return cancelled(request, self._cancel.reason)
+        if outcome is None and (why := self._gate.refusal(len(self._requests), self._absent)):
+            return PullOutcome.of(request, Status.CANCELLED, failure=why)
         if outcome is None:
             return self._pull(place, request)
         self._context.emit(Finished(request, outcome))
         self._guard.judge(outcome)
         return outcome
+
+    def _absent(self) -> "Sequence[PullRequest]":
+        """Wait until all images were looked at, and give those that must be pulled."""
+        if not self._looks:
+            return self._requests
+        wait(self._looks)
+        done = [look.cancelled() or look.exception() or look.result() for look in self._looks]
+        return [request for request, ended in zip(self._requests, done, strict=True) if not ended]
 
     def _pull(self, place: int, request: PullRequest) -> PullOutcome:
         if self._cancel.requested:  # an image whose turn never came is nobody's event
@@ -164,7 +175,7 @@ class _Run:
         with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="again")
         try:
             self._second = [with_one_thread.submit(self._pull_again, place) for place in sorted(self._postponed)]
-            self._wait_awake(self._second)
+            self._wait(self._second)
         finally:
             with_one_thread.shutdown(wait=False, cancel_futures=True)
 
@@ -190,25 +201,11 @@ class _Run:
             return PullOutcome.of(request, Status.FAILED, failure=why)
         return future.result()
 
-    def _wait_awake(self, futures: "Sequence[Future[Any]]") -> None:
-        """Wait for all, serve signals meanwhile, and end the run at its deadline.
-
-        Python runs a signal's handler in the main thread, and a signal that another thread receives does not wake a
-        main thread that waits without a time limit: Ctrl-C would be heard when all is done.
-        """
-        over = Event()
-
-        def watch() -> None:
-            wait(futures, return_when=ALL_COMPLETED)
-            over.set()
-
-        Thread(target=watch, name="wait", daemon=True).start()
-        while not over.wait(_TICK):
-            ends = self._context.ends
-            if ends is not None and monotonic() >= ends:
-                self._cancel.cancel(f"the deadline of {format_seconds(self._settings.deadline or 0)} has passed")
-                over.wait(_GRACE)
-                return
+    def _wait(self, futures: "Sequence[Future[Any]]") -> None:
+        """Wait for all, and end the run at its deadline."""
+        if not wait_awake(futures, until=self._context.ends):
+            self._cancel.cancel(f"the deadline of {format_seconds(self._settings.deadline or 0)} has passed")
+            wait(futures, timeout=_GRACE, return_when=ALL_COMPLETED)
 
 
 def _may_pass(outcome: PullOutcome) -> bool:

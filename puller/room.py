@@ -1,17 +1,18 @@
 """Is there room? The free disk at an engine's data root, and the check that `puller pull` makes before the first byte.
 
-The check is cheap by design. On a wide disk (`is_wide`) nobody is asked anything. Images whose name the engine has are
-left out: an up-to-date image costs nothing, and an update shares most of its layers. For what is absent it takes one or
-two manifests each; only if these look too large are configs, the engine's layers and the true sizes asked for, and only
-what cannot fit is refused: not what merely might not.
+The check is cheap by design, and made only when an image must be pulled. On a wide disk (`is_wide`) no registry is
+asked. Images whose name the engine has are left out: an update shares most of its layers. For what is absent it takes
+one or two manifests each; only if these look too large are configs, the engine's layers and the true sizes asked for,
+and only what cannot fit is refused: not what merely might not.
 """
 
 from dataclasses import dataclass
 from threading import Timer
 from typing import TYPE_CHECKING
 
+from puller.classify import failure
 from puller.disk import free_bytes, is_wide
-from puller.errors import EngineError
+from puller.errors import EngineError, FailureKind
 from puller.forecast import Disk
 from puller.registry.answers import Described, RegistryTroubleError
 from puller.text import clean, format_bytes
@@ -19,11 +20,15 @@ from puller.text import clean, format_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from puller.backends.base import ImageStore
+    from puller.classify import Failure
     from puller.holdings import EngineFacts
     from puller.model import PullRequest
     from puller.registry.client import RegistryClient
     from puller.stock import Shelf
 
+_CONNECT, _READ = 3.0, 5.0
+"""Seconds: less patience than elsewhere, since a pull waits for this."""
 _PROBES = 3
 """Images by which each registry shows whether it answers, and whether it counts pulls."""
 _PATIENCE = 10.0
@@ -48,6 +53,35 @@ class Shortage:
             f"no space left on device: {noun} about {format_bytes(self.needed)} at {clean(self.path)},"
             f" {format_bytes(self.free)} are free"
         )
+
+
+class EngineRoom:
+    """Fulfils `puller.gate.Room` for an engine's data root."""
+
+    def __init__(self, store: "ImageStore", say: "Callable[[str], None]") -> None:
+        """`say` is told why nothing, or not everything, was checked."""
+        self._store = store
+        self._say = say
+        self.shortage: Shortage | None = None
+        """Why the run was refused."""
+
+    def wide(self, images: int) -> bool:
+        """Ask the engine where its images are, and look there."""
+        try:
+            return is_wide(self._store.facts(), images)
+        except EngineError:
+            return False
+
+    def short(self, requests: "Sequence[PullRequest]") -> "Failure | None":
+        """Ask registries how large the images are."""
+        from puller.stock import Shelf  # noqa: PLC0415 - most pulls do not get here
+
+        try:
+            self.shortage = check_room(requests, Shelf(self._store), _connect, self._say)
+        except Exception as error:  # noqa: BLE001 - a check that breaks must not cost a pull
+            self._say(f"disk not checked: {error}")
+            return None
+        return failure(FailureKind.DISK_FULL, str(self.shortage)) if self.shortage else None
 
 
 def disk(facts: "EngineFacts", needed: int) -> Disk:
@@ -138,3 +172,9 @@ def _free_to_look_at(absent: "list[PullRequest]", look: _Look) -> "list[PullRequ
         elif answered[name].quota:
             look.say(f"disk: images of {name} are not counted, since a look at them would count as a pull there")
     return [each for each in absent if (seen := answered.get(each.reference.registry)) and not seen.quota]
+
+
+def _connect(facts: "EngineFacts") -> "RegistryClient":
+    from puller.registry.client import RegistryClient  # noqa: PLC0415 - requests takes long to load, and most need none
+
+    return RegistryClient(insecure=facts.insecure, connect=_CONNECT, read=_READ)

@@ -19,7 +19,7 @@ STOREYS = (
     # Floor 0
     ("text",),
     ("errors",),
-    ("cancellation", "files", "places"),
+    ("awake", "cancellation", "files", "places"),
     ("reference",),
     # Floor 1
     ("classify",),
@@ -32,7 +32,7 @@ STOREYS = (
     ("lanes",),
     # Floor 3
     ("mirrors", "resolve", "policy", "platforms"),
-    ("context", "arrival"),
+    ("context", "arrival", "gate"),
     ("judge",),
     ("plan", "pull", "guard", "check", "lock", "verify", "disk", "estimate", "questions"),
     ("forecast", "sizes"),

@@ -15,11 +15,13 @@ from puller.cli.output import emit
 from puller.cli.pull_options import mirror_options, need_options, output_options, pace_options, patience_options
 from puller.cli.sections import SectionedCommand
 from puller.cli.settings import settings_of
-from puller.config import BackendChoice, Policy, Settings
+from puller.config import BackendChoice, Settings
 from puller.errors import EngineUnreachableError, FailureKind
+from puller.gate import UNLIMITED
 from puller.model import ENGINE_GONE
 from puller.progress import ProgressMode, observe
 from puller.reports import RENDERERS
+from puller.text import clean
 
 if TYPE_CHECKING:
     from puller.model import Report
@@ -98,18 +100,16 @@ def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) ->
 
 def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> "Report":
     from puller.backends import connect  # noqa: PLC0415
-    from puller.cli.room import no_room  # noqa: PLC0415
     from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
     from puller.platforms import refuse_what_cannot_be_kept  # noqa: PLC0415
     from puller.registry.advisor import RegistryAdvisor  # noqa: PLC0415
+    from puller.room import EngineRoom  # noqa: PLC0415
 
     try:
         backend = connect(
             engine.choice, docker_command=engine.command, context=engine.context, connections=settings.jobs
         )
         refuse_what_cannot_be_kept(todo.requests, backend.store)
-        checks = engine.disk_check and settings.policy is not Policy.NEVER
-        short = no_room(todo.requests, backend.store, verbose=output.verbose) if checks else None
     except EngineUnreachableError as error:
         click.echo(f"puller: {error}", err=True)
         why = classify(str(error))
@@ -118,19 +118,25 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
         return pull_nothing(todo.requests, why, todo.rejected)
     except KeyboardInterrupt as interrupt:
         return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
-    if short:
-        return pull_nothing(todo.requests, short, todo.rejected)
+    notes: list[str] = []
+    room = EngineRoom(backend.store, notes.append)
     gc.freeze()
     gc.enable()
     with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:
-        return pull_all(
+        report = pull_all(
             todo.requests,
             backend,
             settings,
             observer=observer,
             rejected=todo.rejected,
             advisor=RegistryAdvisor(lambda: backend.store.facts().insecure),
+            room=room if engine.disk_check else UNLIMITED,
         )
+    for note in notes if output.verbose else ():
+        click.echo(f"puller: {clean(note)}", err=True)
+    if room.shortage:
+        click.echo(f"puller: {room.shortage}; --no-disk-check pulls all the same", err=True)
+    return report
 
 
 def _deliver(report: "Report", output: _Output) -> None:

@@ -60,9 +60,10 @@ def pull_all(
         EngineWait(backend.alive, settings.engine_wait, lambda: emit(_engine_missed(settings))),
         advisor.wait_of,
         None if settings.deadline is None else began + settings.deadline,
+        began,
     )
     guard = Guard(settings.max_fail, total, len(rejected), cancel)
-    check = Check(settings.policy, backend, advisor, lanes, cancel)
+    check = Check(settings.policy, backend, advisor, lanes, cancel, began)
     with cancel.hook(advisor.close):
         outcomes = _Run(requests, settings, context, guard, check).outcomes()
     return Report(started, monotonic() - began, (*outcomes, *rejected), cancel.reason)

@@ -9,6 +9,7 @@ from puller.errors import CancelledError, EngineError, FailureClass, FailureKind
 from puller.events import Paused, Progress, RetryScheduled, Started
 from puller.model import Attempt, Pulled, PullOutcome, PullRequest, Status
 from puller.retry import AttemptFailedError, with_retries
+from puller.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,8 @@ class PullContext:
     """Asks a registry for how many seconds it wants to be left alone; None where it does not say."""
     ends: float | None = None
     """The run's deadline, on the monotonic clock."""
+    began: float = 0.0
+    """The run's beginning, on the same."""
 
 
 def cancelled(request: PullRequest, reason: str) -> PullOutcome:
@@ -64,6 +67,7 @@ class ImagePull:
         self._began = monotonic()
         self._attempts: list[Attempt] = []
         self._phase = ""
+        self._timeline = Timeline()
 
     def run(self, policy: "RetryPolicy") -> PullOutcome:
         """Pull, trying again as the policy says; a second call goes on where the first one ended."""
@@ -103,6 +107,7 @@ class ImagePull:
         context.emit(Started(self.request, number))
         self._phase = _RESOLVING
         started, why = monotonic(), None
+        timeline = self._timeline = Timeline()
         try:
             pulled = context.backend.pull(
                 self.request, cancel=context.cancel, clocks=context.settings.clocks, progress=self._progress
@@ -117,7 +122,8 @@ class ImagePull:
         except Exception as error:  # noqa: BLE001 - a fault of ours costs this image, not the run
             why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
         finally:
-            self._attempts.append(Attempt(started - self._began, monotonic() - started, why))
+            ran = (started - self._began, monotonic() - started)
+            self._attempts.append(Attempt(*ran, why, timeline.phases(), timeline.bytes))
         return why or pulled
 
     def _check(self, pulled: Pulled) -> None:
@@ -188,6 +194,7 @@ class ImagePull:
     def _progress(self, progress: Progress) -> None:
         if progress.layers:
             self._phase = _TRANSFER
+        self._timeline.saw(progress.phase, progress.current)
         self._context.emit(progress)
 
     def _announce(self, _number: int, why: Failure, delay: float) -> None:
@@ -201,4 +208,5 @@ class ImagePull:
             attempts=tuple(self._attempts),
             seconds=monotonic() - self._began,
             failure=failure,
+            began=self._began - self._context.began,
         )

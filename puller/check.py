@@ -27,11 +27,15 @@ if TYPE_CHECKING:
 class Check:
     """Looks at the images of one run, from many threads; what the engine holds is asked once for all of them."""
 
-    def __init__(self, policy: Policy, backend: "Backend", mirrors: "Mirrors", cancel: "Cancellation") -> None:
+    def __init__(
+        self, policy: Policy, backend: "Backend", mirrors: "Mirrors", cancel: "Cancellation", began: float = 0.0
+    ) -> None:
+        """`began` is the run's beginning, on the monotonic clock."""
         self._policy = policy
         self._backend = backend
         self._mirrors = mirrors
         self._cancel = cancel
+        self._began = began
         self._lock = Lock()
         self._holdings: Holdings | EngineError | None = None
         self._platforms: dict[str, Platform | None] = {}
@@ -55,7 +59,7 @@ class Check:
         except Exception as error:  # noqa: BLE001 - a fault of ours costs the saving, not the image
             why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
             return self._unknown(request, why, began)
-        return outcome and outcome.took(monotonic() - began)
+        return outcome and outcome.took(monotonic() - began, began - self._began)
 
     def tagged(self, reference: "ImageReference") -> "Held | None":
         """Find what the engine has under the tag."""
@@ -122,4 +126,4 @@ class Check:
         """Leave an image of which nothing can be told to the pull, unless there must be none."""
         if self._policy is not Policy.NEVER:
             return None
-        return PullOutcome.of(request, Status.FAILED, failure=why, seconds=monotonic() - began)
+        return PullOutcome.of(request, Status.FAILED, failure=why).took(monotonic() - began, began - self._began)

@@ -31,3 +31,5 @@ class PullContext:
     """Asks a registry for how many seconds it wants to be left alone; None where it does not say."""
     ends: float | None = None
     """The run's deadline, on the monotonic clock."""
+    began: float = 0.0
+    """The run's beginning, on the same."""

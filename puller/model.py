@@ -57,6 +57,17 @@ class Pulled:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A phase of an attempt."""
+
+    phase: str
+    """A word of `puller.events.Phase`, or of another puller that wrote the report."""
+    started: float
+    """Seconds since the attempt began."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try at one image."""
 
@@ -64,6 +75,10 @@ class Attempt:
     """Seconds since the image's turn came."""
     seconds: float
     failure: "Failure | None"
+    phases: tuple[Span, ...] = ()
+    """What the engine did meanwhile, in order; what lies between two attempts is waiting."""
+    bytes: int = 0
+    """Compressed bytes fetched, as far as the engine told."""
     mirror: str | None = None
     """Where it was pulled from, when that was not the registry itself."""
 
@@ -83,6 +98,8 @@ class PullOutcome:
     """From the image's turn to its end, waits between attempts included."""
     failure: "Failure | None" = None
     """Why it failed or was cancelled; None exactly when the image is there."""
+    began: float = 0.0
+    """Seconds from the beginning of the run to the image's turn: so long it was queued."""
     mirror: str | None = None
     """The mirror that it came from, or that vouches for it; None where its own registry did."""
     confirmed: bool = True
@@ -98,19 +115,26 @@ class PullOutcome:
         attempts: tuple[Attempt, ...] = (),
         seconds: float = 0.0,
         failure: "Failure | None" = None,
+        began: float = 0.0,
     ) -> "PullOutcome":
         """Build the outcome of a request."""
         reference = request.reference
         requested = request.requested or (reference.text,)
-        return cls(reference.canonical, requested, status, request.platform, digest, attempts, seconds, failure)
+        name, platform = reference.canonical, request.platform
+        return cls(name, requested, status, platform, digest, attempts, seconds, failure, began)
 
     def by(self, mirror: str, *, confirmed: bool) -> "PullOutcome":
         """Give the same outcome with the mirror to which it is due."""
         return replace(self, mirror=mirror, confirmed=confirmed)
 
-    def took(self, seconds: float) -> "PullOutcome":
-        """Give the same outcome with the time that it took."""
-        return replace(self, seconds=seconds)
+    def took(self, seconds: float, began: float = 0.0) -> "PullOutcome":
+        """Give the same outcome with the time that it took, and when that began."""
+        return replace(self, seconds=seconds, began=began)
+
+    @property
+    def bytes(self) -> int:
+        """Compressed bytes fetched in all attempts, as far as the engine told."""
+        return sum(attempt.bytes for attempt in self.attempts)
 
     @property
     def ok(self) -> bool:

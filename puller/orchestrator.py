@@ -66,9 +66,10 @@ def pull_all(
         mirrors,
         advisor.wait_of,
         None if settings.deadline is None else began + settings.deadline,
+        began,
     )
     guard = Guard(settings.max_fail, total, len(rejected), cancel)
-    check = Check(settings.policy, backend, mirrors, cancel)
+    check = Check(settings.policy, backend, mirrors, cancel, began)
     with cancel.hook(advisor.close):
         outcomes = _Run(requests, settings, context, guard, check, Gate(room, cancel)).outcomes()
     return Report(started, monotonic() - began, (*outcomes, *rejected), cancel.reason)

@@ -12,6 +12,7 @@ from puller.events import Progress, RetryScheduled, Started
 from puller.judge import Judge
 from puller.model import Attempt, Pulled, PullOutcome, PullRequest, Status
 from puller.retry import AttemptFailedError, with_retries
+from puller.timeline import Timeline
 
 if TYPE_CHECKING:
     from puller.config import RetryPolicy
@@ -44,6 +45,7 @@ class ImagePull:
         """Mirrors that do not have this image, or have another."""
         self._source: Source | None = None
         """The mirror from which it came."""
+        self._timeline = Timeline()
 
     def run(self, policy: "RetryPolicy") -> PullOutcome:
         """Pull, trying again as the policy says; a second call goes on where the first one ended."""
@@ -107,6 +109,7 @@ class ImagePull:
         context.emit(Started(self.request, number))
         self._phase = _RESOLVING
         started, why = monotonic(), None
+        timeline = self._timeline = Timeline()
         try:
             pulled = self._mirrored(source) if source else self._pulled(self.request)
         except EngineError as error:
@@ -118,7 +121,8 @@ class ImagePull:
             why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
         finally:
             mirror = source.mirror if source else None
-            self._attempts.append(Attempt(started - self._began, monotonic() - started, why, mirror))
+            ran = (started - self._began, monotonic() - started)
+            self._attempts.append(Attempt(*ran, why, timeline.phases(), timeline.bytes, mirror))
         return why or pulled
 
     def _pulled(self, request: PullRequest) -> Pulled:
@@ -144,6 +148,7 @@ class ImagePull:
     def _progress(self, progress: Progress) -> None:
         if progress.layers:
             self._phase = _TRANSFER
+        self._timeline.saw(progress.phase, progress.current)
         self._context.emit(progress if progress.request is self.request else replace(progress, request=self.request))
 
     def _announce(self, _number: int, why: Failure, delay: float) -> None:
@@ -157,5 +162,6 @@ class ImagePull:
             attempts=tuple(self._attempts),
             seconds=monotonic() - self._began,
             failure=failure,
+            began=self._began - self._context.began,
         )
         return outcome.by(self._source.mirror, confirmed=self._source.confirmed) if self._source else outcome

@@ -25,7 +25,7 @@ STOREYS = (
     ("classify",),
     ("model",),
     ("events",),
-    ("config", "holdings", "suitable"),
+    ("config", "holdings", "suitable", "timeline"),
     # Floor 2
     ("breaker", "cooldown", "advice"),
     ("imagelist", "backends", "registry", "retry", "engine_wait"),

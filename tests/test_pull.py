@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from time import monotonic
 
 import pytest
 
@@ -178,3 +179,15 @@ def test_progress_goes_through() -> None:
     scene.pull()
     assert scene.heard == ["Started", "Progress"]
     assert scene.events[1] == Progress(request(), Phase.DOWNLOADING, 1, 2, 0, 1)
+
+
+def test_every_attempt_tells_its_phases_and_bytes() -> None:
+    """The report knows what each attempt spent its time on, what it fetched, and when the image's turn came."""
+    scene = Scene(backend=Chatty({"nginx:1.27": [RESET, PULLED]}))
+    scene.context = replace(scene.context, began=monotonic() - 5)
+    outcome = scene.pull()
+    assert [[span.phase for span in attempt.phases] for attempt in outcome.attempts] == [
+        ["resolving", "downloading"]
+    ] * 2
+    assert ([attempt.bytes for attempt in outcome.attempts], outcome.bytes) == ([1, 1], 2)
+    assert outcome.began >= 5

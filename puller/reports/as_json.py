@@ -7,7 +7,7 @@ from puller.text import timestamp
 
 if TYPE_CHECKING:
     from puller.classify import Failure
-    from puller.model import PullOutcome, Report
+    from puller.model import Attempt, PullOutcome, Report
 
 SCHEMA = "puller.report/1"
 """Name and version; the number grows only when something promised changes its meaning."""
@@ -36,10 +36,27 @@ def _image(outcome: "PullOutcome") -> dict[str, Any]:
         "status": outcome.status.value,
         "digest": outcome.digest,
         "attempts": len(outcome.attempts),
+        "began": round(outcome.began, 3),
         "seconds": round(outcome.seconds, 3),
+        "bytes": outcome.bytes,
         "mirror": outcome.mirror,
         "confirmed": outcome.confirmed,
         "error": _error(outcome.failure) if outcome.failure else None,
+        "tries": [_try(attempt) for attempt in outcome.attempts],
+    }
+
+
+def _try(attempt: "Attempt") -> dict[str, Any]:
+    return {
+        "started": round(attempt.started, 3),
+        "seconds": round(attempt.seconds, 3),
+        "bytes": attempt.bytes,
+        "mirror": attempt.mirror,
+        "error": _error(attempt.failure) if attempt.failure else None,
+        "phases": [
+            {"phase": span.phase, "started": round(span.started, 3), "seconds": round(span.seconds, 3)}
+            for span in attempt.phases
+        ],
     }
 
 

@@ -1,0 +1,129 @@
+"""A JSON report read back is the report it was written from, and what is none is refused in one line."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from puller.classify import Failure
+from puller.errors import FailureClass, FailureKind, UsageError
+from puller.model import Attempt, PullOutcome, Report, Span, Status
+from puller.reference import Platform
+from puller.reports.as_json import render
+from puller.reports.reading import report_of
+from tests.samples import outcome, report
+
+SECONDS = st.floats(min_value=0, max_value=1e9)
+MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
+PLATFORMS = st.sampled_from(["linux/amd64", "linux/arm/v7", "windows/amd64"]).map(Platform.parse)
+FAILURES = st.builds(
+    Failure,
+    st.sampled_from(FailureKind),
+    st.sampled_from(FailureClass),
+    st.text(),
+    st.text(),
+    until=st.none() | MOMENTS,
+)
+SPANS = st.builds(Span, st.text(), SECONDS, SECONDS)
+ATTEMPTS = st.builds(
+    Attempt, SECONDS, SECONDS, st.none() | FAILURES, st.lists(SPANS, max_size=3).map(tuple), st.integers(min_value=0)
+)
+OUTCOMES = st.builds(
+    PullOutcome,
+    st.text(),
+    st.lists(st.text(), min_size=1, max_size=2).map(tuple),
+    st.sampled_from(Status),
+    st.none() | PLATFORMS,
+    st.none() | st.text(),
+    st.lists(ATTEMPTS, max_size=2).map(tuple),
+    SECONDS,
+    st.none() | FAILURES,
+    SECONDS,
+)
+REPORTS = st.builds(Report, MOMENTS, SECONDS, st.lists(OUTCOMES, max_size=3).map(tuple), st.text())
+
+
+@given(REPORTS)
+def test_what_was_written_is_read(written: Report) -> None:
+    """Every report survives being written and read, to the millisecond."""
+    text = render(written)
+    read = report_of(text)
+    assert render(read) == text
+    assert [each.bytes for each in read.outcomes] == [each.bytes for each in written.outcomes]
+
+
+def test_a_report_from_before_the_tries_is_read() -> None:
+    """An older report tells how many attempts there were, and that stays so."""
+    document = json.loads(render(report(outcome(attempts=3), outcome("nope", Status.FAILED))))
+    for image in document["images"]:
+        for key in ("began", "bytes", "tries"):
+            del image[key]
+    read = report_of(json.dumps(document))
+    assert [len(each.attempts) for each in read.outcomes] == [3, 1]
+    assert [each.status for each in read.outcomes] == [Status.PULLED, Status.FAILED]
+    assert read.failed[0].failure == outcome("nope", Status.FAILED).failure
+
+
+def test_a_kind_that_only_a_later_puller_knows_is_borne() -> None:
+    """New kinds of failure may appear in a report; what it says otherwise stays."""
+    document = json.loads(render(report(outcome("nope", Status.FAILED))))
+    document["images"][0]["error"]["kind"] = "moon_in_the_way"
+    (failed,) = report_of(json.dumps(document)).failed
+    assert failed.failure
+    assert failed.failure.kind is FailureKind.UNCLASSIFIED
+    assert failed.failure.message == "manifest unknown"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "[" * 100_000, "nginx:1.27\n", '{"schema": "puller.report/2"}', '{"schema": ["puller.report/1"]}'],
+)
+def test_what_is_no_report_is_refused(text: str) -> None:
+    """A file of another kind is called one, in one line."""
+    with pytest.raises(UsageError, match=r"this is no report of puller: it .*") as refused:
+        report_of(text)
+    assert "\n" not in str(refused.value)
+
+
+def spoil(document: Any, path: tuple[str | int, ...], value: object) -> None:
+    """Put a value where it does not belong."""
+    for step in path[:-1]:
+        document = document[step]
+    document[path[-1]] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        (("images",), None, "images: null is not an array"),
+        (("images", 0), 7, "images[0] is not an object"),
+        (("images", 0, "status"), "done", "images[0].status: 'done' is not a valid Status"),
+        (("images", 0, "seconds"), float("nan"), "images[0].seconds: NaN is not a number of seconds"),
+        (("images", 0, "seconds"), 10**400, "images[0].seconds: "),
+        (("images", 0, "requested"), [], "images[0].requested: [] is not a list of names"),
+        (("images", 0, "platform"), "moon", "images[0].platform: 'moon' is not a platform such as "),
+        (("images", 0, "tries"), {}, "images[0].tries: {} is not an array"),
+        (("images", 0, "tries", 0, "bytes"), -1, "images[0].tries[0].bytes: -1 is not a number"),
+        (("images", 0, "tries", 0, "phases"), [1], "images[0].tries[0].phases[0] is not an object"),
+        (
+            ("images", 0, "error", "class"),
+            "x\x1b[31m",
+            "images[0].error.class: 'x\\x1b[31m' is not a valid FailureClass",
+        ),
+        (("started",), "2026-11-23T08:00:00", 'started: "2026-11-23T08:00:00" has no time zone'),
+        (("started",), "yesterday", "started: Invalid isoformat string: 'yesterday'"),
+        (("started",), "0001-01-01T00:00:00+14:00", "started: "),
+        (("stopped",), ["x" * 1000], 'stopped: ["' + "x" * 57 + "… is not text"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(path: tuple[str | int, ...], value: object, complaint: str) -> None:
+    """Somebody who has to find out what is wrong with a file is told where to look."""
+    document = json.loads(render(report(outcome("nope", Status.FAILED))))
+    spoil(document, path, value)
+    with pytest.raises(UsageError) as refused:
+        report_of(json.dumps(document))
+    message = str(refused.value)
+    assert message.startswith(f"this is no report of puller: {complaint}")
+    assert message.isprintable()

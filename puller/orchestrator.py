@@ -104,8 +104,8 @@ class _Run:
         self._guard = guard
         self._check = check
         self._gate = gate
-        self._looks: list[Future[PullOutcome | None]] = []
-        """One for each image, unless the policy wants none."""
+        self._looks: list[Future[PullOutcome | None] | None] = []
+        """One for each image, unless the policy wants none; it goes when it has served."""
         self._futures: list[Future[PullOutcome]] = []
         self._second: list[Future[None]] = []
         self._postponed: dict[int, ImagePull] = {}
@@ -139,11 +139,14 @@ class _Run:
     def _do(self, place: int, request: PullRequest) -> PullOutcome:
         """Wait for the look at an image, which began before its turn came, and pull where that was not enough."""
         try:
-            outcome = self._looks[place].result() if self._looks else None
+            look = self._looks[place] if self._looks else None
+            outcome = look.result() if look else None
         except CancelledError:  # the run was over before anybody looked
             return cancelled(request, self._cancel.reason)
         if outcome is None and (why := self._gate.refusal(len(self._requests), self._absent)):
             return PullOutcome.of(request, Status.CANCELLED, failure=why)
+        if look:
+            self._looks[place] = None
         if outcome is None:
             return self._pull(place, request)
         self._context.emit(Finished(request, outcome))
@@ -154,9 +157,11 @@ class _Run:
         """Wait until all images were looked at, and give those that must be pulled."""
         if not self._looks:
             return self._requests
-        wait(self._looks)
-        done = [look.cancelled() or look.exception() or look.result() for look in self._looks]
-        return [request for request, ended in zip(self._requests, done, strict=True) if not ended]
+        looks = list(zip(self._requests, list(self._looks), strict=True))
+        wait(look for _, look in looks if look)
+        return [
+            request for request, look in looks if look and not (look.cancelled() or look.exception() or look.result())
+        ]
 
     def _pull(self, place: int, request: PullRequest) -> PullOutcome:
         if self._cancel.requested:  # an image whose turn never came is nobody's event

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from puller.reference import ImageReference, Platform
 
@@ -56,6 +57,16 @@ class Holdings:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """Through which proxies somebody leads to the web; empty where through none."""
+
+    http: str = ""
+    https: str = ""
+    exceptions: str = ""
+    """What NO_PROXY says: hosts and networks that are reached directly."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineFacts:
     """What an engine says of itself; what it does not say is None or empty."""
 
@@ -69,6 +80,15 @@ class EngineFacts:
     """Whether that host is this one."""
     insecure: tuple[str, ...] = ()
     """Registries, and networks in CIDR notation, that it talks to without TLS or without checking it."""
+    version: str | None = None
+    driver: str | None = None
+    """What unpacks layers there: `overlay2`, `overlayfs`, `vfs`."""
+    mirrors: tuple[str, ...] = ()
+    """URLs of its mirrors of Docker Hub, in the order in which it tries them."""
+    proxies: ProxySettings | None = None
+    """What it goes through itself; None where it does not say."""
+    clock: "datetime | None" = None
+    """What time it was there when it was asked."""
 
 
 def full_name(text: str) -> str:

@@ -39,7 +39,7 @@ STOREYS = (
     ("stock",),
     ("survey",),
     ("room",),
-    ("orchestrator",),
+    ("orchestrator", "doctor"),
     # Floor 4
     ("reports", "progress", "api"),
     # Floor 5

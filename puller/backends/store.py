@@ -2,9 +2,10 @@
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from puller.holdings import Content, EngineFacts, Held, Holdings, full_name
+from puller.holdings import Content, EngineFacts, Held, Holdings, ProxySettings, full_name
 from puller.reference import Platform
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
             *(registries.get("InsecureRegistryCIDRs") or ()),
             *(name for name, how in named.items() if not how.get("Secure", True)),
         ),
+        version=info.get("ServerVersion") or (info.get("version") or {}).get("Version") or None,
+        driver=info.get("Driver") or graph.get("graphDriverName") or None,
+        mirrors=tuple(map(str, registries.get("Mirrors") or ())),
+        proxies=_proxies(info) if "HttpProxy" in info else None,
+        clock=_moment(str(info.get("SystemTime") or "")),
     )
 
 
@@ -79,6 +85,19 @@ def read_content(image: "Mapping[str, Any]") -> Content:
     layers = (image.get("RootFS") or {}).get("Layers") or ()
     platform = read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
     return Content(str(image.get("Id") or ""), tuple(map(str, layers)), platform)
+
+
+def _proxies(info: "Mapping[str, Any]") -> ProxySettings:
+    http, https, exceptions = (str(info.get(key) or "") for key in ("HttpProxy", "HttpsProxy", "NoProxy"))
+    return ProxySettings(http, https, exceptions)
+
+
+def _moment(text: str) -> datetime | None:
+    """Read RFC 3339, which has more digits of a second here than Python tells apart."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _names(texts: "Iterable[str]") -> tuple[str, ...]:

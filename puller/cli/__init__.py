@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _VERBS = {
+    "doctor": ("doctor", "What would stop or slow a pull here, and how to put it right."),
     "explain": ("explain", "What an error of a pull means, and what to do."),
     "list": ("list_images", "What a list means, without pulling anything."),
     "lock": ("lock", "Write lists again with every tag pinned to its digest."),

@@ -60,13 +60,13 @@ class Site:
         request = _prepared(method, url, _HEADERS | dict(headers), data)
         # The session's own way to send looks for cookies and redirects, and costs as much again.
         adapter = self._session.get_adapter(url)
-        return adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies_for(url))
+        return adapter.send(request, stream=True, timeout=timeout, proxies=self.proxies_for(url))
 
     def close(self) -> None:
         """Close the kept connections that are not in use."""
         self._session.close()
 
-    def _proxies_for(self, url: str) -> dict[str, str]:
+    def proxies_for(self, url: str) -> dict[str, str]:
         """Return the environment's proxies for a URL; for loopback there are none, as in the engine."""
         parts = urlsplit(url)
         key = (parts.scheme, parts.netloc)

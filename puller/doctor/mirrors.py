@@ -1,0 +1,45 @@
+"""Mirrors: a dead one costs no image, but a time limit before each, and the quota that it was to save."""
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from puller.doctor.finding import About, Verdict, until_failed
+from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
+from puller.registry.hosts import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from puller.doctor.finding import Finding
+
+ENGINES = "registry-mirrors of the engine"
+
+
+def examine_mirror(url: str, origin: str, insecure: "Collection[str]", certificates: "Path") -> "Iterator[Finding]":
+    """Say whether a mirror answers, and whose setting (`origin`) names it."""
+    about = About(f"mirror {url}")
+    scheme, netloc = _parts(url)
+    if not netloc:
+        yield about.warning("reachable", f"{origin}: this is no address", "write it as https://HOST[:PORT]")
+        return
+    wire = Wire.to(Host.of(netloc, {*insecure, netloc} if scheme == "http" else insecure), certificates)
+    if scheme == "http" and ":" not in netloc.rpartition("]")[2]:
+        wire = Wire(wire.host, certificates, port=80)
+    steps = (step(about, wire) for step in (resolve_name, connect_to, encrypt))
+    findings = list(until_failed(*steps))
+    bad = [each for each in findings if each.status is not Verdict.OK]
+    for each in bad:
+        removal = f"or take it out of {origin}"
+        yield about.warning("reachable", f"{origin}: {each.words}", f"{each.fix}\n# {removal}")
+    if not bad:
+        yield about.ok("reachable", f"{origin}: it answers")
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """Split a URL, or `HOST[:PORT][/PREFIX]`, into its scheme and its host with port."""
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.netloc.rpartition("@")[2]

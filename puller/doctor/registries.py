@@ -1,0 +1,164 @@
+"""One registry, asked as a pull would ask it, step by step: the first that fails tells why all after it would."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from statistics import median
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from puller.doctor.clocks import compare
+from puller.doctor.finding import About, until_failed
+from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
+from puller.registry.answers import Quota, RegistryTroubleError
+from puller.registry.client import RegistryClient
+from puller.registry.credentials import Keyring
+from puller.registry.hosts import Host
+from puller.registry.transport import Transport, discard
+from puller.text import clean, format_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from puller.doctor.finding import Finding
+    from puller.reference import ImageReference
+
+_SECONDS = 5.0
+"""To connect, and to answer."""
+_HELPER_SECONDS = 5.0
+_HEADS = 3
+"""HEADs on a kept connection, of which the median counts."""
+_SLOW = 0.5
+"""Seconds for one: then an image takes seconds before its first byte."""
+_REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+_HUB = "docker.io"
+
+
+class RegistryVisit:
+    """Asks one registry by the first image that is wanted from it; a HEAD counts as no pull."""
+
+    def __init__(
+        self,
+        references: "Sequence[ImageReference]",
+        *,
+        insecure: "Collection[str]",
+        certificates: "Path",
+        ca: str | None = None,
+    ) -> None:
+        """Take all references to one registry: at least one."""
+        self._sample = references[0]
+        self._images = len(references)
+        self._about = About(self._sample.registry)
+        self._host = Host.of(self._sample.registry, insecure)
+        self._wire = Wire.to(self._host, certificates, ca)
+        self._keyring = Keyring(_HELPER_SECONDS)
+        self._transport = Transport(insecure=insecure, certificates=certificates, connect=_SECONDS, read=_SECONDS)
+        self._client = RegistryClient(
+            insecure=insecure, certificates=certificates, connect=_SECONDS, read=_SECONDS, keyring=self._keyring
+        )
+        self._quota: Quota | None = None
+
+    def __call__(self) -> "Iterator[Finding]":
+        """Go as far as it leads."""
+        try:
+            yield from until_failed(self._way(), self._answer(), self._admission(), self._pace(), self._allowance())
+        finally:
+            self._client.close()
+            self._transport.close()
+
+    def _way(self) -> "Iterator[Finding]":
+        """Connect; through a proxy nothing can be said of what lies behind it."""
+        scheme = self._host.schemes[0]
+        proxies = self._transport.site(self._host.name).proxies_for(f"{scheme}://{self._host.address}/v2/")
+        if proxy := proxies.get(scheme) or proxies.get("all"):
+            yield self._about.ok("proxy", f"asked through {proxy}")
+            return
+        steps = (step(self._about, self._wire) for step in (resolve_name, connect_to, encrypt))
+        yield from until_failed(*steps)
+
+    def _answer(self) -> "Iterator[Finding]":
+        """Ask for the API's root (OCI distribution spec "Determining Support"), and read its clock."""
+        before = datetime.now(UTC)
+        try:
+            response = self._transport.ask(self._transport.site(self._host.name), "GET", "/v2/", {})
+        except RegistryTroubleError as trouble:
+            yield self._about.failed("api", trouble.message, self._curl())
+            return
+        discard(response)
+        here, status = before + (datetime.now(UTC) - before) / 2, response.status_code
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NOT_FOUND:
+            meaning = (
+                "it is no registry, or not at this address" if status == HTTPStatus.NOT_FOUND else "it is not well"
+            )
+            yield self._about.failed("api", f"status {status}: {meaning}", self._curl())
+            return
+        if self._host.insecure:
+            scheme = response.url.partition(":")[0]
+            yield self._about.ok(
+                "tls", "plain HTTP, as allowed" if scheme == "http" else "the certificate is not checked"
+            )
+        try:
+            there = parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
+            return  # a server without a clock sends none (RFC 9110 "Date")
+        yield compare(self._about, "its", there, here)
+
+    def _admission(self) -> "Iterator[Finding]":
+        account = self._keyring.find(self._host.name, self._sample.repository)
+        who = f"the account {account.username or 'of a stored token'}" if account else "without an account"
+        try:
+            self._quota = self._client.head(self._sample).quota
+        except RegistryTroubleError as trouble:
+            yield self._refusal(trouble, who, known=account is not None)
+        else:
+            yield self._about.ok("auth", f"{who}: {self._sample.text} may be pulled")
+
+    def _refusal(self, trouble: RegistryTroubleError, who: str, *, known: bool) -> "Finding":
+        login = "docker login" if self._host.name == _HUB else f"docker login {self._host.name}"
+        if trouble.status in _REFUSED:
+            logout = login.replace("login", "logout")
+            words = f"{who} is refused: {trouble.message}" if known else f"refused {who}: {trouble.message}"
+            return self._about.failed("auth", words, f"{logout} && {login}" if known else login)
+        if trouble.status == HTTPStatus.NOT_FOUND:
+            words = f"{who}, but there is no {self._sample.text}"
+            return self._about.warning("image", words, f"docker manifest inspect {self._sample.text}   # the name?")
+        if trouble.status == HTTPStatus.TOO_MANY_REQUESTS:
+            wait = "" if trouble.wait is None else f"; it passes in {format_seconds(trouble.wait)}"
+            return self._about.failed("quota", f"it wants to be asked less{wait}: {trouble.message}", self._more())
+        return self._about.failed("api", trouble.message, self._curl())
+
+    def _pace(self) -> "Iterator[Finding]":
+        times = []
+        for _ in range(_HEADS):
+            begun = monotonic()
+            self._client.wait_of(self._sample)
+            times.append(monotonic() - begun)
+        middle = median(times)
+        words = f"{middle * 1000:.1f} ms for a question on a kept connection"
+        if middle > _SLOW:
+            fix = "more pulls at once (-j 8) hide it; a mirror or a registry nearby ends it"
+            yield self._about.warning("latency", f"{words}: slow", fix)
+        else:
+            yield self._about.ok("latency", words)
+
+    def _allowance(self) -> "Iterator[Finding]":
+        quota = self._quota
+        if quota is None or quota.remaining is None:
+            return
+        window = f" in {format_seconds(quota.window_seconds)}" if quota.window_seconds else ""
+        limit = "" if quota.limit is None else f" of {quota.limit}"
+        words = f"{quota.remaining}{limit} pulls are left{window}"
+        if quota.remaining <= 0:
+            yield self._about.failed("quota", words, self._more())
+        elif quota.remaining < self._images:
+            yield self._about.warning("quota", f"{words}, and {self._images} images are wanted", self._more())
+        else:
+            yield self._about.ok("quota", words)
+
+    def _curl(self) -> str:
+        return f"curl -v {self._host.schemes[0]}://{self._host.address}/v2/"
+
+    def _more(self) -> str:
+        login = "docker login" if self._host.name == _HUB else f"docker login {clean(self._host.name)}"
+        return f"{login}   # an account has a quota of its own; or wait, or pull through a mirror"

@@ -1,0 +1,176 @@
+"""The way to a registry or a mirror, step by step: its name, a connection, and who answers there."""
+
+import http.client
+import math
+import socket
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from puller.registry.hosts import CERTS_D, Host, bare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from puller.doctor.finding import About, Finding
+
+_SECONDS = 5.0
+"""For each connection."""
+_ADDRESSES = 3
+"""Of a name that has many, so many are tried."""
+_DAYS = 14
+_UNTRUSTED = {18, 19, 20, 21}
+"""OpenSSL's X509_V_ERR_* for certificates that lead to no known authority."""
+_NOT_YET, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Where to connect, and what to trust there."""
+
+    host: Host
+    certificates: Path = CERTS_D
+    ca: str | None = None
+    """A file of further authorities."""
+    port: int = field(default=443)
+
+    @classmethod
+    def to(cls, host: Host, certificates: Path = CERTS_D, ca: str | None = None) -> "Wire":
+        """Find the port that is meant."""
+        _, colon, digits = host.address.rpartition("]")[2].partition(":")
+        return cls(host, certificates, ca, int(digits) if colon and digits.isdigit() else 443)
+
+    @property
+    def name(self) -> str:
+        """Host without port."""
+        return bare(self.host.address)
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return self.host.address if ":" in self.host.address else f"{self.host.address}:{self.port}"
+
+
+def resolve_name(about: "About", wire: Wire) -> "Iterator[Finding]":
+    """Look the name up; raises nothing."""
+    try:
+        found = socket.getaddrinfo(wire.name, wire.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        words = f"{wire.name} does not resolve: {getattr(error, 'strerror', None) or 'it is no host name'}"
+        yield about.failed(
+            "dns", words, f"getent hosts {wire.name}\ncat /etc/resolv.conf   # which name server is asked"
+        )
+        return
+    places = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    if places != [wire.name]:
+        yield about.ok("dns", f"{wire.name} is {', '.join(places[:_ADDRESSES])}{', …' if places[_ADDRESSES:] else ''}")
+
+
+def connect_to(about: "About", wire: Wire) -> "Iterator[Finding]":
+    """Open a connection, and close it again."""
+    begun = monotonic()
+    try:
+        _dial(wire).close()
+    except OSError as error:
+        late = isinstance(error, TimeoutError)
+        reason = f"no connection within {_SECONDS:g}s" if late else error.strerror or str(error)
+        hint = "a firewall between, or a proxy that is needed?" if late else "does it run, is the port right?"
+        yield about.failed("tcp", f"{wire.address}: {reason}", f"curl -v https://{wire.address}/v2/   # {hint}")
+    else:
+        yield about.ok("tcp", f"connected to {wire.address} in {(monotonic() - begun) * 1000:.1f} ms")
+
+
+def encrypt(about: "About", wire: Wire) -> "Iterator[Finding]":
+    """Make a TLS connection as strictly as the engine does, and look at the certificate."""
+    if wire.host.insecure:
+        return  # no certificate is looked at, and plain HTTP will do
+    try:
+        context = wire.host.context(wire.certificates)
+        if wire.ca:
+            context.load_verify_locations(wire.ca)
+    except (OSError, ValueError) as error:
+        where = wire.ca or wire.certificates / wire.host.name
+        words = f"the certificates for it cannot be used: {getattr(error, 'strerror', None) or error}"
+        yield about.failed("tls", words, f"ls -l {where}")
+        return
+    try:
+        with _dial(wire) as sock, context.wrap_socket(sock, server_hostname=wire.name) as secure:
+            yield _validity(about, wire, secure.getpeercert() or {})
+    except ssl.SSLCertVerificationError as error:
+        yield _distrusted(about, wire, error)
+    except (OSError, ValueError) as error:
+        yield _no_tls(about, wire, error)
+
+
+def _dial(wire: Wire) -> socket.socket:
+    failure: OSError = TimeoutError()
+    for family, kind, protocol, _, address in socket.getaddrinfo(wire.name, wire.port, type=socket.SOCK_STREAM)[
+        :_ADDRESSES
+    ]:
+        sock = socket.socket(family, kind, protocol)
+        sock.settimeout(_SECONDS)
+        try:
+            sock.connect(address)
+        except OSError as error:
+            failure = error
+            sock.close()
+        else:
+            return sock
+    raise failure
+
+
+def _validity(about: "About", wire: Wire, certificate: "Mapping[str, object]") -> "Finding":
+    seconds = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    end = datetime.fromtimestamp(seconds, UTC)
+    days = math.floor((end - datetime.now(UTC)).total_seconds() / 86400)
+    words = f"the certificate is good until {end:%Y-%m-%d}"
+    if days < _DAYS:
+        return about.warning("tls", f"{words}, {days} more days", _show(wire, "renew it before that"))
+    return about.ok("tls", words)
+
+
+def _distrusted(about: "About", wire: Wire, error: ssl.SSLCertVerificationError) -> "Finding":
+    code = error.verify_code
+    if code == _EXPIRED:
+        return about.failed("tls", "the certificate has expired, or the clock here is wrong", _show(wire, "renew it"))
+    if code == _NOT_YET:
+        return about.failed("tls", "the certificate is not valid yet, or the clock here is wrong", "timedatectl status")
+    if code in {_OTHER_NAME, _OTHER_ADDRESS}:
+        fix = _show(wire, "for which names it is")
+        return about.failed("tls", f"the certificate is for another name than {wire.name}", fix)
+    if code in _UNTRUSTED:
+        folder = wire.certificates / wire.host.name
+        fix = f"sudo mkdir -p {folder}\nsudo cp ca.crt {folder}/ca.crt   # its authority's; no restart is needed"
+        return about.failed("tls", "the certificate is from an authority that is not known here", fix)
+    return about.failed("tls", f"the certificate is refused: {error.verify_message}", _show(wire, "what is wrong"))
+
+
+def _no_tls(about: "About", wire: Wire, error: Exception) -> "Finding":
+    if _speaks_plainly(wire):
+        setting = f'{{ "insecure-registries": ["{wire.host.name}"] }}   # in /etc/docker/daemon.json'
+        return about.failed(
+            "tls", "it speaks plain HTTP, which is not allowed for it", f"{setting}\nsudo systemctl reload docker"
+        )
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
+        folder = wire.certificates / wire.host.name
+        words = "it breaks off: it may want a certificate of ours"
+        return about.failed("tls", f"{words} ({reason})", f"sudo cp client.cert client.key {folder}/")
+    return about.failed("tls", f"no TLS connection: {reason}", f"openssl s_client -connect {wire.address} </dev/null")
+
+
+def _speaks_plainly(wire: Wire) -> bool:
+    connection = http.client.HTTPConnection(wire.name, wire.port, timeout=_SECONDS)
+    with suppress(OSError, http.client.HTTPException, ValueError):
+        connection.request("GET", "/v2/")
+        return connection.getresponse().status != http.client.BAD_REQUEST  # what TLS servers say to plain HTTP
+    return False
+
+
+def _show(wire: Wire, why: str) -> str:
+    show = "openssl x509 -noout -subject -issuer -dates -ext subjectAltName"
+    return f"openssl s_client -connect {wire.address} </dev/null 2>/dev/null | {show}   # {why}"

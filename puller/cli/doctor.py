@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from puller.cli.options import engine_options, list_options, make_plan
+from puller.cli.options import MIRROR, engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.sections import SectionedCommand, section
-from puller.config import BackendChoice, Settings
+from puller.config import BackendChoice, RegistrySettings, Settings
 from puller.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from puller.model import PullRequest
 
 
@@ -31,6 +33,14 @@ if TYPE_CHECKING:
         default=Settings().jobs,
         show_default=True,
         help="How many pulls are to be in flight.",
+    ),
+    click.option(
+        "--mirror",
+        "mirrors",
+        type=MIRROR,
+        multiple=True,
+        metavar="REGISTRY=PLACE",
+        help="A mirror that is to be used; may be repeated.",
     ),
     click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output."),
 )
@@ -56,7 +66,15 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from puller.reports import doctor_json, doctor_text  # noqa: PLC0415 - likewise
 
     way = Way(BackendChoice(options["backend"]), options["docker_command"], options["context"])
-    findings = examine(Scope(way, tuple(request.reference for request in requests), options["jobs"]))
+    references = tuple(request.reference for request in requests)
+    findings = examine(Scope(way, references, options["jobs"], _registries(options["mirrors"])))
     renderer = doctor_json if options["form"] == "json" else doctor_text
     emit(renderer.render(findings, asked=bool(requests)))
     ctx.exit(ExitCode.FAILED if any(each.status is Verdict.FAILED for each in findings) else ExitCode.OK)
+
+
+def _registries(mirrors: "Iterable[tuple[str, str]]") -> "Mapping[str, RegistrySettings]":
+    places: dict[str, tuple[str, ...]] = {}
+    for registry, place in mirrors:
+        places[registry] = (*places.get(registry, ()), place)
+    return {registry: RegistrySettings(mirrors=some) for registry, some in places.items()}

@@ -50,8 +50,11 @@ class Accounts:
 
 def read_accounts() -> Accounts:
     """Read config.json where docker reads it."""
-    folder = os.environ.get("DOCKER_CONFIG") or str(Path("~/.docker").expanduser())
-    path = Path(folder) / "config.json"
+    try:
+        folder = Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
+    except RuntimeError:
+        return Accounts(Path("config.json"), problem="no home directory is known: set HOME or DOCKER_CONFIG")
+    path = folder / "config.json"
     try:
         config = json.loads(path.read_text())
         helpers = {_registry(str(name)): str(helper) for name, helper in (config.get("credHelpers") or {}).items()}

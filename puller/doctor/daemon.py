@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from puller.doctor.cures import DAEMON_JSON
 from puller.doctor.engine import DEFAULT_SOCKET
 from puller.doctor.processes import Running, environment, process, processes
 
@@ -88,8 +89,6 @@ def _default_config(pid: int) -> Path:
     """Say where dockerd looks by itself; one without root's rights looks in its user's home."""
     try:
         user = os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116 - a Path would be no shorter
-        return (
-            Path(pwd.getpwuid(user).pw_dir) / ".config/docker/daemon.json" if user else Path("/etc/docker/daemon.json")
-        )
+        return Path(pwd.getpwuid(user).pw_dir) / ".config/docker/daemon.json" if user else DAEMON_JSON
     except (OSError, KeyError):
-        return Path("/etc/docker/daemon.json")
+        return DAEMON_JSON

@@ -5,6 +5,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
+from puller.doctor.cures import daemon_json
 from puller.doctor.engine import ENGINE
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def _limit(facts: "EngineFacts", daemon: "Daemon", limit: int, origin: str, jobs
     if facts.keeps_platforms and _version(facts.version) < _ONE_LIMIT:
         return ENGINE.ok("downloads", f"{said} for each pull: -j {jobs} means up to {jobs * limit} layers at once")
     said = f"{said}, over all pulls together"
-    fix = f'{{ "{_OPTION}": {max(_HIGHER, jobs)} }}   # in {daemon.config}\nsudo systemctl reload docker'
+    fix = daemon_json({_OPTION: max(_HIGHER, jobs)}, path=daemon.config)
     if limit < jobs:
-        words = f"{said}: of -j {jobs} pulls, {jobs - limit} wait for a slot; a higher one lets them all download"
+        words = f"{said}: -j {jobs} pulls wait for each other's layers; a higher one lets them download side by side"
         return ENGINE.warning("downloads", words, fix)
     if limit < _HIGHER:
         words = f"{said}; a higher one helps where single downloads are slow, such as from a distant registry"

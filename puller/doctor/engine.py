@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from puller.backends import connect
 from puller.backends.endpoint import Endpoint, resolve
 from puller.doctor.clocks import compare
+from puller.doctor.cures import daemon_json
 from puller.doctor.finding import About
 from puller.errors import EngineError, EngineUnreachableError, UsageError
 
@@ -139,8 +140,9 @@ def _nature(seen: Sight) -> "Iterator[Finding]":
     kind = "containerd" if facts.keeps_platforms else "graph-driver"
     words = f"{kind} store ({facts.driver or 'of unknown driver'}) at {facts.data_root or 'an unknown place'}"
     if facts.driver == _SLOWEST:
-        fix = '{ "storage-driver": "overlay2" }   # in daemon.json; images are pulled anew after the restart'
-        yield ENGINE.warning("store", f"{words}: it copies every layer for each layer above it", fix)
+        fix = daemon_json({"storage-driver": "overlay2"}, "restart")
+        words = f"{words}: it copies every layer for each layer above it; with another, all is pulled anew"
+        yield ENGINE.warning("store", words, fix)
     else:
         yield ENGINE.ok("store", words)
     yield ENGINE.ok("platform", str(facts.platform or "it does not say"))

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from puller.doctor.finding import About, Verdict, until_failed
 from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
 from puller.registry.hosts import Host
+from puller.registry.reach import reach
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from puller.doctor.finding import Finding
 
 ENGINES = "registry-mirrors of the engine"
+_SECONDS = 5.0
 
 
 def examine_mirror(url: str, origin: str, insecure: "Collection[str]", certificates: "Path") -> "Iterator[Finding]":
@@ -30,10 +32,12 @@ def examine_mirror(url: str, origin: str, insecure: "Collection[str]", certifica
     findings = list(until_failed(*steps))
     bad = [each for each in findings if each.status is not Verdict.OK]
     for each in bad:
-        removal = f"or take it out of {origin}"
-        yield about.warning("reachable", f"{origin}: {each.words}", f"{each.fix}\n# {removal}")
-    if not bad:
+        yield about.warning("reachable", f"{origin}: {each.words}", f"{each.fix}\n# or take it out of {origin}")
+    if not bad and reach(netloc, _SECONDS, certificates):
         yield about.ok("reachable", f"{origin}: it answers")
+    elif not bad:
+        fix = f"curl -v {scheme}://{netloc}/v2/\n# or take it out of {origin}"
+        yield about.warning("reachable", f"{origin}: it takes connections and does not answer", fix)
 
 
 def _parts(url: str) -> tuple[str, str]:

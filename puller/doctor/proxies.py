@@ -4,6 +4,7 @@ import ipaddress
 import os
 from typing import TYPE_CHECKING
 
+from puller.doctor.cures import daemon_json
 from puller.doctor.finding import About
 from puller.holdings import ProxySettings
 from puller.registry.hosts import bare, is_loopback
@@ -76,18 +77,13 @@ def _said(settings: ProxySettings) -> str:
 
 
 def _give(own: ProxySettings) -> str:
-    return (
-        f'{{ "proxies": {{ "http-proxy": "{own.http}", "https-proxy": "{own.https}", '
-        f'"no-proxy": "{own.exceptions}" }} }}   # in /etc/docker/daemon.json, since engine 23\n'
-        "sudo systemctl restart docker"
-    )
+    values = {"http-proxy": own.http, "https-proxy": own.https, "no-proxy": own.exceptions}
+    return daemon_json({"proxies": values}, "restart")  # since engine 23
 
 
 def _except(settings: ProxySettings, inside: "Sequence[str]", *, engine: bool) -> str:
     value = ",".join(filter(None, (settings.exceptions, *map(bare, inside))))
-    if not engine:
-        return f"export NO_PROXY={value}"
-    return f'{{ "proxies": {{ "no-proxy": "{value}" }} }}   # in /etc/docker/daemon.json\nsudo systemctl restart docker'
+    return daemon_json({"proxies": {"no-proxy": value}}, "restart") if engine else f"export NO_PROXY={value}"
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -1,5 +1,6 @@
 """One registry, asked as a pull would ask it, step by step: the first that fails tells why all after it would."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -8,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from puller.doctor.clocks import compare
+from puller.doctor.cures import login
 from puller.doctor.finding import About, until_failed
 from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
 from puller.registry.answers import Quota, RegistryTroubleError
@@ -15,7 +17,7 @@ from puller.registry.client import RegistryClient
 from puller.registry.credentials import Keyring
 from puller.registry.hosts import Host
 from puller.registry.transport import Transport, discard
-from puller.text import clean, format_seconds
+from puller.text import format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -32,7 +34,6 @@ _HEADS = 3
 _SLOW = 0.5
 """Seconds for one: then an image takes seconds before its first byte."""
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-_HUB = "docker.io"
 
 
 class RegistryVisit:
@@ -69,13 +70,18 @@ class RegistryVisit:
 
     def _way(self) -> "Iterator[Finding]":
         """Connect; through a proxy nothing can be said of what lies behind it."""
-        scheme = self._host.schemes[0]
-        proxies = self._transport.site(self._host.name).proxies_for(f"{scheme}://{self._host.address}/v2/")
-        if proxy := proxies.get(scheme) or proxies.get("all"):
+        if proxy := self._proxy():
             yield self._about.ok("proxy", f"asked through {proxy}")
             return
         steps = (step(self._about, self._wire) for step in (resolve_name, connect_to, encrypt))
         yield from until_failed(*steps)
+
+    def _proxy(self) -> str | None:
+        scheme = self._host.schemes[0]
+        with suppress(RegistryTroubleError):  # certificates that cannot be used: a step of the way tells it
+            proxies = self._transport.site(self._host.name).proxies_for(f"{scheme}://{self._host.address}/v2/")
+            return proxies.get(scheme) or proxies.get("all")
+        return None
 
     def _answer(self) -> "Iterator[Finding]":
         """Ask for the API's root (OCI distribution spec "Determining Support"), and read its clock."""
@@ -115,18 +121,19 @@ class RegistryVisit:
             yield self._about.ok("auth", f"{who}: {self._sample.text} may be pulled")
 
     def _refusal(self, trouble: RegistryTroubleError, who: str, *, known: bool) -> "Finding":
-        login = "docker login" if self._host.name == _HUB else f"docker login {self._host.name}"
+        name, words = self._host.name, trouble.message.removeprefix(f"{self._host.name}: ")
         if trouble.status in _REFUSED:
-            logout = login.replace("login", "logout")
-            words = f"{who} is refused: {trouble.message}" if known else f"refused {who}: {trouble.message}"
-            return self._about.failed("auth", words, f"{logout} && {login}" if known else login)
+            if known:
+                fix = f"{login(name, 'logout')} && {login(name)}"
+                return self._about.failed("auth", f"{who} is refused: {words}", fix)
+            return self._about.failed("auth", f"refused {who}: {words}", login(name))
         if trouble.status == HTTPStatus.NOT_FOUND:
-            words = f"{who}, but there is no {self._sample.text}"
-            return self._about.warning("image", words, f"docker manifest inspect {self._sample.text}   # the name?")
+            said = f"there is no {self._sample.text} ({who})"
+            return self._about.warning("image", said, f"docker manifest inspect {self._sample.text}   # the name?")
         if trouble.status == HTTPStatus.TOO_MANY_REQUESTS:
             wait = "" if trouble.wait is None else f"; it passes in {format_seconds(trouble.wait)}"
-            return self._about.failed("quota", f"it wants to be asked less{wait}: {trouble.message}", self._more())
-        return self._about.failed("api", trouble.message, self._curl())
+            return self._about.failed("quota", f"it wants to be asked less{wait}: {words}", self._more())
+        return self._about.failed("api", words, self._curl())
 
     def _pace(self) -> "Iterator[Finding]":
         times = []
@@ -160,5 +167,4 @@ class RegistryVisit:
         return f"curl -v {self._host.schemes[0]}://{self._host.address}/v2/"
 
     def _more(self) -> str:
-        login = "docker login" if self._host.name == _HUB else f"docker login {clean(self._host.name)}"
-        return f"{login}   # an account has a quota of its own; or wait, or pull through a mirror"
+        return f"{login(self._host.name)}   # an account has a quota of its own; or wait, or pull through a mirror"

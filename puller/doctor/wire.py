@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from puller.doctor.cures import daemon_json
 from puller.registry.hosts import CERTS_D, Host, bare
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def connect_to(about: "About", wire: Wire) -> "Iterator[Finding]":
         late = isinstance(error, TimeoutError)
         reason = f"no connection within {_SECONDS:g}s" if late else error.strerror or str(error)
         hint = "a firewall between, or a proxy that is needed?" if late else "does it run, is the port right?"
-        yield about.failed("tcp", f"{wire.address}: {reason}", f"curl -v https://{wire.address}/v2/   # {hint}")
+        fix = f"curl -v {wire.host.schemes[0]}://{wire.address}/v2/   # {hint}"
+        yield about.failed("tcp", f"{wire.address}: {reason}", fix)
     else:
         yield about.ok("tcp", f"connected to {wire.address} in {(monotonic() - begun) * 1000:.1f} ms")
 
@@ -151,10 +153,8 @@ def _distrusted(about: "About", wire: Wire, error: ssl.SSLCertVerificationError)
 
 def _no_tls(about: "About", wire: Wire, error: Exception) -> "Finding":
     if _speaks_plainly(wire):
-        setting = f'{{ "insecure-registries": ["{wire.host.name}"] }}   # in /etc/docker/daemon.json'
-        return about.failed(
-            "tls", "it speaks plain HTTP, which is not allowed for it", f"{setting}\nsudo systemctl reload docker"
-        )
+        fix = daemon_json({"insecure-registries": [wire.host.name]})
+        return about.failed("tls", "it speaks plain HTTP, which is not allowed for it", fix)
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
     if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
         folder = wire.certificates / wire.host.name

@@ -95,9 +95,10 @@ def _proxies(info: "Mapping[str, Any]") -> ProxySettings:
 def _moment(text: str) -> datetime | None:
     """Read RFC 3339, which has more digits of a second here than Python tells apart."""
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return moment if moment.tzinfo else None
 
 
 def _names(texts: "Iterable[str]") -> tuple[str, ...]:

@@ -97,24 +97,28 @@ class _Examination:
             fix = f"curl -v https://{name}/v2/   # puller pull goes on without it: --breaker, --stall-timeout"
             yield Check(name, partial(self._registry, name), seconds, fix)
 
-    def _facts(self) -> EngineFacts:
-        """Wait for what the engine is; the least that is known of any where it does not answer."""
+    def _seen(self) -> EngineFacts | None:
+        """Wait for what the engine is; None where it does not answer."""
         try:
             return self._sight.result(self._scope.engine_seconds).facts
         except Exception:  # noqa: BLE001 - why it does not answer is the finding of another check
-            return EngineFacts()
+            return None
+
+    def _facts(self) -> EngineFacts:
+        """Wait for what the engine is, or take what is true of any."""
+        return self._seen() or EngineFacts()
 
     def _downloads(self) -> "Iterable[Finding]":
-        facts = self._facts()
-        if facts == EngineFacts():
+        facts = self._seen()
+        if facts is None:
             return ()
         endpoint = self._scope.way.endpoint()
         daemon = find_daemon(endpoint.host) if endpoint and facts.local else None
         return examine_downloads(facts, daemon, self._scope.jobs)
 
     def _disk(self) -> "Iterable[Finding]":
-        facts = self._facts()
-        return () if facts == EngineFacts() else examine_disk(facts)
+        facts = self._seen()
+        return () if facts is None else examine_disk(facts)
 
     def _engine_mirrors(self) -> "Iterator[Finding]":
         facts = self._facts()
@@ -129,8 +133,8 @@ class _Examination:
         return examine_mirror(mirror, origin, self._insecure(), self._scope.certificates)
 
     def _standpoint(self) -> "Iterator[Finding]":
-        facts = self._facts()
-        if facts != EngineFacts() and not facts.local:
+        facts = self._seen()
+        if facts and not facts.local:
             words = (
                 "asked from this host; the engine is on another, and may have another network, proxy and certificates"
             )

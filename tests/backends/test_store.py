@@ -1,6 +1,9 @@
 """What engines' lists of images say, read into what is held."""
 
-from puller.backends.store import read_images, read_platform
+from datetime import UTC, datetime
+
+from puller.backends.store import read_images, read_info, read_platform
+from puller.holdings import ProxySettings
 from puller.reference import ImageReference, Platform
 
 MANIFEST, CONFIG = "sha256:" + "a" * 64, "sha256:" + "c" * 64
@@ -40,3 +43,22 @@ def test_a_platform_that_is_not_told_is_none() -> None:
     """Podman tells no variant, and an odd engine nothing at all."""
     assert read_platform("linux", "arm64", "v8") == read_platform("linux", "aarch64") == Platform("linux", "arm64")
     assert read_platform(None, None) is read_platform("linux", "") is read_platform("linux", {}) is None
+
+
+def test_what_an_engine_says_of_itself() -> None:
+    """Version, driver, mirrors, proxies and clock; what is not said, or makes no sense, is not known."""
+    info = {
+        "ServerVersion": "28.5.2",
+        "Driver": "overlay2",
+        "RegistryConfig": {"Mirrors": ["https://mirror.example/"]},
+        "HttpProxy": "",
+        "HttpsProxy": "http://proxy:3128",
+        "NoProxy": "a,b",
+        "SystemTime": "2026-01-01T00:00:00.123456789Z",
+    }
+    facts = read_info(info, local=True)
+    assert (facts.version, facts.driver, facts.mirrors) == ("28.5.2", "overlay2", ("https://mirror.example/",))
+    assert facts.proxies == ProxySettings("", "http://proxy:3128", "a,b")
+    assert facts.clock == datetime(2026, 1, 1, microsecond=123456, tzinfo=UTC)
+    silent = read_info({"version": {"Version": "4.3.1"}, "SystemTime": "today"}, local=True)
+    assert (silent.version, silent.proxies, silent.clock) == ("4.3.1", None, None)

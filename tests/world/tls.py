@@ -33,10 +33,13 @@ class _Server(socketserver.ThreadingTCPServer):
 class TlsFront:
     """Speaks TLS to its clients and passes what they say on to another address; use it as a context manager."""
 
-    def __init__(self, address: str, upstream: str, folder: Path) -> None:
-        """Make an authority (`ca.pem`) and a certificate in the folder, and listen on a free port of the address."""
+    def __init__(self, address: str, upstream: str, folder: Path, *, days: int = 2) -> None:
+        """Make an authority (`ca.pem`) and a certificate in the folder, and listen on a free port of the address.
+
+        The certificate is good for so many days; a negative number makes one that has expired.
+        """
         self.authority = folder / "ca.pem"
-        _certify(folder, address)
+        _certify(folder, address, days)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
         host, _, port = upstream.partition(":")
@@ -95,14 +98,14 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
             each.shutdown(socket.SHUT_RDWR)
 
 
-def _certify(folder: Path, address: str) -> None:
+def _certify(folder: Path, address: str, days: int) -> None:
     (folder / "extensions").write_text(f"subjectAltName=IP:{address}\n")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     authority = ("-keyout", "ca-key.pem", "-out", "ca.pem", "-days", "2", "-subj", "/CN=nobody-knows-me")
     _openssl(folder, "req", "-x509", *key, *authority)
     _openssl(folder, "req", *key, "-keyout", "key.pem", "-out", "request.pem", "-subj", f"/CN={address}")
     sign = ("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial")
-    _openssl(folder, *sign, "-out", "cert.pem", "-days", "2", "-extfile", "extensions")
+    _openssl(folder, *sign, "-out", "cert.pem", "-days", str(days), "-extfile", "extensions")
 
 
 def _openssl(folder: Path, *args: str) -> None:

@@ -1,0 +1,46 @@
+"""What the doctor found, as people and as scripts read it."""
+
+import json
+
+from puller.doctor import Finding, Verdict
+from puller.reports import doctor_json, doctor_text
+
+FINDINGS = (
+    Finding("engine", "reachable", Verdict.OK, "unix:///x"),
+    Finding("engine", "unpigz", Verdict.WARNING, "it is not there", "sudo apt-get install pigz"),
+    Finding("x.io", "tls", Verdict.FAILED, "it is not known", "one\ntwo"),
+)
+
+
+def test_text_is_a_line_for_each_check_with_its_cure_below() -> None:
+    """Columns, arrows, the sum, and the names of what failed nearest to the prompt."""
+    assert doctor_text.render(FINDINGS, asked=True) == (
+        "ok       engine  reachable  unix:///x\n"
+        "warning  engine  unpigz     it is not there\n"
+        "         → sudo apt-get install pigz\n"
+        "failed   x.io    tls        it is not known\n"
+        "         → one\n"
+        "           two\n"
+        "\n"
+        "3 checks: 1 ok, 1 warning, 1 failed\n"
+        "failed: x.io tls\n"
+    )
+    assert doctor_text.render(FINDINGS[:1], asked=False).splitlines()[-2:] == [
+        "1 check: 1 ok",
+        "no list was named, so no registry was asked: `puller doctor LIST` looks at the list's, too",
+    ]
+
+
+def test_json_is_for_scripts() -> None:
+    """Schema, verdict, counts, and each check with its cure; warnings do not make it false."""
+    document = json.loads(doctor_json.render(FINDINGS, asked=True))
+    assert (document["schema"], document["ok"], document["registries_asked"]) == ("puller.doctor/1", False, True)
+    assert document["counts"] == {"ok": 1, "warning": 1, "failed": 1}
+    assert document["checks"][2] == {
+        "subject": "x.io",
+        "check": "tls",
+        "status": "failed",
+        "message": "it is not known",
+        "fix": "one\ntwo",
+    }
+    assert json.loads(doctor_json.render(FINDINGS[:2], asked=False))["ok"] is True

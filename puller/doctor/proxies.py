@@ -78,7 +78,7 @@ def _said(settings: ProxySettings) -> str:
 
 def _give(own: ProxySettings) -> str:
     values = {"http-proxy": own.http, "https-proxy": own.https, "no-proxy": own.exceptions}
-    return daemon_json({"proxies": values}, "restart")  # since engine 23
+    return daemon_json({"proxies": {key: value for key, value in values.items() if value}}, "restart")
 
 
 def _except(settings: ProxySettings, inside: "Sequence[str]", *, engine: bool) -> str:

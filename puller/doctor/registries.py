@@ -89,7 +89,8 @@ class RegistryVisit:
         try:
             response = self._transport.ask(self._transport.site(self._host.name), "GET", "/v2/", {})
         except RegistryTroubleError as trouble:
-            yield self._about.failed("api", trouble.message, self._curl())
+            through = "through the proxy: " if self._proxy() else ""
+            yield self._about.failed("api", through + self._reason(trouble), self._curl())
             return
         discard(response)
         here, status = before + (datetime.now(UTC) - before) / 2, response.status_code
@@ -121,7 +122,7 @@ class RegistryVisit:
             yield self._about.ok("auth", f"{who}: {self._sample.text} may be pulled")
 
     def _refusal(self, trouble: RegistryTroubleError, who: str, *, known: bool) -> "Finding":
-        name, words = self._host.name, trouble.message.removeprefix(f"{self._host.name}: ")
+        name, words = self._host.name, self._reason(trouble)
         if trouble.status in _REFUSED:
             if known:
                 fix = f"{login(name, 'logout')} && {login(name)}"
@@ -162,6 +163,9 @@ class RegistryVisit:
             yield self._about.warning("quota", f"{words}, and {self._images} images are wanted", self._more())
         else:
             yield self._about.ok("quota", words)
+
+    def _reason(self, trouble: RegistryTroubleError) -> str:
+        return trouble.message.removeprefix(f"{self._host.name}: ")
 
     def _curl(self) -> str:
         return f"curl -v {self._host.schemes[0]}://{self._host.address}/v2/"

@@ -47,7 +47,7 @@ def test_a_proxy_on_one_side_only() -> None:
     said, difference = examine_proxies(ProxySettings(https=PROXY), facts, ())
     assert (said.status.value, difference.status.value) == ("ok", "warning")
     assert "the engine has none" in difference.words
-    assert '"https-proxy": "http://***@proxy.corp:3128"' in difference.fix
+    assert '{"proxies": {"https-proxy": "http://***@proxy.corp:3128"}}' in difference.fix
     remote = EngineFacts(proxies=ProxySettings(), local=False)
     assert len(list(examine_proxies(ProxySettings(https=PROXY), remote, ()))) == 1
 

@@ -66,7 +66,7 @@ def _listener(path: str) -> Running | None:
 
 
 def _read(found: Running) -> Daemon:
-    options = _options(found.argv[1:])
+    options = read_options(found.argv[1:])
     config = Path(options.get("config-file") or _default_config(found.pid))
     try:
         settings = json.loads(config.read_text())
@@ -75,7 +75,7 @@ def _read(found: Running) -> Daemon:
     return Daemon(config, settings if isinstance(settings, dict) else {}, options, environment(found.pid))
 
 
-def _options(words: tuple[str, ...]) -> dict[str, str]:
+def read_options(words: tuple[str, ...]) -> dict[str, str]:
     """Read `--name=value` and `--name value`; a switch has an empty value."""
     options: dict[str, str] = {}
     for word, following in zip(words, (*words[1:], ""), strict=True):

@@ -110,11 +110,10 @@ class _Examination:
 
     def _downloads(self) -> "Iterable[Finding]":
         facts = self._seen()
-        if facts is None:
+        endpoint = self._scope.way.endpoint() if facts else None
+        if facts is None or endpoint is None:  # podman and nerdctl have no dockerd
             return ()
-        endpoint = self._scope.way.endpoint()
-        daemon = find_daemon(endpoint.host) if endpoint and facts.local else None
-        return examine_downloads(facts, daemon, self._scope.jobs)
+        return examine_downloads(facts, find_daemon(endpoint.host) if facts.local else None, self._scope.jobs)
 
     def _disk(self) -> "Iterable[Finding]":
         facts = self._seen()

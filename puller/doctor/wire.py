@@ -5,7 +5,7 @@ import math
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -37,7 +37,7 @@ class Wire:
     certificates: Path = CERTS_D
     ca: str | None = None
     """A file of further authorities."""
-    port: int = field(default=443)
+    port: int = 443
 
     @classmethod
     def to(cls, host: Host, certificates: Path = CERTS_D, ca: str | None = None) -> "Wire":

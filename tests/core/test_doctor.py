@@ -88,8 +88,10 @@ def test_without_a_list_no_registry_is_asked(proxy: Proxy, puller: Puller) -> No
 def test_a_dead_engine(puller: Puller, tmp_path: Path, backend: str) -> None:
     """Exit 1, and how to start it; everything else is looked at all the same."""
     gone = {"DOCKER_HOST": f"unix://{tmp_path}/gone.sock"}
-    run = puller.run("doctor", "--backend", backend, "--image", f"{NOBODY}/x", environment=gone)
+    arguments = ("--image", f"{NOBODY}/x", "--mirror", f"{NOBODY}=127.0.0.1:2/cache")
+    run = puller.run("doctor", "--backend", backend, *arguments, environment=gone)
     assert run.code == 1
+    assert f"mirrors of {NOBODY}: 127.0.0.1:2: Connection refused" in run.stdout
     assert "the engine does not run" in run.stdout
     assert "→ sudo systemctl start docker" in run.stdout
     assert f"failed: engine reachable, {NOBODY} tcp" in run.stdout

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from puller.doctor.clocks import compare
-from puller.doctor.daemon import Daemon, _options
+from puller.doctor.daemon import Daemon, read_options
 from puller.doctor.disk import examine_disk
 from puller.doctor.downloads import examine_downloads
 from puller.doctor.finding import About, Finding
-from puller.doctor.overlaps import is_pull
+from puller.doctor.overlaps import examine_overlaps, is_pull
 from puller.doctor.processes import Running
 from puller.holdings import EngineFacts
 
@@ -41,10 +41,25 @@ def test_pulls_are_told_by_their_command_lines(line: str, pull: bool) -> None:
     assert is_pull(Running(1, tuple(line.split()))) is pull
 
 
+def test_a_pull_that_runs_now_is_named(tmp_path: Path) -> None:
+    """With its number, for whoever wants to look at it; its password is not shown."""
+    (tmp_path / "pull").touch()
+    (tmp_path / "password=hunter2").touch()
+    argv = ["docker", "pull", "password=hunter2", "-f"]
+    with subprocess.Popen(argv, executable="/usr/bin/tail", cwd=tmp_path, stdout=subprocess.DEVNULL) as pull:
+        try:
+            (found,) = examine_overlaps()
+        finally:
+            pull.kill()
+    assert (found.status.value, found.check) == ("warning", "pulls")
+    assert str(pull.pid) in found.fix
+    assert "hunter2" not in found.words
+
+
 def test_options_of_dockerd_in_both_spellings() -> None:
     """As one word or as two; a switch before another option has no value."""
     words = ("-H", "fd://", "--max-concurrent-downloads", "7", "--live-restore", "--config-file=/x.json")
-    assert _options(words) == {"max-concurrent-downloads": "7", "live-restore": "", "config-file": "/x.json"}
+    assert read_options(words) == {"max-concurrent-downloads": "7", "live-restore": "", "config-file": "/x.json"}
 
 
 def limit(facts: EngineFacts, daemon: Daemon | None, jobs: int = 3) -> Finding:

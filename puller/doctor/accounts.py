@@ -74,7 +74,9 @@ def examine_accounts(accounts: Accounts) -> "Iterator[Finding]":
     about = About("credentials")
     if accounts.problem:
         words = f"{accounts.path} cannot be read: {accounts.problem}; all registries are asked without an account"
-        yield about.failed("config", words, f"python3 -m json.tool {accounts.path}   # where the mistake is")
+        known = accounts.path.is_absolute()
+        fix = f"python3 -m json.tool {accounts.path}   # where the mistake is" if known else "export HOME=…"
+        yield about.failed("config", words, fix)
     elif not accounts.path.exists():
         yield about.ok("config", f"there is no {accounts.path}: all registries are asked without an account")
     else:
@@ -90,7 +92,7 @@ def examine_helper(accounts: Accounts, helper: str, wanted: "Collection[str]") -
     registry = accounts.registry_of(helper, wanted)
     bad = Verdict.FAILED if registry or not wanted else Verdict.WARNING
     if shutil.which(program) is None:
-        fix = f"install {program}, or remove it from {accounts.path}, where credsStore or credHelpers names it"
+        fix = f"command -v {program}   # install it, add its directory to PATH, or take it out of {accounts.path}"
         yield about.found("helper", bad, f"{program} is not on the PATH", fix)
         return
     question = (_HUB if registry == "docker.io" else registry).encode() if registry else b""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_SOCKET = "/var/run/docker.sock"
 ENGINE = About("engine")
 _START = "sudo systemctl start docker   # and for every boot: sudo systemctl enable docker"
+_INSTALL = "sudo apt-get install docker.io   # or name another program: --docker-command podman"
 _SLOWEST = "vfs"
 """The storage driver that copies all layers below into each layer."""
 
@@ -104,7 +105,7 @@ def _unreachable(way: Way, where: str, words: str) -> "Finding":
     """Look at the socket itself for the reason, since each backend has words of its own for it."""
     endpoint = way.endpoint()
     if "command not found" in words:
-        return ENGINE.failed("reachable", words, "install it, or use another: --docker-command NAME, --backend sdk")
+        return ENGINE.failed("reachable", words, _INSTALL)
     if "too new" in words or "too old" in words:
         return ENGINE.failed("reachable", f"{where}: {words}", "unset DOCKER_API_VERSION")
     host = (endpoint.host if endpoint else None) or f"unix://{DEFAULT_SOCKET}"

@@ -8,6 +8,7 @@ from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from puller.doctor.accounts import SECONDS as HELPER_SECONDS
 from puller.doctor.clocks import compare
 from puller.doctor.cures import login
 from puller.doctor.finding import About, until_failed
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _SECONDS = 5.0
 """To connect, and to answer."""
-_HELPER_SECONDS = 5.0
 _HEADS = 3
 """HEADs on a kept connection, of which the median counts."""
 _SLOW = 0.5
@@ -53,7 +53,7 @@ class RegistryVisit:
         self._about = About(self._sample.registry)
         self._host = Host.of(self._sample.registry, insecure)
         self._wire = Wire.to(self._host, certificates, ca)
-        self._keyring = Keyring(_HELPER_SECONDS)
+        self._keyring = Keyring(HELPER_SECONDS)
         self._transport = Transport(insecure=insecure, certificates=certificates, connect=_SECONDS, read=_SECONDS)
         self._client = RegistryClient(
             insecure=insecure, certificates=certificates, connect=_SECONDS, read=_SECONDS, keyring=self._keyring
@@ -95,16 +95,13 @@ class RegistryVisit:
         discard(response)
         here, status = before + (datetime.now(UTC) - before) / 2, response.status_code
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NOT_FOUND:
-            meaning = (
-                "it is no registry, or not at this address" if status == HTTPStatus.NOT_FOUND else "it is not well"
-            )
+            meaning = "no registry is at this address" if status == HTTPStatus.NOT_FOUND else "it is not well"
             yield self._about.failed("api", f"status {status}: {meaning}", self._curl())
             return
         if self._host.insecure:
             scheme = response.url.partition(":")[0]
-            yield self._about.ok(
-                "tls", "plain HTTP, as allowed" if scheme == "http" else "the certificate is not checked"
-            )
+            words = "plain HTTP, as allowed" if scheme == "http" else "the certificate is not checked"
+            yield self._about.ok("tls", words)
         try:
             there = parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
@@ -145,7 +142,7 @@ class RegistryVisit:
         middle = median(times)
         words = f"{middle * 1000:.1f} ms for a question on a kept connection"
         if middle > _SLOW:
-            fix = "more pulls at once (-j 8) hide it; a mirror or a registry nearby ends it"
+            fix = "puller pull -j 8 LIST   # more at once hide it; a mirror or a registry nearby ends it"
             yield self._about.warning("latency", f"{words}: slow", fix)
         else:
             yield self._about.ok("latency", words)

@@ -60,6 +60,10 @@ def main() -> "NoReturn":
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a narrow encoding must not cost the report
+    if "GITHUB_ACTIONS" in os.environ:
+        from puller.cli import ci  # noqa: PLC0415 - of use there only
+
+        ci.guard_streams()
     try:
         code = puller.main(prog_name="puller", standalone_mode=False)
     except click.ClickException as error:

@@ -1,7 +1,7 @@
 """What CI systems read between the lines of a log: workflow commands of GitHub Actions, sections of GitLab.
 
-GitHub's runner obeys a line of stdout or stderr that begins with `::`, after white space, and, from older days, one that
-has `##[` anywhere (actions/runner, ActionCommand.cs). So foreign text in a log must have neither.
+GitHub's runner obeys a line of stdout or stderr that begins with `::`, after white space, and, from older days, one
+that has `##[` anywhere (actions/runner, ActionCommand.cs). So foreign text in a log must have neither.
 """
 
 import re
@@ -20,7 +20,7 @@ _MOST = 10
 """Errors of a step that GitHub shows; further ones are dropped without a word."""
 _SECTION = "\x1b[0Ksection_{}:{:.0f}:{}{}\r\x1b[0K{}\n"
 """As GitLab's "CI/CD job logs" has it: kind, seconds since 1970, name, options, title."""
-_OBEYED = re.compile(r"^(\s*):(?=:)|##(?=\[)", re.MULTILINE)
+_OBEYED = re.compile(r"(?:^|\r)\s*:(?=:)|##(?=\[)", re.MULTILINE)
 
 
 def harmless(text: str) -> str:
@@ -30,7 +30,7 @@ def harmless(text: str) -> str:
 
 def github_errors(report: "Report") -> "Iterator[str]":
     """Write an `::error` for each failed image, and for a run that was stopped; no more than are shown."""
-    found = [(f"puller stopped: {report.stopped}", report.stopped)] if report.stopped else []
+    found = [("puller stopped", clean(report.stopped))] if report.stopped else []
     for outcome in report.failed:
         title, message = name(outcome), name(outcome)
         if why := outcome.failure:
@@ -44,17 +44,19 @@ def github_errors(report: "Report") -> "Iterator[str]":
         yield _error("puller", f"{rest} more images failed: the end of the log names them all")
 
 
-def github_group(title: str, text: str) -> str:
-    """Fold lines of a log away under a title."""
-    return f"::group::{_data(title)}\n{harmless(text)}::endgroup::\n"
+def github_group(title: str) -> tuple[str, str]:
+    """Give what stands before and after lines of a log that are folded away under a title."""
+    return f"::group::{_data(clean(title))}\n", "::endgroup::\n"
 
 
-def gitlab_section(title: str, text: str, *, begin: "datetime", seconds: float) -> str:
-    """Fold lines of a log away under a title, beside which GitLab shows how long that took."""
+def gitlab_section(title: str, begin: "datetime", seconds: float) -> tuple[str, str]:
+    """Give the same for GitLab, which shows beside the title how long that took."""
     start = begin.timestamp()
     label = f"puller_{start:.0f}"
-    head = _SECTION.format("start", start, label, "[collapsed=true]", clean(title))
-    return head + text + _SECTION.format("end", start + seconds, label, "", "")
+    return (
+        _SECTION.format("start", start, label, "[collapsed=true]", clean(title)),
+        _SECTION.format("end", start + seconds, label, "", ""),
+    )
 
 
 def _error(title: str, message: str) -> str:
@@ -62,7 +64,7 @@ def _error(title: str, message: str) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace("##[", "## [")
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -1,7 +1,7 @@
 """The JUnit report: one test case for each image, as GitLab, Jenkins and their kin read it.
 
-There is no one standard. What is written here is what the parsers of both have in common: GitLab shows the class name as
-the suite, takes the cause from the *text* of a failure, and keeps only the first of two cases with the same names.
+There is no one standard; this is what their parsers have in common. GitLab shows the class name as the suite, takes the
+cause from the *text* of a failure, and of two cases with the same names keeps the first only.
 """
 
 import re
@@ -13,7 +13,7 @@ from puller.reports.groups import is_bad_line, name, words
 from puller.text import clean, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from puller.classify import Failure
     from puller.model import PullOutcome, Report
@@ -41,7 +41,7 @@ def render(report: "Report", *, skip_up_to_date: bool = False) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _counts(suite: ET.Element) -> "Mapping[str, str]":
+def _counts(suite: ET.Element) -> dict[str, str]:
     return {
         "tests": str(len(suite)),
         "failures": str(_number(suite, "failure")),

@@ -1,6 +1,6 @@
 """The metrics of the last run, as a file for the textfile collector of node_exporter.
 
-One run is a sample, not a counter: all metrics are gauges, told without a time of their own, as that collector wants it.
+A run is a sample, not a counter: all metrics are gauges, and none has a time of its own, which that collector refuses.
 """
 
 from typing import TYPE_CHECKING

@@ -33,7 +33,7 @@ def deliver(report: "Report", output: Output) -> None:
     from puller.cli import ci  # noqa: PLC0415 - not for --help
 
     for kind, path in output.reports:
-        files.write(path, _render(kind, report, output, before=path))
+        files.write(path, _render(kind, report, output, path=path))
     ci.announce(report)
     if output.format == "text" and report.outcomes and not output.quiet:
         with ci.folded(report):
@@ -43,13 +43,13 @@ def deliver(report: "Report", output: Output) -> None:
         emit(_render(output.format, report, output))
 
 
-def _render(kind: str, report: "Report", output: Output, *, before: "Path | None" = None) -> str:
+def _render(kind: str, report: "Report", output: Output, *, path: "Path | None" = None) -> str:
     options: dict[str, Any] = {}
     match kind:
         case "text":
-            options["failures_only"] = before is None and output.quiet
+            options["failures_only"] = path is None and output.quiet
         case "junit":
             options["skip_up_to_date"] = output.junit_skip_up_to_date
         case "prometheus":
-            options["before"] = files.held(before) if before else ""
+            options |= {"before": files.held(path), "name": path.stem} if path else {}
     return RENDERERS[kind](report, **options)

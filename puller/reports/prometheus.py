@@ -3,7 +3,8 @@
 A run is a sample, not a counter: all metrics are gauges, and none has a time of its own, which that collector refuses.
 """
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import CollectorRegistry, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
@@ -13,7 +14,7 @@ from puller.reports.groups import is_bad_line
 from puller.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client import Metric
 
@@ -25,72 +26,75 @@ _LABELS = ("image", "platform")
 _Series = tuple[str, str]
 
 
-def render(report: "Report", *, before: str = "") -> str:
-    """Write the metrics; `before` is what the file held, for what a failed image and a failed run know of last time."""
+def render(report: "Report", *, name: str = "", before: str = "") -> str:
+    """Write the metrics, each with the label `list`: two files in one directory must not say the same thing twice.
+
+    `name` is the label's value, by which people tell one list's runs from another's; `before` is what the file held,
+    for what a failed image and a failed run know of last time.
+    """
     registry = CollectorRegistry()
-    registry.register(_Metrics(report, before))
+    registry.register(_Metrics(report, clean(name), _samples(before)))
     return generate_latest(registry).decode()
 
 
 class _Metrics:
-    def __init__(self, report: "Report", before: str) -> None:
+    """What prometheus-client calls a collector."""
+
+    def __init__(self, report: "Report", name: str, before: "dict[tuple[str, str, str], float]") -> None:
         self._report = report
-        self._ended = report.started.timestamp() + report.seconds
-        self._before = _samples(before)
+        self._name = name
+        self._before = before
+        self._ended = round(report.started.timestamp() + report.seconds, 3)
 
     def collect(self) -> "Iterator[Metric]":
-        """Give every metric: what prometheus-client asks of a collector."""
-        report, ended = self._report, round(self._ended, 3)
-        yield _gauge("puller_last_run_timestamp_seconds", "When the last run ended, since 1970.", ended)
-        yield _gauge("puller_last_run_success", "1 when every image was there after the last run, else 0.", report.ok)
-        last = ended if report.ok else self._before.get((_LAST_SUCCESS, "", ""), 0)
-        yield _gauge(_LAST_SUCCESS, "When a run last ended with every image there; 0 for never.", last)
-        yield _gauge("puller_last_run_duration_seconds", "How long the last run took.", report.seconds)
-        yield _gauge(
-            "puller_last_run_downloaded_bytes",
-            "Compressed bytes that the last run fetched, as far as the engine told.",
-            sum(outcome.bytes for outcome in report.outcomes),
+        """Give every metric."""
+        report = self._report
+        last = self._ended if report.ok else self._before.get((_LAST_SUCCESS, "", ""), 0)
+        fetched = sum(outcome.bytes for outcome in report.outcomes)
+        for metric, words, value in (
+            ("puller_last_run_timestamp_seconds", "When the last run ended, since 1970.", self._ended),
+            ("puller_last_run_success", "1 when every image was there after the last run, else 0.", report.ok),
+            (_LAST_SUCCESS, "When a run last ended with every image there; 0 for never.", last),
+            ("puller_last_run_duration_seconds", "How long the last run took.", report.seconds),
+            (
+                "puller_last_run_downloaded_bytes",
+                "Compressed bytes that the last run fetched, as far as the engine told.",
+                fetched,
+            ),
+        ):
+            yield self._gauge(metric, words, (), {(): value})
+        yield self._gauge(
+            "puller_last_run_images",
+            "Images of the last run, by how they ended.",
+            ("status",),
+            {(status.value,): number for status, number in report.counts.items()},
         )
-        yield self._images()
-        yield self._failures()
-        yield self._last_successes()
-
-    def _images(self) -> "Metric":
-        family = GaugeMetricFamily(
-            "puller_last_run_images", "Images of the last run, by how they ended.", labels=["status"]
-        )
-        for status, number in self._report.counts.items():
-            family.add_metric([status.value], number)
-        return family
-
-    def _failures(self) -> "Metric":
-        family = GaugeMetricFamily(
+        yield self._gauge(
             "puller_last_run_failures",
             "Images that were not there after the last run, by the kind of what was in the way.",
-            labels=["kind"],
+            ("kind",),
+            _kinds(report),
         )
-        kinds: dict[str, int] = {}
-        for outcome in self._report.outcomes:
-            if why := outcome.failure:
-                kinds[why.kind.value] = kinds.get(why.kind.value, 0) + 1
-        for kind, number in sorted(kinds.items()):
-            family.add_metric([kind], number)
-        return family
-
-    def _last_successes(self) -> "Metric":
-        family = GaugeMetricFamily(
+        yield self._gauge(
             _IMAGE_LAST_SUCCESS,
             "When a run last ended with this image of its list there; 0 for never.",
-            labels=_LABELS,
+            _LABELS,
+            {series: self._last(series, ok=ok) for series, ok in _images_of(report).items()},
         )
-        for series, ok in _images_of(self._report).items():
-            last = round(self._ended, 3) if ok else self._before.get((_IMAGE_LAST_SUCCESS, *series), 0)
-            family.add_metric(series, last)
+
+    def _last(self, series: _Series, *, ok: bool) -> float:
+        return self._ended if ok else self._before.get((_IMAGE_LAST_SUCCESS, *series), 0)
+
+    def _gauge(self, metric: str, words: str, labels: tuple[str, ...], values: "Mapping[Any, float]") -> "Metric":
+        family = GaugeMetricFamily(metric, words, labels=("list", *labels))
+        for of, value in values.items():
+            family.add_metric((self._name, *of), float(value))
         return family
 
 
-def _gauge(name: str, words: str, value: float) -> "Metric":
-    return GaugeMetricFamily(name, words, value=float(value))
+def _kinds(report: "Report") -> "Mapping[tuple[str], int]":
+    kinds = Counter((outcome.failure.kind.value,) for outcome in report.outcomes if outcome.failure)
+    return dict(sorted(kinds.items()))
 
 
 def _images_of(report: "Report") -> dict[_Series, bool]:

@@ -19,7 +19,7 @@ NGINX = "docker.io/library/nginx:1.27"
 def samples(text: str) -> Samples:
     """Read metrics: by name and the values of the labels."""
     return {
-        (sample.name, tuple(sample.labels.values())): sample.value
+        (sample.name, tuple(value for label, value in sample.labels.items() if label != "list")): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
@@ -110,6 +110,15 @@ def test_a_bad_line_is_counted_and_is_no_image() -> None:
     found = samples(prometheus.render(report(bad)))
     assert found["puller_last_run_failures", ("bad_reference",)] == 1
     assert not [name for name, _ in found if name == LAST]
+
+
+def test_every_series_names_its_list() -> None:
+    """node_exporter refuses two files that say the same thing of the same series: two lists differ in a label."""
+    families = [*text_string_to_metric_families(prometheus.render(report(), name='night "ly"'))]
+    assert {sample.labels["list"] for family in families for sample in family.samples} == {'night "ly"'}
+    monday, tuesday = report(outcome()), later(report(outcome(status=Status.FAILED)), 1)
+    before = prometheus.render(monday, name="nightly")
+    assert samples(prometheus.render(tuesday, name="nightly", before=before))[LAST, (NGINX, "")] == ended(monday)
 
 
 @pytest.mark.parametrize("before", ["", "{", 'a{b="c', "\x00", LAST, f'{LAST}{{image="x"}} one\n', "<html>"])

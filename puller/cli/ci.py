@@ -54,6 +54,12 @@ def announce(report: "Report") -> None:
         _add_summary(Path(path), report)
 
 
+def complain(message: str) -> None:
+    """Tell GitHub why a run could not begin, such as the bad lines of a list."""
+    if _on("GITHUB_ACTIONS"):
+        _say(sys.stderr, annotations.github_error("puller", message))
+
+
 @contextmanager
 def folded(report: "Report") -> "Iterator[None]":
     """Fold away what is printed on stdout meanwhile, where a CI system reads it that can."""

@@ -39,9 +39,14 @@ def github_errors(report: "Report") -> "Iterator[str]":
         found.append((title, message))
     fitting = found if len(found) <= _MOST else found[: _MOST - 1]
     for title, message in fitting:
-        yield _error(title, message)
+        yield github_error(title, message)
     if rest := len(found) - len(fitting):
-        yield _error("puller", f"{rest} more images failed: the end of the log names them all")
+        yield github_error("puller", f"{rest} more images failed: the end of the log names them all")
+
+
+def github_error(title: str, message: str) -> str:
+    """Write one `::error`; the message may have several lines."""
+    return f"::error title={_property(clean(title))}::{_data(message)}\n"
 
 
 def github_group(title: str) -> tuple[str, str]:
@@ -57,10 +62,6 @@ def gitlab_section(title: str, begin: "datetime", seconds: float) -> tuple[str, 
         _SECTION.format("start", start, label, "[collapsed=true]", clean(title)),
         _SECTION.format("end", start + seconds, label, "", ""),
     )
-
-
-def _error(title: str, message: str) -> str:
-    return f"::error title={_property(clean(title))}::{_data(message)}\n"
 
 
 def _data(text: str) -> str:

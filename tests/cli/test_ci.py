@@ -114,7 +114,15 @@ def test_neither_list_nor_registry_commands_the_runner(shell: Shell, arguments: 
     assert "stop-commands" in run.stdout
     assert any(EVIL in image["error"]["message"] for image in json.loads((shell.folder / "r").read_text())["images"])
 
-    _nothing_obeyed(shell.run(*PULL, environment=GITHUB).stderr)
+
+def test_bad_lines_are_an_error_that_commands_nobody(shell: Shell) -> None:
+    """A list that cannot be used is on the page of the pull request that changed it, all its bad lines at once."""
+    shell.list("nginx", f"x{EVIL}", "::error::x")
+    run = shell.run(*PULL, environment=GITHUB)
+    assert (run.code, run.stdout) == (2, "")
+    _nothing_obeyed(run.stderr)
+    (error,) = [line for line in run.stderr.splitlines() if line.startswith("::")]
+    assert re.fullmatch(r"::error title=puller::\S*images\.txt:2: .*%0A\S*images\.txt:3: .*", error)
     assert "##[" in shell.run(*PULL).stderr
 
 

@@ -65,7 +65,7 @@ def gitlab_section(title: str, begin: "datetime", seconds: float) -> tuple[str, 
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return harmless(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _property(text: str) -> str:

@@ -131,5 +131,5 @@ def _nothing_obeyed(log: str) -> None:
     assert not [
         line
         for line in re.split(r"[\r\n]", log)
-        if not line.startswith(ours) and (line.strip().startswith("::") or "##[" in line)
+        if (line.strip().startswith("::") and not line.startswith(ours)) or "##[" in line
     ]

@@ -1,5 +1,6 @@
 """What several reports say of outcomes in the same words: names, bad lines, and which failures belong together."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from puller.errors import FailureKind
@@ -7,7 +8,7 @@ from puller.model import Status
 from puller.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from puller.classify import Failure
     from puller.model import PullOutcome
@@ -53,3 +54,20 @@ def verdict(outcomes: "Iterable[PullOutcome]") -> str:
     if not ends:
         return "no images: there was nothing to pull"
     return f"{sum(ends)} of {len(ends)} {'image is' if len(ends) == 1 else 'images are'} here"
+
+
+def mirrors(outcomes: "Sequence[PullOutcome]") -> "Iterator[str]":
+    """Say what is due to mirrors, what rests on their word alone, and which of them could not serve."""
+    served = Counter(outcome.mirror for outcome in outcomes if outcome.mirror)
+    for mirror, number in served.items():
+        unconfirmed = sum(outcome.mirror == mirror and not outcome.confirmed for outcome in outcomes)
+        line = f"mirror {clean(mirror)}: {number} {'image' if number == 1 else 'images'}"
+        yield f"{line}, {unconfirmed} on its word alone: the registry itself is silent" if unconfirmed else line
+    trouble = {
+        (attempt.mirror, attempt.failure.kind): (outcome, attempt.failure)
+        for outcome in reversed(outcomes)
+        for attempt in reversed(outcome.attempts)
+        if attempt.mirror and attempt.failure
+    }
+    for (mirror, kind), (outcome, why) in reversed(trouble.items()):
+        yield f"mirror {clean(mirror)}: {kind} for {name(outcome)}: {clean(why.message)}"

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from puller.reports.groups import by_failure, cancelled, name, verdict, words
+from puller.reports.groups import by_failure, cancelled, mirrors, name, verdict, words
 from puller.text import clean, format_seconds, timestamp
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def _verdict(report: "Report") -> "Iterator[str]":
         yield f"{parts} in {format_seconds(report.seconds)}"
     if report.stopped:
         yield f"**Stopped:** {escape(report.stopped)}"
+    yield from map(escape, mirrors(report.outcomes))
     for reason, number in cancelled(report.outcomes).items():
         yield f"**Cancelled:** {number} {'image' if number == 1 else 'images'} ({escape(reason)})"
 

@@ -1,9 +1,8 @@
 """The text report: a table of all images, one line that sums up, and last, nearest to the prompt, what failed."""
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from puller.reports.groups import by_failure, cancelled, name, verdict, words
+from puller.reports.groups import by_failure, cancelled, mirrors, name, verdict, words
 from puller.text import clean, format_seconds, timestamp
 
 if TYPE_CHECKING:
@@ -66,26 +65,9 @@ def _summary(report: "Report") -> "Iterator[str]":
     yield line
     if report.stopped:
         yield f"stopped: {clean(report.stopped)}"
-    yield from _mirrors(report.outcomes)
+    yield from mirrors(report.outcomes)
     for reason, number in cancelled(report.outcomes).items():
         yield f"cancelled: {number} {'image' if number == 1 else 'images'}" + (f" ({reason})" if reason else "")
-
-
-def _mirrors(outcomes: "Sequence[PullOutcome]") -> "Iterator[str]":
-    """Say what is due to mirrors, what rests on their word alone, and which of them could not serve."""
-    served = Counter(outcome.mirror for outcome in outcomes if outcome.mirror)
-    for mirror, number in served.items():
-        unconfirmed = sum(outcome.mirror == mirror and not outcome.confirmed for outcome in outcomes)
-        line = f"mirror {clean(mirror)}: {number} {'image' if number == 1 else 'images'}"
-        yield f"{line}, {unconfirmed} on its word alone: the registry itself is silent" if unconfirmed else line
-    trouble = {
-        (attempt.mirror, attempt.failure.kind): (outcome, attempt.failure)
-        for outcome in reversed(outcomes)
-        for attempt in reversed(outcome.attempts)
-        if attempt.mirror and attempt.failure
-    }
-    for (mirror, kind), (outcome, why) in reversed(trouble.items()):
-        yield f"mirror {clean(mirror)}: {kind} for {name(outcome)}: {clean(why.message)}"
 
 
 def _failures(outcomes: "Sequence[PullOutcome]") -> "Iterator[str]":

@@ -66,6 +66,12 @@ def test_a_stopped_run_says_so() -> None:
     assert "<strong>Cancelled:</strong> 3 images (interrupted)" in made
 
 
+def test_what_rests_on_the_word_of_a_mirror_is_said() -> None:
+    """The summary hides nothing that the log tells."""
+    made = page(report(outcome().by("m.example/hub", confirmed=False)))
+    assert "<p>mirror m.example/hub: 1 image, 1 on its word alone: the registry itself is silent</p>" in made
+
+
 def test_a_long_table_is_folded_and_failures_are_not() -> None:
     """Forty rows are behind a click; what failed is before it."""
     made = page(report(*(outcome(f"a:{n}", Status.FAILED if n == 30 else Status.PULLED) for n in range(40))))

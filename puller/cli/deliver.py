@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from puller import files
 from puller.cli.output import emit
+from puller.errors import UsageError
 from puller.progress import ProgressMode
 from puller.reports import RENDERERS, text
 
@@ -29,11 +30,18 @@ class Output:
 
 
 def deliver(report: "Report", output: Output) -> None:
-    """Write the files first: a reader of stdout who has gone must not cost them. Failures come last in every log."""
+    """Write the files first: a reader of stdout who has gone must not cost them. Failures come last in every log.
+
+    Raises UsageError, when all else is delivered, for files that could not be written.
+    """
     from puller.cli import ci  # noqa: PLC0415 - not for --help
 
+    problems = []
     for kind, path in output.reports:
-        files.write(path, _render(kind, report, output, path=path))
+        try:
+            files.write(path, _render(kind, report, output, path=path))
+        except UsageError as error:
+            problems.append(str(error))
     ci.announce(report)
     if output.format == "text" and report.outcomes and not output.quiet:
         with ci.folded(report):
@@ -41,6 +49,8 @@ def deliver(report: "Report", output: Output) -> None:
         emit(f"\n{text.conclusion(report)}")
     else:
         emit(_render(output.format, report, output))
+    if problems:
+        raise UsageError("\n".join(problems))
 
 
 def _render(kind: str, report: "Report", output: Output, *, path: "Path | None" = None) -> str:

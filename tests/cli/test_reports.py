@@ -23,6 +23,17 @@ def test_all_kinds_at_once(tmp_path: Path) -> None:
         assert "acme/missing" in (tmp_path / f"{kind}.out").read_text()
 
 
+def test_a_report_that_cannot_be_written_costs_no_other(tmp_path: Path) -> None:
+    """A full disk under one of them: the rest is there, and the exit code and a line say what is not."""
+    shell = Shell(tmp_path)
+    shell.docker(pull=GOOD)
+    run = shell.run(*PULL, "images.txt", "--report", "json=/dev/full", "--report", "failed=failed.txt")
+    assert (run.code, len(run.stderr.splitlines())) == (2, 1)
+    assert "cannot write /dev/full: no space left on device" in run.stderr
+    assert "failed: acme/missing" in run.stdout
+    assert "acme/missing" in (tmp_path / "failed.txt").read_text()
+
+
 def test_the_metrics_of_an_image_outlive_a_run_in_which_it_failed(tmp_path: Path) -> None:
     """The file is replaced each time, and still knows when the image was last there."""
     shell = Shell(tmp_path)

@@ -32,6 +32,17 @@ def check(path: Path) -> None:
         raise _refusal(path, f"the directory {target.parent} is not writable")
 
 
+def held(path: Path) -> str:
+    """Read an ordinary file that is about to be replaced; empty where there is none, or it cannot be read."""
+    try:
+        mode = _mode(path)
+        if mode is None or not stat.S_ISREG(mode) or _own_stream(path) is not None:
+            return ""
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def write(path: Path, text: str) -> None:
     """Write `text` so that a reader sees the old file or the new one, never half; raise UsageError."""
     data = text.encode("utf-8", "backslashreplace")

@@ -33,12 +33,13 @@ class Run:
 
 
 class Program:
-    """Runs this checkout's puller in a folder, with nothing of this machine's docker or puller settings."""
+    """Runs this checkout's puller in a folder, with no settings of this machine's docker, puller or CI system."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         """Add `environment` to what is left of this machine's."""
         self.folder = folder
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("DOCKER_", "PULLER_", "CI"))}
+        foreign = ("DOCKER_", "PULLER_", "CI", "GITHUB_", "GITLAB_")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         self.environment = kept | {"PYTHONPATH": str(Path(__file__).parents[1])} | dict(environment)
 
     def argv(self, *arguments: str, python: Sequence[str] = ()) -> list[str]:

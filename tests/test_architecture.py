@@ -56,6 +56,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tenacity": ("retry.py",),
     "yaml": ("imagelist/",),
     "rich": ("progress/",),
+    "prometheus_client": ("reports/prometheus.py",),
     "click": ("cli/",),
     "subprocess": ("backends/process.py",),
 }

@@ -61,6 +61,9 @@ def main() -> "NoReturn":
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a narrow encoding must not cost the report
+    ci = import_module("puller.cli.ci") if "GITHUB_ACTIONS" in os.environ else None
+    if ci:
+        ci.guard_streams()
     try:
         code = puller.main(prog_name="puller", standalone_mode=False)
     except click.ClickException as error:
@@ -68,6 +71,8 @@ def main() -> "NoReturn":
         code = ExitCode.USAGE
     except PullerError as error:
         click.echo(f"puller: {error}", err=True)
+        if ci:
+            ci.complain(str(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         code = ExitCode.INTERRUPTED

@@ -3,15 +3,14 @@
 import gc
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from puller import files
 from puller.classify import classify, failure
+from puller.cli.deliver import Output, deliver
 from puller.cli.options import engine_options, list_options, make_plan
-from puller.cli.output import emit
 from puller.cli.pull_options import mirror_options, need_options, output_options, pace_options, patience_options
 from puller.cli.sections import SectionedCommand
 from puller.cli.settings import settings_of
@@ -20,7 +19,6 @@ from puller.errors import EngineUnreachableError, FailureKind
 from puller.gate import UNLIMITED
 from puller.model import ENGINE_GONE
 from puller.progress import ProgressMode, observe
-from puller.reports import RENDERERS
 from puller.text import clean
 
 if TYPE_CHECKING:
@@ -36,17 +34,6 @@ class _Engine:
     command: str
     context: str | None
     disk_check: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Output:
-    """What goes where."""
-
-    progress: ProgressMode
-    quiet: bool
-    verbose: int
-    format: str
-    reports: tuple[tuple[str, Path], ...]
 
 
 @click.command(
@@ -76,17 +63,18 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
     choice = BackendChoice(options["backend"])
     engine = _Engine(choice, options["docker_command"], options["context"], not options["no_disk_check"])
-    output = _Output(
-        ProgressMode.QUIET if options["quiet"] else ProgressMode(options["progress"]),
-        options["quiet"],
-        options["verbose"],
+    output = Output(
         options["format"],
         options["reports"],
+        quiet=options["quiet"],
+        verbose=options["verbose"],
+        progress=ProgressMode.QUIET if options["quiet"] else ProgressMode(options["progress"]),
+        junit_skip_up_to_date=options["junit_skip_up_to_date"],
     )
     ctx.exit(_pull(todo, engine, settings_of(options), output))
 
 
-def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> int:
+def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: Output) -> int:
     from puller.cli.signals import handled  # noqa: PLC0415 - heavy, as what follows: not for --help
 
     for _, path in output.reports:
@@ -94,11 +82,11 @@ def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) ->
     with handled() as signals:
         report = _run(todo, engine, settings, output)
         signals.finish()
-        _deliver(report, output)
+        deliver(report, output)
     return signals.exit_code or int(report.exit_code)
 
 
-def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> "Report":
+def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output) -> "Report":
     from puller.backends import connect  # noqa: PLC0415
     from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
     from puller.platforms import refuse_what_cannot_be_kept  # noqa: PLC0415
@@ -137,14 +125,3 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
     if room.shortage:
         click.echo(f"puller: {room.shortage}; --no-disk-check pulls all the same", err=True)
     return report
-
-
-def _deliver(report: "Report", output: _Output) -> None:
-    """Write the files first: a reader of stdout who has gone must not cost them."""
-    for kind, path in output.reports:
-        files.write(path, RENDERERS[kind](report))
-    if output.format == "text":
-        text = RENDERERS["text"](report, failures_only=output.quiet)  # type: ignore[call-arg]
-    else:
-        text = RENDERERS[output.format](report)
-    emit(text)

@@ -104,4 +104,8 @@ output_options = section(
         "--report", "reports", type=REPORT, multiple=True, metavar="KIND=PATH",
         help=f"Write a report to a file, too ({', '.join(RENDERERS)}); may be repeated.",
     ),
+    click.option(
+        "--junit-skip-up-to-date", is_flag=True,
+        help="In a JUnit report, count what needed no pull as skipped, not as passed.",
+    ),
 )  # fmt: skip

@@ -1,15 +1,13 @@
 """The text report: a table of all images, one line that sums up, and last, nearest to the prompt, what failed."""
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from puller.model import Status
+from puller.reports.groups import by_failure, cancelled, mirrors, name, verdict, words
 from puller.text import clean, format_seconds, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-    from puller.classify import Failure
     from puller.model import PullOutcome, Report
 
 _HEADER = ("STATUS", "IMAGE", "DIGEST", "ATTEMPTS", "TIME")
@@ -21,11 +19,17 @@ def render(report: "Report", *, failures_only: bool = False) -> str:
     """Write the report for people; with `failures_only`, nothing at all when every image is there."""
     if failures_only and report.ok:
         return ""
-    blocks = ["\n".join(_summary(report))]
-    if report.outcomes and not failures_only:
-        blocks.insert(0, "\n".join(aligned([_HEADER, *map(_cells, report.outcomes)], _RIGHT)))
-    blocks += _failures(report.failed)
-    return "\n\n".join(blocks) + "\n"
+    return conclusion(report) if failures_only or not report.outcomes else f"{table(report)}\n{conclusion(report)}"
+
+
+def table(report: "Report") -> str:
+    """Write the table of all images."""
+    return "\n".join(aligned([_HEADER, *map(_cells, report.outcomes)], _RIGHT)) + "\n"
+
+
+def conclusion(report: "Report") -> str:
+    """Write what stands below the table: the line that sums up, and what failed."""
+    return "\n\n".join(["\n".join(_summary(report)), *_failures(report.failed)]) + "\n"
 
 
 def aligned(rows: "Sequence[tuple[str, ...]]", right: "Collection[int]") -> "Iterator[str]":
@@ -45,8 +49,8 @@ def aligned(rows: "Sequence[tuple[str, ...]]", right: "Collection[int]") -> "Ite
 def _cells(outcome: "PullOutcome") -> tuple[str, str, str, str, str]:
     digest = clean(outcome.digest or "").partition(":")[2][:12]
     return (
-        _words(outcome.status),
-        _name(outcome),
+        words(outcome.status),
+        name(outcome),
         digest or "-",
         str(len(outcome.attempts)),
         format_seconds(outcome.seconds),
@@ -54,63 +58,23 @@ def _cells(outcome: "PullOutcome") -> tuple[str, str, str, str, str]:
 
 
 def _summary(report: "Report") -> "Iterator[str]":
-    total = len(report.outcomes)
-    here = sum(outcome.ok for outcome in report.outcomes)
-    parts = ", ".join(f"{number} {_words(status)}" for status, number in report.counts.items() if number)
-    if total:
-        noun = "image is" if total == 1 else "images are"
-        yield f"{here} of {total} {noun} here: {parts} in {format_seconds(report.seconds)}"
-    else:
-        yield "no images: there was nothing to pull"
+    line = verdict(report.outcomes)
+    if report.outcomes:
+        parts = ", ".join(f"{number} {words(status)}" for status, number in report.counts.items() if number)
+        line += f": {parts} in {format_seconds(report.seconds)}"
+    yield line
     if report.stopped:
         yield f"stopped: {clean(report.stopped)}"
-    yield from _mirrors(report.outcomes)
-    yield from _cancelled(outcome for outcome in report.outcomes if outcome.status is Status.CANCELLED)
-
-
-def _mirrors(outcomes: "Sequence[PullOutcome]") -> "Iterator[str]":
-    """Say what is due to mirrors, what rests on their word alone, and which of them could not serve."""
-    served = Counter(outcome.mirror for outcome in outcomes if outcome.mirror)
-    for mirror, number in served.items():
-        unconfirmed = sum(outcome.mirror == mirror and not outcome.confirmed for outcome in outcomes)
-        line = f"mirror {clean(mirror)}: {number} {'image' if number == 1 else 'images'}"
-        yield f"{line}, {unconfirmed} on its word alone: the registry itself is silent" if unconfirmed else line
-    trouble = {
-        (attempt.mirror, attempt.failure.kind): (outcome, attempt.failure)
-        for outcome in reversed(outcomes)
-        for attempt in reversed(outcome.attempts)
-        if attempt.mirror and attempt.failure
-    }
-    for (mirror, kind), (outcome, why) in reversed(trouble.items()):
-        yield f"mirror {clean(mirror)}: {kind} for {_name(outcome)}: {clean(why.message)}"
-
-
-def _cancelled(outcomes: "Iterable[PullOutcome]") -> "Iterator[str]":
-    """Give one line for each reason: the images are in the table, and there may be hundreds."""
-    reasons: dict[str, int] = {}
-    for outcome in outcomes:
-        reason = clean(outcome.failure.message) if outcome.failure else ""
-        reasons[reason] = reasons.get(reason, 0) + 1
-    for reason, number in reasons.items():
+    yield from mirrors(report.outcomes)
+    for reason, number in cancelled(report.outcomes).items():
         yield f"cancelled: {number} {'image' if number == 1 else 'images'}" + (f" ({reason})" if reason else "")
 
 
 def _failures(outcomes: "Sequence[PullOutcome]") -> "Iterator[str]":
     """Name every image, and say once what several have in common."""
-    groups: dict[Failure | None, list[str]] = {}
-    for outcome in outcomes:
-        groups.setdefault(outcome.failure, []).append(_name(outcome))
-    for failure, names in groups.items():
-        lines = [f"failed: {name}" for name in names]
+    for failure, failed in by_failure(outcomes).items():
+        lines = [f"failed: {name(outcome)}" for outcome in failed]
         if failure:
             lines += [f"  {failure.kind}: {clean(failure.message)}", f"  → {clean(failure.advice)}"]
             lines += [f"  → It will pass at {timestamp(failure.until)}."] if failure.until else []
         yield "\n".join(lines)
-
-
-def _name(outcome: "PullOutcome") -> str:
-    return clean(str(outcome)) or "-"
-
-
-def _words(status: Status) -> str:
-    return status.value.replace("_", " ")

@@ -1,10 +1,13 @@
 """The plan, as people and as scripts read it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator, ValidationError
 
+import puller.reports
 from puller.classify import failure
 from puller.errors import FailureKind
 from puller.estimate import Estimate
@@ -12,6 +15,7 @@ from puller.forecast import Allowance, Change, Disk, Forecast, Prospect
 from puller.reports import plan_json, plan_text
 from tests.samples import DIGEST, outcome, request
 
+VALIDATOR = Draft202012Validator(json.loads((Path(puller.reports.__file__).parent / "plan.schema.json").read_text()))
 COST = Estimate(download=1_234_567, layers=5, missing=2, unpacked=3_000_000, blobs=1_230_000)
 CURRENT = Prospect(request("nginx:1.27"), Change.UP_TO_DATE, DIGEST)
 PULLED = Prospect(request("redis:7", "linux/arm64"), Change.WOULD_PULL, DIGEST, COST)
@@ -99,6 +103,55 @@ def test_json_holds_the_same() -> None:
         "note": None,
         "enough": True,
     }
+
+
+def everything() -> dict[str, Any]:
+    """Write a plan with all that a plan may hold, and read it back."""
+    bad = outcome("bad", why=failure(FailureKind.BAD_REFERENCE, "a.txt:3: no"))
+    quotas = (Allowance("docker.io", 100, 76, 21600, 2, 2), Allowance("x.io", None, None, None, 1))
+    images = (CURRENT, PULLED, UNSIZED, UNKNOWN)
+    read: dict[str, Any] = json.loads(plan_json.render(forecast(*images, quotas=quotas, rejected=(bad,))))
+    return read
+
+
+def test_json_fits_its_schema() -> None:
+    """Every change, quotas that are known and unknown, bad lines, an unknown disk, an empty plan."""
+    VALIDATOR.validate(everything())
+    VALIDATOR.validate(json.loads(plan_json.render(forecast(disk=Disk(5, note="another host")))))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("change", "pulled"),
+        ("requested", []),
+        ("bytes", -1),
+        ("digest", "abc"),
+        ("layers", {"total": 1}),
+        ("note", ""),
+        ("error", {"kind": "not_found", "class": "permanent", "message": "", "advice": ""}),
+    ],
+)
+def test_schema_refuses_a_bad_value(key: str, value: object) -> None:
+    """A plan that breaks the contract does not pass for one."""
+    read = everything()
+    read["images"][0][key] = value
+    with pytest.raises(ValidationError):
+        VALIDATOR.validate(read)
+
+
+def test_schema_wants_every_promised_key_and_bears_others() -> None:
+    """New keys may appear; promised ones may not go."""
+    read = everything() | {"new": 1}
+    VALIDATOR.validate(read)
+    for key in set(read) - {"new"}:
+        with pytest.raises(ValidationError):
+            VALIDATOR.validate({name: value for name, value in read.items() if name != key})
+    for part in ("images", "quotas"):
+        for key in read[part][0]:
+            less = {name: value for name, value in read[part][0].items() if name != key}
+            with pytest.raises(ValidationError):
+                VALIDATOR.validate(read | {part: [less]})
 
 
 @pytest.mark.parametrize(

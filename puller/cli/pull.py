@@ -119,7 +119,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
     except KeyboardInterrupt as interrupt:
         return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
     notes: list[str] = []
-    room = EngineRoom(backend.store, notes.append)
+    room = EngineRoom(backend.store, notes.append, settings.registries)
     gc.freeze()
     gc.enable()
     with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:
@@ -129,7 +129,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: _Output) -> 
             settings,
             observer=observer,
             rejected=todo.rejected,
-            advisor=RegistryAdvisor(lambda: backend.store.facts().insecure),
+            advisor=RegistryAdvisor(lambda: backend.store.facts().insecure, settings.registries),
             room=room if engine.disk_check else UNLIMITED,
         )
     for note in notes if output.verbose else ():

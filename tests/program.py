@@ -39,7 +39,8 @@ class Program:
         """Add `environment` to what is left of this machine's."""
         self.folder = folder
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("DOCKER_", "PULLER_", "CI"))}
-        self.environment = kept | {"PYTHONPATH": str(Path(__file__).parents[1])} | dict(environment)
+        own = {"PYTHONPATH": str(Path(__file__).parents[1]), "XDG_CONFIG_HOME": str(folder / "config-home")}
+        self.environment = kept | own | dict(environment)
 
     def argv(self, *arguments: str, python: Sequence[str] = ()) -> list[str]:
         """Return the command line; `python` are options of the interpreter."""

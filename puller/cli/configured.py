@@ -1,51 +1,39 @@
-"""Options from files, by click's own means: what the files say becomes the defaults of a verb."""
+"""Options from files, by click's own means: what the files say becomes the defaults of a verb.
 
-from dataclasses import dataclass, field
-from pathlib import Path
+Every start of the program comes through here, so what reads files is imported where there is one.
+"""
+
+import os
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from puller.cli.file_options import file_options
-from puller.configfile import Found, Value, find
-from puller.errors import UsageError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from puller.cli.configuration import Configuration
     from puller.config import RegistrySettings
 
+_CHOSEN, _CONFIGURATION = f"{__name__}.chosen", f"{__name__}.configuration"
 _STRENGTH = (
     ParameterSource.COMMANDLINE,
     ParameterSource.ENVIRONMENT,
     ParameterSource.DEFAULT_MAP,
     ParameterSource.DEFAULT,
 )
-_CHOSEN, _CONFIGURATION = f"{__name__}.chosen", f"{__name__}.configuration"
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """What files say, to the verb that runs."""
-
-    found: Found
-    options: "Mapping[str, Value]"
-    """By the names of click's parameters."""
-    registries: "Mapping[str, Mapping[str, Value]]" = field(default_factory=dict)
-    """What is said of each registry, by the names of the fields of RegistrySettings."""
-    settings: "Mapping[str, RegistrySettings]" = field(default_factory=dict)
-
-
-def configuration() -> Configuration:
-    """Give what files say to the verb that runs now."""
-    found: Configuration = click.get_current_context().meta.get(_CONFIGURATION, Configuration(Found((), (), ()), {}))
+def configuration() -> "Configuration | None":
+    """Give what files say to the verb that runs now; None where there is no file."""
+    found: Configuration | None = click.get_current_context().meta.get(_CONFIGURATION)
     return found
 
 
 def registries() -> "Mapping[str, RegistrySettings]":
     """Give the settings of single registries to the verb that runs now."""
-    return configuration().settings
+    found = configuration()
+    return found.settings if found else {}
 
 
 def outranks(one: str, other: str) -> bool:
@@ -61,7 +49,7 @@ def configured(command: click.Command) -> click.Command:
         command.params.append(
             click.Option(
                 ["-c", "--config", "config_files"],
-                type=click.Path(path_type=Path),
+                type=click.Path(),
                 multiple=True,
                 metavar="PATH",
                 is_eager=True,  # the defaults must be known before the other options are looked at
@@ -75,33 +63,37 @@ def configured(command: click.Command) -> click.Command:
     return command
 
 
-def _choose(ctx: click.Context, _option: click.Parameter, paths: tuple[Path, ...]) -> None:
+def _choose(ctx: click.Context, _option: click.Parameter, paths: tuple[str, ...]) -> None:
     ctx.meta[_CHOSEN] = paths
 
 
 choose_config = click.option(
-    "-c", "--config", "config_files", type=click.Path(path_type=Path), multiple=True, metavar="PATH",
+    "-c", "--config", "config_files", type=click.Path(), multiple=True, metavar="PATH",
     envvar="PULLER_CONFIG", expose_value=False, callback=_choose, help="The same as after the verb.",
 )  # fmt: skip
 """Let the program itself have --config, and the variable PULLER_CONFIG, for whatever verb comes."""
 
 
-def _load(ctx: click.Context, _option: click.Parameter, paths: tuple[Path, ...]) -> None:
+def _load(ctx: click.Context, _option: click.Parameter, paths: tuple[str, ...]) -> None:
     """Read the files and let them be the defaults; raises UsageError with a line for everything that is wrong."""
     if ctx.resilient_parsing:  # completion: whoever presses Tab does not want to read about files
         return
     ctx.meta[_CHOSEN] = paths = paths or ctx.meta.get(_CHOSEN, ())
-    found = find(paths)
-    options, problems = file_options(ctx, found.files)
-    problems = [*found.problems, *problems]
-    made = Configuration(found, options)
-    if any("registry" in file.data for file in found.files):
-        from puller.configfile import registries as tables  # noqa: PLC0415 - few files have them
+    from puller.places import config_files  # noqa: PLC0415 - see above
 
-        said, wrong = tables.registries_in(found.files)
-        problems += wrong
-        made = Configuration(found, options, said, tables.settings(said))
-    if problems:
-        raise UsageError("\n".join(problems))
-    ctx.meta[_CONFIGURATION] = made
-    ctx.default_map = {name: each.value for name, each in options.items()}
+    if not paths and not any(map(_may_be_there, config_files())):
+        return
+    from puller.cli.configuration import load  # noqa: PLC0415
+
+    ctx.meta[_CONFIGURATION] = made = load(ctx, paths)
+    ctx.default_map = {name: each.value for name, each in made.options.items()}
+
+
+def _may_be_there(path: "os.PathLike[str]") -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116 - tells more than Path.exists, which takes what it may not see for absent
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

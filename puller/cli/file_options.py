@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from puller.configfile import Value, suggest
+from puller.configfile import TABLE, Value, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from puller.configfile import ConfigFile
 
-REGISTRY = "registry"
-"""The one table that is no verb's."""
 _NOT_IN_FILES = {"config", "help"}
 
 
@@ -49,13 +47,13 @@ def file_options(ctx: click.Context, files: "Iterable[ConfigFile]") -> tuple[dic
     verbs = _Verbs(ctx)
     for file in files:
         top = {key: value for key, value in file.data.items() if not isinstance(value, dict)}
-        top.pop(REGISTRY, None)  # it must be a table: whoever reads the tables says so
+        top.pop(TABLE, None)  # it must be a table: whoever reads the tables says so
         found |= _read_top(file, top, verbs, problems)
         for name, table in file.data.items():
-            if not isinstance(table, dict) or name == REGISTRY:
+            if not isinstance(table, dict) or name == TABLE:
                 continue
             if name not in verbs.names:
-                problems.append(file.problem((name,), f"is no verb{suggest(name, [*verbs.names, REGISTRY])}"))
+                problems.append(file.problem((name,), f"is no verb{suggest(name, [*verbs.names, TABLE])}"))
                 continue
             values = _read_table(file, table, (name,), verbs.options(name), problems)
             if name == ctx.command.name:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from puller.cli.configured import Configuration, configuration
+from puller.cli.configuration import Configuration, load
+from puller.cli.configured import configuration
 from puller.cli.file_options import options_of, verb_of
 from puller.cli.output import emit
 from puller.config import RegistrySettings
@@ -51,7 +52,7 @@ def command(ctx: click.Context, arguments: tuple[str, ...], form: str) -> None:
     puller config --jobs 5 --format json
     """  # noqa: D301 - click wants the control character itself
     with verb_of(ctx, _VERB).make_context(_VERB, [*arguments], parent=ctx.parent) as pull:
-        made = configuration()
+        made = configuration() or load(pull)
         rows = [*_rows(pull, arguments, made)]
     registries = {name: [*_registry_rows(table)] for name, table in made.registries.items()}
     emit(_json(made, rows, registries) if form == "json" else _text(made, rows, registries))
@@ -104,7 +105,7 @@ def _registry_rows(table: "Mapping[str, Any]") -> "Iterator[_Row]":
 def _text(made: Configuration, rows: "Sequence[_Row]", registries: "Mapping[str, Sequence[_Row]]") -> str:
     lines = [f"# read: {clean(str(file.path))}" for file in made.found.files]
     lines += [f"# not there: {clean(str(path))}" for path in made.found.absent]
-    lines += ["", *_table(rows)]
+    lines += ["", f"[{_VERB}]", *_table(rows)]
     for name, table in registries.items():
         lines += ["", f"[registry.{json.dumps(name)}]", *_table(table)]
     return "\n".join(lines) + "\n"

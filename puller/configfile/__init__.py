@@ -3,8 +3,21 @@
 What a verb's options may be is known to the command line alone; the tables of registries are read here.
 """
 
-from puller.configfile.finding import SYSTEM, Found, find
+from puller.configfile.finding import Found, find
 from puller.configfile.reading import ConfigFile, Value, read
+from puller.configfile.registries import TABLE, mirror, registries_in, registry_name, settings
 from puller.configfile.suggestion import suggest
 
-__all__ = ["SYSTEM", "ConfigFile", "Found", "Value", "find", "read", "suggest"]
+__all__ = [
+    "TABLE",
+    "ConfigFile",
+    "Found",
+    "Value",
+    "find",
+    "mirror",
+    "read",
+    "registries_in",
+    "registry_name",
+    "settings",
+    "suggest",
+]

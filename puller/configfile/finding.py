@@ -1,7 +1,6 @@
 """Which files are read: those of the system and of the user, or the ones that were named."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from puller import places
@@ -9,9 +8,8 @@ from puller.configfile.reading import ConfigFile, read
 from puller.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-SYSTEM = Path("/etc/puller/puller.toml")
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +17,7 @@ class Found:
     """What became of the files that were looked for; a later one wins over an earlier one."""
 
     files: tuple[ConfigFile, ...]
-    absent: tuple[Path, ...]
+    absent: "tuple[Path, ...]"
     problems: tuple[str, ...]
     """One line for each file that cannot be read."""
 
@@ -30,7 +28,7 @@ def find(named: "Sequence[Path]" = ()) -> Found:
     Named files stand alone, so that a job behaves the same on every host and under every account.
     """
     files, absent, problems = [], [], []
-    for path in named or _standard():
+    for path in named or places.config_files():
         try:
             files.append(read(path))
         except FileNotFoundError:
@@ -40,11 +38,3 @@ def find(named: "Sequence[Path]" = ()) -> Found:
         except UsageError as error:
             problems.append(str(error))
     return Found(tuple(files), tuple(absent), tuple(problems))
-
-
-def _standard() -> "Iterator[Path]":
-    yield SYSTEM
-    try:
-        yield places.config_home() / "puller.toml"
-    except UsageError:  # who has no home has no file in it
-        return

@@ -1,6 +1,7 @@
 """One file: its tables, and the line on which each key stands."""
 
 import re
+import tomllib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -63,7 +64,7 @@ def read(path: Path) -> ConfigFile:
         raise _unusable(path, f"is larger than {_LARGEST} bytes: is that the right file?")
     try:
         text = raw.decode("utf-8-sig")
-        data = _parse(text)
+        data = tomllib.loads(text)
     except UnicodeDecodeError:
         raise _unusable(path, "is not text in UTF-8") from None
     except RecursionError:
@@ -79,12 +80,6 @@ def _unusable(path: Path, reason: str) -> UsageError:
     return UsageError(clean(f"{path}: {reason}"))
 
 
-def _parse(text: str) -> dict[str, Any]:
-    import tomllib  # noqa: PLC0415 - most hosts have no file
-
-    return tomllib.loads(text)
-
-
 @lru_cache(maxsize=8)
 def _lines(text: str) -> "dict[tuple[str, ...], int]":
     """Find the line of every key and table; tomllib does not tell, so each statement is parsed by itself."""
@@ -95,7 +90,7 @@ def _lines(text: str) -> "dict[tuple[str, ...], int]":
         begin = begin if statement else number
         statement += f"{line}\n"
         try:
-            keys = [*_keys(_parse(statement))]
+            keys = [*_keys(tomllib.loads(statement))]
         except ValueError:  # it goes on in the next line
             continue
         if statement.lstrip().startswith("["):

@@ -53,8 +53,8 @@ class _Output:
     "pull",
     cls=SectionedCommand,
     context_settings={"auto_envvar_prefix": "PULLER"},
-    epilog="Every option can be given as an environment variable, too: PULLER_JOBS=5, PULLER_TIMEOUT=10m; or in a file: "
-    "see docs/configuration.md, and `puller config` for what is in force.",
+    epilog="Every option can be given as an environment variable, too: PULLER_JOBS=5, PULLER_TIMEOUT=10m; or in a "
+    "file: see docs/configuration.md, and `puller config` for what is in force.",
 )
 @list_options
 @need_options

@@ -28,9 +28,12 @@ class Configuration:
     settings: "Mapping[str, RegistrySettings]"
 
 
-def load(ctx: "click.Context", paths: "Sequence[str]" = ()) -> Configuration:
-    """Read the files for the verb of `ctx`; raises UsageError with a line for everything that is wrong in them."""
-    found = find([Path(path) for path in paths])
+def load(ctx: "click.Context", paths: "Sequence[str]" = (), found: Found | None = None) -> Configuration:
+    """Read the files for the verb of `ctx`; raises UsageError with a line for everything that is wrong in them.
+
+    `found` is what was read before: a file such as <(make-config) can be read once.
+    """
+    found = found or find([Path(path) for path in paths])
     options, wrong_options = file_options(ctx, found.files)
     registries, wrong_registries = registries_in(found.files)
     if problems := (*found.problems, *wrong_options, *wrong_registries):

@@ -78,14 +78,15 @@ def _load(ctx: click.Context, _option: click.Parameter, paths: tuple[str, ...]) 
     """Read the files and let them be the defaults; raises UsageError with a line for everything that is wrong."""
     if ctx.resilient_parsing:  # completion: whoever presses Tab does not want to read about files
         return
-    ctx.meta[_CHOSEN] = paths = paths or ctx.meta.get(_CHOSEN, ())
+    paths = paths or ctx.meta.get(_CHOSEN, ())
+    before: Configuration | None = ctx.meta.get(_CONFIGURATION)  # `puller config` asks for itself, and for pull
     from puller.places import config_files  # noqa: PLC0415 - see above
 
-    if not paths and not any(map(_may_be_there, config_files())):
+    if not before and not paths and not any(map(_may_be_there, config_files())):
         return
     from puller.cli.configuration import load  # noqa: PLC0415
 
-    ctx.meta[_CONFIGURATION] = made = load(ctx, paths)
+    ctx.meta[_CONFIGURATION] = made = load(ctx, paths, before.found if before else None)
     ctx.default_map = {name: each.value for name, each in made.options.items()}
 
 

@@ -1,6 +1,7 @@
 """Options from files: what wins over what, what a mistake looks like, and what `puller config` says of it all."""
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,15 @@ def test_a_named_file_stands_alone(files: Files, asked: Asked, monkeypatch: pyte
     assert asked.one("jobs", "-c", job)[0] == 5
     assert [each["path"] for each in asked.all("-c", other)["files"]] == [other]
     run("-c", job, "config", "--format", "json")
+
+
+def test_a_file_that_can_be_read_once(asked: Asked) -> None:
+    """`-c <(make-config)` is as good as any."""
+    end, other = os.pipe()
+    os.write(other, b"jobs = 5\n")
+    os.close(other)
+    assert asked.one("jobs", "-c", f"/dev/fd/{end}")[0] == 5
+    os.close(end)
 
 
 def test_a_verbs_table_and_a_later_file(files: Files, asked: Asked) -> None:

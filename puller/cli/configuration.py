@@ -1,10 +1,11 @@
 """What files say to a verb: its options, and the settings of registries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from puller.cli.file_options import file_options
+from puller.config import MirrorUse
 from puller.configfile import Found, Value, find, registries_in, settings
 from puller.errors import UsageError
 
@@ -36,6 +37,9 @@ def load(ctx: "click.Context", paths: "Sequence[str]" = (), found: Found | None 
     found = found or find([Path(path) for path in paths])
     options, wrong_options = file_options(ctx, found.files)
     registries, wrong_registries = registries_in(found.files)
+    if use := options.get("mirror_use"):  # beside the tables it is for those that say nothing of their own
+        for table in registries.values():
+            table.setdefault("mirror_use", replace(use, value=MirrorUse(use.value)))
     if problems := (*found.problems, *wrong_options, *wrong_registries):
         raise UsageError("\n".join(problems))
     return Configuration(found, options, registries, settings(registries))

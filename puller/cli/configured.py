@@ -43,6 +43,11 @@ def outranks(one: str, other: str) -> bool:
     return first in _STRENGTH and second in _STRENGTH and _STRENGTH.index(first) < _STRENGTH.index(second)
 
 
+def typed(option: str) -> bool:
+    """Tell whether an option was said for this run: as a flag, or as a variable."""
+    return click.get_current_context().get_parameter_source(option) in _STRENGTH[:2]
+
+
 def configured(command: click.Command) -> click.Command:
     """Give a verb the option --config, which takes the defaults of all its other options from files."""
     if not isinstance(command, click.Group) and not any("--config" in each.opts for each in command.params):

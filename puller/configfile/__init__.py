@@ -5,7 +5,7 @@ What a verb's options may be is known to the command line alone; the tables of r
 
 from puller.configfile.finding import Found, find
 from puller.configfile.reading import ConfigFile, Value, read
-from puller.configfile.registries import TABLE, mirror, registries_in, registry_name, settings
+from puller.configfile.registries import TABLE, registries_in, settings
 from puller.configfile.suggestion import suggest
 
 __all__ = [
@@ -14,10 +14,8 @@ __all__ = [
     "Found",
     "Value",
     "find",
-    "mirror",
     "read",
     "registries_in",
-    "registry_name",
     "settings",
     "suggest",
 ]

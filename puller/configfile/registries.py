@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from puller.config import MirrorUse, RegistrySettings
 from puller.configfile.reading import Value
 from puller.configfile.suggestion import suggest
-from puller.reference import ImageReference
+from puller.reference import mirror_place, registry_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -55,37 +55,11 @@ def settings(found: Registries) -> dict[str, RegistrySettings]:
     }
 
 
-def registry_name(text: str) -> str:
-    """Give the name that canonical references have for a registry, in lower case; raises ValueError."""
-    lowered = text.lower()
-    try:
-        parsed = ImageReference.parse(f"{lowered}/library/x")
-    except ValueError:
-        raise ValueError(f"{text!r} is not HOST or HOST:PORT") from None
-    if parsed.repository != "library/x":
-        raise ValueError(f"{text!r} is not HOST or HOST:PORT; a name without dot and port is no registry")
-    return parsed.registry
-
-
-def mirror(text: str) -> str:
-    """Check a mirror, `HOST[:PORT][/PREFIX]`; raises ValueError."""
-    if "://" in text or "@" in text:
-        raise ValueError(f"{text!r}: write HOST[:PORT][/PREFIX], without scheme; docker login takes credentials")
-    host, slash, prefix = text.partition("/")
-    try:
-        registry_name(host)
-        if slash:
-            ImageReference.parse(f"{host.lower()}/{prefix}/x")
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a mirror such as mirror.example:5000/prefix: {error}") from None
-    return text
-
-
 def _named(typed: str, table: Any, before: "Mapping[str, str]") -> str:
     if not isinstance(table, dict):
         raise ValueError('is not a table: write [registry."docker.io"], and its keys below')  # noqa: TRY004 - a line
     try:
-        name = registry_name(typed)
+        name = registry_name(typed.lower())
     except ValueError:
         if table and all(isinstance(value, dict) for value in table.values()):
             dotted = f"{typed}.{next(iter(table))}"
@@ -121,7 +95,7 @@ def _concurrency(value: Any, _file: Path) -> int:
 def _mirrors(value: Any, _file: Path) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError('takes a list of text, such as ["mirror.example:5000/prefix"]')
-    return tuple(map(mirror, value))
+    return tuple(map(mirror_place, value))
 
 
 def _mirror_use(value: Any, _file: Path) -> MirrorUse:

@@ -141,6 +141,8 @@ def sample(option: click.Option) -> Any:
         text: Any = [each for each in option.type.choices if each != option.default][-1]
     elif option.name == "reports":
         text = "text=/dev/null"
+    elif option.name == "mirrors":
+        text = "docker.io=mirror.example/x"
     elif option.name == "platform":
         text = "linux/s390x"
     else:
@@ -234,8 +236,8 @@ def test_a_home_that_nobody_knows(asked: Asked, monkeypatch: pytest.MonkeyPatch)
         ("registry = 3", '1: registry: is a table for each registry, such as [registry."docker.io"]'),
         ("[registry.docker.io]\nca = 'x'", '1: registry.docker: a name with dots needs quotes: [registry."docker.io"]'),
         ("[registry]\nhub = 1", '2: registry.hub: is not a table: write [registry."docker.io"]'),
-        ("[registry.hub]", "1: registry.hub: 'hub' is not HOST or HOST:PORT"),
-        ("[registry.'a.io/x']", "1: registry.\"a.io/x\": 'a.io/x' is not HOST or HOST:PORT"),
+        ("[registry.hub]", "1: registry.hub: 'hub' is not a registry such as docker.io"),
+        ("[registry.'a.io/x']", "1: registry.\"a.io/x\": 'a.io/x' is not a registry such as"),
         ("[registry.'a.io']\nconcurency = 1", '2: registry."a.io".concurency: is not known; did you mean concurrency?'),
         ("[registry.'a.io']\nspeed = 1", "is not known; there are ca, concurrency, insecure, mirror-use, mirrors"),
         ("[registry.'a.io']\nconcurrency = 0", "takes a whole number from 1 to 1000"),
@@ -243,9 +245,8 @@ def test_a_home_that_nobody_knows(asked: Asked, monkeypatch: pytest.MonkeyPatch)
         ("[registry.'a.io']\ninsecure = 'yes'", "takes true or false"),
         ("[registry.'docker.io']\ninsecure = true", "Docker Hub is never asked without TLS"),
         ("[registry.'a.io']\nmirrors = 'b.io'", "takes a list of text"),
-        ("[registry.'a.io']\nmirrors = ['https://b.io']", "'https://b.io': write HOST[:PORT][/PREFIX], without scheme"),
-        ("[registry.'a.io']\nmirrors = ['b']", "'b' is not a mirror such as mirror.example:5000/prefix"),
-        ("[registry.'a.io']\nmirrors = ['b.io/']", "'b.io/' is not a mirror"),
+        ("[registry.'a.io']\nmirrors = ['https://b.io']", "'https://b.io' is not a mirror such as mirror.example:5000"),
+        ("[registry.'a.io']\nmirrors = ['b']", "'b' is not a mirror such as mirror.example:5000"),
         ("[registry.'a.io']\nmirrors = ['b.io/Up']", "'b.io/Up' is not a mirror"),
         ("[registry.'a.io']\nmirror-use = 'last'", "takes one of 'first', 'fallback'"),
         ("[registry.'a.io']\nmirror-use = []", "takes one of 'first', 'fallback'"),
@@ -262,7 +263,7 @@ def test_a_mistake_is_one_line(files: Files, text: str, words: str) -> None:
     job = files.write(f"{text}\n")
     (line,) = problems("pull", "images.txt", "-c", job)
     assert line.startswith(f"{job}:")
-    assert words in line.replace(f"{job}:", "", 1) or words in line.replace(job, "", 1)
+    assert words in line.removeprefix(job)
 
 
 def test_all_mistakes_at_once(files: Files) -> None:
@@ -348,6 +349,32 @@ def test_tables_of_registries_add_up(files: Files, asked: Asked) -> None:
             "docker.io": RegistrySettings(2, ("m.example:5000/hub", "localhost"), MirrorUse.FALLBACK),
             "lab.example:5000": RegistrySettings(insecure=True, ca=str(files.system.parent / "ca.pem")),
         }
+
+
+def test_mirrors_as_options_count_instead_of_tables(files: Files) -> None:
+    """Those of the same registry; --mirror-use counts for all where it is typed, else for who has none of his own."""
+    files.user.write_text(
+        "[pull]\nmirror-use = 'fallback'\n[registry.'a.io']\nmirrors = ['b.io']\nconcurrency = 2\n"
+        "[registry.'c.io']\nmirrors = ['d.io']\nmirror-use = 'first'\n"
+    )
+    root = click.Context(puller, info_name="puller")
+    verb = puller.get_command(root, "pull")
+    assert verb is not None
+    first, fallback = MirrorUse.FIRST, MirrorUse.FALLBACK
+    for arguments, mirrors, uses in (
+        ([], {"a.io": ("b.io",), "c.io": ("d.io",)}, (fallback, first)),
+        (["--mirror", "a.io=x.io", "--mirror-use", "first"], {"a.io": ("x.io",), "c.io": ("d.io",)}, (first, first)),
+        (
+            ["--mirror", "e.io=x.io"],
+            {"a.io": ("b.io",), "c.io": ("d.io",), "e.io": ("x.io",)},
+            (fallback, first, fallback),
+        ),
+    ):
+        with verb.make_context("pull", arguments, parent=root) as ctx:
+            registries = settings_of(ctx.params).registries
+        assert {name: each.mirrors for name, each in registries.items()} == mirrors
+        assert tuple(each.mirror_use for each in registries.values()) == uses
+        assert registries["a.io"].concurrency == 2
 
 
 # What is shown.

@@ -35,11 +35,13 @@ def settings_of(options: "Mapping[str, Any]") -> Settings:
         engine_wait=options["engine_wait"],
         breaker=options["breaker"],
         max_fail=limit,
-        registries=_registries(options["mirrors"], MirrorUse(options["mirror_use"])),
+        registries=registries_with(options["mirrors"], MirrorUse(options["mirror_use"])),
     )
 
 
-def _registries(mirrors: "Iterable[tuple[str, str]]", use: MirrorUse) -> "Mapping[str, RegistrySettings]":
+def registries_with(
+    mirrors: "Iterable[tuple[str, str]]", use: MirrorUse = MirrorUse.FIRST
+) -> "Mapping[str, RegistrySettings]":
     """Join what files say of single registries with the mirrors given as options, which count instead of a file's."""
     places: dict[str, dict[str, None]] = {}
     for registry, place in mirrors:

@@ -46,10 +46,10 @@ def pull_images(
     if todo.bad:
         raise ListError([str(bad) for bad in todo.bad])
     engine = connect(BackendChoice(backend), docker_command=docker_command, context=context, connections=settings.jobs)
-    advisor = RegistryAdvisor(lambda: engine.store.facts().insecure)
+    advisor = RegistryAdvisor(lambda: engine.store.facts().insecure, settings.registries)
     try:
         refuse_what_cannot_be_kept(todo.requests, engine.store)
-        room = EngineRoom(engine.store, _log.info)
+        room = EngineRoom(engine.store, _log.info, settings.registries)
         return pull_all(todo.requests, engine, settings, observer=observer, advisor=advisor, room=room)
     finally:
         advisor.close()

@@ -106,6 +106,14 @@ class RegistrySettings:
     """A file of further certificate authorities for what puller itself asks of it."""
 
 
+_NOTHING_SPECIAL = RegistrySettings()
+
+
+def registry_settings(registries: "Mapping[str, RegistrySettings]", registry: str) -> RegistrySettings:
+    """Give what applies to a registry; a host's name has no case."""
+    return registries.get(registry.lower(), _NOTHING_SPECIAL)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How one run behaves."""
@@ -127,4 +135,4 @@ class Settings:
     policy: Policy = Policy.NEWER
     """When to pull."""
     registries: "Mapping[str, RegistrySettings]" = field(default_factory=lambda: MappingProxyType({}))
-    """What applies to single registries, by the name that canonical references have for them: `docker.io`."""
+    """What applies to single registries, by the name in canonical references, in lower case: `docker.io`."""

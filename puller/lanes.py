@@ -16,7 +16,7 @@ from puller.errors import FailureKind
 from puller.retry import AttemptFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from puller.cancellation import Cancellation
 
@@ -97,14 +97,17 @@ class Lanes:
         jobs: int,
         per_registry: int | None = None,
         *,
+        widths: "Mapping[str, int] | None" = None,
         breaker: int = 5,
         reach: "Callable[[str], bool]" = lambda _registry: True,
     ) -> None:
-        """Let `jobs` pulls be in flight over all registries, and `per_registry` on any one.
+        """Let `jobs` pulls be in flight over all registries, and `per_registry` on any one that `widths` does not name.
 
         After `breaker` connection failures in a row `reach(registry)` is asked before each further try.
         """
-        self._width = min(jobs, per_registry or jobs)
+        self._jobs = jobs
+        self._per_registry = per_registry or jobs
+        self._widths = widths or {}
         self._breaker = breaker
         self._reach = reach
         self._lock = Lock()
@@ -118,7 +121,8 @@ class Lanes:
             lane = self._lanes.get(registry)
             if lane is None:
                 breaker = Breaker(self._breaker, lambda: self._reach(registry))
-                lane = self._lanes[registry] = Lane(registry, self._width, breaker)
+                width = min(self._jobs, self._widths.get(registry.lower(), self._per_registry))
+                lane = self._lanes[registry] = Lane(registry, width, breaker)
             return lane
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from puller.advice import Announced
+from puller.config import registry_settings
 from puller.reference import ImageReference
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Mirrors:
 
     def use(self, registry: str) -> "MirrorUse | None":
         """Say which comes first, the registry or its mirrors; None where it has no mirrors."""
-        settings = self._registries.get(registry)
-        return settings.mirror_use if settings and settings.mirrors else None
+        settings = registry_settings(self._registries, registry)
+        return settings.mirror_use if settings.mirrors else None
 
     def announced(self, reference: ImageReference) -> Announced | None:
         """Ask the registry what a reference stands for, and where it is silent its mirrors; these answers are kept."""
@@ -79,8 +80,7 @@ class Mirrors:
         return next(filter(None, found), None)
 
     def _of(self, reference: ImageReference) -> tuple[str, ...]:
-        settings = self._registries.get(reference.registry)
-        return settings.mirrors if settings else ()
+        return registry_settings(self._registries, reference.registry).mirrors
 
     def _ask(self, reference: ImageReference) -> Announced | None:
         registry = reference.registry

@@ -54,7 +54,8 @@ def pull_all(
     """
     started, began = datetime.now(UTC), monotonic()
     cancel, emit, total = Cancellation(), fan_out(observer), len(requests) + len(rejected)
-    lanes = Lanes(settings.jobs, settings.per_registry, breaker=settings.breaker, reach=advisor.reach)
+    widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
+    lanes = Lanes(settings.jobs, settings.per_registry, widths=widths, breaker=settings.breaker, reach=advisor.reach)
     mirrors = Mirrors(settings.registries, advisor, lanes)
     context = PullContext(
         backend,

@@ -5,6 +5,17 @@ from pathlib import Path
 
 from puller.errors import UsageError
 
+SYSTEM_CONFIG = Path("/etc/puller/puller.toml")
+"""The file for every account of this host."""
+
+
+def config_files() -> tuple[Path, ...]:
+    """Where configuration is looked for: that of the system, then that of the user, which wins."""
+    try:
+        return SYSTEM_CONFIG, config_home() / "puller.toml"
+    except UsageError:  # who has no home has no file in it
+        return (SYSTEM_CONFIG,)
+
 
 def config_home() -> Path:
     """Where a user's configuration is; raises UsageError when there is no home."""

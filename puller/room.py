@@ -7,6 +7,7 @@ and only what cannot fit is refused: not what merely might not.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from threading import Timer
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,11 @@ from puller.registry.answers import Described, RegistryTroubleError
 from puller.text import clean, format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from puller.backends.base import ImageStore
     from puller.classify import Failure
+    from puller.config import RegistrySettings
     from puller.holdings import EngineFacts
     from puller.model import PullRequest
     from puller.registry.client import RegistryClient
@@ -58,10 +60,16 @@ class Shortage:
 class EngineRoom:
     """Fulfils `puller.gate.Room` for an engine's data root."""
 
-    def __init__(self, store: "ImageStore", say: "Callable[[str], None]") -> None:
-        """`say` is told why nothing, or not everything, was checked."""
+    def __init__(
+        self,
+        store: "ImageStore",
+        say: "Callable[[str], None]",
+        registries: "Mapping[str, RegistrySettings] | None" = None,
+    ) -> None:
+        """`say` is told why nothing, or not everything, was checked; `registries` are the settings of single ones."""
         self._store = store
         self._say = say
+        self._connect = partial(_connect, registries=registries)
         self.shortage: Shortage | None = None
         """Why the run was refused."""
 
@@ -77,7 +85,7 @@ class EngineRoom:
         from puller.stock import Shelf  # noqa: PLC0415 - most pulls do not get here
 
         try:
-            self.shortage = check_room(requests, Shelf(self._store), _connect, self._say)
+            self.shortage = check_room(requests, Shelf(self._store), self._connect, self._say)
         except Exception as error:  # noqa: BLE001 - a check that breaks must not cost a pull
             self._say(f"disk not checked: {error}")
             return None
@@ -174,7 +182,7 @@ def _free_to_look_at(absent: "list[PullRequest]", look: _Look) -> "list[PullRequ
     return [each for each in absent if (seen := answered.get(each.reference.registry)) and not seen.quota]
 
 
-def _connect(facts: "EngineFacts") -> "RegistryClient":
+def _connect(facts: "EngineFacts", registries: "Mapping[str, RegistrySettings] | None" = None) -> "RegistryClient":
     from puller.registry.client import RegistryClient  # noqa: PLC0415 - requests takes long to load, and most need none
 
-    return RegistryClient(insecure=facts.insecure, connect=_CONNECT, read=_READ)
+    return RegistryClient(insecure=facts.insecure, registries=registries, connect=_CONNECT, read=_READ)

@@ -28,7 +28,7 @@ STOREYS = (
     ("config", "holdings", "suitable", "timeline"),
     # Floor 2
     ("breaker", "cooldown", "advice"),
-    ("imagelist", "backends", "registry", "retry", "engine_wait"),
+    ("imagelist", "backends", "registry", "retry", "engine_wait", "configfile"),
     ("lanes",),
     # Floor 3
     ("mirrors", "resolve", "policy", "platforms"),
@@ -59,6 +59,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("reports/prometheus.py",),
     "click": ("cli/",),
     "subprocess": ("backends/process.py",),
+    "tomllib": ("configfile/",),
 }
 LONGEST = 220
 LEAVERS = ("cli/__init__.py", "cli/signals.py")

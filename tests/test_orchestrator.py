@@ -11,7 +11,7 @@ import pytest
 
 from puller.cancellation import Cancellation
 from puller.classify import failure
-from puller.config import NO_FAILURE, FailureLimit, RetryPolicy, Settings
+from puller.config import NO_FAILURE, FailureLimit, RegistrySettings, RetryPolicy, Settings
 from puller.errors import EngineError, ExitCode, FailureKind as Kind
 from puller.events import Event, Finished, RunStarted, Started
 from puller.model import Pulled, PullOutcome, PullRequest, Report, Status
@@ -74,6 +74,28 @@ def test_no_more_are_in_flight_than_was_asked_for(jobs: int, per_registry: int |
     assert statuses(done) == "P" * 60
     assert backend.most.pop("") <= jobs
     assert max(backend.most.values()) <= (per_registry or jobs)
+
+
+@pytest.mark.parametrize(
+    ("registry", "width"), [("narrow.io", 1), ("Wide.io:5000", 3), ("vast.io", 4), ("other.io", 2)]
+)
+def test_a_registry_may_have_a_limit_of_its_own(registry: str, width: int) -> None:
+    """Its concurrency counts instead of `--per-registry`, above or below that, and never beyond `--jobs`."""
+    special = {
+        "narrow.io": RegistrySettings(concurrency=1),
+        "wide.io:5000": RegistrySettings(concurrency=3),
+        "vast.io": RegistrySettings(concurrency=1000),
+    }
+    barrier = threading.Barrier(width)
+
+    def meet(_cancel: Cancellation) -> Pulled:
+        barrier.wait(60)
+        return PULLED
+
+    backend = FakeBackend(otherwise=meet)
+    done = pull_all(requests(12, registry), backend, Settings(4, 2, registries=special))
+    assert statuses(done) == "P" * 12
+    assert backend.most[registry] == width
 
 
 def test_jobs_run_beside_each_other() -> None:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from puller import __version__
+from puller.cli.configured import choose_config, configured
 from puller.errors import ExitCode, PullerError
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
 _VERBS = {
+    "config": ("show_config", "What options are in force, and where each comes from."),
     "doctor": ("doctor", "What would stop or slow a pull here, and how to put it right."),
     "explain": ("explain", "What an error of a pull means, and what to do."),
     "list": ("list_images", "What a list means, without pulling anything."),
@@ -37,7 +39,7 @@ class _Verbs(click.Group):
         if cmd_name not in _VERBS:
             return None
         command: click.Command = import_module(f"puller.cli.{_VERBS[cmd_name][0]}").command
-        return command
+        return configured(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
@@ -51,6 +53,7 @@ class _Verbs(click.Group):
     "2 usage or a bad list, 69 no engine, 75 failed but may pass, 130/143 interrupted.",
 )
 @click.version_option(__version__, message="puller %(version)s")
+@choose_config
 def puller() -> None:
     """Pull a list of Docker images, all of them, and report the truth about each."""
 

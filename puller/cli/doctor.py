@@ -7,12 +7,11 @@ import click
 from puller.cli.options import MIRROR, engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.sections import SectionedCommand, section
-from puller.config import BackendChoice, RegistrySettings, Settings
+from puller.cli.settings import registries_with
+from puller.config import BackendChoice, Settings
 from puller.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from puller.model import PullRequest
 
 
@@ -67,14 +66,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     way = Way(BackendChoice(options["backend"]), options["docker_command"], options["context"])
     references = tuple(request.reference for request in requests)
-    findings = examine(Scope(way, references, options["jobs"], _registries(options["mirrors"])))
+    findings = examine(Scope(way, references, options["jobs"], registries_with(options["mirrors"])))
     renderer = doctor_json if options["form"] == "json" else doctor_text
     emit(renderer.render(findings, asked=bool(requests)))
     ctx.exit(ExitCode.FAILED if any(each.status is Verdict.FAILED for each in findings) else ExitCode.OK)
-
-
-def _registries(mirrors: "Iterable[tuple[str, str]]") -> "Mapping[str, RegistrySettings]":
-    places: dict[str, tuple[str, ...]] = {}
-    for registry, place in mirrors:
-        places[registry] = (*places.get(registry, ()), place)
-    return {registry: RegistrySettings(mirrors=some) for registry, some in places.items()}

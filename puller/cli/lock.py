@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from puller import __version__, files
+from puller.cli.configured import registries
 from puller.cli.options import list_options, make_plan
 from puller.cli.output import emit
 from puller.errors import ExitCode, UsageError
@@ -114,7 +115,7 @@ def _ask(*, platforms: bool) -> Any:
         from puller.resolve import digest_of, digest_with_platform, resolve  # noqa: PLC0415 - tenacity, too
 
         question = digest_with_platform if platforms else digest_of
-        with RegistryClient() as client:
+        with RegistryClient(registries=registries()) as client:
             return resolve(requests, partial(question, registries=client), reach=reach)
 
     return ask

@@ -83,7 +83,6 @@ list_options = section(
         envvar="PULLER_FROM",
         expose_value=False,
         callback=_remember,
-        is_eager=True,
         help="What every LIST is, where its content and name do not tell.",
     ),
     click.option(
@@ -94,7 +93,6 @@ list_options = section(
         multiple=True,
         expose_value=False,
         callback=_remember,
-        is_eager=True,
         help="Take the services of this Compose profile, too; may be repeated.",
     ),
     click.option("--skip-invalid", is_flag=True, help="Go on without the bad lines of a list."),

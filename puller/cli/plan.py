@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from puller.cli.configured import registries
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.config import BackendChoice
@@ -57,7 +58,7 @@ def _forecast(todo: "Plan", choice: BackendChoice, docker_command: str, context:
     backend = connect(choice, docker_command=docker_command, context=context, connections=_CONNECTIONS)
     try:
         shelf = Shelf(backend.store)
-        with RegistryClient(insecure=shelf.facts.insecure) as client:
+        with RegistryClient(insecure=shelf.facts.insecure, registries=registries()) as client:
             prospects, quotas = survey(todo.requests, shelf, client)
         estimates = [prospect.estimate for prospect in prospects if prospect.estimate]
         needed = room_needed(estimates, keeps_blobs=shelf.facts.keeps_platforms)

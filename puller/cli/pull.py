@@ -40,7 +40,8 @@ class _Engine:
     "pull",
     cls=SectionedCommand,
     context_settings={"auto_envvar_prefix": "PULLER"},
-    epilog="Every option can be given as an environment variable, too: PULLER_JOBS=5, PULLER_TIMEOUT=10m.",
+    epilog="Every option can be given as an environment variable, too: PULLER_JOBS=5, PULLER_TIMEOUT=10m; or in a "
+    "file: see docs/configuration.md, and `puller config` for what is in force.",
 )
 @list_options
 @need_options
@@ -107,7 +108,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output) -> "
     except KeyboardInterrupt as interrupt:
         return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
     notes: list[str] = []
-    room = EngineRoom(backend.store, notes.append)
+    room = EngineRoom(backend.store, notes.append, settings.registries)
     gc.freeze()
     gc.enable()
     with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:
@@ -117,7 +118,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output) -> "
             settings,
             observer=observer,
             rejected=todo.rejected,
-            advisor=RegistryAdvisor(lambda: backend.store.facts().insecure),
+            advisor=RegistryAdvisor(lambda: backend.store.facts().insecure, settings.registries),
             room=room if engine.disk_check else UNLIMITED,
         )
     for note in notes if output.verbose else ():

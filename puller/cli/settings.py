@@ -1,7 +1,9 @@
 """From the options of `puller pull` to the settings of a run."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from puller.cli.configured import outranks, registries, typed
 from puller.config import NO_FAILURE, Clocks, MirrorUse, Policy, RegistrySettings, RetryPolicy, Settings
 
 if TYPE_CHECKING:
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
 
 def settings_of(options: "Mapping[str, Any]") -> Settings:
     """Collect them; a duration of 0 means no limit."""
-    limit: FailureLimit | None = NO_FAILURE if options["fail_fast"] else options["max_fail"]
+    fail_fast = options["fail_fast"] and not outranks("max_fail", "fail_fast")
+    limit: FailureLimit | None = NO_FAILURE if fail_fast else options["max_fail"]
     return Settings(
         policy=Policy(options["policy"]),
         jobs=options["jobs"],
@@ -32,13 +35,20 @@ def settings_of(options: "Mapping[str, Any]") -> Settings:
         engine_wait=options["engine_wait"],
         breaker=options["breaker"],
         max_fail=limit,
-        registries=_registries(options["mirrors"], MirrorUse(options["mirror_use"])),
+        registries=registries_with(options["mirrors"], MirrorUse(options["mirror_use"])),
     )
 
 
-def _registries(mirrors: "Iterable[tuple[str, str]]", use: MirrorUse) -> "Mapping[str, RegistrySettings]":
-    """Collect the mirrors of each registry, in the order in which they were given."""
+def registries_with(
+    mirrors: "Iterable[tuple[str, str]]", use: MirrorUse = MirrorUse.FIRST
+) -> "Mapping[str, RegistrySettings]":
+    """Join what files say of single registries with the mirrors given as options, which count instead of a file's."""
     places: dict[str, dict[str, None]] = {}
     for registry, place in mirrors:
         places.setdefault(registry, {})[place] = None
-    return {registry: RegistrySettings(mirrors=tuple(some), mirror_use=use) for registry, some in places.items()}
+    found = dict(registries())
+    for registry, some in places.items():
+        found[registry] = replace(found.get(registry, RegistrySettings(mirror_use=use)), mirrors=tuple(some))
+    if typed("mirror_use"):
+        found = {registry: replace(each, mirror_use=use) for registry, each in found.items()}
+    return found

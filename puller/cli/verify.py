@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from puller.classify import Failure, classify, failure
+from puller.cli.configured import registries
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.config import BackendChoice
@@ -78,7 +79,7 @@ def _ask(requests: "Sequence[PullRequest]", facts: "EngineFacts") -> "Mapping[Pu
     from puller.registry.reach import reach  # noqa: PLC0415
     from puller.resolve import digest_of, resolve  # noqa: PLC0415 - tenacity, too
 
-    with RegistryClient(insecure=facts.insecure if facts.local else ()) as client:
+    with RegistryClient(insecure=facts.insecure if facts.local else (), registries=registries()) as client:
         return resolve(requests, partial(digest_of, registries=client), reach=reach)
 
 

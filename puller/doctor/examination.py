@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from puller.config import RegistrySettings
+from puller.config import registry_settings
 from puller.doctor.accounts import SECONDS as HELPER_SECONDS, examine_accounts, examine_helper, read_accounts
 from puller.doctor.daemon import find_daemon
 from puller.doctor.disk import examine_disk
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
+    from puller.config import RegistrySettings
     from puller.doctor.finding import Finding
     from puller.reference import ImageReference
 
@@ -140,7 +141,7 @@ class _Examination:
             yield About("registries").ok("standpoint", words)
 
     def _registry(self, name: str) -> "Iterable[Finding]":
-        settings = self._scope.registries.get(name, RegistrySettings())
+        settings = registry_settings(self._scope.registries, name)
         visit = RegistryVisit(
             self._wanted[name], insecure=self._insecure(), certificates=self._scope.certificates, ca=settings.ca
         )

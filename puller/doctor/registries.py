@@ -8,6 +8,7 @@ from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from puller.config import RegistrySettings
 from puller.doctor.accounts import SECONDS as HELPER_SECONDS
 from puller.doctor.clocks import compare
 from puller.doctor.cures import login
@@ -54,9 +55,17 @@ class RegistryVisit:
         self._host = Host.of(self._sample.registry, insecure)
         self._wire = Wire.to(self._host, certificates, ca)
         self._keyring = Keyring(HELPER_SECONDS)
-        self._transport = Transport(insecure=insecure, certificates=certificates, connect=_SECONDS, read=_SECONDS)
+        own = {self._sample.registry.lower(): RegistrySettings(ca=ca)}
+        self._transport = Transport(
+            insecure=insecure, certificates=certificates, registries=own, connect=_SECONDS, read=_SECONDS
+        )
         self._client = RegistryClient(
-            insecure=insecure, certificates=certificates, connect=_SECONDS, read=_SECONDS, keyring=self._keyring
+            insecure=insecure,
+            certificates=certificates,
+            registries=own,
+            connect=_SECONDS,
+            read=_SECONDS,
+            keyring=self._keyring,
         )
         self._quota: Quota | None = None
 

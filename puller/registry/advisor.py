@@ -1,6 +1,6 @@
 """Advice from the registries themselves; the client is made, and imported, at first need."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from puller.advice import Announced
 from puller.registry.answers import RegistryTroubleError
 
 if TYPE_CHECKING:
+    from puller.config import RegistrySettings
     from puller.reference import ImageReference, Platform
     from puller.registry.client import RegistryClient
 
@@ -19,9 +20,17 @@ _CONNECT_SECONDS, _READ_SECONDS = 3.0, 5.0
 class RegistryAdvisor:
     """Fulfils `puller.advice.Advisor` by asking; what cannot be learned is not known, and never an error."""
 
-    def __init__(self, insecure: "Callable[[], Collection[str]]" = tuple) -> None:
-        """`insecure` tells hosts and networks that need no TLS; it is called when one is met for which it matters."""
+    def __init__(
+        self,
+        insecure: "Callable[[], Collection[str]]" = tuple,
+        registries: "Mapping[str, RegistrySettings] | None" = None,
+    ) -> None:
+        """`insecure` tells hosts and networks that need no TLS; it is called when one is met for which it matters.
+
+        `registries` are the settings of single ones.
+        """
         self._insecure = _Late(insecure)
+        self._registries = registries
         self._lock = Lock()
         self._client: RegistryClient | None = None
         self._lost: set[str] = set()
@@ -88,7 +97,12 @@ class RegistryAdvisor:
 
         with self._lock:
             if self._client is None:
-                self._client = RegistryClient(insecure=self._insecure, connect=_CONNECT_SECONDS, read=_READ_SECONDS)
+                self._client = RegistryClient(
+                    insecure=self._insecure,
+                    registries=self._registries,
+                    connect=_CONNECT_SECONDS,
+                    read=_READ_SECONDS,
+                )
             return self._client
 
 

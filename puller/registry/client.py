@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from requests import Response
 
+    from puller.config import RegistrySettings
     from puller.reference import ImageReference
 
 MANIFEST_TYPES = (*answers.INDEX_TYPES, *answers.SINGLE_TYPES)
@@ -37,6 +38,7 @@ class RegistryClient:
         *,
         insecure: "Collection[str]" = (),
         certificates: "Path" = CERTS_D,
+        registries: "Mapping[str, RegistrySettings] | None" = None,
         connect: float = 5.0,
         read: float = 15.0,
         connections: int = 16,
@@ -44,10 +46,16 @@ class RegistryClient:
     ) -> None:
         """Take plain HTTP and any certificate from `insecure` hosts and networks, and from loopback.
 
+        `registries` are the settings of single ones, of which `insecure` and `ca` count here.
         `connect` and `read` are time limits in seconds, `connections` how many to keep for each registry.
         """
         self._transport = Transport(
-            insecure=insecure, certificates=certificates, connect=connect, read=read, connections=connections
+            insecure=insecure,
+            certificates=certificates,
+            registries=registries,
+            connect=connect,
+            read=read,
+            connections=connections,
         )
         self._authority = Authority(self._transport, keyring or Keyring())
 

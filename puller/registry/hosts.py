@@ -49,8 +49,8 @@ class Host:
         """Host and port to connect to."""
         return _HUB_ADDRESS if self.name == _HUB else self.name
 
-    def context(self, certificates: Path = CERTS_D) -> ssl.SSLContext:
-        """Make the TLS settings, with what `certificates` has for this host.
+    def context(self, certificates: Path = CERTS_D, ca: str | None = None) -> ssl.SSLContext:
+        """Make the TLS settings, with what `certificates` has for this host, and the authorities in the file `ca`.
 
         As the engine reads it: `*.crt` are further authorities, each `*.cert` with its `*.key` is one of ours.
         Raises OSError or ValueError when a file cannot be used.
@@ -59,6 +59,8 @@ class Host:
         folder = certificates / self.name
         for authority in sorted(folder.glob("*.crt")):
             context.load_verify_locations(authority)
+        if ca:
+            context.load_verify_locations(ca)
         self.identify(context, certificates)
         return context
 

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 import requests
 
+from puller.config import registry_settings
 from puller.registry.adapter import Adapter, Connections
 from puller.registry.answers import RegistryTroubleError, size_of
 from puller.registry.failures import TROUBLE, reason, refusal, trouble
@@ -18,6 +19,8 @@ from puller.registry.session import Session, Site, may_lead, origin
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
+
+    from puller.config import RegistrySettings
 
 _REDIRECTS = 5
 _CHUNK = 64 << 10
@@ -33,6 +36,7 @@ class Transport:
         *,
         insecure: "Collection[str]" = (),
         certificates: "Path" = CERTS_D,
+        registries: "Mapping[str, RegistrySettings] | None" = None,
         connect: float = 5.0,
         read: float = 15.0,
         connections: int = 16,
@@ -43,6 +47,7 @@ class Transport:
         """
         self._insecure = insecure
         self._certificates = certificates
+        self._registries = registries or {}
         self._timeout = (connect, read)
         self._kept = connections
         self._connections = Connections()
@@ -53,9 +58,10 @@ class Transport:
         """Return the way to a registry; raises RegistryTroubleError for certificates that cannot be used."""
         with self._lock:
             if registry not in self._sites:
-                host = Host.of(registry, self._insecure)
+                own = registry_settings(self._registries, registry)
+                host = Host.of(registry, (registry,) if own.insecure else self._insecure)
                 try:
-                    context = host.context(self._certificates)
+                    context = host.context(self._certificates, own.ca)
                 except (OSError, ValueError) as error:
                     words = f"{registry}: its certificates cannot be used: {reason(error)}"
                     raise RegistryTroubleError(words) from None

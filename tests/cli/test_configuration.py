@@ -161,7 +161,7 @@ def test_every_option_of_pull_can_stand_in_a_file(files: Files, asked: Asked, na
     option = PULL[name]
     files.user.write_text(f"[pull]\n{name.replace('-', dashes)} = {json.dumps(sample(option))}\n")
     (shown,) = [row for row in asked.all()["options"].values() if row["source"] == "file"]
-    assert (shown["value"], shown["from"]) == (sample(option), f"{files.user}:1")
+    assert (shown["value"], shown["from"]) == (sample(option), f"{files.user}:2")
 
 
 def test_numbers_for_durations_and_limits(files: Files, asked: Asked) -> None:

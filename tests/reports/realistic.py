@@ -12,7 +12,8 @@ NAMES = {
     "docker.io": """nginx:1.27 postgres:16.4 redis:7.4-alpine python:3.12-slim node:22-bookworm golang:1.23 traefik:v3.2
         grafana/grafana:11.3.0 prom/prometheus:v2.55.0 hashicorp/vault:1.18 alpine:3.20 rabbitmq:3.13-management
         bitnami/kafka:3.8 memcached:1.6 busybox:1.37 acme/intranet:2024""",
-    "ghcr.io": """ghcr.io/fluxcd/source-controller:v1.4.1 ghcr.io/cert-manager/controller:v1.16 ghcr.io/dexidp/dex:v2.41.1
+    "ghcr.io": """ghcr.io/fluxcd/source-controller:v1.4.1
+        ghcr.io/cert-manager/controller:v1.16 ghcr.io/dexidp/dex:v2.41.1
         ghcr.io/renovatebot/renovate:39 ghcr.io/open-telemetry/collector:0.112.0 ghcr.io/acme/checkout:2.8.1
         ghcr.io/acme/catalogue:5.0.3""",
     "quay.io": """quay.io/minio/minio:latest quay.io/argoproj/argocd:v2.13.0 quay.io/keycloak/keycloak:26.0
@@ -23,8 +24,7 @@ NAMES = {
 }
 TROUBLE = {
     "acme/intranet:2024": (
-        "pull access denied for acme/intranet, repository does not exist or may require "
-        "'docker login': denied: requested access to the resource is denied",
+        "pull access denied for acme/intranet, repository does not exist or may require 'docker login': denied",
         1,
     ),
     "quay.io/jetstack/trust-manager:v0.12": (
@@ -90,4 +90,11 @@ def _attempt(random: Random, started: float, why: Failure | None) -> Attempt:
     for phase, seconds in parts:
         spans.append(Span(phase, at, seconds))
         at += seconds
-    return Attempt(started, at, why, tuple(spans), size)
+    return Attempt(started, at, why, phases=tuple(spans), bytes=size)
+
+
+def crowd(number: int) -> Report:
+    """Pull so many images from two registries."""
+    names = [[f"{host}/team{n % 40}/app{n}:1.0" for n in range(number // 2)] for host in ("docker.io", "ghcr.io")]
+    outcomes = [outcome for share in names for outcome in _lane(share)]
+    return Report(STARTED, max(each.began + each.seconds for each in outcomes), tuple(outcomes))

@@ -100,6 +100,8 @@ def stretches(outcome: "PullOutcome", length: float) -> "Iterator[Part]":
 def story(attempt: "Attempt") -> str:
     """Tell an attempt's phases in words."""
     words = [f"{WORDS[part.kind]} {format_seconds(part.seconds)}" for part in _phases(attempt, 0.0)]
+    if attempt.mirror:
+        words.insert(0, f"from the mirror {clean(attempt.mirror)}")
     if attempt.bytes:
         words.append(f"{format_bytes(attempt.bytes)} fetched")
     if attempt.failure:

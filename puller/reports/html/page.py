@@ -1,6 +1,7 @@
 """The page itself: `page.html` filled in, with style and script inside and a policy that lets in nothing else."""
 
 from base64 import b64encode
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -9,10 +10,12 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from puller.reports.html.bars import WORDS, story
-from puller.reports.html.view import ORDER, OUTLOOK, View
+from puller.reports.html.view import OUTLOOK, View
 from puller.text import clean, format_bytes, format_seconds, timestamp
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from puller.model import Report
 
 _ASSETS = files("puller.reports.html")
@@ -22,6 +25,12 @@ _MANY = 200
 
 def write(report: "Report") -> str:
     """Fill in the page. Whatever comes from outside is escaped by the template engine and never part of a script."""
+    return _template().render(view=View(report), report=report)
+
+
+@cache
+def _template() -> "Template":
+    style, script = _asset("page.css"), _asset("page.js")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "clean": clean,
@@ -30,20 +39,17 @@ def write(report: "Report") -> str:
         "seconds": format_seconds,
         "time": timestamp,
     }
-    style, script = _asset("page.css"), _asset("page.js")
-    return environment.from_string(_asset("page.html")).render(
-        view=View(report),
-        report=report,
-        style=Markup(style),  # noqa: S704 - a file of ours
-        script=Markup(script),  # noqa: S704 - likewise
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        legend=WORDS,
-        order=ORDER,
-        outlook=OUTLOOK,
-        story=story,
-        many=_MANY,
-    )
+    environment.globals |= {
+        "style": Markup(style),  # noqa: S704 - a file of ours
+        "script": Markup(script),  # noqa: S704 - likewise
+        "style_hash": _hash(style),
+        "script_hash": _hash(script),
+        "legend": WORDS,
+        "outlook": OUTLOOK,
+        "story": story,
+        "many": _MANY,
+    }
+    return environment.from_string(_asset("page.html"))
 
 
 def _code(text: str) -> Markup:

@@ -10,8 +10,8 @@ from tests.samples import STARTED
 
 NAMES = {
     "docker.io": """nginx:1.27 postgres:16.4 redis:7.4-alpine python:3.12-slim node:22-bookworm golang:1.23 traefik:v3.2
-        grafana/grafana:11.3.0 prom/prometheus:v2.55.0 hashicorp/vault:1.18 alpine:3.20 rabbitmq:3.13-management
-        bitnami/kafka:3.8 memcached:1.6 busybox:1.37 acme/intranet:2024""",
+        grafana/grafana:11.3.0 prom/prometheus:v2.55.0 hashicorp/vault:1.18
+        bitnami/kafka:3.8 acme/intranet:2024""",
     "ghcr.io": """ghcr.io/fluxcd/source-controller:v1.4.1
         ghcr.io/cert-manager/controller:v1.16 ghcr.io/dexidp/dex:v2.41.1
         ghcr.io/renovatebot/renovate:39 ghcr.io/open-telemetry/collector:0.112.0 ghcr.io/acme/checkout:2.8.1

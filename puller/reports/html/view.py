@@ -56,6 +56,11 @@ class Row:
         attempts = self.outcome.attempts
         return self.outcome.began + (attempts[0].started if attempts else 0.0)
 
+    @property
+    def took(self) -> float:
+        """Seconds from then to the end: what it took without what it was queued."""
+        return self.outcome.began + self.outcome.seconds - self.start
+
 
 @dataclass(frozen=True)
 class Cause:

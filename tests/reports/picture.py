@@ -8,7 +8,7 @@ from tests.browser import Opened, chromium
 from tests.reports.realistic import realistic
 
 PICTURE = Path(__file__).parents[2] / "docs/report.png"
-WIDTH, MARGIN = 1080, 14
+WIDTH, MARGIN = 1060, 10
 
 
 def main() -> None:

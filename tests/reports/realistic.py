@@ -11,11 +11,10 @@ from tests.samples import STARTED
 NAMES = {
     "docker.io": """nginx:1.27 postgres:16.4 redis:7.4-alpine python:3.12-slim node:22-bookworm golang:1.23 traefik:v3.2
         grafana/grafana:11.3.0 prom/prometheus:v2.55.0 hashicorp/vault:1.18
-        bitnami/kafka:3.8 acme/intranet:2024""",
+        acme/intranet:2024""",
     "ghcr.io": """ghcr.io/fluxcd/source-controller:v1.4.1
         ghcr.io/cert-manager/controller:v1.16 ghcr.io/dexidp/dex:v2.41.1
-        ghcr.io/renovatebot/renovate:39 ghcr.io/open-telemetry/collector:0.112.0 ghcr.io/acme/checkout:2.8.1
-        ghcr.io/acme/catalogue:5.0.3""",
+        ghcr.io/renovatebot/renovate:39 ghcr.io/open-telemetry/collector:0.112.0 ghcr.io/acme/checkout:2.8.1""",
     "quay.io": """quay.io/minio/minio:latest quay.io/argoproj/argocd:v2.13.0 quay.io/keycloak/keycloak:26.0
         quay.io/jetstack/trust-manager:v0.12""",
     "registry.acme.example": """registry.acme.example/shop/api:1.14.2 registry.acme.example/shop/web:1.14.2

@@ -262,3 +262,11 @@ def test_two_thousand_images(browser: Browser, tmp_path: Path, capsys: pytest.Ca
     words = "open in {:.0f} ms, filtered in {:.0f} ms, shown again in {:.0f} ms, sorted in {:.0f} ms".format(*figures)
     with capsys.disabled():
         print(f"\n2,000 images, {size:.1f} MB: {words}")  # noqa: T201 - a figure that somebody wants to see
+
+
+def test_an_older_report_has_a_page_too() -> None:
+    """Where only the number of attempts is known, no times are made up for them."""
+    page = render(report(image(Attempt(0.0, 0.0, None), Attempt(0.0, 0.0, None), began=0)))
+    assert "pulled <small>\N{MULTIPLICATION SIGN}2</small>" in page
+    assert "pulling 9.0s" in page
+    assert "Attempt 1" not in page

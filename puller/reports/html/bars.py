@@ -56,7 +56,7 @@ class Bar:
 def bar(outcome: "PullOutcome", length: float) -> Bar:
     """Draw an outcome on an axis of `length` seconds."""
     parts, began = tuple(stretches(outcome, length)), outcome.began
-    attempts = outcome.attempts if any(attempt.seconds for attempt in outcome.attempts) else ()
+    attempts = timed(outcome)
     drawn = (part for part in parts if part.seconds * 100 > _FINEST * length or len(parts) < len(WORDS))
     return Bar(
         tuple(
@@ -67,6 +67,11 @@ def bar(outcome: "PullOutcome", length: float) -> Bar:
         tuple(percent(began + _end(attempt), length) for attempt in attempts if attempt.failure),
         ", ".join(f"{WORDS[part.kind]} {format_seconds(part.seconds)}" for part in parts),
     )
+
+
+def timed(outcome: "PullOutcome") -> "tuple[Attempt, ...]":
+    """Give the attempts with their times; none where an older report knows only how many there were."""
+    return outcome.attempts if any(attempt.seconds for attempt in outcome.attempts) else ()
 
 
 def percent(seconds: float, length: float) -> str:
@@ -84,7 +89,7 @@ def stretches(outcome: "PullOutcome", length: float) -> "Iterator[Part]":
     first = began + (attempts[0].started if attempts else 0.0)
     if first:
         yield Part(QUEUED, 0.0, first)
-    if not any(attempt.seconds for attempt in attempts):
+    if not timed(outcome):
         yield Part(PULLING if attempts else CHECKING, first, outcome.seconds)
         return
     reached = first

@@ -86,5 +86,5 @@ if (tools) {
   tools.hidden = false;
   // A browser that comes back to the page restores what was typed.
   if ($("find").value || $("sort").value !== "number" || boxes.some((box) => !box.checked)) arrange();
-  reveal();
+  addEventListener("load", reveal); // not before: the browser goes to the fragment itself, and takes the focus along
 }

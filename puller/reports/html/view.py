@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from puller.errors import ExitCode, FailureClass
 from puller.model import PullOutcome, Report, Status
 from puller.reference import ImageReference
-from puller.reports.html.bars import Bar, bar, percent
+from puller.reports.html.bars import Bar, bar, percent, timed
 from puller.text import format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from puller.classify import Failure
+    from puller.model import Attempt
 
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _MOST_TICKS = 9
@@ -51,9 +52,14 @@ class Row:
         return (why.kind if why else self.outcome.status).replace("_", " ")
 
     @property
+    def attempts(self) -> "tuple[Attempt, ...]":
+        """Its attempts, where the report tells more of them than their number."""
+        return timed(self.outcome)
+
+    @property
     def start(self) -> float:
         """When the first attempt began, or else the turn came: seconds since the run began."""
-        attempts = self.outcome.attempts
+        attempts = self.attempts
         return self.outcome.began + (attempts[0].started if attempts else 0.0)
 
     @property
@@ -125,6 +131,11 @@ class View:
     def retries(self) -> int:
         """Attempts after the first, over all."""
         return sum(max(len(outcome.attempts) - 1, 0) for outcome in self.report.outcomes)
+
+    @property
+    def tried_again(self) -> bool:
+        """Whether any bar shows a second attempt."""
+        return any(row.bar.tries for row in self.rows)
 
     @property
     def missed(self) -> bool:

@@ -58,6 +58,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rich": ("progress/",),
     "prometheus_client": ("reports/prometheus.py",),
     "click": ("cli/",),
+    "jinja2": ("reports/html/",),
+    "markupsafe": ("reports/html/",),
     "subprocess": ("backends/process.py",),
     "tomllib": ("configfile/",),
 }

@@ -29,6 +29,7 @@ RENDERERS: "dict[str, Callable[..., str]]" = {
     "markdown": _at_need("markdown"),
     "prometheus": _at_need("prometheus"),
     "failed": _at_need("failed"),
+    "html": _at_need("html"),
 }
 """Every kind of report by the name that `--format` and `--report` know it by.
 

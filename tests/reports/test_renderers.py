@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 import puller.reports
@@ -148,6 +148,7 @@ def test_schema_wants_every_promised_key_and_bears_others() -> None:
 
 
 @pytest.mark.parametrize("kind", RENDERERS)
+@settings(deadline=None)  # a template is compiled at its first use
 @given(words=st.text(), why=st.text(), stopped=st.text())
 def test_no_words_from_outside_reach_the_terminal_raw(kind: str, words: str, why: str, stopped: str) -> None:
     """No image name and no engine message can move the cursor, forge a line or break the encoding."""

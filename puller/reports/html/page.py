@@ -23,7 +23,7 @@ _MANY = 200
 """More rows are laid out when they come into sight; a few are there for everybody, screenshots of a whole page too."""
 
 
-def write(report: "Report") -> str:
+def render(report: "Report") -> str:
     """Fill in the page. Whatever comes from outside is escaped by the template engine and never part of a script."""
     return _template().render(view=View(report), report=report)
 

@@ -42,6 +42,7 @@ STOREYS = (
     ("orchestrator", "doctor"),
     # Floor 4
     ("reports", "progress", "api"),
+    ("history",),
     # Floor 5
     ("cli",),
     ("__main__",),

@@ -9,7 +9,9 @@ import click
 
 from puller import files
 from puller.classify import classify, failure
+from puller.cli.again import failed_plan
 from puller.cli.deliver import Output, deliver
+from puller.cli.logins import warn
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.pull_options import (
     mirror_options,
@@ -70,7 +72,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     puller pull images.txt -j 3
     puller pull --image nginx:1.27 --image redis:7 --format json
     """  # noqa: D301 - click wants the control character itself
-    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+    if options["failed"]:
+        todo = failed_plan(options)
+    else:
+        todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
     choice = BackendChoice(options["backend"])
     engine = _Engine(choice, options["docker_command"], options["context"], not options["no_disk_check"])
     output = Output(
@@ -90,9 +95,13 @@ def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: Output, tur
 
     for _, path in output.reports:
         files.check(path)
+    if not output.quiet:
+        warn(todo.requests)
     with handled() as signals, turn:
         report = _run(todo, engine, settings, output, turn)
         signals.finish()
+        if output.quiet and not report.ok:  # a public image needs no login, and quiet success is silent
+            warn(todo.requests)
         deliver(report, output)
     return signals.exit_code or int(report.exit_code)
 

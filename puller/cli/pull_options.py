@@ -37,6 +37,9 @@ turn_options = section(
 need_options = section(
     "What is pulled",
     click.option(
+        "--failed", is_flag=True, help="What failed or was cancelled in the last run on record, instead of a LIST."
+    ),
+    click.option(
         "--policy", type=click.Choice([policy.value for policy in Policy]),
         default=_DEFAULTS.policy.value, show_default=True,
         help="When to pull: what the registry has in another version (newer), what is missing, all or nothing.",

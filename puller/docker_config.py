@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,41 @@ from puller.text import clean
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-_HELPER = "docker-credential-"
+HELPER = "docker-credential-"
+"""What the names of credential helpers begin with."""
 _HOST = re.compile(r"(?:https?://)?([^/]*)")
 _HUB = {"index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}
 _SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What config.json says of accounts; `problem` is why it cannot be read."""
+
+    path: Path
+    store: str = ""
+    """The helper for registries that have none of their own."""
+    helpers: "Mapping[str, str]" = field(default_factory=dict)
+    """The helper of single registries."""
+    known: frozenset[str] = frozenset()
+    """Where somebody has logged in: docker notes it beside a store, unless the store makes its logins itself."""
+    problem: str = ""
+
+    def names(self) -> tuple[str, ...]:
+        """Name all helpers, each once."""
+        return tuple(dict.fromkeys(filter(None, (self.store, *self.helpers.values()))))
+
+    def answered_by(self, helper: str, wanted: "Collection[str]") -> tuple[str, ...]:
+        """Find those of the wanted registries that a helper has the logins of."""
+        return tuple(name for name in wanted if self._helper_of(name) == helper)
+
+    def _helper_of(self, registry: str) -> str:
+        store = self.store if not self.known or registry in self.known else ""
+        return self.helpers.get(registry, store)
+
+    def __str__(self) -> str:
+        """Say what is wrong with the file."""
+        return f"{self.path} cannot be read: {self.problem}; all registries are asked without an account"
 
 
 def directory(environment: "Mapping[str, str]") -> Path:
@@ -31,48 +63,43 @@ def directory(environment: "Mapping[str, str]") -> Path:
         return Path(os.devnull, ".docker")
 
 
-def troubles(registries: "Collection[str]", environment: "Mapping[str, str]") -> "Iterator[str]":
-    """Say, a line each, what keeps docker's logins at these registries from being found."""
+def read_accounts(environment: "Mapping[str, str]") -> Accounts:
+    """Read config.json where docker reads it."""
     folder = directory(environment)
     if folder.parent == Path(os.devnull):
-        yield "no home directory is known, so that docker's logins are not found: set HOME or DOCKER_CONFIG"
-    file = folder / "config.json"
+        return Accounts(Path("config.json"), problem="no home directory is known: set HOME or DOCKER_CONFIG")
+    path = folder / "config.json"
     try:
-        config: Any = json.loads(file.read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return  # nobody has logged in
-    except (OSError, ValueError) as error:
-        why = (isinstance(error, OSError) and error.strerror) or "not JSON"
-        yield clean(f"{file} cannot be read ({why.lower()}), so that docker's logins are not found")
-        return
+        config = json.loads(path.read_text())
+        return Accounts(
+            path,
+            str(config.get("credsStore") or ""),
+            {_registry(name): str(helper) for name, helper in _table(config, "credHelpers").items() if helper},
+            frozenset(map(_registry, _table(config, "auths"))),
+        )
+    except FileNotFoundError:
+        return Accounts(path)  # nobody has logged in
+    except (OSError, ValueError, AttributeError) as error:
+        return Accounts(path, problem=getattr(error, "strerror", None) or "it is no JSON object of docker's")
+
+
+def troubles(registries: "Collection[str]", environment: "Mapping[str, str]") -> "Iterator[str]":
+    """Say, a line each, what keeps docker's logins at these registries from being found."""
+    accounts = read_accounts(environment)
+    if accounts.problem:
+        yield clean(str(accounts))
     path = environment.get("PATH", os.defpath)
-    for helper, users in _helpers(config, registries).items():
-        if shutil.which(_HELPER + helper, path=path) is None:
+    for helper in accounts.names():
+        users = accounts.answered_by(helper, registries)
+        if users and shutil.which(HELPER + helper, path=path) is None:
             names = clean(", ".join(users), _SHOWN)
             yield clean(
-                f"{file} leaves the logins at {names} to {_HELPER}{helper}, which is not on the PATH ({path}): "
+                f"{accounts.path} leaves the logins at {names} to {HELPER}{helper}, which is not on the PATH ({path}): "
                 f"add its directory, in a crontab by a line PATH=…"
             )
 
 
-def _helpers(config: Any, registries: "Collection[str]") -> dict[str, list[str]]:
-    """Give the helpers that are asked about these registries; the store is asked where no helper is named.
-
-    Beside a store, docker lists in `auths` where somebody has logged in; a store that makes its own logins has no list.
-    """
-    config = config if isinstance(config, dict) else {}
-    named = {_registry(key): value for key, value in _table(config, "credHelpers").items()}
-    known = {_registry(key) for key in _table(config, "auths")}
-    found: dict[str, list[str]] = {}
-    for registry in registries:
-        store = config.get("credsStore") if not known or registry in known else None
-        helper = named.get(registry, store)
-        if helper and isinstance(helper, str):
-            found.setdefault(helper, []).append(registry)
-    return found
-
-
-def _table(config: dict[str, Any], key: str) -> dict[str, Any]:
+def _table(config: Any, key: str) -> dict[str, Any]:
     table = config.get(key)
     return table if isinstance(table, dict) else {}
 

@@ -6,6 +6,7 @@ import pwd
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from puller.backends.endpoint import address
 from puller.runlock import RunLock
 from tests.program import SECONDS, Run
-from tests.world import Engine, Proxy, Registry, Rule, faults, push_image, wait_until
+from tests.world import Engine, Proxy, Registry, Rule, faults, layer, push_image, wait_until
 
 ROOT = Path(__file__).parents[2]
 BARE = "/usr/bin:/bin"
@@ -94,29 +95,30 @@ def test_a_credential_helper_that_cron_cannot_reach_is_named(registry: Registry,
 
 def test_two_runs_at_once_and_a_third_that_heals(registry: Registry, proxy: Proxy, cron: Cron) -> None:
     """The second leaves with 75 and names the first; kill -9 leaves no lock, no half report, and the next run heals."""
-    pushed = push_image(registry, "cron/killed")
+    pushed = push_image(registry, "cron/killed", layers=[layer("cron-killed", 200_000)])
     reference, report = pushed.at(proxy.address), cron.folder / "report.json"
     proxy.use(Rule("/blobs/", faults.drip(500, 50), method="GET"))
     arguments = ("-q", "--image", reference, "--report", f"json={report}")
-    with cron.start(*arguments) as first:
-        try:
-            proxy.wait_for("GET", "/blobs/")
-            second = cron.pull(*arguments)
-            waiting = cron.start("--image", reference, "--lock-wait", "2m", "--progress", "quiet", "--format", "json")
-            assert waiting.stderr
-            said = waiting.stderr.readline()
-        finally:
-            first.send_signal(signal.SIGKILL)
+    with ExitStack() as stack:
+        first = stack.enter_context(cron.start(*arguments))
+        stack.callback(first.kill)
+        proxy.wait_for("GET", "/blobs/")
+        second = cron.pull(*arguments)
+        wait = ("--lock-wait", "2m", "--progress", "quiet", "--format", "json")
+        waiting = stack.enter_context(cron.start("--image", reference, *wait))
+        stack.callback(first.kill)
+        assert waiting.stderr
+        said = waiting.stderr.readline()
+        proxy.use()
+        first.kill()
         assert first.wait(SECONDS) == -signal.SIGKILL
-    proxy.use()
+        assert not report.exists()
+        stdout, stderr = waiting.communicate(timeout=SECONDS)
     name = pwd.getpwuid(os.geteuid()).pw_name
     assert (second.code, second.stdout) == (75, "")
     assert second.stderr.startswith(f"puller: another run is at this engine: process {first.pid} of {name} since 20")
     assert f"(puller pull {reference})" in second.stderr
     assert f"waits up to 2m00s for another run at this engine: process {first.pid} of {name} since" in said
-    assert not report.exists()
-
-    stdout, stderr = waiting.communicate(timeout=SECONDS)
     assert (waiting.returncode, stderr) == (0, "")
     (image,) = json.loads(stdout)["images"]
     assert (image["status"], image["digest"]) == ("pulled", pushed.digest)

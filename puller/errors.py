@@ -3,7 +3,8 @@
     PullerError                  the run cannot go on; carries its exit code
     ├── UsageError               a wrong option, a context that does not exist        exit 2
     ├── ListError                a list with bad lines                                exit 2
-    └── EngineUnreachableError   nobody answers                                       exit 69
+    ├── EngineUnreachableError   nobody answers                                       exit 69
+    └── EngineBusyError          another run is at it                                 exit 75
     EngineError                  an engine's own words about one image; classified, never shown raw
     CancelledError               the run was told to stop; not an error of anybody
 
@@ -148,6 +149,12 @@ class EngineUnreachableError(PullerError):
     """The engine did not answer, or would not let us in."""
 
     exit_code = ExitCode.ENGINE_UNREACHABLE
+
+
+class EngineBusyError(PullerError):
+    """Another run of puller is at this engine."""
+
+    exit_code = ExitCode.TRY_AGAIN
 
 
 class EngineError(Exception):

@@ -5,6 +5,8 @@ import os
 import re
 import secrets
 import stat
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +14,9 @@ from puller.errors import UsageError
 from puller.text import clean
 
 _OWN_STREAM = re.compile(r"/dev/(?:std(?P<name>out|err)|fd/(?P<number>\d+))|/proc/self/fd/(?P<proc>\d+)")
+
+_STALE = 3600
+"""Seconds: no report takes so long to write."""
 
 
 def check(path: Path) -> None:
@@ -43,11 +48,15 @@ def held(path: Path) -> str:
         return ""
 
 
-def write(path: Path, text: str) -> None:
-    """Write `text` so that a reader sees the old file or the new one, never half; raise UsageError."""
+def write(path: Path, text: str, *, private: bool = False) -> None:
+    """Write `text` so that a reader sees the old file or the new one, never half; raise UsageError.
+
+    A new file is as open as the umask lets it; with `private` any is this user's alone.
+    """
     data = text.encode("utf-8", "backslashreplace")
     try:
         mode = _mode(path)
+        mode = stat.S_IFREG | 0o600 if private else mode
         if _own_stream(path) is not None or (mode is not None and not stat.S_ISREG(mode)):
             _write_into(path, data)
         else:
@@ -58,6 +67,7 @@ def write(path: Path, text: str) -> None:
 
 def _replace(target: Path, data: bytes, mode: int | None) -> None:
     """Write beside the target, then rename: the kernel makes that step whole."""
+    _sweep(target.parent)
     temporary = target.with_name(f".puller-{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -74,6 +84,15 @@ def _replace(target: Path, data: bytes, mode: int | None) -> None:
             _write_into(target, data)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what runs that were killed while they wrote have left there: own files, too old to be written yet."""
+    for path in directory.glob(".puller-*.tmp"):
+        with suppress(OSError):
+            node = path.lstat()
+            if node.st_uid == os.geteuid() and time.time() - node.st_mtime > _STALE:
+                path.unlink()
 
 
 def _write_into(path: Path, data: bytes) -> None:

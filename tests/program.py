@@ -40,7 +40,8 @@ class Program:
         self.folder = folder
         foreign = ("DOCKER_", "PULLER_", "CI", "GITHUB_", "GITLAB_")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
-        own = {"PYTHONPATH": str(Path(__file__).parents[1]), "XDG_CONFIG_HOME": str(folder / "config-home")}
+        homes = {"XDG_CONFIG_HOME": str(folder / "config-home"), "XDG_STATE_HOME": str(folder / "state")}
+        own = {"PYTHONPATH": str(Path(__file__).parents[1])} | homes
         self.environment = kept | own | dict(environment)
 
     def argv(self, *arguments: str, python: Sequence[str] = ()) -> list[str]:

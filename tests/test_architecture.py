@@ -19,7 +19,7 @@ STOREYS = (
     # Floor 0
     ("text",),
     ("errors",),
-    ("awake", "cancellation", "files", "places"),
+    ("awake", "cancellation", "docker_config", "files", "places", "runlock"),
     ("reference",),
     # Floor 1
     ("classify",),
@@ -42,6 +42,7 @@ STOREYS = (
     ("orchestrator", "doctor"),
     # Floor 4
     ("reports", "progress", "api"),
+    ("history",),
     # Floor 5
     ("cli",),
     ("__main__",),
@@ -55,6 +56,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "docker_image": ("reference.py",),
     "tenacity": ("retry.py",),
     "yaml": ("imagelist/",),
+    "filelock": ("runlock.py",),
     "rich": ("progress/",),
     "prometheus_client": ("reports/prometheus.py",),
     "click": ("cli/",),

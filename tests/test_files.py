@@ -49,6 +49,26 @@ def test_a_failing_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == [tmp_path / "report"]
 
 
+def test_a_private_file_is_private_whatever_was_there(tmp_path: Path) -> None:
+    """Nobody else reads it, also where an old one was open to all."""
+    path = tmp_path / "record"
+    path.write_text("old")
+    path.chmod(0o644)
+    files.write(path, "new", private=True)
+    files.write(tmp_path / "new", "new", private=True)
+    assert [file.stat().st_mode & 0o777 for file in (path, tmp_path / "new")] == [0o600, 0o600]
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
+    """The next report in the same directory removes it; one that may still be written stays."""
+    old, young = tmp_path / ".puller-0123456789abcdef.tmp", tmp_path / ".puller-fedcba9876543210.tmp"
+    for file in (old, young):
+        file.write_text("half a rep")
+    os.utime(old, (1, 1))
+    files.write(tmp_path / "report", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "report"]
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_symlink_stays_and_its_target_is_written(tmp_path: Path, exists: bool) -> None:
     """A link to a report on another disk goes on being a link."""

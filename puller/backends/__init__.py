@@ -1,7 +1,10 @@
 """The ways to an engine. Adding one is a file that fulfils `Backend`, and a line in `connect`."""
 
+import os
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from puller.backends.endpoint import address, resolve
 from puller.config import BackendChoice
 from puller.errors import EngineUnreachableError
 
@@ -30,6 +33,17 @@ def connect(
         except EngineUnreachableError:
             pass  # the SDK's own reason says more than the CLI's
         raise
+
+
+def identity(choice: BackendChoice, *, docker_command: str = _DOCKER, context: str | None = None) -> str:
+    """Name the engine that `connect` would reach, without reaching it; two ways to one engine have one name.
+
+    podman and nerdctl have a store for each user. Raises UsageError for a bad context.
+    """
+    program = PurePath(docker_command).name
+    if choice is not BackendChoice.SDK and program != _DOCKER:
+        return f"{program} of user {os.geteuid()}"
+    return address(resolve(context, os.environ).host)
 
 
 # Imported at use: docker-py takes longer to load than everything else together.

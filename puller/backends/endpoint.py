@@ -6,14 +6,19 @@ in the working directory when there is no config.json.
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from puller import docker_config
 from puller.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ def resolve(context: str | None, environment: "Mapping[str, str]") -> Endpoint:
 
     Raises UsageError when a context is named that does not exist or cannot be read.
     """
-    directory = Path(environment.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
+    directory = docker_config.directory(environment)
     host = environment.get("DOCKER_HOST")
     name = context or ("default" if host else environment.get("DOCKER_CONTEXT") or _current_context(directory))
     if name == "default":
@@ -56,6 +61,13 @@ def resolve(context: str | None, environment: "Mapping[str, str]") -> Endpoint:
         raise UsageError(f"context {name!r} cannot be read from {meta}: {error}") from None
     certificates = directory / "contexts" / "tls" / identity / "docker"
     return Endpoint(name, host, Tls(certificates, verify=not skip_verify) if certificates.is_dir() else None)
+
+
+def address(host: str | None) -> str:
+    """Write an engine's address so that all who mean this engine write the same."""
+    host = host or _DEFAULT_HOST
+    scheme, _, rest = host.partition("://")
+    return f"{scheme}://{os.path.realpath(rest)}" if scheme == "unix" else host.rstrip("/").lower()
 
 
 def is_local(host: str | None) -> bool:

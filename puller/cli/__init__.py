@@ -20,10 +20,12 @@ _VERBS = {
     "config": ("show_config", "What options are in force, and where each comes from."),
     "doctor": ("doctor", "What would stop or slow a pull here, and how to put it right."),
     "explain": ("explain", "What an error of a pull means, and what to do."),
+    "history": ("history", "The last runs of this user, with a trend."),
     "list": ("list_images", "What a list means, without pulling anything."),
     "lock": ("lock", "Write lists again with every tag pinned to its digest."),
     "plan": ("plan", "What a pull would do and cost: images, bytes, quota, disk."),
     "pull": ("pull", "Pull every image of the lists, and report on each."),
+    "report": ("report", "The report of a past run once more, in any form."),
     "verify": ("verify", "Whether this host has exactly what the lists say."),
 }
 """Each verb's module and its line in `puller --help`, which thereby need not import it."""

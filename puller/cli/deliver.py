@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from puller import files
 from puller.cli.output import emit
 from puller.errors import UsageError
@@ -42,6 +44,7 @@ def deliver(report: "Report", output: Output) -> None:
             files.write(path, _render(kind, report, output, path=path))
         except UsageError as error:
             problems.append(str(error))
+    _remember(report, output.verbose)
     ci.announce(report)
     if output.format == "text" and report.outcomes and not output.quiet:
         with ci.folded(report):
@@ -51,6 +54,17 @@ def deliver(report: "Report", output: Output) -> None:
         emit(_render(output.format, report, output))
     if problems:
         raise UsageError("\n".join(problems))
+
+
+def _remember(report: "Report", verbose: int) -> None:
+    """Put the run on record; a place that cannot be written costs no run."""
+    from puller import history  # noqa: PLC0415 - not for --help
+
+    try:
+        history.keep(report)
+    except UsageError as error:
+        if verbose:
+            click.echo(f"puller: not on record: {error}", err=True)
 
 
 def _render(kind: str, report: "Report", output: Output, *, path: "Path | None" = None) -> str:

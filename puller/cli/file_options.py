@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from puller.configfile import ConfigFile
 
-_NOT_IN_FILES = {"config", "help"}
+_NOT_IN_FILES = {"config", "failed", "help"}
 
 
 def options_of(command: click.Command) -> dict[str, click.Option]:

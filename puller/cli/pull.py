@@ -9,11 +9,21 @@ import click
 
 from puller import files
 from puller.classify import classify, failure
+from puller.cli.again import failed_plan
 from puller.cli.deliver import Output, deliver
+from puller.cli.logins import warn
 from puller.cli.options import engine_options, list_options, make_plan
-from puller.cli.pull_options import mirror_options, need_options, output_options, pace_options, patience_options
+from puller.cli.pull_options import (
+    mirror_options,
+    need_options,
+    output_options,
+    pace_options,
+    patience_options,
+    turn_options,
+)
 from puller.cli.sections import SectionedCommand
 from puller.cli.settings import settings_of
+from puller.cli.turn import Manners, Turn
 from puller.config import BackendChoice, Settings
 from puller.errors import EngineUnreachableError, FailureKind
 from puller.gate import UNLIMITED
@@ -49,6 +59,7 @@ class _Engine:
 @pace_options
 @mirror_options
 @patience_options
+@turn_options
 @output_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -61,7 +72,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     puller pull images.txt -j 3
     puller pull --image nginx:1.27 --image redis:7 --format json
     """  # noqa: D301 - click wants the control character itself
-    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+    if options["failed"]:
+        todo = failed_plan(options)
+    else:
+        todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
     choice = BackendChoice(options["backend"])
     engine = _Engine(choice, options["docker_command"], options["context"], not options["no_disk_check"])
     output = Output(
@@ -72,29 +86,35 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         progress=ProgressMode.QUIET if options["quiet"] else ProgressMode(options["progress"]),
         junit_skip_up_to_date=options["junit_skip_up_to_date"],
     )
-    ctx.exit(_pull(todo, engine, settings_of(options), output))
+    turn = Turn(Manners.of(options), "pull", *options["lists"], *options["images"])
+    ctx.exit(_pull(todo, engine, settings_of(options), output, turn))
 
 
-def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: Output) -> int:
+def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn: Turn) -> int:
     from puller.cli.signals import handled  # noqa: PLC0415 - heavy, as what follows: not for --help
 
     for _, path in output.reports:
         files.check(path)
-    with handled() as signals:
-        report = _run(todo, engine, settings, output)
+    if not output.quiet:
+        warn(todo.requests)
+    with handled() as signals, turn:
+        report = _run(todo, engine, settings, output, turn)
         signals.finish()
+        if output.quiet and not report.ok:  # a public image needs no login, and quiet success is silent
+            warn(todo.requests)
         deliver(report, output)
     return signals.exit_code or int(report.exit_code)
 
 
-def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output) -> "Report":
-    from puller.backends import connect  # noqa: PLC0415
+def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn: Turn) -> "Report":
+    from puller.backends import connect, identity  # noqa: PLC0415
     from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
     from puller.platforms import refuse_what_cannot_be_kept  # noqa: PLC0415
     from puller.registry.advisor import RegistryAdvisor  # noqa: PLC0415
     from puller.room import EngineRoom  # noqa: PLC0415
 
     try:
+        turn.begin(identity(engine.choice, docker_command=engine.command, context=engine.context))
         backend = connect(
             engine.choice, docker_command=engine.command, context=engine.context, connections=settings.jobs
         )

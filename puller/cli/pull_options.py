@@ -21,8 +21,24 @@ pace_options = section(
     ),
 )  # fmt: skip
 
+turn_options = section(
+    "Beside other runs",
+    click.option(
+        "--lock-wait", type=DURATION, default="0", show_default=True, metavar="D",
+        help="How long to wait for another run at this engine, before leaving with exit code 75.",
+    ),
+    click.option("--no-lock", is_flag=True, help="Run beside other runs at this engine."),
+    click.option(
+        "--jitter", type=DURATION, default="0", show_default=True, metavar="D",
+        help="Wait a random time up to this before the run, so that many hosts do not begin at once.",
+    ),
+)  # fmt: skip
+
 need_options = section(
     "What is pulled",
+    click.option(
+        "--failed", is_flag=True, help="What failed or was cancelled in the last run on record, instead of a LIST."
+    ),
     click.option(
         "--policy", type=click.Choice([policy.value for policy in Policy]),
         default=_DEFAULTS.policy.value, show_default=True,

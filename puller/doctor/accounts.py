@@ -1,79 +1,33 @@
 """Docker's config.json and the credential helpers that it names: whether they are there and answer."""
 
-import json
 import os
 import shutil
-from dataclasses import dataclass, field
-from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from puller.backends import process
 from puller.cancellation import Cancellation
+from puller.docker_config import HELPER
 from puller.doctor.finding import About, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
+    from puller.docker_config import Accounts
     from puller.doctor.finding import Finding
 
 SECONDS = 5.0
 """That a helper may take to answer."""
-_PREFIX = "docker-credential-"
 _UNKNOWN = "not found in native keychain"
 """What helpers say of a registry that they have no account for (docker/docker-credential-helpers)."""
 _HUB = "https://index.docker.io/v1/"
 _LONGEST = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Accounts:
-    """What config.json says of accounts; `problem` is why it cannot be read."""
-
-    path: Path
-    store: str = ""
-    """The helper for every registry that has none of its own."""
-    helpers: "Mapping[str, str]" = field(default_factory=dict)
-    """The helper of single registries."""
-    problem: str = ""
-
-    def names(self) -> tuple[str, ...]:
-        """Name all helpers, each once."""
-        return tuple(dict.fromkeys(filter(None, (self.store, *self.helpers.values()))))
-
-    def registry_of(self, helper: str, wanted: "Collection[str]") -> str | None:
-        """Find one of the wanted registries that a helper answers for."""
-        own = (name for name, each in self.helpers.items() if each == helper and name in wanted)
-        rest = (name for name in wanted if self.store == helper and name not in self.helpers)
-        return next(chain(own, rest), None)
-
-
-def read_accounts() -> Accounts:
-    """Read config.json where docker reads it."""
-    try:
-        folder = Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
-    except RuntimeError:
-        return Accounts(Path("config.json"), problem="no home directory is known: set HOME or DOCKER_CONFIG")
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        helpers = {_registry(str(name)): str(helper) for name, helper in (config.get("credHelpers") or {}).items()}
-        return Accounts(path, str(config.get("credsStore") or ""), helpers)
-    except FileNotFoundError:
-        return Accounts(path)
-    except (OSError, ValueError, AttributeError) as error:
-        return Accounts(path, problem=getattr(error, "strerror", None) or "it is no JSON object of docker's")
-
-
-def _registry(key: str) -> str:
-    return "docker.io" if "index.docker.io" in key else key
-
-
-def examine_accounts(accounts: Accounts) -> "Iterator[Finding]":
+def examine_accounts(accounts: "Accounts") -> "Iterator[Finding]":
     """Say whether there is a config.json, and whether it can be read."""
     about = About("credentials")
     if accounts.problem:
-        words = f"{accounts.path} cannot be read: {accounts.problem}; all registries are asked without an account"
+        words = str(accounts)
         known = accounts.path.is_absolute()
         fix = f"python3 -m json.tool {accounts.path}   # where the mistake is" if known else "export HOME=…"
         yield about.failed("config", words, fix)
@@ -83,13 +37,13 @@ def examine_accounts(accounts: Accounts) -> "Iterator[Finding]":
         yield about.ok("config", f"{accounts.path}; helpers: {', '.join(accounts.names()) or 'none'}")
 
 
-def examine_helper(accounts: Accounts, helper: str, wanted: "Collection[str]") -> "Iterator[Finding]":
+def examine_helper(accounts: "Accounts", helper: str, wanted: "Collection[str]") -> "Iterator[Finding]":
     """Ask a helper as docker does, for a registry that is wanted, else for its list; its secrets are not looked at.
 
     Without it, pulls from the registries it answers for fail; where none of these is wanted, that is a warning.
     """
-    about, program = About("credentials"), f"{_PREFIX}{helper}"
-    registry = accounts.registry_of(helper, wanted)
+    about, program = About("credentials"), f"{HELPER}{helper}"
+    registry = next(iter(accounts.answered_by(helper, wanted)), None)
     bad = Verdict.FAILED if registry or not wanted else Verdict.WARNING
     if shutil.which(program) is None:
         fix = f"command -v {program}   # install it, add its directory to PATH, or take it out of {accounts.path}"

@@ -1,12 +1,14 @@
 """All checks, and what each of them needs to know of the engine."""
 
+import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from puller.config import registry_settings
-from puller.doctor.accounts import SECONDS as HELPER_SECONDS, examine_accounts, examine_helper, read_accounts
+from puller.docker_config import read_accounts
+from puller.doctor.accounts import SECONDS as HELPER_SECONDS, examine_accounts, examine_helper
 from puller.doctor.daemon import find_daemon
 from puller.doctor.disk import examine_disk
 from puller.doctor.downloads import examine_downloads
@@ -75,7 +77,7 @@ class _Examination:
         yield Check("engine", self._downloads, local)
         yield Check("disk", self._disk, local, "df -h   # does a network file system hang?")
         yield Check("host", examine_overlaps, _LOCAL_SECONDS)
-        accounts = read_accounts()
+        accounts = read_accounts(os.environ)
         yield Check("credentials", partial(examine_accounts, accounts), _LOCAL_SECONDS)
         for helper in accounts.names():
             act = partial(examine_helper, accounts, helper, tuple(self._wanted))

@@ -19,7 +19,7 @@ class Shell(Program):
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "bin"
         environment = {
-            "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+            "DOCKER_HOST": f"unix://{folder}/nobody.sock",
             "DOCKER_CONFIG": str(folder / "docker-config"),
             "PATH": f"{self.bin}:/usr/bin:/bin",
         }

@@ -10,8 +10,10 @@ from tests.world import faults
 from tests.world.faults import Action
 from tests.world.limits import BODY, QUOTA, RateLimit
 
-OPTIONS = ("-j", "1", "--policy", "always", "--retries", "1", "--retry-delay", "0.1s")
-"""What every case begins with; its own options come after and prevail. A look before the pull would shuffle turns."""
+OPTIONS = ("-j", "1", "--policy", "always", "--retries", "1", "--retry-delay", "0.1s", "--no-lock")
+"""What every case begins with; its own options come after and prevail. A look before the pull would shuffle turns.
+
+Cases share an engine, several at once."""
 
 _ONE_ATTEMPT: Times = {"graph": 2, "containerd": 6}
 """As many requests as an engine makes in one pull before it takes 429 for an answer."""

@@ -1,0 +1,43 @@
+"""`puller pull --failed`: what failed last, as a list."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from puller.errors import FailureKind, ListError
+from puller.imagelist import Source
+from puller.imagelist.entry import wanted
+from puller.plan import Plan, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def failed_plan(options: "Mapping[str, Any]") -> Plan:
+    """Plan what failed or was cancelled in the last run, each image for its platform; end well when nothing did.
+
+    Lines that were no references are left out. Raises click.UsageError when there is a list, too, and UsageError when
+    no run is on record.
+    """
+    from puller import history  # noqa: PLC0415 - for few
+
+    if options["lists"] or options["images"]:
+        raise click.UsageError("--failed takes its images from the last run: leave out the LIST and --image")
+    run = history.find()
+    missed = [outcome for outcome in run.report().outcomes if not outcome.ok]
+    items = [
+        wanted(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
+        for outcome in missed
+        if outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE
+        for text in outcome.requested
+    ]
+    made = plan(items, platform=options["platform"])
+    if made.bad:
+        raise ListError([str(line) for line in made.bad])
+    if not options["quiet"]:
+        number = f"{len(made.requests)} image{'s' if len(made.requests) != 1 else ''}"
+        words = f"{number} to pull again from run {run.name}" if items else f"nothing failed in run {run.name}"
+        click.echo(f"puller: {words}", err=True)
+    if not items:
+        click.get_current_context().exit()
+    return made

@@ -1,0 +1,159 @@
+"""The lock of an engine: who has it, who is told so, and what a killed run or another user leaves behind."""
+
+import fcntl
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from puller import runlock
+from puller.runlock import Holder, RunLock
+
+ME = os.getpid()
+NOBODY = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a directory like /run/lock, that nobody else uses; pytest's own are closed to other users."""
+    with TemporaryDirectory(prefix="puller-") as folder:
+        made = Path(folder)
+        made.chmod(0o1777)
+        monkeypatch.setattr(runlock, "PLACES", (made / "none", made))
+        yield made
+
+
+@contextmanager
+def user(uid: int) -> Iterator[None]:
+    """Be another user, as far as files are concerned."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_second_run_is_told_who_has_the_engine(place: Path) -> None:
+    """Process, user, since when and what for, in one line; another engine is free."""
+    first, second, other = RunLock("unix:///a"), RunLock("unix:///a"), RunLock("unix:///b")
+    assert first.take("puller pull images.txt") is None
+    holder = second.take("puller pull more.txt")
+    assert holder
+    assert (holder.pid, holder.user) == (ME, pwd.getpwuid(os.geteuid()).pw_name)
+    assert holder.doing == "puller pull images.txt"
+    assert holder.since
+    assert abs(datetime.now(UTC) - holder.since) < timedelta(minutes=1)
+    assert other.take("") is None
+    assert str(Holder(7, "root", datetime(2026, 11, 23, 3, tzinfo=UTC), "puller pull -")) == (
+        "process 7 of root since 2026-11-23T03:00:00Z (puller pull -)"
+    )
+    assert "container" in str(Holder())
+    first.release()
+    assert second.take("") is None
+    second.release()
+    other.release()
+    assert list(place.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_nobodys_lock(place: Path) -> None:
+    """The next run takes it, and its own note stands there."""
+    killed = RunLock("engine")
+    killed.path.write_text("1\npuller pull old.txt\n")
+    mine = RunLock("engine")
+    assert mine.take("puller pull new.txt") is None
+    assert mine.path.read_text() == f"{ME}\npuller pull new.txt\n"
+    mine.release()
+    assert list(place.iterdir()) == []
+
+
+def test_the_kernel_is_believed_and_not_the_note(place: Path) -> None:
+    """A note that names a process without the lock is not shown; nor is what it would do to a terminal."""
+    lock = RunLock("engine")
+    lock.path.write_text("1\nmallory\n")
+    with lock.path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        holder = lock.take("")
+        assert holder
+        assert (holder.pid, holder.doing, holder.since) == (ME, "", None)
+        lock.path.write_text(f"{ME}\n\x1b[31mred\n")
+        holder = lock.take("")
+        assert holder
+        assert holder.doing == "red"
+
+
+def test_a_lock_that_was_removed_under_its_holder_is_not_waited_for(place: Path) -> None:
+    """A clean-up of temporary files costs the exclusion and not the runs; nobody removes what is another's then."""
+    first, second = RunLock("engine"), RunLock("engine")
+    assert first.take("") is None
+    first.path.unlink()
+    assert second.take("") is None
+    first.release()
+    assert second.path.exists()
+    second.release()
+
+
+@as_root
+def test_users_exclude_each_other(place: Path) -> None:
+    """Whoever comes first, and whatever the umask: the other can look, cannot take and cannot forge."""
+    before = os.umask(0o077)
+    try:
+        for first, second in ((NOBODY, 0), (0, NOBODY)):
+            ours, theirs = RunLock("engine"), RunLock("engine")
+            with user(first):
+                assert ours.take("puller pull a") is None
+            with user(second):
+                holder = theirs.take("puller pull b")
+            assert holder
+            assert (holder.pid, holder.doing) == (ME, "puller pull a")
+            with user(first):
+                ours.release()
+            assert list(place.iterdir()) == []
+    finally:
+        os.umask(before)
+
+
+@as_root
+def test_what_another_users_killed_run_left_is_locked_as_it_is(place: Path) -> None:
+    """It cannot be removed, and it serves all the same."""
+    ours, theirs = RunLock("engine"), RunLock("engine")
+    ours.path.write_text("1\npuller pull old.txt\n")
+    with user(NOBODY):
+        assert ours.take("puller pull new.txt") is None
+        holder = theirs.take("")
+    assert holder
+    assert (holder.pid, holder.doing) == (ME, "")
+    with user(NOBODY):
+        ours.release()
+    assert theirs.take("") is None
+    theirs.release()
+    assert list(place.iterdir()) == []
+
+
+def test_no_link_is_followed(place: Path, tmp_path: Path) -> None:
+    """What somebody put there to have another file written is refused."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    lock = RunLock("engine")
+    for target in (victim, tmp_path / "to-be-made"):
+        lock.path.symlink_to(target)
+        with pytest.raises(OSError, match=r"puller-.*\.lock"):
+            lock.take("")
+        lock.path.unlink()
+    os.link(victim, lock.path)
+    assert lock.take("") is None
+    lock.release()
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "to-be-made").exists()
+
+
+def test_the_place_is_open_to_everybody(place: Path) -> None:
+    """A directory that only root may use is passed over, so that all users meet; without any, it is said."""
+    place.chmod(0o755)
+    with pytest.raises(OSError, match="neither is a directory that is open to everybody"):
+        RunLock("engine")

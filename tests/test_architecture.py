@@ -34,12 +34,13 @@ STOREYS = (
     ("mirrors", "resolve", "policy", "platforms"),
     ("context", "arrival", "gate"),
     ("judge",),
-    ("plan", "pull", "guard", "check", "lock", "verify", "disk", "estimate", "questions"),
-    ("forecast", "sizes"),
+    ("plan", "pull", "guard", "check", "lock", "verify", "disk", "estimate", "questions", "brought"),
+    ("forecast", "sizes", "memory", "prune", "weight"),
     ("stock",),
+    ("pruning",),
     ("survey",),
     ("room",),
-    ("orchestrator", "doctor"),
+    ("orchestrator", "doctor", "make_room"),
     # Floor 4
     ("reports", "progress", "api"),
     # Floor 5
@@ -60,6 +61,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "click": ("cli/",),
     "jinja2": ("reports/html/",),
     "markupsafe": ("reports/html/",),
+    "filelock": ("memory.py",),
     "subprocess": ("backends/process.py",),
     "tomllib": ("configfile/",),
 }

@@ -16,14 +16,21 @@ from puller.cli.sections import SectionedCommand
 from puller.cli.settings import settings_of
 from puller.config import BackendChoice, Settings
 from puller.errors import EngineUnreachableError, FailureKind
+from puller.events import fan_out
 from puller.gate import UNLIMITED
 from puller.model import ENGINE_GONE
 from puller.progress import ProgressMode, observe
 from puller.text import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from puller.backends.base import ImageStore
+    from puller.cli.keeping import Keeper
+    from puller.gate import Room
     from puller.model import Report
     from puller.plan import Plan
+    from puller.room import EngineRoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class _Engine:
     command: str
     context: str | None
     disk_check: bool = True
+    make_room: bool = False
 
 
 @click.command(
@@ -63,7 +71,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """  # noqa: D301 - click wants the control character itself
     todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
     choice = BackendChoice(options["backend"])
-    engine = _Engine(choice, options["docker_command"], options["context"], not options["no_disk_check"])
+    disk_check, make_room = not options["no_disk_check"], options["make_room"]
+    if make_room and not disk_check:
+        raise click.UsageError("--make-room goes by the disk check: leave out --no-disk-check")
+    engine = _Engine(choice, options["docker_command"], options["context"], disk_check, make_room)
     output = Output(
         options["format"],
         options["reports"],
@@ -76,18 +87,23 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: Output) -> int:
-    from puller.cli.signals import handled  # noqa: PLC0415 - heavy, as what follows: not for --help
+    from puller.cli.keeping import Keeper  # noqa: PLC0415 - heavy, as what follows: not for --help
+    from puller.cli.signals import handled  # noqa: PLC0415
 
+    keeper = Keeper()
     for _, path in output.reports:
         files.check(path)
     with handled() as signals:
-        report = _run(todo, engine, settings, output)
+        report = _run(todo, engine, settings, output, keeper)
         signals.finish()
-        deliver(report, output)
+        try:
+            deliver(report, output)
+        finally:
+            keeper.keep(report, verbose=output.verbose)
     return signals.exit_code or int(report.exit_code)
 
 
-def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output) -> "Report":
+def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, keeper: "Keeper") -> "Report":
     from puller.backends import connect  # noqa: PLC0415
     from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
     from puller.platforms import refuse_what_cannot_be_kept  # noqa: PLC0415
@@ -108,6 +124,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output) -> "
     except KeyboardInterrupt as interrupt:
         return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
     notes: list[str] = []
+    told: list[str] = []
     room = EngineRoom(backend.store, notes.append, settings.registries)
     gc.freeze()
     gc.enable()
@@ -116,13 +133,24 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output) -> "
             todo.requests,
             backend,
             settings,
-            observer=observer,
+            observer=fan_out(keeper.watch(backend.store), observer),
             rejected=todo.rejected,
             advisor=RegistryAdvisor(lambda: backend.store.facts().insecure, settings.registries),
-            room=room if engine.disk_check else UNLIMITED,
+            room=_room(todo, engine, room, backend.store, told.append),
         )
-    for note in notes if output.verbose else ():
+    for note in (*told, *(notes if output.verbose else ())):
         click.echo(f"puller: {clean(note)}", err=True)
     if room.shortage:
         click.echo(f"puller: {room.shortage}; --no-disk-check pulls all the same", err=True)
     return report
+
+
+def _room(
+    todo: "Plan", engine: _Engine, room: "EngineRoom", store: "ImageStore", tell: "Callable[[str], None]"
+) -> "Room":
+    """Choose how the disk is looked at; making room is for few runs."""
+    if not engine.make_room:
+        return room if engine.disk_check else UNLIMITED
+    from puller.make_room import RoomMaker  # noqa: PLC0415
+
+    return RoomMaker(room, store, [each.reference for each in todo.requests], tell)

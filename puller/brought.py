@@ -13,7 +13,7 @@ from puller.reference import ImageReference
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from puller.holdings import Holdings
+    from puller.holdings import Held, Holdings
     from puller.model import PullOutcome
 
 
@@ -63,16 +63,18 @@ def after_pulls(
     }
     if before is None or after is None:
         return tuple(entries.values())
-    for name, outcome in asked:
+    fresh: set[str] = set()
+    # What was pulled comes first: a second name of the same image is up to date in this very run.
+    for name, outcome in sorted(asked, key=lambda each: each[1].status is not Status.PULLED):
         held, was = after.named(name), before.named(name)
-        if outcome.status is not Status.PULLED or held is None or (was and was.identity == held.identity):
+        if held is None or (was and was.identity == held.identity) or not _stands_for(held, name, outcome):
             continue
-        digests = held.digests_in(ImageReference.parse(name).name)
-        if outcome.digest and digests and outcome.digest not in digests:
-            continue  # somebody else has moved the tag since
+        if outcome.status is not Status.PULLED and not (outcome.ok and held.identity in fresh):
+            continue
         new = before.of(held.identity) is None or any(
             entry.new for entry in entries.values() if entry.identity == held.identity
         )
+        fresh.update([held.identity] if new else ())
         entries.pop((name, held.identity), None)
         entries[name, held.identity] = Brought(name, held.identity, outcome.digest, now, now, new)
     return settled(entries.values(), after)
@@ -87,6 +89,12 @@ def settled(known: "Iterable[Brought]", held: "Holdings") -> tuple[Brought, ...]
         if held.of(entry.identity) and (named or entry.new):
             kept.append(replace(entry, named=named))
     return tuple(kept)
+
+
+def _stands_for(held: "Held", name: str, outcome: "PullOutcome") -> bool:
+    """Whether a name is still on what was pulled: somebody else may have moved it since."""
+    digests = held.digests_in(ImageReference.parse(name).name)
+    return not outcome.digest or not digests or outcome.digest in digests
 
 
 def _names(outcome: "PullOutcome") -> "Iterator[str]":

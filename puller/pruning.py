@@ -79,7 +79,8 @@ def look(store: "ImageStore", wanted: "Iterable[ImageReference]", *, keep_last: 
     if not known:
         return Look(PrunePlan((), ()), ())
     plan = plan_prune(known, Scene(shelf.holdings, shelf.contents, store.containers()), wanted, keep_last=keep_last)
-    frees = freed([each.image.identity for each in plan.going if each.whole], shelf.contents, store.layer_sizes)
+    whole = [each.image for each in plan.going if each.whole]
+    frees = freed(whole, shelf.contents, store.layer_sizes, keeps_blobs=shelf.facts.keeps_platforms)
     return Look(plan, tuple(frees.get(each.image.identity, 0) for each in plan.going))
 
 

@@ -7,29 +7,36 @@ from puller.estimate import chain_ids
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from puller.holdings import Content
+    from puller.holdings import Content, Held
 
 
 def freed(
-    going: "Sequence[str]", contents: "Mapping[str, Content]", layer_sizes: "Callable[[str], Sequence[int]]"
+    going: "Sequence[Held]",
+    contents: "Mapping[str, Content]",
+    layer_sizes: "Callable[[str], Sequence[int]]",
+    *,
+    keeps_blobs: bool,
 ) -> dict[str, int]:
-    """Say for images, by ID and in the order of their going, how many bytes each frees at most.
+    """Say for images in the order of their going how many bytes each frees at most, by ID.
 
     A layer is free when the last image that has it has gone. What a size holds beside the layers, such as the blobs
     that the containerd store keeps, is counted with each image, although images may share that, too: hence at most.
+    That store's list counts blobs and what is unpacked, its inspect only blobs.
     """
     users: dict[str, int] = {}
     for each in contents.values():
         for chain in chain_ids(each.layers):
             users[chain] = users.get(chain, 0) + 1
     found: dict[str, int] = {}
-    for content in (contents[identity] for identity in going if identity in contents):
-        sizes = _by_layer(content, layer_sizes(content.identity))
+    for image, content in ((image, contents[image.identity]) for image in going if image.identity in contents):
+        steps = layer_sizes(image.identity)
+        size = image.size or content.size + (sum(steps) if keeps_blobs else 0)
+        sizes = _by_layer(content, steps)
         shared = 0
-        for chain, size in zip(chain_ids(content.layers), sizes, strict=True):
+        for chain, layer in zip(chain_ids(content.layers), sizes, strict=True):
             users[chain] -= 1
-            shared += size if users[chain] else 0
-        found[content.identity] = max(content.size - shared, 0)
+            shared += layer if users[chain] else 0
+        found[image.identity] = max(size - shared, 0)
     return found
 
 

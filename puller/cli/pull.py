@@ -71,10 +71,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """  # noqa: D301 - click wants the control character itself
     todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
     choice = BackendChoice(options["backend"])
-    disk_check, make_room = not options["no_disk_check"], options["make_room"]
-    if make_room and not disk_check:
-        raise click.UsageError("--make-room goes by the disk check: leave out --no-disk-check")
-    engine = _Engine(choice, options["docker_command"], options["context"], disk_check, make_room)
+    disk_check = not options["no_disk_check"]
+    engine = _Engine(choice, options["docker_command"], options["context"], disk_check, options["make_room"])
     output = Output(
         options["format"],
         options["reports"],
@@ -149,8 +147,10 @@ def _room(
     todo: "Plan", engine: _Engine, room: "EngineRoom", store: "ImageStore", tell: "Callable[[str], None]"
 ) -> "Room":
     """Choose how the disk is looked at; making room is for few runs."""
+    if not engine.disk_check:
+        return UNLIMITED
     if not engine.make_room:
-        return room if engine.disk_check else UNLIMITED
+        return room
     from puller.make_room import RoomMaker  # noqa: PLC0415
 
     return RoomMaker(room, store, [each.reference for each in todo.requests], tell)

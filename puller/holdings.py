@@ -37,6 +37,21 @@ class Content:
     layers: tuple[str, ...]
     """Digests of the layers unpacked (diff IDs), base first."""
     platform: "Platform | None" = None
+    size: int = 0
+    """Bytes, as the engine counts them; 0 where it does not say."""
+    parent: str | None = None
+    """The ID of the image that it was built on here; what was pulled has none, and BuildKit leaves none."""
+    pins: tuple[str, ...] = ()
+    """The `NAME@DIGEST` that somebody pulled or tagged as such; only the containerd store tells them from its tags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of an engine, in whatever state."""
+
+    name: str
+    image: str
+    """The image's ID, or its name where the engine tells nothing else."""
 
 
 class Holdings:
@@ -46,6 +61,15 @@ class Holdings:
         """Index the images by every name."""
         self.images = tuple(images)
         self._by_name = {name: image for image in self.images for name in (*image.tags, *image.digests)}
+        self._by_identity = {image.identity: image for image in self.images}
+
+    def of(self, identity: str) -> Held | None:
+        """Find an image by its ID."""
+        return self._by_identity.get(identity)
+
+    def named(self, name: str) -> Held | None:
+        """Find an image by a name in full, with its tag or its digest."""
+        return self._by_name.get(name)
 
     def tagged(self, reference: "ImageReference") -> Held | None:
         """Find what the reference's tag stands for in the engine; None where it has no tag, or the engine none."""
@@ -89,6 +113,8 @@ class EngineFacts:
     """What it goes through itself; None where it does not say."""
     clock: "datetime | None" = None
     """What time it was there when it was asked."""
+    identity: str | None = None
+    """What it calls itself by, wherever it is reached; podman has no such thing."""
 
 
 def full_name(text: str) -> str:

@@ -32,6 +32,7 @@ _SECRETS = tuple(
         (rf"((?<![a-z0-9]){_NAMES_OF_SECRETS}(?:=|[\"']\s{{0,4}}[:=]\s{{0,4}})[\"']?){_VALUE}", r"\1***"),
     )
 )
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kMGT])(i?))?B?", re.IGNORECASE)
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _LIMIT = 4096
 _LONGEST = 365 * 24 * 3600
@@ -62,6 +63,15 @@ def parse_duration(text: str) -> float:
     if total > _LONGEST:
         raise ValueError(f"{shorten(text, 40)!r} is a duration longer than a year")
     return total
+
+
+def parse_bytes(text: str) -> int:
+    """Read `20GB` (10⁹), `512MiB` (2²⁰), `1.5TB`, `4096` as bytes; raise ValueError for anything else."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{shorten(text, 40)!r} is not a size such as 20GB or 512MiB")
+    number, unit, binary = match.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index((unit or " ").upper()))
 
 
 def format_seconds(seconds: float) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from puller.backends.base import NOTHING, ImageStore, Inspected, ProgressSink
 from puller.cancellation import Cancellation
 from puller.config import Clocks
-from puller.holdings import Content, EngineFacts, Holdings
+from puller.holdings import Container, Content, EngineFacts, Holdings
 from puller.model import Pulled, PullRequest
 from puller.reference import ImageReference, Platform
 from tests.samples import DIGEST
@@ -65,6 +65,14 @@ class FakeStore:
     def contents(self, identities: Sequence[str]) -> tuple[Content, ...]:
         """Say what it was told."""
         return tuple(self.made_of[identity] for identity in identities if identity in self.made_of)
+
+    def layer_sizes(self, identity: str) -> tuple[int, ...]:
+        """Tell nothing."""
+        return ()
+
+    def containers(self) -> tuple[Container, ...]:
+        """Say that there are none."""
+        return ()
 
     def tag(self, source: str, target: ImageReference) -> None:
         """Remember it."""

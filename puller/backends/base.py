@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from puller.cancellation import Cancellation
     from puller.config import Clocks
     from puller.events import Progress
-    from puller.holdings import Content, EngineFacts, Holdings
+    from puller.holdings import Container, Content, EngineFacts, Holdings
     from puller.model import Pulled, PullRequest
     from puller.reference import ImageReference, Platform
 
@@ -50,11 +50,20 @@ class ImageStore(Protocol):
     def contents(self, identities: "Sequence[str]") -> "tuple[Content, ...]":
         """Say what images, named by their IDs, are made of; those that the engine cannot describe are left out."""
 
+    def layer_sizes(self, identity: str) -> tuple[int, ...]:
+        """Say how many bytes each step of an image's build added, base first; empty where the engine does not tell."""
+
+    def containers(self) -> "tuple[Container, ...]":
+        """List all containers, those that were only created among them."""
+
     def tag(self, source: str, target: "ImageReference") -> None:
         """Let the target's name and tag stand for the image that `source` (a name, or an ID) stands for."""
 
     def untag(self, name: str) -> None:
-        """Remove a name (`NAME:TAG` or `NAME@DIGEST`); the image goes with its last one."""
+        """Remove a name (`NAME:TAG` or `NAME@DIGEST`), or by its ID an image without tags; never by force.
+
+        The image goes with its last tag. With the last one of a repository go its digests in that repository.
+        """
 
 
 class Backend(Protocol):

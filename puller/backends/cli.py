@@ -125,13 +125,13 @@ class CliBackend:
     def close(self) -> None:
         """Nothing to let go of: each process has ended with its pull."""
 
-    def _run(self, *arguments: str) -> str:
+    def _run(self, *arguments: str, seconds: float = _PROBE_SECONDS) -> str:
         try:
             done = process.run(
                 (*self._argv, *arguments),
                 environment=self._environment,
                 cancel=Cancellation(),
-                timeout=_PROBE_SECONDS,
+                timeout=seconds,
                 keep=_LONGEST,
             )
         except (OSError, TimeoutError) as error:

@@ -5,8 +5,9 @@ import re
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from puller.backends.store import platform_of, read_content, read_images, read_info, read_rows
+from puller.backends.store import platform_of, read_content, read_images, read_info, read_layer_sizes, read_rows
 from puller.errors import EngineError
+from puller.holdings import Container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 _ABSENT = re.compile(r"no such (?:image|object)|image not known|platform", re.IGNORECASE)
 """What programs say of an image, or a platform of it, that is not there; older ones know no `--platform` here."""
+_LOOKS = 3
+"""Tries at a list of containers, which come and go meanwhile."""
+_REMOVE_SECONDS = 600.0
+"""A large image has a hundred thousand files, and the engine answers when the last one is gone."""
 
 
 class CliImageStore:
@@ -78,10 +83,35 @@ class CliImageStore:
         except (ValueError, AttributeError, TypeError):
             raise EngineError("what the engine says of an image cannot be read") from None
 
+    def layer_sizes(self, identity: str) -> tuple[int, ...]:
+        """Run one `history`; nerdctl writes sizes for people only."""
+        form = ("--format", "json") if self._podman else ("--no-trunc", "--human=false", "--format", "{{json .}}")
+        output = self._run("history", *form, identity)
+        try:
+            return read_layer_sizes(json.loads(output) if self._podman else map(json.loads, output.splitlines()))
+        except (ValueError, AttributeError, TypeError):
+            return ()
+
+    def containers(self) -> tuple[Container, ...]:
+        """Run one `ps` and one `inspect` for all, again where a container has gone in between."""
+        for left in reversed(range(_LOOKS)):
+            identities = self._run("ps", "--all", "--quiet", "--no-trunc").split()
+            if not identities:
+                break
+            try:
+                found = json.loads(self._run("container", "inspect", *identities))
+                return tuple(Container(str(each["Name"]).lstrip("/"), str(each["Image"])) for each in found)
+            except EngineError:
+                if not left:
+                    raise
+            except (ValueError, LookupError, TypeError):
+                raise EngineError("what the engine says of its containers cannot be read") from None
+        return ()
+
     def tag(self, source: str, target: "ImageReference") -> None:
         """Run `tag`."""
         self._run("tag", source, f"{target.name}:{target.tag or 'latest'}")
 
     def untag(self, name: str) -> None:
-        """Run `rmi`."""
-        self._run("rmi", name)
+        """Run `rmi`, without force."""
+        self._run("rmi", name, seconds=_REMOVE_SECONDS)

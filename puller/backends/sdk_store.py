@@ -6,8 +6,9 @@ from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from puller.backends.store import platform_of, read_content, read_images, read_info
+from puller.backends.store import platform_of, read_content, read_images, read_info, read_layer_sizes
 from puller.errors import EngineError
+from puller.holdings import Container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from puller.backends.connection import StoppableClient
     from puller.holdings import Content, EngineFacts, Holdings
     from puller.reference import ImageReference, Platform
+
+
+_REMOVE_SECONDS = 600
+"""A large image has a hundred thousand files, and the engine answers when the last one is gone."""
 
 
 class SdkImageStore:
@@ -77,15 +82,31 @@ class SdkImageStore:
                     raise
         return tuple(found)
 
+    def layer_sizes(self, identity: str) -> tuple[int, ...]:
+        """Ask `GET /images/ID/history`."""
+        with self._translated():
+            return read_layer_sizes(self._client.history(identity))
+
+    def containers(self) -> tuple[Container, ...]:
+        """Ask `GET /containers/json` for all, running or not."""
+        with self._translated():
+            found = self._client.containers(all=True)
+            return tuple(
+                Container((each.get("Names") or [each["Id"]])[0].lstrip("/"), each["ImageID"]) for each in found
+            )
+
     def tag(self, source: str, target: "ImageReference") -> None:
         """`POST /images/SOURCE/tag`."""
         with self._translated():
             self._client.tag(source, target.name, target.tag or "latest")
 
     def untag(self, name: str) -> None:
-        """`DELETE /images/NAME`."""
+        """`DELETE /images/NAME`, without force."""
+        client = self._client
         with self._translated():
-            self._client.remove_image(name)
+            # docker-py's own remove_image waits no longer than for any other answer.
+            answer = client._delete(client._url("/images/{0}", name), timeout=_REMOVE_SECONDS)  # noqa: SLF001
+            client._raise_for_status(answer)  # noqa: SLF001
 
     @contextmanager
     def _translated(self) -> "Iterator[None]":

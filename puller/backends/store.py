@@ -62,6 +62,7 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
         mirrors=tuple(map(str, registries.get("Mirrors") or ())),
         proxies=_proxies(info) if "HttpProxy" in info else None,
         clock=_moment(str(info.get("SystemTime") or "")),
+        identity=str(info.get("ID") or "") or None,
     )
 
 
@@ -84,7 +85,22 @@ def read_content(image: "Mapping[str, Any]") -> Content:
     """Read what `GET /images/NAME/json` and `image inspect` say (Engine API "ImageInspect")."""
     layers = (image.get("RootFS") or {}).get("Layers") or ()
     platform = read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
-    return Content(str(image.get("Id") or ""), tuple(map(str, layers)), platform)
+    return Content(
+        str(image.get("Id") or ""),
+        tuple(map(str, layers)),
+        platform,
+        int(image.get("Size") or 0),
+        str(image.get("Parent") or "") or None,
+        tuple(name for name in _names(image.get("RepoTags") or ()) if "@" in name),
+    )
+
+
+def read_layer_sizes(history: "Iterable[Mapping[str, Any]]") -> tuple[int, ...]:
+    """Read what `GET /images/NAME/history` and `history` say: bytes of each step of a build, base first.
+
+    Raises ValueError where a command writes them for people only.
+    """
+    return tuple(int(step.get("Size", step.get("size", 0))) for step in reversed(tuple(history)))
 
 
 def _proxies(info: "Mapping[str, Any]") -> ProxySettings:

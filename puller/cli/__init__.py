@@ -24,6 +24,7 @@ _VERBS = {
     "list": ("list_images", "What a list means, without pulling anything."),
     "lock": ("lock", "Write lists again with every tag pinned to its digest."),
     "plan": ("plan", "What a pull would do and cost: images, bytes, quota, disk."),
+    "prune": ("prune", "Remove what puller brought and no list wants any more."),
     "pull": ("pull", "Pull every image of the lists, and report on each."),
     "report": ("report", "The report of a past run once more, in any form."),
     "verify": ("verify", "Whether this host has exactly what the lists say."),

@@ -12,7 +12,7 @@ from puller.imagelist import KINDS, read
 from puller.plan import Plan, plan
 from puller.reference import Platform, mirror_place, registry_name
 from puller.reports import RENDERERS
-from puller.text import parse_duration
+from puller.text import parse_bytes, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,6 +51,7 @@ def _mirror(text: str) -> tuple[str, str]:
 
 PLATFORM = _Parsed("platform", Platform.parse)
 DURATION = _Parsed("duration", parse_duration)
+SIZE = _Parsed("size", parse_bytes)
 FAILURE_LIMIT = _Parsed("limit", FailureLimit.parse)
 REPORT = _Parsed("report", _report)
 MIRROR = _Parsed("mirror", _mirror)

@@ -26,14 +26,21 @@ from puller.cli.settings import settings_of
 from puller.cli.turn import Manners, Turn
 from puller.config import BackendChoice, Settings
 from puller.errors import EngineUnreachableError, FailureKind
+from puller.events import fan_out
 from puller.gate import UNLIMITED
 from puller.model import ENGINE_GONE
 from puller.progress import ProgressMode, observe
 from puller.text import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from puller.backends.base import ImageStore
+    from puller.cli.keeping import Keeper
+    from puller.gate import Room
     from puller.model import Report
     from puller.plan import Plan
+    from puller.room import EngineRoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class _Engine:
     command: str
     context: str | None
     disk_check: bool = True
+    make_room: bool = False
 
 
 @click.command(
@@ -77,7 +85,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     else:
         todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
     choice = BackendChoice(options["backend"])
-    engine = _Engine(choice, options["docker_command"], options["context"], not options["no_disk_check"])
+    disk_check = not options["no_disk_check"]
+    engine = _Engine(choice, options["docker_command"], options["context"], disk_check, options["make_room"])
     output = Output(
         options["format"],
         options["reports"],
@@ -91,22 +100,27 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn: Turn) -> int:
-    from puller.cli.signals import handled  # noqa: PLC0415 - heavy, as what follows: not for --help
+    from puller.cli.keeping import Keeper  # noqa: PLC0415 - heavy, as what follows: not for --help
+    from puller.cli.signals import handled  # noqa: PLC0415
 
+    keeper = Keeper()
     for _, path in output.reports:
         files.check(path)
     if not output.quiet:
         warn(todo.requests)
     with handled() as signals, turn:
-        report = _run(todo, engine, settings, output, turn)
+        report = _run(todo, engine, settings, output, turn, keeper)
         signals.finish()
         if output.quiet and not report.ok:  # a public image needs no login, and quiet success is silent
             warn(todo.requests)
-        deliver(report, output)
+        try:
+            deliver(report, output)
+        finally:
+            keeper.keep(report, verbose=output.verbose)
     return signals.exit_code or int(report.exit_code)
 
 
-def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn: Turn) -> "Report":
+def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn: Turn, keeper: "Keeper") -> "Report":
     from puller.backends import connect, identity  # noqa: PLC0415
     from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
     from puller.platforms import refuse_what_cannot_be_kept  # noqa: PLC0415
@@ -128,6 +142,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn
     except KeyboardInterrupt as interrupt:
         return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
     notes: list[str] = []
+    told: list[str] = []
     room = EngineRoom(backend.store, notes.append, settings.registries)
     gc.freeze()
     gc.enable()
@@ -136,13 +151,26 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn
             todo.requests,
             backend,
             settings,
-            observer=observer,
+            observer=fan_out(keeper.watch(backend.store), observer),
             rejected=todo.rejected,
             advisor=RegistryAdvisor(lambda: backend.store.facts().insecure, settings.registries),
-            room=room if engine.disk_check else UNLIMITED,
+            room=_room(todo, engine, room, backend.store, told.append),
         )
-    for note in notes if output.verbose else ():
+    for note in (*told, *(notes if output.verbose else ())):
         click.echo(f"puller: {clean(note)}", err=True)
     if room.shortage:
         click.echo(f"puller: {room.shortage}; --no-disk-check pulls all the same", err=True)
     return report
+
+
+def _room(
+    todo: "Plan", engine: _Engine, room: "EngineRoom", store: "ImageStore", tell: "Callable[[str], None]"
+) -> "Room":
+    """Choose how the disk is looked at; making room is for few runs."""
+    if not engine.disk_check:
+        return UNLIMITED
+    if not engine.make_room:
+        return room
+    from puller.make_room import RoomMaker  # noqa: PLC0415
+
+    return RoomMaker(room, store, [each.reference for each in todo.requests], tell)

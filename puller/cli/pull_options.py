@@ -47,6 +47,10 @@ need_options = section(
     click.option(
         "--no-disk-check", is_flag=True, help="Begin although what is absent may not fit on the engine's disk."
     ),
+    click.option(
+        "--make-room", is_flag=True,
+        help="Where it would not fit, first remove what puller brought and these LISTs do not name; see puller prune.",
+    ),
 )  # fmt: skip
 
 mirror_options = section(

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from puller.classify import Failure, classify, failure
+from puller.cli.asking import asking
 from puller.cli.configured import registries
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.config import BackendChoice
-from puller.errors import EngineError, EngineUnreachableError, ExitCode, PullerError
-from puller.model import ENGINE_GONE, exit_code_of
+from puller.errors import ExitCode
+from puller.model import exit_code_of
 from puller.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from puller.classify import Failure
     from puller.holdings import EngineFacts
     from puller.model import PullRequest
     from puller.plan import Plan
@@ -64,11 +65,8 @@ def _verify(todo: "Plan", options: dict[str, Any]) -> "tuple[Difference, ...]":
         BackendChoice(options["backend"]), docker_command=options["docker_command"], context=options["context"]
     )
     try:
-        return verify(todo.requests, backend.store, None if options["offline"] else _ask)
-    except EngineError as error:
-        why = failure(error.kind, error.message) if error.kind else classify(error.message, error.status)
-        kind = EngineUnreachableError if why.kind in ENGINE_GONE else PullerError
-        raise kind(f"the engine does not say what it holds: {why.message}") from None
+        with asking():
+            return verify(todo.requests, backend.store, None if options["offline"] else _ask)
     finally:
         backend.close()
 

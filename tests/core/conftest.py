@@ -1,16 +1,14 @@
 """A real engine and a real registry, started once, and puller as a user runs it: a process of its own."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.program import Program
 from tests.world import Engine, Proxy, Registry, parse
-
-if TYPE_CHECKING:
-    import subprocess
+from tests.world.process import WorldError
 
 BACKENDS = ("sdk", "cli")
 
@@ -29,7 +27,7 @@ class Puller(Program):
         }
         super().__init__(folder, environment)
 
-    def start_pull(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start_pull(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `puller pull` with a JSON report on standard output."""
         return self.start("pull", "--format", "json", *arguments)
 
@@ -66,6 +64,29 @@ def proxy(registry: Registry) -> Iterator[Proxy]:
 def puller(engine: Engine, tmp_path: Path) -> Puller:
     """Run puller against the empty engine."""
     return Puller(engine.host, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def small(pytestconfig: pytest.Config) -> Iterator[Engine]:
+    """Start an engine with 64 MB."""
+    engine = Engine(parse(pytestconfig.getoption("--engine")))
+    engine.data_root.mkdir()
+    try:
+        disk = ["mount", "-t", "tmpfs", "-o", "size=64m", "puller", str(engine.data_root)]
+        done = subprocess.run(disk, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise WorldError(f"no small disk: {done.stderr.strip()}")
+        engine.start()
+        yield engine
+    finally:
+        engine.stop()
+
+
+@pytest.fixture
+def cramped(small: Engine, tmp_path: Path) -> Puller:
+    """Run puller against the engine with little room."""
+    small.wipe()
+    return Puller(small.host, tmp_path)
 
 
 @pytest.fixture(params=BACKENDS)

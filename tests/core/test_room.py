@@ -1,40 +1,11 @@
 """The disk check before the first byte, on an engine whose data has little room."""
 
 import re
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests.core.conftest import Puller
-from tests.world import Engine, Proxy, Registry, Rule, faults, layer, parse, push_image
-from tests.world.process import WorldError
+from tests.world import Engine, Proxy, Registry, Rule, faults, layer, push_image
 
 SIZE = 30 << 20
-
-
-@pytest.fixture(scope="module")
-def small(pytestconfig: pytest.Config) -> Iterator[Engine]:
-    """Start an engine with 64 MB."""
-    engine = Engine(parse(pytestconfig.getoption("--engine")))
-    engine.data_root.mkdir()
-    try:
-        disk = ["mount", "-t", "tmpfs", "-o", "size=64m", "puller", str(engine.data_root)]
-        done = subprocess.run(disk, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise WorldError(f"no small disk: {done.stderr.strip()}")
-        engine.start()
-        yield engine
-    finally:
-        engine.stop()
-
-
-@pytest.fixture
-def cramped(small: Engine, tmp_path: Path) -> Puller:
-    """Run puller against the engine with little room."""
-    small.wipe()
-    return Puller(small.host, tmp_path)
 
 
 def test_a_pull_that_cannot_fit_is_refused_with_numbers(

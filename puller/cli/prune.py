@@ -1,0 +1,121 @@
+"""`puller prune`: remove what puller brought and no list wants any more."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from puller.cli.asking import asking
+from puller.cli.options import SIZE, engine_options, list_options, make_plan
+from puller.cli.output import emit
+from puller.cli.sections import SectionedCommand, section
+from puller.config import BackendChoice
+from puller.errors import ExitCode, UsageError
+from puller.text import format_bytes
+
+if TYPE_CHECKING:
+    from puller.backends.base import ImageStore
+    from puller.plan import Plan
+    from puller.pruning import Look, Step
+
+
+@click.command(
+    "prune",
+    cls=SectionedCommand,
+    context_settings={"auto_envvar_prefix": "PULLER"},
+    epilog="Exit codes: 0 all that may go has gone; 1 something could not be removed; 2 usage or a bad list; "
+    "69 no engine.",
+)
+@list_options
+@engine_options
+@section(
+    "What goes",
+    click.option("--until-free", type=SIZE, metavar="SIZE", help="Stop when so much is free, such as 20GB or 512MiB."),
+    click.option(
+        "--keep-last", type=click.IntRange(0, 1000), default=0, metavar="N",
+        help="Keep the N newest of the images that puller brought of each repository.",
+    ),
+    click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+    click.option("--dry-run", is_flag=True, help="Only show what may go."),
+    click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output."),
+)  # fmt: skip
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Remove images that puller brought, that no LIST names and that no container uses.
+
+    What was wanted longest ago goes first. An image that somebody else pulled, built or named stays. Name all LISTs
+    that this host lives by: what none of them names may go. Platforms make no difference here.
+
+    \b
+    puller prune images.txt --dry-run
+    puller prune *.txt compose.yaml --until-free 20GB --keep-last 2 --yes
+    """  # noqa: D301 - click wants the control character itself
+    asks = not (options["yes"] or options["dry_run"])
+    if asks and not sys.stdin.isatty():
+        raise click.UsageError("nobody can be asked here: add --yes, or --dry-run to see what would go")
+    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+    for line in todo.bad:
+        click.echo(str(line), err=True)
+    from puller.backends import connect  # noqa: PLC0415 - heavy: not for --help
+
+    backend = connect(
+        BackendChoice(options["backend"]), docker_command=options["docker_command"], context=options["context"]
+    )
+    try:
+        with asking():
+            steps = _prune(todo, backend.store, options, asks=asks)
+    finally:
+        backend.close()
+    ctx.exit(ExitCode.FAILED if any(step.error for step in steps) else ExitCode.OK)
+
+
+def _prune(todo: "Plan", store: "ImageStore", options: dict[str, Any], *, asks: bool) -> "list[Step]":
+    from puller.disk import free_bytes  # noqa: PLC0415
+    from puller.pruning import look  # noqa: PLC0415
+    from puller.reports import prune_json, prune_text  # noqa: PLC0415
+
+    wanted: int | None = options["until_free"]
+    text, dry_run = options["form"] == "text", options["dry_run"]
+    free, note = free_bytes(store.facts())
+    if wanted is not None and free is None:
+        raise UsageError(f"--until-free: free disk cannot be seen: {note}")
+    found = look(store, [request.reference for request in todo.requests], keep_last=options["keep_last"])
+    if text or asks:
+        shown = prune_text.before(found, until=_until(wanted, free))
+        emit(shown) if text else click.echo(shown, nl=False, err=True)
+    steps: list[Step] = []
+    if found.plan.going and not dry_run and (not asks or click.confirm("Remove them?", err=True)):
+        steps = _remove(found, store, wanted)
+    after = free_bytes(store.facts())[0] if steps else free
+    if not text:
+        emit(prune_json.render(found, steps, dry_run=dry_run, free=(free, after)))
+    elif steps:
+        emit(prune_text.after(steps, None if after is None or free is None else after - free, after))
+    if wanted is not None and not dry_run and after is not None and after < wanted:
+        click.echo(f"puller: {format_bytes(after)} are free, not {format_bytes(wanted)}", err=True)
+    return steps
+
+
+def _remove(found: "Look", store: "ImageStore", wanted: int | None) -> "list[Step]":
+    """Remove, and let the memory follow however far that came."""
+    from puller.disk import free_bytes  # noqa: PLC0415
+    from puller.pruning import forget, remove  # noqa: PLC0415
+
+    def enough() -> bool:
+        return wanted is not None and (free_bytes(store.facts())[0] or 0) >= wanted
+
+    # Names of images that stay give no room.
+    going = [each for each in found.plan.going if each.whole or wanted is None]
+    steps: list[Step] = []
+    try:
+        steps.extend(remove(going, store, enough))
+    finally:
+        if steps:
+            forget(store)
+    return steps
+
+
+def _until(wanted: int | None, free: int | None) -> str:
+    if wanted is None or free is None:
+        return ""
+    return f"until {format_bytes(wanted)} are free; {format_bytes(free)} are now"

@@ -5,7 +5,7 @@ import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _VERBS = {
     "config": ("show_config", "What options are in force, and where each comes from."),
     "doctor": ("doctor", "What would stop or slow a pull here, and how to put it right."),
+    "completion": ("completion", "Completion of verbs, options and files for bash, zsh and fish."),
     "explain": ("explain", "What an error of a pull means, and what to do."),
     "list": ("list_images", "What a list means, without pulling anything."),
     "lock": ("lock", "Write lists again with every tag pinned to its digest."),
@@ -27,6 +28,9 @@ _VERBS = {
     "verify": ("verify", "Whether this host has exactly what the lists say."),
 }
 """Each verb's module and its line in `puller --help`, which thereby need not import it."""
+
+COMPLETION = "_PULLER_COMPLETE"
+"""Set in the environment by the script of `puller completion`."""
 
 
 class _Verbs(click.Group):
@@ -44,6 +48,13 @@ class _Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
             formatter.write_dl([(name, line) for name, (_, line) in sorted(_VERBS.items())])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[Any]":
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from puller.cli.shells import verbs  # noqa: PLC0415 - only a shell that completes needs it
+
+        return verbs({name: line for name, (_, line) in _VERBS.items()}, incomplete)
 
 
 @click.group(
@@ -67,6 +78,10 @@ def main() -> "NoReturn":
     ci = import_module("puller.cli.ci") if "GITHUB_ACTIONS" in os.environ else None
     if ci:
         ci.guard_streams()
+    if COMPLETION in os.environ:
+        from puller.cli.shells import register  # noqa: PLC0415 - only a shell that completes needs it
+
+        register()
     try:
         code = puller.main(prog_name="puller", standalone_mode=False)
     except click.ClickException as error:

@@ -59,8 +59,7 @@ def page() -> str:
 
 def _synopsis(root: click.Context, name: str, verb: click.Command) -> str:
     words = " ".join(verb.collect_usage_pieces(click.Context(verb, info_name=name, parent=root)))
-    return f".B puller {name}
-{_text(words)}"
+    return f".B puller {name}\n{_text(words)}"
 
 
 def _verb(root: click.Context, name: str, verb: click.Command) -> Iterator[str]:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 FILES = tuple(path for path in sorted((ROOT / "config").rglob("*")) if path.is_file())
 
-_CALL = re.compile(r"""(?<![\w.-])puller"?[ ]+(?P<verb>[a-z]+)(?![\w-])(?P<rest>[^`\n]*)""")
+_CALL = re.compile(r"""(?<![\w.-])(?<!Usage: )puller"?[ ]+(?P<verb>[a-z]+)(?![\w-])(?P<rest>[^`\n]*)""")
 _ENDS = set("();<>|&")
 CONTEXT = click.Context(puller, info_name="puller")
 VERBS = {name: puller.get_command(CONTEXT, name) for name in puller.list_commands(CONTEXT)}

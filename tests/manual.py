@@ -33,7 +33,7 @@ _DOCKER = "DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY, DOCKER
 
 def page() -> str:
     """Make the page, in the language of man(7)."""
-    root = click.Context(puller, info_name="puller", terminal_width=_WIDE)
+    root = click.Context(puller, info_name="puller", terminal_width=_WIDE, **puller.context_settings)
     verbs = [(name, puller.get_command(root, name)) for name in puller.list_commands(root)]
     lines = [
         f'.TH PULLER 1 {_DATE} "puller {__version__}" "User Commands"',

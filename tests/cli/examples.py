@@ -18,7 +18,7 @@ FILES = tuple(path for path in sorted((ROOT / "config").rglob("*")) if path.is_f
 
 _CALL = re.compile(r"""(?<![\w.-])(?<!Usage: )puller"?[ ]+(?P<verb>[a-z]+)(?![\w-])(?P<rest>[^`\n]*)""")
 _ENDS = set("();<>|&")
-CONTEXT = click.Context(puller, info_name="puller")
+CONTEXT = click.Context(puller, info_name="puller", **puller.context_settings)
 VERBS = {name: puller.get_command(CONTEXT, name) for name in puller.list_commands(CONTEXT)}
 
 

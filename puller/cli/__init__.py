@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _VERBS = {
+    "completion": ("completion", "Completion of verbs, options and files for bash, zsh and fish."),
     "config": ("show_config", "What options are in force, and where each comes from."),
     "doctor": ("doctor", "What would stop or slow a pull here, and how to put it right."),
-    "completion": ("completion", "Completion of verbs, options and files for bash, zsh and fish."),
     "explain": ("explain", "What an error of a pull means, and what to do."),
     "list": ("list_images", "What a list means, without pulling anything."),
     "lock": ("lock", "Write lists again with every tag pinned to its digest."),

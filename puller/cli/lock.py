@@ -10,7 +10,6 @@ import click
 
 from puller import __version__, files
 from puller.cli.configured import registries
-from puller.cli.options import list_options, make_plan
 from puller.cli.options import complete_files, list_options, make_plan
 from puller.cli.output import emit
 from puller.errors import ExitCode, UsageError

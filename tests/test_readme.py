@@ -5,8 +5,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from puller.errors import ExitCode
+from tests.commands_page import PAGE, page
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -25,11 +27,15 @@ def help_of(*verb: str) -> str:
     return done.stdout
 
 
-def test_the_help_in_the_readme_is_the_programs_own() -> None:
-    """Whoever reads the options in the README reads what --help prints."""
-    match = re.search(r"<!-- help.*?-->\n```text\n(.*?)```\n<!-- /help -->", README, re.DOTALL)
-    assert match
-    assert match.group(1) == help_of("pull")
+def test_the_page_of_commands_is_made_from_them() -> None:
+    """Who changes an option makes the page anew: `python -m tests.commands_page > docs/commands.md`."""
+    assert (ROOT / PAGE).read_text() == page()
+
+
+def test_the_page_of_commands_shows_what_the_program_prints() -> None:
+    """Whoever reads the options there reads what --help prints."""
+    for verb in ((), ("pull",)):
+        assert f"```text\n{help_of(*verb)}```\n" in (ROOT / PAGE).read_text()
 
 
 def test_every_verb_has_a_line_in_the_help_and_a_help_of_its_own() -> None:
@@ -47,6 +53,26 @@ def test_every_exit_code_is_explained() -> None:
 
 
 def test_files_that_the_readme_names_exist() -> None:
-    """Links and scripts lead somewhere."""
-    for path in re.findall(r"\]\(([\w./-]+)\)", README) + re.findall(r"`(scripts/[\w-]+)`", README):
-        assert (ROOT / path).exists(), path
+    """Links and scripts lead somewhere, in the README and in the pages."""
+    for page_ in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = page_.read_text()
+        for path in re.findall(r"\]\(([\w./-]+)\)", text):
+            assert (page_.parent / path).exists(), (page_.name, path)
+        for path in re.findall(r"`(scripts/[\w-]+)`", text):
+            assert (ROOT / path).exists(), (page_.name, path)
+
+
+def test_the_two_commands_stand_in_the_readme() -> None:
+    """How to see it work, and how to test it, are found at first sight."""
+    for command in ("scripts/quickstart", "scripts/test"):
+        assert f"| `{command}` |" in README
+
+
+def test_the_picture_shows_a_run_and_asks_nobody() -> None:
+    """It is a drawing of the live view that needs no network: `python -m tests.picture > docs/live.svg`."""
+    picture = (ROOT / "docs/live.svg").read_text()
+    drawing = ET.fromstring(picture)  # noqa: S314 - a file of our own
+    assert drawing.tag.endswith("svg")
+    for words in ("downloading", "retry&#160;1&#160;in", "left", "✓"):
+        assert words in picture
+    assert not re.search(r"url\(.?http|href=", picture)

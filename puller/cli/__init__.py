@@ -5,7 +5,7 @@ import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _VERBS = {
+    "completion": ("completion", "Completion of verbs, options and files for bash, zsh and fish."),
     "config": ("show_config", "What options are in force, and where each comes from."),
     "doctor": ("doctor", "What would stop or slow a pull here, and how to put it right."),
     "explain": ("explain", "What an error of a pull means, and what to do."),
@@ -30,6 +31,9 @@ _VERBS = {
     "verify": ("verify", "Whether this host has exactly what the lists say."),
 }
 """Each verb's module and its line in `puller --help`, which thereby need not import it."""
+
+COMPLETION = "_PULLER_COMPLETE"
+"""Set in the environment by the script of `puller completion`."""
 
 
 class _Verbs(click.Group):
@@ -47,6 +51,13 @@ class _Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
             formatter.write_dl([(name, line) for name, (_, line) in sorted(_VERBS.items())])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[Any]":
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from puller.cli.shells import verbs  # noqa: PLC0415 - only a shell that completes needs it
+
+        return verbs({name: line for name, (_, line) in _VERBS.items()}, incomplete)
 
 
 @click.group(
@@ -70,6 +81,10 @@ def main() -> "NoReturn":
     ci = import_module("puller.cli.ci") if "GITHUB_ACTIONS" in os.environ else None
     if ci:
         ci.guard_streams()
+    if COMPLETION in os.environ:
+        from puller.cli.shells import register  # noqa: PLC0415 - only a shell that completes needs it
+
+        register()
     try:
         code = puller.main(prog_name="puller", standalone_mode=False)
     except click.ClickException as error:

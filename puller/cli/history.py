@@ -15,7 +15,11 @@ def command(form: str) -> None:
 
     Each run leaves its report in the state directory ($XDG_STATE_HOME/puller, else ~/.local/state/puller); the last 50
     are kept. See also `puller report` and `puller pull --failed`.
-    """
+
+    \b
+    puller history
+    puller history --format json
+    """  # noqa: D301 - click wants the control character itself
     from puller import history  # noqa: PLC0415 - not for --help
     from puller.reports import runs  # noqa: PLC0415
 

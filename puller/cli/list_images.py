@@ -34,7 +34,11 @@ def command(
 
     A LIST is a file, a directory, a URL or - for standard input: plain lines, or where images are written down
     already, such as a Compose file. The text output is a list itself.
-    """
+
+    \b
+    puller list images.txt
+    puller list compose.yaml k8s/ --sources
+    """  # noqa: D301 - click wants the control character itself
     plan = make_plan(lists, images, platform, skip_invalid=skip_invalid, keep_sources=sources or form == "json")
     for line in plan.bad:
         click.echo(str(line), err=True)

@@ -10,7 +10,7 @@ import click
 
 from puller import __version__, files
 from puller.cli.configured import registries
-from puller.cli.options import list_options, make_plan
+from puller.cli.options import complete_files, list_options, make_plan
 from puller.cli.output import emit
 from puller.errors import ExitCode, UsageError
 from puller.imagelist import Entry, read
@@ -37,7 +37,10 @@ _ALL = "*"
     "to date; 2 usage or a bad list; 75 failed, but may pass.",
 )
 @list_options
-@click.option("-o", "--output", metavar="PATH", help="The lock file, instead of stdout; what it has locked, it keeps.")
+@click.option(
+    "-o", "--output", metavar="PATH", shell_complete=complete_files,
+    help="The lock file, instead of stdout; what it has locked, it keeps.",
+)  # fmt: skip
 @click.option(
     "--upgrade", "upgrades", is_flag=False, flag_value=_ALL, multiple=True, metavar="[REF]",
     help="Resolve anew what is locked, too: everything, or only this image; may be repeated.",

@@ -49,12 +49,28 @@ def _mirror(text: str) -> tuple[str, str]:
     return registry_name(registry.strip()), mirror_place(place)
 
 
+class _ReportType(_Parsed):
+    """KIND=PATH: a shell completes the kind, and then a file."""
+
+    def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
+        from puller.cli.shells import kinds_and_files  # noqa: PLC0415 - only a shell that completes needs it
+
+        return kinds_and_files(tuple(RENDERERS), incomplete)
+
+
+def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
+    """Let the shell complete a file."""
+    from puller.cli.shells import files  # noqa: PLC0415 - likewise
+
+    return files(incomplete)
+
+
 PLATFORM = _Parsed("platform", Platform.parse)
 DURATION = _Parsed("duration", parse_duration)
 SIZE = _Parsed("size", parse_bytes)
 FAILURE_LIMIT = _Parsed("limit", FailureLimit.parse)
-REPORT = _Parsed("report", _report)
 MIRROR = _Parsed("mirror", _mirror)
+REPORT = _ReportType("report", _report)
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -68,7 +84,7 @@ def _remembered(name: str) -> Any:
 
 list_options = section(
     "Images",
-    click.argument("lists", metavar="[LIST]...", nargs=-1),
+    click.argument("lists", metavar="[LIST]...", nargs=-1, shell_complete=complete_files),
     click.option("--image", "images", metavar="REF", multiple=True, help="One more image; may be repeated."),
     click.option(
         "--platform",

@@ -136,6 +136,20 @@ engine_options = section(
 """Give a verb `backend`, `docker_command` and `context`: how to reach the engine."""
 
 
+LOCK_OPTIONS = (
+    click.option(
+        "--lock-wait",
+        type=DURATION,
+        default="0",
+        show_default=True,
+        metavar="D",
+        help="How long to wait for another run at this engine, before leaving with exit code 75.",
+    ),
+    click.option("--no-lock", is_flag=True, help="Run beside other runs at this engine."),
+)
+"""For verbs that want an engine for themselves: `puller.cli.turn.Turn` does what they say."""
+
+
 def make_plan(
     lists: "Sequence[str]",
     images: "Sequence[str]",

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from puller.cli.asking import asking
-from puller.cli.options import SIZE, engine_options, list_options, make_plan
+from puller.cli.options import LOCK_OPTIONS, SIZE, engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.sections import SectionedCommand, section
+from puller.cli.turn import Manners, Turn
 from puller.config import BackendChoice
 from puller.errors import ExitCode, UsageError
 from puller.text import format_bytes
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     cls=SectionedCommand,
     context_settings={"auto_envvar_prefix": "PULLER"},
     epilog="Exit codes: 0 all that may go has gone; 1 something could not be removed; 2 usage or a bad list; "
-    "69 no engine.",
+    "69 no engine; 75 another run is at this engine.",
 )
 @list_options
 @engine_options
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     click.option("--dry-run", is_flag=True, help="Only show what may go."),
     click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output."),
 )  # fmt: skip
+@section("Beside other runs", *LOCK_OPTIONS)
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Remove images that puller brought, that no LIST names and that no container uses.
@@ -56,17 +58,22 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
     for line in todo.bad:
         click.echo(str(line), err=True)
-    from puller.backends import connect  # noqa: PLC0415 - heavy: not for --help
+    with Turn(Manners.of(options), "prune", *options["lists"]) as turn:
+        steps = _at_the_engine(todo, options, turn, asks=asks)
+    ctx.exit(ExitCode.FAILED if any(step.error for step in steps) else ExitCode.OK)
 
-    backend = connect(
-        BackendChoice(options["backend"]), docker_command=options["docker_command"], context=options["context"]
-    )
+
+def _at_the_engine(todo: "Plan", options: dict[str, Any], turn: Turn, *, asks: bool) -> "list[Step]":
+    from puller.backends import connect, identity  # noqa: PLC0415 - heavy: not for --help
+
+    choice, command, context = BackendChoice(options["backend"]), options["docker_command"], options["context"]
+    turn.begin(identity(choice, docker_command=command, context=context))
+    backend = connect(choice, docker_command=command, context=context)
     try:
         with asking():
-            steps = _prune(todo, backend.store, options, asks=asks)
+            return _prune(todo, backend.store, options, asks=asks)
     finally:
         backend.close()
-    ctx.exit(ExitCode.FAILED if any(step.error for step in steps) else ExitCode.OK)
 
 
 def _prune(todo: "Plan", store: "ImageStore", options: dict[str, Any], *, asks: bool) -> "list[Step]":

@@ -2,7 +2,7 @@
 
 import click
 
-from puller.cli.options import DURATION, FAILURE_LIMIT, MIRROR, REPORT
+from puller.cli.options import DURATION, FAILURE_LIMIT, LOCK_OPTIONS, MIRROR, REPORT
 from puller.cli.sections import section
 from puller.config import MirrorUse, Policy, Settings
 from puller.progress import ProgressMode
@@ -23,11 +23,7 @@ pace_options = section(
 
 turn_options = section(
     "Beside other runs",
-    click.option(
-        "--lock-wait", type=DURATION, default="0", show_default=True, metavar="D",
-        help="How long to wait for another run at this engine, before leaving with exit code 75.",
-    ),
-    click.option("--no-lock", is_flag=True, help="Run beside other runs at this engine."),
+    *LOCK_OPTIONS,
     click.option(
         "--jitter", type=DURATION, default="0", show_default=True, metavar="D",
         help="Wait a random time up to this before the run, so that many hosts do not begin at once.",

@@ -37,9 +37,11 @@ class Manners:
 
     @classmethod
     def of(cls, options: "Mapping[str, Any]") -> Self:
-        """Take them from the options of a verb that has `turn_options`; who pulls nothing disturbs nobody."""
-        lock = not options["no_lock"] and options.get("policy") != Policy.NEVER
-        return cls(options["jitter"], lock, options["lock_wait"], options["quiet"], options["verbose"])
+        """Take them from the options of a verb that has `LOCK_OPTIONS`; who changes nothing disturbs nobody."""
+        idle = options.get("policy") == Policy.NEVER or options.get("dry_run", False)
+        lock = not (options["no_lock"] or idle)
+        quiet, verbose = options.get("quiet", False), options.get("verbose", 0)
+        return cls(options.get("jitter", 0.0), lock, options["lock_wait"], quiet, verbose)
 
 
 class Turn:

@@ -74,6 +74,13 @@ def test_patience_ends(shell: Shell, holder: "subprocess.Popen[str]") -> None:
     assert (run.code, len(run.stderr.splitlines())) == (75, 1)
 
 
+def test_nothing_is_pruned_while_a_run_pulls(shell: Shell, holder: "subprocess.Popen[str]") -> None:
+    """What it brings next could be what goes; a dry run disturbs nobody."""
+    run = shell.run("prune", "images.txt", "--backend", "cli", "--yes")
+    assert (run.code, f"another run is at this engine: process {holder.pid}" in run.stderr) == (75, True)
+    assert "another run" not in shell.run("prune", "images.txt", "--backend", "cli", "--dry-run").stderr
+
+
 def test_a_run_may_go_on_beside_another(shell: Shell, holder: "subprocess.Popen[str]") -> None:
     """Who wants it so, and who pulls nothing, does not ask for a turn."""
     assert "another run" not in shell.run(*IMAGE, "--policy", "never").stderr

@@ -282,9 +282,8 @@ def test_when_all_is_there_the_exit_code_is_0(shell: Shell) -> None:
 def test_failures_that_may_pass_exit_75(shell: Shell) -> None:
     """Run me again."""
     shell.docker(pull=complain("unexpected EOF"))
-    run = shell.run(
-        "pull", "images.txt", "--backend", "cli", "--retries", "1", "--retry-delay", "0", "--format", "json"
-    )
+    options = "--backend cli --retries 1 --retry-delay 0 --breaker 100 --no-second-pass --format json"
+    run = shell.run("pull", "images.txt", *options.split())
     assert run.code == 75
     assert {image["attempts"] for image in run.report["images"]} == {2}
 

@@ -13,6 +13,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SPEC",
         help="engine for tests/core: installed, SUITE+graph, SUITE+containerd or /path/to/dockerd+STORE",
     )
+    parser.addoption(
+        "--backends",
+        default="sdk,cli",
+        metavar="NAME[,NAME]",
+        help="backends with which tests/core plays: sdk, cli or both",
+    )
 
 
 def pytest_configure() -> None:

@@ -10,8 +10,6 @@ from tests.program import Program
 from tests.world import Engine, Proxy, Registry, parse
 from tests.world.process import WorldError
 
-BACKENDS = ("sdk", "cli")
-
 
 class Puller(Program):
     """Runs `puller` against an engine, with a home and a docker configuration of its own."""
@@ -89,7 +87,7 @@ def cramped(small: Engine, tmp_path: Path) -> Puller:
     return Puller(small.host, tmp_path)
 
 
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    """Run the test with each backend."""
-    return str(request.param)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that wants a `backend` with each that this run is about."""
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", metafunc.config.getoption("--backends").split(","))

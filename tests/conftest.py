@@ -3,6 +3,11 @@
 import signal
 
 import pytest
+from hypothesis import settings
+
+# A clock says nothing on a machine that does other things, too.
+settings.register_profile("puller", deadline=None, max_examples=50)
+settings.load_profile("puller")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -112,7 +112,7 @@ def test_secrets_are_not_repeated() -> None:
 )
 def test_no_cut_through_a_long_message_lays_a_secret_bare(secret: str) -> None:
     """Wherever the middle is cut out, no half of a secret is left on either side."""
-    for length in (*range(2_450, 2_510, 2), *range(4_950, 5_010, 2), *range(3_950, 4_010, 2)):
+    for length in (*range(2_450, 2_510, 4), *range(4_950, 5_010, 4), *range(3_950, 4_010, 4)):
         for message in (
             "x " * 8_000 + secret + " y" * (length // 2),
             "x " * (length // 2) + secret + " y" * 8_000,

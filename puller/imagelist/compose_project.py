@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from puller.errors import ListError
 from puller.imagelist import dotenv
-from puller.imagelist.compose_service import Service, lay, services_of
+from puller.imagelist.compose_environment import with_dotenv, with_name
+from puller.imagelist.compose_service import RESET, Service, lay, services_of
 from puller.imagelist.entry import BadLine, Item, Source
 from puller.imagelist.origin import Origin, read_whole
 from puller.imagelist.variables import expand
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from puller.imagelist.nodes import Node
 
-_DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+"""What compose takes for a project when no file is named."""
 OVERRIDES = (
     "compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml",
 )  # fmt: skip
@@ -35,22 +37,26 @@ class Project:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self.problems: list[Item] = []
-        self.environment: Mapping[str, str] = _with_dotenv(origin.folder, origin.environment)
+        self.files: list[Path] = [Path(origin.name)]
+        """What compose would be given with `-f`: the file, and its override file."""
+        self.environment: Mapping[str, str] = with_dotenv(origin.folder, origin.environment)
         self._files = 0
         self._known: dict[Path, Sequence[Node]] = {}
 
     def load(self, documents: "Sequence[Node]") -> "dict[str, Service]":
         """Merge the documents of the project's file, and its override file where compose would take one."""
+        self.environment = with_name(documents, self._origin.folder, self.environment)
         services = self._file(documents, self._origin, self.environment, (os.path.normpath(self._origin.name),))
-        for name in OVERRIDES if self._origin.file in _DEFAULT_NAMES else ():
+        for name in OVERRIDES if self._origin.file in DEFAULT_NAMES else ():
             path = self._origin.beside(name)
             if path and path.is_file():
+                self.files.append(path)
                 shown = self._origin.name.removesuffix(self._origin.file) + name
                 origin = Origin(shown, self._origin.folder, self._origin.environment)
                 loaded = self._read(path, origin, Source(shown))
                 lay(services, self._file(loaded, origin, self.environment, (shown,)))
                 break
-        return services
+        return {name: service for name, service in services.items() if service.tag != RESET}
 
     def _file(
         self, documents: "Sequence[Node]", origin: Origin, environment: "Mapping[str, str]", chain: tuple[str, ...]
@@ -94,11 +100,12 @@ class Project:
         if written is None or origin.folder is None:
             directory = entry.get("project_directory")
             folder = origin.beside(directory.text) if directory and directory.text else beside.folder
-            return _with_dotenv(folder, environment)
+            return with_dotenv(folder, environment)
+        found: dict[str, str] = {}
         for node in written.items or (written,):
             if node.text:
-                environment = {**dotenv.read(origin.folder / node.text, environment), **environment}
-        return environment
+                found |= dotenv.read(origin.folder / node.text, {**found, **environment})
+        return {**found, **environment}
 
     def _extended(self, name: str, own: "Mapping[str, Service]", origin: Origin, chain: tuple[str, ...]) -> Service:
         """Lay a service over the one that it extends."""
@@ -178,8 +185,3 @@ def _origin_of(path: str, origin: Origin) -> Origin:
     shown = os.path.normpath(os.path.join(os.path.dirname(origin.name), path))  # noqa: PTH118, PTH120 - as typed
     folder = origin.folder / Path(path).parent if origin.folder is not None else None
     return Origin(shown, folder, origin.environment)
-
-
-def _with_dotenv(folder: Path | None, environment: "Mapping[str, str]") -> "Mapping[str, str]":
-    """Add the `.env` of a folder; what the environment says already wins."""
-    return {**dotenv.read(folder / ".env", environment), **environment} if folder is not None else environment

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 TOP_LEVEL = {"version", "name", "include", "services", "networks", "volumes", "secrets", "configs", "models"}
 """What a Compose file has at its top, extensions (`x-…`) aside."""
-RESET = "!reset"
-_APPENDED = ("profiles", "volumes")
+RESET, OVERRIDE = "!reset", "!override"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +26,8 @@ class Service:
     where: "Source"
     environment: "Mapping[str, str]"
     """What its variables are filled in with."""
-    removed: bool = False
-    """Whether it is written as `!reset`, which takes the service out."""
+    tag: str = ""
+    """How it is written: `!reset` takes the service out, `!override` replaces what it would be merged with."""
 
     def get(self, key: str) -> Node | None:
         """Find a field that is not null."""
@@ -46,11 +45,30 @@ class Service:
         for key, node in self.fields.items():
             if node.tag == RESET:
                 fields.pop(key, None)
-            elif key in _APPENDED and node.tag != "!override" and key in fields:
-                fields[key] = Node([*fields[key].items, *node.items], node.name, node.line)
+            elif key in fields and node.tag != OVERRIDE:
+                fields[key] = _merged(key, fields[key], node)
             else:
                 fields[key] = node
-        return Service(fields, self.where if self.fields else base.where, self.environment)
+        return Service(fields, self.where if self.fields else base.where, self.environment, base.tag)
+
+
+def _merged(key: str, base: Node, over: Node) -> Node:
+    """Merge one field: null changes nothing, profiles add up, a volume goes where another has the same target."""
+    if over.value is None:
+        return base
+    if key == "profiles":
+        return Node([*base.items, *over.items], over.name, over.line)
+    if key == "volumes":
+        taken = {_target(volume) for volume in over.items}
+        kept = [volume for volume in base.items if _target(volume) not in taken]
+        return Node([*kept, *over.items], over.name, over.line)
+    return over
+
+
+def _target(volume: Node) -> str | None:
+    """Say where a volume is mounted: `target`, or what stands behind the first colon, or all."""
+    target = volume.get("target")
+    return target.text if target else (volume.text or "").partition(":")[2].partition(":")[0] or volume.text
 
 
 def services_of(root: Node, environment: "Mapping[str, str]") -> "dict[str, Service]":
@@ -58,14 +76,16 @@ def services_of(root: Node, environment: "Mapping[str, str]") -> "dict[str, Serv
     node = root.get("services")
     found = node.fields if node else {}
     if not root.fields.keys() & TOP_LEVEL:
-        found = {key: each for key, each in root.fields.items() if each.get("image") or each.get("build")}
-    return {name: Service(each.fields, each.source, environment, each.tag == RESET) for name, each in found.items()}
+        found = {
+            key: each
+            for key, each in root.fields.items()
+            if key[:2] != "x-" and (each.get("image") or each.get("build"))
+        }
+    return {name: Service(each.fields, each.source, environment, each.tag) for name, each in found.items()}
 
 
 def lay(services: "dict[str, Service]", over: "Mapping[str, Service]") -> None:
     """Put services over others of the same name."""
     for name, service in over.items():
-        if service.removed:
-            services.pop(name, None)
-        else:
-            services[name] = service.over(services[name]) if name in services else service
+        merged = name in services and service.tag not in (RESET, OVERRIDE) and services[name].tag != RESET
+        services[name] = service.over(services[name]) if merged else service

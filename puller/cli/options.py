@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from puller.backends.compose import Compose
 from puller.cli.sections import section
 from puller.config import BackendChoice, FailureLimit
 from puller.errors import ListError
@@ -165,7 +166,8 @@ def make_plan(
     """
     if not lists and not images:
         raise click.UsageError("name a LIST (- is stdin) or an --image")
-    items = read(lists, images, kind=_remembered("kind"), profiles=_remembered("profiles") or ())
+    profiles = _remembered("profiles") or ()
+    items = read(lists, images, kind=_remembered("kind"), profiles=profiles, ask_compose=Compose())
     made = plan(items, platform=platform, keep_sources=keep_sources)
     if made.bad and not skip_invalid:
         raise ListError([str(line) for line in made.bad])

@@ -4,22 +4,26 @@ That is: the services of the active profiles, with `image`, except those whose `
 both `image` and `build` is pulled, as compose tries to; one with `build` alone is not.
 """
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from puller.imagelist.compose_answer import answered
+from puller.imagelist.compose_images import EVERY, wishes
 from puller.imagelist.compose_project import Project
-from puller.imagelist.compose_service import TOP_LEVEL, Service
-from puller.imagelist.entry import BadLine, Item, Note, wanted
-from puller.imagelist.variables import expand
+from puller.imagelist.compose_service import TOP_LEVEL
+from puller.imagelist.entry import BadLine, Entry, Note, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from puller.imagelist.compose_service import Service
+    from puller.imagelist.entry import Item
     from puller.imagelist.nodes import Node
     from puller.imagelist.origin import Origin
+    from puller.reference import ImageReference, Platform
 
 _MARKS = {"image", "build", "extends", "provider"}
 _NAMES = ("compose", "docker-compose", "docker-stack")
-_NEVER_PULLED = {"never", "build"}
 
 
 def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:
@@ -50,87 +54,40 @@ def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":
     """Yield the image of every service that is active, in the order of the file."""
     project = Project(origin)
     services = project.load(documents)
-    yield from project.problems
-    enabled = set(origin.profiles or filter(None, project.environment.get("COMPOSE_PROFILES", "").split(",")))
-    for name, service in services.items():
-        if not name.startswith("x-"):
-            yield from _service(name, service, enabled)
-
-
-def _service(name: str, service: Service, enabled: set[str]) -> "Iterator[Item]":
-    notes: list[Note] = []
+    usual = [profile.strip() for profile in project.environment.get("COMPOSE_PROFILES", "").split(",")]
+    enabled = set(origin.compose.profiles or filter(None, usual))
+    ours = {name: [*wishes(name, service, enabled)] for name, service in services.items()}
+    found = [*project.problems, *chain.from_iterable(ours.values())]
     try:
-        profiles = [_filled(profile, service.environment, notes)[0] for profile in service.listed("profiles")]
-        if profiles and "*" not in enabled and not enabled & set(profiles):
-            which = " or ".join(f"--profile {profile}" for profile in profiles)
-            yield Note(service.where, f"service {name}: left out, its profile is not active ({which})")
-            return
-        policy = service.get("pull_policy")
-        if policy and _filled(policy, service.environment, notes)[0] in _NEVER_PULLED:
-            yield Note(policy.source, f"service {name}: pull_policy: {policy.text}, nothing to pull")
-            return
-    except _UnreadableError as error:
-        yield error.bad
-        return
-    yield from _image(name, service)
-    yield from _volumes(service)
-
-
-def _image(name: str, service: Service) -> "Iterator[Item]":
-    image, build = service.get("image"), service.get("build")
-    if image is None:
-        what = "only build:" if build else "neither image: nor build:"
-        yield Note(service.where, f"service {name}: {what}, nothing to pull")
-        return
-    if build:
-        yield Note(image.source, f"service {name}: has build:, too; the image is pulled, as docker compose pull does")
-    yield from _wanted(image, service.get("platform"), service.environment)
-
-
-def _volumes(service: Service) -> "Iterator[Item]":
-    """Read the volumes that are images themselves."""
-    for volume in service.listed("volumes"):
-        kind, source = volume.get("type"), volume.get("source")
-        if kind and kind.text == "image" and source:
-            yield from _wanted(source, None, service.environment)
-
-
-def _wanted(image: "Node", platform: "Node | None", environment: "Mapping[str, str]") -> "Iterator[Item]":
-    notes: list[Note] = []
-    try:
-        text, unset = _filled(image, environment, notes)
-        target = _filled(platform, environment, notes)[0] if platform else None
-    except _UnreadableError as error:
-        yield error.bad
-        return
-    if not text and not unset:
-        yield Note(image.source, "image: comes to nothing, nothing to pull")
-        return
-    item = wanted(text, image.source, target)
-    if isinstance(item, BadLine) and unset:
-        names = ", ".join(unset)
-        yield BadLine(image.source, image.text or "", f"no value for {names}: set it in the environment or in .env")
-        return
-    yield from notes
-    yield item
-
-
-class _UnreadableError(Exception):
-    """A value that cannot be filled in."""
-
-    def __init__(self, bad: BadLine) -> None:
-        super().__init__(str(bad))
-        self.bad = bad
-
-
-def _filled(node: "Node", environment: "Mapping[str, str]", notes: list[Note]) -> tuple[str, tuple[str, ...]]:
-    """Fill in the variables of a value; what had none is told in `notes`."""
-    if node.text is None:
-        raise _UnreadableError(BadLine(node.source, "", "expected plain text"))
-    try:
-        expanded = expand(node.text, environment)
+        theirs = answered(project, services, origin)
     except ValueError as error:
-        raise _UnreadableError(BadLine(node.source, node.text, str(error))) from None
-    if expanded.unset:
-        notes.append(Note(node.source, f"no value for {', '.join(expanded.unset)}: taken as empty, as compose does"))
-    return expanded.text.strip(), expanded.unset
+        if not any(isinstance(item, BadLine) for item in found):
+            complaint = f"read by puller alone: {error}"
+            yield Note(Source(origin.name), complaint) if found else BadLine(Source(origin.name), "", complaint)
+        theirs = None
+    if theirs is None:
+        yield from found
+    else:
+        for name in ours | theirs:
+            yield from _agreed(name, ours.get(name, []), theirs.get(name))
+
+
+def _agreed(name: str, ours: "list[Item]", theirs: "Service | None") -> "Iterator[Item]":
+    """Take what compose says of a service; in our own words, which tell more, where they come to the same."""
+    if theirs is None:
+        wanted_here = next((item for item in ours if not isinstance(item, Note)), None)
+        if wanted_here:
+            ours = [Note(wanted_here.source, f"service {name}: left out, as docker compose leaves it out")]
+        yield from ours
+        return
+    said = [*wishes(name, theirs, {EVERY})]
+    yield from ours if ours and _meaning(ours) == _meaning(said) else said
+
+
+def _meaning(items: "list[Item]") -> "list[tuple[ImageReference, Platform | None] | None]":
+    """Reduce items to what is pulled; None stands for what cannot be."""
+    return [
+        (item.reference, item.platform) if isinstance(item, Entry) else None
+        for item in items
+        if not isinstance(item, Note)
+    ]

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from puller.errors import ListError
 from puller.imagelist import kinds
-from puller.imagelist.compose_project import OVERRIDES
+from puller.imagelist.compose_project import DEFAULT_NAMES, OVERRIDES
 from puller.imagelist.entry import BadLine, Item, Note, Source
 from puller.imagelist.origin import of_path, read_whole
 from puller.imagelist.sniff import DOCKERFILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from puller.imagelist.origin import ComposeWay
 
 _DATA = (".yaml", ".yml", ".json")
 _TEXT = (".txt", ".list", ".lock")
@@ -42,9 +44,11 @@ def _may_be_a_list(name: str, kind: str | None) -> bool:
     return name.lower().endswith(_TEXT if kind == "text" else _DATA)
 
 
-def parse(path: str, kind: str | None, profiles: tuple[str, ...]) -> "Iterator[Item]":
+def parse(path: str, kind: str | None, compose: "ComposeWay") -> "Iterator[Item]":
     """Yield what a structured file of a directory means; one that is no list is left out, and said."""
-    origin = of_path(path, profiles)
+    # Of other names there are parts of a project, which compose refuses.
+    whole = os.path.basename(path) in DEFAULT_NAMES  # noqa: PTH119 - as typed
+    origin = of_path(path, compose if whole else compose.alone)
     try:
         data = read_whole(Path(path), path)
     except ListError as error:

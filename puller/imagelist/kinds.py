@@ -1,6 +1,6 @@
 """The kinds of structured lists: how each is recognised, and who reads it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from puller.imagelist import array, compose, github, gitlab, jsonnodes, kubernetes, skopeo, yamlnodes
@@ -43,6 +43,8 @@ def parse(parsed: Parsed, origin: "Origin", kind: str | None = None) -> "Iterato
     found = kind or recognise(parsed, origin)
     if found:
         yield from _complain(parsed, once=KINDS[found].once)
+        if parsed.problem or parsed.repeated:  # the file is refused already: nobody need be asked about it
+            origin = replace(origin, compose=origin.compose.alone)
         if kind and not any(document.fields or document.items for document in parsed.documents) and not parsed.problem:
             yield BadLine(Source(origin.name, 1), "", f"not of the kind {kind}: expected {KINDS[kind].wants}")
         yield from KINDS[found].parse(parsed.documents, origin)

@@ -1,7 +1,7 @@
 """What a parser may know about a list besides its bytes: its name, its neighbours, the environment."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,29 @@ from puller.text import clean
 LARGEST = 16 * 1024 * 1024
 """Bytes of a structured file, which is read whole; a text list has no limit."""
 _EMPTY: Mapping[str, str] = {}
+AskCompose = Callable[[Sequence[Path], Sequence[str]], str | None]
+"""Asks compose itself about the files of a project, with profiles: the project as JSON, all values filled in.
+
+None where there is no compose to ask; raises ValueError with its complaint.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeWay:
+    """How Compose files are read."""
+
+    profiles: tuple[str, ...] = ()
+    """Those that were asked for."""
+    ask: AskCompose | None = None
+    """Who knows what a file means; without, it is read by puller alone."""
+
+    @property
+    def alone(self) -> "ComposeWay":
+        """The same, with nobody to ask."""
+        return ComposeWay(self.profiles)
+
+
+_PLAIN = ComposeWay()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +46,8 @@ class Origin:
     """What its relative paths start from; None where no other file may be read, as for a URL."""
     environment: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     """Empty for a URL: a stranger's file must not send our variables to a registry of its choice."""
-    profiles: tuple[str, ...] = ()
-    """Compose profiles that were asked for."""
+    compose: ComposeWay = _PLAIN
+    """How it is read when it turns out to be a Compose file; with somebody to ask only where `name` is its path."""
 
     @property
     def file(self) -> str:
@@ -36,9 +59,9 @@ class Origin:
         return self.folder / path if self.folder is not None else None
 
 
-def of_path(path: str, profiles: tuple[str, ...] = ()) -> Origin:
+def of_path(path: str, compose: ComposeWay = _PLAIN) -> Origin:
     """Describe a list that is a file."""
-    return Origin(path, Path(path).parent, os.environ, profiles)
+    return Origin(path, Path(path).parent, os.environ, compose)
 
 
 def read_whole(path: Path, name: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from puller.errors import ListError
 from puller.imagelist import text
-from puller.imagelist.origin import LARGEST, Origin, bounded, of_path, why
+from puller.imagelist.origin import LARGEST, ComposeWay, Origin, bounded, of_path, why
 from puller.imagelist.sniff import Replay, Shape, sniff
 from puller.text import clean
 
@@ -24,52 +24,52 @@ KINDS = ("text", "compose", "kubernetes", "dockerfile", "github", "gitlab", "sko
 
 
 def read_list(
-    path: str, *, kind: str | None = None, profiles: tuple[str, ...] = (), stdin: BinaryIO | None = None
+    path: str, *, kind: str | None = None, compose: ComposeWay, stdin: BinaryIO | None = None
 ) -> "Iterator[Item]":
     """Yield what one list holds; raise ListError when it cannot be read."""
     if path == STDIN:
-        yield from _read_stdin(kind, profiles, stdin)
+        yield from _read_stdin(kind, compose, stdin)
     elif path.lower().startswith(_URL):
-        yield from _read_url(path, kind, profiles)
+        yield from _read_url(path, kind, compose)
     elif Path(path).is_dir():
-        yield from _read_directory(path, kind, profiles)
+        yield from _read_directory(path, kind, compose)
     else:
-        yield from _read_file(path, kind, profiles)
+        yield from _read_file(path, kind, compose)
 
 
-def _read_url(url: str, kind: str | None, profiles: tuple[str, ...]) -> "Iterator[Item]":
+def _read_url(url: str, kind: str | None, compose: ComposeWay) -> "Iterator[Item]":
     from puller.imagelist.url import describe, fetch  # noqa: PLC0415 - heavy, and rarely needed
 
-    yield from _parse(io.BytesIO(fetch(url)), describe(url, profiles), kind)
+    yield from _parse(io.BytesIO(fetch(url)), describe(url, compose.profiles), kind)
 
 
-def _read_file(path: str, kind: str | None, profiles: tuple[str, ...]) -> "Iterator[Item]":
+def _read_file(path: str, kind: str | None, compose: ComposeWay) -> "Iterator[Item]":
     try:
         stream = open(path, "rb")  # noqa: PTH123, SIM115 - Path would rewrite what the user typed; closed below
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise ListError([f"{clean(path)}: {why(error)}"]) from None
     with stream:
-        yield from _parse(stream, of_path(path, profiles), kind)
+        yield from _parse(stream, of_path(path, compose), kind)
 
 
-def _read_stdin(kind: str | None, profiles: tuple[str, ...], stdin: BinaryIO | None) -> "Iterator[Item]":
+def _read_stdin(kind: str | None, compose: ComposeWay, stdin: BinaryIO | None) -> "Iterator[Item]":
     # A process may be started without a standard input; sys.stdin is None then.
     stream = stdin or getattr(sys.stdin, "buffer", None)
     if stream is None:
         raise ListError(["stdin: is closed"])
-    yield from _parse(stream, Origin("stdin", Path(), os.environ, profiles), kind)
+    yield from _parse(stream, Origin("stdin", Path(), os.environ, compose.alone), kind)
 
 
-def _read_directory(path: str, kind: str | None, profiles: tuple[str, ...]) -> "Iterator[Item]":
+def _read_directory(path: str, kind: str | None, compose: ComposeWay) -> "Iterator[Item]":
     from puller.imagelist import directory  # noqa: PLC0415 - needs what a text list does not
 
     for file, instead in directory.files(path, kind):
         if instead:
             yield instead
         elif kind in ("text", "dockerfile"):
-            yield from _read_file(file, kind, profiles)
+            yield from _read_file(file, kind, compose)
         else:
-            yield from directory.parse(file, kind, profiles)
+            yield from directory.parse(file, kind, compose)
 
 
 def _parse(stream: BinaryIO, origin: Origin, kind: str | None) -> "Iterator[Item]":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from puller.errors import ListError
-from puller.imagelist.origin import LARGEST, Origin, bounded
+from puller.imagelist.origin import LARGEST, ComposeWay, Origin, bounded
 from puller.text import clean
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def describe(url: str, profiles: tuple[str, ...] = ()) -> Origin:
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
-        return Origin(urlunsplit((parts.scheme, host, parts.path, "", "")), profiles=profiles)
+        return Origin(urlunsplit((parts.scheme, host, parts.path, "", "")), compose=ComposeWay(profiles))
     except ValueError:
-        return Origin(clean(url), profiles=profiles)
+        return Origin(clean(url), compose=ComposeWay(profiles))
 
 
 def fetch(url: str) -> bytes:

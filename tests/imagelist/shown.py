@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from puller.imagelist import Item
+    from puller.imagelist.origin import AskCompose
 
 
 def shown(items: Iterable[Item]) -> list[str]:
@@ -27,14 +28,21 @@ def shown(items: Iterable[Item]) -> list[str]:
     return found
 
 
-def listed(*lists: str, kind: str | None = None, profiles: tuple[str, ...] = (), stdin: str | bytes = b"") -> list[str]:
-    """Read lists as the program does; an error is shown as its lines."""
+def listed(
+    *lists: str,
+    kind: str | None = None,
+    profiles: tuple[str, ...] = (),
+    stdin: str | bytes = b"",
+    ask: AskCompose | None = None,
+) -> list[str]:
+    """Read lists as the program does, by default with no compose to ask; an error is shown as its lines."""
     found: list[str] = []
     try:
         for item in read(
             lists,
             kind=kind,
             profiles=profiles,
+            ask_compose=ask,
             stdin=io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin),
         ):
             found += shown([item])

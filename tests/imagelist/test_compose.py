@@ -151,8 +151,9 @@ def test_an_image_that_comes_to_nothing_is_none() -> None:
 
 
 def test_extensions_are_no_services() -> None:
-    """Keys that begin with `x-` are anybody's."""
-    assert structured("x-a: {image: no}\nservices:\n  x-b: {image: no}\n  c: {image: yes}") == ["f:4 yes"]
+    """Keys that begin with `x-` are anybody's at the top; a service may be called so, as compose has it."""
+    assert structured("x-a: {image: no}\nservices:\n  x-b: {image: b}\n  c: {image: c}") == ["f:3 b", "f:4 c"]
+    assert structured("x-a: {image: no}\nb: {image: b}", name="compose.yaml") == ["compose.yaml:2 b"]
 
 
 def test_reset_and_override_tags() -> None:

@@ -1,4 +1,7 @@
-"""Which dockerd to start: the machine's own, one of a newer Debian suite (unpacked, never installed), or any path."""
+"""Which dockerd to start: the machine's own, one of a newer Debian suite (unpacked, never installed), or any path.
+
+The compose plugin comes from there, too.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,17 @@ def unpacked(suite: str = "sid", store: Store = "containerd", cache: Path | None
         apt.unpack(suite, ("docker.io", "containerd"), root, without=("usr/bin/runc", "usr/sbin/runc"))
     folders = (root / "usr/bin", root / "usr/sbin")
     return EngineBinary(root / "usr/sbin/dockerd", store, f"{suite}+{store}", folders)
+
+
+def compose_plugin(suite: str = "sid", cache: Path | None = None) -> Path:
+    """Return docker's compose plugin of a Debian suite, downloaded through apt once and then kept in the cache folder.
+
+    Raises WorldError when apt cannot bring it.
+    """
+    root = (cache or _default_cache()) / f"compose-{suite}"
+    if not root.is_dir():
+        apt.unpack(suite, ("docker-compose",), root)
+    return root / "usr/libexec/docker/cli-plugins/docker-compose"
 
 
 def parse(spec: str) -> EngineBinary:

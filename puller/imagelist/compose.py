@@ -34,7 +34,7 @@ def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:
 
 def _is_compose(root: "Node", *, named: bool) -> bool:
     services = root.get("services")
-    if services:
+    if services and services.value != {}:
         return bool(services.fields) and all(
             service.fields or not service.value for service in services.fields.values()
         )

@@ -110,7 +110,8 @@ def test_the_oldest_go_until_enough_is_free(small: Engine, registry: Registry, c
     assert (run.code, names(small)) == (0, {"prune/until1:v1", "prune/until2:v1"}), run.stderr
     document = json.loads(run.stdout)
     assert [image["action"] for image in document["images"]] == ["removed", "may_go", "may_go"]
-    assert size <= document["freed"] == free(small) - before
+    assert document["freed"] >= size
+    assert abs(document["freed"] - (free(small) - before)) <= 100_000  # the engine writes for itself, too
     assert document["freed"] <= document["images"][0]["bytes_at_most"] + 100_000  # folders have a size, too
     if small.binary.store == "graph":
         assert [image["bytes_at_most"] for image in document["images"]] == [size, size, size + (1 << 20)]

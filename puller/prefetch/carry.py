@@ -66,6 +66,14 @@ class Carrier:
         except OSError as error:
             self._cannot_store(task.blob, error)
 
+    def give_up(self, blob: Wanted, why: str) -> None:
+        """Leave a blob to another time, and what has come of it."""
+        with self._lock:
+            part, blob.part = blob.part, None
+        if part:
+            part.close()
+        blob.fail(why)
+
     def _open(self, task: Task) -> None:
         """Find a blob in the store, or begin to fetch it."""
         blob, path = task.blob, self._store.find(task.blob.digest, task.blob.size)
@@ -147,7 +155,7 @@ class Carrier:
         if self._closing.is_set():
             return
         if trouble.status in _HOPELESS or tries >= _TRIES or wait > _PATIENCE:
-            task.blob.fail(trouble.message)
+            self.give_up(task.blob, trouble.message)
             return
         if trouble.status in _THROTTLES:
             self._agenda.rest(task.blob.source.registry, wait)

@@ -71,12 +71,10 @@ class Fetcher:
         self._agenda.close()
         self._client.close()
         for blob in list(self._blobs.values()):
-            blob.fail("the run has ended")
+            if not blob.done:
+                self._carrier.give_up(blob, "the run has ended")
         for thread in self._threads:
             thread.join(1.0)
-        for blob in self._blobs.values():
-            if blob.part and not blob.path:
-                blob.part.close()
 
     def _employ(self, count: int) -> None:
         """Start so many threads more, as far as they are allowed."""
@@ -92,6 +90,6 @@ class Fetcher:
                     self._carrier.do(task)
             except Exception as error:  # noqa: BLE001 - a fault of ours costs the blob its head start, and no more
                 _log.debug("a blob cannot be fetched", exc_info=True)
-                task.blob.fail(f"{type(error).__name__}: {error}")
+                self._carrier.give_up(task.blob, f"{type(error).__name__}: {error}")
             finally:
                 self._agenda.done(task)

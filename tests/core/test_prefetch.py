@@ -10,6 +10,7 @@ import pytest
 from tests.core.conftest import Puller
 from tests.program import Run
 from tests.world import HOST_PLATFORM, Engine, Layer, Proxy, Registry, faults, layer, push_image, push_index
+from tests.world.exchange import Exchange
 from tests.world.faults import Rule
 from tests.world.process import wait_until
 
@@ -133,10 +134,18 @@ def test_what_the_registry_refuses_to_us_is_pulled_plainly(
 ) -> None:
     """A blob that cannot be prefetched is the engine's own business."""
     image = push_image(registry, "prefetch/refused")
-    proxy.use(Rule(BLOBS, faults.answer(404), method="GET", times=2))
+    proxy.use(Rule(BLOBS, refuse_us))
     run = puller.pull("--prefetch", "--image", image.at(proxy.address))
     assert run.code == 0, json.dumps(run.report)
     assert "pulled without prefetching" in run.stderr
+
+
+def refuse_us(exchange: Exchange) -> None:
+    """Serve engines, and not puller."""
+    if exchange.headers.get("User-Agent", "").startswith("puller"):
+        exchange.reply(404, {}, b"")
+    else:
+        exchange.forward()
 
 
 def notes(run: Run) -> list[str]:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 @click.command("load", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"})
-@click.argument("source", metavar="DIR|FILE", type=click.Path(exists=True, path_type=Path))
+@click.argument("source", metavar="DIR|FILE", type=click.Path(path_type=Path))
 @engine_options
 @click.option("--format", "form", type=click.Choice([*RENDERERS]), default="text", help="The report on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, and a report only of what failed.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Bring images into an engine that `puller pull --to` has put into a folder (oci:DIR) or a file (archive:FILE).
+    """Bring images into an engine that a pull has put into a folder (--to oci:DIR) or a file (--to archive:FILE).
 
     Any OCI image layout will do whose index gives the images' names. An engine with the containerd store keeps names
     and digests; one with a graph driver keeps names and image IDs, and notes a digest only at a pull from a registry.

@@ -17,6 +17,7 @@ from puller.prefetch.layout import Named, blob_path, read_index
 from puller.prefetch.serve import LoopbackRegistry
 from puller.prefetch.wanted import Wanted
 from puller.reference import ImageReference, Platform
+from puller.text import clean
 
 if TYPE_CHECKING:
     from puller.backends.base import Backend, ImageStore, Inspected, ProgressSink
@@ -41,7 +42,8 @@ class Images:
                 raise UsageError(f"{path}: has no index.json, and so is no OCI image layout")
             self.named = read_index(index)
         except (OSError, ValueError, tarfile.TarError) as error:
-            raise UsageError(f"{path}: cannot be read as an OCI image layout: {error}") from None
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(clean(f"{path}: cannot be read as an OCI image layout: {reason}")) from None
 
     def requests(self, own: "Platform | None") -> dict[PullRequest, Named]:
         """Say what can be pulled, for the engine's own platform where an image has that."""

@@ -6,8 +6,10 @@ from threading import Condition
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from puller.prefetch.wanted import Task
+
 if TYPE_CHECKING:
-    from puller.prefetch.wanted import Task, Wanted
+    from puller.prefetch.wanted import Wanted
 
 
 class Agenda:
@@ -62,6 +64,9 @@ class Agenda:
         """Open a blob however much is open: somebody waits for it."""
         with self._changed:
             blob.urgent = True
+            blob.rank = (-1, *blob.rank[1:])
+            if not blob.opened:  # what stands before it may be held back for ever
+                heappush(self._heaps.setdefault(blob.source.registry, []), Task(blob.rank, blob))
             self._changed.notify_all()
 
     def forget(self, digests: "set[str]") -> None:

@@ -76,11 +76,17 @@ class Carrier:
 
     def _open(self, task: Task) -> None:
         """Find a blob in the store, or begin to fetch it."""
-        blob, path = task.blob, self._store.find(task.blob.digest, task.blob.size)
+        blob = task.blob
+        with self._lock:
+            if blob.opened:
+                return
+            blob.opened = True
+        path = self._store.find(blob.digest, blob.size)
         if path is None:
             part = open_part(self._store, blob.digest, blob.size, in_one=blob.source.registry in self._in_one)
             if part is None:  # another run is fetching it; meanwhile there is other work
                 self._closing.wait(_OTHERS)
+                blob.opened = False
                 place, *rest = task.rank
                 self._agenda.add(Task((place + 1, rest[0], rest[1]), blob))
                 return

@@ -25,6 +25,8 @@ class Wanted:
         self.rank = rank
         self.urgent = False
         """Whether somebody is waiting for it."""
+        self.opened = False
+        """Whether a thread has begun with it."""
         self.part: Part | None = None
         self.path: Path | None = None
         """Where it lies, whole and checked."""

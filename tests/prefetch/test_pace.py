@@ -82,9 +82,11 @@ def test_the_list_gives_the_order_and_each_registry_its_limit() -> None:
 def test_no_more_is_fetched_ahead_than_fits() -> None:
     """A blob beyond the limit waits until others are used up, or somebody waits for it."""
     agenda = Agenda(per_registry=9, ahead=100)
-    first, second, third = blob("a", 60, 0), blob("quay.io/b", 60, 1), blob("ghcr.io/c", 30, 2)
+    first, second, third = blob("a", 60, 0), blob("b", 60, 1), blob("ghcr.io/c", 30, 2)
     for each in (first, second, third):
         agenda.add(Task(each.rank, each))
     assert [take(agenda), take(agenda)] == [first, third]
-    agenda.hasten(second)
-    assert take(agenda) is second
+    fourth = blob("d", 60, 3)
+    agenda.add(Task(fourth.rank, fourth))
+    agenda.hasten(fourth)
+    assert take(agenda) is fourth

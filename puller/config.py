@@ -114,6 +114,30 @@ def registry_settings(registries: "Mapping[str, RegistrySettings]", registry: st
     return registries.get(registry.lower(), _NOTHING_SPECIAL)
 
 
+class PrefetchMode(StrEnum):
+    """When blobs are fetched in front of the engine."""
+
+    AUTO = "auto"
+    """When the first seconds show that the wire is what the engine waits for."""
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class PrefetchSettings:
+    """How blobs are fetched in front of the engine."""
+
+    mode: PrefetchMode = PrefetchMode.NEVER
+    connections: int = 24
+    """To all registries together."""
+    per_registry: int | None = None
+    """To any one registry; None means no other limit than `connections`."""
+    bandwidth: float | None = None
+    """Bytes a second, over all connections; None is any number."""
+    cache: int = 10_000_000_000
+    """Bytes that are kept from run to run, and that are fetched ahead of the engine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How one run behaves."""
@@ -136,3 +160,4 @@ class Settings:
     """When to pull."""
     registries: "Mapping[str, RegistrySettings]" = field(default_factory=lambda: MappingProxyType({}))
     """What applies to single registries, by the name in canonical references, in lower case: `docker.io`."""
+    prefetch: PrefetchSettings = PrefetchSettings()

@@ -74,6 +74,14 @@ def parse_bytes(text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** " KMGT".index((unit or " ").upper()))
 
 
+def parse_rate(text: str) -> int:
+    """Read `50MB/s`, or `50MB`, as bytes a second; raise ValueError for anything else, and for nothing at all."""
+    rate = parse_bytes(text.strip().removesuffix("/s"))
+    if rate < 1:
+        raise ValueError("nothing would ever come: a bandwidth is at least 1B/s")
+    return rate
+
+
 def format_seconds(seconds: float) -> str:
     """Write a duration the way it is read: `0.4s`, `12s`, `3m05s`, `1h30m`."""
     if seconds < 10:  # noqa: PLR2004 - under ten seconds a tenth is worth showing

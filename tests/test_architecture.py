@@ -39,7 +39,7 @@ STOREYS = (
     ("stock",),
     ("pruning",),
     ("survey",),
-    ("room",),
+    ("room", "prefetch"),
     ("orchestrator", "doctor", "make_room"),
     # Floor 4
     ("reports", "progress", "api"),

@@ -23,6 +23,7 @@ _VERBS = {
     "explain": ("explain", "What an error of a pull means, and what to do."),
     "history": ("history", "The last runs of this user, with a trend."),
     "list": ("list_images", "What a list means, without pulling anything."),
+    "load": ("load", "Bring images from files into an engine."),
     "lock": ("lock", "Write lists again with every tag pinned to its digest."),
     "plan": ("plan", "What a pull would do and cost: images, bytes, quota, disk."),
     "prune": ("prune", "Remove what puller brought and no list wants any more."),

@@ -7,13 +7,14 @@ import click
 
 from puller.backends.compose import Compose
 from puller.cli.sections import section
+from puller.cli.to import Target
 from puller.config import BackendChoice, FailureLimit
 from puller.errors import ListError
 from puller.imagelist import KINDS, read
 from puller.plan import Plan, plan
 from puller.reference import Platform, mirror_place, registry_name
 from puller.reports import RENDERERS
-from puller.text import parse_bytes, parse_duration
+from puller.text import parse_bytes, parse_duration, parse_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,6 +70,8 @@ def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str
 PLATFORM = _Parsed("platform", Platform.parse)
 DURATION = _Parsed("duration", parse_duration)
 SIZE = _Parsed("size", parse_bytes)
+RATE = _Parsed("rate", parse_rate)
+TARGET = _Parsed("target", Target.parse)
 FAILURE_LIMIT = _Parsed("limit", FailureLimit.parse)
 MIRROR = _Parsed("mirror", _mirror)
 REPORT = _ReportType("report", _report)

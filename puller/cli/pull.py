@@ -13,6 +13,7 @@ from puller.cli.again import failed_plan
 from puller.cli.deliver import Output, deliver
 from puller.cli.logins import warn
 from puller.cli.options import engine_options, list_options, make_plan
+from puller.cli.prefetch_options import prefetch_options
 from puller.cli.pull_options import (
     mirror_options,
     need_options,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from puller.backends.base import ImageStore
     from puller.cli.keeping import Keeper
+    from puller.cli.to import Target
     from puller.gate import Room
     from puller.model import Report
     from puller.plan import Plan
@@ -52,6 +54,8 @@ class _Engine:
     context: str | None
     disk_check: bool = True
     make_room: bool = False
+    instead: "Target | None" = None
+    """Where images are put without one."""
 
 
 @click.command(
@@ -66,6 +70,7 @@ class _Engine:
 @engine_options
 @pace_options
 @mirror_options
+@prefetch_options
 @patience_options
 @turn_options
 @output_options
@@ -86,7 +91,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
     choice = BackendChoice(options["backend"])
     disk_check = not options["no_disk_check"]
-    engine = _Engine(choice, options["docker_command"], options["context"], disk_check, options["make_room"])
+    engine = _Engine(
+        choice, options["docker_command"], options["context"], disk_check, options["make_room"], options["to"]
+    )
     output = Output(
         options["format"],
         options["reports"],
@@ -102,6 +109,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn: Turn) -> int:
     from puller.cli.keeping import Keeper  # noqa: PLC0415 - heavy, as what follows: not for --help
     from puller.cli.signals import handled  # noqa: PLC0415
+    from puller.cli.to import pull_to  # noqa: PLC0415
 
     keeper = Keeper()
     for _, path in output.reports:
@@ -109,7 +117,10 @@ def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: Output, tur
     if not output.quiet:
         warn(todo.requests)
     with handled() as signals, turn:
-        report = _run(todo, engine, settings, output, turn, keeper)
+        if engine.instead:
+            report = pull_to(engine.instead, todo, settings, progress=output.progress, verbose=output.verbose)
+        else:
+            report = _run(todo, engine, settings, output, turn, keeper)
         signals.finish()
         if output.quiet and not report.ok:  # a public image needs no login, and quiet success is silent
             warn(todo.requests)
@@ -122,6 +133,7 @@ def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: Output, tur
 
 def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn: Turn, keeper: "Keeper") -> "Report":
     from puller.backends import connect, identity  # noqa: PLC0415
+    from puller.cli.prefetch import fed  # noqa: PLC0415
     from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
     from puller.platforms import refuse_what_cannot_be_kept  # noqa: PLC0415
     from puller.registry.advisor import RegistryAdvisor  # noqa: PLC0415
@@ -134,7 +146,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn
         )
         refuse_what_cannot_be_kept(todo.requests, backend.store)
     except EngineUnreachableError as error:
-        click.echo(f"puller: {error}", err=True)
+        click.echo(f"puller: {error}; without an engine, --to oci:DIR or archive:FILE pulls into files", err=True)
         why = classify(str(error))
         if why.kind not in ENGINE_GONE:
             why = failure(FailureKind.DAEMON_UNREACHABLE, str(error))
@@ -146,10 +158,13 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn
     room = EngineRoom(backend.store, notes.append, settings.registries)
     gc.freeze()
     gc.enable()
-    with observe(output.progress, sys.stderr, verbose=output.verbose) as observer:
+    with (
+        fed(backend, todo.requests, settings) as source,
+        observe(output.progress, sys.stderr, verbose=output.verbose) as observer,
+    ):
         report = pull_all(
             todo.requests,
-            backend,
+            source,
             settings,
             observer=fan_out(keeper.watch(backend.store), observer),
             rejected=todo.rejected,

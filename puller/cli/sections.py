@@ -27,6 +27,18 @@ def section(title: str, *options: "Callable[[_F], _F]") -> "Callable[[_F], _F]":
 class SectionedCommand(click.Command):
     """A verb whose `--help` shows its options section by section, in the order in which they were given."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take an option whose value may be left out (`--prefetch`) without one: click would take the next argument."""
+        alone = {
+            name: param.flag_value
+            for param in self.get_params(ctx)
+            if isinstance(param, click.Option) and not param.is_flag and isinstance(param.flag_value, str)
+            for name in param.opts
+        }
+        end = args.index("--") if "--" in args else len(args)
+        named = [f"{each}={alone[each]}" if each in alone else each for each in args[:end]]
+        return super().parse_args(ctx, [*named, *args[end:]])
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a list for each section; what belongs to none, such as --help, comes last."""
         sections: dict[str, list[tuple[str, str]]] = {}

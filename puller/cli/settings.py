@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from puller.cli.configured import outranks, registries, typed
+from puller.cli.prefetch_options import prefetch_settings
 from puller.config import NO_FAILURE, Clocks, MirrorUse, Policy, RegistrySettings, RetryPolicy, Settings
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def settings_of(options: "Mapping[str, Any]") -> Settings:
         engine_wait=options["engine_wait"],
         breaker=options["breaker"],
         max_fail=limit,
+        prefetch=prefetch_settings(options),
         registries=registries_with(options["mirrors"], MirrorUse(options["mirror_use"])),
     )
 

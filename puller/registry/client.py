@@ -108,14 +108,20 @@ class RegistryClient:
         return Manifest(raw, answers.media_type_of(headers), digest)
 
     @contextmanager
-    def blob(self, reference: "ImageReference", digest: str, start: int = 0) -> "Iterator[Blob]":
-        """Read a blob (OCI distribution spec "Pulling blobs") from `start`; what is read from 0 is checked."""
+    def blob(
+        self, reference: "ImageReference", digest: str, start: int = 0, end: int | None = None, *, check: bool = True
+    ) -> "Iterator[Blob]":
+        """Read a blob (OCI distribution spec "Pulling blobs") from `start` to before `end`, where ranges are served.
+
+        What is read from the first byte to the last is checked, unless the caller does that.
+        """
         if not answers.is_digest(digest):
             raise RegistryTroubleError(f"{reference.registry}: {digest} is no digest that can be checked")
-        headers = {"Range": f"bytes={start}-"} if start else {}
+        headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         path = f"/v2/{reference.repository}/blobs/{digest}"
         with self._asked("GET", reference, path, headers, _FULL_OR_PART) as response:
-            yield Blob(self._transport, self._transport.site(reference.registry), response, digest, start)
+            site = self._transport.site(reference.registry)
+            yield Blob(self._transport, site, response, digest, start, check=check and end is None)
 
     def tags(self, reference: "ImageReference", pages: int = 100) -> tuple[str, ...]:
         """List the tags of a repository (OCI distribution spec "Listing Tags"), at most so many pages of them."""

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING
 
 from puller.registry.answers import RegistryTroubleError
-from puller.registry.contents import ImageParts, Part, part_of, read_image, read_index
+from puller.registry.contents import ImageParts, part_of, read_image, read_index
 from puller.registry.platforms import best
 
 if TYPE_CHECKING:
     from puller.reference import ImageReference, Platform
+    from puller.registry.answers import Manifest
     from puller.registry.client import RegistryClient
 
 _DEEPEST = 3
@@ -19,17 +20,24 @@ class NoPlatformError(RegistryTroubleError):
 
 
 def parts_of(client: "RegistryClient", reference: "ImageReference", digest: str, platform: "Platform") -> ImageParts:
-    """Fetch the manifest that an engine would take for a platform, with the index that leads to it.
+    """Describe what an engine would take for a platform, with the index that leads to it; raises as `manifests_of`."""
+    *leading, manifest = manifests_of(client, reference, digest, platform)
+    return read_image(map(part_of, leading), manifest)
+
+
+def manifests_of(
+    client: "RegistryClient", reference: "ImageReference", digest: str, platform: "Platform"
+) -> "tuple[Manifest, ...]":
+    """Fetch the manifest that an engine would take for a platform, and before it the index that leads to it.
 
     Raises RegistryTroubleError, and NoPlatformError where there is nothing for the platform.
     """
-    documents: list[Part] = []
+    documents: list[Manifest] = []
     for _ in range(_DEEPEST):
-        manifest = client.manifest(reference, digest)
-        entries = read_index(manifest)
+        documents.append(client.manifest(reference, digest))
+        entries = read_index(documents[-1])
         if entries is None:
-            return read_image(documents, manifest)
-        documents.append(part_of(manifest))
+            return tuple(documents)
         entry = best(entries, platform)
         if entry is None:
             there = ", ".join(dict.fromkeys(str(each.platform) for each in entries))

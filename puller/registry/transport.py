@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from puller.config import RegistrySettings
 
 _REDIRECTS = 5
-_CHUNK = 64 << 10
+_CHUNK = 256 << 10
 _ERROR_BYTES = 64 << 10
 _ERROR_SECONDS = 2.0
 

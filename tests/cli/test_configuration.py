@@ -145,6 +145,10 @@ def sample(option: click.Option) -> Any:
         text = "docker.io=mirror.example/x"
     elif option.name == "platform":
         text = "linux/s390x"
+    elif option.name == "to":
+        text = "oci:images"
+    elif option.name in {"bandwidth", "cache_size"}:
+        return 17_000_000
     else:
         text = "17"
     if option.is_flag:

@@ -234,7 +234,8 @@ def test_a_machine_without_docker(shell: Shell) -> None:
     """Neither API nor command: one line, and no word about Python."""
     run = shell.run("pull", "--image", "nginx", "--backend", "cli", environment={"PATH": str(shell.folder / "empty")})
     assert run.code == 69
-    assert run.stderr == "puller: docker: command not found\n"
+    hint = "without an engine, --to oci:DIR or archive:FILE pulls into files"
+    assert run.stderr == f"puller: docker: command not found; {hint}\n"
 
 
 def test_a_misspelt_context_is_a_usage_error(shell: Shell) -> None:

@@ -1,0 +1,157 @@
+"""What one run fetches in front of its engine: from the list to the registry on loopback."""
+
+from collections import Counter
+from concurrent.futures import CancelledError as NeverDoneError, Future, TimeoutError as NotYetError
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from puller.errors import EngineError
+from puller.prefetch.catalog import Catalog
+from puller.prefetch.fetch import Fetcher
+from puller.prefetch.serve import LoopbackRegistry
+from puller.reference import ImageReference
+from puller.registry.answers import RegistryTroubleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from puller.cancellation import Cancellation
+    from puller.config import Settings
+    from puller.model import PullRequest
+    from puller.prefetch.catalog import Entry
+    from puller.prefetch.store import Store
+    from puller.prefetch.wanted import Wanted
+    from puller.reference import Platform
+    from puller.registry.client import RegistryClient
+    from puller.registry.contents import Part
+    from puller.stock import Shelf
+
+_TICK = 0.2
+"""Seconds within which it is heard that the run is over."""
+_SHARE = 8
+"""The store is looked through whenever this part of its limit has been used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One image on loopback."""
+
+    name: ImageReference
+    blobs: "tuple[Wanted, ...]"
+    own: "tuple[Wanted, ...]"
+    """Those that no other image had wanted before."""
+
+    @property
+    def current(self) -> int:
+        """Bytes that have come for it."""
+        return sum(blob.fetched for blob in self.own)
+
+    @property
+    def total(self) -> int:
+        """Bytes that have come and will come for it."""
+        return sum(blob.expected for blob in self.own)
+
+
+class Feed:
+    """Looks images up, fetches what is lacking, and serves it; fulfils `serve.Source`."""
+
+    def __init__(self, client: "RegistryClient", store: "Store", shelf: "Shelf", settings: "Settings") -> None:
+        """Open the registry on loopback; raises OSError."""
+        self._store = store
+        self._shelf = shelf
+        self._catalog = Catalog(client, shelf, settings.policy)
+        self._fetcher = Fetcher(client, store, settings.prefetch)
+        self._lock = Lock()
+        self._offers: dict[PullRequest, Future[Offer | None]] = {}
+        self._documents: dict[str, tuple[str, bytes]] = {}
+        self._known: dict[str, tuple[Part, ImageReference, int]] = {}
+        """Every blob of every image, whether lacking or not, and where it is to be had."""
+        self._users: Counter[str] = Counter()
+        """Of each blob, how many images still need it."""
+        self._used = 0
+        self.server = LoopbackRegistry(self)
+
+    @property
+    def broken(self) -> str:
+        """Why nothing more can be fetched; empty while it can."""
+        return self._fetcher.broken
+
+    def begin(self, requests: "Iterable[PullRequest]") -> None:
+        """Look images up, and fetch what is lacking in the order of the list; raises EngineError."""
+        for place, request in enumerate(requests):
+            platform = self._shelf.platform(request)
+            if platform is not None:
+                registry = request.reference.registry
+                self._offers[request] = self._catalog.soon(registry, self._prepare, place, request, platform)
+
+    def offer(self, request: "PullRequest", cancel: "Cancellation") -> Offer | None:
+        """Wait until an image has been looked up; None is one that the engine should pull by itself.
+
+        Raises CancelledError when the run is told to stop meanwhile.
+        """
+        future = self._offers.get(request)
+        while future is not None:
+            cancel.check()
+            try:
+                return future.result(_TICK)
+            except NotYetError:
+                continue
+            except (RegistryTroubleError, EngineError, NeverDoneError):
+                return None
+        return None
+
+    def over(self, request: "PullRequest") -> None:
+        """Take note that an image is there: what no other one needs may go from the store."""
+        future = self._offers.pop(request, None)
+        offer = future.result() if future and future.done() and not future.exception() else None
+        if offer is None:
+            return
+        with self._lock:
+            self._users.subtract(blob.digest for blob in offer.blobs)
+            free = {blob.digest for blob in offer.blobs if self._users[blob.digest] <= 0}
+            self._used += sum(blob.size for blob in offer.blobs if blob.digest in free)
+            crowded = self._used * _SHARE > self._store.limit
+            needed = {digest for digest, count in self._users.items() if count > 0}
+            self._used = 0 if crowded else self._used
+        self._fetcher.forget(free)
+        if crowded:
+            self._store.trim(needed)
+
+    def document(self, digest: str) -> tuple[str, bytes] | None:
+        """Give a manifest."""
+        return self._documents.get(digest)
+
+    def blob(self, digest: str) -> "Wanted | None":
+        """Give a blob; one that the engine was thought to have is fetched now."""
+        known = self._known.get(digest)
+        if known is None:
+            return None
+        part, source, place = known
+        (blob,) = self._fetcher.want((part,), source, place)
+        self._fetcher.hasten(blob)
+        return blob
+
+    def close(self) -> None:
+        """Serve and fetch nothing more; what was fetched stays in the store."""
+        self.server.close()
+        self._catalog.close()
+        self._fetcher.close()
+
+    def _prepare(self, place: int, request: "PullRequest", platform: "Platform") -> Offer | None:
+        entry = self._catalog.entry(request, platform)
+        if entry is None or self.broken:
+            return None
+        self._learn(entry, request.reference, place)
+        with self._lock:
+            new = {part.digest for part in entry.lacking if part.digest not in self._users}
+            self._users.update(part.digest for part in entry.lacking)
+        blobs = tuple(self._fetcher.want(entry.lacking, request.reference, place))
+        name = ImageReference.parse(f"{self.server.name(f'n{place}')}@{entry.digest}")
+        return Offer(name, blobs, tuple(blob for blob in blobs if blob.digest in new))
+
+    def _learn(self, entry: "Entry", source: ImageReference, place: int) -> None:
+        for document in entry.documents:
+            self._documents[document.digest] = (document.media_type, document.raw)
+        for part in (entry.parts.config, *entry.parts.layers):
+            self._known.setdefault(part.digest, (part, source, place))

@@ -1,0 +1,212 @@
+"""A blob on its way: a sparse file, and a journal of how far each of its segments has come.
+
+The journal is written with every chunk, so that a killed process loses nothing. What the kernel had not yet written to
+the disk when the machine itself went down is another matter: after another boot only what was synced counts.
+"""
+
+import os
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from puller.prefetch import locks
+from puller.registry.answers import hasher
+
+if TYPE_CHECKING:
+    from puller.prefetch.store import Store
+
+SEGMENT = 4 << 20
+"""Bytes that one connection fetches at a time: enough to forget a round trip, and few enough to share the work."""
+_HEAD = struct.Struct("<8s36sQQ")
+_MAGIC = b"pull\0\0\0\1"
+_MARKS = struct.Struct("<QQ")
+"""Of each segment: bytes written, bytes synced."""
+_WORTH_A_SYNC = 1 << 20
+"""Bytes; what is smaller is soon fetched again."""
+_CHUNK = 1 << 20
+
+
+@dataclass(slots=True)
+class Segment:
+    """A stretch of a blob that one connection fetches."""
+
+    number: int
+    start: int
+    end: int
+    at: int
+    """Up to where it has been fetched."""
+    synced: int = 0
+    """Bytes of it that outlive the machine."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing."""
+        return self.at >= self.end
+
+
+class Part:
+    """A blob that is being fetched, locked against other runs; each segment is written by one thread at a time."""
+
+    def __init__(self, path: Path, descriptor: int, digest: str, size: int, segment: int) -> None:
+        """Take over a locked file; raises OSError. Use `open_part`."""
+        self.path = path
+        self.digest = digest
+        self.size = size
+        self._file = descriptor
+        self._closed = False
+        self._lock, self._reading = Lock(), Lock()
+        self._check = hasher(digest)
+        self._checked = 0
+        self._journal = os.open(path.with_suffix(".journal"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._head = _HEAD.pack(_MAGIC, _boot(), size, segment)
+        starts = range(0, size, segment) if size else (0,)
+        self.segments = [Segment(n, start, min(start + segment, size), start) for n, start in enumerate(starts)]
+        self._recall()
+        self._lacking = sum(not each.whole for each in self.segments)
+        self.resumed = sum(each.at - each.start for each in self.segments)
+        """Bytes that an earlier run has fetched."""
+
+    @property
+    def prefix(self) -> int:
+        """Bytes that are there from the beginning on."""
+        at = 0
+        for each in self.segments:
+            at = each.at
+            if not each.whole:
+                break
+        return at
+
+    def write(self, segment: Segment, data: bytes) -> bool:
+        """Add bytes to a segment; False when it is none any more. Raises OSError."""
+        with self._lock:  # what is closed must not be written to: its number may be another file's by now
+            if self._closed or not self._has(segment):
+                return False
+            os.pwrite(self._file, data, segment.at)
+            segment.at += len(data)
+            os.pwrite(self._journal, struct.pack("<Q", segment.at - segment.start), self._place(segment))
+        return True
+
+    def finish(self, segment: Segment) -> bool:
+        """Tell whether this was the last segment, and read on with what can be checked by now; raises OSError."""
+        outlives = segment.end - segment.start >= _WORTH_A_SYNC
+        if outlives:
+            self._sync()
+        if self._reading.acquire(blocking=False):
+            try:
+                self._read_on()
+            finally:
+                self._reading.release()
+        with self._lock:
+            if self._closed or not self._has(segment):
+                return False
+            if outlives:
+                segment.synced = segment.at - segment.start
+                os.pwrite(self._journal, _MARKS.pack(segment.synced, segment.synced), self._place(segment))
+            self._lacking -= 1
+            return self._lacking == 0
+
+    def right(self) -> bool:
+        """Tell whether a whole part has the digest that it should have; raises OSError."""
+        with self._reading:
+            self._read_on()
+            return self._checked == self.size and self._check.hexdigest() == self.digest.partition(":")[2]
+
+    def start_again(self, *, in_one: bool = False) -> None:
+        """Forget what was fetched, or, with `in_one`, all but the beginning, and what follows is one segment."""
+        with self._reading, self._lock:
+            at = self.prefix if in_one else 0
+            if in_one:
+                self.segments = [Segment(0, 0, self.size, at)]
+            for each in self.segments:
+                each.at, each.synced = max(each.start, at) if in_one else each.start, 0
+            self._lacking = sum(not each.whole for each in self.segments)
+            self._check, self._checked = hasher(self.digest), 0
+            self._head = _HEAD.pack(_MAGIC, _boot(), self.size, max(self.size, 1) if in_one else SEGMENT)
+            self._note()
+
+    def settle(self, store: "Store") -> Path:
+        """Become a blob of the store; raises OSError."""
+        path = store.settle(self.path, self.digest)
+        self.close()
+        self.path.with_suffix(".journal").unlink(missing_ok=True)
+        return path
+
+    def discard(self) -> None:
+        """Remove what there is."""
+        for path in (self.path, self.path.with_suffix(".journal")):
+            with suppress(OSError):
+                path.unlink()
+        self.close()
+
+    def close(self) -> None:
+        """Leave it to another run, or to another time."""
+        with self._reading, self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._file)
+                os.close(self._journal)
+
+    def _recall(self) -> None:
+        """Go on where an earlier run has ended, if the journal is about this blob and the file as long as it says."""
+        said = os.pread(self._journal, _HEAD.size + _MARKS.size * len(self.segments), 0)
+        alike = len(said) == _HEAD.size + _MARKS.size * len(self.segments) and said[44 : _HEAD.size] == self._head[44:]
+        same_boot = said[:44] == self._head[:44]
+        length = os.fstat(self._file).st_size
+        if alike and said.startswith(_MAGIC):
+            for each, marks in zip(self.segments, _MARKS.iter_unpack(said[_HEAD.size :]), strict=True):
+                at = each.start + marks[0 if same_boot else 1]
+                if at <= min(each.end, length):
+                    each.at, each.synced = at, marks[1]
+        self._note()
+
+    def _note(self) -> None:
+        marks = b"".join(_MARKS.pack(each.at - each.start, each.synced) for each in self.segments)
+        os.ftruncate(self._journal, 0)
+        os.pwrite(self._journal, self._head + marks, 0)
+
+    def _sync(self) -> None:
+        """Have all that was written reach the disk, without holding up who writes meanwhile."""
+        with self._lock:
+            if self._closed:
+                return
+            descriptor = os.dup(self._file)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _has(self, segment: Segment) -> bool:
+        return segment.number < len(self.segments) and self.segments[segment.number] is segment
+
+    def _place(self, segment: Segment) -> int:
+        return _HEAD.size + _MARKS.size * segment.number
+
+    def _read_on(self) -> None:
+        end = 0 if self._closed else self.prefix
+        while self._checked < end and (chunk := os.pread(self._file, min(_CHUNK, end - self._checked), self._checked)):
+            self._check.update(chunk)
+            self._checked += len(chunk)
+
+
+def open_part(store: "Store", digest: str, size: int, *, in_one: bool = False) -> Part | None:
+    """Begin or resume a blob, `in_one` segment or in several; None while another run fetches it. Raises OSError."""
+    path = store.parts / f"{digest.replace(':', '-')}.part"
+    descriptor = locks.take(path)
+    if descriptor is None:
+        return None
+    try:
+        return Part(path, descriptor, digest, size, max(size, 1) if in_one else SEGMENT)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _boot() -> bytes:
+    """Name this boot of the machine (random(4), boot_id)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes()[:36]
+    except OSError:
+        return os.urandom(18).hex().encode()  # then nothing but what was synced is believed

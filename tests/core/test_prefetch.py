@@ -1,0 +1,165 @@
+"""Prefetching in front of a real engine: it ends as it does after a plain pull, and fetches nothing twice."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.core.conftest import Puller
+from tests.program import Run
+from tests.world import HOST_PLATFORM, Engine, Layer, Proxy, Registry, faults, layer, push_image, push_index
+from tests.world.exchange import Exchange
+from tests.world.faults import Rule
+from tests.world.process import wait_until
+
+BLOBS = "/blobs/"
+BIG = 6 << 20
+OF_THE_PULL = {"Metadata", "GraphDriver"}
+"""What no two pulls have in common: the moment of the pull, and where the engine has put it."""
+
+
+@pytest.mark.parametrize("kind", ["oci", "archive"])
+def test_images_travel_in_files(engine: Engine, registry: Registry, puller: Puller, kind: str) -> None:
+    """Without an engine into a folder or a file, from there into one: the same images, names and, where kept, digests.
+
+    The archive is one that `docker load` takes.
+    """
+    stack = [layer("files-base", 50_000)]
+    image = push_image(registry, "files/app", "v1", [*stack, layer("files-own")])
+    index = push_index(registry, "files/many", "v2", {HOST_PLATFORM: stack, "linux/s390x": [layer("files-other")]})
+    listed, target = puller.list(image.reference, index.reference), puller.folder / "images"
+    nowhere = {"DOCKER_HOST": "unix:///nowhere"}
+    run = puller.pull("--to", f"{kind}:{target}", listed, environment=nowhere)
+    assert (run.code, [each["digest"] for each in run.images]) == (0, [image.digest, index.digest])
+    loaded = puller.run("load", "--format", "json", str(target))
+    assert (loaded.code, [each["status"] for each in loaded.images]) == (0, ["pulled", "pulled"])
+    keeps_digests = engine.binary.store == "containerd"
+    for pushed in (image, index):
+        held = engine.inspect(pushed.reference)
+        name = pushed.reference.rpartition(":")[0]
+        assert held["RepoTags"] == [pushed.reference]
+        assert held["RepoDigests"] == ([f"{name}@{pushed.digest}"] if keeps_digests else [])
+    assert engine.inspect(image.reference)["RootFS"]["Layers"] == [each.diff_id for each in image.layers]
+    if kind == "archive":
+        engine.wipe()
+        assert engine.cli("load", "-i", str(target)).returncode == 0
+        assert engine.inspect(image.reference)["RootFS"]["Layers"] == [each.diff_id for each in image.layers]
+
+
+def described(engine: Engine, reference: str) -> dict[str, Any]:
+    """Say what the engine shows of an image, without what differs between any two pulls of it."""
+    image = engine.inspect(reference)
+    image["Metadata"] = {"LastTagTime": image.get("Metadata", {}).get("LastTagTime", "")[:4]}
+    return {key: value for key, value in image.items() if key != "GraphDriver"}
+
+
+def test_the_engine_ends_as_after_a_plain_pull(
+    engine: Engine, registry: Registry, puller: Puller, backend: str
+) -> None:
+    """Field by field, for an image, an index and a digest; no name of ours is left, and a second run finds all."""
+    stack = [layer("prefetch-base", 100_000)]
+    images = [
+        push_image(registry, "prefetch/same", "one", [*stack, layer("prefetch-own")]).reference,
+        push_index(registry, "prefetch/same", "many", {"linux/amd64": stack, "linux/arm64": []}).reference,
+    ]
+    pinned = push_image(registry, "prefetch/pinned", "", [*stack, layer("prefetch-pin")]).reference
+    listed = puller.list(*images, pinned)
+    assert puller.pull("--backend", backend, listed).code == 0
+    plain, held = [described(engine, name) for name in (*images, pinned)], engine.images()
+    engine.wipe()
+    run = puller.pull("--backend", backend, "--prefetch", listed)
+    assert (run.code, notes(run)) == (0, [])
+    assert [image["status"] for image in run.images] == ["pulled"] * 3
+    assert [described(engine, name) for name in (*images, pinned)] == plain
+    assert {tuple(each["RepoDigests"]) for each in engine.images()} == {tuple(each["RepoDigests"]) for each in held}
+    again = puller.pull("--backend", backend, "--prefetch", listed)
+    assert [image["status"] for image in again.images] == ["up_to_date"] * 3
+
+
+def test_what_was_fetched_is_not_fetched_again_after_sigkill(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller
+) -> None:
+    """A run that is killed in the middle of a large layer leaves nearly all of what it had to the next run."""
+    image = push_image(registry, "prefetch/killed", layers=[layer("prefetch-killed", BIG)])
+    proxy.use(Rule(BLOBS + image.layers[0].digest, faults.stall(1 << 20, 60), times=2))
+    listed = puller.list(image.at(proxy.address))
+    process = puller.start_pull("--prefetch", listed)
+    try:
+        assert wait_until(lambda: on_disk(puller) >= 2 << 20, 30)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    proxy.use()
+    run = puller.pull("--prefetch", listed)
+    assert (run.code, notes(run)) == (0, [])
+    whole = len(image.layers[0].data)
+    assert proxy.sent("GET", BLOBS + image.layers[0].digest) < whole * 1.05
+
+
+def test_a_bad_blob_in_the_cache_is_fetched_again(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller
+) -> None:
+    """Whatever happened to files of the cache, corrupted, cut short or swapped: the image that comes of it is right."""
+    image = push_image(registry, "prefetch/bad", layers=[layer(f"prefetch-bad-{n}", 50_000) for n in range(4)])
+    listed = puller.list(image.at(proxy.address))
+    assert puller.pull("--prefetch", listed).code == 0
+    blobs = [cached(puller, each) for each in image.layers]
+    good = [blob.read_bytes() for blob in blobs]
+    for blob, bad in zip(blobs, [b"x" + good[0][1:], good[1][:-1], good[0]], strict=False):
+        blob.write_bytes(bad)
+    engine.wipe()
+    proxy.forget()
+    assert puller.pull("--prefetch", listed).code == 0
+    assert [blob.read_bytes() for blob in blobs] == good
+    assert [proxy.count("GET", BLOBS + each.digest) for each in image.layers] == [1, 1, 1, 0]
+    diff_ids = [each.diff_id for each in image.layers]
+    assert engine.inspect(image.at(proxy.address))["RootFS"]["Layers"] == diff_ids
+
+
+def test_a_cache_that_cannot_be_written_costs_no_image(engine: Engine, registry: Registry, puller: Puller) -> None:
+    """It is said once, and the image is pulled plainly."""
+    image = push_image(registry, "prefetch/nowhere")
+    (puller.folder / "file").write_text("")
+    environment = {"XDG_CACHE_HOME": str(puller.folder / "file")}
+    run = puller.run("pull", "--prefetch", "--image", image.reference, environment=environment)
+    assert run.code == 0
+    (note,) = notes(run)
+    assert note.startswith("puller: nothing is prefetched: ")
+
+
+def test_what_the_registry_refuses_to_us_is_pulled_plainly(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller
+) -> None:
+    """A blob that cannot be prefetched is the engine's own business."""
+    image = push_image(registry, "prefetch/refused")
+    proxy.use(Rule(BLOBS, refuse_us))
+    run = puller.pull("--prefetch", "--image", image.at(proxy.address))
+    assert run.code == 0, json.dumps(run.report)
+    assert "pulled without prefetching" in run.stderr
+
+
+def refuse_us(exchange: Exchange) -> None:
+    """Serve engines, and not puller."""
+    if exchange.headers.get("User-Agent", "").startswith("puller"):
+        exchange.reply(404, {}, b"")
+    else:
+        exchange.forward()
+
+
+def notes(run: Run) -> list[str]:
+    """Give what puller says beside the progress."""
+    return [line for line in run.stderr.splitlines() if line.startswith("puller: ")]
+
+
+def on_disk(puller: Puller) -> int:
+    """Count the bytes of parts of blobs."""
+    parts = Path(puller.environment["HOME"], ".cache/puller/blobs/parts").glob("*.part")
+    return sum(part.stat().st_blocks * 512 for part in parts)
+
+
+def cached(puller: Puller, layer: Layer) -> Path:
+    """Give the file that has a layer."""
+    digest = layer.digest.removeprefix("sha256:")
+    return Path(puller.environment["HOME"], ".cache/puller/blobs/blobs/sha256", digest)

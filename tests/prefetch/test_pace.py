@@ -1,0 +1,92 @@
+"""When prefetching begins by itself, how fast it may be, and in which order."""
+
+import pytest
+
+from puller.events import Phase, Progress
+from puller.model import PullRequest
+from puller.prefetch.agenda import Agenda
+from puller.prefetch.auto import Gauge
+from puller.prefetch.throttle import Throttle
+from puller.prefetch.wanted import Task, Wanted
+from puller.reference import ImageReference
+
+MB = 1_000_000
+REQUEST, OTHER = (PullRequest(ImageReference.parse(name)) for name in ("app", "quay.io/other"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "phase", "slow"),
+    [
+        pytest.param(6 * MB, Phase.DOWNLOADING, True, id="a slow wire"),
+        pytest.param(100 * MB, Phase.DOWNLOADING, False, id="a fast wire"),
+        pytest.param(6 * MB, Phase.EXTRACTING, False, id="a slow disk"),
+    ],
+)
+def test_auto_looks_at_what_the_engine_waits_for(rate: int, phase: Phase, slow: bool) -> None:
+    """Few bytes while nothing is unpacked are the sign; few bytes because of the unpacking are not."""
+    clock = iter(step / 10 for step in range(1000))
+    gauge = Gauge(now=lambda: next(clock))
+    shown = [
+        gauge.shows(Progress(OTHER, phase)) | gauge.shows(Progress(REQUEST, Phase.DOWNLOADING, rate * step // 5))
+        for step in range(1, 20)
+    ]
+    assert any(shown) == slow
+
+
+def test_nothing_is_made_of_a_run_without_bytes() -> None:
+    """An engine that has all layers, or tells no bytes, is left alone."""
+    clock = iter(range(1000))
+    gauge = Gauge(now=lambda: float(next(clock)))
+    assert not any(gauge.shows(Progress(REQUEST, Phase.DOWNLOADING)) for _ in range(20))
+
+
+def test_a_bandwidth_is_shared() -> None:
+    """What comes too soon waits; after a silence little is made up for."""
+    now, naps = [100.0], list[float]()
+    throttle = Throttle(10 * MB, naps.append, now=lambda: now[0])
+    throttle.take(MB)
+    throttle.take(MB)
+    throttle.take(MB)
+    assert naps == pytest.approx([0.1, 0.2])
+    now[0] += 60
+    throttle.take(2 * MB)
+    assert naps[-1] == pytest.approx(0.1)
+
+
+def blob(name: str, size: int, place: int) -> Wanted:
+    """Want a blob of an image."""
+    return Wanted(f"sha256:{place:064}", size, ImageReference.parse(name), (place, 0, 0))
+
+
+def take(agenda: Agenda) -> Wanted:
+    """Take a task that must be there."""
+    task = agenda.take()
+    assert task
+    return task.blob
+
+
+def test_the_list_gives_the_order_and_each_registry_its_limit() -> None:
+    """A registry whose connections are all in use, or that wants to rest, holds up no other."""
+    agenda = Agenda(per_registry=1, ahead=100)
+    blobs = [blob("one.example/a", 1, 0), blob("one.example/b", 1, 1), blob("two.example/c", 1, 2)]
+    blobs.append(blob("two.example/d", 1, 3))
+    for each in reversed(blobs):
+        agenda.add(Task(each.rank, each))
+    assert [take(agenda), take(agenda)] == [blobs[0], blobs[2]]
+    agenda.rest("one.example", 60)
+    agenda.done(Task(blobs[0].rank, blobs[0]))
+    agenda.done(Task(blobs[2].rank, blobs[2]))
+    assert take(agenda) is blobs[3]
+
+
+def test_no_more_is_fetched_ahead_than_fits() -> None:
+    """A blob beyond the limit waits until others are used up, or somebody waits for it."""
+    agenda = Agenda(per_registry=9, ahead=100)
+    first, second, third = blob("a", 60, 0), blob("b", 60, 1), blob("ghcr.io/c", 30, 2)
+    for each in (first, second, third):
+        agenda.add(Task(each.rank, each))
+    assert [take(agenda), take(agenda)] == [first, third]
+    fourth = blob("d", 60, 3)
+    agenda.add(Task(fourth.rank, fourth))
+    agenda.hasten(fourth)
+    assert take(agenda) is fourth

@@ -1,4 +1,4 @@
-"""A slow wire: every connection to a registry gets so many bytes a second, and no more.
+"""A slow wire: every connection to a registry gets so many bytes a second, and no more; or every request comes late.
 
 It is a process of its own, which copies bytes and knows nothing of HTTP, so that it takes little from who is measured.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -26,10 +28,10 @@ TICK = 0.02
 class SlowWire:
     """A way to a registry on which every connection is slow; use it as a context manager."""
 
-    def __init__(self, upstream: str, bytes_per_second: int) -> None:
-        """`upstream` is HOST:PORT; a rate of 0 is any."""
+    def __init__(self, upstream: str, bytes_per_second: int = 0, latency: float = 0.0) -> None:
+        """`upstream` is HOST:PORT; a rate of 0 is any; `latency` is a round trip's time in seconds."""
         self.directory = Path(tempfile.mkdtemp(prefix="puller-"))
-        self._arguments = [upstream, str(bytes_per_second), str(self.directory / "port")]
+        self._arguments = [upstream, str(bytes_per_second), str(latency), str(self.directory)]
         self._process: Process | None = None
         self.address = ""
 
@@ -54,33 +56,52 @@ class SlowWire:
         """End it."""
         if self._process:
             self._process.terminate()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def sent(self) -> int:
+        """Bytes that have gone out to all clients so far, headers included."""
+        return int.from_bytes((self.directory / "sent").read_bytes(), "little")
 
 
-async def _serve(upstream: str, rate: int, port_file: Path) -> None:
+async def _serve(upstream: str, rate: int, latency: float, directory: Path) -> None:
     host, _, port = upstream.rpartition(":")
+    tally, sent = os.open(directory / "sent", os.O_CREAT | os.O_RDWR), 0
 
-    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter, limit: int) -> None:
+    async def ask(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(1 << 16):
+                await asyncio.sleep(latency)
+                target.write(data)
+                await target.drain()
+        target.close()
+
+    async def answer(source: asyncio.StreamReader, target: asyncio.StreamWriter, limit: int) -> None:
+        nonlocal sent
         clock = asyncio.get_running_loop()
         free = clock.time()
         with contextlib.suppress(OSError):
             while data := await source.read(max(4096, round(limit * TICK)) if limit else 1 << 18):
                 target.write(data)
                 await target.drain()
+                sent += len(data)
+                os.pwrite(tally, sent.to_bytes(8, "little"), 0)
                 if limit:
                     free = max(free, clock.time() - TICK) + len(data) / limit
                     await asyncio.sleep(max(0.0, free - clock.time()))
         target.close()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(latency)  # the handshake of TCP
         try:
             there, back = await asyncio.open_connection(host, int(port), limit=1 << 18)
         except OSError:
             writer.close()
             return
-        await asyncio.gather(copy(reader, back, 0), copy(there, writer, rate))
+        await asyncio.gather(ask(reader, back), answer(there, writer, rate))
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=1 << 18)
-    _tell(port_file, server.sockets[0].getsockname()[1])
+    _tell(directory / "port", server.sockets[0].getsockname()[1])
     async with server:
         await server.serve_forever()
 
@@ -90,4 +111,4 @@ def _tell(file: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])))
+    asyncio.run(_serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4])))

@@ -8,8 +8,9 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
@@ -51,12 +52,16 @@ class Connections:
 
 
 class Adapter(HTTPAdapter):
-    """Connects with the TLS settings that it was given, whatever requests would have chosen."""
+    """Connects with the TLS settings that it was given, whatever requests would have chosen.
+
+    What requests works out anew for every request (which pool, cookies, encoding) costs it as much as the request.
+    """
 
     def __init__(self, context: ssl.SSLContext, connections: Connections, kept: int) -> None:
         """Keep up to `kept` connections to each host; nothing is retried here."""
         self._context = context
         self._pools = _pool_classes(connections)
+        self._found: dict[tuple[str, ...], Any] = {}
         super().__init__(pool_connections=_HOSTS, pool_maxsize=kept, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -73,6 +78,24 @@ class Adapter(HTTPAdapter):
         """Hand our TLS settings to urllib3, instead of what `verify` and `cert` say."""
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, {"ssl_context": self._context, "cert_reqs": self._context.verify_mode}
+
+    def get_connection_with_tls_context(
+        self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Find the pool of a host, once for each way to it; one that urllib3 has closed to make room is found anew."""
+        scheme, _, rest = str(request.url).partition("://")
+        key = (scheme, rest.partition("/")[0], *(proxies or {}).values())
+        pool = self._found.get(key)
+        if pool is None or pool.pool is None:
+            pool = self._found[key] = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return pool
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
+        """Make an answer of what urllib3 has: no cookies are kept, and no text is read."""
+        response = Response()
+        response.status_code, response.url, response.request, response.raw = resp.status, str(req.url), req, resp
+        response.headers = CaseInsensitiveDict(resp.headers)
+        return response
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave the connection's TLS settings as they are."""

@@ -1,5 +1,6 @@
 """The session that leads to one registry, and where its redirects may lead."""
 
+import re
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from puller.registry.hosts import Host
 
 _HEADERS = {"User-Agent": f"puller/{__version__}", "Accept-Encoding": "identity"}
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?/[\w.~/:-]*", re.ASCII)
+"""A URL in which nothing needs to be quoted, folded or refused."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -94,8 +97,11 @@ def _prepared(
     if data is not None or method not in {"GET", "HEAD"}:
         return requests.Request(method, url, headers=headers, data=data, auth=_unchanged).prepare()
     request = requests.PreparedRequest()
-    request.prepare_method(method)
-    request.prepare_url(url, None)
+    request.method = method
+    if _PLAIN.fullmatch(url):
+        request.url = url
+    else:
+        request.prepare_url(url, None)
     request.prepare_headers(headers)
     return request
 

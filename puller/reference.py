@@ -8,9 +8,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
-from docker_image.digest import InvalidDigest
-from docker_image.reference import InvalidReference, Reference
-
 _SYSTEMS = {"macos": "darwin"}
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386"}
 _ALIASES: dict[str, tuple[str, str | None]] = {"armhf": ("arm", "v7"), "armel": ("arm", "v6")}
@@ -26,7 +23,19 @@ _VARIANTS: dict[tuple[str, str | None], str | None] = {
 """Variants as containerd's platforms package normalises them; None is the one that goes without saying."""
 _PLATFORM_PART = re.compile(r"[a-z0-9_.-]+")
 _SCHEME = re.compile(r"(?i)(?:https?|docker|oci)://")
-_HUB_TOO = "index.docker.io"
+_HUB, _HUB_TOO = "docker.io", "index.docker.io"
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_PLAIN = re.compile(
+    # What comes before the first slash is a registry where it has a dot or a colon, and else a part of the repository.
+    r"(?:(?P<registry>localhost(?::[0-9]+)?|(?=[^/]*[.:][^/]*/)[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]+)?)/"
+    r"|(?![^/]*[.:][^/]*/|localhost/))"
+    rf"(?P<repository>{_COMPONENT}(?:/{_COMPONENT})*)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
+    re.ASCII,
+)
+"""References as nearly all lists have them. Whatever does not match, right or wrong, the library reads."""
+_SHORT = 63
+"""Characters: 64 of them may be the ID of an image, which is no reference, and names may have 255."""
 _LONGEST = 1024
 """Characters; the parts of a reference have 255 + 255 + 128 + 136 at most, and the grammar is quadratic."""
 _PARTS_OF_A_PLATFORM = (2, 3)
@@ -50,6 +59,8 @@ class ImageReference:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a reference as `docker pull` would; raise ValueError with a reason that names the cure."""
+        if len(text) <= _LONGEST and (plain := _PLAIN.fullmatch(text)) and _is_short(plain):
+            return cls._of(plain["registry"] or _HUB, plain["repository"], plain["tag"], plain["digest"], text)
         if not text.isascii() or any(char <= " " or char == "\x7f" for char in text):
             # The library's \w and $ let some of these through.
             raise ValueError("invalid reference format: white space, a control or a non-ASCII character")
@@ -57,18 +68,20 @@ class ImageReference:
             raise ValueError(f"invalid reference format: longer than {_LONGEST} characters")
         if scheme := _SCHEME.match(text):
             raise ValueError(f"invalid reference format: leave out {scheme.group()!r}")
+        # The library's own library of regular expressions takes long to load.
+        from docker_image.digest import InvalidDigest  # noqa: PLC0415
+        from docker_image.reference import InvalidReference, Reference  # noqa: PLC0415
+
         try:
             parsed = Reference.parse_normalized_named(text)
         except (InvalidReference, InvalidDigest) as error:
             raise ValueError(str(error)) from None
-        tag, digest = parsed["tag"], parsed["digest"]
-        return cls(
-            registry=parsed.domain(),
-            repository=parsed.path(),
-            tag=tag if tag or digest else "latest",
-            digest=digest,
-            text=text,
-        )
+        return cls._of(parsed.domain(), parsed.path(), parsed["tag"], parsed["digest"], text)
+
+    @classmethod
+    def _of(cls, registry: str, path: str, tag: str | None, digest: str | None, text: str) -> Self:
+        repository = path if registry != _HUB or "/" in path else f"library/{path}"
+        return cls(registry, repository, tag if tag or digest else "latest", digest, text)
 
     @property
     def name(self) -> str:
@@ -87,13 +100,19 @@ class ImageReference:
         return self.text
 
 
+def _is_short(plain: "re.Match[str]") -> bool:
+    return (
+        all(len(plain[part] or "") <= _SHORT for part in ("registry", "repository")) and plain["registry"] != _HUB_TOO
+    )
+
+
 def registry_name(text: str) -> str:
     """Read the name of a registry as references have it, such as `docker.io` or `localhost:5000`; raise ValueError."""
     try:
         parsed = ImageReference.parse(f"{text}/a/b")
     except ValueError:
         parsed = None
-    host = "docker.io" if text.lower() == _HUB_TOO else text.lower()
+    host = _HUB if text.lower() == _HUB_TOO else text.lower()
     if parsed is None or parsed.registry != host or parsed.repository != "a/b":
         raise ValueError(f"{text!r} is not a registry such as docker.io or registry.example:5000")
     return host

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, TypeVar
 
-import tenacity
-
 from puller.classify import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import tenacity
 
     from puller.config import RetryPolicy
 
@@ -36,12 +36,14 @@ def with_retries(
     failure that asks for a wait of its own gets at least that. `on_retry(number, failure, delay)` is told before each
     `sleep(delay)`; what `sleep` raises ends it all.
     """
+    import tenacity  # noqa: PLC0415 - what is up to date is not even tried
+
     backoff = tenacity.wait_random_exponential(multiplier=policy.delay, max=max(policy.longest, policy.delay))
 
-    def wait(state: tenacity.RetryCallState) -> float:
+    def wait(state: "tenacity.RetryCallState") -> float:
         return max(backoff(state), _asked_for(state))
 
-    def announce(state: tenacity.RetryCallState) -> None:
+    def announce(state: "tenacity.RetryCallState") -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, AttemptFailedError) and state.next_action:
             on_retry(state.attempt_number, error.failure, state.next_action.sleep)
@@ -66,6 +68,6 @@ def _worth_another(error: BaseException) -> bool:
     return isinstance(error, AttemptFailedError) and error.retryable
 
 
-def _asked_for(state: tenacity.RetryCallState) -> float:
+def _asked_for(state: "tenacity.RetryCallState") -> float:
     error = state.outcome.exception() if state.outcome else None
     return error.failure.wait or 0.0 if isinstance(error, AttemptFailedError) else 0.0

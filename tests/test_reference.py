@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from puller.reference import ImageReference, Platform
 
@@ -158,9 +158,30 @@ def test_any_text_is_refused_or_stable(text: str) -> None:
     assert (again, again.canonical) == (parsed, parsed.canonical)
 
 
+PIECES = ["nginx", "a_b", "a__b", "a--b", "a-", "A", "foo.bar", "a_b.c", "localhost", "docker.io", "index.docker.io"]
+PIECES += ["library", "5000", "1.27", "f" * 64, SHA256, SHA512, "sha256:00", "[::1]", ":", ":", "/", "/", "@", ".", "-"]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=7).map("".join))
+def test_plain_references_mean_what_the_grammar_says(text: str) -> None:
+    """A reference that is read without the library means what it does with it, and none is let through."""
+
+    def read() -> ImageReference | str:
+        try:
+            return ImageReference.parse(text)
+        except ValueError as error:
+            return str(error)
+
+    quickly = read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("puller.reference._PLAIN", re.compile("(?!)"))
+        assert quickly == read()
+
+
 def test_a_reference_longer_than_any_can_be_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile line of 64 KiB costs the grammar seconds: it must not get there."""
-    monkeypatch.setattr("puller.reference.Reference.parse_normalized_named", lambda text: pytest.fail(text[:9]))
+    monkeypatch.setattr("docker_image.reference.Reference.parse_normalized_named", lambda text: pytest.fail(text[:9]))
     with pytest.raises(ValueError, match="longer than"):
         ImageReference.parse("a/" * 32_000)
 

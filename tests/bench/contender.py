@@ -75,7 +75,7 @@ class Contenders:
 
     def by_process(self, width: int) -> Contender:
         """Start a puller process for each image."""
-        each = (*self._puller, "pull", "-q", "--image")
+        each = (*self._puller, "pull", "-q", "--no-lock", "--image")
         return Contender("a puller each", ("xargs", f"-P{width}", "-n1", *each))
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from puller.disk import free_bytes
 from puller.errors import EngineError, PullerError
-from puller.pruning import REMOVED, forget, look, remove
+from puller.pruning.work import REMOVED, forget, look, remove
 from puller.text import clean
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from threading import Timer
 from typing import TYPE_CHECKING
 
 from puller.classify import failure
+from puller.costing.forecast import Disk
 from puller.disk import free_bytes, is_wide
 from puller.errors import EngineError, FailureKind
-from puller.forecast import Disk
 from puller.registry.answers import Described, RegistryTroubleError
 from puller.text import clean, format_bytes
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from puller.backends.base import ImageStore
     from puller.classify import Failure
     from puller.config import RegistrySettings
+    from puller.costing.stock import Shelf
     from puller.holdings import EngineFacts
     from puller.model import PullRequest
     from puller.registry.client import RegistryClient
-    from puller.stock import Shelf
 
 _CONNECT, _READ = 3.0, 5.0
 """Seconds: less patience than elsewhere, since a pull waits for this."""
@@ -82,7 +82,7 @@ class EngineRoom:
 
     def short(self, requests: "Sequence[PullRequest]") -> "Failure | None":
         """Ask registries how large the images are."""
-        from puller.stock import Shelf  # noqa: PLC0415 - most pulls do not get here
+        from puller.costing.stock import Shelf  # noqa: PLC0415 - most pulls do not get here
 
         try:
             self.shortage = check_room(requests, Shelf(self._store), self._connect, self._say)
@@ -139,8 +139,8 @@ class _Look:
 
 
 def _check(absent: "list[PullRequest]", path: str, free: int, look: _Look) -> Shortage | None:
-    from puller.estimate import Ledger, Stock, room_needed, room_needed_at_least  # noqa: PLC0415 - most runs need none
-    from puller.survey import explained, images_of, measured  # noqa: PLC0415
+    from puller.costing.estimate import Ledger, Stock, room_needed, room_needed_at_least  # noqa: PLC0415 - most runs need none
+    from puller.costing.survey import explained, images_of, measured  # noqa: PLC0415
 
     wanted = _free_to_look_at(absent, look)
     names = [each.reference.digest or each.reference.tag or "latest" for each in wanted]
@@ -165,7 +165,7 @@ def _check(absent: "list[PullRequest]", path: str, free: int, look: _Look) -> Sh
 
 def _free_to_look_at(absent: "list[PullRequest]", look: _Look) -> "list[PullRequest]":
     """Leave out the images of registries that do not answer, and of those where a look would count as a pull."""
-    from puller.questions import ask_all  # noqa: PLC0415 - as above
+    from puller.costing.questions import ask_all  # noqa: PLC0415 - as above
 
     probes: dict[str, list[PullRequest]] = {}
     for each in absent:

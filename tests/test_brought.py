@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from puller.brought import Brought, after_pulls
 from puller.errors import PullerError
 from puller.holdings import Content, Held, Holdings
-from puller.memory import Memory
 from puller.model import PullOutcome, PullRequest, Status
+from puller.pruning.brought import Brought, after_pulls
+from puller.pruning.memory import Memory
+from puller.pruning.weight import freed
 from puller.reference import ImageReference
 from puller.text import parse_bytes
-from puller.weight import freed
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 NAME, NOW, EARLIER = "a.io/x:v1", "2026-11-23T00:00:00Z", "2026-11-01T00:00:00Z"
@@ -111,7 +111,7 @@ def test_two_runs_at_once_and_a_kill_lose_nothing(memory: Memory, tmp_path: Path
     assert memory.path.parent == tmp_path / "puller" / "brought"
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": "puller.brought/9"}', '{"schema": null'])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": "puller.pruning.brought/9"}', '{"schema": null'])
 def test_a_file_that_puller_did_not_write_is_told(memory: Memory, text: str) -> None:
     """In one line, with what to do; it is not overwritten."""
     memory.path.parent.mkdir(parents=True)

@@ -1,6 +1,6 @@
 """What pulls will fetch and unpack: the arithmetic, by hand; the truth about engines is in tests/core/test_plan.py."""
 
-from puller.estimate import (
+from puller.costing.estimate import (
     GROWTH,
     Estimate,
     Ledger,
@@ -11,8 +11,8 @@ from puller.estimate import (
     room_needed_at_least,
     unpacked_size,
 )
+from puller.costing.sizes import likeliest_size
 from puller.registry.contents import ImageParts, Part
-from puller.sizes import likeliest_size
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 

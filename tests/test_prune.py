@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from puller.brought import Brought
 from puller.holdings import Container, Content, Held, Holdings
-from puller.prune import Going, PrunePlan, Reason, Scene, plan_prune
+from puller.pruning.brought import Brought
+from puller.pruning.planner import Going, PrunePlan, Reason, Scene, plan_prune
 from puller.reference import ImageReference
 
 REPOSITORIES = ("a.io/x", "b.io/y")

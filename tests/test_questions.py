@@ -2,7 +2,7 @@
 
 import threading
 
-from puller.questions import ask_all
+from puller.costing.questions import ask_all
 from puller.registry.answers import RegistryTroubleError
 
 

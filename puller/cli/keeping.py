@@ -50,8 +50,8 @@ class Keeper:
                 click.echo(f"puller: not remembered for `puller prune`: {clean(str(error))}", err=True)
 
     def _keep(self, report: "Report", store: "ImageStore") -> None:
-        from puller.brought import Brought, after_pulls  # noqa: PLC0415 - not for --help
-        from puller.memory import Memory  # noqa: PLC0415
+        from puller.pruning.brought import Brought, after_pulls  # noqa: PLC0415 - not for --help
+        from puller.pruning.memory import Memory  # noqa: PLC0415
 
         identity = store.facts().identity
         if identity is None:

@@ -11,7 +11,7 @@ from puller.config import BackendChoice
 from puller.errors import EngineError, EngineUnreachableError, ExitCode
 
 if TYPE_CHECKING:
-    from puller.forecast import Forecast
+    from puller.costing.forecast import Forecast
     from puller.plan import Plan
 
 _CHANGES = 2
@@ -48,12 +48,12 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 def _forecast(todo: "Plan", choice: BackendChoice, docker_command: str, context: str | None) -> "Forecast":
     from puller.backends import connect  # noqa: PLC0415 - heavy, as what follows
-    from puller.estimate import room_needed  # noqa: PLC0415
-    from puller.forecast import Forecast  # noqa: PLC0415
+    from puller.costing.estimate import room_needed  # noqa: PLC0415
+    from puller.costing.forecast import Forecast  # noqa: PLC0415
+    from puller.costing.stock import Shelf  # noqa: PLC0415
+    from puller.costing.survey import survey  # noqa: PLC0415
     from puller.registry.client import RegistryClient  # noqa: PLC0415
     from puller.room import disk  # noqa: PLC0415
-    from puller.stock import Shelf  # noqa: PLC0415
-    from puller.survey import survey  # noqa: PLC0415
 
     backend = connect(choice, docker_command=docker_command, context=context, connections=_CONNECTIONS)
     try:

@@ -17,7 +17,7 @@ from puller.text import format_bytes
 if TYPE_CHECKING:
     from puller.backends.base import ImageStore
     from puller.plan import Plan
-    from puller.pruning import Look, Step
+    from puller.pruning.work import Look, Step
 
 
 @click.command(
@@ -78,7 +78,7 @@ def _at_the_engine(todo: "Plan", options: dict[str, Any], turn: Turn, *, asks: b
 
 def _prune(todo: "Plan", store: "ImageStore", options: dict[str, Any], *, asks: bool) -> "list[Step]":
     from puller.disk import free_bytes  # noqa: PLC0415
-    from puller.pruning import look  # noqa: PLC0415
+    from puller.pruning.work import look  # noqa: PLC0415
     from puller.reports import prune_json, prune_text  # noqa: PLC0415
 
     wanted: int | None = options["until_free"]
@@ -106,7 +106,7 @@ def _prune(todo: "Plan", store: "ImageStore", options: dict[str, Any], *, asks: 
 def _remove(found: "Look", store: "ImageStore", wanted: int | None) -> "list[Step]":
     """Remove, and let the memory follow however far that came."""
     from puller.disk import free_bytes  # noqa: PLC0415
-    from puller.pruning import forget, remove  # noqa: PLC0415
+    from puller.pruning.work import forget, remove  # noqa: PLC0415
 
     def enough() -> bool:
         return wanted is not None and (free_bytes(store.facts())[0] or 0) >= wanted

@@ -7,23 +7,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from puller.config import Policy
+from puller.costing.estimate import chain_ids, chains
+from puller.costing.sizes import config_of
 from puller.errors import EngineError
-from puller.estimate import chain_ids, chains
 from puller.registry.answers import RegistryTroubleError
 from puller.registry.contents import part_of, read_image
 from puller.registry.images import manifests_of
-from puller.sizes import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
+    from puller.costing.stock import Shelf
     from puller.model import PullRequest
     from puller.reference import ImageReference, Platform
     from puller.registry.answers import Manifest
     from puller.registry.client import RegistryClient
     from puller.registry.contents import ImageParts, Part
-    from puller.stock import Shelf
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from puller.cancellation import Cancellation
     from puller.config import Settings
+    from puller.costing.stock import Shelf
     from puller.model import PullRequest
     from puller.prefetch.catalog import Entry
     from puller.prefetch.store import Store
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from puller.reference import Platform
     from puller.registry.client import RegistryClient
     from puller.registry.contents import Part
-    from puller.stock import Shelf
 
 _TICK = 0.2
 """Seconds within which it is heard that the run is over."""

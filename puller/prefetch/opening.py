@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from puller.cancellation import Cancellation
 from puller.config import Clocks, registry_settings
+from puller.costing.stock import Shelf
 from puller.errors import EngineError
 from puller.model import PullRequest
 from puller.places import cache_home
@@ -16,7 +17,6 @@ from puller.prefetch.serve import HOST
 from puller.prefetch.store import Store
 from puller.reference import ImageReference
 from puller.registry.client import RegistryClient
-from puller.stock import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -4,10 +4,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from puller.forecast import Change
+from puller.costing.forecast import Change
 
 if TYPE_CHECKING:
-    from puller.forecast import Allowance, Forecast, Prospect
+    from puller.costing.forecast import Allowance, Forecast, Prospect
 
 SCHEMA = "puller.plan/1"
 """Name and version; the number grows only when something promised changes its meaning."""

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from puller.forecast import Change
+from puller.costing.forecast import Change
 from puller.reports.text import aligned
 from puller.text import clean, format_bytes, format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from puller.forecast import Allowance, Disk, Forecast, Prospect
+    from puller.costing.forecast import Allowance, Disk, Forecast, Prospect
 
 _HEADER = ("CHANGE", "IMAGE", "DIGEST", "LAYERS", "DOWNLOAD")
 _RIGHT = {3, 4}

@@ -1,4 +1,4 @@
-"""What may go, and what has gone, as JSON: `puller.prune/1`."""
+"""What may go, and what has gone, as JSON: `puller.pruning.planner/1`."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from puller.pruning import Look, Step
+    from puller.pruning.work import Look, Step
 
 
 def render(look: "Look", steps: "Sequence[Step]", *, dry_run: bool, free: tuple[int | None, int | None]) -> str:
@@ -25,7 +25,7 @@ def render(look: "Look", steps: "Sequence[Step]", *, dry_run: bool, free: tuple[
     ]
     before, after = free
     document = {
-        "schema": "puller.prune/1",
+        "schema": "puller.pruning.planner/1",
         "dry_run": dry_run,
         "bytes_at_most": sum(look.frees),
         "free_before": before,

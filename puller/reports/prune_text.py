@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from puller.prune import Reason
-from puller.pruning import Action
+from puller.pruning.planner import Reason
+from puller.pruning.work import Action
 from puller.reports.text import aligned
 from puller.text import clean, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from puller.prune import Staying
-    from puller.pruning import Look, Step
+    from puller.pruning.planner import Staying
+    from puller.pruning.work import Look, Step
 
 _HEADER = ("IMAGE", "BROUGHT", "LAST WANTED", "FREES")
 _RIGHT = {3}

@@ -9,9 +9,9 @@ from jsonschema import Draft202012Validator, ValidationError
 
 import puller.reports
 from puller.classify import failure
+from puller.costing.estimate import Estimate
+from puller.costing.forecast import Allowance, Change, Disk, Forecast, Prospect
 from puller.errors import FailureKind
-from puller.estimate import Estimate
-from puller.forecast import Allowance, Change, Disk, Forecast, Prospect
 from puller.reports import plan_json, plan_text
 from tests.samples import DIGEST, outcome, request
 

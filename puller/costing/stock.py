@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from puller.backends.base import ImageStore
-    from puller.estimate import Stock
+    from puller.costing.estimate import Stock
     from puller.holdings import Content, EngineFacts, Held, Holdings
     from puller.model import PullRequest
     from puller.reference import Platform
@@ -80,7 +80,7 @@ class Shelf:
         An engine does not tell by which digests it knows its layers: the manifests of the images that have them do.
         Only `registries` are asked for them; where one cannot be had, the layers are taken to be the same ones.
         """
-        from puller.estimate import Stock, chain_ids  # noqa: PLC0415 - the disk check of most pulls needs none
+        from puller.costing.estimate import Stock, chain_ids  # noqa: PLC0415 - the disk check of most pulls needs none
 
         contents = self.contents if self.holdings.images else {}
         known: set[str] = set()

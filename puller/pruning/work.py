@@ -5,23 +5,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from puller.brought import settled
 from puller.classify import Failure, classify, failure
+from puller.costing.stock import Shelf
 from puller.errors import EngineError, PullerError
-from puller.memory import Memory
 from puller.model import ENGINE_GONE
-from puller.prune import PrunePlan, Scene, plan_prune
-from puller.stock import Shelf
+from puller.pruning.brought import settled
+from puller.pruning.memory import Memory
+from puller.pruning.planner import PrunePlan, Scene, plan_prune
+from puller.pruning.weight import freed
 from puller.text import clean
-from puller.weight import freed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from puller.backends.base import ImageStore
-    from puller.brought import Brought
     from puller.holdings import Held
-    from puller.prune import Going
+    from puller.pruning.brought import Brought
+    from puller.pruning.planner import Going
     from puller.reference import ImageReference
 
 _ABSENT = re.compile(r"no such image|image not known", re.IGNORECASE)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from puller.brought import names_of
 from puller.holdings import full_name
+from puller.pruning.brought import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from puller.brought import Brought
     from puller.holdings import Container, Content, Held, Holdings
+    from puller.pruning.brought import Brought
     from puller.reference import ImageReference
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from puller.classify import Failure
-    from puller.estimate import Estimate
+    from puller.costing.estimate import Estimate
     from puller.model import PullOutcome, PullRequest
 
 

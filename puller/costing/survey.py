@@ -4,22 +4,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from puller.classify import Failure, classify, failure
+from puller.costing.estimate import Ledger, Stock, new_layers
+from puller.costing.forecast import Allowance, Change, Prospect
+from puller.costing.questions import ask_all
+from puller.costing.sizes import config_of, unpacked_size
 from puller.errors import FailureKind
-from puller.estimate import Ledger, Stock, new_layers
-from puller.forecast import Allowance, Change, Prospect
-from puller.questions import ask_all
 from puller.registry.answers import Described, RegistryTroubleError
 from puller.registry.images import NoPlatformError, parts_of
-from puller.sizes import config_of, unpacked_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from puller.costing.stock import Shelf
     from puller.model import PullRequest
     from puller.registry.answers import Quota
     from puller.registry.client import RegistryClient
     from puller.registry.contents import ImageParts
-    from puller.stock import Shelf
 
 _FOR_THE_QUOTA = "its size is not asked for: that would cost as much of the registry's quota as the pull"
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from puller.estimate import chain_ids
+from puller.costing.estimate import chain_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -6,15 +6,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from puller import files
-from puller.brought import Brought
 from puller.errors import PullerError
 from puller.places import state_home
+from puller.pruning.brought import Brought
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-_SCHEMA = "puller.brought/1"
+_SCHEMA = "puller.pruning.brought/1"
 _PATIENCE = 10.0
 """Seconds that another run may take to write a small file."""
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from puller.estimate import GROWTH
+from puller.costing.estimate import GROWTH
 from puller.registry.answers import RegistryTroubleError
 from puller.registry.contents import ImageParts, Part
 

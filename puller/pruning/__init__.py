@@ -1,0 +1,1 @@
+"""What puller brought, and what of it may go."""

@@ -181,14 +181,14 @@ class _Run:
         """Try what was postponed once more, one image at a time; a signal finds the main thread awake."""
         with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="again")
         try:
-            self._second = [with_one_thread.submit(self._pull_again, place) for place in sorted(self._postponed)]
+            if self._postponed:  # engines tidy up for a moment after what failed last
+                self._second = [with_one_thread.submit(self._cancel.sleep, self._settings.retry.delay)]
+            self._second += [with_one_thread.submit(self._pull_again, place) for place in sorted(self._postponed)]
             self._wait(self._second)
         finally:
             with_one_thread.shutdown(wait=False, cancel_futures=True)
 
     def _pull_again(self, place: int) -> None:
-        if self._cancel.requested:
-            return
         outcome = self._postponed[place].run(replace(self._settings.retry, retries=0))
         if outcome.status is not Status.CANCELLED:  # then the reason of the first pass says more
             self._settle(place, outcome)

@@ -100,7 +100,7 @@ class ImagePull:
                 raise AttemptFailedError(result)
             if result.failure_class is FailureClass.RATE_LIMITED:
                 source.lane.cooldown.extend(result.wait or self._judge.throttle(len(self._attempts)), result)
-            elif not result.retryable:
+            elif not result.retryable or result.kind is FailureKind.DIGEST_MISMATCH:
                 self._useless.add(source.mirror)
         return None
 

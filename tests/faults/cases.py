@@ -10,7 +10,7 @@ from tests.world import faults
 from tests.world.faults import Action
 from tests.world.limits import BODY, QUOTA, RateLimit
 
-OPTIONS = ("-j", "1", "--policy", "always", "--retries", "1", "--retry-delay", "0.1s", "--no-lock")
+OPTIONS = ("-j", "1", "--policy", "always", "--retries", "1", "--retry-delay", "0.3s", "--no-lock")
 """What every case begins with; its own options come after and prevail. A look before the pull would shuffle turns.
 
 Cases share an engine, several at once."""

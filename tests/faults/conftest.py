@@ -14,7 +14,7 @@ from tests.faults.scene import ENGINE_OPTIONS, Lab
 from tests.world import LAB_ACCOUNT, Engine, Registry, parse
 
 BACKENDS = ("sdk", "cli")
-AT_ONCE = 12
+AT_ONCE = 8
 PAGE = "FAULT_MATRIX"
 """Names, in the environment, the page to be written."""
 

@@ -23,6 +23,13 @@ ROOT = Path(__file__).parents[1]
 LIBRARIES = ("docker", "docker_image.reference", "filelock", "jinja2", "requests", "rich.live", "tenacity", "yaml")
 """What puller loads when the need arises."""
 _LARGEST_REQUEST = 1 << 17
+_NETWORK = Path("/proc/thread-self/ns/net")
+_AT_HOME = _NETWORK.readlink()
+
+
+def serves() -> bool:
+    """Tell whether the calling thread is in the namespaces in which runs are forked; see `world.seclusion`."""
+    return _NETWORK.readlink() == _AT_HOME
 
 
 def run(

@@ -1,7 +1,6 @@
 """puller as a user runs it: a process of its own, with an environment of its own."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import preloaded
+from tests.world.process import ENVIRONMENT
 
 SECONDS = 120
 
@@ -41,7 +41,7 @@ class Program:
         """Add `environment` to what is left of this machine's."""
         self.folder = folder
         foreign = ("DOCKER_", "PULLER_", "CI", "GITHUB_", "GITLAB_")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+        kept = {key: value for key, value in ENVIRONMENT.items() if not key.startswith(foreign)}
         homes = {"XDG_CONFIG_HOME": str(folder / "config-home"), "XDG_STATE_HOME": str(folder / "state")}
         own = {"PYTHONPATH": str(Path(__file__).parents[1])} | homes
         self.environment = kept | own | dict(environment)
@@ -76,7 +76,7 @@ class Program:
         It is a process of its own, but Python is started for it only where its start is what matters.
         """
         added = dict(environment or {})
-        if python or any(name.startswith("PYTHON") for name in added):
+        if python or any(name.startswith("PYTHON") for name in added) or not preloaded.serves():
             code, stdout, stderr = self._run_from_the_start(arguments, python, added)
         else:
             code, stdout, stderr = preloaded.run(arguments, self.folder, self.environment | added, seconds=SECONDS)

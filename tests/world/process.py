@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POLL_SECONDS = 0.01
+ENVIRONMENT = dict(os.environ)
+"""As this process was started: what pytest notes in `os.environ` between two tests disturbs threads that copy it."""
 
 
 class WorldError(Exception):
@@ -19,10 +21,10 @@ class WorldError(Exception):
 
 
 def clean_environment(*drop_prefixes: str) -> dict[str, str]:
-    """Return this process's environment without proxies (the world is all loopback) and without the given prefixes."""
+    """Return the environment without proxies (the world is all loopback) and without the given prefixes."""
     return {
         name: value
-        for name, value in os.environ.items()
+        for name, value in ENVIRONMENT.items()
         if not name.lower().endswith("_proxy") and not name.startswith(drop_prefixes)
     }
 

@@ -137,6 +137,15 @@ class PrefetchSettings:
     cache: int = 10_000_000_000
     """Bytes that are kept from run to run, and that are fetched ahead of the engine."""
 
+    @property
+    def receive_buffer(self) -> int | None:
+        """Bytes that the kernel may take in ahead on one connection; None leaves it to the kernel.
+
+        Within a limited bandwidth it is half a second's worth over all of them: what lies there has crossed the wire
+        already, too early, and for nothing if the run is killed.
+        """
+        return None if self.bandwidth is None else int(self.bandwidth / self.connections / 2)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

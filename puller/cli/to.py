@@ -73,7 +73,10 @@ def _open(stack: ExitStack, target: Target, settings: "Settings") -> "ExportBack
     from puller.prefetch.store import Store  # noqa: PLC0415
     from puller.registry.client import RegistryClient  # noqa: PLC0415
 
-    client = RegistryClient(registries=settings.registries, connections=settings.prefetch.connections)
+    fetching = settings.prefetch
+    client = RegistryClient(
+        registries=settings.registries, connections=fetching.connections, receive_buffer=fetching.receive_buffer
+    )
     if target.kind == "oci":
         store = Store(target.path, None)
         stack.callback(store.close)

@@ -47,7 +47,10 @@ def open_feed(
     store = Store(cache_home() / _FOLDER, settings.prefetch.cache)
     stack.callback(store.close)
     client = RegistryClient(
-        insecure=shelf.facts.insecure, registries=settings.registries, connections=settings.prefetch.connections
+        insecure=shelf.facts.insecure,
+        registries=settings.registries,
+        connections=settings.prefetch.connections,
+        receive_buffer=settings.prefetch.receive_buffer,
     )
     feed = Feed(client, store, shelf, settings)
     stack.callback(feed.close)

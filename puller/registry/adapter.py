@@ -27,12 +27,18 @@ _LEAST = 0.001
 
 
 class Connections:
-    """Every connection that is open, so that one call ends them all."""
+    """Every connection that is open, so that one call ends them all; and how they are opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, receive_buffer: int | None = None) -> None:
+        """Let the kernel take in no more than about so many bytes ahead on each; None leaves it to the kernel."""
+        self._receive_buffer = receive_buffer
         self._open: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._closed = False
+
+    def dial(self, connection: HTTPConnection) -> socket.socket:
+        """Connect to the first address that answers; raises what urllib3 expects."""
+        return _dial(connection, self._receive_buffer)
 
     def opened(self, connection: HTTPConnection) -> None:
         """Remember a connection; one that comes too late is broken off at once."""
@@ -108,7 +114,7 @@ class Adapter(HTTPAdapter):
 def _pool_classes(connections: Connections) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
         def _new_conn(self) -> socket.socket:
-            return _dial(self)
+            return connections.dial(self)
 
         def connect(self) -> None:
             super().connect()
@@ -116,7 +122,7 @@ def _pool_classes(connections: Connections) -> dict[str, type[HTTPConnectionPool
 
     class Encrypted(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
-            return _dial(self)
+            return connections.dial(self)
 
         def connect(self) -> None:
             super().connect()
@@ -138,7 +144,7 @@ def _break(connection: HTTPConnection) -> None:
             sock.shutdown(socket.SHUT_RDWR)
 
 
-def _dial(connection: HTTPConnection) -> socket.socket:
+def _dial(connection: HTTPConnection, receive_buffer: int | None) -> socket.socket:
     """Connect to the first address that answers; urllib3 would give each of them the whole time limit."""
     host, limit = connection.host.strip("[]"), float(connection.timeout or 0)
     deadline = monotonic() + limit
@@ -154,6 +160,8 @@ def _dial(connection: HTTPConnection) -> socket.socket:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if receive_buffer is not None:  # the window of a connection is agreed upon when it begins
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             sock.settimeout(min(left, max(_FAIR, left / (len(addresses) - place))))
             sock.connect(address)
             sock.settimeout(max(_LEAST, limit))

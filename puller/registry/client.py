@@ -42,12 +42,14 @@ class RegistryClient:
         connect: float = 5.0,
         read: float = 15.0,
         connections: int = 16,
+        receive_buffer: int | None = None,
         keyring: Keyring | None = None,
     ) -> None:
         """Take plain HTTP and any certificate from `insecure` hosts and networks, and from loopback.
 
         `registries` are the settings of single ones, of which `insecure` and `ca` count here.
         `connect` and `read` are time limits in seconds, `connections` how many to keep for each registry.
+        `receive_buffer` is how many bytes the kernel may take in ahead on each; None leaves it to the kernel.
         """
         self._transport = Transport(
             insecure=insecure,
@@ -56,6 +58,7 @@ class RegistryClient:
             connect=connect,
             read=read,
             connections=connections,
+            receive_buffer=receive_buffer,
         )
         self._authority = Authority(self._transport, keyring or Keyring())
 

@@ -40,17 +40,19 @@ class Transport:
         connect: float = 5.0,
         read: float = 15.0,
         connections: int = 16,
+        receive_buffer: int | None = None,
     ) -> None:
         """Give up after `connect` seconds without a connection, or `read` without a byte.
 
-        `connections` are kept for each registry; more are made when more threads ask.
+        `connections` are kept for each registry; more are made when more threads ask. On each the kernel takes
+        in no more than about `receive_buffer` bytes ahead.
         """
         self._insecure = insecure
         self._certificates = certificates
         self._registries = registries or {}
         self._timeout = (connect, read)
         self._kept = connections
-        self._connections = Connections()
+        self._connections = Connections(receive_buffer)
         self._sites: dict[str, Site] = {}
         self._lock = threading.Lock()
 

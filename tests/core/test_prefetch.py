@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,28 @@ def test_what_was_fetched_is_not_fetched_again_after_sigkill(
     assert (run.code, notes(run)) == (0, [])
     whole = len(image.layers[0].data)
     assert proxy.sent("GET", BLOBS + image.layers[0].digest) < whole * 1.05
+
+
+def small_buffer(exchange: Exchange) -> None:
+    """Forward with little in the kernel of the sender, so that nearly all that was sent has crossed the wire."""
+    exchange.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 << 10)
+    exchange.forward()
+
+
+def test_a_limited_bandwidth_is_not_lent_to_the_kernel(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller
+) -> None:
+    """Bytes beyond the limit stay at the registry, where a run that is killed does not lose them."""
+    image = push_image(registry, "prefetch/throttled", layers=[layer("prefetch-throttled", 3 * BIG)])
+    proxy.use(Rule(BLOBS + image.layers[0].digest, small_buffer))
+    options = ("--prefetch", "--bandwidth", "1MB/s", "--connections", "4")
+    process = puller.start_pull(*options, puller.list(image.at(proxy.address)))
+    try:
+        assert wait_until(lambda: on_disk(puller) >= 1 << 20, 30)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert proxy.sent("GET", BLOBS + image.layers[0].digest) < on_disk(puller) + 3_000_000
 
 
 def test_a_bad_blob_in_the_cache_is_fetched_again(

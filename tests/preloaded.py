@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 import puller
 
@@ -25,6 +26,7 @@ LIBRARIES = ("docker", "docker_image.reference", "filelock", "jinja2", "requests
 _LARGEST_REQUEST = 1 << 17
 _NETWORK = Path("/proc/thread-self/ns/net")
 _AT_HOME = _NETWORK.readlink()
+_STARTING = Lock()
 
 
 def serves() -> bool:
@@ -32,30 +34,38 @@ def serves() -> bool:
     return _NETWORK.readlink() == _AT_HOME
 
 
-def run(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], *, seconds: float
-) -> tuple[int, str, str]:
-    """Run `puller ARGUMENTS` in a process of its own; return its exit code, as subprocess counts, and its two streams.
+class Started:
+    """A run of puller in a process of its own."""
 
-    Raises subprocess.TimeoutExpired, after the process was killed, when it takes longer than so many seconds.
-    """
-    ours, theirs = socket.socketpair()
-    request = json.dumps((list(arguments), str(folder), dict(environment))).encode()
-    with ThreadPoolExecutor(2) as readers, ours, ours.makefile() as answers:
-        ends, others = zip(os.pipe(), os.pipe(), strict=True)
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], *, session: bool = False
+    ) -> None:
+        """Start `puller ARGUMENTS`; with `session` in a session of its own."""
+        self._arguments = list(arguments)
+        self._socket, theirs = socket.socketpair()
+        self._ends, others = zip(os.pipe(), os.pipe(), strict=True)
+        request = json.dumps((self._arguments, str(folder), dict(environment), session)).encode()
         with theirs:
             socket.send_fds(_loader(), [request], [theirs.fileno(), *others])
         for other in others:
             os.close(other)
-        streams = [readers.submit(_read, end) for end in ends]
-        process = int(answers.readline())
-        ours.settimeout(seconds)
-        try:
-            code = int(answers.readline())
-        except TimeoutError:
-            os.kill(process, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(list(arguments), seconds) from None
-        return code, streams[0].result(), streams[1].result()
+        self._answers = self._socket.makefile()
+        self.pid = int(self._answers.readline())
+
+    def ended(self, seconds: float) -> tuple[int, str, str]:
+        """Wait for the end; return the exit code, as subprocess counts, and the two streams.
+
+        Raises subprocess.TimeoutExpired, after the process was killed, when it takes longer than so many seconds.
+        """
+        with ThreadPoolExecutor(2) as readers, self._socket, self._answers:
+            streams = [readers.submit(_read, end) for end in self._ends]
+            self._socket.settimeout(seconds)
+            try:
+                code = int(self._answers.readline())
+            except TimeoutError:
+                os.kill(self.pid, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(self._arguments, seconds) from None
+            return code, streams[0].result(), streams[1].result()
 
 
 def _read(descriptor: int) -> str:
@@ -63,8 +73,13 @@ def _read(descriptor: int) -> str:
         return stream.read()
 
 
-@functools.cache
 def _loader() -> socket.socket:
+    with _STARTING:
+        return _started()
+
+
+@functools.cache
+def _started() -> socket.socket:
     """Start what forks; it ends when this process, which alone holds the other end of its socket, does."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
@@ -114,8 +129,10 @@ def _keep(request: bytes, answers: int, stdout: int, stderr: int) -> None:
     os._exit(0)
 
 
-def _become(arguments: Sequence[str], folder: str, environment: Mapping[str, str]) -> None:
+def _become(arguments: Sequence[str], folder: str, environment: Mapping[str, str], session: bool) -> None:
     """Do as `python -m puller` does, and end."""
+    if session:
+        os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

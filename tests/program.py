@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests import preloaded
 from tests.world.process import ENVIRONMENT
@@ -32,6 +32,33 @@ class Run:
     def images(self) -> list[dict[str, Any]]:
         """What the report says of each image."""
         return list(self.report["images"])
+
+
+class Running(Protocol):
+    """A process of puller's."""
+
+    pid: int
+
+    def ended(self, seconds: float) -> tuple[int, str, str]:
+        """Wait for the end; return the exit code and the two streams. Raises subprocess.TimeoutExpired."""
+
+
+class Fresh:
+    """One for which Python was started."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.pid = process.pid
+        self._process = process
+
+    def ended(self, seconds: float) -> tuple[int, str, str]:
+        """Wait for the end; one that takes too long is killed."""
+        with self._process as process:
+            try:
+                stdout, stderr = process.communicate(timeout=seconds)
+            except BaseException:
+                process.kill()
+                raise
+        return process.returncode, stdout, stderr
 
 
 class Program:
@@ -60,40 +87,46 @@ class Program:
         self, *arguments: str, python: Sequence[str] = (), environment: Mapping[str, str] | None = None
     ) -> "subprocess.Popen[str]":
         """Start the program, to be waited for or signalled."""
-        return subprocess.Popen(
-            self.argv(*arguments, python=python),
-            cwd=self.folder,
-            env=self.environment | dict(environment or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return self._start(self.argv(*arguments, python=python), environment or {})
 
-    def run(self, *arguments: str, python: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> Run:
-        """Run the program to its end; no traceback ever reaches a user.
+    def begin(
+        self,
+        *arguments: str,
+        python: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        session: bool = False,
+    ) -> Running:
+        """Start the program, by another one if there is a `prefix`, with `session` in a session of its own.
 
         It is a process of its own, but Python is started for it only where its start is what matters.
         """
         added = dict(environment or {})
-        if python or any(name.startswith("PYTHON") for name in added) or not preloaded.serves():
-            code, stdout, stderr = self._run_from_the_start(arguments, python, added)
-        else:
-            code, stdout, stderr = preloaded.run(arguments, self.folder, self.environment | added, seconds=SECONDS)
-        assert "Traceback" not in stdout + stderr
-        assert "internal error" not in stderr
-        return Run(code, stdout, stderr)
+        fresh = python or prefix or any(name.startswith("PYTHON") for name in added)
+        if not fresh and preloaded.serves():
+            return preloaded.Started(arguments, self.folder, self.environment | added, session=session)
+        return Fresh(self._start([*prefix, *self.argv(*arguments, python=python)], added, session=session))
 
-    def _run_from_the_start(
-        self, arguments: Sequence[str], python: Sequence[str], environment: Mapping[str, str]
-    ) -> tuple[int, str, str]:
-        with self.start(*arguments, python=python, environment=environment) as process:
-            try:
-                stdout, stderr = process.communicate(timeout=SECONDS)
-            except BaseException:
-                process.kill()
-                raise
-        return process.returncode, stdout, stderr
+    def run(self, *arguments: str, python: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> Run:
+        """Run the program to its end; no traceback ever reaches a user."""
+        run = Run(*self.begin(*arguments, python=python, environment=environment).ended(SECONDS))
+        assert "Traceback" not in run.stdout + run.stderr
+        assert "internal error" not in run.stderr
+        return run
+
+    def _start(
+        self, argv: Sequence[str], environment: Mapping[str, str], *, session: bool = False
+    ) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            argv,
+            cwd=self.folder,
+            env=self.environment | dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=session,
+        )
 
     def pull(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
         """Run `puller pull` with a JSON report on standard output."""

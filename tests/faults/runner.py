@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,24 +59,16 @@ def _play(case: Case, backend: str, scene: Scene) -> Row:
     images = scene.puller.list(bad, *scene.good())
     options = ("--backend", backend, *OPTIONS, *case.options)
     started = time.monotonic()
-    with subprocess.Popen(
-        [*case.prefix, *scene.puller.argv("pull", "--format", "json", images, *options)],
-        env=scene.puller.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            if case.meanwhile:
-                case.meanwhile(scene)
-            stdout, stderr = process.communicate(timeout=RUN_SECONDS)
-            seconds = time.monotonic() - started
-            left = _left(scene, process.pid)
-        finally:
-            for pid in _session(process.pid):
-                os.kill(pid, signal.SIGKILL)
+    process = scene.puller.begin("pull", "--format", "json", images, *options, prefix=case.prefix, session=True)
+    try:
+        if case.meanwhile:
+            case.meanwhile(scene)
+        code, stdout, stderr = process.ended(RUN_SECONDS)
+        seconds = time.monotonic() - started
+        left = _left(scene, process.pid)
+    finally:
+        for pid in _session(process.pid):
+            os.kill(pid, signal.SIGKILL)
     report = json.loads(stdout) if stdout else {"images": []}
     outcomes = {outcome["requested"][0]: outcome for outcome in report["images"]}
     outcome = outcomes.pop(bad, {"attempts": 0, "error": None})
@@ -89,7 +80,7 @@ def _play(case: Case, backend: str, scene: Scene) -> Row:
         error.get("kind", ARRIVED),
         error.get("class", ARRIVED),
         outcome["attempts"],
-        process.returncode,
+        code,
         seconds,
         _rest([rest["status"] for rest in outcomes.values()]),
         left,

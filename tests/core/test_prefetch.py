@@ -99,6 +99,35 @@ def test_what_was_fetched_is_not_fetched_again_after_sigkill(
     assert proxy.sent("GET", BLOBS + image.layers[0].digest) < whole * 1.05
 
 
+def slow_for_engines(exchange: Exchange) -> None:
+    """Serve puller at once, and an engine little by little."""
+    if exchange.headers.get("User-Agent", "").startswith("puller"):
+        exchange.forward()
+    else:
+        faults.drip(300_000, 16 << 10)(exchange)
+
+
+def test_auto_steps_in_where_the_engine_waits_for_the_wire(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, backend: str
+) -> None:
+    """What the engine has begun is broken off and fetched by puller, and the image is there as after a plain pull."""
+    image = push_image(registry, "prefetch/auto", backend, [layer(f"prefetch-auto-{backend}", BIG)])
+    small = push_image(registry, "prefetch/auto-small")
+    proxy.use(Rule(BLOBS + image.layers[0].digest, slow_for_engines))
+    listed = puller.list(small.reference, image.at(proxy.address))
+    run = puller.pull("--prefetch=auto", "--backend", backend, listed)
+    assert (run.code, notes(run)) == (0, [])
+    assert [(each["status"], each["digest"]) for each in run.images] == [
+        ("pulled", small.digest),
+        ("pulled", image.digest),
+    ]
+    asked = [each for each in proxy.log if each.path.endswith(image.layers[0].digest)]
+    by_us = sum(each.sent for each in asked if (each.header("User-Agent") or "").startswith("puller"))
+    assert by_us == len(image.layers[0].data)
+    fed = engine.inspect(image.at(proxy.address))
+    assert [name for name in fed["RepoDigests"] if not name.startswith(f"{proxy.address}/prefetch/auto@")] == []
+
+
 def small_buffer(exchange: Exchange) -> None:
     """Forward with little in the kernel of the sender, so that nearly all that was sent has crossed the wire."""
     exchange.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 << 10)

@@ -16,6 +16,7 @@ _MERGE = "<<"
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # `${{ }}` is an expression of GitHub Actions, and may stand in a valid file.
 _TEMPLATE = re.compile(r"[^#]*?(?<!\$)(\{\{|\{%)")
+TOO_DEEP = f"nested deeper than {DEEPEST} levels"
 UNRENDERED = "an unrendered template: render it first (helm template, kustomize build, …)"
 
 
@@ -77,7 +78,7 @@ class _Builder:
     def start(self, event: Any, value: "list[Node] | dict[str, Node]", line: int) -> None:
         """Open a collection."""
         if len(self._stack) >= DEEPEST:
-            raise _ProblemError(line, f"nested deeper than {DEEPEST} levels")
+            raise _ProblemError(line, TOO_DEEP)
         if event.anchor:
             self._anchors[event.anchor] = None
         self._stack.append(_Frame(Node(value, self.name, line, event.tag or ""), event.anchor))
@@ -179,7 +180,9 @@ def _feed(builder: _Builder, event: Any) -> None:
 
 
 def _reason(error: Any) -> str:
-    return f"not valid YAML: {error.problem or error.context or 'it cannot be read'}"
+    problem = error.problem or error.context or "it cannot be read"
+    # libyaml has a limit of its own, in newer releases, and meets it before it tells of the first level.
+    return TOO_DEEP if "nesting depth" in problem else f"not valid YAML: {problem}"
 
 
 def _complaint(text: str, name: str, line: int, reason: str) -> BadLine:

@@ -54,6 +54,8 @@ class FailureKind(StrEnum):
     BAD_REFERENCE = "bad_reference"
     BLOB_UNKNOWN = "blob_unknown"
     CANCELLED = "cancelled"
+    CLIENT_MISSING = "client_missing"
+    CLIENT_USAGE = "client_usage"
     CLOCK_SKEW = "clock_skew"
     CONNECTION_REFUSED = "connection_refused"
     CONNECTION_RESET = "connection_reset"

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from puller.classify import Failure
     from puller.reference import ImageReference, Platform
 
-ENGINE_GONE = {FailureKind.CONTAINERD_UNREACHABLE, FailureKind.DAEMON_UNREACHABLE, FailureKind.SOCKET_PERMISSION}
+ENGINE_GONE = {
+    FailureKind.CLIENT_MISSING,
+    FailureKind.CONTAINERD_UNREACHABLE,
+    FailureKind.DAEMON_UNREACHABLE,
+    FailureKind.SOCKET_PERMISSION,
+}
 """Kinds of failure that mean: no engine could be reached."""
 _MAY_PASS = {FailureClass.TRANSIENT, FailureClass.RATE_LIMITED}
 

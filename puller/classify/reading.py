@@ -100,7 +100,9 @@ def _context() -> re.Pattern[str]:
     )
 
 
-_PROSE = frozenset({"i/o", "input/output", "net/http", "archive/tar", "and/or", "username/password", "user/password"})
+_PROSE = frozenset(
+    {"i/o", "fork/exec", "input/output", "net/http", "archive/tar", "and/or", "username/password", "user/password"}
+)
 _ENGINES = re.compile(
     r"(?i)(?:unix|npipe|tcp|ssh|fd|http\+docker|https?\+unix)://|https?://(?:%2f|docker/v\d|[^/]{1,255}:237[56](?:/|$))"
     r"|/(?:v1\.\d\d/|version$|_ping$|info$)"

@@ -12,6 +12,12 @@ HOST: dict[FailureKind, Meaning] = {
         "Client and engine share no API version.",
         "Upgrade the older of the two, or unset DOCKER_API_VERSION.",
     ),
+    _K.CLIENT_MISSING: Meaning(
+        _FATAL,
+        _O.HOST,
+        "The command line of docker, podman or nerdctl is not installed here, or not on the PATH.",
+        "Install it, or ask the engine without it (--backend sdk).",
+    ),
     _K.CONTAINERD_UNREACHABLE: Meaning(
         _FATAL,
         _O.ENGINE,

@@ -36,6 +36,12 @@ IMAGE: dict[FailureKind, Meaning] = {
         "The registry lost a part of the image.",
         "Push the image again, or choose another tag.",
     ),
+    _K.CLIENT_USAGE: Meaning(
+        _STAYS,
+        _O.HOST,
+        "The client does not know what it was asked for: an option, a command, or how many words there are.",
+        "Correct the command line (`docker pull --help`), or upgrade a client that is too old for it.",
+    ),
     _K.CLOCK_SKEW: Meaning(
         _STAYS,
         _O.HOST,

@@ -4,6 +4,7 @@ from puller.classify.rules.rule import Rule
 from puller.errors import FailureKind
 
 _K = FailureKind
+_CLIENTS = r"(?:docker|podman|nerdctl)"
 _STORES = r"docker-credential-(?:desktop|osxkeychain|wincred|secretservice|pass|keychain)"
 
 HOST: tuple[Rule, ...] = (
@@ -22,6 +23,7 @@ HOST: tuple[Rule, ...] = (
         _K.CONTAINERD_UNREACHABLE,
         (
             r"<containerd>.{0,200}(?:connection refused|no such file|deadline exceeded|time-?out|unavailable)",
+            r"failed to create lease: database not open",
             r"error creating temporary lease.{0,200}(?:unavailable|connection|deadline|closing|eof)",
             r"containerd (?:is )?not (?:running|available)",
         ),
@@ -55,6 +57,27 @@ HOST: tuple[Rule, ...] = (
         ),
     ),
     Rule(
+        _K.CLIENT_MISSING,
+        (
+            rf"(?<!\S){_CLIENTS}: (?:command )?not found",
+            rf"command not found: {_CLIENTS}\b",
+            rf"(?:env|xargs): \W?{_CLIENTS}\W{{0,2}}: no such file",
+            rf"exec: \"{_CLIENTS}\": executable file not found",
+            rf"no such file or directory: '{_CLIENTS}'",
+        ),
+    ),
+    Rule(
+        _K.CLIENT_USAGE,
+        (
+            r"unknown (?:shorthand )?flag",
+            r"flag (?:provided but not defined|needs an argument)",
+            r"requires (?:exactly|at least|at most) \d+ arguments?",
+            r"accepts \d+ arg\(s\)",
+            rf"is not a {_CLIENTS} command",
+            r"only supported on a docker daemon with experimental",
+        ),
+    ),
+    Rule(
         _K.DAEMON_UNREACHABLE,
         (
             r"(?:cannot|can't|could not|unable to|failed to) connect to (?:the )?(?:docker|podman)",
@@ -63,7 +86,6 @@ HOST: tuple[Rule, ...] = (
             r"error while fetching server api version",
             r"daemon (?:is )?not running",
             r"docker desktop is ",
-            r"(?:docker|podman|nerdctl): command not found",
             r"error: failed to connect: dial",
             r"podman machine .{0,80}not running",
             r"connection aborted\W{1,6}(?:filenotfound|connectionrefused)error",
@@ -108,7 +130,7 @@ HOST: tuple[Rule, ...] = (
             r"too many open files",
             r"file table overflow",
             r"\be[mn]file\b",
-            r"fork/exec .{0,200}resource temporarily unavailable",
+            r"(?:fork/exec|fork:) .{0,200}resource temporarily unavailable",
             r"failed to create new os thread",
         ),
     ),

@@ -128,7 +128,7 @@ class PrefetchSettings:
     """How blobs are fetched in front of the engine."""
 
     mode: PrefetchMode = PrefetchMode.NEVER
-    connections: int = 24
+    connections: int = 48
     """To all registries together."""
     per_registry: int | None = None
     """To any one registry; None means no other limit than `connections`."""

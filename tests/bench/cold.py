@@ -70,8 +70,9 @@ def _fast(place: Place) -> Trial:
 def _slow(place: Place, rate: int) -> Trial:
     """Peers get 8 processes: more gain nothing where the engine downloads three layers at a time."""
     who = place.contenders
-    mine = (who.puller(JOBS), *who.prefetching(JOBS, modes=("--prefetch", "--prefetch=auto")))
-    tuned = [each.tuned for each in who.xargs(20)]
+    fed = tuple(who.prefetching(JOBS))
+    mine = (who.puller(JOBS), *fed, *who.prefetching(JOBS, modes=("--prefetch=auto",)))
+    tuned = [each.tuned for each in (*who.xargs(20), *fed)]
     return _trial(place, _bulk(place), place.wire(rate).address, *who.peers(8), *mine, *tuned, warm_up=False)
 
 
@@ -87,7 +88,8 @@ def _latency(place: Place) -> Trial:
     images = family(
         place.registry, 4 if place.quick else 20, prefix="many/app", bases=3, base_layers=13, base_size=8 * KIB
     )
-    mine = (who.puller(JOBS), *who.prefetching(JOBS, modes=("--prefetch", "--prefetch=auto")))
+    mine = [who.puller(each) for each in (JOBS, "-j16")]
+    mine += [each for jobs in (JOBS, "-j16") for each in who.prefetching(jobs, modes=("--prefetch", "--prefetch=auto"))]
     return _trial(place, images, place.wire(latency=0.03).address, *who.peers(8, 16), *mine)
 
 

@@ -10,6 +10,9 @@ import random
 import tarfile
 from dataclasses import dataclass, field
 
+_AT_ONCE = 1 << 26
+"""Bytes; of more than 2 ** 28 Python's generator makes no number."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -23,7 +26,9 @@ class Layer:
 @functools.lru_cache(maxsize=256)
 def layer(seed: str | int, size: int = 1024) -> Layer:
     """Return a layer with one file of incompressible bytes; the same seed and size always give the same digest."""
-    return layer_of(f"opt/{seed}.bin".replace(":", "_"), random.Random(seed).randbytes(size))
+    source = random.Random(seed)
+    content = b"".join(source.randbytes(min(_AT_ONCE, size - at)) for at in range(0, size, _AT_ONCE))
+    return layer_of(f"opt/{seed}.bin".replace(":", "_"), content)
 
 
 def layer_of(path: str, content: bytes) -> Layer:

@@ -57,7 +57,7 @@ class Place:
     def registry(self) -> Registry:
         """The registry."""
         if self._registry is None:
-            self._registry = self._stack.enter_context(Registry())
+            self._registry = self._stack.enter_context(Registry(lean=True))
         return self._registry
 
     def engine(self, downloads: int | None = None) -> Engine:

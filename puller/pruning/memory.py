@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from puller import files
@@ -61,5 +61,7 @@ class Memory:
         return tuple(Brought(**each) for each in document["images"])
 
     def _text(self, entries: "Iterable[Brought]") -> str:
-        images = [asdict(entry) for entry in entries]
-        return json.dumps({"schema": _SCHEMA, "engine": self._engine, "images": images}, indent=1) + "\n"
+        # A run that is up to date writes as many of these as it has images: not by asdict, and not for the eye.
+        names = [field.name for field in fields(Brought)]
+        images = [{name: getattr(entry, name) for name in names} for entry in entries]
+        return json.dumps({"schema": _SCHEMA, "engine": self._engine, "images": images}) + "\n"

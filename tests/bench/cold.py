@@ -63,7 +63,8 @@ def _trial(
 
 def _fast(place: Place) -> Trial:
     who = place.contenders
-    mine = (who.puller(JOBS), *who.prefetching(JOBS, modes=("--prefetch=auto", "--prefetch")))
+    mine = [who.puller(each) for each in ("-j3", JOBS)]
+    mine += [each for jobs in ("-j3", JOBS) for each in who.prefetching(jobs, modes=("--prefetch=auto", "--prefetch"))]
     return _trial(place, _bulk(place), place.registry.address, *who.peers(3, 8), *mine)
 
 

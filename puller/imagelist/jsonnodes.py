@@ -6,7 +6,7 @@ from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-define
 from typing import TYPE_CHECKING
 
 from puller.imagelist.entry import BadLine, Source
-from puller.imagelist.nodes import DEEPEST, LITERAL, MOST, Node, Parsed, Repeated
+from puller.imagelist.nodes import DEEPEST, LITERAL, MOST, TOO_DEEP, Node, Parsed, Repeated
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -51,7 +51,7 @@ class _Reader:
         """Read the value that begins here."""
         self._count += 1
         if depth > DEEPEST or self._count > MOST:
-            self._fail(f"nested deeper than {DEEPEST} levels, or more than {MOST} values", position)
+            self._fail(f"{TOO_DEEP}, or more than {MOST} values", position)
         found: str | list[Node] | dict[str, Node] | None
         match self._text[position : position + 1]:
             case '"':

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 DEEPEST = 100
 """Levels of nesting; real files have a dozen, and whoever walks a document may recurse."""
+TOO_DEEP = f"nested deeper than {DEEPEST} levels"
 MOST = 1_000_000
 """Values of one file; merges count what they copy, so that aliases cannot multiply a small file."""
 LITERAL = "!literal"

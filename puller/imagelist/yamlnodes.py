@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from puller.imagelist.entry import BadLine, Source
-from puller.imagelist.nodes import DEEPEST, LITERAL, MOST, Node, Parsed, Repeated
+from puller.imagelist.nodes import DEEPEST, LITERAL, MOST, TOO_DEEP, Node, Parsed, Repeated
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
@@ -16,7 +16,6 @@ _MERGE = "<<"
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # `${{ }}` is an expression of GitHub Actions, and may stand in a valid file.
 _TEMPLATE = re.compile(r"[^#]*?(?<!\$)(\{\{|\{%)")
-TOO_DEEP = f"nested deeper than {DEEPEST} levels"
 UNRENDERED = "an unrendered template: render it first (helm template, kustomize build, …)"
 
 

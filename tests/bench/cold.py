@@ -63,18 +63,15 @@ def _trial(
 
 def _fast(place: Place) -> Trial:
     who = place.contenders
-    mine = [who.puller(each) for each in ("-j3", JOBS)]
-    mine += [each for jobs in ("-j3", JOBS) for each in who.prefetching(jobs, modes=("--prefetch=auto", "--prefetch"))]
-    return _trial(place, _bulk(place), place.registry.address, *who.peers(3, 8), *mine)
+    return _trial(place, _bulk(place), place.registry.address, *who.peers(3, 8), *who.pullers(3, 8))
 
 
 def _slow(place: Place, rate: int) -> Trial:
     """Peers get 8 processes: more gain nothing where the engine downloads three layers at a time."""
     who = place.contenders
-    fed = tuple(who.prefetching(JOBS))
-    mine = (who.puller(JOBS), *fed, *who.prefetching(JOBS, modes=("--prefetch=auto",)))
-    tuned = [each.tuned for each in (*who.xargs(20), *fed)]
-    return _trial(place, _bulk(place), place.wire(rate).address, *who.peers(8), *mine, *tuned, warm_up=False)
+    tuned = [each.tuned for each in (*who.xargs(20), *who.prefetching(JOBS))]
+    everybody = (*who.peers(8), *who.pullers(8), *tuned)
+    return _trial(place, _bulk(place), place.wire(rate).address, *everybody, warm_up=False)
 
 
 def _layer(place: Place) -> Trial:
@@ -89,15 +86,13 @@ def _latency(place: Place) -> Trial:
     images = family(
         place.registry, 4 if place.quick else 20, prefix="many/app", bases=3, base_layers=13, base_size=8 * KIB
     )
-    mine = [who.puller(each) for each in (JOBS, "-j16")]
-    mine += [each for jobs in (JOBS, "-j16") for each in who.prefetching(jobs, modes=("--prefetch", "--prefetch=auto"))]
-    return _trial(place, images, place.wire(latency=0.03).address, *who.peers(8, 16), *mine)
+    return _trial(place, images, place.wire(latency=0.03).address, *who.peers(8, 16), *who.pullers(8, 16))
 
 
 def _tiny(place: Place) -> Trial:
     who = place.contenders
     images = family(place.registry, 20 if place.quick else 200, prefix="tiny/app", base_size=4 * KIB, own_size=KIB)
-    mine = (who.puller(JOBS), *who.prefetching(JOBS, modes=("--prefetch=auto",)))
+    mine = who.pullers(3, 8, modes=("--prefetch=auto",))
     return _trial(place, images, place.registry.address, *who.peers(3, 8), *mine)
 
 

@@ -57,6 +57,11 @@ class Contenders:
         for mode in modes if self._prefetches else ():
             yield self.puller(mode, *options, name=f"puller {mode}")
 
+    def pullers(self, *widths: int, modes: Sequence[str] = ("--prefetch", "--prefetch=auto")) -> Iterable[Contender]:
+        """puller, without and with prefetching, each at its best."""
+        jobs = [f"-j{width}" for width in widths]
+        return (*map(self.puller, jobs), *(each for some in jobs for each in self.prefetching(some, modes=modes)))
+
     def xargs(self, *widths: int) -> Iterator[Contender]:
         """`docker pull` by xargs, so many at a time."""
         for width in widths:

@@ -67,17 +67,6 @@ HOST: tuple[Rule, ...] = (
         ),
     ),
     Rule(
-        _K.CLIENT_USAGE,
-        (
-            r"unknown (?:shorthand )?flag",
-            r"flag (?:provided but not defined|needs an argument)",
-            r"requires (?:exactly|at least|at most) \d+ arguments?",
-            r"accepts \d+ arg\(s\)",
-            rf"is not a {_CLIENTS} command",
-            r"only supported on a docker daemon with experimental",
-        ),
-    ),
-    Rule(
         _K.DAEMON_UNREACHABLE,
         (
             r"(?:cannot|can't|could not|unable to|failed to) connect to (?:the )?(?:docker|podman)",
@@ -193,6 +182,18 @@ HOST: tuple[Rule, ...] = (
                 r"(?:error getting credentials|credentials? store|docker-credential-)"
                 r"(?!.{0,600}(?:no such host|time-?out|timed out|refused|unreachable|reset by peer))"
             ),
+        ),
+    ),
+    # Last: helpers and what unpacks layers may complain of flags, too.
+    Rule(
+        _K.CLIENT_USAGE,
+        (
+            r"unknown (?:shorthand )?flag",
+            r"flag (?:provided but not defined|needs an argument)",
+            r"requires (?:exactly|at least|at most) \d+ arguments?",
+            r"accepts \d+ arg\(s\)",
+            rf"is not a {_CLIENTS} command",
+            r"only supported on a docker daemon with experimental",
         ),
     ),
 )

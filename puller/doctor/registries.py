@@ -18,7 +18,7 @@ from puller.registry.answers import Quota, RegistryTroubleError
 from puller.registry.client import RegistryClient
 from puller.registry.credentials import Keyring
 from puller.registry.hosts import Host
-from puller.registry.transport import Transport, discard
+from puller.registry.transport import Transport
 from puller.text import format_seconds
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ class RegistryVisit:
             through = "through the proxy: " if self._proxy() else ""
             yield self._about.failed("api", through + self._reason(trouble), self._curl())
             return
-        discard(response)
-        here, status = before + (datetime.now(UTC) - before) / 2, response.status_code
+        response.discard()
+        here, status = before + (datetime.now(UTC) - before) / 2, response.status
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NOT_FOUND:
             meaning = "no registry is at this address" if status == HTTPStatus.NOT_FOUND else "it is not well"
             yield self._about.failed("api", f"status {status}: {meaning}", self._curl())

@@ -2,10 +2,6 @@
 
 import socket
 import ssl
-import threading
-import weakref
-from contextlib import suppress
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from requests import PreparedRequest, Response
@@ -15,46 +11,13 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from puller.registry.connections import Connections, SlowToConnectError
+
 if TYPE_CHECKING:
     from urllib3 import PoolManager
 
 _HOSTS = 8
 """Pools kept: the registry, its token server, and where it redirects to."""
-_FAIR = 1.0
-"""Seconds that each of several addresses is worth, at least."""
-_LEAST = 0.001
-"""Seconds: a socket takes no time limit of nought."""
-
-
-class Connections:
-    """Every connection that is open, so that one call ends them all; and how they are opened."""
-
-    def __init__(self, receive_buffer: int | None = None) -> None:
-        """Let the kernel take in no more than about so many bytes ahead on each; None leaves it to the kernel."""
-        self._receive_buffer = receive_buffer
-        self._open: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def dial(self, connection: HTTPConnection) -> socket.socket:
-        """Connect to the first address that answers; raises what urllib3 expects."""
-        return _dial(connection, self._receive_buffer)
-
-    def opened(self, connection: HTTPConnection) -> None:
-        """Remember a connection; one that comes too late is broken off at once."""
-        with self._lock:
-            self._open.add(connection)
-            late = self._closed
-        if late:
-            _break(connection)
-
-    def close(self) -> None:
-        """Break all of them off: whoever reads from one gets an error."""
-        with self._lock:
-            self._closed = True
-            connections = list(self._open)
-        for connection in connections:
-            _break(connection)
 
 
 class Adapter(HTTPAdapter):
@@ -114,7 +77,7 @@ class Adapter(HTTPAdapter):
 def _pool_classes(connections: Connections) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
         def _new_conn(self) -> socket.socket:
-            return connections.dial(self)
+            return _dial(self, connections)
 
         def connect(self) -> None:
             super().connect()
@@ -122,7 +85,7 @@ def _pool_classes(connections: Connections) -> dict[str, type[HTTPConnectionPool
 
     class Encrypted(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
-            return connections.dial(self)
+            return _dial(self, connections)
 
         def connect(self) -> None:
             super().connect()
@@ -138,37 +101,13 @@ def _pool_classes(connections: Connections) -> dict[str, type[HTTPConnectionPool
     return {"http": PlainPool, "https": EncryptedPool}
 
 
-def _break(connection: HTTPConnection) -> None:
-    if sock := getattr(connection, "sock", None):
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-
-
-def _dial(connection: HTTPConnection, receive_buffer: int | None) -> socket.socket:
-    """Connect to the first address that answers; urllib3 would give each of them the whole time limit."""
-    host, limit = connection.host.strip("[]"), float(connection.timeout or 0)
-    deadline = monotonic() + limit
+def _dial(connection: HTTPConnection, connections: Connections) -> socket.socket:
+    """Connect; raises what urllib3 expects."""
     try:
-        addresses = socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM)
+        return connections.dial(connection.host, connection.port, float(connection.timeout or 0))
     except socket.gaierror as error:
-        raise NameResolutionError(host, connection, error) from error
-    failure: OSError = TimeoutError()
-    for place, (family, kind, protocol, _, address) in enumerate(addresses):
-        left = deadline - monotonic()
-        if left <= 0:
-            break
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if receive_buffer is not None:  # the window of a connection is agreed upon when it begins
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            sock.settimeout(min(left, max(_FAIR, left / (len(addresses) - place))))
-            sock.connect(address)
-            sock.settimeout(max(_LEAST, limit))
-        except OSError as error:
-            failure = error
-            sock.close()
-        else:
-            return sock
-    kind_of_failure = ConnectTimeoutError if isinstance(failure, TimeoutError) else NewConnectionError
-    raise kind_of_failure(connection, str(failure)) from failure
+        raise NameResolutionError(connection.host, connection, error) from error
+    except SlowToConnectError as error:
+        raise ConnectTimeoutError(connection, str(error)) from error
+    except OSError as error:
+        raise NewConnectionError(connection, str(error)) from error

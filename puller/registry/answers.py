@@ -36,17 +36,25 @@ class RegistryTroubleError(Exception):
     """The registry could not be asked, or its answer cannot be used; a reason to ask the engine, and no more.
 
     `status` is that of the HTTP answer, if there was one; `wait` is how many seconds the registry wants us to wait;
-    `lost` tells that there was no answer, or no whole one, so that the next question will hardly fare better.
+    `lost` tells that there was no answer, or no whole one, so that the next question will hardly fare better, and
+    `late` that it was waited for in vain.
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, wait: float | None = None, lost: bool = False
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        wait: float | None = None,
+        lost: bool = False,
+        late: bool = False,
     ) -> None:
         self.message = clean(message, _LONGEST_MESSAGE)
         super().__init__(self.message)
         self.status = status
         self.wait = wait
         self.lost = lost
+        self.late = late
 
 
 @dataclass(frozen=True, slots=True)

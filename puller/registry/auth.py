@@ -18,10 +18,9 @@ from puller.registry.answers import RegistryTroubleError
 from puller.registry.challenge import Challenge, choose
 
 if TYPE_CHECKING:
-    from requests import Response
-
     from puller.registry.credentials import Credential, Keyring
-    from puller.registry.session import Site
+    from puller.registry.reply import Reply
+    from puller.registry.site import Site
     from puller.registry.transport import Transport
 
 _TOKEN_BYTES = 256 << 10
@@ -57,13 +56,13 @@ class Authority:
         challenge = self._challenges.get((site.host.name, repository)) or self._challenges.get((site.host.name, ""))
         return self._answer(site, repository, challenge, "") if challenge else ""
 
-    def renewed(self, site: "Site", repository: str, response: "Response", refused: str) -> str:
+    def renewed(self, site: "Site", repository: str, reply: "Reply", refused: str) -> str:
         """Return what to send after a 401: never what was refused; empty when there is nothing else.
 
         Where the registry has led us to somebody else, that one does not get to say where credentials are to be sent.
         """
-        challenge = choose(response.headers.get("www-authenticate", ""))
-        if challenge is None or not site.owns(response.url):
+        challenge = choose(reply.headers.get("www-authenticate", ""))
+        if challenge is None or not site.owns(reply.url):
             return ""
         with self._lock:
             self._challenges[site.host.name, repository] = challenge
@@ -88,13 +87,13 @@ class Authority:
         began = monotonic()
         credential = self._keyring.find(site.host.name, repository)
         scope = challenge.parameters.get("scope") or f"repository:{repository}:pull"
-        response = self._send(site, challenge, scope, credential)
-        if response.status_code != HTTPStatus.OK:
-            raise self._transport.refusal(site, response, *_secrets(credential))
-        token, lifetime = _read(site, self._transport.read(site, response, _TOKEN_BYTES))
+        reply = self._send(site, challenge, scope, credential)
+        if reply.status != HTTPStatus.OK:
+            raise self._transport.refusal(site, reply, *_secrets(credential))
+        token, lifetime = _read(site, self._transport.read(site, reply, _TOKEN_BYTES))
         return _Kept(f"Bearer {token}", began + lifetime - min(_MARGIN, lifetime * _SHARE))
 
-    def _send(self, site: "Site", challenge: Challenge, scope: str, credential: "Credential | None") -> "Response":
+    def _send(self, site: "Site", challenge: Challenge, scope: str, credential: "Credential | None") -> "Reply":
         try:
             realm = urlsplit(challenge.parameters["realm"])
         except ValueError:

@@ -9,10 +9,8 @@ from puller.registry.answers import RegistryTroubleError, hasher, size_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from requests import Response
-
-    from puller.registry.session import Site
-    from puller.registry.transport import Transport
+    from puller.registry.reply import Reply
+    from puller.registry.site import Site
 
 _RANGE = re.compile(r"bytes (?P<first>\d{1,18})-\d{1,18}/(?:(?P<total>\d{1,18})|\*)")
 
@@ -22,9 +20,8 @@ class Blob:
 
     def __init__(
         self,
-        transport: "Transport",
         site: "Site",
-        response: "Response",
+        reply: "Reply",
         digest: str,
         start: int,
         *,
@@ -32,16 +29,15 @@ class Blob:
     ) -> None:
         """Raise RegistryTroubleError when the registry begins elsewhere than it was asked to."""
         self.start = start
-        self.size = size_of(response.headers)
+        self.size = size_of(reply.headers)
         """Bytes of the whole blob, where the registry says so."""
-        self._transport = transport
         self._site = site
-        self._response = response
+        self._reply = reply
         self._digest = digest
         self._check = check
         self._skip = 0
-        if response.status_code == HTTPStatus.PARTIAL_CONTENT:
-            found = _RANGE.fullmatch(response.headers.get("content-range", ""))
+        if reply.status == HTTPStatus.PARTIAL_CONTENT:
+            found = _RANGE.fullmatch(reply.headers.get("content-range", ""))
             if found is None or int(found["first"]) != start:
                 raise self._trouble("sends another range than was asked for")
             self.size = int(found["total"]) if found["total"] else None
@@ -51,13 +47,13 @@ class Blob:
     @property
     def partial(self) -> bool:
         """Whether the registry sends only what was asked for."""
-        return self._response.status_code == HTTPStatus.PARTIAL_CONTENT
+        return self._reply.status == HTTPStatus.PARTIAL_CONTENT
 
     def __iter__(self) -> "Iterator[bytes]":
         """Yield the bytes; raises RegistryTroubleError for a cut connection and for wrong content."""
         check = hasher(self._digest)
         skip = self._skip
-        while chunk := self._transport.chunk(self._site, self._response):
+        while chunk := self._reply.next():
             if self._check:
                 check.update(chunk)
             if rest := chunk[skip:]:

@@ -11,16 +11,15 @@ from puller.registry.blobs import Blob
 from puller.registry.credentials import Keyring
 from puller.registry.hosts import CERTS_D
 from puller.registry.tags import PATH, next_page, tags_in
-from puller.registry.transport import Transport, discard
+from puller.registry.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-    from requests import Response
-
     from puller.config import RegistrySettings
     from puller.reference import ImageReference
+    from puller.registry.reply import Reply
 
 MANIFEST_TYPES = (*answers.INDEX_TYPES, *answers.SINGLE_TYPES)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
@@ -81,8 +80,8 @@ class RegistryClient:
         """
         headers: Mapping[str, str] = {}
         try:
-            with self._asked("HEAD", reference, _manifest_path(reference), _ACCEPT) as response:
-                headers = response.headers
+            with self._asked("HEAD", reference, _manifest_path(reference), _ACCEPT) as reply:
+                headers = reply.headers
         except RegistryTroubleError as trouble:
             if trouble.status not in _NO_HEAD:
                 raise
@@ -100,9 +99,9 @@ class RegistryClient:
         `digest_or_tag` asks for another one of the same repository, such as an index's entry.
         """
         path = _manifest_path(reference, digest_or_tag)
-        with self._asked("GET", reference, path, _ACCEPT) as response:
-            raw = self._transport.read(self._transport.site(reference.registry), response, _LARGEST)
-            headers = response.headers
+        with self._asked("GET", reference, path, _ACCEPT) as reply:
+            raw = self._transport.read(self._transport.site(reference.registry), reply, _LARGEST)
+            headers = reply.headers
         asked = path.rpartition("/")[2]
         said = headers.get("docker-content-digest")
         digest = next((each for each in (asked, said) if each and ":" in each), None) or answers.sha256(raw)
@@ -122,9 +121,9 @@ class RegistryClient:
             raise RegistryTroubleError(f"{reference.registry}: {digest} is no digest that can be checked")
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         path = f"/v2/{reference.repository}/blobs/{digest}"
-        with self._asked("GET", reference, path, headers, _FULL_OR_PART) as response:
+        with self._asked("GET", reference, path, headers, _FULL_OR_PART) as reply:
             site = self._transport.site(reference.registry)
-            yield Blob(self._transport, site, response, digest, start, check=check and end is None)
+            yield Blob(site, reply, digest, start, check=check and end is None)
 
     def tags(self, reference: "ImageReference", pages: int = 100) -> tuple[str, ...]:
         """List the tags of a repository (OCI distribution spec "Listing Tags"), at most so many pages of them."""
@@ -133,11 +132,11 @@ class RegistryClient:
         for _ in range(pages):
             if path is None:
                 return tuple(found)
-            with self._asked("GET", reference, path) as response:
-                body = self._transport.read(self._transport.site(reference.registry), response, _LARGEST)
+            with self._asked("GET", reference, path) as reply:
+                body = self._transport.read(self._transport.site(reference.registry), reply, _LARGEST)
             try:
                 found += tags_in(body)
-                path = next_page(response.headers.get("link", ""), path)
+                path = next_page(reply.headers.get("link", ""), path)
             except ValueError:
                 raise RegistryTroubleError(f"{reference.registry}: sends no list of tags") from None
         if path is not None:
@@ -150,8 +149,8 @@ class RegistryClient:
         Any trouble is None, too. A HEAD is no pull that would count.
         """
         try:
-            with self._asked("HEAD", reference, _manifest_path(reference), _ACCEPT) as response:
-                return answers.wait_of(response.status_code, response.headers)
+            with self._asked("HEAD", reference, _manifest_path(reference), _ACCEPT) as reply:
+                return answers.wait_of(reply.status, reply.headers)
         except RegistryTroubleError as trouble:
             return trouble.wait
 
@@ -163,25 +162,23 @@ class RegistryClient:
         path: str,
         headers: "Mapping[str, str] | None" = None,
         accepted: "Collection[int]" = (HTTPStatus.OK,),
-    ) -> "Iterator[Response]":
+    ) -> "Iterator[Reply]":
         """Ask, answering a challenge once; raises RegistryTroubleError for any status that is not accepted."""
         site = self._transport.site(reference.registry)
         header = self._authority.header(site, reference.repository)
-        response = self._transport.ask(site, method, path, _with(headers, header))
-        if response.status_code == HTTPStatus.UNAUTHORIZED:
-            refused = self._transport.refusal(site, response, *secrets_of(header))
-            header = self._authority.renewed(site, reference.repository, response, header)
+        reply = self._transport.ask(site, method, path, _with(headers, header))
+        if reply.status == HTTPStatus.UNAUTHORIZED:
+            refused = self._transport.refusal(site, reply, *secrets_of(header))
+            header = self._authority.renewed(site, reference.repository, reply, header)
             if not header:
                 raise refused
-            response = self._transport.ask(site, method, path, _with(headers, header))
-        if response.status_code not in accepted:
-            raise self._transport.refusal(site, response, *secrets_of(header))
+            reply = self._transport.ask(site, method, path, _with(headers, header))
+        if reply.status not in accepted:
+            raise self._transport.refusal(site, reply, *secrets_of(header))
         try:
-            yield response
+            yield reply
         finally:
-            if method == "HEAD":
-                discard(response)
-            response.close()
+            reply.close()
 
 
 def _manifest_path(reference: "ImageReference", digest_or_tag: str | None = None) -> str:

@@ -3,25 +3,21 @@
 import json
 from typing import TYPE_CHECKING
 
-import requests
-import urllib3
-
 from puller.errors import causes
 from puller.registry.answers import RegistryTroubleError, wait_of
+from puller.registry.connections import SlowToConnectError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
-"""What requests, urllib3 and sockets raise."""
-
 
 def trouble(registry: str, error: Exception) -> RegistryTroubleError:
     """Say why there was no answer, or no whole one."""
-    if isinstance(error, requests.ConnectTimeout):
-        return RegistryTroubleError(f"{registry}: no connection in time", lost=True)
-    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-        return RegistryTroubleError(f"{registry}: no answer in time", lost=True)
+    found = list(causes(error))
+    if any(isinstance(cause, SlowToConnectError) for cause in found):
+        return RegistryTroubleError(f"{registry}: no connection in time", lost=True, late=True)
+    if any(isinstance(cause, TimeoutError) for cause in found):
+        return RegistryTroubleError(f"{registry}: no answer in time", lost=True, late=True)
     return RegistryTroubleError(f"{registry}: {reason(error)}", lost=True)
 
 

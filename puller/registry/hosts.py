@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -100,6 +98,8 @@ def _trusting() -> ssl.SSLContext:
     if bundle is None and any(_system()):
         context.load_default_certs()
         return context
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH  # noqa: PLC0415 - requests takes long to load
+
     path = Path(bundle or DEFAULT_CA_BUNDLE_PATH)
     if path.is_dir():
         context.load_verify_locations(capath=path)

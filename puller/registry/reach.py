@@ -5,13 +5,11 @@ from contextlib import closing, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import requests
-
 from puller.errors import causes
-from puller.registry.adapter import Adapter, Connections
-from puller.registry.failures import TROUBLE
+from puller.registry.answers import RegistryTroubleError
+from puller.registry.connections import Connections
 from puller.registry.hosts import CERTS_D, Host, is_loopback, unverified
-from puller.registry.session import Session, Site
+from puller.registry.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,24 +28,22 @@ def reach(registry: str, timeout: float = 5.0, certificates: "Path" = CERTS_D) -
     host, context = Host.of(registry), unverified()
     with suppress(OSError, ValueError):  # some registries hang up on those who show no certificate
         host.identify(context, certificates)
-    with closing(Site(host, Session(Adapter(context, Connections(), 1)))) as site:
+    with closing(Site(host, context, Connections())) as site:
         try:
             return _answers(site, "https", deadline)
-        except requests.exceptions.SSLError as error:
-            if any(isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or "") for cause in causes(error)):
+        except RegistryTroubleError as error:
+            tls = [cause for cause in causes(error) if isinstance(cause, ssl.SSLError)]
+            if any("ALERT" in (cause.reason or "") for cause in tls):
                 return True  # it speaks TLS, and wants a certificate of ours
-        except requests.Timeout:
-            return False
-        except TROUBLE:
-            if not is_loopback(registry):
+            if error.late or not (tls or is_loopback(registry)):
                 return False
         try:
             return _answers(site, "http", deadline)
-        except TROUBLE:
+        except RegistryTroubleError:
             return False
 
 
 def _answers(site: Site, scheme: str, deadline: float) -> bool:
     left = max(_LEAST, deadline - monotonic())
-    site.send("GET", f"{scheme}://{site.host.address}/v2/", {}, left).close()
+    site.send("GET", f"{scheme}://{site.host.address}/v2/", {}, (left, left)).close()
     return True

@@ -1,104 +1,94 @@
-"""The session that leads to one registry, and where its redirects may lead."""
+"""requests, taught to send to registries: no cookies, no .netrc, no redirects, and trouble of one kind."""
 
-import re
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import requests
-import requests.utils
+import urllib3
 
-from puller import __version__
-from puller.registry.hosts import is_loopback
+from puller.registry.adapter import Adapter
+from puller.registry.failures import trouble
+from puller.registry.reply import Reply
+from puller.registry.site import PLAIN
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
-    from puller.registry.adapter import Adapter
-    from puller.registry.hosts import Host
+    from puller.registry.connections import Connections
 
-_HEADERS = {"User-Agent": f"puller/{__version__}", "Accept-Encoding": "identity"}
-_PLAIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?/[\w.~/:-]*", re.ASCII)
-"""A URL in which nothing needs to be quoted, folded or refused."""
-_PORTS = {"http": 80, "https": 443}
+_TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+"""What requests, urllib3 and sockets raise."""
+_CHUNK = 256 << 10
 
 
 class Session(requests.Session):
-    """A session without cookies, .netrc and redirects of its own."""
+    """A session with one registry, and with those that it leads to."""
 
-    def __init__(self, adapter: "Adapter") -> None:
+    def __init__(self, registry: str, context: "ssl.SSLContext", connections: "Connections", kept: int) -> None:
         super().__init__()
+        self._registry = registry
         self.trust_env = False
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        adapter = Adapter(context, connections, kept)
         for prefix in ("http://", "https://"):
             self.mount(prefix, adapter)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Say that no answer is a redirect: requests would read the whole of its body."""
 
-
-class Site:
-    """One registry with the session that leads to it; shared by threads."""
-
-    def __init__(self, host: "Host", session: requests.Session) -> None:
-        self.host = host
-        self.schemes = host.schemes
-        """Those that may work: one, as soon as one has."""
-        self._session = session
-        self._proxies: dict[tuple[str, str], dict[str, str]] = {}
-
-    def owns(self, url: str) -> bool:
-        """Tell whether a URL is one of this registry itself."""
-        return urlsplit(url).netloc.lower() == self.host.address.lower()
-
-    def send(
+    def ask(
         self,
         method: str,
         url: str,
-        headers: "Mapping[str, str]",
-        timeout: float | tuple[float, float],
-        data: "Mapping[str, str] | None" = None,
-    ) -> requests.Response:
-        """Send one request; nothing of the body of the answer is read, and no redirect is followed."""
-        request = _prepared(method, url, _HEADERS | dict(headers), data)
-        # The session's own way to send looks for cookies and redirects, and costs as much again.
-        adapter = self._session.get_adapter(url)
-        return adapter.send(request, stream=True, timeout=timeout, proxies=self.proxies_for(url))
+        headers: dict[str, str],
+        timeout: tuple[float, float],
+        proxies: dict[str, str],
+        data: "Mapping[str, str] | None",
+    ) -> Reply:
+        """Send one request, and read nothing of the body of the answer; raises RegistryTroubleError."""
+        try:
+            request = _prepared(method, url, headers, data)
+            # The session's own way to send looks for cookies and redirects, and costs as much again.
+            response = self.get_adapter(url).send(request, stream=True, timeout=timeout, proxies=proxies)
+            if method == "HEAD":
+                response.raw.drain_conn()
+                response.close()
+        except _TROUBLE as error:
+            raise trouble(self._registry, error) from error
+        body = None if method == "HEAD" else _Body(self._registry, response)
+        return Reply(response.status_code, response.headers, url, body)
+
+
+class _Body:
+    """A body on its way."""
+
+    def __init__(self, registry: str, response: requests.Response) -> None:
+        self._registry = registry
+        self._response = response
+
+    def next(self) -> bytes:
+        """Read what has come. Not what requests offers: that waits for a whole chunk, however slowly it comes."""
+        try:
+            data: bytes = self._response.raw.read1(_CHUNK, decode_content=False)
+        except _TROUBLE as error:
+            raise trouble(self._registry, error) from error
+        return data
 
     def close(self) -> None:
-        """Close the kept connections that are not in use."""
-        self._session.close()
-
-    def proxies_for(self, url: str) -> dict[str, str]:
-        """Return the environment's proxies for a URL; for loopback there are none, as in the engine."""
-        parts = urlsplit(url)
-        key = (parts.scheme, parts.netloc)
-        if key not in self._proxies:
-            self._proxies[key] = {} if is_loopback(parts.netloc) else dict(requests.utils.get_environ_proxies(url))
-        return self._proxies[key]
-
-
-def may_lead(host: "Host", previous: str, url: str) -> bool:
-    """Tell whether a redirect may be followed: to HTTP or HTTPS, and never from HTTPS to HTTP on a secure host."""
-    scheme = urlsplit(url).scheme
-    return scheme == "https" or (scheme == "http" and (host.insecure or urlsplit(previous).scheme == "http"))
-
-
-def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return scheme, host and port."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+        """Read no further."""
+        self._response.close()
 
 
 def _prepared(
     method: str, url: str, headers: dict[str, str], data: "Mapping[str, str] | None"
 ) -> requests.PreparedRequest:
-    """Make a request; one without a body needs few of the steps, and a run that is up to date makes hundreds."""
+    """Make a request; one without a body needs few of the steps, and a large run makes thousands."""
     if data is not None or method not in {"GET", "HEAD"}:
         return requests.Request(method, url, headers=headers, data=data, auth=_unchanged).prepare()
     request = requests.PreparedRequest()
     request.method = method
-    if _PLAIN.fullmatch(url):
+    if PLAIN.fullmatch(url):
         request.url = url
     else:
         request.prepare_url(url, None)

@@ -7,25 +7,21 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-import requests
-
 from puller.config import registry_settings
-from puller.registry.adapter import Adapter, Connections
-from puller.registry.answers import RegistryTroubleError, size_of
-from puller.registry.failures import TROUBLE, reason, refusal, trouble
+from puller.registry.answers import RegistryTroubleError
+from puller.registry.connections import Connections
+from puller.registry.failures import reason, refusal
 from puller.registry.hosts import CERTS_D, Host
-from puller.registry.session import Session, Site, may_lead, origin
+from puller.registry.site import Site, may_lead, origin
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from puller.config import RegistrySettings
+    from puller.registry.reply import Reply
 
 _REDIRECTS = 5
-_CHUNK = 256 << 10
-_ERROR_BYTES = 64 << 10
-_ERROR_SECONDS = 2.0
 
 
 class Transport:
@@ -67,11 +63,11 @@ class Transport:
                 except (OSError, ValueError) as error:
                     words = f"{registry}: its certificates cannot be used: {reason(error)}"
                     raise RegistryTroubleError(words) from None
-                self._sites[registry] = Site(host, Session(Adapter(context, self._connections, self._kept)))
+                self._sites[registry] = Site(host, context, self._connections, self._kept)
             return self._sites[registry]
 
-    def ask(self, site: Site, method: str, path: str, headers: "Mapping[str, str]") -> requests.Response:
-        """Ask a registry, whatever the status of its answer; the caller reads or closes the response.
+    def ask(self, site: Site, method: str, path: str, headers: "Mapping[str, str]") -> "Reply":
+        """Ask a registry, whatever the status of its answer; the caller reads or closes the reply.
 
         Where two schemes are possible, the second is tried when the first gets no answer, or the one that a TLS
         server has for plain HTTP.
@@ -80,38 +76,31 @@ class Transport:
         for scheme in site.schemes:
             url = f"{scheme}://{site.host.address}{path}"
             try:
-                response = self._follow(site, method, url, dict(headers))
-            except requests.Timeout as error:
-                raise first or trouble(site.host.name, error) from None
-            except TROUBLE as error:
-                first = first or trouble(site.host.name, error)
+                reply = self._follow(site, method, url, dict(headers))
+            except RegistryTroubleError as error:
+                first = first or error
+                if error.late or not error.lost:
+                    break
                 continue
-            if (
-                response.status_code == HTTPStatus.BAD_REQUEST
-                and scheme == "http"
-                and site.host.schemes == site.schemes
-            ):
-                first = first or self.refusal(site, response)
+            if reply.status == HTTPStatus.BAD_REQUEST and scheme == "http" and site.host.schemes == site.schemes:
+                first = first or self.refusal(site, reply)
                 continue
             site.schemes = (scheme,)
-            return response
+            return reply
         raise first or RegistryTroubleError(f"{site.host.name}: no way to connect")
 
     def send(
         self, site: Site, method: str, url: str, headers: "Mapping[str, str]", data: "Mapping[str, str] | None" = None
-    ) -> requests.Response:
+    ) -> "Reply":
         """Ask another server, which the registry has named, with the registry's own TLS settings."""
-        try:
-            return self._follow(site, method, url, dict(headers), data)
-        except TROUBLE as error:
-            raise trouble(site.host.name, error) from None
+        return self._follow(site, method, url, dict(headers), data)
 
-    def read(self, site: Site, response: requests.Response, limit: int) -> bytes:
+    def read(self, site: Site, reply: "Reply", limit: int) -> bytes:
         """Read a body of at most `limit` bytes; raises RegistryTroubleError for a longer, cut or dripping one."""
         deadline = monotonic() + 2 * self._timeout[1]
         body = bytearray()
-        with closing(response):
-            while chunk := self.chunk(site, response):
+        with closing(reply):
+            while chunk := reply.next():
                 body += chunk
                 if len(body) > limit:
                     raise RegistryTroubleError(f"{site.host.name}: an answer of more than {limit} bytes")
@@ -119,16 +108,9 @@ class Transport:
                     raise RegistryTroubleError(f"{site.host.name}: the answer comes too slowly")
         return bytes(body)
 
-    def chunk(self, site: Site, response: requests.Response) -> bytes:
-        """Read what has come of a body; empty at its end."""
-        try:
-            return _next(response)
-        except TROUBLE as error:
-            raise trouble(site.host.name, error) from None
-
-    def refusal(self, site: Site, response: requests.Response, *secrets: str) -> RegistryTroubleError:
+    def refusal(self, site: Site, reply: "Reply", *secrets: str) -> RegistryTroubleError:
         """Turn an answer into trouble, with its reason, but none of the secrets that were sent."""
-        return refusal(site.host.name, response.status_code, response.headers, discard(response), secrets)
+        return refusal(site.host.name, reply.status, reply.headers, reply.discard(), secrets)
 
     def close(self) -> None:
         """Break off whatever is under way, and forget the kept connections."""
@@ -140,37 +122,21 @@ class Transport:
 
     def _follow(
         self, site: Site, method: str, url: str, headers: dict[str, str], data: "Mapping[str, str] | None" = None
-    ) -> requests.Response:
+    ) -> "Reply":
         for _ in range(_REDIRECTS):
-            response = site.send(method, url, headers, self._timeout, data)
-            target = response.headers.get("location") if method in {"GET", "HEAD"} else None
-            if not response.is_redirect or not target:
-                return response
-            discard(response)
-            previous, url = url, urljoin(url, target)
-            if not may_lead(site.host, previous, url):
+            reply = site.send(method, url, headers, self._timeout, data)
+            target = reply.target if method in {"GET", "HEAD"} else None
+            if not target:
+                return reply
+            reply.discard()
+            previous = url
+            try:
+                url = urljoin(previous, target)
+                may, elsewhere = may_lead(site.host, previous, url), origin(url) != origin(previous)
+            except ValueError:  # no address at all
+                may = elsewhere = False
+            if not may:
                 raise RegistryTroubleError(f"{site.host.name}: redirects to where it must not")
-            if origin(url) != origin(previous):
+            if elsewhere:
                 headers.pop("Authorization", None)
         raise RegistryTroubleError(f"{site.host.name}: redirects too often")
-
-
-def discard(response: requests.Response) -> bytes:
-    """Read a small body, so that the connection can be kept, and return it; a large or slow one is cut off."""
-    announced = 0 if response.request.method == "HEAD" else size_of(response.headers) or 0
-    left, deadline = _ERROR_BYTES if announced <= _ERROR_BYTES else 0, monotonic() + _ERROR_SECONDS
-    body = b""
-    try:
-        while len(body) < left and monotonic() < deadline and (chunk := _next(response)):
-            body += chunk
-    except TROUBLE:
-        pass  # the status was what mattered
-    finally:
-        response.close()
-    return body
-
-
-def _next(response: requests.Response) -> bytes:
-    # Not what requests offers: that waits until a whole chunk has come, however slowly.
-    data: bytes = response.raw.read1(_CHUNK, decode_content=False)
-    return data

@@ -14,7 +14,7 @@ from puller.registry import RegistryTroubleError, hosts
 from puller.registry.client import RegistryClient
 from puller.registry.hosts import Host
 from puller.registry.reach import reach
-from puller.registry.session import Site, may_lead
+from puller.registry.site import Site, may_lead
 from tests.registry.conftest import named
 from tests.world import Proxy, Pushed, Registry, Rule, faults
 from tests.world.tls import TlsFront

@@ -1,6 +1,7 @@
 """The ways to an engine. Adding one is a file that fulfils `Backend`, and a line in `connect`."""
 
 import os
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from puller.errors import EngineUnreachableError
 
 if TYPE_CHECKING:
     from puller.backends.base import Backend
+    from puller.backends.unix import Welcome
 
 _DOCKER = "docker"
 
@@ -50,9 +52,17 @@ def identity(choice: BackendChoice, *, docker_command: str = _DOCKER, context: s
 
 
 def _sdk(context: str | None, connections: int) -> "Backend":
-    from puller.backends.sdk import SdkBackend  # noqa: PLC0415
+    from puller.backends.local import LocalBackend, greet, socket_of  # noqa: PLC0415
 
-    return SdkBackend(context, connections)
+    def whole(welcome: "Welcome | None" = None) -> "Backend":
+        from puller.backends.sdk import SdkBackend  # noqa: PLC0415
+
+        return SdkBackend(context, connections, welcome)
+
+    endpoint = resolve(context, os.environ)
+    path = socket_of(endpoint)
+    welcome = greet(path, endpoint) if path else None
+    return LocalBackend(path, welcome, partial(whole, welcome)) if path and welcome else whole()
 
 
 def _cli(command: str, context: str | None) -> "Backend":

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_DEFAULT_HOST = "unix:///var/run/docker.sock"
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+"""Where docker engines listen that were not told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def resolve(context: str | None, environment: "Mapping[str, str]") -> Endpoint:
 
 def address(host: str | None) -> str:
     """Write an engine's address so that all who mean this engine write the same."""
-    host = host or _DEFAULT_HOST
+    host = host or DEFAULT_HOST
     scheme, _, rest = host.partition("://")
     return f"{scheme}://{os.path.realpath(rest)}" if scheme == "unix" else host.rstrip("/").lower()
 

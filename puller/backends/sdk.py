@@ -3,7 +3,6 @@
 `images.pull()` is not used: it throws the stream away, so a failed pull of a tag that is present returns success.
 """
 
-import http.client
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,10 @@ from puller.backends.endpoint import Endpoint, is_local, resolve
 from puller.backends.sdk_store import SdkImageStore
 from puller.backends.store import read_platform
 from puller.backends.stream import PullStream, inspected, inspected_name
+from puller.backends.troubles import of_the_socket, unreachable
+from puller.backends.unix import Welcome
 from puller.backends.watch import Pulse, Watch
-from puller.errors import EngineError, EngineUnreachableError, FailureKind, causes
-from puller.text import clean
+from puller.errors import EngineError, EngineUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,32 +34,33 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 20
 """For everything but a pull: the engine is near, or it is not there."""
 _ALIVE_SECONDS = 3
-_BROKEN_OFF = (urllib3.exceptions.ProtocolError, http.client.HTTPException, ConnectionError)
 _TROUBLE = (docker_errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
 class SdkBackend:
     """Pulls by `POST /images/create` (Engine API), reading every message of the stream."""
 
-    def __init__(self, context: str | None = None, connections: int = 3) -> None:
-        """Connect and ask for the version; raises EngineUnreachableError, or UsageError for a bad context."""
+    def __init__(self, context: str | None = None, connections: int = 3, welcome: Welcome | None = None) -> None:
+        """Connect and ask for the version, unless a `welcome` has told it already.
+
+        Raises EngineUnreachableError, or UsageError for a bad context.
+        """
         self._endpoint = endpoint = resolve(context, os.environ)
+        version = (welcome and welcome.version) or os.environ.get("DOCKER_API_VERSION") or "auto"
         try:
-            self._client = _client(endpoint, os.environ.get("DOCKER_API_VERSION") or "auto", connections=connections)
-            if self._client.server is None:
+            self._client = _client(endpoint, version, connections=connections)
+            if self._client.server is None and welcome is None:
                 self._client.version()
         except _TROUBLE as error:
-            raise EngineUnreachableError(_unreachable(error, endpoint)) from None
-        name, _, version = (self._client.server or "").partition("/")
-        self._silent = name == "Libpod"
+            raise EngineUnreachableError(unreachable(error, endpoint.host)) from None
+        self._welcome = welcome or Welcome(self._client.api_version, self._client.server or "")
         self._pulse = Pulse()
-        self._version = clean(version.partition(" ")[0]) or "of unknown version"
         self.store = SdkImageStore(self._client, local=is_local(endpoint.host), trouble=_TROUBLE, translate=_translate)
 
     @property
     def engine(self) -> str:
         """The engine's version, and that the SDK leads to it."""
-        return f"engine {self._version} through the SDK (API {self._client.api_version})"
+        return self._welcome.engine
 
     def pull(
         self,
@@ -70,7 +71,7 @@ class SdkBackend:
         progress: "ProgressSink",
     ) -> "Pulled":
         """Read one pull's stream to its end; see `Backend.pull`."""
-        before = self.inspect(request.reference, cancel=cancel) if self._silent else NOTHING
+        before = self.inspect(request.reference, cancel=cancel) if self._welcome.silent else NOTHING
         watch = Watch(clocks, self._pulse)
         stream = PullStream(request, progress, watch)
         call = Call()
@@ -162,21 +163,9 @@ def _tls(endpoint: Endpoint) -> TLSConfig | bool:
 
 
 def _translate(error: Exception) -> EngineError:
-    """Turn what docker-py raises into the engine's words; a socket that does not take us is told by its type."""
+    """Turn what docker-py raises into the engine's words."""
     if isinstance(error, docker_errors.APIError):
         return EngineError(str(error.explanation or error), status=error.status_code)
-    found = list(causes(error))
-    for cause in found:
-        if isinstance(cause, PermissionError):
-            return EngineError(f"{cause}: the engine's socket", kind=FailureKind.SOCKET_PERMISSION)
-        if isinstance(cause, (ConnectionRefusedError, FileNotFoundError, urllib3.exceptions.NewConnectionError)):
-            return EngineError(f"the engine is gone: {cause}", kind=FailureKind.DAEMON_UNREACHABLE)
-    if broken := [cause for cause in found if isinstance(cause, _BROKEN_OFF)]:
-        return EngineError(f"the engine broke off: {broken[-1]}", kind=FailureKind.ENGINE_DISCONNECTED)
-    return EngineError(str(error))
-
-
-def _unreachable(error: Exception, endpoint: Endpoint) -> str:
-    reason = next((cause.strerror for cause in causes(error) if isinstance(cause, OSError) and cause.strerror), None)
-    where = endpoint.host or "the engine's default socket"
-    return clean(f"cannot connect to the engine at {where}: {reason or error}")
+    return of_the_socket(
+        error, absent=(urllib3.exceptions.NewConnectionError,), broken_off=(urllib3.exceptions.ProtocolError,)
+    )

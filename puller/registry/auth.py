@@ -43,7 +43,8 @@ class _Kept:
 class Authority:
     """The headers that let us in, for many threads: each token is asked for once, and again when it runs out."""
 
-    def __init__(self, transport: "Transport", keyring: "Keyring") -> None:
+    def __init__(self, transport: "Transport", keyring: "Keyring | None" = None) -> None:
+        """Take accounts from a `keyring`, by default this user's."""
         self._transport = transport
         self._keyring = keyring
         self._challenges: dict[tuple[str, str], Challenge] = {}
@@ -73,7 +74,7 @@ class Authority:
 
     def _answer(self, site: "Site", repository: str, challenge: Challenge, refused: str) -> str:
         if challenge.scheme == "basic":
-            return _basic(self._keyring.find(site.host.name, repository))
+            return _basic(self._account(site, repository))
         key = (site.host.name, repository)
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
@@ -83,9 +84,16 @@ class Authority:
                 kept = self._kept[key] = self._ask(site, repository, challenge)
             return kept.header
 
+    def _account(self, site: "Site", repository: str) -> "Credential | None":
+        from puller.registry.credentials import Keyring  # noqa: PLC0415 - docker-py takes long to load
+
+        with self._lock:
+            keyring = self._keyring = self._keyring or Keyring()
+        return keyring.find(site.host.name, repository)
+
     def _ask(self, site: "Site", repository: str, challenge: Challenge) -> _Kept:
         began = monotonic()
-        credential = self._keyring.find(site.host.name, repository)
+        credential = self._account(site, repository)
         scope = challenge.parameters.get("scope") or f"repository:{repository}:pull"
         reply = self._send(site, challenge, scope, credential)
         if reply.status != HTTPStatus.OK:

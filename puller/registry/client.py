@@ -8,7 +8,6 @@ from puller.registry import answers
 from puller.registry.answers import Described, Manifest, Quota, RegistryTroubleError
 from puller.registry.auth import Authority, secrets_of
 from puller.registry.blobs import Blob
-from puller.registry.credentials import Keyring
 from puller.registry.hosts import CERTS_D
 from puller.registry.tags import PATH, next_page, tags_in
 from puller.registry.transport import Transport
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from puller.config import RegistrySettings
     from puller.reference import ImageReference
+    from puller.registry.credentials import Keyring
     from puller.registry.reply import Reply
 
 MANIFEST_TYPES = (*answers.INDEX_TYPES, *answers.SINGLE_TYPES)
@@ -42,7 +42,7 @@ class RegistryClient:
         read: float = 15.0,
         connections: int = 16,
         receive_buffer: int | None = None,
-        keyring: Keyring | None = None,
+        keyring: "Keyring | None" = None,
     ) -> None:
         """Take plain HTTP and any certificate from `insecure` hosts and networks, and from loopback.
 
@@ -59,7 +59,7 @@ class RegistryClient:
             connections=connections,
             receive_buffer=receive_buffer,
         )
-        self._authority = Authority(self._transport, keyring or Keyring())
+        self._authority = Authority(self._transport, keyring)
 
     def __enter__(self) -> Self:
         """Return the client."""

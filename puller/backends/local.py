@@ -1,0 +1,170 @@
+"""A local engine: what most runs ask of it is asked without docker-py, which comes with the first pull.
+
+docker-py and requests take longer to load than all else that a run with nothing to do takes.
+"""
+
+import os
+from contextlib import contextmanager
+from dataclasses import replace
+from http import HTTPStatus
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from puller.backends import unix
+from puller.backends.base import NOTHING
+from puller.backends.endpoint import DEFAULT_HOST
+from puller.backends.store import read_images, read_info, read_platform
+from puller.backends.stream import inspected, inspected_name
+from puller.backends.troubles import unreachable
+from puller.errors import EngineError, EngineUnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from puller.backends.base import Backend, ImageStore, Inspected, ProgressSink
+    from puller.backends.endpoint import Endpoint
+    from puller.cancellation import Cancellation
+    from puller.config import Clocks
+    from puller.holdings import Container, Content, EngineFacts, Holdings
+    from puller.model import Pulled, PullRequest
+    from puller.reference import ImageReference, Platform
+
+_ALIVE_SECONDS = 3.0
+_NONSENSE = (AttributeError, LookupError, TypeError, ValueError)
+"""What is raised on the way through JSON that is not what it should be."""
+
+
+def socket_of(endpoint: "Endpoint") -> str | None:
+    """Give the path of a local engine's socket; None for an engine that is reached otherwise."""
+    host = endpoint.host or DEFAULT_HOST
+    return host.removeprefix("unix://") if host.startswith("unix:///") and endpoint.tls is None else None
+
+
+def greet(path: str, endpoint: "Endpoint") -> unix.Welcome | None:
+    """Ask a local engine for the version of its API; None where it does not say, as docker-py knows how to go on.
+
+    Raises EngineUnreachableError.
+    """
+    try:
+        welcome = unix.ping(path)
+    except EngineError as error:
+        raise EngineUnreachableError(unreachable(error, endpoint.host)) from None
+    version = os.environ.get("DOCKER_API_VERSION") or welcome.version
+    return replace(welcome, version=version) if version else None
+
+
+class LocalBackend:
+    """Fulfils `Backend`; the rest is left to a backend that is made when it is needed."""
+
+    def __init__(self, path: str, welcome: unix.Welcome, rest: "Callable[[], Backend]") -> None:
+        """Take what the engine at a socket said when it was greeted."""
+        self._path = path
+        self._welcome = welcome
+        self._make = rest
+        self._rest: Backend | None = None
+        self._lock = Lock()
+        self.store: ImageStore = _Store(self._ask, lambda: self._sdk().store)
+
+    @property
+    def engine(self) -> str:
+        """The engine's version, and that the SDK leads to it."""
+        return self._welcome.engine
+
+    def pull(
+        self, request: "PullRequest", *, cancel: "Cancellation", clocks: "Clocks", progress: "ProgressSink"
+    ) -> "Pulled":
+        """Leave it to the SDK."""
+        return self._sdk().pull(request, cancel=cancel, clocks=clocks, progress=progress)
+
+    def inspect(self, reference: "ImageReference", *, cancel: "Cancellation") -> "Inspected | None":
+        """Ask for one image; see `Backend.inspect`."""
+        question = unix.Question(self._path)
+        try:
+            with cancel.hook(question.abort):
+                image = self._ask("images", inspected_name(reference), "json", question=question)
+            platform = read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
+            return inspected(image.get("Id"), image.get("RepoDigests") or (), reference, platform)
+        except EngineError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return NOTHING
+        except _NONSENSE:
+            pass
+        cancel.check()
+        return None
+
+    def alive(self) -> bool:
+        """Ask `GET /_ping`."""
+        try:
+            unix.ping(self._path, _ALIVE_SECONDS)
+        except EngineError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close what the SDK keeps open."""
+        with self._lock:
+            if self._rest:
+                self._rest.close()
+
+    def _sdk(self) -> "Backend":
+        with self._lock:
+            if self._rest is None:
+                self._rest = self._make()
+            return self._rest
+
+    def _ask(self, *words: str, question: unix.Question | None = None, **parameters: str) -> Any:
+        target = unix.target(self._welcome.version or "", *words, **parameters)
+        return unix.read((question or unix.Question(self._path)).ask(target)[1])
+
+
+class _Store:
+    """Fulfils `ImageStore`."""
+
+    def __init__(self, ask: "Callable[..., Any]", rest: "Callable[[], ImageStore]") -> None:
+        self._ask = ask
+        self._rest = rest
+        self._lock = Lock()
+        self._facts: EngineFacts | None = None
+
+    def holdings(self) -> "Holdings":
+        """Ask `GET /images/json` once; the containerd store tells the platforms of each image since API 1.47."""
+        with _sense():
+            return read_images(self._ask("images", "json", manifests="1"))
+
+    def facts(self) -> "EngineFacts":
+        """Ask `GET /info` once: some engines start other programs to answer it."""
+        with self._lock, _sense():
+            self._facts = self._facts or read_info(self._ask("info"), local=True)
+            return self._facts
+
+    def platforms(self, identities: "Sequence[str]", asked: "Platform | None" = None) -> "Mapping[str, Platform]":
+        """Leave it to the SDK."""
+        return self._rest().platforms(identities, asked)
+
+    def contents(self, identities: "Sequence[str]") -> "tuple[Content, ...]":
+        """Leave it to the SDK."""
+        return self._rest().contents(identities)
+
+    def layer_sizes(self, identity: str) -> tuple[int, ...]:
+        """Leave it to the SDK."""
+        return self._rest().layer_sizes(identity)
+
+    def containers(self) -> "tuple[Container, ...]":
+        """Leave it to the SDK."""
+        return self._rest().containers()
+
+    def tag(self, source: str, target: "ImageReference") -> None:
+        """Leave it to the SDK."""
+        self._rest().tag(source, target)
+
+    def untag(self, name: str) -> None:
+        """Leave it to the SDK."""
+        self._rest().untag(name)
+
+
+@contextmanager
+def _sense() -> "Iterator[None]":
+    try:
+        yield
+    except _NONSENSE as error:
+        raise EngineError(f"the engine's answer makes no sense: {error}") from None

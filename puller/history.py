@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from puller import files, places
 from puller.errors import UsageError
-from puller.reports import as_json
 from puller.reports.reading import report_of
 from puller.text import clean
 
@@ -42,8 +41,8 @@ class Run:
             raise UsageError(clean(f"{self.path} cannot be read: {why}")) from None
 
 
-def keep(report: "Report") -> None:
-    """Record a run, and forget the oldest; raises UsageError where that cannot be written."""
+def keep(report: "Report", record: str) -> None:
+    """Put a run's JSON report on record, and forget the oldest; raises UsageError where that cannot be written."""
     folder = _folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,7 +50,7 @@ def keep(report: "Report") -> None:
         raise UsageError(clean(f"cannot make {folder}: {error.strerror}")) from None
     began = report.started.astimezone(UTC)
     name = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03}Z-{os.getpid()}.json"
-    files.write(folder / name, as_json.render(report), private=True)
+    files.write(folder / name, record, private=True)
     for run in runs()[:-KEPT]:
         with suppress(OSError):  # another run that ends at this moment may have been faster
             run.path.unlink()

@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from puller.flock import lock
 from puller.text import clean, timestamp
 
 if TYPE_CHECKING:
@@ -58,12 +59,10 @@ class RunLock:
 
     def take(self, doing: str) -> Holder | None:
         """Take the lock, or say who has it; `doing` is for others to read. Raises OSError where that cannot be."""
-        from filelock import lock_descriptor  # noqa: PLC0415 - for pulls only
-
         while True:
             descriptor, fresh = self._open()
             try:
-                if not lock_descriptor(descriptor, blocking=False):
+                if not lock(descriptor):
                     return _holder(descriptor)
                 if os.fstat(descriptor).st_nlink == 0 or not (fresh or self._must_stay()):
                     continue  # it has gone, or was left by a run that was killed: another one, made here

@@ -19,7 +19,8 @@ STOREYS = (
     # Floor 0
     ("text",),
     ("errors",),
-    ("awake", "cancellation", "docker_config", "files", "places", "runlock"),
+    ("awake", "cancellation", "docker_config", "files", "flock", "places"),
+    ("runlock",),
     ("reference",),
     # Floor 1
     ("classify",),
@@ -55,7 +56,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "docker_image": ("reference.py",),
     "tenacity": ("retry.py",),
     "yaml": ("imagelist/",),
-    "filelock": ("pruning/memory.py", "runlock.py"),
+    "fcntl": ("flock.py", "backends/terminal.py"),
     "rich": ("progress/",),
     "prometheus_client": ("reports/prometheus.py",),
     "click": ("cli/",),

@@ -9,6 +9,7 @@ import pytest
 from puller import history
 from puller.errors import UsageError
 from puller.model import Report
+from puller.reports.as_json import render
 from tests.samples import STARTED, report
 
 
@@ -19,6 +20,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "puller/runs"
 
 
+def keep(report: Report) -> None:
+    """Put a report on record."""
+    history.keep(report, render(report))
+
+
 def later(minutes: float) -> Report:
     """Report on a run that began so much later."""
     return replace(report(seconds=minutes), started=STARTED + timedelta(minutes=minutes))
@@ -26,7 +32,7 @@ def later(minutes: float) -> Report:
 
 def test_a_run_comes_back_as_it_was(folder: Path) -> None:
     """Its report is private to the user, and named by time."""
-    history.keep(report())
+    keep(report())
     (run,) = history.runs()
     assert run.name.startswith("20261123T080000.000Z-")
     assert run.report().counts == report().counts
@@ -39,7 +45,7 @@ def test_the_newest_are_kept(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "notes").write_text("mine")
     for minutes in range(history.KEPT + 3):
-        history.keep(later(minutes))
+        keep(later(minutes))
     assert [run.report().seconds for run in history.runs()] == list(range(3, history.KEPT + 3))
     assert (folder / "notes").exists()
 
@@ -49,7 +55,7 @@ def test_a_run_is_found_by_number_or_name(folder: Path) -> None:
     with pytest.raises(UsageError, match="no run is on record in"):
         history.find()
     for minutes in (0, 1, 60):
-        history.keep(later(minutes))
+        keep(later(minutes))
     found = {which: history.find(which).report().seconds for which in ("1", "2", "3", "20261123T0801", "20261123T09")}
     assert found == {"1": 60, "2": 1, "3": 0, "20261123T0801": 1, "20261123T09": 60}
     assert history.find(history.runs()[0].name).report().seconds == 0
@@ -66,15 +72,15 @@ def test_a_run_is_found_by_number_or_name(folder: Path) -> None:
 )
 def test_a_run_that_is_not_there_is_a_usage_error(which: str, words: str) -> None:
     """One line that says what there is."""
-    history.keep(later(0))
-    history.keep(later(1))
+    keep(later(0))
+    keep(later(1))
     with pytest.raises(UsageError, match=words):
         history.find(which)
 
 
 def test_a_record_that_cannot_be_read_is_named(folder: Path) -> None:
     """One line with the file in it."""
-    history.keep(report())
+    keep(report())
     (run,) = history.runs()
     for text in (b"", b"{}", b"\xff"):
         run.path.write_bytes(text)
@@ -87,5 +93,5 @@ def test_a_place_that_cannot_be_written_is_named(folder: Path) -> None:
     """Whoever asked for it decides what that means."""
     folder.parent.write_text("a file where the directory should be")
     with pytest.raises(UsageError, match=r"cannot make .*runs: "):
-        history.keep(report())
+        keep(report())
     assert history.runs() == ()

@@ -9,7 +9,7 @@ from puller import files
 from puller.cli.output import emit
 from puller.errors import UsageError
 from puller.progress import ProgressMode
-from puller.reports import RENDERERS, text
+from puller.reports import RENDERERS, as_json, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,30 +38,30 @@ def deliver(report: "Report", output: Output) -> None:
     """
     from puller.cli import ci  # noqa: PLC0415 - not for --help
 
-    problems = []
+    problems, record = [], as_json.render(report)
     for kind, path in output.reports:
         try:
-            files.write(path, _render(kind, report, output, path=path))
+            files.write(path, record if kind == "json" else _render(kind, report, output, path=path))
         except UsageError as error:
             problems.append(str(error))
-    _remember(report, output.verbose)
+    _remember(report, record, output.verbose)
     ci.announce(report)
     if output.format == "text" and report.outcomes and not output.quiet:
         with ci.folded(report):
             emit(text.table(report))
         emit(f"\n{text.conclusion(report)}")
     else:
-        emit(_render(output.format, report, output))
+        emit(record if output.format == "json" else _render(output.format, report, output))
     if problems:
         raise UsageError("\n".join(problems))
 
 
-def _remember(report: "Report", verbose: int) -> None:
+def _remember(report: "Report", record: str, verbose: int) -> None:
     """Put the run on record; a place that cannot be written costs no run."""
     from puller import history  # noqa: PLC0415 - not for --help
 
     try:
-        history.keep(report)
+        history.keep(report, record)
     except UsageError as error:
         if verbose:
             click.echo(f"puller: not on record: {error}", err=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from puller.prefetch import locks
+from puller import flock
 from puller.registry.answers import hasher
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class Part:
 def open_part(store: "Store", digest: str, size: int, *, in_one: bool = False) -> Part | None:
     """Begin or resume a blob, `in_one` segment or in several; None while another run fetches it. Raises OSError."""
     path = store.parts / f"{digest.replace(':', '-')}.part"
-    descriptor = locks.take(path)
+    descriptor = flock.take(path)
     if descriptor is None:
         return None
     try:

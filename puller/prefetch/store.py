@@ -10,7 +10,8 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from puller.prefetch import locks
+from puller import flock
+from puller.prefetch import living
 from puller.registry.answers import hasher
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Store:
         (root / "blobs").mkdir(mode=self._mode, exist_ok=True)
         _write_once(root / "oci-layout", json.dumps(_LAYOUT))
         _write_once(root / "index.json", json.dumps(_INDEX))
-        self._run = locks.announce(root / "runs")
+        self._run = living.announce(root / "runs")
         disk = os.statvfs(root)
         room = self.held() + disk.f_bavail * disk.f_frsize // 2
         self.limit = _ANY if limit is None else min(limit, room)
@@ -86,7 +87,7 @@ class Store:
 
         `keep` are the digests that this run still needs; while another run lives, nothing is removed.
         """
-        if self.limit == _ANY or not locks.alone(self.root / "runs", self._run):
+        if self.limit == _ANY or not living.alone(self.root / "runs", self._run):
             return
         kept = {self.path(digest) for digest in keep}
         files = sorted(self._files(), key=lambda item: item[1].st_mtime)
@@ -94,7 +95,7 @@ class Store:
         for path, status in files:
             if held <= self.limit:
                 return
-            if path not in kept and not (path.parent == self.parts and locks.is_held(path)):
+            if path not in kept and not (path.parent == self.parts and flock.is_held(path)):
                 with suppress(OSError):
                     path.unlink()
                     held -= status.st_blocks * 512
@@ -102,7 +103,7 @@ class Store:
     def close(self) -> None:
         """Remove what is too much, and count as a run no more."""
         self.trim()
-        locks.leave(self._run)
+        living.leave(self._run)
         if self.limit == _ANY:
             for folder in (self.parts, self._run.path.parent):
                 with suppress(OSError):  # another run is at work, or has left something to go on with

@@ -5,7 +5,7 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from puller import files
+from puller import files, flock
 from puller.errors import PullerError
 from puller.places import state_home
 from puller.pruning.brought import Brought
@@ -40,16 +40,14 @@ class Memory:
 
     def change(self, how: "Callable[[tuple[Brought, ...]], Iterable[Brought]]") -> None:
         """Read, change and write while no other run does; raises PullerError."""
-        from filelock import FileLock, Timeout  # noqa: PLC0415 - not every run has something to remember
-
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path.with_suffix(".lock"), timeout=_PATIENCE):
+            with flock.held(self.path.with_suffix(".lock"), _PATIENCE):
                 known = self.recall()
                 changed = tuple(how(known))
                 if changed != known:
                     files.write(self.path, self._text(changed))
-        except Timeout:
+        except TimeoutError:
             raise PullerError(f"{self.path} is locked by another run for {_PATIENCE:.0f}s") from None
         except OSError as error:
             raise PullerError(f"cannot write {self.path}: {error.strerror}") from None

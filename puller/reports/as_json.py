@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 SCHEMA = "puller.report/1"
 """Name and version; the number grows only when something promised changes its meaning."""
+_encode = json.JSONEncoder().encode
 
 
 def render(report: "Report") -> str:
-    """Write the report as JSON in plain ASCII, which every terminal, pipe and parser takes."""
+    """Write the report as JSON in plain ASCII, which every terminal, pipe and parser takes: an image a line."""
     document = {
         "schema": SCHEMA,
         "started": timestamp(report.started),
@@ -22,9 +23,10 @@ def render(report: "Report") -> str:
         "ok": report.ok,
         "stopped": report.stopped or None,
         "counts": {status.value: number for status, number in report.counts.items()},
-        "images": [_image(outcome) for outcome in report.outcomes],
     }
-    return json.dumps(document, indent=2) + "\n"
+    head = json.dumps(document, indent=2).removesuffix("\n}")
+    images = ",\n".join(f"    {_encode(_image(outcome))}" for outcome in report.outcomes)
+    return f'{head},\n  "images": [\n{images}\n  ]\n}}\n' if images else f'{head},\n  "images": []\n}}\n'
 
 
 def _image(outcome: "PullOutcome") -> dict[str, Any]:

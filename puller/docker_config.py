@@ -6,7 +6,6 @@ cron starts programs with hardly any environment, and its PATH leaves out /usr/l
 import json
 import os
 import re
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,13 +84,15 @@ def read_accounts(environment: "Mapping[str, str]") -> Accounts:
 
 def troubles(registries: "Collection[str]", environment: "Mapping[str, str]") -> "Iterator[str]":
     """Say, a line each, what keeps docker's logins at these registries from being found."""
+    from shutil import which  # noqa: PLC0415 - few have helpers to look for
+
     accounts = read_accounts(environment)
     if accounts.problem:
         yield clean(str(accounts))
     path = environment.get("PATH", os.defpath)
     for helper in accounts.names():
         users = accounts.answered_by(helper, registries)
-        if users and shutil.which(HELPER + helper, path=path) is None:
+        if users and which(HELPER + helper, path=path) is None:
             names = clean(", ".join(users), _SHOWN)
             yield clean(
                 f"{accounts.path} leaves the logins at {names} to {HELPER}{helper}, which is not on the PATH ({path}): "

@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import secrets
 import stat
 import time
 from contextlib import suppress
@@ -68,7 +67,7 @@ def write(path: Path, text: str, *, private: bool = False) -> None:
 def _replace(target: Path, data: bytes, mode: int | None) -> None:
     """Write beside the target, then rename: the kernel makes that step whole."""
     _sweep(target.parent)
-    temporary = target.with_name(f".puller-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".puller-{os.urandom(8).hex()}.tmp")
     try:
         with temporary.open("xb") as file:
             if mode is not None:

@@ -6,11 +6,11 @@ from typing import NoReturn
 
 import pytest
 
+from puller.costing.room import check_room, disk
 from puller.costing.stock import Shelf
 from puller.errors import EngineError
 from puller.holdings import EngineFacts, Held, Holdings
 from puller.reference import Platform
-from puller.room import check_room, disk
 from tests.fakes import FakeStore
 from tests.samples import request
 

@@ -11,12 +11,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from puller.classify.kinds import KINDS, Meaning, Origin
-from puller.classify.reading import Words, read
-from puller.classify.waits import wait_of
 from puller.errors import FailureClass, FailureKind
 from puller.text import clean
 
 if TYPE_CHECKING:
+    from puller.classify.reading import Words
     from puller.classify.rules import Rule
 
 __all__ = ["KINDS", "Failure", "Meaning", "Origin", "classify", "failure"]
@@ -76,6 +75,9 @@ def classify(message: str, status: int | None = None, *, source: str = "", phase
     `source` is who said it (`docker-cli`, `docker-py`, `engine-api`, `podman`, `nerdctl`, `containerd`), `phase` how
     far the pull was (`resolving`, `downloading`, `extracting`); both are hints that few messages need.
     """
+    from puller.classify.reading import read  # noqa: PLC0415 - a run in which nothing fails has nothing to read
+    from puller.classify.waits import wait_of  # noqa: PLC0415
+
     words = read(message)
     rule = _match(words)
     kind = rule.kind if rule else _STATUSES.get(status or 0) or _STATUSES.get(words.status or 0, _K.UNCLASSIFIED)
@@ -96,7 +98,7 @@ def failure(kind: FailureKind, message: str, *, wait: float | None = None) -> Fa
     return Failure(kind, meaning.failure_class, clean(message), meaning.advice, wait)
 
 
-def _match(words: Words) -> "Rule | None":
+def _match(words: "Words") -> "Rule | None":
     for rule, about_host, patterns in _table():
         text = words.own if about_host else words.said
         if any(pattern.search(text) for pattern in patterns):

@@ -50,10 +50,10 @@ def _forecast(todo: "Plan", choice: BackendChoice, docker_command: str, context:
     from puller.backends import connect  # noqa: PLC0415 - heavy, as what follows
     from puller.costing.estimate import room_needed  # noqa: PLC0415
     from puller.costing.forecast import Forecast  # noqa: PLC0415
+    from puller.costing.room import disk  # noqa: PLC0415
     from puller.costing.stock import Shelf  # noqa: PLC0415
     from puller.costing.survey import survey  # noqa: PLC0415
     from puller.registry.client import RegistryClient  # noqa: PLC0415
-    from puller.room import disk  # noqa: PLC0415
 
     backend = connect(choice, docker_command=docker_command, context=context, connections=_CONNECTIONS)
     try:

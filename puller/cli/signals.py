@@ -6,8 +6,6 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from puller.backends.process import kill_all
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
@@ -39,7 +37,8 @@ class Signals:
     def handle(self, number: int, _frame: "FrameType | None") -> None:
         """Raise Interrupted the first time; kill what runs and leave at once the second."""
         if self.received is not None:
-            kill_all()
+            if process := sys.modules.get("puller.backends.process"):  # else nothing was started
+                process.kill_all()
             if sys.stderr.isatty():
                 os.write(2, _SHOW_CURSOR.encode())
             os._exit(128 + number)

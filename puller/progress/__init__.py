@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO
 
 from puller.events import Observer, ignore
-from puller.progress import jsonl, plain
 from puller.progress.stream import QuietStream
 
 if TYPE_CHECKING:
@@ -38,8 +37,12 @@ def observe(mode: ProgressMode, stream: TextIO, *, verbose: int = 0) -> "Iterato
             with live.show(quiet) as observer:
                 yield observer
         case ProgressMode.PLAIN:
+            from puller.progress import plain  # noqa: PLC0415 - as above
+
             yield plain.Lines(quiet, verbose=verbose)
         case ProgressMode.JSON:
+            from puller.progress import jsonl  # noqa: PLC0415 - as above
+
             yield jsonl.Lines(quiet)
         case _:
             yield ignore

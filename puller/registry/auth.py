@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from puller.registry.answers import RegistryTroubleError
-from puller.registry.challenge import Challenge, choose
 
 if TYPE_CHECKING:
+    from puller.registry.challenge import Challenge
     from puller.registry.credentials import Credential, Keyring
     from puller.registry.reply import Reply
     from puller.registry.site import Site
@@ -62,6 +62,8 @@ class Authority:
 
         Where the registry has led us to somebody else, that one does not get to say where credentials are to be sent.
         """
+        from puller.registry.challenge import choose  # noqa: PLC0415 - not every registry asks
+
         challenge = choose(reply.headers.get("www-authenticate", ""))
         if challenge is None or not site.owns(reply.url):
             return ""
@@ -72,7 +74,7 @@ class Authority:
         header = self._answer(site, repository, challenge, refused)
         return "" if header == refused else header
 
-    def _answer(self, site: "Site", repository: str, challenge: Challenge, refused: str) -> str:
+    def _answer(self, site: "Site", repository: str, challenge: "Challenge", refused: str) -> str:
         if challenge.scheme == "basic":
             return _basic(self._account(site, repository))
         key = (site.host.name, repository)
@@ -91,7 +93,7 @@ class Authority:
             keyring = self._keyring = self._keyring or Keyring()
         return keyring.find(site.host.name, repository)
 
-    def _ask(self, site: "Site", repository: str, challenge: Challenge) -> _Kept:
+    def _ask(self, site: "Site", repository: str, challenge: "Challenge") -> _Kept:
         began = monotonic()
         credential = self._account(site, repository)
         scope = challenge.parameters.get("scope") or f"repository:{repository}:pull"
@@ -101,7 +103,7 @@ class Authority:
         token, lifetime = _read(site, self._transport.read(site, reply, _TOKEN_BYTES))
         return _Kept(f"Bearer {token}", began + lifetime - min(_MARGIN, lifetime * _SHARE))
 
-    def _send(self, site: "Site", challenge: Challenge, scope: str, credential: "Credential | None") -> "Reply":
+    def _send(self, site: "Site", challenge: "Challenge", scope: str, credential: "Credential | None") -> "Reply":
         try:
             realm = urlsplit(challenge.parameters["realm"])
         except ValueError:

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Self
 from puller.registry import answers
 from puller.registry.answers import Described, Manifest, Quota, RegistryTroubleError
 from puller.registry.auth import Authority, secrets_of
-from puller.registry.blobs import Blob
 from puller.registry.hosts import CERTS_D
-from puller.registry.tags import PATH, next_page, tags_in
 from puller.registry.transport import Transport
 
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
 
     from puller.config import RegistrySettings
     from puller.reference import ImageReference
+    from puller.registry.blobs import Blob
     from puller.registry.credentials import Keyring
     from puller.registry.reply import Reply
 
@@ -117,6 +116,8 @@ class RegistryClient:
 
         What is read from the first byte to the last is checked, unless the caller does that.
         """
+        from puller.registry.blobs import Blob  # noqa: PLC0415 - a pull leaves them to the engine
+
         if not answers.is_digest(digest):
             raise RegistryTroubleError(f"{reference.registry}: {digest} is no digest that can be checked")
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
@@ -127,6 +128,8 @@ class RegistryClient:
 
     def tags(self, reference: "ImageReference", pages: int = 100) -> tuple[str, ...]:
         """List the tags of a repository (OCI distribution spec "Listing Tags"), at most so many pages of them."""
+        from puller.registry.tags import PATH, next_page, tags_in  # noqa: PLC0415 - a pull lists none
+
         found: list[str] = []
         path: str | None = PATH.format(repository=reference.repository)
         for _ in range(pages):

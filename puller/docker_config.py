@@ -84,20 +84,24 @@ def read_accounts(environment: "Mapping[str, str]") -> Accounts:
 
 def troubles(registries: "Collection[str]", environment: "Mapping[str, str]") -> "Iterator[str]":
     """Say, a line each, what keeps docker's logins at these registries from being found."""
-    from shutil import which  # noqa: PLC0415 - few have helpers to look for
-
     accounts = read_accounts(environment)
     if accounts.problem:
         yield clean(str(accounts))
     path = environment.get("PATH", os.defpath)
     for helper in accounts.names():
         users = accounts.answered_by(helper, registries)
-        if users and which(HELPER + helper, path=path) is None:
+        if users and not _is_program(HELPER + helper, path):
             names = clean(", ".join(users), _SHOWN)
             yield clean(
                 f"{accounts.path} leaves the logins at {names} to {HELPER}{helper}, which is not on the PATH ({path}): "
                 f"add its directory, in a crontab by a line PATH=…"
             )
+
+
+def _is_program(name: str, path: str) -> bool:
+    from shutil import which  # noqa: PLC0415 - few have helpers to look for
+
+    return which(name, path=path) is not None
 
 
 def _table(config: Any, key: str) -> dict[str, Any]:

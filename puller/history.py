@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from puller import files, places
 from puller.errors import UsageError
-from puller.reports.reading import report_of
 from puller.text import clean
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ class Run:
 
     def report(self) -> "Report":
         """Read its report; raises UsageError when there is none any more, or none that can be read."""
+        from puller.reports.reading import report_of  # noqa: PLC0415 - not to keep one
+
         try:
             return report_of(self.path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, UsageError) as error:

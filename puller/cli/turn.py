@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Self
 
 import click
@@ -67,6 +66,8 @@ class Turn:
     def begin(self, engine: str) -> None:
         """Wait, and take the engine with this identity; raises EngineBusyError when another run keeps it too long."""
         if self._manners.jitter:
+            from random import SystemRandom  # noqa: PLC0415 - few want to wait
+
             seconds = SystemRandom().uniform(0, self._manners.jitter)
             self._tell(f"begins in {format_seconds(seconds)} (--jitter)")
             time.sleep(seconds)

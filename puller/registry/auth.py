@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from puller.registry.transport import Transport
 
 _TOKEN_BYTES = 256 << 10
-_TOKEN = re.compile(r"[!-~]{1,65536}")
 _LIFETIME = 60.0
 """Seconds that a token lives where its server does not say ("Token Response Fields")."""
 _MARGIN = 10.0
@@ -148,6 +147,6 @@ def _read(site: "Site", body: bytes) -> tuple[str, float]:
         token, lifetime = answer.get("token") or answer.get("access_token"), answer.get("expires_in")
     except (ValueError, AttributeError, RecursionError):
         token = lifetime = None
-    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+    if not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,65536}", token):
         raise RegistryTroubleError(f"{site.host.name}: its token server sent no token")
     return token, float(lifetime) if isinstance(lifetime, (int, float)) and 0 < lifetime < 1 << 31 else _LIFETIME

@@ -36,7 +36,10 @@ class Connections:
         Raises OSError, and SlowToConnectError when the time is over.
         """
         deadline = monotonic() + limit
-        addresses = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        name: str | bytes = host.strip("[]")
+        if host.isascii():  # for anything that is no bytes, Python loads its tables of international names
+            name = host.strip("[]").encode()
+        addresses = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
         failure: OSError = SlowToConnectError()
         for place, (family, kind, protocol, _, address) in enumerate(addresses):
             left = deadline - monotonic()

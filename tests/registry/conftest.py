@@ -35,7 +35,7 @@ def this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
     look_up = socket.getaddrinfo
 
     def local(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if host not in {"127.0.0.1", "::1", "localhost"}:
+        if (host.decode() if isinstance(host, bytes) else host) not in {"127.0.0.1", "::1", "localhost"}:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return look_up(host, *args, **kwargs)
 

@@ -141,7 +141,8 @@ def sha256(data: bytes) -> str:
 
 def media_type_of(headers: "Mapping[str, str]") -> str:
     """Return the media type without its parameters, as one safe word."""
-    return clean(headers.get("content-type", "").partition(";")[0].strip().lower(), 255)
+    word = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return word if word in (*INDEX_TYPES, *SINGLE_TYPES) else clean(word, 255)
 
 
 def size_of(headers: "Mapping[str, str]") -> int | None:

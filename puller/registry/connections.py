@@ -5,15 +5,20 @@ import threading
 import weakref
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from http.client import HTTPConnection
+from typing import Protocol
 
 _FAIR = 1.0
 """Seconds that each of several addresses is worth, at least."""
 _LEAST = 0.001
 """Seconds: a socket takes no time limit of nought."""
+
+
+class Open(Protocol):
+    """Whatever speaks on a socket, when it has one."""
+
+    @property
+    def sock(self) -> socket.socket | None:
+        """The socket."""
 
 
 class SlowToConnectError(TimeoutError):
@@ -26,7 +31,7 @@ class Connections:
     def __init__(self, receive_buffer: int | None = None) -> None:
         """Let the kernel take in no more than about so many bytes ahead on each; None leaves it to the kernel."""
         self._receive_buffer = receive_buffer
-        self._open: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+        self._open: weakref.WeakSet[Open] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -36,10 +41,9 @@ class Connections:
         Raises OSError, and SlowToConnectError when the time is over.
         """
         deadline = monotonic() + limit
-        name: str | bytes = host.strip("[]")
-        if host.isascii():  # for anything that is no bytes, Python loads its tables of international names
-            name = host.strip("[]").encode()
-        addresses = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        name = host.strip("[]")
+        # For a name that is no bytes, Python would load its tables of international letters.
+        addresses = socket.getaddrinfo(name.encode() if name.isascii() else name, port, type=socket.SOCK_STREAM)
         failure: OSError = SlowToConnectError()
         for place, (family, kind, protocol, _, address) in enumerate(addresses):
             left = deadline - monotonic()
@@ -60,7 +64,7 @@ class Connections:
                 return sock
         raise failure
 
-    def opened(self, connection: "HTTPConnection") -> None:
+    def opened(self, connection: Open) -> None:
         """Remember a connection; one that comes too late is broken off at once."""
         with self._lock:
             self._open.add(connection)
@@ -77,7 +81,7 @@ class Connections:
             _break(connection)
 
 
-def _break(connection: "HTTPConnection") -> None:
-    if sock := getattr(connection, "sock", None):
+def _break(connection: Open) -> None:
+    if connection.sock:
         with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+            connection.sock.shutdown(socket.SHUT_RDWR)

@@ -14,6 +14,8 @@ from puller.model import PullOutcome, Status
 from puller.policy import Decision, Step, decide
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from puller.advice import Announced
     from puller.backends.base import Backend
     from puller.cancellation import Cancellation
@@ -28,15 +30,22 @@ class Check:
     """Looks at the images of one run, from many threads; what the engine holds is asked once for all of them."""
 
     def __init__(
-        self, policy: Policy, backend: "Backend", mirrors: "Mirrors", cancel: "Cancellation", began: float = 0.0
+        self,
+        policy: Policy,
+        backend: "Backend",
+        mirrors: "Mirrors",
+        cancel: "Cancellation",
+        began: float = 0.0,
+        holdings: "Callable[[], Holdings] | None" = None,
     ) -> None:
-        """`began` is the run's beginning, on the monotonic clock."""
+        """`began` is the run's beginning, on the monotonic clock; `holdings` says what the engine had then."""
         self._policy = policy
         self._backend = backend
         self._mirrors = mirrors
         self._cancel = cancel
         self._began = began
         self._lock = Lock()
+        self._ask = holdings or backend.store.holdings
         self._holdings: Holdings | EngineError | None = None
         self._platforms: dict[str, Platform | None] = {}
         """Of the images that had to be looked at, by their ID."""
@@ -98,7 +107,7 @@ class Check:
         with self._lock:
             if self._holdings is None:
                 try:
-                    self._holdings = self._backend.store.holdings()
+                    self._holdings = self._ask()
                 except EngineError as error:
                     self._holdings = error
             if isinstance(self._holdings, EngineError):

@@ -24,12 +24,13 @@ from puller.pull import ImagePull, cancelled
 from puller.text import format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from puller.backends.base import Backend
     from puller.config import Settings
     from puller.events import Observer
     from puller.gate import Room
+    from puller.holdings import Holdings
 
 
 _GRACE = 1.5
@@ -45,12 +46,14 @@ def pull_all(
     rejected: "Sequence[PullOutcome]" = (),
     advisor: "Advisor" = NO_ADVICE,
     room: "Room" = UNLIMITED,
+    holdings: "Callable[[], Holdings] | None" = None,
 ) -> Report:
     """Pull every image and report on each, in list order, whatever happens; `rejected` outcomes come last.
 
     A KeyboardInterrupt ends the run and not the report: what is in flight is cancelled, and the report says so.
     `advisor` is asked what the registries themselves say: before a pull as the policy wants it, and in trouble; `room`
-    whether what must be pulled fits, before the first pull.
+    whether what must be pulled fits, before the first pull. `holdings` says what the engine has, where somebody has
+    asked it already.
     """
     started, began = datetime.now(UTC), monotonic()
     cancel, emit, total = Cancellation(), fan_out(observer), len(requests) + len(rejected)
@@ -70,7 +73,7 @@ def pull_all(
         began,
     )
     guard = Guard(settings.max_fail, total, len(rejected), cancel)
-    check = Check(settings.policy, backend, mirrors, cancel, began)
+    check = Check(settings.policy, backend, mirrors, cancel, began, holdings)
     with cancel.hook(advisor.close):
         outcomes = _Run(requests, settings, context, guard, check, Gate(room, cancel)).outcomes()
     return Report(started, monotonic() - began, (*outcomes, *rejected), cancel.reason)

@@ -19,7 +19,7 @@ STOREYS = (
     # Floor 0
     ("text",),
     ("errors",),
-    ("awake", "cancellation", "docker_config", "files", "flock", "places"),
+    ("ahead", "awake", "cancellation", "docker_config", "files", "flock", "places"),
     ("runlock",),
     ("reference",),
     # Floor 1

@@ -1,7 +1,6 @@
 """`puller pull`: the main job."""
 
 import gc
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,22 +26,15 @@ from puller.cli.settings import settings_of
 from puller.cli.turn import Manners, Turn
 from puller.config import BackendChoice, Settings
 from puller.errors import EngineUnreachableError, FailureKind
-from puller.events import fan_out
-from puller.gate import UNLIMITED
 from puller.model import ENGINE_GONE
-from puller.progress import ProgressMode, observe
-from puller.text import clean
+from puller.progress import ProgressMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from puller.backends.base import ImageStore
+    from puller.classify import Failure
     from puller.cli.keeping import Keeper
     from puller.cli.to import Target
-    from puller.gate import Room
     from puller.model import Report
     from puller.plan import Plan
-    from puller.room import EngineRoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,60 +124,33 @@ def _pull(todo: "Plan", engine: _Engine, settings: Settings, output: Output, tur
 
 
 def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn: Turn, keeper: "Keeper") -> "Report":
+    from puller.ahead import ahead  # noqa: PLC0415 - as above
     from puller.backends import connect, identity  # noqa: PLC0415
-    from puller.cli.prefetch import fed  # noqa: PLC0415
-    from puller.orchestrator import pull_all, pull_nothing  # noqa: PLC0415
-    from puller.platforms import refuse_what_cannot_be_kept  # noqa: PLC0415
-    from puller.registry.advisor import RegistryAdvisor  # noqa: PLC0415
-    from puller.room import EngineRoom  # noqa: PLC0415
 
     try:
         turn.begin(identity(engine.choice, docker_command=engine.command, context=engine.context))
         backend = connect(
             engine.choice, docker_command=engine.command, context=engine.context, connections=settings.jobs
         )
-        refuse_what_cannot_be_kept(todo.requests, backend.store)
+        holdings = ahead(backend.store.holdings)
+        ahead(backend.store.facts)
+        from puller.cli.engine_run import Run  # noqa: PLC0415 - now, since the engine answers meanwhile
+
+        run = Run(todo, backend, settings, holdings)
     except EngineUnreachableError as error:
         click.echo(f"puller: {error}; without an engine, --to oci:DIR or archive:FILE pulls into files", err=True)
         why = classify(str(error))
         if why.kind not in ENGINE_GONE:
             why = failure(FailureKind.DAEMON_UNREACHABLE, str(error))
-        return pull_nothing(todo.requests, why, todo.rejected)
+        return _nothing(todo, why)
     except KeyboardInterrupt as interrupt:
-        return pull_nothing(todo.requests, failure(FailureKind.CANCELLED, str(interrupt)), todo.rejected)
-    notes: list[str] = []
-    told: list[str] = []
-    room = EngineRoom(backend.store, notes.append, settings.registries)
+        return _nothing(todo, failure(FailureKind.CANCELLED, str(interrupt)))
     gc.freeze()
     gc.enable()
-    with (
-        fed(backend, todo.requests, settings) as source,
-        observe(output.progress, sys.stderr, verbose=output.verbose) as observer,
-    ):
-        report = pull_all(
-            todo.requests,
-            source,
-            settings,
-            observer=fan_out(keeper.watch(backend.store), observer),
-            rejected=todo.rejected,
-            advisor=RegistryAdvisor(lambda: backend.store.facts().insecure, settings.registries),
-            room=_room(todo, engine, room, backend.store, told.append),
-        )
-    for note in (*told, *(notes if output.verbose else ())):
-        click.echo(f"puller: {clean(note)}", err=True)
-    if room.shortage:
-        click.echo(f"puller: {room.shortage}; --no-disk-check pulls all the same", err=True)
-    return report
+    return run.report(output, keeper, disk_check=engine.disk_check, make_room=engine.make_room)
 
 
-def _room(
-    todo: "Plan", engine: _Engine, room: "EngineRoom", store: "ImageStore", tell: "Callable[[str], None]"
-) -> "Room":
-    """Choose how the disk is looked at; making room is for few runs."""
-    if not engine.disk_check:
-        return UNLIMITED
-    if not engine.make_room:
-        return room
-    from puller.make_room import RoomMaker  # noqa: PLC0415
+def _nothing(todo: "Plan", why: "Failure") -> "Report":
+    from puller.orchestrator import pull_nothing  # noqa: PLC0415 - as above
 
-    return RoomMaker(room, store, [each.reference for each in todo.requests], tell)
+    return pull_nothing(todo.requests, why, todo.rejected)

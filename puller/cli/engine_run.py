@@ -1,0 +1,79 @@
+"""One run of `puller pull` at an engine that has answered: progress, a look at the disk, and what is told of both."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from puller.cli.prefetch import fed
+from puller.events import fan_out
+from puller.gate import UNLIMITED
+from puller.orchestrator import pull_all
+from puller.platforms import refuse_what_cannot_be_kept
+from puller.progress import observe
+from puller.registry.advisor import RegistryAdvisor
+from puller.room import EngineRoom
+from puller.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from puller.backends.base import Backend
+    from puller.cli.deliver import Output
+    from puller.cli.keeping import Keeper
+    from puller.config import Settings
+    from puller.gate import Room
+    from puller.holdings import Holdings
+    from puller.model import Report
+    from puller.plan import Plan
+
+
+class Run:
+    """A run that can begin."""
+
+    def __init__(
+        self, todo: "Plan", backend: "Backend", settings: "Settings", holdings: "Callable[[], Holdings]"
+    ) -> None:
+        """See that the engine can keep what is wanted; raises ListError."""
+        refuse_what_cannot_be_kept(todo.requests, backend.store)
+        self._todo = todo
+        self._backend = backend
+        self._settings = settings
+        self._holdings = holdings
+        self._notes: list[str] = []
+        """For who wants to know more."""
+        self._told: list[str] = []
+        """For everybody."""
+
+    def report(self, output: "Output", keeper: "Keeper", *, disk_check: bool, make_room: bool) -> "Report":
+        """Run, and say on stderr what is not in the report."""
+        todo, store, settings = self._todo, self._backend.store, self._settings
+        room = EngineRoom(store, self._notes.append, settings.registries)
+        with (
+            fed(self._backend, todo.requests, settings) as source,
+            observe(output.progress, sys.stderr, verbose=output.verbose) as observer,
+        ):
+            report = pull_all(
+                todo.requests,
+                source,
+                settings,
+                observer=fan_out(keeper.watch(store), observer),
+                rejected=todo.rejected,
+                advisor=RegistryAdvisor(lambda: store.facts().insecure, settings.registries),
+                room=self._room(room, make_room=make_room) if disk_check else UNLIMITED,
+                holdings=self._holdings,
+            )
+        for note in (*self._told, *(self._notes if output.verbose else ())):
+            click.echo(f"puller: {clean(note)}", err=True)
+        if room.shortage:
+            click.echo(f"puller: {room.shortage}; --no-disk-check pulls all the same", err=True)
+        return report
+
+    def _room(self, room: EngineRoom, *, make_room: bool) -> "Room":
+        """Choose how the disk is looked at; making room is for few runs."""
+        if not make_room:
+            return room
+        from puller.make_room import RoomMaker  # noqa: PLC0415
+
+        references = [each.reference for each in self._todo.requests]
+        return RoomMaker(room, self._backend.store, references, self._told.append)

@@ -60,18 +60,9 @@ def pull_all(
     widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
     lanes = Lanes(settings.jobs, settings.per_registry, widths=widths, breaker=settings.breaker, reach=advisor.reach)
     mirrors = Mirrors(settings.registries, advisor, lanes)
-    context = PullContext(
-        backend,
-        settings,
-        emit,
-        cancel,
-        lanes,
-        EngineWait(backend.alive, settings.engine_wait, lambda: emit(_engine_missed(settings))),
-        mirrors,
-        advisor.wait_of,
-        None if settings.deadline is None else began + settings.deadline,
-        began,
-    )
+    engine = EngineWait(backend.alive, settings.engine_wait, lambda: emit(_engine_missed(settings)))
+    ends = None if settings.deadline is None else began + settings.deadline
+    context = PullContext(backend, settings, emit, cancel, lanes, engine, mirrors, advisor.wait_of, ends, began)
     guard = Guard(settings.max_fail, total, len(rejected), cancel)
     check = Check(settings.policy, backend, mirrors, cancel, began, holdings)
     with cancel.hook(advisor.close):

@@ -19,7 +19,7 @@ STOREYS = (
     # Floor 0
     ("text",),
     ("errors",),
-    ("ahead", "awake", "cancellation", "docker_config", "files", "flock", "places"),
+    ("ahead", "awake", "cancellation", "docker_config", "files", "flock", "httphead", "places"),
     ("runlock",),
     ("reference",),
     # Floor 1

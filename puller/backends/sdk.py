@@ -3,6 +3,7 @@
 `images.pull()` is not used: it throws the stream away, so a failed pull of a tag that is present returns success.
 """
 
+import http.client
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -167,5 +168,7 @@ def _translate(error: Exception) -> EngineError:
     if isinstance(error, docker_errors.APIError):
         return EngineError(str(error.explanation or error), status=error.status_code)
     return of_the_socket(
-        error, absent=(urllib3.exceptions.NewConnectionError,), broken_off=(urllib3.exceptions.ProtocolError,)
+        error,
+        absent=(urllib3.exceptions.NewConnectionError,),
+        broken_off=(urllib3.exceptions.ProtocolError, http.client.HTTPException),
     )

@@ -1,11 +1,7 @@
 """What is said of an engine that does not answer, whichever library found out."""
 
-from http.client import HTTPException
-
 from puller.errors import EngineError, FailureKind, causes
 from puller.text import clean
-
-_BROKEN_OFF = (HTTPException, ConnectionError)
 
 
 def of_the_socket(
@@ -23,7 +19,7 @@ def of_the_socket(
             return EngineError(f"{cause}: the engine's socket", kind=FailureKind.SOCKET_PERMISSION)
         if isinstance(cause, (ConnectionRefusedError, FileNotFoundError, *absent)):
             return EngineError(f"the engine is gone: {cause}", kind=FailureKind.DAEMON_UNREACHABLE)
-    if broken := [cause for cause in found if isinstance(cause, (*broken_off, *_BROKEN_OFF))]:
+    if broken := [cause for cause in found if isinstance(cause, (ConnectionError, *broken_off))]:
         return EngineError(f"the engine broke off: {broken[-1]}", kind=FailureKind.ENGINE_DISCONNECTED)
     return EngineError(str(error))
 

@@ -5,31 +5,17 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from puller.backends.troubles import of_the_socket
 from puller.errors import EngineError
+from puller.httphead import read_head
 from puller.text import clean
 
 _SECONDS = 20.0
 """The engine is near, or it is not there."""
-_TROUBLE = (OSError, HTTPException, ValueError)
-
-
-class _Connection(HTTPConnection):
-    """Connects to a path."""
-
-    def __init__(self, path: str, seconds: float) -> None:
-        super().__init__("localhost", timeout=seconds)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect, or leave nothing open."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+_CHUNK = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +44,34 @@ class Question:
 
     def __init__(self, path: str, seconds: float = _SECONDS) -> None:
         """Ask at a socket with this path."""
-        self._connection = _Connection(path, seconds)
+        self._path = path
+        self._seconds = seconds
+        self._sock = socket.socket(socket.AF_UNIX)
+        self._sock.settimeout(seconds)
 
     def ask(self, target: str) -> tuple[dict[str, str], bytes]:
-        """Return headers and body of the answer; raises EngineError with the engine's words."""
+        """Return headers and body of the answer; raises EngineError with the engine's words.
+
+        To a question in HTTP/1.0 the answer ends with its connection, and comes in one piece.
+        """
         try:
-            self._connection.request("GET", target)
-            response = self._connection.getresponse()
-            headers, body = {name.lower(): value for name, value in response.getheaders()}, response.read()
-        except _TROUBLE as error:
+            with self._sock:
+                self._sock.connect(self._path)
+                self._sock.sendall(f"GET {target} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+                head = read_head(self._sock, self._seconds)
+                body = bytearray(head.rest)
+                while chunk := self._sock.recv(_CHUNK):
+                    body += chunk
+        except (OSError, ValueError) as error:
             raise of_the_socket(error) from error
-        finally:
-            self._connection.close()
-        if response.status != HTTPStatus.OK:
-            raise EngineError(_words(body) or str(response.reason), status=response.status)
-        return headers, body
+        if head.status != HTTPStatus.OK:
+            raise EngineError(_words(body) or head.reason, status=head.status)
+        return head.headers, bytes(body)
 
     def abort(self) -> None:
         """Break it off."""
-        with suppress(OSError, AttributeError):
-            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
 
 def ping(path: str, seconds: float = _SECONDS) -> Welcome:
@@ -100,7 +94,7 @@ def read(body: bytes) -> Any:
         raise EngineError(f"the engine's answer makes no sense: {error}") from None
 
 
-def _words(body: bytes) -> str:
+def _words(body: bytearray) -> str:
     try:
         return str(json.loads(body)["message"])
     except (ValueError, LookupError, TypeError, RecursionError):

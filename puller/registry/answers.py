@@ -4,7 +4,6 @@ import hashlib
 import re
 import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
@@ -162,6 +161,8 @@ def _seconds(text: str) -> float | None:
     if _NUMBER.fullmatch(text):
         number = float(text)
         return max(0.0, number - time.time()) if number >= _EPOCH else number
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - few answers have a date that counts
+
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError):

@@ -1,16 +1,14 @@
-"""HEAD on kept connections, with nothing between it and the socket (RFC 9112, of which a HEAD needs little).
+"""HEAD on kept connections, with nothing between it and the socket.
 
 A run that finds nothing to do is little else than these questions, thousands of them. Python's http.client takes four
 times the processor time of this, requests with urllib3 ten times. Whatever is more than a HEAD goes through those.
 """
 
-import errno
-import re
 import select
 from collections import deque
-from time import monotonic
 from typing import TYPE_CHECKING
 
+from puller.httphead import Head, read_head
 from puller.registry.failures import trouble
 from puller.registry.reply import Reply
 
@@ -21,12 +19,6 @@ if TYPE_CHECKING:
     from puller.registry.connections import Connections
 
 _PORTS = {"http": 80, "https": 443}
-_LARGEST = 64 << 10
-"""Bytes of a status with its headers."""
-_CHUNK = 16 << 10
-_STATUS = re.compile(r"HTTP/1\.(?P<minor>[01]) (?P<status>[1-9]\d\d)(?: .*)?")
-_END = re.compile(rb"\r?\n\r?\n")
-_INFORMATION = range(100, 200)
 
 
 class _Connection:
@@ -54,28 +46,13 @@ class _Connection:
         """Whether nothing has come since the last answer: some servers end what is idle with a status of their own."""
         return not self._news.poll(0)
 
-    def ask(self, question: bytes) -> tuple[int, dict[str, str]]:
-        """Send a HEAD, and read status and headers; raises OSError."""
-        self.kept, ends = False, monotonic() + self._patience
+    def ask(self, question: bytes) -> Head:
+        """Send a HEAD, and read the answer; raises OSError."""
+        self.kept = False
         self.sock.sendall(question)
-        data = b""
-        while True:
-            end = _END.search(data)
-            while end is None:
-                chunk = self.sock.recv(_CHUNK)
-                if not chunk or len(data) > _LARGEST:
-                    raise _no_answer("it hangs up" if not chunk else "its headers have no end")
-                if monotonic() > ends:
-                    raise TimeoutError
-                data += chunk
-                end = _END.search(data)
-            head, data = data[: end.start()], data[end.end() :]
-            status, headers, self.kept = _read(head.decode("latin-1"))
-            if status not in _INFORMATION:
-                break
-        if data:  # a body, which there must not be: nobody knows where it ends
-            self.kept = False
-        return status, headers
+        head = read_head(self.sock, self._patience)
+        self.kept = head.stays and not head.rest  # of a body, which there must not be, nobody knows the end
+        return head
 
 
 class Line:
@@ -129,7 +106,7 @@ class Line:
 
     def _ask(self, connection: _Connection, url: str, question: bytes) -> Reply:
         try:
-            status, headers = connection.ask(question)
+            head = connection.ask(question)
         except BaseException:
             connection.sock.close()
             raise
@@ -137,11 +114,7 @@ class Line:
             self._idle.append(connection)
         else:
             connection.sock.close()
-        return Reply(status, headers, url)
-
-
-def _no_answer(words: str) -> ConnectionError:
-    return ConnectionError(errno.EPROTO, words)
+        return Reply(head.status, head.headers, url)
 
 
 def _written(path: str, headers: "Mapping[str, str]") -> bytes:
@@ -149,19 +122,3 @@ def _written(path: str, headers: "Mapping[str, str]") -> bytes:
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a header of several lines")
     return "\r\n".join((*lines, "", "")).encode("latin-1")
-
-
-def _read(head: str) -> tuple[int, dict[str, str], bool]:
-    """Read a status with its headers, names in small letters; say, too, whether the connection stays open."""
-    first, *lines = head.replace("\r\n", "\n").split("\n")
-    match = _STATUS.fullmatch(first)
-    if match is None:
-        raise _no_answer("it does not speak HTTP")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        name, value = name.lower(), value.strip()
-        # What comes several times is one list (RFC 9110 "Field Order").
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    wish = headers.get("connection", "").lower()
-    return int(match["status"]), headers, "close" not in wish if match["minor"] == "1" else "keep-alive" in wish

@@ -190,7 +190,7 @@ def test_what_is_no_answer_is_trouble(script: Script, words: str) -> None:
     """In words that a person understands."""
     with (
         serving(script) as server,
-        RegistryClient(connect=2, read=0.3) as client,
+        RegistryClient(connect=0.5, read=0.3) as client,
         pytest.raises(RegistryTroubleError, match=words) as caught,
     ):
         client.head(ImageReference.parse(f"{server.address}/a"))

@@ -61,7 +61,7 @@ def test_a_run_with_nothing_to_do_loads_no_more_than_it_needs(
         run = puller.pull("--image", image.reference, environment={"PYTHONPROFILEIMPORTTIME": "1"})
         assert statuses(run) == [expected], run.stderr
         names = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
-        assert "puller.cli.pull" in names
+        assert "puller.cli.engine_run" in names
         loaded.append(names & {"docker", "requests", "urllib3", "http.client"})
     assert loaded == [{"docker", "requests", "urllib3", "http.client"}, set()]
 

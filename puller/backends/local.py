@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from puller.backends import unix
 from puller.backends.base import NOTHING
 from puller.backends.endpoint import DEFAULT_HOST
-from puller.backends.store import read_images, read_info, read_platform
-from puller.backends.stream import inspected, inspected_name
+from puller.backends.store import read_images, read_info, read_inspected
+from puller.backends.stream import inspected_name
 from puller.backends.troubles import unreachable
 from puller.errors import EngineError, EngineUnreachableError
 
@@ -82,8 +82,7 @@ class LocalBackend:
         try:
             with cancel.hook(question.abort):
                 image = self._ask("images", inspected_name(reference), "json", question=question)
-            platform = read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
-            return inspected(image.get("Id"), image.get("RepoDigests") or (), reference, platform)
+            return read_inspected(image, reference)
         except EngineError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return NOTHING

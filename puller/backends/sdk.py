@@ -16,8 +16,8 @@ from puller.backends.base import NOTHING, Inspected
 from puller.backends.connection import Call, StoppableClient
 from puller.backends.endpoint import Endpoint, is_local, resolve
 from puller.backends.sdk_store import SdkImageStore
-from puller.backends.store import read_platform
-from puller.backends.stream import PullStream, inspected, inspected_name
+from puller.backends.store import read_inspected
+from puller.backends.stream import PullStream, inspected_name
 from puller.backends.troubles import of_the_socket, unreachable
 from puller.backends.unix import Welcome
 from puller.backends.watch import Pulse, Watch
@@ -95,8 +95,7 @@ class SdkBackend:
         try:
             with self._client.calling(call), cancel.hook(call.abort):
                 image: dict[str, Any] = self._client.inspect_image(inspected_name(reference))  # type: ignore[no-untyped-call]
-            platform = read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
-            return inspected(image.get("Id"), image.get("RepoDigests") or (), reference, platform)
+            return read_inspected(image, reference)
         except docker_errors.NotFound:
             return NOTHING
         except (*_TROUBLE, AttributeError, TypeError):

@@ -5,11 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from puller.backends.stream import inspected
 from puller.holdings import Content, EngineFacts, Held, Holdings, ProxySettings, full_name
 from puller.reference import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from puller.backends.base import Inspected
+    from puller.reference import ImageReference
 
 _NONE = "<none>"
 _MACHINES = {"armv7l": "arm/v7", "armv6l": "arm/v6", "i686": "386", "loongarch64": "loong64"}
@@ -79,6 +83,12 @@ def read_platform(system: object, machine: object, variant: object = None) -> Pl
         return Platform.parse("/".join(str(part) for part in (system, machine, variant) if part))
     except ValueError:
         return None
+
+
+def read_inspected(image: "Mapping[str, Any]", reference: "ImageReference") -> "Inspected":
+    """Read what `GET /images/NAME/json` says of an image that was asked for by this reference."""
+    platform = read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
+    return inspected(image.get("Id"), image.get("RepoDigests") or (), reference, platform)
 
 
 def read_content(image: "Mapping[str, Any]") -> Content:

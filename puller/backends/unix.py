@@ -1,5 +1,6 @@
 """The API of an engine on a socket of this machine, as far as it is questions with short answers in JSON."""
 
+import errno
 import json
 import socket
 from contextlib import suppress
@@ -48,6 +49,7 @@ class Question:
         self._seconds = seconds
         self._sock = socket.socket(socket.AF_UNIX)
         self._sock.settimeout(seconds)
+        self._aborted = False
 
     def ask(self, target: str) -> tuple[dict[str, str], bytes]:
         """Return headers and body of the answer; raises EngineError with the engine's words.
@@ -57,11 +59,15 @@ class Question:
         try:
             with self._sock:
                 self._sock.connect(self._path)
+                if self._aborted:
+                    self.abort()
                 self._sock.sendall(f"GET {target} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
                 head = read_head(self._sock, self._seconds)
                 body = bytearray(head.rest)
                 while chunk := self._sock.recv(_CHUNK):
                     body += chunk
+                if len(body) < int(head.headers.get("content-length", 0)):
+                    raise ConnectionError(errno.EPROTO, "it hangs up")
         except (OSError, ValueError) as error:
             raise of_the_socket(error) from error
         if head.status != HTTPStatus.OK:
@@ -69,7 +75,8 @@ class Question:
         return head.headers, bytes(body)
 
     def abort(self) -> None:
-        """Break it off."""
+        """Break it off; one that has not begun ends as soon as it does."""
+        self._aborted = True
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 

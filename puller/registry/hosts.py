@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 CERTS_D = Path("/etc/docker/certs.d")
 """Where the engine looks for the certificates of a registry."""
+PORTS = {"http": 80, "https": 443}
 _HUB = "docker.io"
 _HUB_ADDRESS = "registry-1.docker.io"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from puller.httphead import Head, read_head
 from puller.registry.failures import trouble
+from puller.registry.hosts import PORTS
 from puller.registry.reply import Reply
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from puller.registry.connections import Connections
-
-_PORTS = {"http": 80, "https": 443}
 
 
 class _Connection:
@@ -63,7 +62,7 @@ class Line:
     ) -> None:
         """`registry` is who trouble is blamed on; up to `kept` connections wait for the next question."""
         self.host, _, port = address.partition(":")
-        self.port = int(port or _PORTS[scheme])
+        self.port = int(port or PORTS[scheme])
         self.context = context if scheme == "https" else None
         self.connections = connections
         self._registry = registry

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from puller import __version__
-from puller.registry.hosts import is_loopback
+from puller.registry.hosts import PORTS, is_loopback
 from puller.registry.line import Line
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _HEADERS = {"User-Agent": f"puller/{__version__}", "Accept-Encoding": "identity"}
 PLAIN = re.compile(r"(?P<scheme>https?)://(?P<address>[a-z0-9.-]+(?::[0-9]+)?)(?P<path>/[\w.~/:-]*)", re.ASCII)
 """A URL in which nothing needs to be quoted, folded or refused."""
-_PORTS = {"http": 80, "https": 443}
 
 
 class Site:
@@ -103,7 +102,7 @@ def may_lead(host: "Host", previous: str, url: str) -> bool:
 def origin(url: str) -> tuple[str, str | None, int | None]:
     """Return scheme, host and port."""
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
 
 
 def _of_the_environment(url: str) -> dict[str, str]:

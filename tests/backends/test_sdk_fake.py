@@ -4,15 +4,16 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from puller.backends import sdk
-from puller.backends.base import Inspected
+from puller.backends import connect, local, sdk
+from puller.backends.base import Backend, Inspected
 from puller.backends.sdk import SdkBackend
 from puller.cancellation import Cancellation
-from puller.config import Clocks
+from puller.config import BackendChoice, Clocks
 from puller.errors import CancelledError, EngineError, EngineUnreachableError, FailureKind
 from puller.model import Pulled
 from tests.fakes import EngineAnswer, FakeEngine, Script
@@ -21,6 +22,11 @@ from tests.samples import DIGEST, request
 LAYER = "0123456789ab"
 IDENTITY = "sha256:" + "1" * 64
 Start = Callable[..., FakeEngine]
+Reach = Callable[[], Backend]
+EITHER_WAY = pytest.mark.parametrize(
+    "reach", [SdkBackend, partial(connect, BackendChoice.SDK)], ids=["docker-py", "directly"]
+)
+"""A local engine is asked small questions without docker-py, which asks them everywhere else."""
 
 
 @pytest.fixture(autouse=True)
@@ -192,14 +198,16 @@ def test_cancelling_counts_more_than_a_stall(tmp_path: Path) -> None:
             pull(Clocks(stall=60), cancel=cancel)
 
 
-def test_inspecting_can_be_cancelled(tmp_path: Path) -> None:
+@EITHER_WAY
+def test_inspecting_can_be_cancelled(tmp_path: Path, reach: Reach) -> None:
     """An engine that does not answer holds nobody who wants to leave."""
     cancel = Cancellation()
     with FakeEngine(tmp_path, {"/images/": silence}):
-        backend = SdkBackend()
+        backend = reach()
         threading.Timer(0.2, cancel.cancel, ("enough",)).start()
-        with pytest.raises(CancelledError, match="enough"):
-            backend.inspect(request().reference, cancel=cancel)
+        for _ in range(2):  # the second time it is too late from the beginning
+            with pytest.raises(CancelledError, match="enough"):
+                backend.inspect(request().reference, cancel=cancel)
         backend.close()
 
 
@@ -216,11 +224,13 @@ def test_an_engine_without_a_version_in_its_ping_is_asked_once(tmp_path: Path) -
     assert engine.asked == ["/_ping", "/version"]
 
 
-def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@EITHER_WAY
+def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reach: Reach) -> None:
     """It hangs, is ill, or is gone: then it is not, and nothing raises."""
-    monkeypatch.setattr(sdk, "_ALIVE_SECONDS", 0.3)
+    for module in (sdk, local):
+        monkeypatch.setattr(module, "_ALIVE_SECONDS", 0.3)
     with FakeEngine(tmp_path, {}) as engine:
-        backend = SdkBackend()
+        backend = reach()
         assert backend.alive()
         engine.scripts["/_ping"] = lambda answer: answer.answer(b"ill", 500)
         assert not backend.alive()
@@ -231,9 +241,10 @@ def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.
         assert backend.alive()
     backend.close()
     with pytest.raises(EngineUnreachableError):
-        SdkBackend()
+        reach()
 
 
+@EITHER_WAY
 @pytest.mark.parametrize(
     ("body", "found"),
     [
@@ -244,10 +255,56 @@ def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.
         ('{"RepoDigests": [1]}', None),
     ],
 )
-def test_what_an_engine_says_of_an_image_is_believed_or_not(tmp_path: Path, body: str, found: Inspected | None) -> None:
+def test_what_an_engine_says_of_an_image_is_believed_or_not(
+    tmp_path: Path, body: str, found: Inspected | None, reach: Reach
+) -> None:
     """Of nonsense nothing is known."""
     with FakeEngine(tmp_path, {"/images/": lambda answer: answer.answer(body.encode())}) as engine:
-        backend = SdkBackend()
+        backend = reach()
         assert backend.inspect(request(f"nginx:1.27@{DIGEST}").reference, cancel=Cancellation()) == found
         backend.close()
     assert engine.asked[-1] == f"/images/docker.io/library/nginx@{DIGEST}/json"
+
+
+def cut(answer: EngineAnswer) -> None:
+    """Announce more than comes."""
+    answer.send_response(200)
+    answer.send_header("Content-Length", "100")
+    answer.end_headers()
+    answer.wfile.write(b"[]")
+    answer.close_connection = True
+
+
+@EITHER_WAY
+@pytest.mark.parametrize(
+    ("script", "words", "kind"),
+    [
+        (lambda answer: answer.answer(b'{"message": "no such thing"}', 500), "no such thing", None),
+        (lambda answer: answer.answer(b"ill", 500), "Internal Server Error|ill", None),
+        (lambda answer: answer.answer(b"[1]"), "object", None),
+        (lambda answer: answer.answer(b"["), "Expecting value", None),
+        (cut, "the engine broke off", FailureKind.ENGINE_DISCONNECTED),
+    ],
+)
+def test_a_list_of_images_that_makes_no_sense(
+    tmp_path: Path, script: Script, words: str, kind: FailureKind | None, reach: Reach
+) -> None:
+    """Is an engine's failure, in its own words where it has some."""
+    with FakeEngine(tmp_path, {"/images/json": script}):
+        backend = reach()
+        with pytest.raises(EngineError, match=words) as caught:
+            backend.store.holdings()
+        backend.close()
+    assert caught.value.kind is kind
+
+
+def test_a_local_engine_of_unknown_version_is_left_to_docker_py(tmp_path: Path) -> None:
+    """As one without a version in its ping; what it is asked then is asked by docker-py."""
+    scripts: dict[str, Script] = {
+        "/_ping": lambda answer: answer.answer(b"OK"),
+        "/version": lambda answer: answer.answer(b'{"ApiVersion": "1.41"}', Content_Type="application/json"),
+    }
+    with FakeEngine(tmp_path, scripts):
+        backend = connect(BackendChoice.SDK)
+        assert isinstance(backend, SdkBackend)
+        backend.close()

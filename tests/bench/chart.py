@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from tests.bench.sample import Result, Standing
 
-_WIDTH, _NAMES, _ROOM = 860, 190, 150
+_WIDTH, _NAMES, _ROOM = 940, 230, 190
 """Pixels: of the whole, of the names on the left, of the numbers on the right."""
 _BAR, _GAP, _HEAD = 16, 6, 30
 _LONGEST = _WIDTH - _NAMES - _ROOM

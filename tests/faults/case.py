@@ -50,6 +50,8 @@ class Case:
     """Done while puller runs."""
     prefix: tuple[str, ...] = ()
     """Put before puller's command line."""
+    in_line: bool = False
+    """The good images are behind the bad one at its own registry: elsewhere they might have their turn before it."""
 
     @property
     def ident(self) -> str:

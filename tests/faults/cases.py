@@ -166,14 +166,17 @@ _NAMES = (
 )
 
 _HOST = (
-    Case("disk full", harms.too_large, *2 * (fatal("disk_full", 1),), ("--no-disk-check",), small_disk(20)),
+    Case(
+        "disk full", harms.too_large, *2 * (fatal("disk_full", 1),), ("--no-disk-check",), stage=small_disk(20),
+        in_line=True,
+    ),
     Case(
         "engine killed in mid-pull and restarted", harms.held_blob, *2 * (arrived(2),), ("--engine-wait=30s",),
         stage=own_engine, meanwhile=harms.kill_and_restart,
     ),
     Case(
         "engine killed in mid-pull for good", harms.held_blob, *2 * (fatal("daemon_unreachable", 69),),
-        ("--engine-wait=1s",), stage=own_engine, meanwhile=harms.kill,
+        ("--engine-wait=1s",), stage=own_engine, meanwhile=harms.kill, in_line=True,
     ),
     Case(
         "engine's socket unreadable", harms.closed_port, *2 * (fatal("socket_permission", 69, 0),),

@@ -56,7 +56,7 @@ def play(case: Case, backend: str, lab: Lab) -> Row:
 
 def _play(case: Case, backend: str, scene: Scene) -> Row:
     bad = case.harm(scene)
-    images = scene.puller.list(bad, *scene.good())
+    images = scene.puller.list(bad, *scene.good(in_line=case.in_line))
     options = ("--backend", backend, *OPTIONS, *case.options)
     started = time.monotonic()
     process = scene.puller.begin("pull", "--format", "json", images, *options, prefix=case.prefix, session=True)

@@ -55,9 +55,10 @@ class Scene:
         repository = f"{self.name}/{role}"
         return push_image(registry or self.lab.registry, repository, layers=[layer(repository, size)])
 
-    def good(self) -> list[str]:
-        """Push the images that come after the bad one, and name them at a registry that is well."""
-        return [self.push(1000, f"good{number}").reference for number in range(2)]
+    def good(self, *, in_line: bool) -> list[str]:
+        """Push the images behind the bad one, and name them at a registry that is well, or `in_line` at its own."""
+        images = [self.push(1000, f"good{number}") for number in range(2)]
+        return [image.at(self.proxy.address) if in_line else image.reference for image in images]
 
 
 Stage = Callable[[Lab], AbstractContextManager[Lab]]

@@ -7,7 +7,7 @@ that could expire. A registry that answers a range with everything is asked for 
 import errno
 from http import HTTPStatus
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from puller.prefetch.part import open_part
@@ -143,7 +143,7 @@ class Carrier:
             slow = monotonic() - asked > _SLOW
             yield chunk
             if slow:
-                self._closing.wait(_NAP)
+                sleep(_NAP)
             asked = monotonic()
 
     def _take_in_one(self, blob: Wanted) -> None:

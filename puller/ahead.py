@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def ahead(ask: "Callable[[], T]") -> "Callable[[], T]":
-    """Ask now, in a thread of its own; what is returned waits for the answer, or raises what asking raised."""
+    """Ask once, now, in a thread of its own; what is returned waits for the answer, or raises what asking raised."""
     answer: Future[T] = Future()
 
     def work() -> None:
@@ -23,5 +23,5 @@ def ahead(ask: "Callable[[], T]") -> "Callable[[], T]":
     try:
         Thread(target=work, name="ahead", daemon=True).start()
     except RuntimeError:  # the host has no thread to spare
-        return ask
+        work()
     return answer.result

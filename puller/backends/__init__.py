@@ -11,6 +11,7 @@ from puller.errors import EngineUnreachableError
 
 if TYPE_CHECKING:
     from puller.backends.base import Backend
+    from puller.backends.endpoint import Endpoint
     from puller.backends.unix import Welcome
 
 _DOCKER = "docker"
@@ -54,15 +55,17 @@ def identity(choice: BackendChoice, *, docker_command: str = _DOCKER, context: s
 def _sdk(context: str | None, connections: int) -> "Backend":
     from puller.backends.local import LocalBackend, greet, socket_of  # noqa: PLC0415
 
-    def whole(welcome: "Welcome | None" = None) -> "Backend":
-        from puller.backends.sdk import SdkBackend  # noqa: PLC0415
-
-        return SdkBackend(context, connections, welcome)
-
     endpoint = resolve(context, os.environ)
     path = socket_of(endpoint)
     welcome = greet(path, endpoint) if path else None
-    return LocalBackend(path, welcome, partial(whole, welcome)) if path and welcome else whole()
+    whole = partial(_whole, endpoint, connections, welcome)
+    return LocalBackend(path, welcome, whole) if path and welcome else whole()
+
+
+def _whole(endpoint: "Endpoint", connections: int, welcome: "Welcome | None") -> "Backend":
+    from puller.backends.sdk import SdkBackend  # noqa: PLC0415
+
+    return SdkBackend(endpoint, connections, welcome)
 
 
 def _cli(command: str, context: str | None) -> "Backend":

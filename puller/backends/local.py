@@ -4,34 +4,32 @@ docker-py and requests take longer to load than all else that a run with nothing
 """
 
 import os
-from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from puller.backends import unix
+from puller.backends.asked import NONSENSE, Ask, Asked
 from puller.backends.base import NOTHING
 from puller.backends.endpoint import DEFAULT_HOST
-from puller.backends.store import read_images, read_info, read_inspected
+from puller.backends.store import read_inspected
 from puller.backends.stream import inspected_name
 from puller.backends.troubles import unreachable
 from puller.errors import EngineError, EngineUnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from puller.backends.base import Backend, ImageStore, Inspected, ProgressSink
     from puller.backends.endpoint import Endpoint
     from puller.cancellation import Cancellation
     from puller.config import Clocks
-    from puller.holdings import Container, Content, EngineFacts, Holdings
+    from puller.holdings import Container, Content
     from puller.model import Pulled, PullRequest
     from puller.reference import ImageReference, Platform
 
 _ALIVE_SECONDS = 3.0
-_NONSENSE = (AttributeError, LookupError, TypeError, ValueError)
-"""What is raised on the way through JSON that is not what it should be."""
 
 
 def socket_of(endpoint: "Endpoint") -> str | None:
@@ -81,12 +79,12 @@ class LocalBackend:
         question = unix.Question(self._path)
         try:
             with cancel.hook(question.abort):
-                image = self._ask("images", inspected_name(reference), "json", question=question)
+                image = self._read(question, "images", inspected_name(reference), "json")
             return read_inspected(image, reference)
         except EngineError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return NOTHING
-        except _NONSENSE:
+        except NONSENSE:
             pass
         cancel.check()
         return None
@@ -111,30 +109,19 @@ class LocalBackend:
                 self._rest = self._make()
             return self._rest
 
-    def _ask(self, *words: str, question: unix.Question | None = None, **parameters: str) -> Any:
-        target = unix.target(self._welcome.version or "", *words, **parameters)
-        return unix.read((question or unix.Question(self._path)).ask(target)[1])
+    def _ask(self, *words: str, **parameters: str) -> Any:
+        return self._read(unix.Question(self._path), *words, **parameters)
+
+    def _read(self, question: unix.Question, /, *words: str, **parameters: str) -> Any:
+        return unix.read(question.ask(unix.target(self._welcome.version or "", *words, **parameters))[1])
 
 
-class _Store:
+class _Store(Asked):
     """Fulfils `ImageStore`."""
 
-    def __init__(self, ask: "Callable[..., Any]", rest: "Callable[[], ImageStore]") -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, rest: "Callable[[], ImageStore]") -> None:
+        super().__init__(ask, local=True)
         self._rest = rest
-        self._lock = Lock()
-        self._facts: EngineFacts | None = None
-
-    def holdings(self) -> "Holdings":
-        """Ask `GET /images/json` once; the containerd store tells the platforms of each image since API 1.47."""
-        with _sense():
-            return read_images(self._ask("images", "json", manifests="1"))
-
-    def facts(self) -> "EngineFacts":
-        """Ask `GET /info` once: some engines start other programs to answer it."""
-        with self._lock, _sense():
-            self._facts = self._facts or read_info(self._ask("info"), local=True)
-            return self._facts
 
     def platforms(self, identities: "Sequence[str]", asked: "Platform | None" = None) -> "Mapping[str, Platform]":
         """Leave it to the SDK."""
@@ -159,11 +146,3 @@ class _Store:
     def untag(self, name: str) -> None:
         """Leave it to the SDK."""
         self._rest().untag(name)
-
-
-@contextmanager
-def _sense() -> "Iterator[None]":
-    try:
-        yield
-    except _NONSENSE as error:
-        raise EngineError(f"the engine's answer makes no sense: {error}") from None

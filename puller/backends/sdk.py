@@ -14,7 +14,7 @@ from docker.tls import TLSConfig
 
 from puller.backends.base import NOTHING, Inspected
 from puller.backends.connection import Call, StoppableClient
-from puller.backends.endpoint import Endpoint, is_local, resolve
+from puller.backends.endpoint import Endpoint, is_local
 from puller.backends.sdk_store import SdkImageStore
 from puller.backends.store import read_inspected
 from puller.backends.stream import PullStream, inspected_name
@@ -41,12 +41,9 @@ _TROUBLE = (docker_errors.DockerException, requests.RequestException, urllib3.ex
 class SdkBackend:
     """Pulls by `POST /images/create` (Engine API), reading every message of the stream."""
 
-    def __init__(self, context: str | None = None, connections: int = 3, welcome: Welcome | None = None) -> None:
-        """Connect and ask for the version, unless a `welcome` has told it already.
-
-        Raises EngineUnreachableError, or UsageError for a bad context.
-        """
-        self._endpoint = endpoint = resolve(context, os.environ)
+    def __init__(self, endpoint: Endpoint, connections: int = 3, welcome: Welcome | None = None) -> None:
+        """Connect and ask for the version, unless a `welcome` has told it already; raises EngineUnreachableError."""
+        self._endpoint = endpoint
         version = (welcome and welcome.version) or os.environ.get("DOCKER_API_VERSION") or "auto"
         try:
             self._client = _client(endpoint, version, connections=connections)

@@ -3,10 +3,10 @@
 import json
 from contextlib import contextmanager
 from http import HTTPStatus
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from puller.backends.store import platform_of, read_content, read_images, read_info, read_layer_sizes
+from puller.backends.asked import NONSENSE, Asked
+from puller.backends.store import platform_of, read_content, read_layer_sizes
 from puller.errors import EngineError
 from puller.holdings import Container
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from puller.backends.connection import StoppableClient
-    from puller.holdings import Content, EngineFacts, Holdings
+    from puller.holdings import Content
     from puller.reference import ImageReference, Platform
 
 
@@ -22,7 +22,7 @@ _REMOVE_SECONDS = 600
 """A large image has a hundred thousand files, and the engine answers when the last one is gone."""
 
 
-class SdkImageStore:
+class SdkImageStore(Asked):
     """Fulfils `ImageStore` by docker-py's low-level client."""
 
     def __init__(
@@ -34,25 +34,10 @@ class SdkImageStore:
         translate: "Callable[[Exception], EngineError]",
     ) -> None:
         """Use a client that is shared; `translate` turns what it raises (`trouble`) into the engine's words."""
+        super().__init__(self._get, local=local)
         self._client: Any = client
-        self._local = local
-        self._trouble: tuple[type[Exception], ...] = (*trouble, AttributeError, LookupError, TypeError)
+        self._trouble: tuple[type[Exception], ...] = (*trouble, *NONSENSE)
         self._translate = translate
-        self._lock = Lock()
-        self._facts: EngineFacts | None = None
-
-    def holdings(self) -> "Holdings":
-        """Ask `GET /images/json` once; the containerd store tells the platforms of each image since API 1.47."""
-        client = self._client
-        with self._translated():
-            answer = client._get(client._url("/images/json"), params={"manifests": "1"})  # noqa: SLF001 - images() cannot
-            return read_images(client._result(answer, json=True))  # noqa: SLF001
-
-    def facts(self) -> "EngineFacts":
-        """Ask `GET /info` once: some engines start other programs to answer it."""
-        with self._translated(), self._lock:
-            self._facts = self._facts or read_info(self._client.info(), local=self._local)
-            return self._facts
 
     def platforms(self, identities: "Sequence[str]", asked: "Platform | None" = None) -> "Mapping[str, Platform]":
         """Ask `GET /images/ID/json` for each; engines before API 1.49 do not hear which platform was asked for."""
@@ -107,6 +92,13 @@ class SdkImageStore:
             # docker-py's own remove_image waits no longer than for any other answer.
             answer = client._delete(client._url("/images/{0}", name), timeout=_REMOVE_SECONDS)  # noqa: SLF001
             client._raise_for_status(answer)  # noqa: SLF001
+
+    def _get(self, *words: str, **parameters: str) -> Any:
+        client = self._client
+        with self._translated():
+            # docker-py's own images() cannot ask for manifests.
+            answer = client._get(client._url("/" + "/".join(words)), params=parameters)  # noqa: SLF001
+            return client._result(answer, json=True)  # noqa: SLF001
 
     @contextmanager
     def _translated(self) -> "Iterator[None]":

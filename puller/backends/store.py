@@ -72,9 +72,8 @@ def read_info(info: "Mapping[str, Any]", *, local: bool) -> EngineFacts:
 
 def platform_of(image: "Mapping[str, Any]") -> Platform | None:
     """Read the platform from what an inspect says; a variant that is not said stays unsaid."""
-    variant = image.get("Variant")
-    platform = read_platform(image.get("Os"), image.get("Architecture"), variant)
-    return platform if platform is None or variant else replace(platform, variant=None)
+    platform = _platform_in(image)
+    return platform if platform is None or image.get("Variant") else replace(platform, variant=None)
 
 
 def read_platform(system: object, machine: object, variant: object = None) -> Platform | None:
@@ -87,18 +86,16 @@ def read_platform(system: object, machine: object, variant: object = None) -> Pl
 
 def read_inspected(image: "Mapping[str, Any]", reference: "ImageReference") -> "Inspected":
     """Read what `GET /images/NAME/json` says of an image that was asked for by this reference."""
-    platform = read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
-    return inspected(image.get("Id"), image.get("RepoDigests") or (), reference, platform)
+    return inspected(image.get("Id"), image.get("RepoDigests") or (), reference, _platform_in(image))
 
 
 def read_content(image: "Mapping[str, Any]") -> Content:
     """Read what `GET /images/NAME/json` and `image inspect` say (Engine API "ImageInspect")."""
     layers = (image.get("RootFS") or {}).get("Layers") or ()
-    platform = read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
     return Content(
         str(image.get("Id") or ""),
         tuple(map(str, layers)),
-        platform,
+        _platform_in(image),
         int(image.get("Size") or 0),
         str(image.get("Parent") or "") or None,
         tuple(name for name in _names(image.get("RepoTags") or ()) if "@" in name),
@@ -111,6 +108,10 @@ def read_layer_sizes(history: "Iterable[Mapping[str, Any]]") -> tuple[int, ...]:
     Raises ValueError where a command writes them for people only.
     """
     return tuple(int(step.get("Size", step.get("size", 0))) for step in reversed(tuple(history)))
+
+
+def _platform_in(image: "Mapping[str, Any]") -> Platform | None:
+    return read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
 
 
 def _proxies(info: "Mapping[str, Any]") -> ProxySettings:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import click
 
 from puller.cli.prefetch import fed
-from puller.events import fan_out
 from puller.gate import UNLIMITED
 from puller.orchestrator import pull_all
 from puller.platforms import refuse_what_cannot_be_kept
@@ -48,6 +47,7 @@ class Run:
     def report(self, output: "Output", keeper: "Keeper", *, disk_check: bool, make_room: bool) -> "Report":
         """Run, and say on stderr what is not in the report."""
         todo, store, settings = self._todo, self._backend.store, self._settings
+        keeper.watch(store, self._holdings)
         room = EngineRoom(store, self._notes.append, settings.registries)
         with (
             fed(self._backend, todo.requests, settings) as source,
@@ -57,7 +57,7 @@ class Run:
                 todo.requests,
                 source,
                 settings,
-                observer=fan_out(keeper.watch(store), observer),
+                observer=observer,
                 rejected=todo.rejected,
                 advisor=RegistryAdvisor(lambda: store.facts().insecure, settings.registries),
                 room=self._room(room, make_room=make_room) if disk_check else UNLIMITED,

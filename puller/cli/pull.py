@@ -133,7 +133,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn
             engine.choice, docker_command=engine.command, context=engine.context, connections=settings.jobs
         )
         holdings = ahead(backend.store.holdings)
-        ahead(backend.store.facts)
+        ahead(backend.store.facts)  # which the store then knows, for all who ask it later
         from puller.cli.engine_run import Run  # noqa: PLC0415 - now, since the engine answers meanwhile
 
         run = Run(todo, backend, settings, holdings)

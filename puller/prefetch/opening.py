@@ -19,7 +19,7 @@ from puller.reference import ImageReference
 from puller.registry.client import RegistryClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from puller.backends.base import Backend
     from puller.config import Settings
@@ -56,13 +56,22 @@ def open_feed(
     stack.callback(feed.close)
     _probe(backend, feed)
     stack.callback(_clean, backend)
-    feed.begin(each for each in requests if not _mirrored(each, settings))
+    feed.begin(_without_mirrors(requests, settings, note))
     return PrefetchingBackend(backend, feed, note)
 
 
-def _mirrored(request: PullRequest, settings: "Settings") -> bool:
-    """Whether an image may come from a mirror of its registry: then it is not known yet where from."""
-    return bool(registry_settings(settings.registries, request.reference.registry).mirrors)
+def _without_mirrors(
+    requests: "Iterable[PullRequest]", settings: "Settings", note: "Callable[[str], None]"
+) -> "Iterator[PullRequest]":
+    """Leave out images of registries that have mirrors: it is not known yet where these come from."""
+    noted = set[str]()
+    for request in requests:
+        registry = request.reference.registry
+        if not registry_settings(settings.registries, registry).mirrors:
+            yield request
+        elif registry not in noted:
+            noted.add(registry)
+            note(f"images of {registry} are not prefetched: they may come from its mirrors")
 
 
 def _probe(backend: "Backend", feed: Feed) -> None:

@@ -52,7 +52,7 @@ def after_pulls(
 ) -> tuple[Brought, ...]:
     """Add what a run brought to what is known, in the order of the list, and note what it wanted.
 
-    `before` is what the engine held when the first pull began, `after` what it holds now; without them, which is the
+    `before` is what the engine held before the first pull, `after` what it holds now; without them, which is the
     case when nothing was pulled, nothing is added.
     """
     asked = [(name, outcome) for outcome in outcomes for name in _names(outcome)]

@@ -83,7 +83,7 @@ class _Body:
 def _prepared(
     method: str, url: str, headers: dict[str, str], data: "Mapping[str, str] | None"
 ) -> requests.PreparedRequest:
-    """Make a request; one without a body needs few of the steps, and a large run makes thousands."""
+    """Make a request; one without a body needs few of the steps."""
     if data is not None or method not in {"GET", "HEAD"}:
         return requests.Request(method, url, headers=headers, data=data, auth=_unchanged).prepare()
     request = requests.PreparedRequest()

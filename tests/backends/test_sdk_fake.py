@@ -11,6 +11,7 @@ import pytest
 
 from puller.backends import connect, local, sdk
 from puller.backends.base import Backend, Inspected
+from puller.backends.endpoint import resolve
 from puller.backends.sdk import SdkBackend
 from puller.cancellation import Cancellation
 from puller.config import BackendChoice, Clocks
@@ -19,12 +20,18 @@ from puller.model import Pulled
 from tests.fakes import EngineAnswer, FakeEngine, Script
 from tests.samples import DIGEST, request
 
+
+def by_docker_py() -> SdkBackend:
+    """Reach the engine of the environment, whatever could be asked more directly."""
+    return SdkBackend(resolve(None, os.environ))
+
+
 LAYER = "0123456789ab"
 IDENTITY = "sha256:" + "1" * 64
 Start = Callable[..., FakeEngine]
 Reach = Callable[[], Backend]
 EITHER_WAY = pytest.mark.parametrize(
-    "reach", [SdkBackend, partial(connect, BackendChoice.SDK)], ids=["docker-py", "directly"]
+    "reach", [by_docker_py, partial(connect, BackendChoice.SDK)], ids=["docker-py", "directly"]
 )
 """A local engine is asked small questions without docker-py, which asks them everywhere else."""
 
@@ -77,7 +84,7 @@ STATUS_LINE: dict[str, object] = {"status": "Status: Downloaded newer image for 
 
 def pull(clocks: Clocks, *, cancel: Cancellation | None = None) -> Pulled:
     """Pull one image from the engine."""
-    backend = SdkBackend()
+    backend = by_docker_py()
     try:
         return backend.pull(request(), cancel=cancel or Cancellation(), clocks=clocks, progress=lambda _: None)
     finally:
@@ -218,7 +225,7 @@ def test_an_engine_without_a_version_in_its_ping_is_asked_once(tmp_path: Path) -
         "/version": lambda answer: answer.answer(b'{"ApiVersion": "1.41"}', Content_Type="application/json"),
     }
     with FakeEngine(tmp_path, scripts) as engine:
-        backend = SdkBackend()
+        backend = by_docker_py()
         assert backend.engine == "engine of unknown version through the SDK (API 1.41)"
         backend.close()
     assert engine.asked == ["/_ping", "/version"]

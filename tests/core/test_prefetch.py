@@ -192,6 +192,17 @@ def test_what_the_registry_refuses_to_us_is_pulled_plainly(
     assert "pulled without prefetching" in run.stderr
 
 
+def test_images_of_a_registry_with_mirrors_are_pulled_plainly(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller
+) -> None:
+    """The mirror has its turn as without prefetching, and it is said once for the registry."""
+    images = [push_image(registry, f"prefetch/mirrored-{number}") for number in range(2)]
+    mirror = f"--mirror={proxy.address}={registry.address}"
+    run = puller.pull("--prefetch", mirror, puller.list(*(image.at(proxy.address) for image in images)))
+    assert (run.code, [each["mirror"] for each in run.images]) == (0, 2 * [registry.address])
+    assert notes(run) == [f"puller: images of {proxy.address} are not prefetched: they may come from its mirrors"]
+
+
 def refuse_us(exchange: Exchange) -> None:
     """Serve engines, and not puller."""
     if exchange.headers.get("User-Agent", "").startswith("puller"):

@@ -1,5 +1,7 @@
 """When prefetching begins by itself, how fast it may be, and in which order."""
 
+from threading import Thread
+
 import pytest
 
 from puller.events import Phase, Progress
@@ -9,6 +11,7 @@ from puller.prefetch.auto import Gauge
 from puller.prefetch.throttle import Throttle
 from puller.prefetch.wanted import Task, Wanted
 from puller.reference import ImageReference
+from tests.world.process import wait_until
 
 MB = 1_000_000
 REQUEST, OTHER = (PullRequest(ImageReference.parse(name)) for name in ("app", "quay.io/other"))
@@ -77,6 +80,31 @@ def test_the_list_gives_the_order_and_each_registry_its_limit() -> None:
     agenda.done(Task(blobs[0].rank, blobs[0]))
     agenda.done(Task(blobs[2].rank, blobs[2]))
     assert take(agenda) is blobs[3]
+
+
+def test_idle_threads_hear_of_work_that_becomes_possible() -> None:
+    """Threads that waited before it was there, and before its registry had to rest, do all of it."""
+    agenda, done = Agenda(per_registry=1, ahead=1000), list[Wanted]()
+
+    def work() -> None:
+        while task := agenda.take():
+            if not done:
+                agenda.rest("one.example", 0.2)
+            done.append(task.blob)
+            agenda.done(task)
+
+    threads = [Thread(target=work, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    blobs = [blob(f"{name}.example/{place}", 1, place) for place, name in enumerate(["one", "one", "two", "one"])]
+    for each in blobs:
+        agenda.add(Task(each.rank, each))
+    wait_until(lambda: len(done) == len(blobs), 20)
+    agenda.close()
+    for thread in threads:
+        thread.join(20)
+    assert {each.digest for each in done} == {each.digest for each in blobs}
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_no_more_is_fetched_ahead_than_fits() -> None:

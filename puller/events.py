@@ -1,8 +1,8 @@
 """What a run tells about itself while it runs. Observers draw or log events; nothing reads them back."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,8 @@ class Progress:
     """Bytes known so far; grows while the engine opens layers, and stays 0 with podman and nerdctl, which tell none."""
     layers_done: int = 0
     layers: int = 0
+    of_layers: "Mapping[str, int]" = field(default_factory=dict)
+    """Bytes fetched of each layer, by its short ID: images that share one, and wait for it together, all tell of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,11 @@ class Layers:
         return sum(done for done, _ in self._bytes.values())
 
     @property
+    def fetched_of(self) -> dict[str, int]:
+        """Bytes fetched of each."""
+        return {layer: done for layer, (done, _) in self._bytes.items()}
+
+    @property
     def total(self) -> int:
         """Bytes to fetch, as far as they are known."""
         return sum(total for _, total in self._bytes.values())

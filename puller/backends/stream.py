@@ -87,6 +87,7 @@ class PullStream:
                 total=layers.total,
                 layers_done=layers.done,
                 layers=layers.count,
+                of_layers=layers.fetched_of,
             )
         )
 

@@ -36,7 +36,8 @@ class Gauge:
     def __init__(self, now: "Callable[[], float]" = monotonic) -> None:
         self._now = now
         self._phases: dict[PullRequest, Phase] = {}
-        self._bytes: dict[PullRequest, int] = {}
+        self._bytes: dict[str, int] = {}
+        """Of each layer, however many images share it."""
         self._last = self._began = 0.0
         self._base = 0
         self._waited = 0.0
@@ -48,7 +49,8 @@ class Gauge:
             self._waited += now - self._last
         self._last = now
         self._phases[progress.request] = progress.phase
-        self._bytes[progress.request] = progress.current
+        for layer, count in progress.of_layers.items():
+            self._bytes[layer] = max(count, self._bytes.get(layer, 0))
         if not self._began:
             self._open(now) if progress.current else None
             return False

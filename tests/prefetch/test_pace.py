@@ -17,22 +17,29 @@ MB = 1_000_000
 REQUEST, OTHER = (PullRequest(ImageReference.parse(name)) for name in ("app", "quay.io/other"))
 
 
+def downloading(request: PullRequest, done: int) -> Progress:
+    """Say how much of a layer has come that both images have."""
+    return Progress(request, Phase.DOWNLOADING, done, of_layers={"0123456789ab": done})
+
+
 @pytest.mark.parametrize(
-    ("rate", "phase", "slow"),
+    ("rate", "other", "slow"),
     [
-        pytest.param(6 * MB, Phase.DOWNLOADING, True, id="a slow wire"),
-        pytest.param(100 * MB, Phase.DOWNLOADING, False, id="a fast wire"),
+        pytest.param(6 * MB, Phase.WAITING, True, id="a slow wire"),
+        pytest.param(100 * MB, Phase.WAITING, False, id="a fast wire"),
         pytest.param(6 * MB, Phase.EXTRACTING, False, id="a slow disk"),
+        pytest.param(20 * MB, Phase.DOWNLOADING, True, id="a slow wire, one layer of both images"),
     ],
 )
-def test_auto_looks_at_what_the_engine_waits_for(rate: int, phase: Phase, slow: bool) -> None:
+def test_auto_looks_at_what_the_engine_waits_for(rate: int, other: Phase, slow: bool) -> None:
     """Few bytes while nothing is unpacked are the sign; few bytes because of the unpacking are not."""
     clock = iter(step / 10 for step in range(1000))
     gauge = Gauge(now=lambda: next(clock))
-    shown = [
-        gauge.shows(Progress(OTHER, phase)) | gauge.shows(Progress(REQUEST, Phase.DOWNLOADING, rate * step // 5))
-        for step in range(1, 20)
-    ]
+    shown = []
+    for step in range(1, 20):
+        done = rate * step // 5
+        shown.append(gauge.shows(downloading(OTHER, done) if other is Phase.DOWNLOADING else Progress(OTHER, other)))
+        shown.append(gauge.shows(downloading(REQUEST, done)))
     assert any(shown) == slow
 
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,22 @@ import pytest
 
 from tests.core.conftest import Puller
 from tests.program import Run
-from tests.world import HOST_PLATFORM, Engine, Layer, Proxy, Registry, faults, layer, push_image, push_index
+from tests.world import (
+    HOST_PLATFORM,
+    Engine,
+    Layer,
+    Proxy,
+    PushedImage,
+    Registry,
+    faults,
+    layer,
+    push_image,
+    push_index,
+)
 from tests.world.exchange import Exchange
 from tests.world.faults import Rule
 from tests.world.process import wait_until
+from tests.world.seclusion import secluded
 
 BLOBS = "/blobs/"
 BIG = 6 << 20
@@ -190,6 +203,23 @@ def test_what_the_registry_refuses_to_us_is_pulled_plainly(
     run = puller.pull("--prefetch", "--image", image.at(proxy.address))
     assert run.code == 0, json.dumps(run.report)
     assert "pulled without prefetching" in run.stderr
+
+
+def test_an_engine_with_a_network_of_its_own_pulls_plainly(engine: Engine, puller: Puller) -> None:
+    """Docker-in-Docker and rootless engines do not reach our loopback: it is said, and costs no image."""
+    with ExitStack() as inside:
+
+        def arrive() -> tuple[Engine, PushedImage]:
+            own, registry = inside.enter_context(Engine(engine.binary)), inside.enter_context(Registry())
+            return own, push_image(registry, "prefetch/inside")
+
+        own, image = secluded(arrive)
+        run = puller.pull("--prefetch", "--image", image.reference, environment={"DOCKER_HOST": own.host})
+        assert (run.code, [each["digest"] for each in run.images]) == (0, [image.digest])
+        assert notes(run) == [
+            "puller: nothing is prefetched: the engine does not reach a registry of ours on 127.0.0.1"
+        ]
+        assert own.inspect(image.reference)["RepoTags"] == [image.reference]
 
 
 def test_images_of_a_registry_with_mirrors_are_pulled_plainly(

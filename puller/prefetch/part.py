@@ -1,56 +1,30 @@
-"""A blob on its way: a sparse file, and a journal of how far each of its segments has come.
-
-The journal is written with every chunk, so that a killed process loses nothing. What the kernel had not yet written to
-the disk when the machine itself went down is another matter: after another boot only what was synced counts.
-"""
+"""A blob on its way: a sparse file that several connections fill, checked as far as it has come without a gap."""
 
 import os
-import struct
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from puller import flock
+from puller.prefetch.journal import Journal, Segment
 from puller.registry.answers import hasher
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from puller.prefetch.store import Store
 
 SEGMENT = 4 << 20
 """Bytes that one connection fetches at a time: enough to forget a round trip, and few enough to share the work."""
-_HEAD = struct.Struct("<8s36sQQ")
-_MAGIC = b"pull\0\0\0\1"
-_MARKS = struct.Struct("<QQ")
-"""Of each segment: bytes written, bytes synced."""
 _WORTH_A_SYNC = 1 << 20
 """Bytes; what is smaller is soon fetched again."""
 _CHUNK = 1 << 20
 
 
-@dataclass(slots=True)
-class Segment:
-    """A stretch of a blob that one connection fetches."""
-
-    number: int
-    start: int
-    end: int
-    at: int
-    """Up to where it has been fetched."""
-    synced: int = 0
-    """Bytes of it that outlive the machine."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing is missing."""
-        return self.at >= self.end
-
-
 class Part:
     """A blob that is being fetched, locked against other runs; each segment is written by one thread at a time."""
 
-    def __init__(self, path: Path, descriptor: int, digest: str, size: int, segment: int) -> None:
+    def __init__(self, path: "Path", descriptor: int, digest: str, size: int, length: int) -> None:
         """Take over a locked file; raises OSError. Use `open_part`."""
         self.path = path
         self.digest = digest
@@ -60,11 +34,10 @@ class Part:
         self._lock, self._reading = Lock(), Lock()
         self._check = hasher(digest)
         self._checked = 0
-        self._journal = os.open(path.with_suffix(".journal"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._head = _HEAD.pack(_MAGIC, _boot(), size, segment)
-        starts = range(0, size, segment) if size else (0,)
-        self.segments = [Segment(n, start, min(start + segment, size), start) for n, start in enumerate(starts)]
-        self._recall()
+        self._journal = Journal(path.with_suffix(".journal"))
+        starts = range(0, size, length) if size else (0,)
+        self.segments = [Segment(n, start, min(start + length, size), start) for n, start in enumerate(starts)]
+        self._recall(length)
         self._lacking = sum(not each.whole for each in self.segments)
         self.resumed = sum(each.at - each.start for each in self.segments)
         """Bytes that an earlier run has fetched."""
@@ -86,7 +59,7 @@ class Part:
                 return False
             os.pwrite(self._file, data, segment.at)
             segment.at += len(data)
-            os.pwrite(self._journal, struct.pack("<Q", segment.at - segment.start), self._place(segment))
+            self._journal.wrote(segment)
         return True
 
     def finish(self, segment: Segment) -> bool:
@@ -104,7 +77,7 @@ class Part:
                 return False
             if outlives:
                 segment.synced = segment.at - segment.start
-                os.pwrite(self._journal, _MARKS.pack(segment.synced, segment.synced), self._place(segment))
+                self._journal.synced(segment)
             self._lacking -= 1
             return self._lacking == 0
 
@@ -124,21 +97,20 @@ class Part:
                 each.at, each.synced = max(each.start, at) if in_one else each.start, 0
             self._lacking = sum(not each.whole for each in self.segments)
             self._check, self._checked = hasher(self.digest), 0
-            self._head = _HEAD.pack(_MAGIC, _boot(), self.size, max(self.size, 1) if in_one else SEGMENT)
-            self._note()
+            self._journal.begin(self.segments, self.size, max(self.size, 1) if in_one else SEGMENT)
 
-    def settle(self, store: "Store") -> Path:
+    def settle(self, store: "Store") -> "Path":
         """Become a blob of the store; raises OSError."""
         path = store.settle(self.path, self.digest)
         self.close()
-        self.path.with_suffix(".journal").unlink(missing_ok=True)
+        self._journal.remove()
         return path
 
     def discard(self) -> None:
         """Remove what there is."""
-        for path in (self.path, self.path.with_suffix(".journal")):
+        for remove in (self.path.unlink, self._journal.remove):
             with suppress(OSError):
-                path.unlink()
+                remove()
         self.close()
 
     def close(self) -> None:
@@ -147,25 +119,16 @@ class Part:
             if not self._closed:
                 self._closed = True
                 os.close(self._file)
-                os.close(self._journal)
+                self._journal.close()
 
-    def _recall(self) -> None:
-        """Go on where an earlier run has ended, if the journal is about this blob and the file as long as it says."""
-        said = os.pread(self._journal, _HEAD.size + _MARKS.size * len(self.segments), 0)
-        alike = len(said) == _HEAD.size + _MARKS.size * len(self.segments) and said[44 : _HEAD.size] == self._head[44:]
-        same_boot = said[:44] == self._head[:44]
-        length = os.fstat(self._file).st_size
-        if alike and said.startswith(_MAGIC):
-            for each, marks in zip(self.segments, _MARKS.iter_unpack(said[_HEAD.size :]), strict=True):
-                at = each.start + marks[0 if same_boot else 1]
-                if at <= min(each.end, length):
-                    each.at, each.synced = at, marks[1]
-        self._note()
-
-    def _note(self) -> None:
-        marks = b"".join(_MARKS.pack(each.at - each.start, each.synced) for each in self.segments)
-        os.ftruncate(self._journal, 0)
-        os.pwrite(self._journal, self._head + marks, 0)
+    def _recall(self, length: int) -> None:
+        """Go on where an earlier run has ended, as far as the file is as long as its journal says."""
+        self._journal.recall(self.segments, self.size, length)
+        there = os.fstat(self._file).st_size
+        for each in self.segments:
+            if each.at > there:
+                each.at, each.synced = each.start, 0
+        self._journal.begin(self.segments, self.size, length)
 
     def _sync(self) -> None:
         """Have all that was written reach the disk, without holding up who writes meanwhile."""
@@ -180,9 +143,6 @@ class Part:
 
     def _has(self, segment: Segment) -> bool:
         return segment.number < len(self.segments) and self.segments[segment.number] is segment
-
-    def _place(self, segment: Segment) -> int:
-        return _HEAD.size + _MARKS.size * segment.number
 
     def _read_on(self) -> None:
         end = 0 if self._closed else self.prefix
@@ -202,11 +162,3 @@ def open_part(store: "Store", digest: str, size: int, *, in_one: bool = False) -
     except BaseException:
         os.close(descriptor)
         raise
-
-
-def _boot() -> bytes:
-    """Name this boot of the machine (random(4), boot_id)."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_bytes()[:36]
-    except OSError:
-        return os.urandom(18).hex().encode()  # then nothing but what was synced is believed

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from puller.prefetch.part import Part, Segment
+    from puller.prefetch.journal import Segment
+    from puller.prefetch.part import Part
     from puller.reference import ImageReference
 
 Rank = tuple[int, int, int]

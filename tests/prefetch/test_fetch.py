@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from puller.prefetch import part
-from puller.prefetch.part import open_part
+from puller.prefetch import journal
+from puller.prefetch.part import SEGMENT, open_part
 from puller.prefetch.store import Store
 from tests.prefetch.conftest import LARGE, SMALL, Fetch
 from tests.world import Proxy, Rule, faults
@@ -64,7 +64,7 @@ def test_a_registry_without_ranges_serves_in_one_stream(store: Store, proxy: Pro
     proxy.use(Rule(BLOB, without_ranges))
     blob = fetch(store)
     assert store.path(LARGE.digest).read_bytes() == LARGE.data
-    assert blob.fetched <= len(LARGE.data) + part.SEGMENT
+    assert blob.fetched <= len(LARGE.data) + SEGMENT
 
 
 def test_a_redirect_is_followed_anew_for_each_segment(store: Store, proxy: Proxy, fetch: Fetch) -> None:
@@ -135,7 +135,7 @@ def test_a_part_is_believed_as_far_as_it_must_be(
     assert open_part(store, LARGE.digest, len(LARGE.data)) is None
     begun.close()
     if boot == "another":
-        monkeypatch.setattr(part, "_boot", lambda: b"b" * 36)
+        monkeypatch.setattr(journal, "_boot", lambda: b"b" * 36)
     resumed = open_part(store, LARGE.digest, len(LARGE.data))
     assert resumed
     assert resumed.resumed == kept

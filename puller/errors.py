@@ -148,9 +148,13 @@ class ListError(PullerError):
 
 
 class EngineUnreachableError(PullerError):
-    """The engine did not answer, or would not let us in."""
+    """The engine did not answer, or would not let us in; `kind` is set where that needs no reading of the words."""
 
     exit_code = ExitCode.ENGINE_UNREACHABLE
+
+    def __init__(self, message: str, *, kind: FailureKind | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class EngineBusyError(PullerError):

@@ -150,7 +150,8 @@ class CliBackend:
                 timeout=seconds,
             )
         except FileNotFoundError:
-            raise EngineUnreachableError(f"{self._argv[0]}: command not found") from None
+            words = f"{self._argv[0]}: command not found"
+            raise EngineUnreachableError(words, kind=FailureKind.CLIENT_MISSING) from None
         except (OSError, TimeoutError) as error:
             reason = str(error) or f"no answer within {seconds:g}s"
             raise EngineUnreachableError(f"{self._program} cannot be asked: {reason}") from None

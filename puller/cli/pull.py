@@ -139,7 +139,7 @@ def _run(todo: "Plan", engine: _Engine, settings: Settings, output: Output, turn
         run = Run(todo, backend, settings, holdings)
     except EngineUnreachableError as error:
         click.echo(f"puller: {error}; without an engine, --to oci:DIR or archive:FILE pulls into files", err=True)
-        why = classify(str(error))
+        why = failure(error.kind, str(error)) if error.kind else classify(str(error))
         if why.kind not in ENGINE_GONE:
             why = failure(FailureKind.DAEMON_UNREACHABLE, str(error))
         return _nothing(todo, why)

@@ -239,6 +239,15 @@ def test_a_machine_without_docker(shell: Shell) -> None:
     assert run.stderr == f"puller: docker: command not found; {hint}\n"
 
 
+@pytest.mark.parametrize("command", ["docker", "finch", "/opt/tools/docker.io"])
+def test_a_missing_command_is_told_as_such(shell: Shell, command: str) -> None:
+    """Whatever it is called, the report's advice is to install it, and not to start an engine."""
+    options = ("--backend", "cli", "--docker-command", command, "--format", "json")
+    run = shell.run("pull", "--image", "nginx", *options, environment={"PATH": str(shell.folder / "empty")})
+    assert run.code == 69
+    assert [image["error"]["kind"] for image in run.report["images"]] == ["client_missing"]
+
+
 def test_a_misspelt_context_is_a_usage_error(shell: Shell) -> None:
     """Exit code 2: no other engine is used instead."""
     docker = shell.docker(pull=GOOD)

@@ -1,15 +1,19 @@
 """What an engine holds, looked into layer by layer: whether it is this very image, and what of others is there."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from puller.config import Policy
+from puller.policy import Step, decide
 from puller.reference import ImageReference
 from puller.registry.answers import RegistryTroubleError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from puller.advice import Announced
     from puller.backends.base import ImageStore
     from puller.costing.estimate import Stock
     from puller.holdings import Content, EngineFacts, Held, Holdings
@@ -30,6 +34,7 @@ class Shelf:
     ) -> None:
         """Ask nothing yet, and never what is given; what is asked later may raise EngineError."""
         self._store = store
+        self._looked_at: dict[str, Content | None] = {}
         if holdings is not None:
             self.holdings = holdings
         if facts is not None:
@@ -52,18 +57,21 @@ class Shelf:
         shares = [share for start in range(_WIDTH) if (share := identities[start::_WIDTH])]
         with ThreadPoolExecutor(_WIDTH, thread_name_prefix="inspect") as pool:
             answers = pool.map(self._store.contents, shares)
-            return {content.identity: content for answer in answers for content in answer}
+            found = {content.identity: content for answer in answers for content in answer}
+        self._looked_at |= dict.fromkeys(identities) | found
+        return found
 
     def held(self, reference: ImageReference) -> "Held | None":
         """Find what a reference stands for here: by its digest where it has one, else by its tag."""
         return self.holdings.pinned(reference) if reference.digest else self.holdings.tagged(reference)
 
-    def has(self, request: "PullRequest", digest: str) -> bool:
-        """Whether the reference stands here for what has this digest in the registry, platform included."""
-        held = self.held(request.reference)
-        if held is None or digest not in held.digests_in(request.reference.name):
-            return False
-        return request.platform is None or self._platform(held) == request.platform
+    def has(self, request: "PullRequest", said: "Announced | None" = None) -> bool:
+        """Whether a pull would leave the image alone, its registry having said this of it."""
+        return decide(Policy.NEWER, request, _Facts(self, said)).step is not Step.PULL
+
+    def platforms_of(self, held: "Held") -> "tuple[Platform | None, ...]":
+        """For which platforms an image is here."""
+        return held.platforms or (self._platform(held),)
 
     def platform(self, request: "PullRequest") -> "Platform | None":
         """For which platform a request is; None where even the engine does not tell."""
@@ -111,7 +119,11 @@ class Shelf:
         )
 
     def _platform(self, held: "Held") -> "Platform | None":
-        content = self.contents.get(held.identity)
+        """Look at one image, unless all have been looked at."""
+        identity = held.identity
+        if identity not in self._looked_at:
+            self._looked_at[identity] = next(iter(self._store.contents((identity,))), None)
+        content = self._looked_at[identity]
         return content.platform if content else None
 
     def _holders(self, diff_id: str | None) -> "Iterator[Held]":
@@ -135,3 +147,30 @@ class Shelf:
             except RegistryTroubleError:
                 continue
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a shelf and one answer of a registry tell; fulfils `policy.Facts`."""
+
+    shelf: Shelf
+    said: "Announced | None"
+
+    def tagged(self, reference: ImageReference) -> "Held | None":
+        return self.shelf.holdings.tagged(reference)
+
+    def pinned(self, reference: ImageReference) -> "Held | None":
+        return self.shelf.holdings.pinned(reference)
+
+    def announced(self, _: ImageReference) -> "Announced | None":
+        return self.said
+
+    def mirrored(self, _: ImageReference) -> bool:
+        return False
+
+    def is_image(self, *_: object) -> bool:
+        return False
+
+    def suits(self, held: "Held", request: "PullRequest") -> bool:
+        wanted = self.shelf.platform(request)
+        return wanted is not None and wanted in self.shelf.platforms_of(held)

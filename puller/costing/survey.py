@@ -1,15 +1,16 @@
 """Asks registries and the engine what a pull would do and cost, without pulling: the work behind `puller plan`."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from puller.advice import Announced
 from puller.classify import Failure, classify, failure
 from puller.costing.estimate import Ledger, Stock, new_layers
 from puller.costing.forecast import Allowance, Change, Prospect
 from puller.costing.questions import ask_all
 from puller.costing.sizes import config_of, unpacked_size
 from puller.errors import FailureKind
-from puller.registry.answers import Described, RegistryTroubleError
+from puller.registry.answers import RegistryTroubleError
 from puller.registry.images import NoPlatformError, parts_of
 
 if TYPE_CHECKING:
@@ -31,10 +32,8 @@ def survey(
 
     What a registry will not tell is in the prospects. Raises EngineError when the engine does not answer.
     """
-    answers = ask_all(
-        [(each.reference.registry, each) for each in requests], lambda each: _describe(shelf, client, each)
-    )
-    prospects = [_judge(shelf, each, answer) for each, answer in zip(requests, answers, strict=True)]
+    answers = ask_all([(each.reference.registry, each) for each in requests], lambda each: _look(shelf, client, each))
+    prospects = [_judge(each, answer) for each, answer in zip(requests, answers, strict=True)]
     quotas = _quotas(requests, answers)
     pulls = dict.fromkeys(quotas, 0)
     for each in prospects:
@@ -109,28 +108,36 @@ def measured(
     ]
 
 
-def _describe(shelf: "Shelf", client: "RegistryClient", request: "PullRequest") -> Described:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What an image is, and whether the engine has it."""
+
+    digest: str
+    there: bool
+    quota: "Quota | None" = None
+
+
+def _look(shelf: "Shelf", client: "RegistryClient", request: "PullRequest") -> _Seen:
     digest = request.reference.digest
-    if digest and shelf.has(request, digest):
-        return Described(digest, "", None)  # a digest is always up to date, and nobody need be asked
-    return client.head(request.reference)
+    if digest and shelf.has(request):
+        return _Seen(digest, there=True)  # a digest is always up to date, and nobody need be asked
+    said = client.head(request.reference)
+    there = shelf.has(request, Announced(said.digest, single=said.single))
+    return _Seen(said.digest, there, said.quota)
 
 
-def _judge(shelf: "Shelf", request: "PullRequest", answer: Described | RegistryTroubleError) -> Prospect:
+def _judge(request: "PullRequest", answer: _Seen | RegistryTroubleError) -> Prospect:
     if isinstance(answer, RegistryTroubleError):
         return Prospect(request, Change.UNKNOWN, failure=classify(answer.message, answer.status))
-    change = Change.UP_TO_DATE if shelf.has(request, answer.digest) else Change.WOULD_PULL
-    return Prospect(request, change, answer.digest)
+    return Prospect(request, Change.UP_TO_DATE if answer.there else Change.WOULD_PULL, answer.digest)
 
 
-def _quotas(
-    requests: "Sequence[PullRequest]", answers: "Sequence[Described | RegistryTroubleError]"
-) -> "dict[str, Quota]":
+def _quotas(requests: "Sequence[PullRequest]", answers: "Sequence[_Seen | RegistryTroubleError]") -> "dict[str, Quota]":
     """Give each registry's quota as it was told last, by those that have one."""
     return {
         request.reference.registry: answer.quota
         for request, answer in zip(requests, answers, strict=True)
-        if isinstance(answer, Described) and answer.quota
+        if isinstance(answer, _Seen) and answer.quota
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from puller.advice import Announced
 from puller.config import Policy
 from puller.costing.estimate import chain_ids, chains
 from puller.costing.sizes import config_of
@@ -94,7 +95,10 @@ class Catalog:
             return False
         if self._policy is Policy.MISSING:
             return True
-        return self._shelf.has(request, request.reference.digest or self._client.head(request.reference).digest)
+        if request.reference.digest:
+            return self._shelf.has(request)
+        said = self._client.head(request.reference)
+        return self._shelf.has(request, Announced(said.digest, single=said.single))
 
     def _lacking(self, reference: "ImageReference", parts: "ImageParts") -> "Iterator[Part]":
         """Give the config, and the layers from the first on that the engine does not have on the same ones."""

@@ -180,6 +180,16 @@ def test_a_platform_of_ones_own_choice(registry: Registry, proxy: Proxy, puller:
     assert plan.images[0]["bytes"] == sent(proxy)
 
 
+def test_what_is_here_for_another_machine_would_be_pulled(registry: Registry, puller: Puller, engine: Engine) -> None:
+    """A tag that was pulled for another platform is pulled for this one by the next pull, and so the plan says."""
+    layers = {HOST_PLATFORM: [layer("plan-here")], OTHER_PLATFORM: [layer("plan-there")]}
+    index = push_index(registry, "plan/either", "v1", layers).reference
+    assert puller.pull("--platform", OTHER_PLATFORM, "--image", index).code == 0
+    plan = puller.run("plan", "--format", "json", "--image", index)
+    assert [each["change"] for each in plan.images] == ["would_pull"]
+    assert [each["status"] for each in puller.pull("--image", index).images] == ["pulled"]
+
+
 def with_quota(remaining: int) -> Rule:
     """Let the registry speak of a quota as Docker Hub does."""
 

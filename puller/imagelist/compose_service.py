@@ -30,13 +30,13 @@ class Service:
     """How it is written: `!reset` takes the service out, `!override` replaces what it would be merged with."""
 
     def get(self, key: str) -> Node | None:
-        """Find a field that is not null."""
+        """Find a field that is there: neither null, nor taken out by the very file that would be merged."""
         node = self.fields.get(key)
-        return node if node and node.value is not None else None
+        return node if node and node.value is not None and node.tag != RESET else None
 
     def listed(self, key: str) -> "Sequence[Node]":
         """Give the members of a list."""
-        node = self.fields.get(key)
+        node = self.get(key)
         return node.items if node else ()
 
     def over(self, base: "Service") -> "Service":

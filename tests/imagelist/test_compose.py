@@ -161,3 +161,9 @@ def test_reset_and_override_tags() -> None:
     base = "services:\n  a: {image: a, profiles: [x]}\n  b: {image: b, profiles: [x]}\n  c: {image: c}\n---\n"
     over = "services:\n  a: {profiles: !reset []}\n  b: {profiles: !override []}\n  c: !reset null\n"
     assert structured(base + over) == ["f:2 a", "f:3 b"]
+
+
+def test_a_reset_in_the_only_file() -> None:
+    """There is nothing to take out yet, and the value beside the tag is no value: `null` is no image."""
+    text = "services:\n  a: {image: !reset null, build: .}\n  b: {image: b, profiles: !reset [x]}"
+    assert structured(text) == ["note f:2: service a: only build:, nothing to pull", "f:3 b"]

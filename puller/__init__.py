@@ -1,19 +1,19 @@
 """puller: pull a list of Docker images, all of them, and report the truth about each.
 
-The library is one function: `pull_images` takes references and returns a frozen `Report`.
-It prints nothing. Names are imported at first use, so that `puller --version` stays light.
+The library is one function: `pull_images` takes references and returns a frozen `Report`. It prints nothing.
+Public names are imported at first use (PEP 562): `puller --version` must not wait for a pull's modules.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from puller.api import pull_images
-    from puller.classify import Failure
+if TYPE_CHECKING:  # the same names for type checkers, which do not follow __getattr__
     from puller.errors import EngineUnreachableError, FailureClass, FailureKind, ListError, PullerError
     from puller.events import Event, Observer
+    from puller.failure import Failure
+    from puller.image.reference import ImageReference, Platform
     from puller.model import PullOutcome, PullRequest, Report, Status
-    from puller.reference import ImageReference, Platform
+    from puller.pull.library import pull_images
 
 __version__ = "0.1.0"
 
@@ -36,27 +36,14 @@ __all__ = [
     "pull_images",
 ]
 
-_HOMES = {
-    "pull_images": "api",
-    "Failure": "classify",
-    "EngineUnreachableError": "errors",
-    "FailureClass": "errors",
-    "FailureKind": "errors",
-    "ListError": "errors",
-    "PullerError": "errors",
-    "Event": "events",
-    "Observer": "events",
-    "PullOutcome": "model",
-    "PullRequest": "model",
-    "Report": "model",
-    "Status": "model",
-    "ImageReference": "reference",
-    "Platform": "reference",
-}
+_MODULES = ("errors", "events", "failure", "image.reference", "model", "pull.library")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its home at first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"puller.{_HOMES[name]}"), name)
+    """Import a public name from its module at first use."""
+    if name in __all__:
+        for module in _MODULES:
+            found = import_module(f"puller.{module}")
+            if name in vars(found):
+                return vars(found)[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

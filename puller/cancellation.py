@@ -1,13 +1,10 @@
 """One flag that stops a run, and the hooks that make it stop what is already under way."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Lock
-from typing import TYPE_CHECKING
 
 from puller.errors import CancelledError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 class Cancellation:
@@ -55,7 +52,7 @@ class Cancellation:
         self.check()
 
     @contextmanager
-    def hook(self, stop: "Callable[[], None]") -> "Iterator[None]":
+    def hook(self, stop: Callable[[], None]) -> Iterator[None]:
         """Have `stop` called from the cancelling thread while the block runs, or now when it is too late."""
         key = object()
         with self._lock:
@@ -70,6 +67,6 @@ class Cancellation:
                 self._hooks.pop(key, None)
 
 
-def _run(hook: "Callable[[], None]") -> None:
+def _run(hook: Callable[[], None]) -> None:
     with suppress(Exception):  # what is being stopped may already be gone; there is nobody to tell
         hook()

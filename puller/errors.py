@@ -6,16 +6,17 @@
     ├── EngineUnreachableError   nobody answers                                       exit 69
     └── EngineBusyError          another run is at it                                 exit 75
     EngineError                  an engine's own words about one image; classified, never shown raw
+    RegistryError                a registry that cannot be asked, or whose answer cannot be used
     CancelledError               the run was told to stop; not an error of anybody
 
 A failed image is a value (`puller.model.PullOutcome`), not an exception.
 """
 
+from collections.abc import Iterator, Sequence
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from puller.text import clean
 
 
 class ExitCode(IntEnum):
@@ -44,7 +45,7 @@ class FailureClass(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """Stable words for what went wrong; `puller.classify` holds class and advice of each."""
+    """Stable words for what went wrong; `puller.failure` holds class and advice of each."""
 
     ACCESS_DENIED = "access_denied"
     API_VERSION_MISMATCH = "api_version_mismatch"
@@ -142,7 +143,7 @@ class ListError(PullerError):
 
     exit_code = ExitCode.USAGE
 
-    def __init__(self, problems: "Sequence[str]") -> None:
+    def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
 
@@ -180,10 +181,38 @@ class CancelledError(Exception):
     """The run was told to stop while this pull was waiting or under way."""
 
 
-def causes(error: BaseException) -> "Iterator[BaseException]":
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Walk an exception's causes and the exceptions among its arguments, as urllib3 and requests nest them."""
     seen: list[BaseException] = [error]
     for cause in seen:
         yield cause
         nested = (cause.__cause__, cause.__context__, *cause.args, getattr(cause, "reason", None))
         seen.extend(item for item in nested if isinstance(item, BaseException) and item not in seen)
+
+
+_LONGEST_MESSAGE = 300
+
+
+class RegistryError(Exception):
+    """The registry could not be asked, or its answer cannot be used; a reason to ask the engine, and no more.
+
+    `status` is that of the HTTP answer, if there was one; `wait` is how many seconds the registry wants us to wait;
+    `lost` tells that there was no answer, or no whole one, so that the next question will hardly fare better, and
+    `late` that it was waited for in vain.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        wait: float | None = None,
+        lost: bool = False,
+        late: bool = False,
+    ) -> None:
+        self.message = clean(message, _LONGEST_MESSAGE)
+        super().__init__(self.message)
+        self.status = status
+        self.wait = wait
+        self.lost = lost
+        self.late = late

@@ -4,11 +4,9 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from puller.classify import Failure
-    from puller.model import PullOutcome, PullRequest
+from puller.failure import Failure
+from puller.model import PullOutcome, PullRequest
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +33,7 @@ class RunStarted:
 class Started:
     """An attempt begins; the first is 1."""
 
-    request: "PullRequest"
+    request: PullRequest
     attempt: int
 
 
@@ -43,7 +41,7 @@ class Started:
 class Progress:
     """How far the attempt has come. Bytes are compressed bytes of layers the engine is fetching."""
 
-    request: "PullRequest"
+    request: PullRequest
     phase: Phase
     current: int = 0
     """Bytes fetched."""
@@ -51,7 +49,7 @@ class Progress:
     """Bytes known so far; grows while the engine opens layers, and stays 0 with podman and nerdctl, which tell none."""
     layers_done: int = 0
     layers: int = 0
-    of_layers: "Mapping[str, int]" = field(default_factory=dict)
+    of_layers: Mapping[str, int] = field(default_factory=dict)
     """Bytes fetched of each layer, by its short ID: images that share one, and wait for it together, all tell of it."""
 
 
@@ -59,9 +57,9 @@ class Progress:
 class RetryScheduled:
     """The attempt failed, and there will be another after `delay` seconds."""
 
-    request: "PullRequest"
+    request: PullRequest
     attempt: int
-    failure: "Failure"
+    failure: Failure
     delay: float
 
 
@@ -75,7 +73,7 @@ class Paused:
 
     subject: str
     """A registry, or `ENGINE`."""
-    failure: "Failure"
+    failure: Failure
     seconds: float
 
 
@@ -83,16 +81,16 @@ class Paused:
 class Postponed:
     """The image failed for a reason that may pass: it gets one more try when all else is done."""
 
-    request: "PullRequest"
-    failure: "Failure"
+    request: PullRequest
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The image has ended, one way or another."""
 
-    request: "PullRequest"
-    outcome: "PullOutcome"
+    request: PullRequest
+    outcome: PullOutcome
 
 
 Event = RunStarted | Started | Progress | RetryScheduled | Paused | Postponed | Finished

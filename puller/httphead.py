@@ -5,11 +5,9 @@ Python's http.client reads it with the parser for e-mail, which takes longer to 
 
 import errno
 import re
+import socket
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    import socket
+from typing import NamedTuple
 
 _LARGEST = 64 << 10
 """Bytes of a head."""
@@ -32,7 +30,7 @@ class Head(NamedTuple):
     """What came behind it: the beginning of a body."""
 
 
-def read_head(sock: "socket.socket", patience: float) -> Head:
+def read_head(sock: socket.socket, patience: float) -> Head:
     """Read a head, past those that only inform, in so many seconds; raises OSError (TimeoutError, ConnectionError)."""
     data, ends = b"", monotonic() + patience
     while True:

@@ -1,17 +1,13 @@
 """The frozen values of a run: what is asked for, what each attempt did, what came of it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from puller.errors import ExitCode, FailureClass, FailureKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
-
-    from puller.classify import Failure
-    from puller.reference import ImageReference, Platform
+from puller.failure import Failure
+from puller.image.reference import ImageReference, Platform
 
 ENGINE_GONE = {
     FailureKind.CLIENT_MISSING,
@@ -41,8 +37,8 @@ class Status(StrEnum):
 class PullRequest:
     """One image to pull: unique in its run by reference and platform."""
 
-    reference: "ImageReference"
-    platform: "Platform | None" = None
+    reference: ImageReference
+    platform: Platform | None = None
     """None means the engine's own."""
     requested: tuple[str, ...] = ()
     """Every spelling that the lists use for it, in order."""
@@ -53,7 +49,7 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
+class EngineResult:
     """What an engine says after a pull that went well."""
 
     digest: str | None
@@ -79,7 +75,7 @@ class Attempt:
     started: float
     """Seconds since the image's turn came."""
     seconds: float
-    failure: "Failure | None"
+    failure: Failure | None
     phases: tuple[Span, ...] = ()
     """What the engine did meanwhile, in order; what lies between two attempts is waiting."""
     bytes: int = 0
@@ -95,13 +91,13 @@ class PullOutcome:
     reference: str
     requested: tuple[str, ...]
     status: Status
-    platform: "Platform | None" = None
+    platform: Platform | None = None
     digest: str | None = None
     attempts: tuple[Attempt, ...] = ()
     """Tries through the engine: none where a look was enough."""
     seconds: float = 0.0
     """From the image's turn to its end, waits between attempts included."""
-    failure: "Failure | None" = None
+    failure: Failure | None = None
     """Why it failed or was cancelled; None exactly when the image is there."""
     began: float = 0.0
     """Seconds from the beginning of the run to the image's turn: so long it was queued."""
@@ -119,7 +115,7 @@ class PullOutcome:
         digest: str | None = None,
         attempts: tuple[Attempt, ...] = (),
         seconds: float = 0.0,
-        failure: "Failure | None" = None,
+        failure: Failure | None = None,
         began: float = 0.0,
     ) -> "PullOutcome":
         """Build the outcome of a request."""
@@ -155,7 +151,7 @@ class PullOutcome:
 class Report:
     """The truth about a run: one outcome for each image, in list order."""
 
-    started: "datetime"
+    started: datetime
     """With its time zone."""
     seconds: float
     outcomes: tuple[PullOutcome, ...]
@@ -173,7 +169,7 @@ class Report:
         return tuple(outcome for outcome in self.outcomes if outcome.status is Status.FAILED)
 
     @property
-    def counts(self) -> "Mapping[Status, int]":
+    def counts(self) -> Mapping[Status, int]:
         """How many images ended in each status, zeros included."""
         counts = dict.fromkeys(Status, 0)
         for outcome in self.outcomes:
@@ -186,7 +182,7 @@ class Report:
         return exit_code_of(outcome.failure for outcome in self.outcomes if outcome.failure)
 
 
-def exit_code_of(failures: "Iterable[Failure]") -> ExitCode:
+def exit_code_of(failures: Iterable[Failure]) -> ExitCode:
     """Give the exit code that some failures mean together: to be tried again only when every one of them may pass."""
     kinds = {failure.kind: failure.failure_class for failure in failures}
     if not kinds:

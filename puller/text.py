@@ -1,6 +1,7 @@
 """Text on its way to people: foreign words made safe, numbers and times made readable."""
 
 import re
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 
 # C0 and C1 controls, line and paragraph separators, and the marks that reorder text on a screen.
@@ -107,3 +108,20 @@ def format_bytes(count: float) -> str:
         if count < 999.95:  # noqa: PLR2004 - likewise, with a decimal
             return f"{count:.1f}{unit}"
     return f"{count / 1000:.1f}TB"
+
+
+_WIDEST = 64
+
+
+def aligned(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> Iterator[str]:
+    """Lay out rows in columns, those of these numbers flush right."""
+    # One name with a digest must not push every other row off the screen: it only pushes its own.
+    widths = [
+        max((len(cell) for cell in column if len(cell) <= _WIDEST), default=0) for column in zip(*rows, strict=True)
+    ]
+    for row in rows:
+        cells = (
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()

@@ -19,7 +19,7 @@ import docker
 import requests
 from docker.errors import DockerException
 
-from puller.backends.endpoint import resolve
+from puller.engine.endpoint import resolve
 from puller.errors import PullerError
 from tests.world import Engine, Registry, WorldError, layer, push_image
 

@@ -2,7 +2,7 @@
 
 import click
 
-from puller.cli import puller
+from puller.cli.main import puller
 
 PAGE = "docs/commands.md"
 WIDTH = 78

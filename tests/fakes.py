@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import unquote
 
-from puller.backends.base import NOTHING, ImageStore, Inspected, ProgressSink
 from puller.cancellation import Cancellation
-from puller.config import Clocks
-from puller.holdings import Container, Content, EngineFacts, Holdings
-from puller.model import Pulled, PullRequest
-from puller.reference import ImageReference, Platform
+from puller.engine.interface import NOTHING, ImageStore, InspectedImage, ProgressSink
+from puller.engine.model import Container, EngineInfo, ImageContents, LocalImages
+from puller.image.reference import ImageReference, Platform
+from puller.model import EngineResult, PullRequest
+from puller.settings import Timeouts
 from tests.samples import DIGEST
 
-PULLED = Pulled(DIGEST, up_to_date=False)
-UP_TO_DATE = Pulled(DIGEST, up_to_date=True)
+PULLED = EngineResult(DIGEST, up_to_date=False)
+UP_TO_DATE = EngineResult(DIGEST, up_to_date=True)
 
-Result = Pulled | BaseException | Callable[[Cancellation], Pulled]
+Result = EngineResult | BaseException | Callable[[Cancellation], EngineResult]
 """What one attempt does: end well, raise, or whatever a function does with the run's cancellation."""
 
 
@@ -32,27 +32,27 @@ class FakeStore:
 
     def __init__(
         self,
-        holdings: Holdings | None = None,
-        facts: EngineFacts | None = None,
+        holdings: LocalImages | None = None,
+        facts: EngineInfo | None = None,
         platforms: Mapping[str, Sequence[Platform]] | None = None,
-        contents: Sequence[Content] = (),
+        contents: Sequence[ImageContents] = (),
     ) -> None:
         """`platforms` is what each image's ID holds, `contents` what it is made of."""
         self.made_of = {content.identity: content for content in contents}
-        self.held = holdings or Holdings()
+        self.held = holdings or LocalImages()
         self.has = dict(platforms or {})
         self.inspected: list[tuple[tuple[str, ...], Platform | None]] = []
-        self.said = facts or EngineFacts()
+        self.said = facts or EngineInfo()
         self.tagged: list[tuple[str, str]] = []
         self.untagged: list[str] = []
         self.questions = 0
 
-    def holdings(self) -> Holdings:
+    def holdings(self) -> LocalImages:
         """Say what it was told."""
         self.questions += 1
         return self.held
 
-    def facts(self) -> EngineFacts:
+    def facts(self) -> EngineInfo:
         """Say what it was told."""
         return self.said
 
@@ -62,7 +62,7 @@ class FakeStore:
         has = {identity: self.has[identity] for identity in identities if self.has.get(identity)}
         return {identity: asked if asked and asked in held else held[0] for identity, held in has.items()}
 
-    def contents(self, identities: Sequence[str]) -> tuple[Content, ...]:
+    def contents(self, identities: Sequence[str]) -> tuple[ImageContents, ...]:
         """Say what it was told."""
         return tuple(self.made_of[identity] for identity in identities if identity in self.made_of)
 
@@ -91,14 +91,14 @@ class FakeBackend:
         script: "Mapping[str, Sequence[Result] | Result] | None" = None,
         otherwise: Result = PULLED,
         *,
-        has: "Mapping[str, Inspected] | None" = None,
+        has: "Mapping[str, InspectedImage] | None" = None,
         answers: Sequence[bool] = (True,),
         store: FakeStore | None = None,
     ) -> None:
         """`has` is what it says it has, where that differs from what it pulled; `answers` is for `alive`, in order."""
         self.store: ImageStore = store or FakeStore()
         self._has = dict(has or {})
-        self._pulled: dict[str, Inspected] = {}
+        self._pulled: dict[str, InspectedImage] = {}
         self._answers = answers
         self.probes = 0
         """How often it was asked whether it is alive; the last answer is for all later times."""
@@ -110,7 +110,7 @@ class FakeBackend:
         """The most pulls that were in flight at once, by registry, and over all of them under the name `""`."""
         self.attempts: dict[str, int] = {}
         """How often each reference was tried, as it was typed."""
-        self.clocks: set[Clocks] = set()
+        self.clocks: set[Timeouts] = set()
         self.closed = False
 
     @property
@@ -123,23 +123,23 @@ class FakeBackend:
         request: PullRequest,
         *,
         cancel: Cancellation,
-        clocks: Clocks,
+        clocks: Timeouts,
         progress: ProgressSink,
-    ) -> Pulled:
+    ) -> EngineResult:
         """Do what the script says for this reference and attempt."""
         result = self._enter(request, clocks)
         try:
             if isinstance(result, BaseException):
                 raise result
-            pulled = result if isinstance(result, Pulled) else result(cancel)
+            pulled = result if isinstance(result, EngineResult) else result(cancel)
             with self._lock:
                 digests = (pulled.digest,) if pulled.digest else ()
-                self._pulled[request.reference.text] = Inspected("sha256:" + "1" * 64, digests)
+                self._pulled[request.reference.text] = InspectedImage("sha256:" + "1" * 64, digests)
             return pulled
         finally:
             self._leave(request)
 
-    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> Inspected | None:
+    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         """Say what it was told to have, or else what it has pulled."""
         with self._lock:
             return self._has.get(reference.text) or self._pulled.get(reference.text, NOTHING)
@@ -154,7 +154,7 @@ class FakeBackend:
         """Remember that it was closed."""
         self.closed = True
 
-    def _enter(self, request: PullRequest, clocks: Clocks) -> Result:
+    def _enter(self, request: PullRequest, clocks: Timeouts) -> Result:
         text = request.reference.text
         with self._lock:
             self.clocks.add(clocks)
@@ -171,7 +171,7 @@ class FakeBackend:
                 self._now[name] -= 1
 
 
-def until_cancelled(cancel: Cancellation) -> Pulled:
+def until_cancelled(cancel: Cancellation) -> EngineResult:
     """Hang as an engine does whose registry never answers, until the run is stopped."""
     stopped = threading.Event()
     with cancel.hook(stopped.set):

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import click
 
 from puller import __version__
-from puller.classify import KINDS
-from puller.cli import puller
+from puller.cli.main import puller
 from puller.errors import ExitCode
+from puller.failure.kinds import KINDS
 
 PAGE = "docs/puller.1"
 _DATE = "2026-11-23"

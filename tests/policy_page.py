@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from puller.advice import Announced
-from puller.config import Policy
-from puller.holdings import Held, Holdings
+from puller.engine.model import LocalImage, LocalImages
+from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest, Status
-from puller.policy import Decision, Step, decide
-from puller.reference import ImageReference, Platform
+from puller.plan.policy import Decision, Step, decide
+from puller.registry.resolver import ResolvedTag
+from puller.settings import Policy
 
 PAGE = "docs/policies.md"
 _NAME = "docker.io/library/nginx"
@@ -16,7 +16,7 @@ _NOW, _THEN = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 _A, _N, _M, _X = Policy.ALWAYS, Policy.NEWER, Policy.MISSING, Policy.NEVER
 _TAG, _DIGEST, _BOTH = "nginx:1.27", f"nginx@{_NOW}", f"nginx:1.27@{_NOW}"
 
-_SINGLE = Announced(_NOW, single=True)
+_SINGLE = ResolvedTag(_NOW, single=True)
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Case:
     situation: str
     expected: Mapping[Policy, str]
     text: str = _TAG
-    held: tuple[Held, ...] = ()
-    says: Announced | None = _SINGLE
+    held: tuple[LocalImage, ...] = ()
+    says: ResolvedTag | None = _SINGLE
     suits: bool = True
     platform_asked: bool = False
 
@@ -49,26 +49,26 @@ class _Facts:
 
     def __init__(self, case: Case) -> None:
         self._case = case
-        self._holdings = Holdings(case.held)
+        self._holdings = LocalImages(case.held)
         self.asked = False
 
-    def tagged(self, reference: ImageReference) -> Held | None:
+    def tagged(self, reference: ImageReference) -> LocalImage | None:
         return self._holdings.tagged(reference)
 
-    def pinned(self, reference: ImageReference) -> Held | None:
+    def pinned(self, reference: ImageReference) -> LocalImage | None:
         return self._holdings.pinned(reference)
 
-    def announced(self, reference: ImageReference) -> Announced | None:
+    def announced(self, reference: ImageReference) -> ResolvedTag | None:
         self.asked = True
         return self._case.says
 
     def mirrored(self, reference: ImageReference) -> bool:
         return False
 
-    def is_image(self, held: Held, request: PullRequest, digest: str) -> bool:
+    def is_image(self, held: LocalImage, request: PullRequest, digest: str) -> bool:
         return False
 
-    def suits(self, held: Held, request: PullRequest) -> bool:
+    def suits(self, held: LocalImage, request: PullRequest) -> bool:
         return self._case.suits
 
 
@@ -81,8 +81,8 @@ def _words(decision: Decision) -> str:
     return f"{status}, tag set" if decision.step is Step.NAME else status
 
 
-def _held(digest: str, *tags: str, identity: str = "sha256:1") -> Held:
-    return Held(identity, tuple(f"{_NAME}:{tag}" for tag in tags), (f"{_NAME}@{digest}",))
+def _held(digest: str, *tags: str, identity: str = "sha256:1") -> LocalImage:
+    return LocalImage(identity, tuple(f"{_NAME}:{tag}" for tag in tags), (f"{_NAME}@{digest}",))
 
 
 def _each(always: str, newer: str, missing: str, never: str) -> dict[Policy, str]:
@@ -100,11 +100,11 @@ CASES = (
     ),
     Case("there, but only under another tag", _each("pull", "pull", "pull", "failed"), held=(_held(_NOW, "other"),)),
     Case("built here, never pulled", _each("pull", "pull", "present", "present"),
-         held=(Held("sha256:1", (f"{_NAME}:1.27",)),)),
+         held=(LocalImage("sha256:1", (f"{_NAME}:1.27",)),)),
     Case("the same index, for the engine's platform", _each("pull", "up_to_date", "present", "present"),
-         held=_HERE, says=Announced(_NOW, single=False)),
+         held=_HERE, says=ResolvedTag(_NOW, single=False)),
     Case("the same index, for another platform", _each("pull", "pull", "present", "present"),
-         held=_HERE, says=Announced(_NOW, single=False), suits=False),
+         held=_HERE, says=ResolvedTag(_NOW, single=False), suits=False),
     Case("`--platform` is the one that is there", _each("pull", "up_to_date", "present", "present"),
          held=_HERE, platform_asked=True),
     Case("`--platform` is another one", _each("pull", "pull", "pull", "failed"),

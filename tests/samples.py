@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from puller.classify import Failure, failure
 from puller.errors import FailureKind
+from puller.failure import Failure, failure
+from puller.image.reference import ImageReference, Platform
 from puller.model import Attempt, PullOutcome, PullRequest, Report, Status
-from puller.reference import ImageReference, Platform
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 STARTED = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from puller import EngineUnreachableError, Event, ListError, Platform, PullerError, Status, pull_images
-from puller.config import BackendChoice, RetryPolicy, Settings
 from puller.errors import UsageError
 from puller.events import Finished, RunStarted
+from puller.settings import BackendChoice, RetryPolicy, Settings
 from tests.fakes import FakeProgram, complain, good_pull
 from tests.samples import DIGEST
 

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from puller.breaker import Breaker
-from puller.classify import Failure, failure
 from puller.errors import FailureKind as Kind
+from puller.failure import Failure, failure
+from puller.registry.health import Breaker
 
 REFUSED = failure(Kind.CONNECTION_REFUSED, "connection refused")
 

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from puller.engine.model import ImageContents, LocalImage, LocalImages
 from puller.errors import PullerError
-from puller.holdings import Content, Held, Holdings
+from puller.image.reference import ImageReference
 from puller.model import PullOutcome, PullRequest, Status
-from puller.pruning.brought import Brought, after_pulls
-from puller.pruning.memory import Memory
-from puller.pruning.weight import freed
-from puller.reference import ImageReference
+from puller.prune.freed import freed
+from puller.prune.pull_record import PulledName, PullRecord, after_pulls
 from puller.text import parse_bytes
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 NAME, NOW, EARLIER = "a.io/x:v1", "2026-11-23T00:00:00Z", "2026-11-01T00:00:00Z"
-KNOWN = Brought(NAME, ONE, ONE, EARLIER, EARLIER, new=True)
+KNOWN = PulledName(NAME, ONE, ONE, EARLIER, EARLIER, new=True)
 
 
 def outcome(text: str = NAME, status: Status = Status.PULLED, digest: str | None = None) -> PullOutcome:
@@ -28,9 +27,9 @@ def outcome(text: str = NAME, status: Status = Status.PULLED, digest: str | None
     return PullOutcome.of(PullRequest(ImageReference.parse(text)), status, digest=digest)
 
 
-def held(identity: str, *tags: str, digest: str = "") -> Held:
+def held(identity: str, *tags: str, digest: str = "") -> LocalImage:
     """Hold an image under tags, with a digest where it has one."""
-    return Held(identity, tags, tuple(f"{tag.rpartition(':')[0]}@{digest}" for tag in tags if digest))
+    return LocalImage(identity, tags, tuple(f"{tag.rpartition(':')[0]}@{digest}" for tag in tags if digest))
 
 
 @pytest.mark.parametrize(
@@ -51,19 +50,19 @@ def held(identity: str, *tags: str, digest: str = "") -> Held:
     ],
 )  # fmt: skip
 def test_what_a_pull_brought(
-    before: list[Held], after: list[Held], ended: PullOutcome, brought: list[tuple[str, str, bool]]
+    before: list[LocalImage], after: list[LocalImage], ended: PullOutcome, brought: list[tuple[str, str, bool]]
 ) -> None:
     """Only what puller pulled and nobody else had or moved."""
-    made = after_pulls((), [ended], NOW, Holdings(before), Holdings(after))
+    made = after_pulls((), [ended], NOW, LocalImages(before), LocalImages(after))
     assert [(entry.name, entry.identity, entry.new) for entry in made] == brought
 
 
 def test_a_moved_tag_leaves_an_image_that_puller_brought() -> None:
     """The old image stays known, not its name; where somebody else had brought it, neither."""
-    after = Holdings([held(TWO, NAME), Held(ONE)])
-    old, new = after_pulls([KNOWN], [outcome()], NOW, Holdings([held(ONE, NAME)]), after)
+    after = LocalImages([held(TWO, NAME), LocalImage(ONE)])
+    old, new = after_pulls([KNOWN], [outcome()], NOW, LocalImages([held(ONE, NAME)]), after)
     assert (old.named, old.new, new.identity, new.named) == (False, True, TWO, True)
-    (only,) = after_pulls([replace(KNOWN, new=False)], [outcome()], NOW, Holdings([held(ONE, NAME)]), after)
+    (only,) = after_pulls([replace(KNOWN, new=False)], [outcome()], NOW, LocalImages([held(ONE, NAME)]), after)
     assert only.identity == TWO
 
 
@@ -75,26 +74,26 @@ def test_a_run_that_pulls_nothing_notes_what_it_wanted() -> None:
 
 
 @pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PullRecord:
     """Remember in a folder of the test."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    return Memory("ID:WITH/odd..characters")
+    return PullRecord("ID:WITH/odd..characters")
 
 
 def _add(number: int) -> None:
-    Memory("ID:WITH/odd..characters").change(lambda known: (*known, replace(KNOWN, name=f"a.io/x:{number}")))
+    PullRecord("ID:WITH/odd..characters").change(lambda known: (*known, replace(KNOWN, name=f"a.io/x:{number}")))
 
 
-def _die(known: tuple[Brought, ...]) -> tuple[Brought, ...]:
+def _die(known: tuple[PulledName, ...]) -> tuple[PulledName, ...]:
     os.kill(os.getpid(), signal.SIGKILL)
     return known
 
 
 def _die_while_writing() -> None:
-    Memory("ID:WITH/odd..characters").change(_die)
+    PullRecord("ID:WITH/odd..characters").change(_die)
 
 
-def test_two_runs_at_once_and_a_kill_lose_nothing(memory: Memory, tmp_path: Path) -> None:
+def test_two_runs_at_once_and_a_kill_lose_nothing(memory: PullRecord, tmp_path: Path) -> None:
     """Whoever dies with the file in hand leaves it as it was, and nobody waits for it."""
     memory.change(lambda _: [KNOWN])
     context = multiprocessing.get_context("fork")
@@ -111,8 +110,8 @@ def test_two_runs_at_once_and_a_kill_lose_nothing(memory: Memory, tmp_path: Path
     assert memory.path.parent == tmp_path / "puller" / "brought"
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": "puller.pruning.brought/9"}', '{"schema": null'])
-def test_a_file_that_puller_did_not_write_is_told(memory: Memory, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": "puller.prune.brought/9"}', '{"schema": null'])
+def test_a_file_that_puller_did_not_write_is_told(memory: PullRecord, text: str) -> None:
     """In one line, with what to do; it is not overwritten."""
     memory.path.parent.mkdir(parents=True)
     memory.path.write_text(text)
@@ -121,26 +120,26 @@ def test_a_file_that_puller_did_not_write_is_told(memory: Memory, text: str) -> 
     assert memory.path.read_text() == text
 
 
-def test_the_file_says_which_engine_it_is_about(memory: Memory) -> None:
+def test_the_file_says_which_engine_it_is_about(memory: PullRecord) -> None:
     """Its name is made safe, so another engine's may be the same."""
     assert memory.recall() == ()
     memory.change(lambda _: [KNOWN])
     assert json.loads(memory.path.read_text())["engine"] == "ID:WITH/odd..characters"
     with pytest.raises(PullerError, match="another engine"):
-        Memory("ID_WITH_odd..characters").recall()
+        PullRecord("ID_WITH_odd..characters").recall()
 
 
 def test_shared_layers_are_free_with_their_last_image() -> None:
     """A layer of an image that stays is never counted, nor twice one that two images share."""
     sizes = {ONE: (10, 0, 5), TWO: (10, 7), "stays": ()}
     contents = {
-        ONE: Content(ONE, ("base", "a"), size=15),
-        TWO: Content(TWO, ("base", "b"), size=17),
+        ONE: ImageContents(ONE, ("base", "a"), size=15),
+        TWO: ImageContents(TWO, ("base", "b"), size=17),
     }
-    going = [Held(ONE, size=15), Held(TWO)]
+    going = [LocalImage(ONE, size=15), LocalImage(TWO)]
     assert freed(going, contents, lambda identity: sizes[identity], keeps_blobs=False) == {ONE: 5, TWO: 17}
     assert freed(going, contents, lambda identity: sizes[identity], keeps_blobs=True) == {ONE: 5, TWO: 34}
-    stays = contents | {"stays": Content("stays", ("base",), size=10)}
+    stays = contents | {"stays": ImageContents("stays", ("base",), size=10)}
     assert freed(going, stays, lambda identity: sizes[identity], keeps_blobs=False) == {ONE: 5, TWO: 7}
     assert freed(going, contents, lambda _: (1, 2, 3), keeps_blobs=False) == {ONE: 15, TWO: 17}
 

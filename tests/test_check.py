@@ -4,38 +4,38 @@ from threading import Barrier, Thread
 
 import pytest
 
-from puller.advice import Announced
-from puller.backends.base import Inspected
 from puller.cancellation import Cancellation
-from puller.check import Check
-from puller.classify import failure
-from puller.config import Policy, RetryPolicy, Settings
+from puller.engine.interface import InspectedImage
+from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import EngineError, FailureKind, ListError
 from puller.events import Event
-from puller.holdings import EngineFacts, Held, Holdings
-from puller.lanes import Lanes
-from puller.mirrors import Mirrors
+from puller.failure import failure
+from puller.image.reference import ImageReference, Platform
 from puller.model import PullOutcome, PullRequest, Status
-from puller.orchestrator import pull_all
-from puller.platforms import refuse_what_cannot_be_kept
-from puller.reference import ImageReference, Platform
+from puller.pull.mirrors import Mirrors
+from puller.pull.platforms import refuse_what_cannot_be_kept
+from puller.pull.run import pull_all
+from puller.pull.up_to_date import UpToDateCheck
+from puller.registry.pools import Lanes
+from puller.registry.resolver import ResolvedTag
+from puller.settings import Policy, RetryPolicy, Settings
 from tests.fakes import FakeBackend, FakeStore
 from tests.samples import DIGEST, request
 
 AMD, ARM = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
 NAME = "docker.io/library/nginx"
-HELD = Held("sha256:1", (f"{NAME}:1.27",), (f"{NAME}@{DIGEST}",))
+HELD = LocalImage("sha256:1", (f"{NAME}:1.27",), (f"{NAME}@{DIGEST}",))
 
 
 class Registries:
     """Registries that say the same of every reference, and count the questions."""
 
-    def __init__(self, says: Announced | None = None) -> None:
+    def __init__(self, says: ResolvedTag | None = None) -> None:
         self.says = says
         self.heads: list[str] = []
         self.closed = False
 
-    def head(self, reference: ImageReference) -> Announced | None:
+    def head(self, reference: ImageReference) -> ResolvedTag | None:
         """Answer."""
         self.heads.append(reference.text)
         return self.says
@@ -64,11 +64,11 @@ class Registries:
 class Broken(FakeStore):
     """An engine that does not tell what it holds, nor what it is, nor takes names."""
 
-    def holdings(self) -> Holdings:
+    def holdings(self) -> LocalImages:
         """Fail."""
         raise EngineError("no list today")
 
-    def facts(self) -> EngineFacts:
+    def facts(self) -> EngineInfo:
         """Fail."""
         raise EngineError("no facts today")
 
@@ -77,15 +77,15 @@ class Scene:
     """A check with everything around it."""
 
     def __init__(
-        self, *held: Held, policy: Policy = Policy.NEWER, index: bool = False, platform: Platform | None = AMD,
+        self, *held: LocalImage, policy: Policy = Policy.NEWER, index: bool = False, platform: Platform | None = AMD,
         store: FakeStore | None = None,
     ) -> None:  # fmt: skip
-        self.store = store or FakeStore(Holdings(held), EngineFacts(platform))
-        self.backend = FakeBackend(store=self.store, has={"nginx:1.27": Inspected("sha256:1", (DIGEST,), AMD)})
-        self.registries = Registries(Announced(DIGEST, single=not index))
+        self.store = store or FakeStore(LocalImages(held), EngineInfo(platform))
+        self.backend = FakeBackend(store=self.store, has={"nginx:1.27": InspectedImage("sha256:1", (DIGEST,), AMD)})
+        self.registries = Registries(ResolvedTag(DIGEST, single=not index))
         self.lanes = Lanes(1)
         mirrors = Mirrors({}, self.registries, self.lanes)
-        self.check = Check(policy, self.backend, mirrors, Cancellation())
+        self.check = UpToDateCheck(policy, self.backend, mirrors, Cancellation())
 
     def look(self, text: str = "nginx:1.27", platform: str | None = None) -> PullOutcome | None:
         """Look at one image."""
@@ -126,7 +126,7 @@ def test_the_host_platform_is_the_engines(own: Platform | None, *, settled: bool
 
 def test_a_list_that_tells_platforms_is_enough() -> None:
     """The containerd store says which platforms of an index are there: no image is inspected."""
-    held = Held(HELD.identity, HELD.tags, HELD.digests, platforms=(ARM,))
+    held = LocalImage(HELD.identity, HELD.tags, HELD.digests, platforms=(ARM,))
     assert Scene(held, index=True).look() is None
     assert Scene(held, index=True).look(platform="linux/arm64") is not None
 
@@ -171,14 +171,14 @@ def test_a_name_that_cannot_be_set_here_is_left_to_the_pull() -> None:
         def tag(self, source: str, target: ImageReference) -> None:
             raise EngineError("no such image")
 
-    untagged = Held("sha256:1", (), HELD.digests, platforms=(AMD,))
+    untagged = LocalImage("sha256:1", (), HELD.digests, platforms=(AMD,))
     text = f"nginx:1.27@{DIGEST}"
     scene = Scene(untagged)
     outcome = scene.look(text)
     assert outcome
     assert outcome.status is Status.UP_TO_DATE
     assert scene.store.tagged == [(f"{NAME}@{DIGEST}", f"{NAME}:1.27@{DIGEST}")]
-    assert Scene(store=Stubborn(Holdings([untagged]), EngineFacts(AMD))).look(text) is None
+    assert Scene(store=Stubborn(LocalImages([untagged]), EngineInfo(AMD))).look(text) is None
 
 
 def test_a_tag_that_cannot_be_set_after_a_pull_is_a_failed_image() -> None:
@@ -195,8 +195,8 @@ def test_a_tag_that_cannot_be_set_after_a_pull_is_a_failed_image() -> None:
 
 def test_a_run_looks_before_it_pulls() -> None:
     """What is up to date has no attempt, and one event; the rest is pulled; the advisor is there till the end."""
-    store = FakeStore(Holdings([HELD]), EngineFacts(AMD))
-    backend, registries, events = FakeBackend(store=store), Registries(Announced(DIGEST, single=True)), list[Event]()
+    store = FakeStore(LocalImages([HELD]), EngineInfo(AMD))
+    backend, registries, events = FakeBackend(store=store), Registries(ResolvedTag(DIGEST, single=True)), list[Event]()
     requests = [request("nginx:1.27"), request("redis:7")]
     report = pull_all(requests, backend, Settings(), observer=events.append, advisor=registries)
     assert [outcome.status for outcome in report.outcomes] == [Status.UP_TO_DATE, Status.PULLED]
@@ -208,7 +208,7 @@ def test_a_run_looks_before_it_pulls() -> None:
 
 def test_a_policy_of_always_looks_at_nothing() -> None:
     """The engine is asked for every image, as it ever was."""
-    store = FakeStore(Holdings([HELD]))
+    store = FakeStore(LocalImages([HELD]))
     backend, registries = FakeBackend(store=store), Registries()
     report = pull_all([request()], backend, Settings(policy=Policy.ALWAYS), advisor=registries)
     assert (report.outcomes[0].status, store.questions, registries.heads) == (Status.PULLED, 0, [])
@@ -225,7 +225,7 @@ SEVERAL = wanted(("nginx:1.27", None), ("nginx:1.27", "linux/arm64"), ("redis", 
 def test_second_platforms_are_refused_with_a_line_each() -> None:
     """Where the engine keeps one; the engine's own platform is named."""
     with pytest.raises(ListError) as caught:
-        refuse_what_cannot_be_kept(SEVERAL, FakeStore(facts=EngineFacts(AMD)))
+        refuse_what_cannot_be_kept(SEVERAL, FakeStore(facts=EngineInfo(AMD)))
     first, second = caught.value.problems
     assert first.startswith("nginx:1.27 is wanted for linux/amd64 and linux/arm64, and this engine keeps one platform")
     assert second.startswith("redis is wanted for")
@@ -233,7 +233,7 @@ def test_second_platforms_are_refused_with_a_line_each() -> None:
 
 def test_second_platforms_are_not_refused_where_they_can_be_kept_or_are_none() -> None:
     """The containerd store keeps them; an engine that will not say is not contradicted; the own one is no second."""
-    refuse_what_cannot_be_kept(SEVERAL, FakeStore(facts=EngineFacts(AMD, keeps_platforms=True)))
+    refuse_what_cannot_be_kept(SEVERAL, FakeStore(facts=EngineInfo(AMD, keeps_platforms=True)))
     refuse_what_cannot_be_kept(SEVERAL, Broken())
-    refuse_what_cannot_be_kept(wanted(("nginx", None), ("nginx", "linux/amd64")), FakeStore(facts=EngineFacts(AMD)))
+    refuse_what_cannot_be_kept(wanted(("nginx", None), ("nginx", "linux/amd64")), FakeStore(facts=EngineInfo(AMD)))
     refuse_what_cannot_be_kept(wanted(("nginx:1", None), ("nginx:2", "linux/arm64")), Broken())

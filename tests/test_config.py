@@ -2,7 +2,7 @@
 
 import pytest
 
-from puller.config import NO_FAILURE, FailureLimit, Settings
+from puller.settings import NO_FAILURE, FailureLimit, Settings
 
 
 def test_the_defaults_are_the_documented_ones() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from puller.docker_config import directory, troubles
+from puller.system.docker_config import directory, troubles
 
 BARE = "/usr/bin:/bin"
 

@@ -5,14 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from puller.cancellation import Cancellation
-from puller.engine_wait import EngineWait
 from puller.errors import CancelledError
+from puller.pull.engine_recovery import EngineRecovery
 
 
-def waiting(*answers: bool, patience: float = 60.0) -> tuple[EngineWait, list[str]]:
+def waiting(*answers: bool, patience: float = 60.0) -> tuple[EngineRecovery, list[str]]:
     """Make a wait for an engine that answers like this, the last answer for ever; and the list of complaints."""
     left, missed = list(answers), list[str]()
-    return EngineWait(lambda: left.pop(0) if len(left) > 1 else left[0], patience, lambda: missed.append("!")), missed
+    return EngineRecovery(
+        lambda: left.pop(0) if len(left) > 1 else left[0], patience, lambda: missed.append("!")
+    ), missed
 
 
 def test_an_engine_that_answers_is_not_waited_for() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from puller import files
 from puller.errors import UsageError
+from puller.system import files
 
 
 def test_a_new_file_is_as_open_as_the_umask_lets_it(tmp_path: Path) -> None:

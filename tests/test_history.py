@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from puller import history
 from puller.errors import UsageError
 from puller.model import Report
-from puller.reports.as_json import render
+from puller.report import history
+from puller.report.json import render
 from tests.samples import STARTED, report
 
 

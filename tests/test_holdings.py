@@ -2,12 +2,14 @@
 
 import pytest
 
-from puller.holdings import Held, Holdings, full_name
-from puller.reference import ImageReference
+from puller.engine.model import LocalImage, LocalImages, full_name
+from puller.image.reference import ImageReference
 
 DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
-NGINX = Held("sha256:1", ("docker.io/library/nginx:1.27",), (f"docker.io/library/nginx@{DIGEST}", f"x.io/y@{OTHER}"))
-HOLDINGS = Holdings([NGINX, Held("sha256:2", (), (f"docker.io/library/nginx@{OTHER}",))])
+NGINX = LocalImage(
+    "sha256:1", ("docker.io/library/nginx:1.27",), (f"docker.io/library/nginx@{DIGEST}", f"x.io/y@{OTHER}")
+)
+HOLDINGS = LocalImages([NGINX, LocalImage("sha256:2", (), (f"docker.io/library/nginx@{OTHER}",))])
 
 
 def test_images_are_found_by_tag_and_by_digest() -> None:

@@ -5,7 +5,7 @@ from concurrent.futures import wait
 
 import pytest
 
-from puller.lanes import Lanes
+from puller.registry.pools import Lanes
 
 REGISTRIES = ("a.io", "b.io", "c.io")
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from puller.classify import Failure, failure
 from puller.errors import FailureKind, ListError
+from puller.failure import Failure, failure
+from puller.image.reference import ImageReference
 from puller.imagelist import Entry, read
-from puller.lock import compared, lines, render, renewed, want, wishes
-from puller.plan import plan
-from puller.reference import ImageReference
+from puller.imagelist.requests import plan
+from puller.lockfile.lockfile import compared, lines, render, renewed, want, wishes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import pytest
 
 from puller.cancellation import Cancellation
-from puller.classify import failure
-from puller.config import NO_FAILURE, FailureLimit, RegistrySettings, RetryPolicy, Settings
 from puller.errors import EngineError, ExitCode, FailureKind as Kind
 from puller.events import Event, Finished, RunStarted, Started
-from puller.model import Pulled, PullOutcome, PullRequest, Report, Status
-from puller.orchestrator import pull_all, pull_nothing
+from puller.failure import failure
+from puller.model import EngineResult, PullOutcome, PullRequest, Report, Status
+from puller.pull.run import pull_all, pull_nothing
+from puller.settings import NO_FAILURE, FailureLimit, RegistrySettings, RetryPolicy, Settings
 from tests.fakes import PULLED, FakeBackend, until_cancelled
 from tests.samples import outcome, report, request
 
@@ -88,7 +88,7 @@ def test_a_registry_may_have_a_limit_of_its_own(registry: str, width: int) -> No
     }
     barrier = threading.Barrier(width)
 
-    def meet(_cancel: Cancellation) -> Pulled:
+    def meet(_cancel: Cancellation) -> EngineResult:
         barrier.wait(60)
         return PULLED
 
@@ -102,7 +102,7 @@ def test_jobs_run_beside_each_other() -> None:
     """With four jobs, four images of one registry are in flight at the same time."""
     barrier = threading.Barrier(4)
 
-    def meet(_cancel: Cancellation) -> Pulled:
+    def meet(_cancel: Cancellation) -> EngineResult:
         barrier.wait(60)
         return PULLED
 
@@ -117,11 +117,11 @@ def test_a_slow_registry_costs_the_others_nothing() -> None:
     quick = requests(10, "quick.io")
     left = threading.Semaphore(0)
 
-    def last(_cancel: Cancellation) -> Pulled:
+    def last(_cancel: Cancellation) -> EngineResult:
         left.release()
         return PULLED
 
-    def slow(_cancel: Cancellation) -> Pulled:
+    def slow(_cancel: Cancellation) -> EngineResult:
         for _ in quick:
             assert left.acquire(timeout=60)
         for _ in quick:
@@ -228,11 +228,11 @@ def test_a_run_that_stops_breaks_off_what_is_in_flight() -> None:
     wanted = requests(3)
     together = threading.Barrier(3)
 
-    def hang(cancel: Cancellation) -> Pulled:
+    def hang(cancel: Cancellation) -> EngineResult:
         together.wait(60)
         return until_cancelled(cancel)
 
-    def fail(_cancel: Cancellation) -> Pulled:
+    def fail(_cancel: Cancellation) -> EngineResult:
         together.wait(60)
         raise MISSING
 
@@ -253,11 +253,11 @@ def test_an_interrupt_during_the_wait_ends_in_a_report() -> None:
     wanted = requests(6)
     begun = threading.Barrier(2)
 
-    def hang(cancel: Cancellation) -> Pulled:
+    def hang(cancel: Cancellation) -> EngineResult:
         begun.wait(60)
         return until_cancelled(cancel)
 
-    def ask(cancel: Cancellation) -> Pulled:
+    def ask(cancel: Cancellation) -> EngineResult:
         begun.wait(60)
         time.sleep(0.05)  # until the main thread has submitted everything and waits
         interrupt_main()
@@ -290,7 +290,7 @@ def test_a_pull_that_cannot_be_broken_off_is_given_up() -> None:
     """An engine that does not even stop when told to keeps nobody from the report."""
     never = threading.Event()
 
-    def deaf(_cancel: Cancellation) -> Pulled:
+    def deaf(_cancel: Cancellation) -> EngineResult:
         interrupt_main()
         assert never.wait(60)
         return PULLED

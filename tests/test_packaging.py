@@ -19,10 +19,10 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
-        assert "puller = puller.cli:main" in archive.read(entry_points).decode()
-    schemas = {"puller/reports/report.schema.json", "puller/reports/plan.schema.json"}
-    parts = {f"puller/reports/html/page.{kind}" for kind in ("html", "css", "js")}
-    assert {"puller/py.typed", "puller/cli/pull.py", *schemas, *parts} <= set(names)
+        assert "puller = puller.cli.main:main" in archive.read(entry_points).decode()
+    schemas = {"puller/report/report.schema.json", "puller/report/plan.schema.json"}
+    parts = {f"puller/report/html/page.{kind}" for kind in ("html", "css", "js")}
+    assert {"puller/py.typed", "puller/cli/commands/pull.py", *schemas, *parts} <= set(names)
     assert not [name for name in names if name.startswith("tests/")]
     assert [name for name in names if name.endswith(".data/data/share/man/man1/puller.1")]
     tracked = subprocess.run(["git", "ls-files", "puller"], cwd=ROOT, check=True, capture_output=True, text=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from puller import places
 from puller.errors import UsageError
+from puller.system import paths as places
 
 
 def test_places_are_in_the_home_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

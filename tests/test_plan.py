@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from puller.errors import FailureClass, FailureKind, ListError
+from puller.image.reference import Platform
 from puller.imagelist import read
+from puller.imagelist.requests import Plan, plan
 from puller.model import Status
-from puller.plan import Plan, plan
-from puller.reference import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from puller.holdings import Container, Content, Held, Holdings
-from puller.pruning.brought import Brought
-from puller.pruning.planner import Going, PrunePlan, Reason, Scene, plan_prune
-from puller.reference import ImageReference
+from puller.engine.model import Container, ImageContents, LocalImage, LocalImages
+from puller.image.reference import ImageReference
+from puller.prune.planner import Going, PrunePlan, Reason, Scene, plan_prune
+from puller.prune.pull_record import PulledName
 
 REPOSITORIES = ("a.io/x", "b.io/y")
 TAGS = tuple(f"{repository}:{tag}" for repository in REPOSITORIES for tag in ("v1", "v2"))
 IDS = ("sha256:" + "1" * 64, "sha256:" + "2" * 64, "sha256:" + "3" * 64)
 
 
-def entry(name: str, identity: str = IDS[0], *, day: int = 1, new: bool = True, named: bool = True) -> Brought:
+def entry(name: str, identity: str = IDS[0], *, day: int = 1, new: bool = True, named: bool = True) -> PulledName:
     """Remember a name, brought and last wanted on a day."""
     moment = f"2026-11-{day:02}T00:00:00Z"
-    return Brought(name, identity, None, moment, moment, new, named)
+    return PulledName(name, identity, None, moment, moment, new, named)
 
 
 def pin(repository: str, identity: str) -> str:
@@ -26,19 +26,21 @@ def pin(repository: str, identity: str) -> str:
     return f"{repository}@{identity}"
 
 
-def scene(*images: Held, containers: tuple[Container, ...] = (), contents: tuple[Content, ...] = ()) -> Scene:
+def scene(
+    *images: LocalImage, containers: tuple[Container, ...] = (), contents: tuple[ImageContents, ...] = ()
+) -> Scene:
     """Build an engine."""
-    return Scene(Holdings(images), {content.identity: content for content in contents}, containers)
+    return Scene(LocalImages(images), {content.identity: content for content in contents}, containers)
 
 
-def plan(known: list[Brought], at: Scene, *wanted: str, keep_last: int = 0) -> PrunePlan:
+def plan(known: list[PulledName], at: Scene, *wanted: str, keep_last: int = 0) -> PrunePlan:
     """Plan with lists of these references."""
     return plan_prune(known, at, map(ImageReference.parse, wanted), keep_last=keep_last)
 
 
 def test_the_longest_unwanted_goes_first() -> None:
     """And of two images that were wanted last on one day, the one that was brought first."""
-    images = [Held(identity, (tag,)) for identity, tag in zip(IDS, TAGS, strict=False)]
+    images = [LocalImage(identity, (tag,)) for identity, tag in zip(IDS, TAGS, strict=False)]
     known = [entry(TAGS[0], IDS[0], day=3), entry(TAGS[1], IDS[1], day=2), entry(TAGS[2], IDS[2], day=3)]
     going = plan(known, scene(*images)).going
     assert [each.targets for each in going] == [(TAGS[1],), (TAGS[0],), (TAGS[2],)]
@@ -47,31 +49,36 @@ def test_the_longest_unwanted_goes_first() -> None:
 @pytest.mark.parametrize(
     ("image", "known", "wanted", "expected"),
     [
-        (Held(IDS[0], (TAGS[0],)), [entry(TAGS[0])], (), (TAGS[0],)),
-        (Held(IDS[0], (TAGS[0],)), [entry(TAGS[0])], (TAGS[0],), Reason.LISTED),
-        (Held(IDS[0], (TAGS[0],), (pin("a.io/x", IDS[0]),)), [entry(TAGS[0])], (pin("a.io/x", IDS[0]),), Reason.LISTED),
-        (Held(IDS[0], TAGS[:2]), [entry(TAGS[0]), entry(TAGS[1])], (TAGS[1],), (TAGS[0],)),
-        (Held(IDS[0], (TAGS[0], TAGS[2])), [entry(TAGS[0], new=False)], (), (TAGS[0],)),
-        (Held(IDS[0], (TAGS[0],)), [entry(TAGS[0], new=False)], (), Reason.NOT_OURS),
-        (Held(IDS[0], (TAGS[0],)), [entry(TAGS[0], named=False)], (), Reason.NOT_OURS),
-        (Held(IDS[0], (), (pin("a.io/x", IDS[0]),)), [entry(TAGS[0], named=False)], (), (pin("a.io/x", IDS[0]),)),
-        (Held(IDS[0]), [entry(TAGS[0], named=False)], (), (IDS[0],)),
-        (Held(IDS[0]), [entry(TAGS[0], named=False, new=False)], (), Reason.NOT_OURS),
-        (Held(IDS[0], (), (pin("b.io/y", IDS[0]),)), [entry(TAGS[0], named=False)], (), Reason.NOT_OURS),
+        (LocalImage(IDS[0], (TAGS[0],)), [entry(TAGS[0])], (), (TAGS[0],)),
+        (LocalImage(IDS[0], (TAGS[0],)), [entry(TAGS[0])], (TAGS[0],), Reason.LISTED),
         (
-            Held(IDS[0], (TAGS[0],), (pin("a.io/x", IDS[0]),)),
+            LocalImage(IDS[0], (TAGS[0],), (pin("a.io/x", IDS[0]),)),
+            [entry(TAGS[0])],
+            (pin("a.io/x", IDS[0]),),
+            Reason.LISTED,
+        ),
+        (LocalImage(IDS[0], TAGS[:2]), [entry(TAGS[0]), entry(TAGS[1])], (TAGS[1],), (TAGS[0],)),
+        (LocalImage(IDS[0], (TAGS[0], TAGS[2])), [entry(TAGS[0], new=False)], (), (TAGS[0],)),
+        (LocalImage(IDS[0], (TAGS[0],)), [entry(TAGS[0], new=False)], (), Reason.NOT_OURS),
+        (LocalImage(IDS[0], (TAGS[0],)), [entry(TAGS[0], named=False)], (), Reason.NOT_OURS),
+        (LocalImage(IDS[0], (), (pin("a.io/x", IDS[0]),)), [entry(TAGS[0], named=False)], (), (pin("a.io/x", IDS[0]),)),
+        (LocalImage(IDS[0]), [entry(TAGS[0], named=False)], (), (IDS[0],)),
+        (LocalImage(IDS[0]), [entry(TAGS[0], named=False, new=False)], (), Reason.NOT_OURS),
+        (LocalImage(IDS[0], (), (pin("b.io/y", IDS[0]),)), [entry(TAGS[0], named=False)], (), Reason.NOT_OURS),
+        (
+            LocalImage(IDS[0], (TAGS[0],), (pin("a.io/x", IDS[0]),)),
             [entry(pin("a.io/x", IDS[0]))],
             (),
             Reason.NOT_OURS,
         ),
         (
-            Held(IDS[0], (TAGS[0], pin("a.io/x", IDS[0]))),
+            LocalImage(IDS[0], (TAGS[0], pin("a.io/x", IDS[0]))),
             [entry(TAGS[0])],
             (),
             Reason.NOT_OURS,
         ),
         (
-            Held(IDS[0], (TAGS[0], pin("a.io/x", IDS[0]))),
+            LocalImage(IDS[0], (TAGS[0], pin("a.io/x", IDS[0]))),
             [entry(pin("a.io/x", IDS[0])), entry(TAGS[0])],
             (),
             (TAGS[0], pin("a.io/x", IDS[0])),
@@ -85,7 +92,7 @@ def test_the_longest_unwanted_goes_first() -> None:
     ],
 )  # fmt: skip
 def test_one_image(
-    image: Held, known: list[Brought], wanted: tuple[str, ...], expected: tuple[str, ...] | Reason
+    image: LocalImage, known: list[PulledName], wanted: tuple[str, ...], expected: tuple[str, ...] | Reason
 ) -> None:
     """What goes of it, or why it stays."""
     made = plan(known, scene(image), *wanted)
@@ -98,18 +105,18 @@ def test_one_image(
 
 def test_an_image_that_is_needed_stays() -> None:
     """For a container, by the image's ID or by its name, for an image built on it; the plan says which."""
-    image, known = Held(IDS[0], (TAGS[0],)), [entry(TAGS[0])]
+    image, known = LocalImage(IDS[0], (TAGS[0],)), [entry(TAGS[0])]
     for used in (IDS[0], TAGS[0]):
         (stays,) = plan(known, scene(image, containers=(Container("web", used),))).staying
         assert (stays.reason, stays.detail) == (Reason.IN_USE, "web")
-    child = Held(IDS[1], (TAGS[3],))
-    (stays,) = plan(known, scene(image, child, contents=(Content(IDS[1], (), parent=IDS[0]),))).staying
+    child = LocalImage(IDS[1], (TAGS[3],))
+    (stays,) = plan(known, scene(image, child, contents=(ImageContents(IDS[1], (), parent=IDS[0]),))).staying
     assert (stays.reason, stays.detail) == (Reason.BUILT_ON, TAGS[3])
 
 
 def test_the_newest_of_each_repository_stay() -> None:
     """By when they were brought, whatever else is wanted; another repository has its own."""
-    images = [Held(IDS[0], (TAGS[0],)), Held(IDS[1], (TAGS[1],)), Held(IDS[2], (TAGS[2],))]
+    images = [LocalImage(IDS[0], (TAGS[0],)), LocalImage(IDS[1], (TAGS[1],)), LocalImage(IDS[2], (TAGS[2],))]
     known = [entry(TAGS[0], IDS[0], day=2), entry(TAGS[1], IDS[1], day=1), entry(TAGS[2], IDS[2], day=1)]
     made = plan(known, scene(*images), keep_last=1)
     assert [each.targets for each in made.going] == [(TAGS[1],)]
@@ -130,7 +137,7 @@ class World:
         """Begin with all images, some of them without any name."""
         self.images = set(IDS)
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[LocalImage]:
         """Say what the engine would list."""
         found = []
         for identity in sorted(self.images):
@@ -138,7 +145,7 @@ class World:
             pins = [pin(repository, of) for repository, of in sorted(self.pins) if of == identity]
             derived = [pin(name.rpartition(":")[0], identity) for name in tags]
             names = (*tags, *pins) if self.containerd else tuple(tags)
-            found.append(Held(identity, names, tuple(dict.fromkeys((*pins, *derived)))))
+            found.append(LocalImage(identity, names, tuple(dict.fromkeys((*pins, *derived)))))
         return found
 
     def remove(self, going: Going) -> None:
@@ -170,7 +177,7 @@ worlds = st.builds(
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[World, list[Brought], list[str]]:
+def situations(draw: st.DrawFn) -> tuple[World, list[PulledName], list[str]]:
     """Make an engine, what puller remembers of it (and some of that is long over), and what lists name."""
     world = draw(worlds)
     standing = [(name, image.identity) for image in world.held() for name in (*image.tags, *image.digests)]
@@ -187,7 +194,7 @@ def situations(draw: st.DrawFn) -> tuple[World, list[Brought], list[str]]:
 @settings(max_examples=200, deadline=None)
 @given(situations(), st.sets(st.sampled_from(IDS), max_size=1))
 def test_nothing_goes_that_is_listed_used_or_not_ours(
-    situation: tuple[World, list[Brought], list[str]], used: set[str]
+    situation: tuple[World, list[PulledName], list[str]], used: set[str]
 ) -> None:
     """Whatever the engine holds and puller remembers: what others named, lists name and containers use is left."""
     world, known, wanted = situation

@@ -6,19 +6,19 @@ from time import monotonic
 
 import pytest
 
-from puller.advice import NO_ADVICE
-from puller.backends.base import Backend, ProgressSink
 from puller.cancellation import Cancellation
-from puller.classify import failure
-from puller.config import Clocks, RetryPolicy, Settings
-from puller.context import PullContext
-from puller.engine_wait import EngineWait
+from puller.engine.interface import Engine, ProgressSink
 from puller.errors import EngineError, FailureClass, FailureKind
 from puller.events import Event, Phase, Progress, RetryScheduled, Started
-from puller.lanes import Lanes
-from puller.mirrors import Mirrors
-from puller.model import Pulled, PullOutcome, PullRequest, Status
-from puller.pull import ImagePull
+from puller.failure import failure
+from puller.model import EngineResult, PullOutcome, PullRequest, Status
+from puller.pull.context import RunContext
+from puller.pull.engine_recovery import EngineRecovery
+from puller.pull.image import ImagePull
+from puller.pull.mirrors import Mirrors
+from puller.registry.pools import Lanes
+from puller.registry.resolver import NULL_RESOLVER
+from puller.settings import RetryPolicy, Settings, Timeouts
 from tests.fakes import PULLED, UP_TO_DATE, FakeBackend, Result, until_cancelled
 from tests.samples import DIGEST, request
 
@@ -29,21 +29,21 @@ MISSING = EngineError("manifest unknown", status=404)
 class Scene:
     """A pull with everything around it."""
 
-    def __init__(self, *results: Result, backend: Backend | None = None, retries: int = 3) -> None:
+    def __init__(self, *results: Result, backend: Engine | None = None, retries: int = 3) -> None:
         self.fake = FakeBackend({"nginx:1.27": list(results)})
         self.cancel = Cancellation()
         self.events: list[Event] = []
-        settings = Settings(retry=RetryPolicy(retries, delay=0.0), clocks=Clocks(attempt=7.0))
-        engine = EngineWait(self.fake.alive, 0.0, lambda: None)
+        settings = Settings(retry=RetryPolicy(retries, delay=0.0), clocks=Timeouts(attempt=7.0))
+        engine = EngineRecovery(self.fake.alive, 0.0, lambda: None)
         self.lanes = Lanes(1)
-        self.context = PullContext(
+        self.context = RunContext(
             backend or self.fake,
             settings,
             self.events.append,
             self.cancel,
             self.lanes,
             engine,
-            Mirrors({}, NO_ADVICE, self.lanes),
+            Mirrors({}, NULL_RESOLVER, self.lanes),
             lambda _reference: None,
         )
 
@@ -58,7 +58,7 @@ class Scene:
 
 
 @pytest.mark.parametrize(("result", "status"), [(PULLED, Status.PULLED), (UP_TO_DATE, Status.UP_TO_DATE)])
-def test_what_the_engine_has_is_there(result: Pulled, status: Status) -> None:
+def test_what_the_engine_has_is_there(result: EngineResult, status: Status) -> None:
     """An image that was fetched and one that was there already are told apart, with their digest."""
     scene = Scene(result)
     outcome = scene.pull()
@@ -72,7 +72,7 @@ def test_the_time_limit_reaches_the_backend() -> None:
     """`--timeout` is for each attempt, and the backend enforces it."""
     scene = Scene(PULLED)
     scene.pull()
-    assert scene.fake.clocks == {Clocks(attempt=7.0)}
+    assert scene.fake.clocks == {Timeouts(attempt=7.0)}
 
 
 def test_a_failure_that_passes_costs_an_attempt() -> None:
@@ -167,7 +167,9 @@ def test_the_slot_is_free_while_an_image_waits() -> None:
 class Chatty(FakeBackend):
     """A backend that tells how far it is."""
 
-    def pull(self, request: PullRequest, *, cancel: Cancellation, clocks: Clocks, progress: ProgressSink) -> Pulled:
+    def pull(
+        self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
+    ) -> EngineResult:
         """Report one step."""
         progress(Progress(request, Phase.DOWNLOADING, 1, 2, 0, 1))
         return super().pull(request, cancel=cancel, clocks=clocks, progress=progress)

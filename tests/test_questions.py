@@ -2,8 +2,8 @@
 
 import threading
 
-from puller.costing.questions import ask_all
-from puller.registry.answers import RegistryTroubleError
+from puller.errors import RegistryError
+from puller.registry.batch import ask_all
 
 
 def test_answers_come_in_order_and_no_registry_waits_for_another() -> None:
@@ -25,11 +25,11 @@ def test_trouble_is_an_answer() -> None:
 
     def ask(item: int) -> int:
         if item % 2:
-            raise RegistryTroubleError("no such thing", status=404)
+            raise RegistryError("no such thing", status=404)
         return item
 
     answers = ask_all([("x", n) for n in range(20)], ask)
-    assert [isinstance(each, RegistryTroubleError) for each in answers] == [bool(n % 2) for n in range(20)]
+    assert [isinstance(each, RegistryError) for each in answers] == [bool(n % 2) for n in range(20)]
 
 
 def test_a_registry_that_is_silent_is_asked_no_more() -> None:
@@ -39,10 +39,10 @@ def test_a_registry_that_is_silent_is_asked_no_more() -> None:
     def ask(item: str) -> str:
         asked.append(item)
         if item == "dead":
-            raise RegistryTroubleError("nobody answers")
+            raise RegistryError("nobody answers")
         return item
 
     answers = ask_all([("dead", "dead")] * 100 + [("well", "well")] * 5, ask)
     assert asked.count("dead") < 10
-    assert len([each for each in answers if isinstance(each, RegistryTroubleError)]) == 100
+    assert len([each for each in answers if isinstance(each, RegistryError)]) == 100
     assert answers[-5:] == ["well"] * 5

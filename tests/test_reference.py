@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from puller.reference import ImageReference, Platform
+from puller.image.reference import ImageReference, Platform
 
 HEX = "0123456789abcdef" * 4
 SHA256 = f"sha256:{HEX}"
@@ -175,7 +175,7 @@ def test_plain_references_mean_what_the_grammar_says(text: str) -> None:
 
     quickly = read()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("puller.reference._PLAIN", re.compile("(?!)"))
+        patch.setattr("puller.image.reference._PLAIN", re.compile("(?!)"))
         assert quickly == read()
 
 

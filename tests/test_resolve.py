@@ -5,14 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from puller.classify import Failure
-from puller.config import RetryPolicy
-from puller.errors import FailureKind
+from puller.errors import FailureKind, RegistryError
+from puller.failure import Failure
+from puller.failure.retry import AttemptFailedError
+from puller.image.manifest import Manifest
+from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
-from puller.reference import ImageReference, Platform
-from puller.registry import Described, Manifest, RegistryTroubleError
-from puller.resolve import WIDTH, digest_of, digest_with_platform, resolve
-from puller.retry import AttemptFailedError
+from puller.registry.batch import WIDTH, digest_of, digest_with_platform, resolve
+from puller.registry.responses import Described
+from puller.settings import RetryPolicy
 from tests.world import OCI
 
 DIGEST = "sha256:" + "d" * 64
@@ -81,7 +82,7 @@ def test_eight_at_a_time_for_each_registry() -> None:
 
 def test_what_may_pass_is_asked_again() -> None:
     """Within the policy, and then it is a failure of that kind."""
-    trouble = RegistryTroubleError("a.example: status 503", status=503)
+    trouble = RegistryError("a.example: status 503", status=503)
     assert only(Script(trouble, trouble, DIGEST)) == DIGEST
     script = Script(trouble)
     answer = only(script)
@@ -91,7 +92,7 @@ def test_what_may_pass_is_asked_again() -> None:
 
 def test_what_will_not_pass_is_asked_once() -> None:
     """A tag that is not there will not be there in a second."""
-    script = Script(RegistryTroubleError("a.example: status 404, manifest_unknown: manifest unknown", status=404))
+    script = Script(RegistryError("a.example: status 404, manifest_unknown: manifest unknown", status=404))
     answer = only(script)
     assert isinstance(answer, Failure)
     assert (answer.kind, script.asked) == (FailureKind.NOT_FOUND, 1)
@@ -100,15 +101,15 @@ def test_what_will_not_pass_is_asked_once() -> None:
 @pytest.mark.parametrize("words", ["no answer in time", "no connection in time"])
 def test_our_clients_own_words_are_understood(words: str) -> None:
     """Its time limits are a kind of their own."""
-    answer = only(Script(RegistryTroubleError(f"a.example: {words}")))
+    answer = only(Script(RegistryError(f"a.example: {words}")))
     assert isinstance(answer, Failure)
     assert answer.kind is FailureKind.TIMEOUT
 
 
 def test_a_short_wait_is_waited_for_and_a_long_one_is_said() -> None:
     """By all questions to that registry; until when is part of the failure."""
-    assert only(Script(RegistryTroubleError("a.example: status 429", status=429, wait=0.01), DIGEST)) == DIGEST
-    script = Script(RegistryTroubleError("a.example: status 429", status=429, wait=3600))
+    assert only(Script(RegistryError("a.example: status 429", status=429, wait=0.01), DIGEST)) == DIGEST
+    script = Script(RegistryError("a.example: status 429", status=429, wait=3600))
     answers = resolve(requests(*(f"a.example/{n}" for n in range(40))), script, policy=RetryPolicy(max_wait=1))
     failures = [answer for answer in answers.values() if isinstance(answer, Failure)]
     assert len(failures) == 40
@@ -119,7 +120,7 @@ def test_a_short_wait_is_waited_for_and_a_long_one_is_said() -> None:
 
 def test_a_registry_that_is_down_is_not_asked_for_ever() -> None:
     """Five connection failures in a row, and a look that finds nobody, speak for all that is left."""
-    script = Script(RegistryTroubleError("a.example: Connection refused"))
+    script = Script(RegistryError("a.example: Connection refused"))
     names = requests(*(f"a.example/{n}" for n in range(200)))
     answers = resolve(names, script, policy=RetryPolicy(retries=0), reach=lambda _: False)
     kinds = {answer.kind for answer in answers.values() if isinstance(answer, Failure)}

@@ -5,10 +5,10 @@ import threading
 import pytest
 
 from puller.cancellation import Cancellation
-from puller.classify import Failure, failure
-from puller.config import RetryPolicy
 from puller.errors import CancelledError, FailureKind
-from puller.retry import AttemptFailedError, with_retries
+from puller.failure import Failure, failure
+from puller.failure.retry import AttemptFailedError, with_retries
+from puller.settings import RetryPolicy
 
 QUICK = RetryPolicy(retries=3, delay=0.0)
 RESET = failure(FailureKind.CONNECTION_RESET, "connection reset by peer")

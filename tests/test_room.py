@@ -6,26 +6,26 @@ from typing import NoReturn
 
 import pytest
 
-from puller.costing.room import check_room, disk
-from puller.costing.stock import Shelf
+from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import EngineError
-from puller.holdings import EngineFacts, Held, Holdings
-from puller.reference import Platform
+from puller.image.reference import Platform
+from puller.plan.disk import check_room, disk
+from puller.plan.inventory import EngineInventory
 from tests.fakes import FakeStore
 from tests.samples import request
 
-HELD = Holdings([Held("sha256:1", ("docker.io/library/nginx:1.27",))])
+HELD = LocalImages([LocalImage("sha256:1", ("docker.io/library/nginx:1.27",))])
 AMD64 = Platform("linux", "amd64")
 
 
-def unasked(facts: EngineFacts) -> NoReturn:
+def unasked(facts: EngineInfo) -> NoReturn:
     """Be no client."""
     raise AssertionError
 
 
-def facts(folder: Path, *, local: bool = True) -> EngineFacts:
+def facts(folder: Path, *, local: bool = True) -> EngineInfo:
     """Keep images in a folder."""
-    return EngineFacts(AMD64, data_root=str(folder), local=local)
+    return EngineInfo(AMD64, data_root=str(folder), local=local)
 
 
 def free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -38,9 +38,9 @@ def test_where_nothing_is_absent_no_registry_is_asked(tmp_path: Path, monkeypatc
     """Only the list of images is; and that is not asked for where it is known already."""
     free(monkeypatch, 1 << 20)
     store = FakeStore(HELD, facts(tmp_path))
-    assert check_room([request("nginx:1.27")], Shelf(store), unasked, print) is None
+    assert check_room([request("nginx:1.27")], EngineInventory(store), unasked, print) is None
     assert store.questions == 1
-    assert check_room([request("nginx:1.27")], Shelf(store, HELD), unasked, print) is None
+    assert check_room([request("nginx:1.27")], EngineInventory(store, HELD), unasked, print) is None
     assert store.questions == 1
 
 
@@ -48,17 +48,17 @@ def test_a_wide_disk_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Where there is room for the largest of images, not even the engine is asked what it has."""
     free(monkeypatch, 60 << 30)
     store = FakeStore(HELD, facts(tmp_path))
-    assert check_room([request("redis")], Shelf(store), unasked, print) is None
+    assert check_room([request("redis")], EngineInventory(store), unasked, print) is None
     assert store.questions == 0
     with pytest.raises(AssertionError):
-        check_room([request(f"redis:{n}") for n in range(9)], Shelf(store), unasked, print)
+        check_room([request(f"redis:{n}") for n in range(9)], EngineInventory(store), unasked, print)
 
 
 def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
     """An engine elsewhere, one that does not say where, and a folder that is not there."""
     said: list[str] = []
-    for known in (facts(tmp_path, local=False), EngineFacts(AMD64), facts(tmp_path / "gone")):
-        assert check_room([request("redis")], Shelf(FakeStore(HELD, known)), unasked, said.append) is None
+    for known in (facts(tmp_path, local=False), EngineInfo(AMD64), facts(tmp_path / "gone")):
+        assert check_room([request("redis")], EngineInventory(FakeStore(HELD, known)), unasked, said.append) is None
     assert [words.partition(": ")[2] for words in said] == [
         "the engine is on another host",
         "the engine does not say where it keeps images",
@@ -76,7 +76,7 @@ def test_an_engine_in_trouble_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
         raise EngineError("gone")
 
     monkeypatch.setattr(store, "holdings", fail)
-    assert check_room([request("redis")], Shelf(store), unasked, said.append) is None
+    assert check_room([request("redis")], EngineInventory(store), unasked, said.append) is None
     assert said == ["disk not checked: gone"]
 
 
@@ -85,4 +85,4 @@ def test_free_room_is_what_the_system_says(tmp_path: Path) -> None:
     seen = disk(facts(tmp_path), 1)
     assert seen.free
     assert (seen.enough, disk(facts(tmp_path), 1 << 60).enough) == (True, False)
-    assert disk(EngineFacts(), 1).enough is None
+    assert disk(EngineInfo(), 1).enough is None

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from puller import runlock
-from puller.runlock import Holder, RunLock
+from puller.system import run_lock as runlock
+from puller.system.run_lock import Holder, RunLock
 
 ME = os.getpid()
 NOBODY = 65534

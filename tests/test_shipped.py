@@ -153,7 +153,7 @@ def expressions() -> Iterator[str]:
 
 def test_alerts_and_dashboard_ask_for_metrics_that_are_written() -> None:
     """Every metric that they name, and every label, is in the file that a run writes."""
-    prometheus = pytest.importorskip("puller.reports.prometheus", reason="this checkout writes no metrics")
+    prometheus = pytest.importorskip("puller.report.prometheus", reason="this checkout writes no metrics")
     text = prometheus.render(report(*every_status()))
     written = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
     labels = {"instance", *re.findall(r'[{,](\w+)="', text)}

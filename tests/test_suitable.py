@@ -2,8 +2,8 @@
 
 import pytest
 
-from puller.reference import Platform
-from puller.suitable import is_asked_for, suits
+from puller.image.platform import is_asked_for, suits
+from puller.image.reference import Platform
 
 
 @pytest.mark.parametrize(

@@ -4,26 +4,30 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from puller.classify import Failure, failure
+from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import FailureKind
-from puller.holdings import EngineFacts, Held, Holdings
+from puller.failure import Failure, failure
+from puller.image.reference import ImageReference, Platform
+from puller.lockfile.verify import Fault, verify
 from puller.model import PullRequest
-from puller.reference import ImageReference, Platform
-from puller.verify import Fault, verify
 from tests.fakes import FakeStore
 
 A, B = ("sha256:" + letter * 64 for letter in "ab")
 NAME = "docker.io/library/nginx"
 AMD, ARM = Platform("linux", "amd64"), Platform("linux", "arm64")
-HERE = Held("sha256:1", (f"{NAME}:1",), (f"{NAME}@{A}",))
-OTHER = Held("sha256:2", (f"{NAME}:2",), (f"{NAME}@{B}",))
-LOCAL = Held("sha256:3", (f"{NAME}:local",))
+HERE = LocalImage("sha256:1", (f"{NAME}:1",), (f"{NAME}@{A}",))
+OTHER = LocalImage("sha256:2", (f"{NAME}:2",), (f"{NAME}@{B}",))
+LOCAL = LocalImage("sha256:3", (f"{NAME}:local",))
 
 
-def store(*images: Held, platforms: Mapping[str, Sequence[Platform]] | None = None, keeps: bool = False) -> FakeStore:
+def store(
+    *images: LocalImage, platforms: Mapping[str, Sequence[Platform]] | None = None, keeps: bool = False
+) -> FakeStore:
     """Make an engine for amd64 that holds these images, for its own platform unless told otherwise."""
     held = {image.identity: (AMD,) for image in images}
-    return FakeStore(Holdings(images), EngineFacts(platform=AMD, keeps_platforms=keeps), {**held, **(platforms or {})})
+    return FakeStore(
+        LocalImages(images), EngineInfo(platform=AMD, keeps_platforms=keeps), {**held, **(platforms or {})}
+    )
 
 
 def request(text: str, platform: Platform | None = None) -> PullRequest:
@@ -31,7 +35,7 @@ def request(text: str, platform: Platform | None = None) -> PullRequest:
     return PullRequest(ImageReference.parse(text), platform)
 
 
-def says(text: str, *images: Held, now: str | Failure | None = None) -> list[str]:
+def says(text: str, *images: LocalImage, now: str | Failure | None = None) -> list[str]:
     """Verify one reference; `now` is what the registry says of it."""
     ask = (lambda requests, _facts: dict.fromkeys(requests, now)) if now else None
     return [*map(str, verify([request(text)], store(*images), ask))]
@@ -56,7 +60,7 @@ def says(text: str, *images: Held, now: str | Failure | None = None) -> list[str
         (f"example.org/nginx:1@{A}", [HERE], [f"missing: example.org/nginx:1@{A}"]),
     ],
 )
-def test_without_a_registry(text: str, images: list[Held], lines: list[str]) -> None:
+def test_without_a_registry(text: str, images: list[LocalImage], lines: list[str]) -> None:
     """Digests and tags of the engine against those of the list; of an unpinned tag only its presence."""
     assert says(text, *images) == lines
 
@@ -73,7 +77,7 @@ def test_an_unpinned_tag_is_compared_with_the_registry() -> None:
 def test_nobody_is_asked_about_a_lock_or_about_what_is_missing() -> None:
     """A lock needs no network, and what is not here needs no digest."""
 
-    def never(requests: Sequence[PullRequest], _facts: EngineFacts) -> Mapping[PullRequest, str | Failure]:
+    def never(requests: Sequence[PullRequest], _facts: EngineInfo) -> Mapping[PullRequest, str | Failure]:
         raise AssertionError(requests)
 
     found = verify([request(f"nginx:1@{A}"), request("redis"), request(f"nginx@{B}")], store(HERE), never)
@@ -104,7 +108,7 @@ def test_an_image_of_several_platforms_is_asked_again_by_name() -> None:
 def test_what_an_engine_does_not_say_is_not_held_against_it() -> None:
     """Neither its own platform nor an image's."""
     assert verify([request("nginx:1", ARM)], store(HERE, platforms={HERE.identity: ()}), None) == ()
-    holding = FakeStore(Holdings([HERE]), EngineFacts(), {HERE.identity: (ARM,)})
+    holding = FakeStore(LocalImages([HERE]), EngineInfo(), {HERE.identity: (ARM,)})
     assert verify([request("nginx:1")], holding, None) == ()
 
 
@@ -118,5 +122,5 @@ def test_one_image_may_be_wrong_twice() -> None:
 
 def test_the_same_digest_under_two_names() -> None:
     """Both are there, as one image."""
-    held = Held("sha256:1", (f"{NAME}:1", "example.org/n:1"), (f"{NAME}@{A}", f"example.org/n@{A}"))
+    held = LocalImage("sha256:1", (f"{NAME}:1", "example.org/n:1"), (f"{NAME}@{A}", f"example.org/n@{A}"))
     assert verify([request(f"nginx:1@{A}"), request(f"example.org/n:1@{A}")], store(held), None) == ()

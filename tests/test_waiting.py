@@ -6,14 +6,14 @@ from typing import TypeVar
 
 import pytest
 
-from puller.backends.base import NOTHING, Inspected
-from puller.classify import failure
-from puller.config import RetryPolicy, Settings
+from puller.engine.interface import NOTHING, InspectedImage
 from puller.errors import EngineError, ExitCode, FailureKind as Kind
 from puller.events import Event, Finished, Paused, Postponed, RetryScheduled
-from puller.model import Pulled, PullOutcome, PullRequest, Report, Status
-from puller.orchestrator import pull_all
-from puller.reference import ImageReference, Platform
+from puller.failure import failure
+from puller.image.reference import ImageReference, Platform
+from puller.model import EngineResult, PullOutcome, PullRequest, Report, Status
+from puller.pull.run import pull_all
+from puller.settings import RetryPolicy, Settings
 from tests.fakes import PULLED, UP_TO_DATE, FakeBackend, until_cancelled
 from tests.samples import DIGEST, request
 
@@ -267,8 +267,8 @@ OTHER = "sha256:" + "9" * 64
 
 
 @pytest.mark.parametrize("pulled", [PULLED, UP_TO_DATE])
-@pytest.mark.parametrize("has", [Inspected("sha256:" + "1" * 64, (OTHER,)), Inspected(None, (OTHER,))])
-def test_an_engine_that_has_something_else_is_not_believed(pulled: Pulled, has: Inspected) -> None:
+@pytest.mark.parametrize("has", [InspectedImage("sha256:" + "1" * 64, (OTHER,)), InspectedImage(None, (OTHER,))])
+def test_an_engine_that_has_something_else_is_not_believed(pulled: EngineResult, has: InspectedImage) -> None:
     """The digest announced is not among those of what the engine has: the image failed, and was tried again."""
     settings = Settings(retry=replace(QUICK, second_pass=False))
     scene = Scene(FakeBackend({"a.io/x": pulled}, has={"a.io/x": has}), settings, "a.io/x")
@@ -289,12 +289,12 @@ def test_a_digest_that_was_asked_for_is_what_counts() -> None:
 
 def test_an_image_known_by_several_digests_is_the_right_one() -> None:
     """Index and platform manifest, or what a tag was before: one of them must be it."""
-    has = Inspected("sha256:" + "1" * 64, (OTHER, DIGEST))
+    has = InspectedImage("sha256:" + "1" * 64, (OTHER, DIGEST))
     assert Scene(FakeBackend(has={"a.io/x": has}), Settings(), "a.io/x").report.ok
 
 
 def test_an_engine_that_says_no_digests_is_believed() -> None:
     """Some engines keep none: then there is nothing to compare."""
-    has = Inspected("sha256:" + "1" * 64, ())
+    has = InspectedImage("sha256:" + "1" * 64, ())
     assert Scene(FakeBackend(has={"a.io/x": has}), Settings(), "a.io/x").report.ok
     assert NOTHING.identity is None

@@ -1,26 +1,23 @@
 """`puller pull --failed`: what failed last, as a list."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from puller.errors import FailureKind, ListError
 from puller.imagelist import Source
 from puller.imagelist.entry import wanted
-from puller.plan import Plan, plan
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from puller.imagelist.requests import Plan, plan
+from puller.report import history
 
 
-def failed_plan(options: "Mapping[str, Any]") -> Plan:
+def failed_plan(options: Mapping[str, Any]) -> Plan:
     """Plan what failed or was cancelled in the last run, each image for its platform; end well when nothing did.
 
     Lines that were no references are left out. Raises click.UsageError when there is a list, too, and UsageError when
     no run is on record.
     """
-    from puller import history  # noqa: PLC0415 - for few
-
     if options["lists"] or options["images"]:
         raise click.UsageError("--failed takes its images from the last run: leave out the LIST and --image")
     run = history.find()

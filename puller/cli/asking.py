@@ -1,18 +1,15 @@
 """An engine that does not answer a question of ours, in one line and with the right exit code."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from puller.classify import classify, failure
 from puller.errors import EngineError, EngineUnreachableError, PullerError
+from puller.failure import classify, failure
 from puller.model import ENGINE_GONE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager
-def asking() -> "Iterator[None]":
+def asking() -> Iterator[None]:
     """Raise EngineUnreachableError for an engine that has gone, PullerError for one that says something else."""
     try:
         yield

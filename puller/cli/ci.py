@@ -3,20 +3,16 @@
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TextIO
 
 import click
 
-from puller.reports import annotations
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import TextIO
-
-    from puller.model import Report
+from puller.model import Report
+from puller.report import annotations, markdown
 
 
 class Guarded(TextIOWrapper):
@@ -44,7 +40,7 @@ def guard_streams() -> None:
             setattr(sys, name, Guarded(stream.detach(), "utf-8", errors, line_buffering=buffering))
 
 
-def announce(report: "Report") -> None:
+def announce(report: Report) -> None:
     """Tell GitHub of each failure, on stderr, and put the Markdown report into the summary of the step."""
     if not _on("GITHUB_ACTIONS"):
         return
@@ -61,7 +57,7 @@ def complain(message: str) -> None:
 
 
 @contextmanager
-def folded(report: "Report") -> "Iterator[None]":
+def folded(report: Report) -> Iterator[None]:
     """Fold away what is printed on stdout meanwhile, where a CI system reads it that can."""
     title = f"{len(report.outcomes)} {'image' if len(report.outcomes) == 1 else 'images'}"
     before = after = ""
@@ -79,7 +75,7 @@ def _on(variable: str) -> bool:
     return os.environ.get(variable, "").lower() == "true"
 
 
-def _in_the_log(stream: "TextIO | None") -> bool:
+def _in_the_log(stream: TextIO | None) -> bool:
     """Say whether a stream goes to the log, and not into a file."""
     try:
         return stream is not None and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
@@ -87,7 +83,7 @@ def _in_the_log(stream: "TextIO | None") -> bool:
         return False
 
 
-def _say(stream: "TextIO | None", command: str) -> None:
+def _say(stream: TextIO | None, command: str) -> None:
     """Write what a CI system is meant to obey; a stream that is closed is for whoever writes next to find."""
     if stream is None or not command:
         return
@@ -98,10 +94,8 @@ def _say(stream: "TextIO | None", command: str) -> None:
             stream.write(command)
 
 
-def _add_summary(path: Path, report: "Report") -> None:
+def _add_summary(path: Path, report: Report) -> None:
     """Add to what earlier commands of the step wrote; GitHub drops a summary that is too large, so stay below."""
-    from puller.reports import markdown  # noqa: PLC0415 - only here
-
     try:
         left = markdown.LARGEST - (path.stat().st_size if path.exists() else 0)
         summary = markdown.render(report, limit=left).encode()

@@ -1,38 +1,31 @@
 """One run of `puller pull` at an engine that has answered: progress, a look at the disk, and what is told of both."""
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import click
 
+from puller.cli.keeping import Keeper
+from puller.cli.output import Output
 from puller.cli.prefetch import fed
-from puller.gate import UNLIMITED
-from puller.orchestrator import pull_all
-from puller.platforms import refuse_what_cannot_be_kept
-from puller.progress import observe
-from puller.registry.advisor import RegistryAdvisor
-from puller.room import EngineRoom
+from puller.cli.progress import observe
+from puller.engine.interface import Engine
+from puller.engine.model import LocalImages
+from puller.imagelist.requests import Plan
+from puller.model import Report
+from puller.plan.disk_check import NO_DISK_CHECK, DiskCheck, EngineDiskCheck
+from puller.prune.make_room import RoomMaker
+from puller.pull.platforms import refuse_what_cannot_be_kept
+from puller.pull.run import pull_all
+from puller.registry.resolver import RegistryResolver
+from puller.settings import Settings
 from puller.text import clean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from puller.backends.base import Backend
-    from puller.cli.deliver import Output
-    from puller.cli.keeping import Keeper
-    from puller.config import Settings
-    from puller.gate import Room
-    from puller.holdings import Holdings
-    from puller.model import Report
-    from puller.plan import Plan
 
 
 class Run:
     """A run that can begin."""
 
-    def __init__(
-        self, todo: "Plan", backend: "Backend", settings: "Settings", holdings: "Callable[[], Holdings]"
-    ) -> None:
+    def __init__(self, todo: Plan, backend: Engine, settings: Settings, holdings: Callable[[], LocalImages]) -> None:
         """See that the engine can keep what is wanted; raises ListError."""
         refuse_what_cannot_be_kept(todo.requests, backend.store)
         self._todo = todo
@@ -44,11 +37,11 @@ class Run:
         self._told: list[str] = []
         """For everybody."""
 
-    def report(self, output: "Output", keeper: "Keeper", *, disk_check: bool, make_room: bool) -> "Report":
+    def report(self, output: Output, keeper: Keeper, *, disk_check: bool, make_room: bool) -> Report:
         """Run, and say on stderr what is not in the report."""
         todo, store, settings = self._todo, self._backend.store, self._settings
         keeper.watch(store, self._holdings)
-        room = EngineRoom(store, self._notes.append, settings.registries)
+        room = EngineDiskCheck(store, self._notes.append, settings.registries)
         with (
             fed(self._backend, todo.requests, settings) as source,
             observe(output.progress, sys.stderr, verbose=output.verbose) as observer,
@@ -59,8 +52,8 @@ class Run:
                 settings,
                 observer=observer,
                 rejected=todo.rejected,
-                advisor=RegistryAdvisor(lambda: store.facts().insecure, settings.registries),
-                room=self._room(room, make_room=make_room) if disk_check else UNLIMITED,
+                advisor=RegistryResolver(lambda: store.facts().insecure, settings.registries),
+                room=self._room(room, make_room=make_room) if disk_check else NO_DISK_CHECK,
                 holdings=self._holdings,
             )
         for note in (*self._told, *(self._notes if output.verbose else ())):
@@ -69,11 +62,10 @@ class Run:
             click.echo(f"puller: {room.shortage}; --no-disk-check pulls all the same", err=True)
         return report
 
-    def _room(self, room: EngineRoom, *, make_room: bool) -> "Room":
+    def _room(self, room: EngineDiskCheck, *, make_room: bool) -> DiskCheck:
         """Choose how the disk is looked at; making room is for few runs."""
         if not make_room:
             return room
-        from puller.make_room import RoomMaker  # noqa: PLC0415
 
         references = [each.reference for each in self._todo.requests]
         return RoomMaker(room, self._backend.store, references, self._told.append)

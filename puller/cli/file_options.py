@@ -3,16 +3,14 @@
 At the top level a key is for every verb that has this option, in a table such as `[pull]` for that verb alone.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import click
 
-from puller.configfile import TABLE, Value, suggest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from puller.configfile import ConfigFile
+from puller.cli.registry_tables import TABLE
+from puller.cli.suggestion import suggest
+from puller.cli.toml_file import ConfigFile, Value
 
 _NOT_IN_FILES = {"config", "failed", "help"}
 
@@ -37,7 +35,7 @@ def verb_of(ctx: click.Context, name: str) -> click.Command:
     return verb
 
 
-def file_options(ctx: click.Context, files: "Iterable[ConfigFile]") -> tuple[dict[str, Value], list[str]]:
+def file_options(ctx: click.Context, files: Iterable[ConfigFile]) -> tuple[dict[str, Value], list[str]]:
     """Give what the files say to the verb of `ctx`, by parameter, and a line for each problem, of any verb.
 
     A later file wins over an earlier one; within a file a verb's table wins over the top level.
@@ -74,7 +72,7 @@ class _Verbs:
         """Give the options of a verb by their long names."""
         return options_of(self.ctx.command if name == self.mine else verb_of(self.ctx, name))
 
-    def having(self, key: str) -> "Iterator[dict[str, click.Option]]":
+    def having(self, key: str) -> Iterator[dict[str, click.Option]]:
         """Give the options of the verbs that have this one: of the present verb alone where that has it."""
         mine = self.options(self.mine)
         if key in mine:
@@ -83,7 +81,7 @@ class _Verbs:
             yield from (options for options in map(self.options, self.names) if key in options)
 
 
-def _read_top(file: "ConfigFile", top: "Mapping[str, Any]", verbs: _Verbs, problems: list[str]) -> dict[str, Value]:
+def _read_top(file: ConfigFile, top: Mapping[str, Any], verbs: _Verbs, problems: list[str]) -> dict[str, Value]:
     mine = verbs.options(verbs.mine) if top else {}
     own = {key: value for key, value in top.items() if _plain(key) in mine}
     for key, value in top.items():
@@ -105,10 +103,10 @@ def _read_top(file: "ConfigFile", top: "Mapping[str, Any]", verbs: _Verbs, probl
 
 
 def _read_table(
-    file: "ConfigFile",
-    table: "Mapping[str, Any]",
+    file: ConfigFile,
+    table: Mapping[str, Any],
     above: tuple[str, ...],
-    options: "Mapping[str, click.Option]",
+    options: Mapping[str, click.Option],
     problems: list[str],
 ) -> dict[str, Value]:
     found: dict[str, Value] = {}

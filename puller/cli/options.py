@@ -1,29 +1,28 @@
 """What several verbs take from the command line, said once: the types of options, and the options of lists."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from puller.backends.compose import Compose
 from puller.cli.sections import section
+from puller.cli.shells import files, kinds_and_files
 from puller.cli.to import Target
-from puller.config import BackendChoice, FailureLimit
 from puller.errors import ListError
+from puller.image.reference import Platform, mirror_place, registry_name
 from puller.imagelist import KINDS, read
-from puller.plan import Plan, plan
-from puller.reference import Platform, mirror_place, registry_name
-from puller.reports import RENDERERS
+from puller.imagelist.compose_cli import Compose
+from puller.imagelist.requests import Plan, plan
+from puller.report import RENDERERS
+from puller.settings import BackendChoice, FailureLimit
 from puller.text import parse_bytes, parse_duration, parse_rate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since click 8.2
     """A type whose values a function of text makes, raising ValueError with a reason."""
 
-    def __init__(self, name: str, parse: "Callable[[str], Any]") -> None:
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
         self._parse = parse
 
@@ -55,15 +54,12 @@ class _ReportType(_Parsed):
     """KIND=PATH: a shell completes the kind, and then a file."""
 
     def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-        from puller.cli.shells import kinds_and_files  # noqa: PLC0415 - only a shell that completes needs it
 
         return kinds_and_files(tuple(RENDERERS), incomplete)
 
 
 def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
     """Let the shell complete a file."""
-    from puller.cli.shells import files  # noqa: PLC0415 - likewise
-
     return files(incomplete)
 
 
@@ -151,12 +147,12 @@ LOCK_OPTIONS = (
     ),
     click.option("--no-lock", is_flag=True, help="Run beside other runs at this engine."),
 )
-"""For verbs that want an engine for themselves: `puller.cli.turn.Turn` does what they say."""
+"""For verbs that want an engine for themselves: `puller.cli.run_lock.Turn` does what they say."""
 
 
 def make_plan(
-    lists: "Sequence[str]",
-    images: "Sequence[str]",
+    lists: Sequence[str],
+    images: Sequence[str],
     platform: Platform | None,
     *,
     skip_invalid: bool,

@@ -1,15 +1,13 @@
 """The options of `puller pull` about who fetches, and where to."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from puller.cli.options import RATE, SIZE, TARGET
 from puller.cli.sections import section
-from puller.config import PrefetchMode, PrefetchSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from puller.settings import PrefetchMode, PrefetchSettings
 
 _DEFAULTS = PrefetchSettings()
 
@@ -42,7 +40,7 @@ prefetch_options = section(
 )  # fmt: skip
 
 
-def prefetch_settings(options: "Mapping[str, Any]") -> PrefetchSettings:
+def prefetch_settings(options: Mapping[str, Any]) -> PrefetchSettings:
     """Collect them."""
     return PrefetchSettings(
         mode=PrefetchMode(options["prefetch"]),

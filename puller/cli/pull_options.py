@@ -3,10 +3,10 @@
 import click
 
 from puller.cli.options import DURATION, FAILURE_LIMIT, LOCK_OPTIONS, MIRROR, REPORT
+from puller.cli.progress import ProgressMode
 from puller.cli.sections import section
-from puller.config import MirrorUse, Policy, Settings
-from puller.progress import ProgressMode
-from puller.reports import RENDERERS
+from puller.report import RENDERERS
+from puller.settings import MirrorUse, Policy, Settings
 
 _DEFAULTS = Settings()
 

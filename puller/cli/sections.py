@@ -1,18 +1,16 @@
 """Help in sections: which one an option stands in is said where the option is."""
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 _OTHER = "Other"
 
 
-def section(title: str, *options: "Callable[[_F], _F]") -> "Callable[[_F], _F]":
+def section(title: str, *options: Callable[[_F], _F]) -> Callable[[_F], _F]:
     """Join decorators, arguments among them, into one that gives a verb these options under a title of their own."""
 
     def decorate(verb: _F) -> _F:

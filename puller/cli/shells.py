@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, split_arg_string
 
-from puller.cli import COMPLETION
-
 if TYPE_CHECKING:
     import click
 
+COMPLETION = "_PULLER_COMPLETE"
+"""Set in the environment by the script of `puller completion`."""
 _BASH = """\
 # puller in bash: eval "$(puller completion bash)"
 %(complete_func)s() {
@@ -144,7 +144,7 @@ def script(shell: str, program: "click.Command") -> str:
     return SHELLS[shell](program, {}, "puller", COMPLETION).source()
 
 
-def verbs(lines: "dict[str, str]", incomplete: str) -> list[Any]:
+def verbs(lines: dict[str, str], incomplete: str) -> list[Any]:
     """Return the verbs that begin so, each with its line of help."""
     return [CompletionItem(name, help=line) for name, line in sorted(lines.items()) if name.startswith(incomplete)]
 
@@ -154,7 +154,7 @@ def files(incomplete: str) -> list[Any]:
     return [CompletionItem(incomplete, type="file")]
 
 
-def kinds_and_files(kinds: "tuple[str, ...]", incomplete: str) -> list[Any]:
+def kinds_and_files(kinds: tuple[str, ...], incomplete: str) -> list[Any]:
     """Complete KIND=PATH: first the kind, and after the = a file."""
     kind, equals, path = incomplete.partition("=")
     if equals:

@@ -3,12 +3,9 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
+from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = "\x1b[?25h"
@@ -34,10 +31,10 @@ class Signals:
         """Let a signal that comes from now on change the exit code only: the report is being written."""
         self._finishing = True
 
-    def handle(self, number: int, _frame: "FrameType | None") -> None:
+    def handle(self, number: int, _frame: FrameType | None) -> None:
         """Raise Interrupted the first time; kill what runs and leave at once the second."""
         if self.received is not None:
-            if process := sys.modules.get("puller.backends.process"):  # else nothing was started
+            if process := sys.modules.get("puller.system.process"):  # else nothing was started
                 process.kill_all()
             if sys.stderr.isatty():
                 os.write(2, _SHOW_CURSOR.encode())
@@ -48,7 +45,7 @@ class Signals:
 
 
 @contextmanager
-def handled() -> "Iterator[Signals]":
+def handled() -> Iterator[Signals]:
     """Handle both signals while the block runs, and give them back to whoever had them."""
     signals = Signals()
     before = {number: signal.signal(number, signals.handle) for number in _SIGNALS}

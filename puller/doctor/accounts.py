@@ -2,18 +2,12 @@
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator
 
-from puller.backends import process
 from puller.cancellation import Cancellation
-from puller.docker_config import HELPER
-from puller.doctor.finding import About, Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from puller.docker_config import Accounts
-    from puller.doctor.finding import Finding
+from puller.doctor.finding import About, Finding, Verdict
+from puller.system import process
+from puller.system.docker_config import HELPER, Accounts
 
 SECONDS = 5.0
 """That a helper may take to answer."""
@@ -23,7 +17,7 @@ _HUB = "https://index.docker.io/v1/"
 _LONGEST = 100
 
 
-def examine_accounts(accounts: "Accounts") -> "Iterator[Finding]":
+def examine_accounts(accounts: Accounts) -> Iterator[Finding]:
     """Say whether there is a config.json, and whether it can be read."""
     about = About("credentials")
     if accounts.problem:
@@ -37,7 +31,7 @@ def examine_accounts(accounts: "Accounts") -> "Iterator[Finding]":
         yield about.ok("config", f"{accounts.path}; helpers: {', '.join(accounts.names()) or 'none'}")
 
 
-def examine_helper(accounts: "Accounts", helper: str, wanted: "Collection[str]") -> "Iterator[Finding]":
+def examine_helper(accounts: Accounts, helper: str, wanted: Collection[str]) -> Iterator[Finding]:
     """Ask a helper as docker does, for a registry that is wanted, else for its list; its secrets are not looked at.
 
     Without it, pulls from the registries it answers for fail; where none of these is wanted, that is a warning.
@@ -68,7 +62,7 @@ def examine_helper(accounts: "Accounts", helper: str, wanted: "Collection[str]")
         yield _judged(about, program, registry, done, bad)
 
 
-def _judged(about: About, program: str, registry: str | None, done: process.Completed, bad: Verdict) -> "Finding":
+def _judged(about: About, program: str, registry: str | None, done: process.Completed, bad: Verdict) -> Finding:
     if done.code == 0:
         return about.ok("helper", f"{program} answers" + (f", with an account for {registry}" if registry else ""))
     # What a helper prints on failure is a message; on success it would be the secret.

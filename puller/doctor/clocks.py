@@ -1,14 +1,9 @@
 """Clocks: certificates and tokens are good from one moment to another, and both sides must agree on now."""
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from puller.doctor.finding import Verdict
+from puller.doctor.finding import About, Finding, Verdict
 from puller.text import format_seconds
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from puller.doctor.finding import About, Finding
 
 _WARNING = 30.0
 """Seconds: more than a slow answer and the whole seconds of a Date header account for."""
@@ -17,7 +12,7 @@ _FAILED = 300.0
 _FIX = "timedatectl status\nsudo timedatectl set-ntp true   # on the host whose clock is wrong"
 
 
-def compare(about: "About", whose: str, there: "datetime", here: "datetime") -> "Finding":
+def compare(about: About, whose: str, there: datetime, here: datetime) -> Finding:
     """Compare a clock with ours, read at the same moment."""
     ahead = (there - here).total_seconds()
     skew = abs(ahead)

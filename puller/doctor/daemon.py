@@ -5,16 +5,14 @@ import os
 import pwd
 import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from puller.doctor.cures import DAEMON_JSON
 from puller.doctor.engine import DEFAULT_SOCKET
 from puller.doctor.processes import Running, environment, process, processes
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _PROGRAM = "dockerd"
 _CREDENTIALS = struct.Struct("3i")
@@ -27,11 +25,11 @@ class Daemon:
 
     config: Path
     """Its daemon.json, which need not be there."""
-    settings: "Mapping[str, Any]" = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     """What is written there; after a change that may not be in force yet."""
-    options: "Mapping[str, str]" = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
     """What its command line says."""
-    environment: "Mapping[str, str] | None" = None
+    environment: Mapping[str, str] | None = None
 
     def number(self, name: str) -> int | None:
         """Give the number that an option was set to; None when it was not, which means the engine's default."""

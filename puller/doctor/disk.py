@@ -1,17 +1,12 @@
 """Room at the engine's data root: bytes, and the inodes that images of many small files use up first."""
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from puller.disk import free_bytes
-from puller.doctor.finding import About, Verdict
+from puller.doctor.finding import About, Finding, Verdict
+from puller.engine.disk import free_bytes
+from puller.engine.model import EngineInfo
 from puller.text import format_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from puller.doctor.finding import Finding
-    from puller.holdings import EngineFacts
 
 DISK = About("disk")
 _WARNING_BYTES, _FAILED_BYTES = 10_000_000_000, 1_000_000_000
@@ -20,7 +15,7 @@ _WARNING_SHARE, _FAILED_SHARE = 0.05, 0.01
 _FIX = "docker system df\ndocker image prune --all --filter until=240h   # images that no container uses"
 
 
-def examine_disk(facts: "EngineFacts") -> "Iterator[Finding]":
+def examine_disk(facts: EngineInfo) -> Iterator[Finding]:
     """Say how much is free, and from where on that is too little."""
     free, note = free_bytes(facts)
     if free is None or facts.data_root is None:
@@ -33,7 +28,7 @@ def examine_disk(facts: "EngineFacts") -> "Iterator[Finding]":
     yield _inodes(facts.data_root)
 
 
-def _inodes(path: str) -> "Finding":
+def _inodes(path: str) -> Finding:
     seen = os.statvfs(path)
     if not seen.f_files:
         return DISK.ok("inodes", "this file system sets no limit")

@@ -3,17 +3,13 @@
 import os
 import re
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from puller.doctor.cures import daemon_json
+from puller.doctor.daemon import Daemon
 from puller.doctor.engine import ENGINE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from puller.doctor.daemon import Daemon
-    from puller.doctor.finding import Finding
-    from puller.holdings import EngineFacts
+from puller.doctor.finding import Finding
+from puller.engine.model import EngineInfo
 
 _OPTION = "max-concurrent-downloads"
 _DEFAULT = 3
@@ -25,7 +21,7 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TRUE = {"1", "t", "true"}
 
 
-def examine_downloads(facts: "EngineFacts", daemon: "Daemon | None", jobs: int) -> "Iterator[Finding]":
+def examine_downloads(facts: EngineInfo, daemon: Daemon | None, jobs: int) -> Iterator[Finding]:
     """Say what dockerd's limit means for so many pulls at once, and how its layers are unpacked."""
     if daemon is None:
         where = "its command line cannot be seen from here" if facts.local else "the engine is on another host"
@@ -36,7 +32,7 @@ def examine_downloads(facts: "EngineFacts", daemon: "Daemon | None", jobs: int) 
     yield _unpacking(daemon, containerd=facts.keeps_platforms)
 
 
-def _limit(facts: "EngineFacts", daemon: "Daemon", limit: int, origin: str, jobs: int) -> "Finding":
+def _limit(facts: EngineInfo, daemon: Daemon, limit: int, origin: str, jobs: int) -> Finding:
     said = f"{_OPTION} is {limit}{origin}"
     if facts.keeps_platforms and _version(facts.version) < _ONE_LIMIT:
         return ENGINE.ok("downloads", f"{said} for each pull: -j {jobs} means up to {jobs * limit} layers at once")
@@ -51,7 +47,7 @@ def _limit(facts: "EngineFacts", daemon: "Daemon", limit: int, origin: str, jobs
     return ENGINE.ok("downloads", said)
 
 
-def _unpacking(daemon: "Daemon", *, containerd: bool) -> "Finding":
+def _unpacking(daemon: Daemon, *, containerd: bool) -> Finding:
     """Look for what dockerd, or containerd, starts to decompress gzip faster than Go's own code does."""
     environment = daemon.environment or {}
     variable = "CONTAINERD_DISABLE_PIGZ" if containerd else "MOBY_DISABLE_PIGZ"

@@ -3,25 +3,20 @@
 import grp
 import os
 import socket
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from puller.backends import connect
-from puller.backends.endpoint import Endpoint, resolve
 from puller.doctor.clocks import compare
 from puller.doctor.cures import daemon_json
-from puller.doctor.finding import About
+from puller.doctor.finding import About, Finding
+from puller.engine import connect
+from puller.engine.endpoint import Endpoint, resolve
+from puller.engine.model import EngineInfo
 from puller.errors import EngineError, EngineUnreachableError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from concurrent.futures import Future
-
-    from puller.config import BackendChoice
-    from puller.doctor.finding import Finding
-    from puller.holdings import EngineFacts
+from puller.settings import BackendChoice
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 ENGINE = About("engine")
@@ -35,7 +30,7 @@ _SLOWEST = "vfs"
 class Way:
     """Which engine is meant, as the options say it."""
 
-    backend: "BackendChoice"
+    backend: BackendChoice
     docker_command: str = "docker"
     context: str | None = None
 
@@ -49,7 +44,7 @@ class Sight:
     """An engine that has answered."""
 
     name: str
-    facts: "EngineFacts"
+    facts: EngineInfo
     asked: datetime
     """When it was asked what it is, by the clock of this host."""
 
@@ -65,7 +60,7 @@ def look(way: Way) -> Sight:
         backend.close()
 
 
-def examine_engine(way: Way, sight: "Future[Sight]", seconds: float) -> "Iterator[Finding]":
+def examine_engine(way: Way, sight: Future[Sight], seconds: float) -> Iterator[Finding]:
     """Say whether it answers within so many seconds, and what it is."""
     try:
         where = describe(way)
@@ -90,7 +85,7 @@ def describe(way: Way) -> str:
     return f"{endpoint.host or f'unix://{DEFAULT_SOCKET}'} ({_chooser(way, endpoint, os.environ)})"
 
 
-def _chooser(way: Way, endpoint: Endpoint, environment: "Mapping[str, str]") -> str:
+def _chooser(way: Way, endpoint: Endpoint, environment: Mapping[str, str]) -> str:
     if way.context:
         return f"--context {way.context}"
     if environment.get("DOCKER_HOST"):
@@ -101,7 +96,7 @@ def _chooser(way: Way, endpoint: Endpoint, environment: "Mapping[str, str]") -> 
     return f"context {endpoint.context}, by {chooser}"
 
 
-def _unreachable(way: Way, where: str, words: str) -> "Finding":
+def _unreachable(way: Way, where: str, words: str) -> Finding:
     """Look at the socket itself for the reason, since each backend has words of its own for it."""
     endpoint = way.endpoint()
     if "command not found" in words:
@@ -135,7 +130,7 @@ def _let_in(path: Path) -> str:
     return member if group == "docker" else f"sudo chgrp docker {path} && sudo chmod 660 {path}\n{member}"
 
 
-def _nature(seen: Sight) -> "Iterator[Finding]":
+def _nature(seen: Sight) -> Iterator[Finding]:
     facts = seen.facts
     yield ENGINE.ok("version", facts.version or "it does not say")
     kind = "containerd" if facts.keeps_platforms else "graph-driver"

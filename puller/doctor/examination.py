@@ -1,34 +1,28 @@
 """All checks, and what each of them needs to know of the engine."""
 
 import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from puller.config import registry_settings
-from puller.docker_config import read_accounts
 from puller.doctor.accounts import SECONDS as HELPER_SECONDS, examine_accounts, examine_helper
 from puller.doctor.daemon import find_daemon
 from puller.doctor.disk import examine_disk
 from puller.doctor.downloads import examine_downloads
 from puller.doctor.engine import Sight, Way, examine_engine, look
-from puller.doctor.finding import About
+from puller.doctor.finding import About, Finding
 from puller.doctor.mirrors import ENGINES, examine_mirror
 from puller.doctor.overlaps import examine_overlaps
 from puller.doctor.proxies import examine_proxies, own_proxies
 from puller.doctor.registries import RegistryVisit
 from puller.doctor.visits import Check, later, together
-from puller.holdings import EngineFacts
-from puller.registry.hosts import CERTS_D
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from concurrent.futures import Future
-
-    from puller.config import RegistrySettings
-    from puller.doctor.finding import Finding
-    from puller.reference import ImageReference
+from puller.engine.model import EngineInfo
+from puller.image.reference import ImageReference
+from puller.registry.host import CERTS_D
+from puller.settings import RegistrySettings, registry_settings
+from puller.system.docker_config import read_accounts
 
 _ENGINE_SECONDS = 15.0
 _LOCAL_SECONDS = 5.0
@@ -42,18 +36,18 @@ class Scope:
     """What is to be looked at."""
 
     way: Way
-    references: "tuple[ImageReference, ...]" = ()
+    references: tuple[ImageReference, ...] = ()
     """What is to be pulled; their registries are asked."""
     jobs: int = 3
     """Pulls that shall be in flight."""
-    registries: "Mapping[str, RegistrySettings]" = field(default_factory=dict)
+    registries: Mapping[str, RegistrySettings] = field(default_factory=dict)
     """Settings of single registries, their mirrors among them."""
     certificates: Path = CERTS_D
     engine_seconds: float = _ENGINE_SECONDS
     """For the engine to answer."""
 
 
-def examine(scope: Scope) -> "tuple[Finding, ...]":
+def examine(scope: Scope) -> tuple[Finding, ...]:
     """Look at everything at once; the findings come in the same order every time.
 
     It takes as long as the slowest check, and no check takes longer than its limit, whatever hangs.
@@ -69,7 +63,7 @@ class _Examination:
         for reference in scope.references:
             self._wanted.setdefault(reference.registry, []).append(reference)
 
-    def checks(self) -> "Iterator[Check]":
+    def checks(self) -> Iterator[Check]:
         """Give all checks, in the order of the findings."""
         scope, patience = self._scope, self._scope.engine_seconds
         local = patience + _LOCAL_SECONDS
@@ -87,7 +81,7 @@ class _Examination:
         if self._wanted:
             yield from self._beyond()
 
-    def _beyond(self) -> "Iterator[Check]":
+    def _beyond(self) -> Iterator[Check]:
         """Give the checks that leave this host."""
         seconds = self._scope.engine_seconds + _REGISTRY_SECONDS
         yield Check("mirrors", self._engine_mirrors, seconds)
@@ -100,29 +94,29 @@ class _Examination:
             fix = f"curl -v https://{name}/v2/   # puller pull goes on without it: --breaker, --stall-timeout"
             yield Check(name, partial(self._registry, name), seconds, fix)
 
-    def _seen(self) -> EngineFacts | None:
+    def _seen(self) -> EngineInfo | None:
         """Wait for what the engine is; None where it does not answer."""
         try:
             return self._sight.result(self._scope.engine_seconds).facts
         except Exception:  # noqa: BLE001 - why it does not answer is the finding of another check
             return None
 
-    def _facts(self) -> EngineFacts:
+    def _facts(self) -> EngineInfo:
         """Wait for what the engine is, or take what is true of any."""
-        return self._seen() or EngineFacts()
+        return self._seen() or EngineInfo()
 
-    def _downloads(self) -> "Iterable[Finding]":
+    def _downloads(self) -> Iterable[Finding]:
         facts = self._seen()
         endpoint = self._scope.way.endpoint() if facts else None
         if facts is None or endpoint is None:  # podman and nerdctl have no dockerd
             return ()
         return examine_downloads(facts, find_daemon(endpoint.host) if facts.local else None, self._scope.jobs)
 
-    def _disk(self) -> "Iterable[Finding]":
+    def _disk(self) -> Iterable[Finding]:
         facts = self._seen()
         return () if facts is None else examine_disk(facts)
 
-    def _engine_mirrors(self) -> "Iterator[Finding]":
+    def _engine_mirrors(self) -> Iterator[Finding]:
         facts = self._facts()
         acts = [
             partial(examine_mirror, url, ENGINES, facts.insecure, self._scope.certificates) for url in facts.mirrors
@@ -131,10 +125,10 @@ class _Examination:
             [Check(f"mirror {url}", act, _REGISTRY_SECONDS) for url, act in zip(facts.mirrors, acts, strict=True)]
         )
 
-    def _mirror(self, mirror: str, origin: str) -> "Iterator[Finding]":
+    def _mirror(self, mirror: str, origin: str) -> Iterator[Finding]:
         return examine_mirror(mirror, origin, self._insecure(), self._scope.certificates)
 
-    def _standpoint(self) -> "Iterator[Finding]":
+    def _standpoint(self) -> Iterator[Finding]:
         facts = self._seen()
         if facts and not facts.local:
             words = (
@@ -142,7 +136,7 @@ class _Examination:
             )
             yield About("registries").ok("standpoint", words)
 
-    def _registry(self, name: str) -> "Iterable[Finding]":
+    def _registry(self, name: str) -> Iterable[Finding]:
         settings = registry_settings(self._scope.registries, name)
         visit = RegistryVisit(
             self._wanted[name], insecure=self._insecure(), certificates=self._scope.certificates, ca=settings.ca

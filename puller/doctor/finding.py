@@ -1,13 +1,10 @@
 """What an examination finds: one line about one thing, and how to put it right."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from puller.text import clean
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 _LONGEST = 400
 """Characters of a finding's words: registries and engines have a say in them."""
@@ -61,7 +58,7 @@ class About:
         return Finding(clean(self.subject), check, status, clean(words, _LONGEST), cure)
 
 
-def until_failed(*steps: "Iterable[Finding]") -> "Iterator[Finding]":
+def until_failed(*steps: Iterable[Finding]) -> Iterator[Finding]:
     """Go step by step, and no further than the first that failed: those after it could only fail, too."""
     for step in steps:
         for finding in step:

@@ -1,24 +1,19 @@
 """Mirrors: a dead one costs no image, but a time limit before each, and the quota that it was to save."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from puller.doctor.finding import About, Verdict, until_failed
+from puller.doctor.finding import About, Finding, Verdict, until_failed
 from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
-from puller.registry.hosts import Host
-from puller.registry.reach import reach
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from pathlib import Path
-
-    from puller.doctor.finding import Finding
+from puller.registry.host import Host
+from puller.registry.ping import reach
 
 ENGINES = "registry-mirrors of the engine"
 _SECONDS = 5.0
 
 
-def examine_mirror(url: str, origin: str, insecure: "Collection[str]", certificates: "Path") -> "Iterator[Finding]":
+def examine_mirror(url: str, origin: str, insecure: Collection[str], certificates: Path) -> Iterator[Finding]:
     """Say whether a mirror answers, and whose setting (`origin`) names it."""
     about = About(f"mirror {url}")
     scheme, netloc = _parts(url)

@@ -1,18 +1,13 @@
 """Other pulls on this host at this moment: they share the engine's slots, the link and the quota."""
 
 import os
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
-from puller.doctor.finding import About
+from puller.doctor.finding import About, Finding
 from puller.doctor.processes import Running, processes
 from puller.text import clean, shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from puller.doctor.finding import Finding
 
 _ENGINES = {"docker", "podman", "nerdctl", "docker-compose"}
 _WITH_VALUE = {"-H", "--host", "-c", "--context", "--config", "-l", "--log-level", "-n", "--namespace", "-f", "-p"}
@@ -21,7 +16,7 @@ _SHOWN = 3
 _WIDTH = 60
 
 
-def examine_overlaps() -> "Iterator[Finding]":
+def examine_overlaps() -> Iterator[Finding]:
     """Name the pulls that run now, other than this process."""
     about = About("host")
     others = [each for each in processes() if each.pid != os.getpid() and is_pull(each)]

@@ -1,11 +1,8 @@
 """The processes of this host, as /proc shows them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _PROC = Path("/proc")
 
@@ -23,7 +20,7 @@ class Running:
         return PurePath(self.argv[0]).name
 
 
-def processes() -> "Iterator[Running]":
+def processes() -> Iterator[Running]:
     """List all processes whose command line can be seen; kernel threads have none."""
     for folder in sorted(_PROC.iterdir()):
         if folder.name.isdigit() and (found := process(int(folder.name))):

@@ -2,25 +2,19 @@
 
 import ipaddress
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
 from puller.doctor.cures import daemon_json
-from puller.doctor.finding import About
-from puller.holdings import ProxySettings
-from puller.registry.hosts import bare, is_loopback
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from puller.doctor.finding import Finding
-    from puller.holdings import EngineFacts
+from puller.doctor.finding import About, Finding
+from puller.engine.model import EngineInfo, ProxySettings
+from puller.registry.host import bare, is_loopback
 
 PROXY = About("proxy")
 _INSIDE = (".local", ".internal", ".lan", ".intranet", ".corp", ".home.arpa")
 """Ends of names that no public name server knows."""
 
 
-def own_proxies(environment: "Mapping[str, str]" = os.environ) -> ProxySettings:
+def own_proxies(environment: Mapping[str, str] = os.environ) -> ProxySettings:
     """Read the variables that puller, as most programs, goes by; small letters come first, as with curl."""
 
     def value(name: str) -> str:
@@ -30,7 +24,7 @@ def own_proxies(environment: "Mapping[str, str]" = os.environ) -> ProxySettings:
     return ProxySettings(value("HTTP_PROXY"), value("HTTPS_PROXY"), exceptions)
 
 
-def examine_proxies(own: ProxySettings, facts: "EngineFacts", registries: "Sequence[str]") -> "Iterator[Finding]":
+def examine_proxies(own: ProxySettings, facts: EngineInfo, registries: Sequence[str]) -> Iterator[Finding]:
     """Compare the proxies of both sides, and look for registries that lie inside and would be asked for outside."""
     theirs = facts.proxies
     yield PROXY.ok("settings", f"puller: {_said(own)}; engine: {_said(theirs) if theirs else 'it does not say'}")
@@ -81,7 +75,7 @@ def _give(own: ProxySettings) -> str:
     return daemon_json({"proxies": {key: value for key, value in values.items() if value}}, "restart")
 
 
-def _except(settings: ProxySettings, inside: "Sequence[str]", *, engine: bool) -> str:
+def _except(settings: ProxySettings, inside: Sequence[str], *, engine: bool) -> str:
     value = ",".join(filter(None, (settings.exceptions, *map(bare, inside))))
     return daemon_json({"proxies": {"no-proxy": value}}, "restart") if engine else f"export NO_PROXY={value}"
 

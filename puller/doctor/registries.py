@@ -1,32 +1,28 @@
 """One registry, asked as a pull would ask it, step by step: the first that fails tells why all after it would."""
 
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from pathlib import Path
 from statistics import median
 from time import monotonic
-from typing import TYPE_CHECKING
 
-from puller.config import RegistrySettings
 from puller.doctor.accounts import SECONDS as HELPER_SECONDS
 from puller.doctor.clocks import compare
 from puller.doctor.cures import login
-from puller.doctor.finding import About, until_failed
+from puller.doctor.finding import About, Finding, until_failed
 from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
-from puller.registry.answers import Quota, RegistryTroubleError
+from puller.errors import RegistryError
+from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
 from puller.registry.credentials import Keyring
-from puller.registry.hosts import Host
+from puller.registry.host import Host
+from puller.registry.responses import Quota
 from puller.registry.transport import Transport
+from puller.settings import RegistrySettings
 from puller.text import format_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from pathlib import Path
-
-    from puller.doctor.finding import Finding
-    from puller.reference import ImageReference
 
 _SECONDS = 5.0
 """To connect, and to answer."""
@@ -42,10 +38,10 @@ class RegistryVisit:
 
     def __init__(
         self,
-        references: "Sequence[ImageReference]",
+        references: Sequence[ImageReference],
         *,
-        insecure: "Collection[str]",
-        certificates: "Path",
+        insecure: Collection[str],
+        certificates: Path,
         ca: str | None = None,
     ) -> None:
         """Take all references to one registry: at least one."""
@@ -69,7 +65,7 @@ class RegistryVisit:
         )
         self._quota: Quota | None = None
 
-    def __call__(self) -> "Iterator[Finding]":
+    def __call__(self) -> Iterator[Finding]:
         """Go as far as it leads."""
         try:
             yield from until_failed(self._way(), self._answer(), self._admission(), self._pace(), self._allowance())
@@ -77,7 +73,7 @@ class RegistryVisit:
             self._client.close()
             self._transport.close()
 
-    def _way(self) -> "Iterator[Finding]":
+    def _way(self) -> Iterator[Finding]:
         """Connect; through a proxy nothing can be said of what lies behind it."""
         if proxy := self._proxy():
             yield self._about.ok("proxy", f"asked through {proxy}")
@@ -87,17 +83,17 @@ class RegistryVisit:
 
     def _proxy(self) -> str | None:
         scheme = self._host.schemes[0]
-        with suppress(RegistryTroubleError):  # certificates that cannot be used: a step of the way tells it
+        with suppress(RegistryError):  # certificates that cannot be used: a step of the way tells it
             proxies = self._transport.site(self._host.name).proxies_for(f"{scheme}://{self._host.address}/v2/")
             return proxies.get(scheme) or proxies.get("all")
         return None
 
-    def _answer(self) -> "Iterator[Finding]":
+    def _answer(self) -> Iterator[Finding]:
         """Ask for the API's root (OCI distribution spec "Determining Support"), and read its clock."""
         before = datetime.now(UTC)
         try:
             response = self._transport.ask(self._transport.site(self._host.name), "GET", "/v2/", {})
-        except RegistryTroubleError as trouble:
+        except RegistryError as trouble:
             through = "through the proxy: " if self._proxy() else ""
             yield self._about.failed("api", through + self._reason(trouble), self._curl())
             return
@@ -117,17 +113,17 @@ class RegistryVisit:
             return  # a server without a clock sends none (RFC 9110 "Date")
         yield compare(self._about, "its", there, here)
 
-    def _admission(self) -> "Iterator[Finding]":
+    def _admission(self) -> Iterator[Finding]:
         account = self._keyring.find(self._host.name, self._sample.repository)
         who = f"the account {account.username or 'of a stored token'}" if account else "without an account"
         try:
             self._quota = self._client.head(self._sample).quota
-        except RegistryTroubleError as trouble:
+        except RegistryError as trouble:
             yield self._refusal(trouble, who, known=account is not None)
         else:
             yield self._about.ok("auth", f"{who}: {self._sample.text} may be pulled")
 
-    def _refusal(self, trouble: RegistryTroubleError, who: str, *, known: bool) -> "Finding":
+    def _refusal(self, trouble: RegistryError, who: str, *, known: bool) -> Finding:
         name, words = self._host.name, self._reason(trouble)
         if trouble.status in _REFUSED:
             if known:
@@ -142,7 +138,7 @@ class RegistryVisit:
             return self._about.failed("quota", f"it wants to be asked less{wait}: {words}", self._more())
         return self._about.failed("api", words, self._curl())
 
-    def _pace(self) -> "Iterator[Finding]":
+    def _pace(self) -> Iterator[Finding]:
         times = []
         for _ in range(_HEADS):
             begun = monotonic()
@@ -156,7 +152,7 @@ class RegistryVisit:
         else:
             yield self._about.ok("latency", words)
 
-    def _allowance(self) -> "Iterator[Finding]":
+    def _allowance(self) -> Iterator[Finding]:
         quota = self._quota
         if quota is None or quota.remaining is None:
             return
@@ -170,7 +166,7 @@ class RegistryVisit:
         else:
             yield self._about.ok("quota", words)
 
-    def _reason(self, trouble: RegistryTroubleError) -> str:
+    def _reason(self, trouble: RegistryError) -> str:
         return trouble.message.removeprefix(f"{self._host.name}: ")
 
     def _curl(self) -> str:

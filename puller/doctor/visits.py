@@ -1,15 +1,13 @@
 """Checks side by side, each with a time limit of its own: whoever never answers holds nobody up."""
 
 import threading
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from puller.doctor.finding import About, Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 _T = TypeVar("_T")
 
@@ -19,7 +17,7 @@ class Check:
     """Something to look at."""
 
     subject: str
-    act: "Callable[[], Iterable[Finding]]"
+    act: Callable[[], Iterable[Finding]]
     """Finds one thing after the other; it may hang."""
     seconds: float
     """Counted from the start of all checks."""
@@ -27,7 +25,7 @@ class Check:
     """What to do when it hangs."""
 
 
-def together(checks: "Sequence[Check]") -> tuple[Finding, ...]:
+def together(checks: Sequence[Check]) -> tuple[Finding, ...]:
     """Make all checks at once and return what they found, in the order of the checks.
 
     What a check found before its time was up is kept.
@@ -37,7 +35,7 @@ def together(checks: "Sequence[Check]") -> tuple[Finding, ...]:
     return tuple(finding for visit in visits for finding in visit.findings(begun + visit.check.seconds))
 
 
-def later(act: "Callable[[], _T]") -> "Future[_T]":
+def later(act: Callable[[], _T]) -> Future[_T]:
     """Call a function in a thread that no exit of the program waits for."""
     future: Future[_T] = Future()
 

@@ -4,20 +4,16 @@ import http.client
 import math
 import socket
 import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from puller.doctor.cures import daemon_json
-from puller.registry.hosts import CERTS_D, Host, bare
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from puller.doctor.finding import About, Finding
+from puller.doctor.finding import About, Finding
+from puller.registry.host import CERTS_D, Host, bare
 
 _SECONDS = 5.0
 """For each connection."""
@@ -56,7 +52,7 @@ class Wire:
         return self.host.address if ":" in self.host.address else f"{self.host.address}:{self.port}"
 
 
-def resolve_name(about: "About", wire: Wire) -> "Iterator[Finding]":
+def resolve_name(about: About, wire: Wire) -> Iterator[Finding]:
     """Look the name up; raises nothing."""
     try:
         found = socket.getaddrinfo(wire.name, wire.port, type=socket.SOCK_STREAM)
@@ -71,7 +67,7 @@ def resolve_name(about: "About", wire: Wire) -> "Iterator[Finding]":
         yield about.ok("dns", f"{wire.name} is {', '.join(places[:_ADDRESSES])}{', …' if places[_ADDRESSES:] else ''}")
 
 
-def connect_to(about: "About", wire: Wire) -> "Iterator[Finding]":
+def connect_to(about: About, wire: Wire) -> Iterator[Finding]:
     """Open a connection, and close it again."""
     begun = monotonic()
     try:
@@ -86,7 +82,7 @@ def connect_to(about: "About", wire: Wire) -> "Iterator[Finding]":
         yield about.ok("tcp", f"connected to {wire.address} in {(monotonic() - begun) * 1000:.1f} ms")
 
 
-def encrypt(about: "About", wire: Wire) -> "Iterator[Finding]":
+def encrypt(about: About, wire: Wire) -> Iterator[Finding]:
     """Make a TLS connection as strictly as the engine does, and look at the certificate."""
     if wire.host.insecure:
         return  # no certificate is looked at, and plain HTTP will do
@@ -125,7 +121,7 @@ def _dial(wire: Wire) -> socket.socket:
     raise failure
 
 
-def _validity(about: "About", wire: Wire, certificate: "Mapping[str, object]") -> "Finding":
+def _validity(about: About, wire: Wire, certificate: Mapping[str, object]) -> Finding:
     seconds = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
     end = datetime.fromtimestamp(seconds, UTC)
     days = math.floor((end - datetime.now(UTC)).total_seconds() / 86400)
@@ -135,7 +131,7 @@ def _validity(about: "About", wire: Wire, certificate: "Mapping[str, object]") -
     return about.ok("tls", words)
 
 
-def _distrusted(about: "About", wire: Wire, error: ssl.SSLCertVerificationError) -> "Finding":
+def _distrusted(about: About, wire: Wire, error: ssl.SSLCertVerificationError) -> Finding:
     code = error.verify_code
     if code == _EXPIRED:
         return about.failed("tls", "the certificate has expired, or the clock here is wrong", _show(wire, "renew it"))
@@ -151,7 +147,7 @@ def _distrusted(about: "About", wire: Wire, error: ssl.SSLCertVerificationError)
     return about.failed("tls", f"the certificate is refused: {error.verify_message}", _show(wire, "what is wrong"))
 
 
-def _no_tls(about: "About", wire: Wire, error: Exception) -> "Finding":
+def _no_tls(about: About, wire: Wire, error: Exception) -> Finding:
     if _speaks_plainly(wire):
         fix = daemon_json({"insecure-registries": [wire.host.name]})
         return about.failed("tls", "it speaks plain HTTP, which is not allowed for it", fix)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from puller.imagelist.origin import AskCompose
 
+
 __all__ = ["KINDS", "BadLine", "Entry", "Item", "Note", "Source", "read"]
 
 

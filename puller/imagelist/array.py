@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from puller.imagelist.nodes import Node
     from puller.imagelist.origin import Origin
 
+
 _NAMES = ("image", "reference")
 
 

@@ -16,11 +16,12 @@ from puller.imagelist.entry import BadLine, Entry, Note, Source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from puller.image.reference import ImageReference, Platform
     from puller.imagelist.compose_service import Service
     from puller.imagelist.entry import Item
     from puller.imagelist.nodes import Node
     from puller.imagelist.origin import Origin
-    from puller.reference import ImageReference, Platform
+
 
 _MARKS = {"image", "build", "extends", "provider"}
 _NAMES = ("compose", "docker-compose", "docker-stack")

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from puller.imagelist.compose_project import Project
     from puller.imagelist.origin import Origin
 
+
 _SPEAKER = "docker compose"
 
 
-def answered(project: "Project", services: "Mapping[str, Service]", origin: "Origin") -> "dict[str, Service] | None":
+def answered(project: "Project", services: "Mapping[str, Service]", origin: "Origin") -> dict[str, Service] | None:
     """Ask compose for the active services of a project; None where there is nobody to ask, or nothing to ask about.
 
     A project that came through a pipe cannot be read again. Raises ValueError with the reason of a refusal.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from puller.imagelist.nodes import Node
 
+
 _PROJECT_NAME = "COMPOSE_PROJECT_NAME"
 _NOT_IN_A_NAME = re.compile(r"[^-_a-z0-9]")
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from puller.imagelist.compose_service import Service
     from puller.imagelist.nodes import Node
 
+
 EVERY = "*"
 """The name of all profiles."""
 _NEVER_PULLED = {"never", "build"}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from puller.imagelist.nodes import Node
 
+
 DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 """What compose takes for a project when no file is named."""
 OVERRIDES = (
@@ -43,7 +44,7 @@ class Project:
         self._files = 0
         self._known: dict[Path, Sequence[Node]] = {}
 
-    def load(self, documents: "Sequence[Node]") -> "dict[str, Service]":
+    def load(self, documents: "Sequence[Node]") -> dict[str, Service]:
         """Merge the documents of the project's file, and its override file where compose would take one."""
         self.environment = with_name(documents, self._origin.folder, self.environment)
         services = self._file(documents, self._origin, self.environment, (os.path.normpath(self._origin.name),))
@@ -60,7 +61,7 @@ class Project:
 
     def _file(
         self, documents: "Sequence[Node]", origin: Origin, environment: "Mapping[str, str]", chain: tuple[str, ...]
-    ) -> "dict[str, Service]":
+    ) -> dict[str, Service]:
         merged: dict[str, Service] = {}
         for root in documents:
             own = services_of(root, environment)
@@ -74,7 +75,7 @@ class Project:
 
     def _included(
         self, entry: "Node", origin: Origin, environment: "Mapping[str, str]", chain: tuple[str, ...]
-    ) -> "dict[str, Service]":
+    ) -> dict[str, Service]:
         """Read the files of one `include`: several are laid over each other, with a `.env` of their own."""
         paths = entry.get("path") or entry
         found: dict[str, Service] = {}
@@ -134,7 +135,7 @@ class Project:
             return service
         return service.over(self._extended(base.text, services, there, (*chain, here)))
 
-    def _all(self, documents: "Sequence[Node]", environment: "Mapping[str, str]") -> "dict[str, Service]":
+    def _all(self, documents: "Sequence[Node]", environment: "Mapping[str, str]") -> dict[str, Service]:
         merged: dict[str, Service] = {}
         for root in documents:
             lay(merged, services_of(root, environment))

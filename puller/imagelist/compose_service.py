@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from puller.imagelist.entry import Source
 
+
 TOP_LEVEL = {"version", "name", "include", "services", "networks", "volumes", "secrets", "configs", "models"}
 """What a Compose file has at its top, extensions (`x-…`) aside."""
 RESET, OVERRIDE = "!reset", "!override"
@@ -71,7 +72,7 @@ def _target(volume: Node) -> str | None:
     return target.text if target else (volume.text or "").partition(":")[2].partition(":")[0] or volume.text
 
 
-def services_of(root: Node, environment: "Mapping[str, str]") -> "dict[str, Service]":
+def services_of(root: Node, environment: "Mapping[str, str]") -> dict[str, Service]:
     """Take the services of a document; version 1 of the format had them at its top."""
     node = root.get("services")
     found = node.fields if node else {}
@@ -84,7 +85,7 @@ def services_of(root: Node, environment: "Mapping[str, str]") -> "dict[str, Serv
     return {name: Service(each.fields, each.source, environment, each.tag) for name, each in found.items()}
 
 
-def lay(services: "dict[str, Service]", over: "Mapping[str, Service]") -> None:
+def lay(services: dict[str, Service], over: "Mapping[str, Service]") -> None:
     """Put services over others of the same name."""
     for name, service in over.items():
         merged = name in services and service.tag not in (RESET, OVERRIDE) and services[name].tag != RESET

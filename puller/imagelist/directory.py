@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from puller.imagelist.origin import ComposeWay
 
+
 _DATA = (".yaml", ".yml", ".json")
 _TEXT = (".txt", ".list", ".lock")
 _CHART = "Chart.yaml"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(.*?)\s*")
 _HEREDOC = re.compile(r"(?<![<\w$(])\d*<<(-?)(['\"]?)([A-Za-z_][\w.]*)\2")
 _MOST_HEREDOCS = 20

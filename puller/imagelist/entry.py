@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from puller.reference import ImageReference, Platform
+from puller.image.reference import ImageReference, Platform
 from puller.text import clean, shorten
 
 if TYPE_CHECKING:
     from typing import TypeAlias
+
 
 _TEXT_KEPT = 512  # more than any reference needs; a list of nothing but long bad lines must not fill the memory
 _TEXT_SHOWN = 80

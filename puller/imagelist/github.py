@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from puller.imagelist.nodes import Node
     from puller.imagelist.origin import Origin
 
+
 _DOCKER = "docker://"
 
 
@@ -56,7 +57,7 @@ def _action(runs: "Node") -> "Iterator[Item]":
     yield from _steps(runs, "the action", [])
 
 
-def _steps(node: "Node", where: str, rows: "matrix.Rows") -> "Iterator[Item]":
+def _steps(node: "Node", where: str, rows: matrix.Rows) -> "Iterator[Item]":
     steps = node.get("steps")
     for step in steps.items if steps else ():
         uses = step.get("uses")
@@ -64,7 +65,7 @@ def _steps(node: "Node", where: str, rows: "matrix.Rows") -> "Iterator[Item]":
             yield from _image(uses.text.strip().removeprefix(_DOCKER), uses, where, rows)
 
 
-def _container(container: "Node | None", where: str, rows: "matrix.Rows") -> "Iterator[Item]":
+def _container(container: "Node | None", where: str, rows: matrix.Rows) -> "Iterator[Item]":
     """Read a container, which may be its image alone."""
     if container is None:
         return
@@ -73,7 +74,7 @@ def _container(container: "Node | None", where: str, rows: "matrix.Rows") -> "It
         yield from _image(image.text, image, where, rows)
 
 
-def _image(text: str, node: "Node", where: str, rows: "matrix.Rows") -> "Iterator[Item]":
+def _image(text: str, node: "Node", where: str, rows: matrix.Rows) -> "Iterator[Item]":
     found = matrix.fill(text, rows)
     if found is None:
         yield Note(node.source, f"{where}: {text} is known only when the workflow runs")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from puller.imagelist.nodes import Node
     from puller.imagelist.origin import Origin
 
+
 _MARKS = {"script", "trigger", "extends", "before_script", "run"}
 _TOP = {"stages", "default", "workflow", "include", "image", "services", "before_script"}
 

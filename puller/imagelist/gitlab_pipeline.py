@@ -15,6 +15,7 @@ from puller.imagelist.origin import Origin, read_whole
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+
 _NOT_JOBS = {
     "default", "include", "stages", "variables", "workflow", "image", "services", "cache", "before_script",
     "after_script", "spec", "types",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from puller.imagelist.nodes import Node
 
+
 _LONGEST = 4096
 """Characters of a value; no reference is longer."""
 _MOST_ROWS = 200

@@ -11,6 +11,7 @@ from puller.imagelist.nodes import DEEPEST, LITERAL, MOST, TOO_DEEP, Node, Parse
 if TYPE_CHECKING:
     from typing import NoReturn
 
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 _WORD = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 

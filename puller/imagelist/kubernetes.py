@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from puller.imagelist.nodes import Node
     from puller.imagelist.origin import Origin
 
+
 _LISTS = ("initContainers", "containers", "ephemeralContainers")
 _OF_NO_GROUP: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 _OF_A_GROUP: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

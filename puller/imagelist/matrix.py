@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from puller.imagelist.nodes import Node
 
+
 Row: TypeAlias = "dict[str, Node]"
 Rows: TypeAlias = "list[Row]"
 

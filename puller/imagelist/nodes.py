@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from puller.imagelist.entry import BadLine
 
+
 DEEPEST = 100
 """Levels of nesting; real files have a dozen, and whoever walks a document may recurse."""
 TOO_DEEP = f"nested deeper than {DEEPEST} levels"
@@ -78,7 +79,7 @@ class Repeated:
 class Parsed:
     """What one file holds, as far as it could be read."""
 
-    documents: "tuple[Node, ...]" = ()
+    documents: tuple[Node, ...] = ()
     repeated: tuple[Repeated, ...] = ()
     problem: "BadLine | None" = None
     """Why the reading ended before the end of the file."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from puller.imagelist.entry import Item
 
+
 STDIN = "-"
 _URL = ("http://", "https://")
 KINDS = ("text", "compose", "kubernetes", "dockerfile", "github", "gitlab", "skopeo", "json")

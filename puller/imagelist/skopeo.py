@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from puller.imagelist.nodes import Node
     from puller.imagelist.origin import Origin
 
+
 _ASKING = {"images-by-tag-regex": "a regular expression", "images-by-semver": "a range of versions"}
 _KEYS = {"images", "credentials", "tls-verify", "cert-dir", *_ASKING}
 

@@ -12,6 +12,7 @@ from puller.imagelist.text import item
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
 _LOOKED_AT = 256 * 1024
 """Bytes of comments before the first line that says something."""
 _LINE = 64 * 1024

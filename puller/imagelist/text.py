@@ -3,11 +3,12 @@
 from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol
 
+from puller.image.reference import ImageReference, Platform
 from puller.imagelist.entry import BadLine, Entry, Source
-from puller.reference import ImageReference, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
 
 _LONGEST_LINE = 64 * 1024
 _UTF8_BOM = "\ufeff"

@@ -13,6 +13,7 @@ from puller.text import clean
 if TYPE_CHECKING:
     from requests import Response, Session
 
+
 _SCHEME = re.compile(r"(?i)https?://")
 _SUM = re.compile(r"(?i)sha256[=:]([0-9a-f]{64})")
 _REDIRECTS = 5

@@ -14,6 +14,7 @@ from puller.text import shorten
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-+?]|##?|%%?|//?")
 _DEEPEST = 20

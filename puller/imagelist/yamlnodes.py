@@ -74,7 +74,7 @@ class _Builder:
             raise _ProblemError(line, f"the alias *{event.anchor} stands inside of what it names")
         self._add(node.at(line))
 
-    def start(self, event: Any, value: "list[Node] | dict[str, Node]", line: int) -> None:
+    def start(self, event: Any, value: list[Node] | dict[str, Node], line: int) -> None:
         """Open a collection."""
         if len(self._stack) >= DEEPEST:
             raise _ProblemError(line, TOO_DEEP)

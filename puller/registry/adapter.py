@@ -16,6 +16,7 @@ from puller.registry.connections import Connections, SlowToConnectError
 if TYPE_CHECKING:
     from urllib3 import PoolManager
 
+
 _HOSTS = 8
 """Pools kept: the registry, its token server, and where it redirects to."""
 

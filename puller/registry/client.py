@@ -1,26 +1,26 @@
 """The client: what a registry knows of an image. Thread-safe, and never the reason that an image fails."""
 
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import Self
 
-from puller.registry import answers
-from puller.registry.answers import Described, Manifest, Quota, RegistryTroubleError
+from puller.errors import RegistryError
+from puller.image.digest import is_digest, matches, sha256
+from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES, Manifest
+from puller.image.reference import ImageReference
 from puller.registry.auth import Authority, secrets_of
-from puller.registry.hosts import CERTS_D
+from puller.registry.blob import Blob
+from puller.registry.credentials import Keyring
+from puller.registry.host import CERTS_D
+from puller.registry.reply import Reply
+from puller.registry.responses import Described, Quota, media_type_of, size_of, wait_of
+from puller.registry.tags import PATH, next_page, tags_in
 from puller.registry.transport import Transport
+from puller.settings import RegistrySettings
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
-
-    from puller.config import RegistrySettings
-    from puller.reference import ImageReference
-    from puller.registry.blobs import Blob
-    from puller.registry.credentials import Keyring
-    from puller.registry.reply import Reply
-
-MANIFEST_TYPES = (*answers.INDEX_TYPES, *answers.SINGLE_TYPES)
+MANIFEST_TYPES = (*INDEX_TYPES, *SINGLE_TYPES)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _LARGEST = 4 << 20
 """Bytes of a manifest, or of a page of tags; registries take no larger manifests ("Pushing Manifests")."""
@@ -29,19 +29,19 @@ _FULL_OR_PART = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 
 
 class RegistryClient:
-    """Asks registries for many threads. Whatever goes wrong is a RegistryTroubleError: ask the engine then."""
+    """Asks registries for many threads. Whatever goes wrong is a RegistryError: ask the engine then."""
 
     def __init__(
         self,
         *,
-        insecure: "Collection[str]" = (),
-        certificates: "Path" = CERTS_D,
-        registries: "Mapping[str, RegistrySettings] | None" = None,
+        insecure: Collection[str] = (),
+        certificates: Path = CERTS_D,
+        registries: Mapping[str, RegistrySettings] | None = None,
         connect: float = 5.0,
         read: float = 15.0,
         connections: int = 16,
         receive_buffer: int | None = None,
-        keyring: "Keyring | None" = None,
+        keyring: Keyring | None = None,
     ) -> None:
         """Take plain HTTP and any certificate from `insecure` hosts and networks, and from loopback.
 
@@ -72,7 +72,7 @@ class RegistryClient:
         """Break off what any thread is asking, and forget the kept connections."""
         self._transport.close()
 
-    def head(self, reference: "ImageReference") -> Described:
+    def head(self, reference: ImageReference) -> Described:
         """Say what a reference stands for (OCI distribution spec "Pulling manifests", HEAD).
 
         Where HEAD is not answered, or without a digest, the manifest is fetched instead.
@@ -81,18 +81,18 @@ class RegistryClient:
         try:
             with self._asked("HEAD", reference, _manifest_path(reference), _ACCEPT) as reply:
                 headers = reply.headers
-        except RegistryTroubleError as trouble:
+        except RegistryError as trouble:
             if trouble.status not in _NO_HEAD:
                 raise
         digest = headers.get("docker-content-digest")
-        if digest is None or not answers.is_digest(digest):
+        if digest is None or not is_digest(digest):
             manifest = self.manifest(reference)
             return Described(manifest.digest, manifest.media_type, len(manifest.raw), Quota.of(headers))
         if reference.digest and digest != reference.digest:
-            raise RegistryTroubleError(f"{reference.registry}: answers with another digest, {digest}")
-        return Described(digest, answers.media_type_of(headers), answers.size_of(headers), Quota.of(headers))
+            raise RegistryError(f"{reference.registry}: answers with another digest, {digest}")
+        return Described(digest, media_type_of(headers), size_of(headers), Quota.of(headers))
 
-    def manifest(self, reference: "ImageReference", digest_or_tag: str | None = None) -> Manifest:
+    def manifest(self, reference: ImageReference, digest_or_tag: str | None = None) -> Manifest:
         """Fetch a manifest or an index (OCI distribution spec "Pulling manifests"), checked against its digest.
 
         `digest_or_tag` asks for another one of the same repository, such as an index's entry.
@@ -103,33 +103,29 @@ class RegistryClient:
             headers = reply.headers
         asked = path.rpartition("/")[2]
         said = headers.get("docker-content-digest")
-        digest = next((each for each in (asked, said) if each and ":" in each), None) or answers.sha256(raw)
-        if not answers.matches(digest, raw):
-            raise RegistryTroubleError(f"{reference.registry}: sends something else for {digest}")
-        return Manifest(raw, answers.media_type_of(headers), digest)
+        digest = next((each for each in (asked, said) if each and ":" in each), None) or sha256(raw)
+        if not matches(digest, raw):
+            raise RegistryError(f"{reference.registry}: sends something else for {digest}")
+        return Manifest(raw, media_type_of(headers), digest)
 
     @contextmanager
     def blob(
-        self, reference: "ImageReference", digest: str, start: int = 0, end: int | None = None, *, check: bool = True
-    ) -> "Iterator[Blob]":
+        self, reference: ImageReference, digest: str, start: int = 0, end: int | None = None, *, check: bool = True
+    ) -> Iterator[Blob]:
         """Read a blob (OCI distribution spec "Pulling blobs") from `start` to before `end`, where ranges are served.
 
         What is read from the first byte to the last is checked, unless the caller does that.
         """
-        from puller.registry.blobs import Blob  # noqa: PLC0415 - a pull leaves them to the engine
-
-        if not answers.is_digest(digest):
-            raise RegistryTroubleError(f"{reference.registry}: {digest} is no digest that can be checked")
+        if not is_digest(digest):
+            raise RegistryError(f"{reference.registry}: {digest} is no digest that can be checked")
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         path = f"/v2/{reference.repository}/blobs/{digest}"
         with self._asked("GET", reference, path, headers, _FULL_OR_PART) as reply:
             site = self._transport.site(reference.registry)
             yield Blob(site, reply, digest, start, check=check and end is None)
 
-    def tags(self, reference: "ImageReference", pages: int = 100) -> tuple[str, ...]:
+    def tags(self, reference: ImageReference, pages: int = 100) -> tuple[str, ...]:
         """List the tags of a repository (OCI distribution spec "Listing Tags"), at most so many pages of them."""
-        from puller.registry.tags import PATH, next_page, tags_in  # noqa: PLC0415 - a pull lists none
-
         found: list[str] = []
         path: str | None = PATH.format(repository=reference.repository)
         for _ in range(pages):
@@ -141,32 +137,32 @@ class RegistryClient:
                 found += tags_in(body)
                 path = next_page(reply.headers.get("link", ""), path)
             except ValueError:
-                raise RegistryTroubleError(f"{reference.registry}: sends no list of tags") from None
+                raise RegistryError(f"{reference.registry}: sends no list of tags") from None
         if path is not None:
-            raise RegistryTroubleError(f"{reference.registry}: has more than {pages} pages of tags")
+            raise RegistryError(f"{reference.registry}: has more than {pages} pages of tags")
         return tuple(found)
 
-    def wait_of(self, reference: "ImageReference") -> float | None:
+    def wait_of(self, reference: ImageReference) -> float | None:
         """Ask once how many seconds to wait, after a 429 of the engine; None when the registry does not say.
 
         Any trouble is None, too. A HEAD is no pull that would count.
         """
         try:
             with self._asked("HEAD", reference, _manifest_path(reference), _ACCEPT) as reply:
-                return answers.wait_of(reply.status, reply.headers)
-        except RegistryTroubleError as trouble:
+                return wait_of(reply.status, reply.headers)
+        except RegistryError as trouble:
             return trouble.wait
 
     @contextmanager
     def _asked(
         self,
         method: str,
-        reference: "ImageReference",
+        reference: ImageReference,
         path: str,
-        headers: "Mapping[str, str] | None" = None,
-        accepted: "Collection[int]" = (HTTPStatus.OK,),
-    ) -> "Iterator[Reply]":
-        """Ask, answering a challenge once; raises RegistryTroubleError for any status that is not accepted."""
+        headers: Mapping[str, str] | None = None,
+        accepted: Collection[int] = (HTTPStatus.OK,),
+    ) -> Iterator[Reply]:
+        """Ask, answering a challenge once; raises RegistryError for any status that is not accepted."""
         site = self._transport.site(reference.registry)
         header = self._authority.header(site, reference.repository)
         reply = self._transport.ask(site, method, path, _with(headers, header))
@@ -184,9 +180,9 @@ class RegistryClient:
             reply.close()
 
 
-def _manifest_path(reference: "ImageReference", digest_or_tag: str | None = None) -> str:
+def _manifest_path(reference: ImageReference, digest_or_tag: str | None = None) -> str:
     return f"/v2/{reference.repository}/manifests/{digest_or_tag or reference.digest or reference.tag}"
 
 
-def _with(headers: "Mapping[str, str] | None", authorization: str) -> dict[str, str]:
+def _with(headers: Mapping[str, str] | None, authorization: str) -> dict[str, str]:
     return dict(headers or {}) | ({"Authorization": authorization} if authorization else {})

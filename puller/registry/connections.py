@@ -1,5 +1,6 @@
 """Connections to registries: how they are opened, within one time limit, and how any thread ends all of them."""
 
+import re
 import socket
 import threading
 import weakref
@@ -7,6 +8,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import Protocol
 
+PLAIN = re.compile(r"(?P<scheme>https?)://(?P<address>[a-z0-9.-]+(?::[0-9]+)?)(?P<path>/[\w.~/:-]*)", re.ASCII)
+"""A URL in which nothing needs to be quoted, folded or refused."""
 _FAIR = 1.0
 """Seconds that each of several addresses is worth, at least."""
 _LEAST = 0.001

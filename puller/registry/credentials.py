@@ -3,15 +3,13 @@
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from docker import auth
 from docker.errors import DockerException
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _PROGRAM = "docker-credential-"
 _TROUBLE = (DockerException, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -93,7 +91,7 @@ class _Config:
         return next(filter(None, map(self.parts.get, names)), None)
 
 
-def _read_all() -> "Iterator[_Config]":
+def _read_all() -> Iterator[_Config]:
     named = os.environ.get("REGISTRY_AUTH_FILE")
     for path in (named, None) if named and Path(named).exists() else (None,):
         try:

@@ -1,15 +1,11 @@
 """What an index offers: the platforms of its images."""
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from puller.reference import Platform
-from puller.registry.answers import RegistryTroubleError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from puller.registry.answers import Manifest
+from puller.errors import RegistryError
+from puller.image.manifest import Manifest
+from puller.image.reference import Platform
 
 _TYPES = {
     "application/vnd.oci.image.index.v1+json",
@@ -22,18 +18,18 @@ def is_index(media_type: str) -> bool:
     return media_type in _TYPES
 
 
-def platforms_in(index: "Manifest") -> tuple[Platform, ...]:
+def platforms_in(index: Manifest) -> tuple[Platform, ...]:
     """List the platforms of an index's images, without what is no image, such as attestations.
 
-    Raises RegistryTroubleError for what is no index.
+    Raises RegistryError for what is no index.
     """
     try:
         return tuple(_platforms(json.loads(index.raw)))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise RegistryTroubleError(f"the index {index.digest} cannot be read") from None
+        raise RegistryError(f"the index {index.digest} cannot be read") from None
 
 
-def _platforms(document: "dict[str, list[dict[str, dict[str, str]]]]") -> "Iterator[Platform]":
+def _platforms(document: dict[str, list[dict[str, dict[str, str]]]]) -> Iterator[Platform]:
     for entry in document["manifests"]:
         platform = entry.get("platform") or {}
         parts = [platform.get(key) for key in ("os", "architecture", "variant")]

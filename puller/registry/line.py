@@ -6,18 +6,17 @@ times the processor time of this, requests with urllib3 ten times. Whatever is m
 
 import select
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from puller.httphead import Head, read_head
-from puller.registry.failures import trouble
-from puller.registry.hosts import PORTS
+from puller.registry.connections import Connections
+from puller.registry.errors import trouble
+from puller.registry.host import PORTS
 from puller.registry.reply import Reply
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
-
-    from puller.registry.connections import Connections
 
 
 class _Connection:
@@ -58,7 +57,7 @@ class Line:
     """Kept connections to one server, for many threads."""
 
     def __init__(
-        self, registry: str, scheme: str, address: str, context: "ssl.SSLContext", connections: "Connections", kept: int
+        self, registry: str, scheme: str, address: str, context: "ssl.SSLContext", connections: Connections, kept: int
     ) -> None:
         """`registry` is who trouble is blamed on; up to `kept` connections wait for the next question."""
         self.host, _, port = address.partition(":")
@@ -70,8 +69,8 @@ class Line:
         self._kept = kept
         self._idle: deque[_Connection] = deque()
 
-    def head(self, url: str, path: str, headers: "Mapping[str, str]", timeout: tuple[float, float]) -> Reply:
-        """Send a HEAD for what can be written as it is; raises RegistryTroubleError.
+    def head(self, url: str, path: str, headers: Mapping[str, str], timeout: tuple[float, float]) -> Reply:
+        """Send a HEAD for what can be written as it is; raises RegistryError.
 
         A kept connection may have been closed by the server meanwhile, so that a new one has its turn, too.
         """
@@ -116,7 +115,7 @@ class Line:
         return Reply(head.status, head.headers, url)
 
 
-def _written(path: str, headers: "Mapping[str, str]") -> bytes:
+def _written(path: str, headers: Mapping[str, str]) -> bytes:
     lines = [f"HEAD {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a header of several lines")

@@ -1,13 +1,12 @@
 """What comes back from a server, whichever way it was asked."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from puller.registry.answers import RegistryTroubleError, size_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from puller.errors import RegistryError
+from puller.registry.responses import size_of
 
 _REDIRECTS = {
     HTTPStatus.MOVED_PERMANENTLY,
@@ -24,7 +23,7 @@ class Body(Protocol):
     """A body on its way."""
 
     def next(self) -> bytes:
-        """Read what has come; empty at the end. Raises RegistryTroubleError."""
+        """Read what has come; empty at the end. Raises RegistryError."""
 
     def close(self) -> None:
         """Read no further."""
@@ -33,7 +32,7 @@ class Body(Protocol):
 class Reply:
     """A status with its headers, of whose body nothing has been read."""
 
-    def __init__(self, status: int, headers: "Mapping[str, str]", url: str, body: Body | None = None) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], url: str, body: Body | None = None) -> None:
         """`headers` are found by names in small letters; without a `body` there is nothing to read."""
         self.status = status
         self.headers = headers
@@ -46,7 +45,7 @@ class Reply:
         return self.headers.get("location") if self.status in _REDIRECTS else None
 
     def next(self) -> bytes:
-        """Read what has come of the body; empty at its end. Raises RegistryTroubleError for a cut or silent one."""
+        """Read what has come of the body; empty at its end. Raises RegistryError for a cut or silent one."""
         return self._body.next() if self._body else b""
 
     def discard(self) -> bytes:
@@ -59,7 +58,7 @@ class Reply:
         try:
             while len(read) < left and monotonic() < deadline and (chunk := self.next()):
                 read += chunk
-        except RegistryTroubleError:
+        except RegistryError:
             pass  # the status was what mattered
         finally:
             self.close()

@@ -1,5 +1,6 @@
 """requests, taught to send to registries: no cookies, no .netrc, no redirects, and trouble of one kind."""
 
+from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
@@ -7,15 +8,13 @@ import requests
 import urllib3
 
 from puller.registry.adapter import Adapter
-from puller.registry.failures import trouble
+from puller.registry.connections import PLAIN, Connections
+from puller.registry.errors import trouble
 from puller.registry.reply import Reply
-from puller.registry.site import PLAIN
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
 
-    from puller.registry.connections import Connections
 
 _TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 """What requests, urllib3 and sockets raise."""
@@ -25,7 +24,7 @@ _CHUNK = 256 << 10
 class Session(requests.Session):
     """A session with one registry, and with those that it leads to."""
 
-    def __init__(self, registry: str, context: "ssl.SSLContext", connections: "Connections", kept: int) -> None:
+    def __init__(self, registry: str, context: "ssl.SSLContext", connections: Connections, kept: int) -> None:
         super().__init__()
         self._registry = registry
         self.trust_env = False
@@ -44,9 +43,9 @@ class Session(requests.Session):
         headers: dict[str, str],
         timeout: tuple[float, float],
         proxies: dict[str, str],
-        data: "Mapping[str, str] | None",
+        data: Mapping[str, str] | None,
     ) -> Reply:
-        """Send one request, and read nothing of the body of the answer; raises RegistryTroubleError."""
+        """Send one request, and read nothing of the body of the answer; raises RegistryError."""
         try:
             request = _prepared(method, url, headers, data)
             # The session's own way to send looks for cookies and redirects, and costs as much again.
@@ -81,7 +80,7 @@ class _Body:
 
 
 def _prepared(
-    method: str, url: str, headers: dict[str, str], data: "Mapping[str, str] | None"
+    method: str, url: str, headers: dict[str, str], data: Mapping[str, str] | None
 ) -> requests.PreparedRequest:
     """Make a request; one without a body needs few of the steps."""
     if data is not None or method not in {"GET", "HEAD"}:

@@ -1,33 +1,29 @@
 """One registry, the ways that lead to it, and where its redirects may lead."""
 
 import os
-import re
+from collections.abc import Mapping
 from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from puller import __version__
-from puller.registry.hosts import PORTS, is_loopback
+from puller.registry.connections import PLAIN, Connections
+from puller.registry.host import PORTS, Host, is_loopback
 from puller.registry.line import Line
+from puller.registry.reply import Reply
+from puller.registry.session import Session
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
 
-    from puller.registry.connections import Connections
-    from puller.registry.hosts import Host
-    from puller.registry.reply import Reply
-    from puller.registry.session import Session
 
 _HEADERS = {"User-Agent": f"puller/{__version__}", "Accept-Encoding": "identity"}
-PLAIN = re.compile(r"(?P<scheme>https?)://(?P<address>[a-z0-9.-]+(?::[0-9]+)?)(?P<path>/[\w.~/:-]*)", re.ASCII)
-"""A URL in which nothing needs to be quoted, folded or refused."""
 
 
 class Site:
     """One registry with the connections that lead to it; shared by threads."""
 
-    def __init__(self, host: "Host", context: "ssl.SSLContext", connections: "Connections", kept: int = 1) -> None:
+    def __init__(self, host: Host, context: "ssl.SSLContext", connections: Connections, kept: int = 1) -> None:
         """Keep up to `kept` connections to each server."""
         self.host = host
         self.schemes = host.schemes
@@ -48,11 +44,11 @@ class Site:
         self,
         method: str,
         url: str,
-        headers: "Mapping[str, str]",
+        headers: Mapping[str, str],
         timeout: tuple[float, float],
-        data: "Mapping[str, str] | None" = None,
-    ) -> "Reply":
-        """Send one request; no redirect is followed. Raises RegistryTroubleError.
+        data: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one request; no redirect is followed. Raises RegistryError.
 
         A plain HEAD goes over a line, whatever is more than that through requests.
         """
@@ -84,8 +80,7 @@ class Site:
             self._lines.setdefault(key, line)
         return self._lines[key]
 
-    def _requests(self) -> "Session":
-        from puller.registry.session import Session  # noqa: PLC0415 - requests takes long to load
+    def _requests(self) -> Session:
 
         with self._lock:
             if self._session is None:
@@ -93,7 +88,7 @@ class Site:
             return self._session
 
 
-def may_lead(host: "Host", previous: str, url: str) -> bool:
+def may_lead(host: Host, previous: str, url: str) -> bool:
     """Tell whether a redirect may be followed: to HTTP or HTTPS, and never from HTTPS to HTTP on a secure host."""
     scheme = urlsplit(url).scheme
     return scheme == "https" or (scheme == "http" and (host.insecure or urlsplit(previous).scheme == "http"))

@@ -1,25 +1,20 @@
 """HTTP to registries: one kept session for each, time limits, careful redirects, bounded reads, one kind of trouble."""
 
 import threading
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from http import HTTPStatus
+from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from puller.config import registry_settings
-from puller.registry.answers import RegistryTroubleError
+from puller.errors import RegistryError
 from puller.registry.connections import Connections
-from puller.registry.failures import reason, refusal
-from puller.registry.hosts import CERTS_D, Host
+from puller.registry.errors import reason, refusal
+from puller.registry.host import CERTS_D, Host
+from puller.registry.reply import Reply
 from puller.registry.site import Site, may_lead, origin
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from pathlib import Path
-
-    from puller.config import RegistrySettings
-    from puller.registry.reply import Reply
+from puller.settings import RegistrySettings, registry_settings
 
 _REDIRECTS = 5
 
@@ -30,9 +25,9 @@ class Transport:
     def __init__(
         self,
         *,
-        insecure: "Collection[str]" = (),
-        certificates: "Path" = CERTS_D,
-        registries: "Mapping[str, RegistrySettings] | None" = None,
+        insecure: Collection[str] = (),
+        certificates: Path = CERTS_D,
+        registries: Mapping[str, RegistrySettings] | None = None,
         connect: float = 5.0,
         read: float = 15.0,
         connections: int = 16,
@@ -53,7 +48,7 @@ class Transport:
         self._lock = threading.Lock()
 
     def site(self, registry: str) -> Site:
-        """Return the way to a registry; raises RegistryTroubleError for certificates that cannot be used."""
+        """Return the way to a registry; raises RegistryError for certificates that cannot be used."""
         with self._lock:
             if registry not in self._sites:
                 own = registry_settings(self._registries, registry)
@@ -62,22 +57,22 @@ class Transport:
                     context = host.context(self._certificates, own.ca)
                 except (OSError, ValueError) as error:
                     words = f"{registry}: its certificates cannot be used: {reason(error)}"
-                    raise RegistryTroubleError(words) from None
+                    raise RegistryError(words) from None
                 self._sites[registry] = Site(host, context, self._connections, self._kept)
             return self._sites[registry]
 
-    def ask(self, site: Site, method: str, path: str, headers: "Mapping[str, str]") -> "Reply":
+    def ask(self, site: Site, method: str, path: str, headers: Mapping[str, str]) -> Reply:
         """Ask a registry, whatever the status of its answer; the caller reads or closes the reply.
 
         Where two schemes are possible, the second is tried when the first gets no answer, or the one that a TLS
         server has for plain HTTP.
         """
-        first: RegistryTroubleError | None = None
+        first: RegistryError | None = None
         for scheme in site.schemes:
             url = f"{scheme}://{site.host.address}{path}"
             try:
                 reply = self._follow(site, method, url, dict(headers))
-            except RegistryTroubleError as error:
+            except RegistryError as error:
                 first = first or error
                 if error.late or not error.lost:
                     break
@@ -87,28 +82,28 @@ class Transport:
                 continue
             site.schemes = (scheme,)
             return reply
-        raise first or RegistryTroubleError(f"{site.host.name}: no way to connect")
+        raise first or RegistryError(f"{site.host.name}: no way to connect")
 
     def send(
-        self, site: Site, method: str, url: str, headers: "Mapping[str, str]", data: "Mapping[str, str] | None" = None
-    ) -> "Reply":
+        self, site: Site, method: str, url: str, headers: Mapping[str, str], data: Mapping[str, str] | None = None
+    ) -> Reply:
         """Ask another server, which the registry has named, with the registry's own TLS settings."""
         return self._follow(site, method, url, dict(headers), data)
 
-    def read(self, site: Site, reply: "Reply", limit: int) -> bytes:
-        """Read a body of at most `limit` bytes; raises RegistryTroubleError for a longer, cut or dripping one."""
+    def read(self, site: Site, reply: Reply, limit: int) -> bytes:
+        """Read a body of at most `limit` bytes; raises RegistryError for a longer, cut or dripping one."""
         deadline = monotonic() + 2 * self._timeout[1]
         body = bytearray()
         with closing(reply):
             while chunk := reply.next():
                 body += chunk
                 if len(body) > limit:
-                    raise RegistryTroubleError(f"{site.host.name}: an answer of more than {limit} bytes")
+                    raise RegistryError(f"{site.host.name}: an answer of more than {limit} bytes")
                 if monotonic() > deadline:
-                    raise RegistryTroubleError(f"{site.host.name}: the answer comes too slowly")
+                    raise RegistryError(f"{site.host.name}: the answer comes too slowly")
         return bytes(body)
 
-    def refusal(self, site: Site, reply: "Reply", *secrets: str) -> RegistryTroubleError:
+    def refusal(self, site: Site, reply: Reply, *secrets: str) -> RegistryError:
         """Turn an answer into trouble, with its reason, but none of the secrets that were sent."""
         return refusal(site.host.name, reply.status, reply.headers, reply.discard(), secrets)
 
@@ -121,8 +116,8 @@ class Transport:
             site.close()
 
     def _follow(
-        self, site: Site, method: str, url: str, headers: dict[str, str], data: "Mapping[str, str] | None" = None
-    ) -> "Reply":
+        self, site: Site, method: str, url: str, headers: dict[str, str], data: Mapping[str, str] | None = None
+    ) -> Reply:
         for _ in range(_REDIRECTS):
             reply = site.send(method, url, headers, self._timeout, data)
             target = reply.target if method in {"GET", "HEAD"} else None
@@ -136,7 +131,7 @@ class Transport:
             except ValueError:  # no address at all
                 may = elsewhere = False
             if not may:
-                raise RegistryTroubleError(f"{site.host.name}: redirects to where it must not")
+                raise RegistryError(f"{site.host.name}: redirects to where it must not")
             if elsewhere:
                 headers.pop("Authorization", None)
-        raise RegistryTroubleError(f"{site.host.name}: redirects too often")
+        raise RegistryError(f"{site.host.name}: redirects too often")

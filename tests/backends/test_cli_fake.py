@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from puller.backends import cli
-from puller.backends.base import NOTHING, Inspected
-from puller.backends.cli import CliBackend
 from puller.cancellation import Cancellation
-from puller.classify import classify
-from puller.config import Clocks
+from puller.engine.cli import engine as cli
+from puller.engine.cli.engine import CliEngine
+from puller.engine.interface import NOTHING, InspectedImage
 from puller.errors import CancelledError, EngineError, EngineUnreachableError, FailureKind, UsageError
 from puller.events import Phase, Progress
-from puller.model import Pulled
-from puller.reference import Platform
+from puller.failure import classify
+from puller.image.reference import Platform
+from puller.model import EngineResult
+from puller.settings import Timeouts
 from tests.backends.test_endpoint import Home
 from tests.fakes import DOCKER_VERSION, FLOOD, HANG, PROMPT, STUBBORN, FakeProgram, complain, draw, good_pull, say
 from tests.samples import DIGEST, request
@@ -47,13 +47,13 @@ def pull(
     stall: float | None = 60,
     unpack: float | None = 60,
     progress: Callable[[Progress], None] = lambda _: None,
-) -> Pulled:
+) -> EngineResult:
     """Pull one image with this program."""
-    backend = CliBackend(str(program.path))
+    backend = CliEngine(str(program.path))
     return backend.pull(
         request(text, platform),
         cancel=Cancellation() if cancel is None else cancel,
-        clocks=Clocks(timeout, stall, unpack),
+        clocks=Timeouts(timeout, stall, unpack),
         progress=progress,
     )
 
@@ -92,8 +92,8 @@ def test_a_context_stands_before_the_verb(tmp_path: Path) -> None:
     """`docker --context X pull …`, in the probe, too."""
     Home(tmp_path / "docker-config").context("far")
     program = FakeProgram(tmp_path / "bin")
-    backend = CliBackend(str(program.path), "far")
-    backend.pull(request("nginx"), cancel=Cancellation(), clocks=Clocks(), progress=lambda _: None)
+    backend = CliEngine(str(program.path), "far")
+    backend.pull(request("nginx"), cancel=Cancellation(), clocks=Timeouts(), progress=lambda _: None)
     assert program.pulls == [["--context", "far", "pull", "docker.io/library/nginx:latest"]]
     assert all(call[:2] == ["--context", "far"] for call in program.calls)
 
@@ -110,12 +110,12 @@ def test_the_environment_goes_along_in_english(tmp_path: Path, monkeypatch: pyte
 
 def test_the_engine_has_a_name(tmp_path: Path) -> None:
     """Observers are told the engine's version and how it is reached."""
-    assert CliBackend(str(FakeProgram(tmp_path).path)).engine == "engine 28.5.2 through the docker command"
+    assert CliEngine(str(FakeProgram(tmp_path).path)).engine == "engine 28.5.2 through the docker command"
 
 
 def test_a_program_without_a_version_has_a_name_too(tmp_path: Path) -> None:
     """An empty answer is no crash."""
-    backend = CliBackend(str(FakeProgram(tmp_path, version="true").path))
+    backend = CliEngine(str(FakeProgram(tmp_path, version="true").path))
     assert backend.engine == "engine ? through the docker command"
     backend.close()
 
@@ -125,13 +125,13 @@ def test_a_program_without_a_version_has_a_name_too(tmp_path: Path) -> None:
 
 def test_an_image_is_pulled(tmp_path: Path) -> None:
     """The digest and whether something was fetched are read from the program's lines."""
-    assert pull(FakeProgram(tmp_path, pull=good_pull("0123456789ab"))) == Pulled(DIGEST, up_to_date=False)
+    assert pull(FakeProgram(tmp_path, pull=good_pull("0123456789ab"))) == EngineResult(DIGEST, up_to_date=False)
 
 
 def test_an_image_is_up_to_date(tmp_path: Path) -> None:
     """The program's own word counts."""
     program = FakeProgram(tmp_path, pull=good_pull(status="Image is up to date for nginx:1.27"))
-    assert pull(program) == Pulled(DIGEST, up_to_date=True)
+    assert pull(program) == EngineResult(DIGEST, up_to_date=True)
     assert [call[0] for call in program.calls] == ["version", "pull"]
 
 
@@ -140,7 +140,7 @@ def test_a_terminal_is_told_bytes(tmp_path: Path) -> None:
     bars = [draw(LAYER, f"Downloading [=>  ]  {n}.5MB/4.5MB") for n in range(5)]
     heard: list[Progress] = []
     pulled = pull(FakeProgram(tmp_path, pull="\n".join([*bars, "sleep 0.2", good_pull(LAYER)])), progress=heard.append)
-    assert pulled == Pulled(DIGEST, up_to_date=False)
+    assert pulled == EngineResult(DIGEST, up_to_date=False)
     assert (heard[-1].current, heard[-1].total) == (4_500_000, 4_500_000)
 
 
@@ -156,13 +156,13 @@ def test_progress_is_layers(tmp_path: Path) -> None:
 def test_a_digest_that_was_not_told_is_asked_for(tmp_path: Path) -> None:
     """A program that says nothing of a digest is asked by inspect."""
     answer = say(f'["{IDENTITY}",["nginx@{DIGEST}"]]')
-    assert pull(FakeProgram(tmp_path, pull="true", inspect=answer)) == Pulled(DIGEST, up_to_date=False)
+    assert pull(FakeProgram(tmp_path, pull="true", inspect=answer)) == EngineResult(DIGEST, up_to_date=False)
 
 
 @pytest.mark.parametrize("answer", ["exit 1", "true", say("{"), say("[1,2,3]"), say('["x",null]'), say('["x",["y"]]')])
 def test_an_inspect_that_fails_costs_only_the_digest(tmp_path: Path, answer: str) -> None:
     """The image was pulled; that its digest is unknown is no failure."""
-    assert pull(FakeProgram(tmp_path, pull="true", inspect=answer)) == Pulled(None, up_to_date=False)
+    assert pull(FakeProgram(tmp_path, pull="true", inspect=answer)) == EngineResult(None, up_to_date=False)
 
 
 def test_ten_megabytes_of_words_are_no_failure(tmp_path: Path) -> None:
@@ -247,10 +247,10 @@ def test_cancelling_ends_the_program(tmp_path: Path) -> None:
 def test_a_program_that_vanishes_is_an_engine_that_is_gone(tmp_path: Path) -> None:
     """A docker that is uninstalled in the middle of a run ends it."""
     program = FakeProgram(tmp_path)
-    backend = CliBackend(str(program.path))
+    backend = CliEngine(str(program.path))
     program.path.unlink()
     with pytest.raises(EngineError, match="docker cannot be run") as caught:
-        backend.pull(request(), cancel=Cancellation(), clocks=Clocks(), progress=lambda _: None)
+        backend.pull(request(), cancel=Cancellation(), clocks=Timeouts(), progress=lambda _: None)
     assert caught.value.kind is FailureKind.DAEMON_UNREACHABLE
 
 
@@ -341,7 +341,7 @@ def test_who_tells_no_bytes_may_be_silent_while_it_downloads(
 def test_an_engine_is_alive_when_it_tells_its_version(tmp_path: Path) -> None:
     """The probe is asked again each time; nothing that happens raises."""
     program = FakeProgram(tmp_path)
-    backend = CliBackend(str(program.path))
+    backend = CliEngine(str(program.path))
     assert backend.alive()
     FakeProgram(tmp_path, version=complain("Cannot connect to the Docker daemon"))
     assert not backend.alive()
@@ -352,7 +352,7 @@ def test_an_engine_is_alive_when_it_tells_its_version(tmp_path: Path) -> None:
 def test_an_engine_that_hangs_is_not_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The probe has a time limit."""
     program = FakeProgram(tmp_path)
-    backend = CliBackend(str(program.path))
+    backend = CliEngine(str(program.path))
     FakeProgram(tmp_path, version=HANG)
     monkeypatch.setattr(cli, "_ALIVE_SECONDS", 0.3)
     assert not backend.alive()
@@ -364,9 +364,9 @@ def test_all_digests_of_an_image_are_inspected(tmp_path: Path) -> None:
     other = "sha256:" + "e" * 64
     known = say(f'["{IDENTITY}",["nginx@{DIGEST}","other@{other}","nginx@{other}"]]')
     program = FakeProgram(tmp_path, inspect=known)
-    backend = CliBackend(str(program.path))
+    backend = CliEngine(str(program.path))
     pinned = request(f"nginx:1.27@{DIGEST}").reference
-    assert backend.inspect(pinned, cancel=Cancellation()) == Inspected(IDENTITY, (DIGEST, other))
+    assert backend.inspect(pinned, cancel=Cancellation()) == InspectedImage(IDENTITY, (DIGEST, other))
     assert program.calls[-1][-1] == f"docker.io/library/nginx@{DIGEST}"
 
 
@@ -382,17 +382,17 @@ def test_all_digests_of_an_image_are_inspected(tmp_path: Path) -> None:
     ],
 )
 def test_an_image_that_is_not_there_is_told_from_an_engine_that_will_not_say(
-    tmp_path: Path, inspect: str, found: Inspected | None
+    tmp_path: Path, inspect: str, found: InspectedImage | None
 ) -> None:
     """Only the first proves that a pull did not do what it said."""
-    backend = CliBackend(str(FakeProgram(tmp_path, inspect=inspect).path))
+    backend = CliEngine(str(FakeProgram(tmp_path, inspect=inspect).path))
     assert backend.inspect(request().reference, cancel=Cancellation()) == found
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     """The reason is one plain sentence."""
     with pytest.raises(EngineUnreachableError, match=r"nowhere/docker: command not found$"):
-        CliBackend(str(tmp_path / "nowhere" / "docker"))
+        CliEngine(str(tmp_path / "nowhere" / "docker"))
 
 
 def test_a_program_that_may_not_be_run(tmp_path: Path) -> None:
@@ -400,14 +400,14 @@ def test_a_program_that_may_not_be_run(tmp_path: Path) -> None:
     program = FakeProgram(tmp_path)
     program.path.chmod(0o644)
     with pytest.raises(EngineUnreachableError, match="cannot be asked"):
-        CliBackend(str(program.path))
+        CliEngine(str(program.path))
 
 
 def test_an_engine_that_does_not_answer(tmp_path: Path) -> None:
     """The program's own words are the reason, in one line."""
     words = "Cannot connect to the Docker daemon at unix:///x.sock.\nIs the docker daemon running?"
     with pytest.raises(EngineUnreachableError) as caught:
-        CliBackend(str(FakeProgram(tmp_path, version=complain(words)).path))
+        CliEngine(str(FakeProgram(tmp_path, version=complain(words)).path))
     assert str(caught.value) == words.replace("\n", " ")
 
 
@@ -415,7 +415,7 @@ def test_a_misspelt_context_is_a_usage_error(tmp_path: Path) -> None:
     """The program is not even asked."""
     program = FakeProgram(tmp_path)
     with pytest.raises(UsageError, match="context 'prodd' not found"):
-        CliBackend(str(program.path), "prodd")
+        CliEngine(str(program.path), "prodd")
     assert program.calls == []
 
 
@@ -426,16 +426,16 @@ def test_a_misspelt_context_is_a_usage_error(tmp_path: Path) -> None:
 def test_contexts_belong_to_docker(tmp_path: Path, name: str) -> None:
     """`--context` with another program is refused, not ignored."""
     with pytest.raises(UsageError, match=f"{name} has none"):
-        CliBackend(str(FakeProgram(tmp_path, name=name).path), "far")
+        CliEngine(str(FakeProgram(tmp_path, name=name).path), "far")
 
 
 def test_a_broken_docker_configuration_does_not_concern_podman(tmp_path: Path) -> None:
     """The current context of docker is not looked up for another program."""
     (tmp_path / "docker-config").mkdir()
     Home(tmp_path / "docker-config").config('{"currentContext": "gone"}')
-    CliBackend(str(FakeProgram(tmp_path, name="podman", version=PODMAN_VERSION).path))
+    CliEngine(str(FakeProgram(tmp_path, name="podman", version=PODMAN_VERSION).path))
     with pytest.raises(UsageError, match="gone"):
-        CliBackend(str(FakeProgram(tmp_path).path))
+        CliEngine(str(FakeProgram(tmp_path).path))
 
 
 @pytest.mark.parametrize(
@@ -454,7 +454,7 @@ def test_podman_is_asked_before_and_after(tmp_path: Path, before: str | None, af
         pull=f"touch '{mark}'; echo {IDENTITY[7:]}",
         inspect=f"if [ -e '{mark}' ]; then\n{new}\nelse\n{old}\nfi",
     )
-    assert pull(program) == Pulled(DIGEST, up_to_date=up_to_date)
+    assert pull(program) == EngineResult(DIGEST, up_to_date=up_to_date)
     assert [call[0] for call in program.calls] == ["info", "image", "pull", "image"]
 
 
@@ -462,7 +462,7 @@ def test_a_docker_that_is_podman_is_treated_as_podman(tmp_path: Path) -> None:
     """The package podman-docker installs a `docker` that never says "up to date"."""
     answer = say(f'["{IDENTITY}",["docker.io/library/nginx@{DIGEST}"]]')
     program = FakeProgram(tmp_path, version="echo '4.3.1 Podman Engine'", pull="true", inspect=answer)
-    assert pull(program) == Pulled(DIGEST, up_to_date=True)
+    assert pull(program) == EngineResult(DIGEST, up_to_date=True)
 
 
 def await_file(path: Path) -> None:
@@ -487,7 +487,7 @@ def test_a_long_list_of_images_is_read_whole(tmp_path: Path) -> None:
         '{{"ID":"sha256:{0}","Repository":"a.io/x{0}","Tag":"v1","Digest":"' + DIGEST + '","Size":"' + "x" * 300 + '"}}'
     )
     program = FakeProgram(tmp_path, inspect=say(*(row.format(number) for number in range(1000))))
-    images = CliBackend(str(program.path)).store.holdings().images
+    images = CliEngine(str(program.path)).store.holdings().images
     assert len(images) == 1000
     assert images[0].digests == (f"a.io/x0@{DIGEST}",)
 
@@ -496,5 +496,5 @@ def test_the_platform_of_an_image_is_told(tmp_path: Path) -> None:
     """As far as the command tells it; 32 bits of arm come in variants that it does not."""
     for machine, platform in (("arm64", Platform.parse("linux/arm64")), ("arm", None)):
         program = FakeProgram(tmp_path, inspect=say(f'["{IDENTITY}",null,"linux","{machine}"]'))
-        found = CliBackend(str(program.path)).inspect(request().reference, cancel=Cancellation())
-        assert found == Inspected(IDENTITY, (), platform)
+        found = CliEngine(str(program.path)).inspect(request().reference, cancel=Cancellation())
+        assert found == InspectedImage(IDENTITY, (), platform)

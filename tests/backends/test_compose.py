@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from puller.backends import compose
-from puller.backends.compose import Compose
+from puller.imagelist import compose_cli as compose
+from puller.imagelist.compose_cli import Compose
 
 JSON = '{"services": {}}'
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from puller.backends import connect
-from puller.config import BackendChoice
+from puller.engine import connect
 from puller.errors import EngineUnreachableError, UsageError
+from puller.settings import BackendChoice
 from tests.fakes import FakeProgram, complain
 
 

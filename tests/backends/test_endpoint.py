@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from puller.backends.endpoint import Endpoint, Tls, resolve
+from puller.engine.endpoint import Endpoint, Tls, resolve
 from puller.errors import ExitCode, UsageError
 
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from puller.backends.cli_store import CliImageStore
+from puller.engine.cli.images import CliImageStore
 from puller.errors import EngineError
-from puller.reference import Platform
+from puller.image.reference import Platform
 
 IMAGES = {
     "sha256:1": {"Os": "linux", "Architecture": "amd64"},

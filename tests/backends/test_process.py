@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from puller.backends import process
-from puller.backends.process import Completed, run
 from puller.cancellation import Cancellation
 from puller.errors import CancelledError
+from puller.system import process
+from puller.system.process import Completed, run
 from tests.fakes import FLOOD, python
 
 KEPT = 64 * 1024

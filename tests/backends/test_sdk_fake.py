@@ -9,27 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from puller.backends import connect, local, sdk
-from puller.backends.base import Backend, Inspected
-from puller.backends.endpoint import resolve
-from puller.backends.sdk import SdkBackend
 from puller.cancellation import Cancellation
-from puller.config import BackendChoice, Clocks
+from puller.engine import connect
+from puller.engine.api import engine as sdk, local
+from puller.engine.api.engine import ApiEngine
+from puller.engine.endpoint import resolve
+from puller.engine.interface import Engine, InspectedImage
 from puller.errors import CancelledError, EngineError, EngineUnreachableError, FailureKind
-from puller.model import Pulled
+from puller.model import EngineResult
+from puller.settings import BackendChoice, Timeouts
 from tests.fakes import EngineAnswer, FakeEngine, Script
 from tests.samples import DIGEST, request
 
 
-def by_docker_py() -> SdkBackend:
+def by_docker_py() -> ApiEngine:
     """Reach the engine of the environment, whatever could be asked more directly."""
-    return SdkBackend(resolve(None, os.environ))
+    return ApiEngine(resolve(None, os.environ))
 
 
 LAYER = "0123456789ab"
 IDENTITY = "sha256:" + "1" * 64
 Start = Callable[..., FakeEngine]
-Reach = Callable[[], Backend]
+Reach = Callable[[], Engine]
 EITHER_WAY = pytest.mark.parametrize(
     "reach", [by_docker_py, partial(connect, BackendChoice.SDK)], ids=["docker-py", "directly"]
 )
@@ -82,7 +83,7 @@ DIGEST_LINE: dict[str, object] = {"status": f"Digest: {DIGEST}"}
 STATUS_LINE: dict[str, object] = {"status": "Status: Downloaded newer image for x"}
 
 
-def pull(clocks: Clocks, *, cancel: Cancellation | None = None) -> Pulled:
+def pull(clocks: Timeouts, *, cancel: Cancellation | None = None) -> EngineResult:
     """Pull one image from the engine."""
     backend = by_docker_py()
     try:
@@ -91,14 +92,14 @@ def pull(clocks: Clocks, *, cancel: Cancellation | None = None) -> Pulled:
         backend.close()
 
 
-def failure_of(clocks: Clocks) -> EngineError:
+def failure_of(clocks: Timeouts) -> EngineError:
     """Pull one image, which fails."""
     with pytest.raises(EngineError) as caught:
         pull(clocks)
     return caught.value
 
 
-SHORT = Clocks(attempt=60, stall=0.4, unpack=60)
+SHORT = Timeouts(attempt=60, stall=0.4, unpack=60)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_the_clock_of_unpacking_is_not_wound_by_its_own_ticking(tmp_path: Path) 
             time.sleep(0.02)
 
     with FakeEngine(tmp_path, {"/images/create": streaming({"status": "Download complete", "id": LAYER}, then=tick)}):
-        error = failure_of(Clocks(attempt=60, stall=0.2, unpack=0.8))
+        error = failure_of(Timeouts(attempt=60, stall=0.2, unpack=0.8))
     assert error.message == "stalled: nothing came for 0.8s while extracting"
 
 
@@ -156,7 +157,7 @@ def test_an_attempt_has_an_end(tmp_path: Path) -> None:
             time.sleep(0.01)
 
     with FakeEngine(tmp_path, {"/images/create": streaming(then=flow)}):
-        error = failure_of(Clocks(attempt=0.5, stall=60))
+        error = failure_of(Timeouts(attempt=0.5, stall=60))
     assert (error.kind, error.message) == (FailureKind.TIMEOUT, "not done within 0.5s")
 
 
@@ -171,7 +172,7 @@ def test_what_moves_is_no_stall(tmp_path: Path) -> None:
             answer.message(**message)
 
     with FakeEngine(tmp_path, {"/images/create": streaming(then=slowly)}):
-        assert pull(Clocks(stall=0.8)) == Pulled(DIGEST, up_to_date=False)
+        assert pull(Timeouts(stall=0.8)) == EngineResult(DIGEST, up_to_date=False)
 
 
 @pytest.mark.parametrize("begun", [False, True])
@@ -183,7 +184,7 @@ def test_an_engine_that_breaks_off_is_no_registry(tmp_path: Path, *, begun: bool
 
     script = streaming(downloading(1), then=hang_up) if begun else hang_up
     with FakeEngine(tmp_path, {"/images/create": script}):
-        error = failure_of(Clocks())
+        error = failure_of(Timeouts())
     assert error.kind is FailureKind.ENGINE_DISCONNECTED
     assert error.message.startswith("the engine broke off: ")
 
@@ -192,7 +193,7 @@ def test_the_registrys_end_is_the_registrys(tmp_path: Path) -> None:
     """What the engine says of a broken connection is left to be read."""
     script = streaming({"error": "unexpected EOF", "errorDetail": {"message": "unexpected EOF"}})
     with FakeEngine(tmp_path, {"/images/create": script}):
-        error = failure_of(Clocks())
+        error = failure_of(Timeouts())
     assert (error.kind, error.message) == (None, "unexpected EOF")
 
 
@@ -202,7 +203,7 @@ def test_cancelling_counts_more_than_a_stall(tmp_path: Path) -> None:
     with FakeEngine(tmp_path, {"/images/create": streaming(then=silence)}):
         threading.Timer(0.2, cancel.cancel, ("enough",)).start()
         with pytest.raises(CancelledError, match="enough"):
-            pull(Clocks(stall=60), cancel=cancel)
+            pull(Timeouts(stall=60), cancel=cancel)
 
 
 @EITHER_WAY
@@ -255,15 +256,18 @@ def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("body", "found"),
     [
-        (f'{{"Id": "{IDENTITY}", "RepoDigests": ["nginx@{DIGEST}", "x@{DIGEST}"]}}', Inspected(IDENTITY, (DIGEST,))),
-        (f'{{"Id": "{IDENTITY}", "RepoDigests": null}}', Inspected(IDENTITY)),
+        (
+            f'{{"Id": "{IDENTITY}", "RepoDigests": ["nginx@{DIGEST}", "x@{DIGEST}"]}}',
+            InspectedImage(IDENTITY, (DIGEST,)),
+        ),
+        (f'{{"Id": "{IDENTITY}", "RepoDigests": null}}', InspectedImage(IDENTITY)),
         ("[]", None),
         ("{", None),
         ('{"RepoDigests": [1]}', None),
     ],
 )
 def test_what_an_engine_says_of_an_image_is_believed_or_not(
-    tmp_path: Path, body: str, found: Inspected | None, reach: Reach
+    tmp_path: Path, body: str, found: InspectedImage | None, reach: Reach
 ) -> None:
     """Of nonsense nothing is known."""
     with FakeEngine(tmp_path, {"/images/": lambda answer: answer.answer(body.encode())}) as engine:
@@ -313,5 +317,5 @@ def test_a_local_engine_of_unknown_version_is_left_to_docker_py(tmp_path: Path) 
     }
     with FakeEngine(tmp_path, scripts):
         backend = connect(BackendChoice.SDK)
-        assert isinstance(backend, SdkBackend)
+        assert isinstance(backend, ApiEngine)
         backend.close()

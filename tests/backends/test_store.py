@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from puller.backends.store import read_images, read_info, read_platform
-from puller.holdings import ProxySettings
-from puller.reference import ImageReference, Platform
+from puller.engine.model import ProxySettings
+from puller.engine.responses import read_images, read_info, read_platform
+from puller.image.reference import ImageReference, Platform
 
 MANIFEST, CONFIG = "sha256:" + "a" * 64, "sha256:" + "c" * 64
 ONE, TWO = ImageReference.parse("a.io/one:v1"), ImageReference.parse("b.io/two:v1")

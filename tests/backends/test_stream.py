@@ -5,14 +5,14 @@ import itertools
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.backends import stream as module
-from puller.backends.base import NOTHING, Inspected
-from puller.backends.stream import PullStream, inspected, inspected_name
-from puller.backends.watch import Pulse, Watch
-from puller.config import Clocks
+from puller.engine import progress as module
+from puller.engine.interface import NOTHING, InspectedImage
+from puller.engine.progress import PullStream, inspected, inspected_name
+from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.events import Phase, Progress
-from puller.model import Pulled
-from puller.reference import ImageReference
+from puller.image.reference import ImageReference
+from puller.model import EngineResult
+from puller.settings import Timeouts
 from tests.samples import DIGEST, request
 
 A, B, C = "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"
@@ -25,7 +25,7 @@ def _every_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_INTERVAL", 0.0)
 
 
-HERE = Inspected("sha256:1")
+HERE = InspectedImage("sha256:1")
 
 
 class Listener:
@@ -33,7 +33,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[Progress] = []
-        self.stream = PullStream(request(), self.heard.append, Watch(Clocks(), Pulse()))
+        self.stream = PullStream(request(), self.heard.append, AttemptTimer(Timeouts(), LastActivity()))
 
     def feed(self, *messages: tuple[str, str] | tuple[str, str, int, int]) -> "Listener":
         """Take in messages: layer, status, and bytes where there are any."""
@@ -46,7 +46,7 @@ class Listener:
         """What was heard last."""
         return self.heard[-1]
 
-    def pulled(self, before: Inspected = NOTHING, now: Inspected = NOTHING) -> Pulled:
+    def pulled(self, before: InspectedImage = NOTHING, now: InspectedImage = NOTHING) -> EngineResult:
         """End the pull on an engine that had the one image and has the other."""
         return self.stream.pulled(before, lambda: now)
 
@@ -79,13 +79,13 @@ def test_a_pull_from_begin_to_end() -> None:
     last = listener.last
     assert (last.current, last.total, last.layers_done, last.layers) == (150, 150, 2, 2)
     listener.feed(("", f"Digest: {DIGEST}"), ("", "Status: Downloaded newer image for nginx:latest"))
-    assert listener.pulled() == Pulled(DIGEST, up_to_date=False)
+    assert listener.pulled() == EngineResult(DIGEST, up_to_date=False)
 
 
 def test_an_image_that_is_there_is_up_to_date() -> None:
     """The engine's own word counts when nothing was fetched."""
     listener = Listener().feed(("", f"Digest: {DIGEST}"), ("", "Status: Image is up to date for nginx:latest"))
-    assert listener.pulled() == Pulled(DIGEST, up_to_date=True)
+    assert listener.pulled() == EngineResult(DIGEST, up_to_date=True)
     assert listener.heard == []
 
 
@@ -106,7 +106,7 @@ def test_what_was_fetched_is_not_up_to_date(status: str) -> None:
 @pytest.mark.parametrize("unchanged", [True, False])
 def test_engines_without_a_status_line_leave_it_to_the_caller(*, unchanged: bool) -> None:
     """Of podman nothing is heard; the image before and after the pull tells."""
-    assert Listener().pulled(HERE, HERE if unchanged else Inspected("newer")).up_to_date is unchanged
+    assert Listener().pulled(HERE, HERE if unchanged else InspectedImage("newer")).up_to_date is unchanged
 
 
 def test_the_status_line_counts_more_than_a_comparison() -> None:
@@ -214,7 +214,7 @@ def test_whatever_comes_the_numbers_make_sense(messages: list[tuple[str, str, in
 )
 def test_the_digests_of_a_name_are_found(repo_digests: list[str], text: str, found: tuple[str, ...]) -> None:
     """Among an image's RepoDigests they are those of the same repository, each once, in the engine's order."""
-    assert inspected("id", repo_digests, ImageReference.parse(text)) == Inspected("id", found)
+    assert inspected("id", repo_digests, ImageReference.parse(text)) == InspectedImage("id", found)
 
 
 @pytest.mark.parametrize(
@@ -243,5 +243,5 @@ def test_a_digest_that_was_not_announced_is_looked_up(
     text: str, digests: tuple[str, ...], announced: str | None
 ) -> None:
     """The first of what the engine has, or the one that was asked for if it has that."""
-    stream = PullStream(request(text), lambda _: None, Watch(Clocks(), Pulse()))
-    assert stream.pulled(NOTHING, lambda: Inspected("id", digests)).digest == announced
+    stream = PullStream(request(text), lambda _: None, AttemptTimer(Timeouts(), LastActivity()))
+    assert stream.pulled(NOTHING, lambda: InspectedImage("id", digests)).digest == announced

@@ -5,7 +5,7 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.backends.terminal import Message, is_drawing, last_words, plain, read
+from puller.engine.cli.terminal import Message, is_drawing, last_words, plain, read
 
 A = "0123456789ab"
 

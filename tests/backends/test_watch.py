@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from puller.backends.watch import Pulse, Watch
-from puller.config import Clocks
+from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.errors import EngineError, FailureKind
 from puller.events import Phase
+from puller.settings import Timeouts
 
 
 class Hands:
@@ -27,10 +27,10 @@ def hands() -> Hands:
     return Hands()
 
 
-CLOCKS = Clocks(attempt=None, stall=120, unpack=1800)
+CLOCKS = Timeouts(attempt=None, stall=120, unpack=1800)
 
 
-def kind_of(watch: Watch) -> FailureKind | None:
+def kind_of(watch: AttemptTimer) -> FailureKind | None:
     """Say as what the attempt is over, if it is."""
     error = watch.expired()
     return error.kind if error else None
@@ -38,7 +38,7 @@ def kind_of(watch: Watch) -> FailureKind | None:
 
 def test_silence_from_the_beginning_is_a_stall(hands: Hands) -> None:
     """The limit is not over a moment before its time."""
-    watch = Watch(CLOCKS, Pulse(), now=hands)
+    watch = AttemptTimer(CLOCKS, LastActivity(), now=hands)
     assert watch.left == 120
     hands.time += 119.9
     watch.check()
@@ -55,7 +55,7 @@ def test_silence_from_the_beginning_is_a_stall(hands: Hands) -> None:
 
 def test_each_change_begins_the_silence_anew(hands: Hands) -> None:
     """Something every 100 seconds is enough, for hours."""
-    watch = Watch(CLOCKS, Pulse(), now=hands)
+    watch = AttemptTimer(CLOCKS, LastActivity(), now=hands)
     for step in range(100):
         hands.time += 100
         watch.check()
@@ -81,7 +81,7 @@ def test_each_change_begins_the_silence_anew(hands: Hands) -> None:
 )
 def test_each_phase_has_its_limit(hands: Hands, phase: Phase, coarse: bool, limit: float) -> None:
     """Unpacking has the generous one, and so has the download of a program that tells no bytes."""
-    watch = Watch(CLOCKS, Pulse(), coarse=coarse, now=hands)
+    watch = AttemptTimer(CLOCKS, LastActivity(), coarse=coarse, now=hands)
     watch.moved(phase)
     assert watch.left == limit
     hands.time += limit
@@ -90,7 +90,7 @@ def test_each_phase_has_its_limit(hands: Hands, phase: Phase, coarse: bool, limi
 
 def test_an_attempt_ends_whatever_moves(hands: Hands) -> None:
     """The attempt's own limit does not care for changes, and is another kind of failure."""
-    watch = Watch(Clocks(attempt=300, stall=120, unpack=1800), Pulse(), now=hands)
+    watch = AttemptTimer(Timeouts(attempt=300, stall=120, unpack=1800), LastActivity(), now=hands)
     hands.time += 250
     watch.moved(Phase.DOWNLOADING)
     assert watch.left == 50
@@ -103,7 +103,7 @@ def test_an_attempt_ends_whatever_moves(hands: Hands) -> None:
 
 def test_what_is_over_stays_over(hands: Hands) -> None:
     """The reason why a pull was broken off is not taken back by what comes in the same moment."""
-    watch = Watch(CLOCKS, Pulse(), now=hands)
+    watch = AttemptTimer(CLOCKS, LastActivity(), now=hands)
     hands.time += 120
     error = watch.expired()
     watch.moved(Phase.DOWNLOADING)
@@ -112,17 +112,17 @@ def test_what_is_over_stays_over(hands: Hands) -> None:
 
 def test_without_limits_there_is_no_end(hands: Hands) -> None:
     """None is for ever; nobody need look."""
-    watch = Watch(Clocks(attempt=None, stall=None, unpack=None), Pulse(), now=hands)
+    watch = AttemptTimer(Timeouts(attempt=None, stall=None, unpack=None), LastActivity(), now=hands)
     hands.time += 1e9
     assert (watch.left, watch.nap, watch.expired()) == (None, None, None)
-    only_unpack = Watch(Clocks(attempt=None, stall=None, unpack=10), Pulse(), now=hands)
+    only_unpack = AttemptTimer(Timeouts(attempt=None, stall=None, unpack=10), LastActivity(), now=hands)
     assert (only_unpack.left, only_unpack.nap) == (None, 10)
 
 
 def test_who_queues_waits_for_the_others(hands: Hands) -> None:
     """While other images move, waiting is no silence; when they stand still, or are gone, it is."""
-    pulse = Pulse()
-    queued, other = Watch(CLOCKS, pulse, now=hands), Watch(CLOCKS, pulse, now=hands)
+    pulse = LastActivity()
+    queued, other = AttemptTimer(CLOCKS, pulse, now=hands), AttemptTimer(CLOCKS, pulse, now=hands)
     queued.moved(Phase.WAITING)
     for _ in range(10):
         hands.time += 100
@@ -134,8 +134,8 @@ def test_who_queues_waits_for_the_others(hands: Hands) -> None:
 
 def test_who_does_not_queue_does_not_care_for_the_others(hands: Hands) -> None:
     """A hung download is hung, however well the others come along."""
-    pulse = Pulse()
-    hung, other = Watch(CLOCKS, pulse, now=hands), Watch(CLOCKS, pulse, now=hands)
+    pulse = LastActivity()
+    hung, other = AttemptTimer(CLOCKS, pulse, now=hands), AttemptTimer(CLOCKS, pulse, now=hands)
     hung.moved(Phase.DOWNLOADING)
     hands.time += 120
     other.moved(Phase.DOWNLOADING)
@@ -144,7 +144,7 @@ def test_who_does_not_queue_does_not_care_for_the_others(hands: Hands) -> None:
 
 def test_a_nap_is_never_too_long(hands: Hands) -> None:
     """Whatever changes meanwhile, no limit can pass by while one sleeps: from unpacking it may go back to less."""
-    watch = Watch(CLOCKS, Pulse(), now=hands)
+    watch = AttemptTimer(CLOCKS, LastActivity(), now=hands)
     watch.moved(Phase.EXTRACTING)
     assert (watch.left, watch.nap) == (1800, 120)
     hands.time += 1750
@@ -153,7 +153,7 @@ def test_a_nap_is_never_too_long(hands: Hands) -> None:
 
 def test_a_guard_breaks_off_what_is_over() -> None:
     """From another thread, once; and it is gone with the block."""
-    watch, over = Watch(Clocks(attempt=0.05, stall=None), Pulse()), threading.Event()
+    watch, over = AttemptTimer(Timeouts(attempt=0.05, stall=None), LastActivity()), threading.Event()
     before = threading.active_count()
     with watch.guarding(over.set):
         assert over.wait(20)
@@ -163,11 +163,11 @@ def test_a_guard_breaks_off_what_is_over() -> None:
 
 def test_a_guard_lets_be_what_is_not() -> None:
     """A block that ends in time is not broken off, and nobody is waited for."""
-    watch, over = Watch(CLOCKS, Pulse()), threading.Event()
+    watch, over = AttemptTimer(CLOCKS, LastActivity()), threading.Event()
     before = threading.active_count()
     with watch.guarding(over.set):
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
-    with Watch(Clocks(None, None, None), Pulse()).guarding(over.set):
+    with AttemptTimer(Timeouts(None, None, None), LastActivity()).guarding(over.set):
         assert threading.active_count() == before
     assert not over.is_set()

@@ -6,20 +6,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from puller.backends.base import Inspected
-from puller.config import Policy, Settings
-from puller.model import Pulled, PullRequest
-from puller.orchestrator import pull_all
-from puller.reference import ImageReference
+from puller.engine.interface import InspectedImage
+from puller.image.reference import ImageReference
+from puller.model import EngineResult, PullRequest
+from puller.pull.run import pull_all
+from puller.settings import Policy, Settings
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
-    from puller.backends.base import ProgressSink
     from puller.cancellation import Cancellation
-    from puller.config import Clocks
+    from puller.engine.interface import ProgressSink
+    from puller.settings import Timeouts
 
 _DIGEST = f"sha256:{'0' * 64}"
-_THERE = Inspected(_DIGEST, (_DIGEST,))
+_THERE = InspectedImage(_DIGEST, (_DIGEST,))
 
 
 class Instant:
@@ -28,11 +28,13 @@ class Instant:
     engine = "an instant engine"
     store = FakeStore()
 
-    def pull(self, request: PullRequest, *, cancel: Cancellation, clocks: Clocks, progress: ProgressSink) -> Pulled:
+    def pull(
+        self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
+    ) -> EngineResult:
         """Have pulled."""
-        return Pulled(_DIGEST, up_to_date=False)
+        return EngineResult(_DIGEST, up_to_date=False)
 
-    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> Inspected:
+    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage:
         """Have everything."""
         return _THERE
 

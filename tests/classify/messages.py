@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from puller.classify import Failure, classify
+from puller.failure import Failure, classify
 
 _DATA = Path(__file__).parent / "data"
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from puller.classify import KINDS
-from puller.classify.rules import RULES
 from puller.errors import FailureClass
+from puller.failure.kinds import KINDS
+from puller.failure.rules import RULES
 from puller.text import format_seconds
 
 _RETRIED = {

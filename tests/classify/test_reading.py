@@ -2,7 +2,7 @@
 
 import pytest
 
-from puller.classify.reading import read
+from puller.failure.message import read
 
 
 @pytest.mark.parametrize(

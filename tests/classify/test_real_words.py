@@ -5,8 +5,9 @@
 
 import pytest
 
-from puller.classify import KINDS, classify, failure
 from puller.errors import FailureClass, FailureKind as Kind
+from puller.failure import classify, failure
+from puller.failure.kinds import KINDS
 
 DAEMON = "Error response from daemon: "
 RESOLVE = 'failed to resolve reference "h:5000/lab/app:v1": '

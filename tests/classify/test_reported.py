@@ -2,8 +2,9 @@
 
 import pytest
 
-from puller.classify import KINDS, failure
 from puller.errors import FailureKind as Kind
+from puller.failure import failure
+from puller.failure.kinds import KINDS
 from tests.classify.messages import Told, told, verdict
 from tests.classify.test_real_words import MESSAGES
 

@@ -7,9 +7,10 @@ import unicodedata
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.classify import KINDS, classify
-from puller.classify.reading import LONGEST, read
 from puller.errors import FailureKind as Kind
+from puller.failure import classify
+from puller.failure.kinds import KINDS
+from puller.failure.message import LONGEST, read
 from tests.classify.messages import told
 
 FRAGMENTS = tuple(

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.classify import KINDS, classify
-from puller.classify.waits import wait_of
 from puller.errors import FailureClass, FailureKind as Kind
+from puller.failure import classify
+from puller.failure.kinds import KINDS
+from puller.failure.retry_after import wait_of
 
 NOW = datetime(2024, 8, 13, 7, 0, 0, tzinfo=UTC)
 HUB = "toomanyrequests: You have reached your pull rate limit. https://www.docker.com/increase-rate-limit"

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import yaml
 
-from puller.cli import puller
+from puller.cli.main import puller
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

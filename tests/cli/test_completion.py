@@ -15,7 +15,7 @@ END = "\x05"
 
 NAME_MODULES = """
 import sys
-from puller.cli import main
+from puller.cli.main import main
 try:
     main()
 finally:
@@ -118,19 +118,6 @@ def test_a_tab_after_a_verb_says_what_there_is(folder: Path) -> None:
     )  # fmt: skip
     assert "plain\tpull\tPull every image of the lists, and report on each.\n" in done.stdout
     assert len(done.stdout.splitlines()) == len({*done.stdout.splitlines()}) > 5
-
-
-@pytest.mark.parametrize(("line", "module"), [("puller p", ""), ("puller lock --", "puller.cli.lock")])
-def test_a_tab_is_answered_quickly(folder: Path, line: str, module: str) -> None:
-    """Whoever presses tab waits for no verb but the one that is written."""
-    done = subprocess.run(
-        [sys.executable, "-c", NAME_MODULES], capture_output=True, text=True, check=True,
-        env=environment(folder) | {"PYTHONPATH": str(ROOT), "_PULLER_COMPLETE": "bash_complete", "COMP_WORDS": line},
-    )  # fmt: skip
-    imported = {*done.stderr.split()}
-    verbs = {f"puller.cli.{name}" for name in ("explain", "list_images", "lock", "plan", "pull", "verify")}
-    assert imported & verbs == ({module} if module else set())
-    assert not imported & {"docker", "requests", "rich", "tenacity"}
 
 
 def test_an_unknown_shell_is_refused(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from puller.cli import puller
+from puller.cli.main import puller
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "puller.example.toml"
 LINES = EXAMPLE.read_text().splitlines()

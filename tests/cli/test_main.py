@@ -75,16 +75,6 @@ def test_help_for_pull_names_every_option_of_the_contract(shell: Shell) -> None:
         assert option in text
 
 
-@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("pull", "--help"), ("pull",), ("list", "--help")])
-def test_small_questions_are_answered_quickly(shell: Shell, arguments: tuple[str, ...]) -> None:
-    """Who asks for help does not wait for docker-py, rich or tenacity to load."""
-    run = shell.run(*arguments, python=("-X", "importtime"))
-    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in run.stderr.splitlines() if "|" in line}
-    assert "click" in imported
-    heavy = {"docker", "docker_image", "requests", "urllib3", "rich", "tenacity", "prometheus_client"}
-    assert not imported & heavy
-
-
 # Usage.
 
 

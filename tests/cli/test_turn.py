@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from puller.backends.endpoint import address
-from puller.runlock import RunLock
+from puller.engine.endpoint import address
+from puller.system.run_lock import RunLock
 from tests.cli.test_main import Shell
 from tests.fakes import good_pull
 from tests.program import SECONDS

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from puller.backends import connect
-from puller.backends.base import NOTHING, Backend
 from puller.cancellation import Cancellation
-from puller.classify import classify
-from puller.config import BackendChoice, Clocks
+from puller.engine import connect
+from puller.engine.interface import NOTHING, Engine as EngineClient
 from puller.errors import EngineError, FailureKind
 from puller.events import Phase, Progress
-from puller.model import Pulled, PullRequest
-from puller.reference import ImageReference
+from puller.failure import classify
+from puller.image.reference import ImageReference
+from puller.model import EngineResult, PullRequest
+from puller.settings import BackendChoice, Timeouts
 from tests.core.test_environment import authorization
 from tests.core.test_signals import processes_naming
 from tests.samples import request
@@ -37,7 +37,7 @@ from tests.world import (
 LONG = 90.0
 """Seconds: as good as for ever."""
 GONE = {FailureKind.ENGINE_DISCONNECTED, FailureKind.UNEXPECTED_EOF, FailureKind.DAEMON_UNREACHABLE}
-Connect = Callable[[Engine], Backend]
+Connect = Callable[[Engine], EngineClient]
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def reach(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """Connect to an engine with the backend under test, and with no configuration of this machine's."""
     (tmp_path / "docker-config").mkdir()
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
-    connected: list[Backend] = []
+    connected: list[EngineClient] = []
 
-    def reach(engine: Engine) -> Backend:
+    def reach(engine: Engine) -> EngineClient:
         monkeypatch.setenv("DOCKER_HOST", engine.host)
         connected.append(connect(BackendChoice(backend)))
         return connected[-1]
@@ -58,19 +58,21 @@ def reach(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def pull(
-    backend: Backend,
+    backend: EngineClient,
     text: str,
     *,
     attempt: float | None = LONG,
     stall: float | None = LONG,
     heard: list[Progress] | None = None,
-) -> Pulled:
+) -> EngineResult:
     """Pull one image; a clock that is not named does not run out."""
-    clocks, progress = Clocks(attempt, stall, stall and LONG), [] if heard is None else heard
+    clocks, progress = Timeouts(attempt, stall, stall and LONG), [] if heard is None else heard
     return backend.pull(request(text), cancel=Cancellation(), clocks=clocks, progress=progress.append)
 
 
-def failure_of(backend: Backend, text: str, *, attempt: float | None = LONG, stall: float | None = LONG) -> EngineError:
+def failure_of(
+    backend: EngineClient, text: str, *, attempt: float | None = LONG, stall: float | None = LONG
+) -> EngineError:
     """Pull one image, which fails."""
     with pytest.raises(EngineError) as caught:
         pull(backend, text, attempt=attempt, stall=stall)
@@ -167,7 +169,7 @@ def test_a_slow_drip_succeeds(engine: Engine, registry: Registry, proxy: Proxy, 
     image = large(registry, f"drip-{backend}", 8_000_000)
     proxy.use(Rule(blob_of(image), faults.drip(2_000_000, 50_000), method="GET"))
     heard: list[Progress] = []
-    assert pull(reach(engine), image.at(proxy.address), heard=heard, stall=2.5) == Pulled(
+    assert pull(reach(engine), image.at(proxy.address), heard=heard, stall=2.5) == EngineResult(
         image.digest, up_to_date=False
     )
     downloading = [event for event in heard if event.phase is Phase.DOWNLOADING]
@@ -188,7 +190,7 @@ def test_an_image_in_the_queue_is_not_stalled(
     """Its layers wait for the engine's only slot longer than the stall limit, while the other's bytes come."""
     slow, queued = large(registry, f"slow-{backend}", 8_000_000), large(registry, f"queued-{backend}", 1000)
     proxy.use(Rule(blob_of(slow), faults.drip(2_000_000, 50_000), method="GET"))
-    way, ends = reach(narrow_engine), dict[str, Pulled]()
+    way, ends = reach(narrow_engine), dict[str, EngineResult]()
     other = threading.Thread(target=lambda: ends.update(slow=pull(way, slow.at(proxy.address), stall=2.5)))
     other.start()
     proxy.wait_for("GET", blob_of(slow))
@@ -269,5 +271,5 @@ def test_every_digest_of_a_name_is_told(engine: Engine, registry: Registry, reac
     assert found
     assert found.digests == (image.digest,)
     pinned = PullRequest(ImageReference.parse(f"{image.reference}@{image.digest}"))
-    way.pull(pinned, cancel=cancel, clocks=Clocks(), progress=lambda _: None)
+    way.pull(pinned, cancel=cancel, clocks=Timeouts(), progress=lambda _: None)
     assert way.inspect(pinned.reference, cancel=cancel) == found

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from puller.backends.endpoint import address
-from puller.runlock import RunLock
+from puller.engine.endpoint import address
+from puller.system.run_lock import RunLock
 from tests.program import SECONDS, Run
 from tests.world import Engine, Proxy, Registry, Rule, faults, layer, push_image, wait_until
 
@@ -44,7 +44,7 @@ class Cron:
     def argv(self, *arguments: str) -> list[str]:
         """Return the command line."""
         variables = (f"{name}={value}" for name, value in self.variables.items())
-        code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from puller.cli import main; main()"
+        code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from puller.cli.main import main; main()"
         return ["env", "-i", *variables, sys.executable, "-c", code, *arguments]
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":

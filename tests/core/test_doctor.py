@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from puller.config import BackendChoice, RegistrySettings
 from puller.doctor import Finding, Scope, Verdict, Way, examine
-from puller.reference import ImageReference
+from puller.image.reference import ImageReference
+from puller.settings import BackendChoice, RegistrySettings
 from tests.core.conftest import Puller
 from tests.faults.scene import UNPRIVILEGED
 from tests.world import Engine, Proxy, PushedImage, Registry, Rule, TokenServer, faults, parse, push_image

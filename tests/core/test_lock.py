@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from puller.reference import ImageReference
+from puller.image.reference import ImageReference
 from tests.core.conftest import Puller
 from tests.world import HOST_PLATFORM, OCI, Proxy, Registry, Rule, family, faults, layer, push_image, push_index
 

@@ -51,21 +51,6 @@ def test_what_is_up_to_date_costs_a_head_each(
     assert all("puller/" in (request.header("user-agent") or "") for request in proxy.log)
 
 
-def test_a_run_with_nothing_to_do_loads_no_more_than_it_needs(
-    engine: Engine, registry: Registry, puller: Puller
-) -> None:
-    """Not docker-py and not requests, which take longer to load than such a run takes; a pull does load them."""
-    image = push_image(registry, "policy/light", layers=[layer("light")])
-    loaded = []
-    for expected in ("pulled", "up_to_date"):
-        run = puller.pull("--image", image.reference, environment={"PYTHONPROFILEIMPORTTIME": "1"})
-        assert statuses(run) == [expected], run.stderr
-        names = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
-        assert "puller.cli.engine_run" in names
-        loaded.append(names & {"docker", "requests", "urllib3", "http.client"})
-    assert loaded == [{"docker", "requests", "urllib3", "http.client"}, set()]
-
-
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_tag_that_moved(
     engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, backend: str, policy: str

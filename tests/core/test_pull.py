@@ -8,8 +8,8 @@ import pytest
 
 import puller as package
 from puller import pull_images
-from puller.config import RetryPolicy, Settings
 from puller.events import Event, Finished
+from puller.settings import RetryPolicy, Settings
 from tests.core.conftest import Puller
 from tests.world import (
     HOST_PLATFORM,

@@ -4,23 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from puller.backends import connect
-from puller.backends.base import Backend
-from puller.config import BackendChoice
+from puller.engine import connect
+from puller.engine.interface import Engine as EngineClient
 from puller.errors import EngineError
-from puller.reference import ImageReference
+from puller.image.reference import ImageReference
+from puller.settings import BackendChoice
 from tests.world import HOST_PLATFORM, Engine, Registry, layer, push_image
 
 
 @pytest.fixture
-def way(engine: Engine, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Backend:
+def way(engine: Engine, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> EngineClient:
     """Reach the empty engine."""
     monkeypatch.setenv("DOCKER_HOST", engine.host)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     return connect(BackendChoice(backend))
 
 
-def test_everything_that_was_pulled_is_held(engine: Engine, registry: Registry, way: Backend, backend: str) -> None:
+def test_everything_that_was_pulled_is_held(
+    engine: Engine, registry: Registry, way: EngineClient, backend: str
+) -> None:
     """By its tag and by its digest; an image that lost its tag is still known by its digest."""
     pushed = [push_image(registry, f"store/{backend}{n}", layers=[layer(f"store{n}")]) for n in range(3)]
     for image in pushed:
@@ -36,7 +38,9 @@ def test_everything_that_was_pulled_is_held(engine: Engine, registry: Registry, 
     assert len(holdings.images) == 3
 
 
-def test_an_engine_says_what_images_are_made_of(engine: Engine, registry: Registry, way: Backend, backend: str) -> None:
+def test_an_engine_says_what_images_are_made_of(
+    engine: Engine, registry: Registry, way: EngineClient, backend: str
+) -> None:
     """Diff IDs, base first, and the platform; an image that has gone meanwhile is left out."""
     layers = [layer(f"content{n}") for n in range(3)]
     pushed = [push_image(registry, f"store/made-{backend}{n}", layers=layers[: n + 1]) for n in range(3)]
@@ -54,7 +58,7 @@ def test_an_engine_says_what_images_are_made_of(engine: Engine, registry: Regist
     assert way.store.contents([]) == ()
 
 
-def test_names_come_and_go(engine: Engine, registry: Registry, way: Backend, backend: str) -> None:
+def test_names_come_and_go(engine: Engine, registry: Registry, way: EngineClient, backend: str) -> None:
     """A second name for an image, and the first one removed: the image stays."""
     image = push_image(registry, f"store/names-{backend}", layers=[layer("names")])
     engine.cli("pull", image.reference).check_returncode()
@@ -68,7 +72,7 @@ def test_names_come_and_go(engine: Engine, registry: Registry, way: Backend, bac
         way.store.untag(image.reference)
 
 
-def test_an_engine_says_what_it_is(engine: Engine, way: Backend) -> None:
+def test_an_engine_says_what_it_is(engine: Engine, way: EngineClient) -> None:
     """Its platform, its store, where it keeps images, and whom it trusts without TLS."""
     facts = way.store.facts()
     assert str(facts.platform) == HOST_PLATFORM

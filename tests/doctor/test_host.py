@@ -15,7 +15,7 @@ from puller.doctor.downloads import examine_downloads
 from puller.doctor.finding import About, Finding
 from puller.doctor.overlaps import examine_overlaps, is_pull
 from puller.doctor.processes import Running
-from puller.holdings import EngineFacts
+from puller.engine.model import EngineInfo
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_options_of_dockerd_in_both_spellings() -> None:
     assert read_options(words) == {"max-concurrent-downloads": "7", "live-restore": "", "config-file": "/x.json"}
 
 
-def limit(facts: EngineFacts, daemon: Daemon | None, jobs: int = 3) -> Finding:
+def limit(facts: EngineInfo, daemon: Daemon | None, jobs: int = 3) -> Finding:
     """Give what is said of downloads."""
     return next(iter(examine_downloads(facts, daemon, jobs)))
 
@@ -70,25 +70,25 @@ def limit(facts: EngineFacts, daemon: Daemon | None, jobs: int = 3) -> Finding:
 def test_what_the_limit_means_depends_on_the_store() -> None:
     """One limit for all, or one for each pull, as containerd stores have it before 29.7."""
     daemon = Daemon(Path("/d.json"), {"max-concurrent-downloads": 5})
-    graph = limit(EngineFacts(version="28.5.2"), daemon, 8)
+    graph = limit(EngineInfo(version="28.5.2"), daemon, 8)
     assert (graph.status.value, "is 5, over all pulls" in graph.words) == ("warning", True)
     assert graph.fix.startswith('# in /d.json:\n{"max-concurrent-downloads": 10}')
-    each = limit(EngineFacts(version="29.6.1", keeps_platforms=True), daemon, 8)
+    each = limit(EngineInfo(version="29.6.1", keeps_platforms=True), daemon, 8)
     assert (each.status.value, "-j 8 means up to 40 layers at once" in each.words) == ("ok", True)
-    assert limit(EngineFacts(version="29.7.0", keeps_platforms=True), daemon, 8).status.value == "warning"
-    assert limit(EngineFacts(), Daemon(Path("/d.json"), {"max-concurrent-downloads": 12})).fix == ""
-    assert "on another host; the default is 3" in limit(EngineFacts(local=False), None).words
+    assert limit(EngineInfo(version="29.7.0", keeps_platforms=True), daemon, 8).status.value == "warning"
+    assert limit(EngineInfo(), Daemon(Path("/d.json"), {"max-concurrent-downloads": 12})).fix == ""
+    assert "on another host; the default is 3" in limit(EngineInfo(local=False), None).words
 
 
 def test_unpigz_is_looked_for_where_the_daemon_looks(tmp_path: Path) -> None:
     """On its PATH and not on ours; igzip does as well where containerd unpacks; and it may be switched off."""
 
-    def unpacking(facts: EngineFacts, **environment: str) -> str:
+    def unpacking(facts: EngineInfo, **environment: str) -> str:
         daemon = Daemon(Path("/d.json"), environment=environment)
         found = list(examine_downloads(facts, daemon, 3))[1]
         return f"{found.status.value}: {found.words} {found.fix}"
 
-    graph, containerd, path = EngineFacts(), EngineFacts(keeps_platforms=True), str(tmp_path)
+    graph, containerd, path = EngineInfo(), EngineInfo(keeps_platforms=True), str(tmp_path)
     assert unpacking(graph, PATH=path).endswith("sudo apt-get install pigz")
     (tmp_path / "igzip").touch(0o755)
     assert unpacking(graph, PATH=path).startswith("warning")
@@ -99,12 +99,12 @@ def test_unpigz_is_looked_for_where_the_daemon_looks(tmp_path: Path) -> None:
 
 
 @contextmanager
-def mounted(folder: Path, options: str) -> Iterator[EngineFacts]:
+def mounted(folder: Path, options: str) -> Iterator[EngineInfo]:
     """Pretend that an engine keeps its data on a disk of this kind."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "puller", str(folder)], check=True)
     try:
-        yield EngineFacts(data_root=str(folder), local=True)
+        yield EngineInfo(data_root=str(folder), local=True)
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
@@ -122,7 +122,7 @@ def test_inodes_run_out_before_bytes(tmp_path: Path) -> None:
 
 def test_a_disk_that_cannot_be_seen_is_no_failure() -> None:
     """An engine on another host has a disk of its own."""
-    (found,) = examine_disk(EngineFacts(data_root="/var/lib/docker", local=False))
+    (found,) = examine_disk(EngineInfo(data_root="/var/lib/docker", local=False))
     assert (found.status.value, found.words) == ("ok", "not known: the engine is on another host")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from puller.cli import puller as program
+from puller.cli.main import puller as program
 from puller.errors import PullerError
 from tests.core.conftest import Puller
 from tests.faults.odd import ANSWERS, ENCODED, SECRET, controls, odd_list

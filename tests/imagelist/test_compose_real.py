@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from puller.backends.compose import Compose
 from puller.imagelist import Entry, read
+from puller.imagelist.compose_cli import Compose
 from tests.imagelist.test_files import DATA, EXPECTED
 from tests.program import Program
 from tests.world.binaries import compose_plugin

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from puller.config import PrefetchSettings
-from puller.prefetch.fetch import Fetcher
-from puller.prefetch.part import SEGMENT
-from puller.prefetch.store import Store
-from puller.prefetch.wanted import Wanted
-from puller.reference import ImageReference
+from puller.blobs.download_pool import DownloadPool
+from puller.blobs.download_task import BlobDownload
+from puller.blobs.partial import SEGMENT
+from puller.blobs.store import BlobStore
+from puller.image.manifest import Descriptor
+from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
-from puller.registry.contents import Part
+from puller.settings import PrefetchSettings
 from tests.world import Layer, Proxy, PushedImage, Registry, layer, push_image
 
 SECONDS = 60
@@ -41,25 +41,25 @@ def proxy(registry: Registry, image: PushedImage) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[BlobStore]:
     """Open an empty store."""
-    store = Store(tmp_path / "cache", 1 << 30)
+    store = BlobStore(tmp_path / "cache", 1 << 30)
     yield store
     store.close()
 
 
-Fetch = Callable[..., Wanted]
+Fetch = Callable[..., BlobDownload]
 
 
 @pytest.fixture
 def fetch(proxy: Proxy) -> Iterator[Fetch]:
     """Fetch one layer through the proxy, to the end, with a fetcher of its own."""
-    fetchers: list[Fetcher] = []
+    fetchers: list[DownloadPool] = []
 
-    def begin(store: Store, layer: Layer = LARGE, *, wait: bool = True, connections: int = 24) -> Wanted:
-        fetchers.append(Fetcher(RegistryClient(read=5), store, PrefetchSettings(connections=connections)))
+    def begin(store: BlobStore, layer: Layer = LARGE, *, wait: bool = True, connections: int = 24) -> BlobDownload:
+        fetchers.append(DownloadPool(RegistryClient(read=5), store, PrefetchSettings(connections=connections)))
         reference = ImageReference.parse(f"{proxy.address}/prefetch/app:v1")
-        (blob,) = fetchers[-1].want([Part(layer.digest, len(layer.data))], reference, 0)
+        (blob,) = fetchers[-1].want([Descriptor(layer.digest, len(layer.data))], reference, 0)
         if wait:
             blob.wait(blob.size, SECONDS)
         return blob

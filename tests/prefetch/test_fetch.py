@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from puller.prefetch import journal
-from puller.prefetch.part import SEGMENT, open_part
-from puller.prefetch.store import Store
+from puller.blobs import journal
+from puller.blobs.partial import SEGMENT, open_part
+from puller.blobs.store import BlobStore
 from tests.prefetch.conftest import LARGE, SMALL, Fetch
 from tests.world import Proxy, Rule, faults
 from tests.world.exchange import Exchange
@@ -21,7 +21,7 @@ def without_ranges(exchange: Exchange) -> None:
     exchange.forward()
 
 
-def test_a_large_blob_comes_in_ranges(store: Store, proxy: Proxy, fetch: Fetch) -> None:
+def test_a_large_blob_comes_in_ranges(store: BlobStore, proxy: Proxy, fetch: Fetch) -> None:
     """Over several connections at once, each byte once, and the result is the blob."""
     blob = fetch(store)
     assert blob.path == store.path(LARGE.digest)
@@ -44,7 +44,7 @@ def test_a_large_blob_comes_in_ranges(store: Store, proxy: Proxy, fetch: Fetch) 
     ],
 )
 def test_harm_on_the_wire_is_made_good(
-    store: Store, proxy: Proxy, fetch: Fetch, act: faults.Action, times: int
+    store: BlobStore, proxy: Proxy, fetch: Fetch, act: faults.Action, times: int
 ) -> None:
     """The blob comes all the same."""
     proxy.use(Rule(BLOB, act, times=times))
@@ -53,13 +53,13 @@ def test_harm_on_the_wire_is_made_good(
     assert store.path(LARGE.digest).read_bytes() == LARGE.data
 
 
-def test_what_was_cut_off_goes_on_where_it_ended(store: Store, proxy: Proxy, fetch: Fetch) -> None:
+def test_what_was_cut_off_goes_on_where_it_ended(store: BlobStore, proxy: Proxy, fetch: Fetch) -> None:
     """Bytes that came before a connection broke are not asked for again."""
     proxy.use(Rule(BLOB, faults.close(1 << 20), times=3))
     assert fetch(store).fetched == len(LARGE.data)
 
 
-def test_a_registry_without_ranges_serves_in_one_stream(store: Store, proxy: Proxy, fetch: Fetch) -> None:
+def test_a_registry_without_ranges_serves_in_one_stream(store: BlobStore, proxy: Proxy, fetch: Fetch) -> None:
     """It is noticed once, and the blob is right."""
     proxy.use(Rule(BLOB, without_ranges))
     blob = fetch(store)
@@ -67,7 +67,7 @@ def test_a_registry_without_ranges_serves_in_one_stream(store: Store, proxy: Pro
     assert blob.fetched <= len(LARGE.data) + SEGMENT
 
 
-def test_a_redirect_is_followed_anew_for_each_segment(store: Store, proxy: Proxy, fetch: Fetch) -> None:
+def test_a_redirect_is_followed_anew_for_each_segment(store: BlobStore, proxy: Proxy, fetch: Fetch) -> None:
     """An object store's address that was good once need not be so again."""
     elsewhere = f"/signed{BLOB}"
 
@@ -84,7 +84,7 @@ def test_a_redirect_is_followed_anew_for_each_segment(store: Store, proxy: Proxy
     assert proxy.count("GET", f"app{BLOB}") == proxy.count("GET", elsewhere) == 4
 
 
-def test_what_stays_wrong_is_given_up(store: Store, proxy: Proxy, fetch: Fetch) -> None:
+def test_what_stays_wrong_is_given_up(store: BlobStore, proxy: Proxy, fetch: Fetch) -> None:
     """After a second try nothing is kept, and the blob says why."""
     proxy.use(Rule(f"/blobs/{SMALL.digest}", faults.corrupt))
     blob = fetch(store, SMALL)
@@ -93,24 +93,24 @@ def test_what_stays_wrong_is_given_up(store: Store, proxy: Proxy, fetch: Fetch) 
     assert not list(store.parts.iterdir())
 
 
-def test_what_is_not_there_is_given_up_at_once(store: Store, proxy: Proxy, fetch: Fetch) -> None:
+def test_what_is_not_there_is_given_up_at_once(store: BlobStore, proxy: Proxy, fetch: Fetch) -> None:
     """The engine's own pull will tell."""
     proxy.use(Rule(BLOB, faults.answer(404)))
     assert "404" in fetch(store, connections=1).failure
     assert proxy.count("GET", BLOB) == 1
 
 
-def test_two_runs_fetch_a_blob_once(store: Store, proxy: Proxy, fetch: Fetch) -> None:
+def test_two_runs_fetch_a_blob_once(store: BlobStore, proxy: Proxy, fetch: Fetch) -> None:
     """One waits for what the other one is fetching, and finds it."""
     proxy.use(Rule(BLOB, faults.drip(4_000_000, 64 << 10)))
-    first, second = fetch(store, wait=False), fetch(Store(store.root, 1 << 30), wait=False)
+    first, second = fetch(store, wait=False), fetch(BlobStore(store.root, 1 << 30), wait=False)
     for blob in (first, second):
         blob.wait(blob.size, 30)
     assert first.path == second.path == store.path(LARGE.digest)
     assert proxy.sent("GET", BLOB) == len(LARGE.data)
 
 
-def test_a_full_disk_gives_its_room_back(store: Store, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_gives_its_room_back(store: BlobStore, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be written whole is removed, and nothing more is begun."""
     write = os.pwrite
 
@@ -126,7 +126,7 @@ def test_a_full_disk_gives_its_room_back(store: Store, fetch: Fetch, monkeypatch
 
 @pytest.mark.parametrize(("boot", "kept"), [("same", 2 << 20), ("another", 0)])
 def test_a_part_is_believed_as_far_as_it_must_be(
-    store: Store, boot: str, kept: int, monkeypatch: pytest.MonkeyPatch
+    store: BlobStore, boot: str, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a killed process every byte counts; after a power loss only what had reached the disk."""
     begun = open_part(store, LARGE.digest, len(LARGE.data))
@@ -142,7 +142,7 @@ def test_a_part_is_believed_as_far_as_it_must_be(
     resumed.close()
 
 
-def test_a_part_that_was_cut_begins_anew(store: Store) -> None:
+def test_a_part_that_was_cut_begins_anew(store: BlobStore) -> None:
     """A journal that says more than the file has is not believed."""
     begun = open_part(store, LARGE.digest, len(LARGE.data))
     assert begun

@@ -4,13 +4,13 @@ from threading import Thread
 
 import pytest
 
+from puller.blobs.bandwidth import BandwidthLimit
+from puller.blobs.download_task import BlobDownload, DownloadTask
+from puller.blobs.prefetch_auto import WireGauge
+from puller.blobs.queue import DownloadQueue
 from puller.events import Phase, Progress
+from puller.image.reference import ImageReference
 from puller.model import PullRequest
-from puller.prefetch.agenda import Agenda
-from puller.prefetch.auto import Gauge
-from puller.prefetch.throttle import Throttle
-from puller.prefetch.wanted import Task, Wanted
-from puller.reference import ImageReference
 from tests.world.process import wait_until
 
 MB = 1_000_000
@@ -34,7 +34,7 @@ def downloading(request: PullRequest, done: int) -> Progress:
 def test_auto_looks_at_what_the_engine_waits_for(rate: int, other: Phase, slow: bool) -> None:
     """Few bytes while nothing is unpacked are the sign; few bytes because of the unpacking are not."""
     clock = iter(step / 10 for step in range(1000))
-    gauge = Gauge(now=lambda: next(clock))
+    gauge = WireGauge(now=lambda: next(clock))
     shown = []
     for step in range(1, 20):
         done = rate * step // 5
@@ -46,14 +46,14 @@ def test_auto_looks_at_what_the_engine_waits_for(rate: int, other: Phase, slow: 
 def test_nothing_is_made_of_a_run_without_bytes() -> None:
     """An engine that has all layers, or tells no bytes, is left alone."""
     clock = iter(range(1000))
-    gauge = Gauge(now=lambda: float(next(clock)))
+    gauge = WireGauge(now=lambda: float(next(clock)))
     assert not any(gauge.shows(Progress(REQUEST, Phase.DOWNLOADING)) for _ in range(20))
 
 
 def test_a_bandwidth_is_shared() -> None:
     """What comes too soon waits; after a silence little is made up for."""
     now, naps = [100.0], list[float]()
-    throttle = Throttle(10 * MB, naps.append, now=lambda: now[0])
+    throttle = BandwidthLimit(10 * MB, naps.append, now=lambda: now[0])
     throttle.take(MB)
     throttle.take(MB)
     throttle.take(MB)
@@ -63,12 +63,12 @@ def test_a_bandwidth_is_shared() -> None:
     assert naps[-1] == pytest.approx(0.1)
 
 
-def blob(name: str, size: int, place: int) -> Wanted:
+def blob(name: str, size: int, place: int) -> BlobDownload:
     """Want a blob of an image."""
-    return Wanted(f"sha256:{place:064}", size, ImageReference.parse(name), (place, 0, 0))
+    return BlobDownload(f"sha256:{place:064}", size, ImageReference.parse(name), (place, 0, 0))
 
 
-def take(agenda: Agenda) -> Wanted:
+def take(agenda: DownloadQueue) -> BlobDownload:
     """Take a task that must be there."""
     task = agenda.take()
     assert task
@@ -77,21 +77,21 @@ def take(agenda: Agenda) -> Wanted:
 
 def test_the_list_gives_the_order_and_each_registry_its_limit() -> None:
     """A registry whose connections are all in use, or that wants to rest, holds up no other."""
-    agenda = Agenda(per_registry=1, ahead=100)
+    agenda = DownloadQueue(per_registry=1, ahead=100)
     blobs = [blob("one.example/a", 1, 0), blob("one.example/b", 1, 1), blob("two.example/c", 1, 2)]
     blobs.append(blob("two.example/d", 1, 3))
     for each in reversed(blobs):
-        agenda.add(Task(each.rank, each))
+        agenda.add(DownloadTask(each.rank, each))
     assert [take(agenda), take(agenda)] == [blobs[0], blobs[2]]
     agenda.rest("one.example", 60)
-    agenda.done(Task(blobs[0].rank, blobs[0]))
-    agenda.done(Task(blobs[2].rank, blobs[2]))
+    agenda.done(DownloadTask(blobs[0].rank, blobs[0]))
+    agenda.done(DownloadTask(blobs[2].rank, blobs[2]))
     assert take(agenda) is blobs[3]
 
 
 def test_idle_threads_hear_of_work_that_becomes_possible() -> None:
     """Threads that waited before it was there, and before its registry had to rest, do all of it."""
-    agenda, done = Agenda(per_registry=1, ahead=1000), list[Wanted]()
+    agenda, done = DownloadQueue(per_registry=1, ahead=1000), list[BlobDownload]()
 
     def work() -> None:
         while task := agenda.take():
@@ -105,7 +105,7 @@ def test_idle_threads_hear_of_work_that_becomes_possible() -> None:
         thread.start()
     blobs = [blob(f"{name}.example/{place}", 1, place) for place, name in enumerate(["one", "one", "two", "one"])]
     for each in blobs:
-        agenda.add(Task(each.rank, each))
+        agenda.add(DownloadTask(each.rank, each))
     wait_until(lambda: len(done) == len(blobs), 20)
     agenda.close()
     for thread in threads:
@@ -116,12 +116,12 @@ def test_idle_threads_hear_of_work_that_becomes_possible() -> None:
 
 def test_no_more_is_fetched_ahead_than_fits() -> None:
     """A blob beyond the limit waits until others are used up, or somebody waits for it."""
-    agenda = Agenda(per_registry=9, ahead=100)
+    agenda = DownloadQueue(per_registry=9, ahead=100)
     first, second, third = blob("a", 60, 0), blob("b", 60, 1), blob("ghcr.io/c", 30, 2)
     for each in (first, second, third):
-        agenda.add(Task(each.rank, each))
+        agenda.add(DownloadTask(each.rank, each))
     assert [take(agenda), take(agenda)] == [first, third]
     fourth = blob("d", 60, 3)
-    agenda.add(Task(fourth.rank, fourth))
+    agenda.add(DownloadTask(fourth.rank, fourth))
     agenda.hasten(fourth)
     assert take(agenda) is fourth

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from puller.prefetch.serve import LoopbackRegistry
-from puller.prefetch.store import Store
-from puller.prefetch.wanted import Wanted
-from puller.reference import ImageReference
+from puller.blobs.download_task import BlobDownload
+from puller.blobs.loopback_registry import LoopbackRegistry
+from puller.blobs.store import BlobStore
+from puller.image.reference import ImageReference
 from tests.prefetch.conftest import LARGE, SMALL, Fetch
 from tests.world import Proxy, Rule, faults
 
@@ -22,13 +22,13 @@ class Shelf:
     """One manifest, and the blobs that a test puts here."""
 
     def __init__(self) -> None:
-        self.blobs: dict[str, Wanted] = {}
+        self.blobs: dict[str, BlobDownload] = {}
 
     def document(self, digest: str) -> tuple[str, bytes] | None:
         """Give the manifest."""
         return MANIFEST if digest == DIGEST else None
 
-    def blob(self, digest: str) -> Wanted | None:
+    def blob(self, digest: str) -> BlobDownload | None:
         """Give a blob."""
         return self.blobs.get(digest)
 
@@ -88,7 +88,7 @@ def test_nothing_can_be_written(server: LoopbackRegistry, method: str) -> None:
     assert ask(server, f"/v2/{server.secret}/n0/manifests/{DIGEST}", method)[0] == 501
 
 
-def test_manifests_and_blobs_are_served(server: LoopbackRegistry, shelf: Shelf, store: Store, fetch: Fetch) -> None:
+def test_manifests_and_blobs_are_served(server: LoopbackRegistry, shelf: Shelf, store: BlobStore, fetch: Fetch) -> None:
     """With type, digest, length, and from the byte on that was asked for."""
     status, headers, body = ask(server, f"/v2/{server.secret}/n0/manifests/{DIGEST}")
     assert (status, headers["Content-Type"], headers["Docker-Content-Digest"], body) == (
@@ -107,7 +107,7 @@ def test_manifests_and_blobs_are_served(server: LoopbackRegistry, shelf: Shelf, 
 
 
 def test_a_blob_is_sent_while_it_comes(
-    server: LoopbackRegistry, shelf: Shelf, store: Store, proxy: Proxy, fetch: Fetch
+    server: LoopbackRegistry, shelf: Shelf, store: BlobStore, proxy: Proxy, fetch: Fetch
 ) -> None:
     """The first bytes do not wait for the last ones."""
     release = threading.Event()
@@ -125,6 +125,6 @@ def test_a_blob_is_sent_while_it_comes(
 
 def test_a_blob_that_cannot_be_had_is_unknown(server: LoopbackRegistry, shelf: Shelf) -> None:
     """An engine gives such a blob up at once; anything else it would try again for a minute."""
-    blob = shelf.blobs[SMALL.digest] = Wanted(SMALL.digest, 10, ImageReference.parse("app"), (0, 0, 0))
+    blob = shelf.blobs[SMALL.digest] = BlobDownload(SMALL.digest, 10, ImageReference.parse("app"), (0, 0, 0))
     blob.fail("it is gone")
     assert ask(server, f"/v2/{server.secret}/n0/blobs/{SMALL.digest}")[0] == 404

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.classify import Failure, failure
+from puller.cli.progress import ProgressMode, observe
 from puller.errors import FailureClass, FailureKind
 from puller.events import Event, Finished, Paused, Phase, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.failure import Failure, failure
 from puller.model import Status
-from puller.progress import ProgressMode, observe
 from tests.samples import outcome, request
 
 NGINX, NOPE = request("nginx:1.27"), request("nope:latest", "linux/arm64")

@@ -1,19 +1,17 @@
 """The live view as a terminal shows it."""
 
 import io
-import subprocess
-import sys
 import threading
 import time
 
 import pyte
 import pytest
 
-from puller.classify import failure
+from puller.cli.progress import ProgressMode, observe
 from puller.errors import FailureKind
 from puller.events import Finished, Phase, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.failure import failure
 from puller.model import Status
-from puller.progress import ProgressMode, observe
 from tests.samples import outcome, request
 
 NGINX, NOPE, REDIS = request("nginx:1.27"), request("nope"), request("redis")
@@ -165,9 +163,3 @@ def test_auto_is_plain_on_a_terminal_that_nobody_watches(
         observer(RunStarted(1, "Docker"))
         observer(Finished(NGINX, outcome()))
     assert terminal.lines == ["[1/1] pulled      nginx:1.27  4.2s"]
-
-
-def test_only_the_live_view_loads_rich() -> None:
-    """A run in a pipe does not wait for a library it does not use."""
-    code = "import sys, puller.progress; sys.exit('rich' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

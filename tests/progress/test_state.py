@@ -2,12 +2,12 @@
 
 import pytest
 
-from puller.classify import failure
+from puller.cli.progress.drawing import ASCII, UNICODE, draw, squeeze
+from puller.cli.progress.state import State
 from puller.errors import FailureKind
 from puller.events import ENGINE, Finished, Paused, Phase, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.failure import failure
 from puller.model import Status
-from puller.progress.drawing import ASCII, UNICODE, draw, squeeze
-from puller.progress.state import State
 from tests.samples import outcome, request
 
 NGINX, REDIS = request("nginx:1.27"), request("redis")

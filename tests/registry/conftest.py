@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from puller.reference import ImageReference
+from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
 from tests.world import Pushed, Registry, push_image
 

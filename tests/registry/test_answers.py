@@ -6,7 +6,9 @@ from email.utils import formatdate
 
 import pytest
 
-from puller.registry.answers import Quota, RegistryTroubleError, is_digest, matches, sha256, wait_of
+from puller.errors import RegistryError
+from puller.image.digest import is_digest, matches, sha256
+from puller.registry.responses import Quota, wait_of
 
 SHA512 = f"sha512:{hashlib.sha512().hexdigest()}"
 
@@ -74,7 +76,7 @@ def test_digests_are_checked() -> None:
 
 def test_a_message_is_one_safe_line() -> None:
     """Whatever a registry said."""
-    trouble = RegistryTroubleError("a\n\x1b[31mb token=abcdefgh " + "x" * 9999)
+    trouble = RegistryError("a\n\x1b[31mb token=abcdefgh " + "x" * 9999)
     assert str(trouble).startswith("a b token=*** xxx")
     assert len(str(trouble)) == 300
     assert (trouble.status, trouble.wait) == (None, None)

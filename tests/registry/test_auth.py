@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from puller.reference import ImageReference
-from puller.registry import RegistryTroubleError
+from puller.errors import RegistryError
+from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
 from tests.registry.conftest import Configure, named
 from tests.world import LAB_ACCOUNT, Proxy, Pushed, PushedImage, Registry, Rule, TokenServer, faults, push_image
@@ -52,9 +52,9 @@ def guarded_image(guarded: Registry) -> Pushed:
     return push_image(guarded, "lab/secret")
 
 
-def refused(client: RegistryClient, reference: ImageReference) -> RegistryTroubleError:
+def refused(client: RegistryClient, reference: ImageReference) -> RegistryError:
     """Ask, and be refused."""
-    with pytest.raises(RegistryTroubleError) as raised:
+    with pytest.raises(RegistryError) as raised:
         client.head(reference)
     return raised.value
 
@@ -219,8 +219,8 @@ def _echo(*words: str) -> bytes:
     return json.dumps({"errors": [{"code": "DENIED", "message": message}]}).encode()
 
 
-def _fetch_refused(client: RegistryClient, reference: ImageReference) -> RegistryTroubleError:
-    with pytest.raises(RegistryTroubleError) as raised:
+def _fetch_refused(client: RegistryClient, reference: ImageReference) -> RegistryError:
+    with pytest.raises(RegistryError) as raised:
         client.manifest(reference)
     return raised.value
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from puller.reference import ImageReference
-from puller.registry import Quota, RegistryTroubleError
-from puller.registry.answers import sha256
+from puller.errors import RegistryError
+from puller.image.digest import sha256
+from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
+from puller.registry.responses import Quota
 from puller.registry.tags import next_page
 from tests.registry.conftest import named
 from tests.world import (
@@ -86,16 +87,16 @@ def test_other_content_is_not_believed(proxy: Proxy, image: PushedImage, client:
     by_digest = ImageReference.parse(f"{by_tag.name}@{image.digest}")
     proxy.use(Rule(MANIFESTS, faults.corrupt, method="GET"))
     for reference in (by_tag, by_digest):
-        with pytest.raises(RegistryTroubleError, match=f"something else for {image.digest}"):
+        with pytest.raises(RegistryError, match=f"something else for {image.digest}"):
             client.manifest(reference)
     wrong = sha256(b"other")
     proxy.use(Rule(MANIFESTS, faults.answer(200, {"Docker-Content-Digest": wrong}, b"other")))
-    with pytest.raises(RegistryTroubleError, match=f"another digest, {wrong}"):
+    with pytest.raises(RegistryError, match=f"another digest, {wrong}"):
         client.head(by_digest)
-    with pytest.raises(RegistryTroubleError, match=f"something else for {image.digest}"):
+    with pytest.raises(RegistryError, match=f"something else for {image.digest}"):
         client.manifest(by_digest)
     proxy.use(Rule(MANIFESTS, faults.answer(200, {"Docker-Content-Digest": "md5:abc"}, b"other")))
-    with pytest.raises(RegistryTroubleError, match="something else for md5:abc"):
+    with pytest.raises(RegistryError, match="something else for md5:abc"):
         client.manifest(by_tag)
 
 
@@ -114,7 +115,7 @@ def test_a_broken_answer_is_trouble(
 ) -> None:
     """Cut, reset, shortened, endless; and the client is as good as before."""
     proxy.use(Rule(MANIFESTS, action, method="GET"))
-    with pytest.raises(RegistryTroubleError, match=words):
+    with pytest.raises(RegistryError, match=words):
         client.manifest(named(image, proxy.address))
     proxy.use()
     assert client.manifest(named(image, proxy.address)).digest == image.digest
@@ -125,11 +126,11 @@ def test_silence_has_an_end(proxy: Proxy, image: PushedImage) -> None:
     with RegistryClient(read=0.2) as client:
         for action in (faults.hang(30), faults.stall(100, 30)):
             proxy.use(Rule(MANIFESTS, action))
-            with pytest.raises(RegistryTroubleError, match="no answer in time"):
+            with pytest.raises(RegistryError, match="no answer in time"):
                 client.manifest(named(image, proxy.address))
     with RegistryClient(read=1) as client:
         proxy.use(Rule(MANIFESTS, faults.drip(40, 4)))
-        with pytest.raises(RegistryTroubleError, match="too slowly"):
+        with pytest.raises(RegistryError, match="too slowly"):
             client.manifest(named(image, proxy.address))
 
 
@@ -152,7 +153,7 @@ def test_a_status_is_told(
 ) -> None:
     """With the registry's reason where it gives one."""
     proxy.use(Rule(MANIFESTS, faults.answer(status, {}, body)))
-    with pytest.raises(RegistryTroubleError) as raised:
+    with pytest.raises(RegistryError) as raised:
         client.manifest(named(image, proxy.address))
     assert str(raised.value) == f"{proxy.address}: {words}"
     assert raised.value.status == status
@@ -162,9 +163,9 @@ def test_nobody_there(client: RegistryClient) -> None:
     """Refused, and a name that cannot be resolved."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    with pytest.raises(RegistryTroubleError, match="Connection refused"):
+    with pytest.raises(RegistryError, match="Connection refused"):
         client.head(ImageReference.parse(f"127.0.0.1:{port}/a"))
-    with pytest.raises(RegistryTroubleError, match="Name or service not known"):
+    with pytest.raises(RegistryError, match="Name or service not known"):
         client.head(ImageReference.parse("registry.invalid/a"))
 
 
@@ -179,7 +180,7 @@ def test_the_next_address_is_tried(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     assert client.head(ImageReference.parse("localhost:5000/lab/app:v1")).digest == image.digest
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
-    with RegistryClient() as another, pytest.raises(RegistryTroubleError, match="no connection in time"):
+    with RegistryClient() as another, pytest.raises(RegistryError, match="no connection in time"):
         another.head(ImageReference.parse("localhost:5000/lab/app:v1"))
 
 
@@ -189,7 +190,7 @@ def test_a_limited_registry_says_how_long(proxy: Proxy, image: PushedImage, clie
     assert client.wait_of(reference) is None
     proxy.use(Rule(MANIFESTS, faults.answer(429, {"Retry-After": "11"})))
     assert client.wait_of(reference) == 11
-    with pytest.raises(RegistryTroubleError) as raised:
+    with pytest.raises(RegistryError) as raised:
         client.head(reference)
     assert (raised.value.status, raised.value.wait) == (429, 11)
     proxy.use(Rule(MANIFESTS, faults.answer(429)))
@@ -232,16 +233,16 @@ def test_broken_blobs(registry: Registry, proxy: Proxy, client: RegistryClient) 
         (faults.reset(70_000), "Connection reset"),
     ):
         proxy.use(Rule("/blobs/", action))
-        with pytest.raises(RegistryTroubleError, match=words), client.blob(reference, big.digest) as blob:
+        with pytest.raises(RegistryError, match=words), client.blob(reference, big.digest) as blob:
             assert big.data.startswith(b"".join(blob))
     proxy.use(Rule("/blobs/", faults.answer(206, {"Content-Range": "bytes 0-9/300000"}, b"0123456789")))
-    with pytest.raises(RegistryTroubleError, match="another range"), client.blob(reference, big.digest, 5):
+    with pytest.raises(RegistryError, match="another range"), client.blob(reference, big.digest, 5):
         pass
     proxy.use()
-    with pytest.raises(RegistryTroubleError) as raised, client.blob(reference, big.digest, 10**9):
+    with pytest.raises(RegistryError) as raised, client.blob(reference, big.digest, 10**9):
         pass
     assert raised.value.status == 416
-    with pytest.raises(RegistryTroubleError, match="no digest"), client.blob(reference, "sha256:/../x"):
+    with pytest.raises(RegistryError, match="no digest"), client.blob(reference, "sha256:/../x"):
         pass
 
 
@@ -275,15 +276,15 @@ def test_tags_come_page_by_page(registry: Registry, proxy: Proxy, client: Regist
     )
     assert client.tags(reference) == ("a", "b", "c")
     proxy.use(Rule("/tags/list", page('<?n=1>; rel="next"', "a")))
-    with pytest.raises(RegistryTroubleError, match="more than 5 pages"):
+    with pytest.raises(RegistryError, match="more than 5 pages"):
         client.tags(reference, pages=5)
     for body in (b"", b"[]", b'{"tags": 7}', b'{"tags": [7]}'):
         proxy.use(Rule("/tags/list", faults.answer(200, {}, body)))
-        with pytest.raises(RegistryTroubleError, match="no list of tags"):
+        with pytest.raises(RegistryError, match="no list of tags"):
             client.tags(reference)
     for link in ('<//[>; rel="next"', "<file:///etc/passwd>; rel=next"):
         proxy.use(Rule("/tags/list", page(link, "a")))
-        with pytest.raises(RegistryTroubleError, match="no list of tags"):
+        with pytest.raises(RegistryError, match="no list of tags"):
             client.tags(reference)
     proxy.use(Rule("/tags/list", faults.answer(200, {}, b'{"tags": null}')))
     assert client.tags(reference) == ()
@@ -304,10 +305,10 @@ def test_redirects(registry: Registry, proxy: Proxy, image: PushedImage, client:
         assert client.manifest(reference).digest == image.digest
     for target in ("file:///etc/passwd", "ftp://localhost/x", "gopher:x", "//[", "http://"):
         proxy.use(Rule(r"/manifests/v1$", faults.answer(302, {"Location": target})))
-        with pytest.raises(RegistryTroubleError):
+        with pytest.raises(RegistryError):
             client.head(reference)
     proxy.use(Rule(r"/manifests/v1$", faults.answer(302, {"Location": "v1"})))
-    with pytest.raises(RegistryTroubleError, match="too often"):
+    with pytest.raises(RegistryError, match="too often"):
         client.head(reference)
 
 
@@ -340,9 +341,9 @@ def test_closing_ends_what_is_under_way(proxy: Proxy, image: PushedImage) -> Non
         waiting = pool.submit(client.head, reference)
         proxy.wait_for("HEAD")
         client.close()
-        assert isinstance(waiting.exception(30), RegistryTroubleError)
+        assert isinstance(waiting.exception(30), RegistryError)
     proxy.use()
-    with pytest.raises(RegistryTroubleError):
+    with pytest.raises(RegistryError):
         client.head(reference)
     client.close()
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from puller.reference import Platform
-from puller.registry.answers import Manifest, RegistryTroubleError
-from puller.registry.contents import Part, read_image, read_index
-from puller.registry.platforms import best
+from puller.errors import RegistryError
+from puller.image.manifest import Descriptor, Manifest, read_image, read_index
+from puller.image.platform import best
+from puller.image.reference import Platform
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
@@ -20,9 +20,9 @@ def manifest(document: Any) -> Manifest:
     return Manifest(raw, "application/x", DIGEST)
 
 
-def entry(platform: str | None, digest: str = DIGEST) -> Part:
+def entry(platform: str | None, digest: str = DIGEST) -> Descriptor:
     """Make an entry of an index."""
-    return Part(digest, 1, platform=Platform.parse(platform) if platform else None)
+    return Descriptor(digest, 1, platform=Platform.parse(platform) if platform else None)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_image_is_read_and_learns_from_its_config() -> None:
     written = manifest({"config": {"digest": OTHER, "size": 2}, "layers": layers})
     parts = read_image((), written)
     assert [(layer.size, layer.compressed) for layer in parts.layers] == [(3, True), (4, False)]
-    assert parts.documents == (Part(DIGEST, len(written.raw), "application/x"),)
+    assert parts.documents == (Descriptor(DIGEST, len(written.raw), "application/x"),)
     told = parts.with_config(json.dumps({"rootfs": {"diff_ids": [OTHER, DIGEST]}}).encode())
     assert [layer.diff_id for layer in told.layers] == [OTHER, DIGEST]
     for useless in (
@@ -113,5 +113,5 @@ def test_an_image_is_read_and_learns_from_its_config() -> None:
 )
 def test_what_is_no_manifest_is_trouble(document: Any) -> None:
     """And never anything else."""
-    with pytest.raises(RegistryTroubleError, match="is no manifest of an image"):
+    with pytest.raises(RegistryError, match="is no manifest of an image"):
         read_image((), manifest(document))

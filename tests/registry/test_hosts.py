@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from puller.reference import ImageReference
-from puller.registry import RegistryTroubleError, hosts
+from puller.errors import RegistryError
+from puller.image.reference import ImageReference
+from puller.registry import host as hosts
 from puller.registry.client import RegistryClient
-from puller.registry.hosts import Host
-from puller.registry.reach import reach
+from puller.registry.host import Host
+from puller.registry.ping import reach
 from puller.registry.site import Site, may_lead
 from tests.registry.conftest import named
 from tests.world import Proxy, Pushed, Registry, Rule, faults
@@ -72,7 +73,7 @@ def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch, registry: R
             elsewhere.use(Rule("", faults.answer(200, {"Docker-Content-Digest": image.digest})))
             assert client.head(ImageReference.parse("far.invalid:80/a")).digest == image.digest
             assert [request.path for request in elsewhere.log] == ["http://far.invalid:80/v2/a/manifests/latest"]
-            with pytest.raises(RegistryTroubleError):
+            with pytest.raises(RegistryError):
                 client.head(ImageReference.parse("direct.invalid:80/a"))
 
 
@@ -120,7 +121,7 @@ def test_an_unknown_authority_is_not_believed(
 ) -> None:
     """Until certs.d, or the environment, names it."""
     reference = named(image, front.address)
-    with pytest.raises(RegistryTroubleError, match="certificate"):
+    with pytest.raises(RegistryError, match="certificate"):
         client.head(reference)
     with RegistryClient(certificates=certs_d(tmp_path, front.address, ca_crt=front.authority)) as known:
         assert known.head(reference).digest == image.digest
@@ -133,7 +134,7 @@ def test_an_unknown_authority_is_not_believed(
 @pytest.mark.usefixtures("far_away")
 def test_plain_http_is_not_believed(image: Pushed, client: RegistryClient) -> None:
     """A registry that was not named insecure is never asked without TLS."""
-    with pytest.raises(RegistryTroubleError):
+    with pytest.raises(RegistryError):
         client.head(named(image))
 
 
@@ -144,7 +145,7 @@ def test_certificates_that_cannot_be_used(front: TlsFront, image: Pushed, tmp_pa
         broken = tmp_path / "broken"
         broken.write_text("nonsense")
         folder = certs_d(tmp_path / name, front.address, **{name: broken})
-        with RegistryClient(certificates=folder) as client, pytest.raises(RegistryTroubleError, match="certificates"):
+        with RegistryClient(certificates=folder) as client, pytest.raises(RegistryError, match="certificates"):
             client.head(named(image, front.address))
 
 
@@ -192,7 +193,7 @@ def test_a_certificate_of_ours(front: TlsFront, tmp_path: Path) -> None:
         try:
             reference = ImageReference.parse(f"{server.address}/a")
             authority = certs_d(tmp_path / "1", server.address, ca_crt=front.authority)
-            with RegistryClient(certificates=authority) as client, pytest.raises(RegistryTroubleError):
+            with RegistryClient(certificates=authority) as client, pytest.raises(RegistryError):
                 client.head(reference)
             both = certs_d(
                 tmp_path / "2",

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from puller.reference import ImageReference
-from puller.registry import RegistryTroubleError
+from puller.errors import RegistryError
+from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
 
 DIGEST = "sha256:" + "a" * 64
@@ -171,7 +171,7 @@ def test_several_challenges_are_one_list() -> None:
     """Basic comes in a header of its own, after one that nobody knows."""
     refusal = b'HTTP/1.1 401 No\r\nWWW-Authenticate: Strange x="1"\r\nWWW-Authenticate: Basic realm="r"\r\n\r\n'
     with serving(saying(refusal)) as server, RegistryClient() as client:
-        with pytest.raises(RegistryTroubleError) as caught:
+        with pytest.raises(RegistryError) as caught:
             client.head(ImageReference.parse(f"{server.address}/a"))
         assert caught.value.status == 401
 
@@ -191,7 +191,7 @@ def test_what_is_no_answer_is_trouble(script: Script, words: str) -> None:
     with (
         serving(script) as server,
         RegistryClient(connect=0.5, read=0.3) as client,
-        pytest.raises(RegistryTroubleError, match=words) as caught,
+        pytest.raises(RegistryError, match=words) as caught,
     ):
         client.head(ImageReference.parse(f"{server.address}/a"))
     assert caught.value.lost
@@ -209,6 +209,6 @@ def test_dripping_headers_are_not_waited_for() -> None:
     with (
         serving(drip) as server,
         RegistryClient(connect=2, read=0.3) as client,
-        pytest.raises(RegistryTroubleError, match="no answer in time"),
+        pytest.raises(RegistryError, match="no answer in time"),
     ):
         client.head(ImageReference.parse(f"{server.address}/a"))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from puller.registry import reach as reach_module
-from puller.registry.reach import reach
+from puller.registry import ping as reach_module
+from puller.registry.ping import reach
 from tests.registry.conftest import Configure
 from tests.world import LAB_ACCOUNT, Proxy, Registry, Rule, TokenServer, faults
 from tests.world.tls import TlsFront

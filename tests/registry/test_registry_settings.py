@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from puller import places
-from puller.cli import puller
-from puller.config import RegistrySettings
-from puller.registry import RegistryTroubleError, hosts
-from puller.registry.advisor import RegistryAdvisor
+from puller.cli.main import puller
+from puller.errors import RegistryError
+from puller.registry import host as hosts
 from puller.registry.client import RegistryClient
+from puller.registry.resolver import RegistryResolver
+from puller.settings import RegistrySettings
+from puller.system import paths as places
 from tests.registry.conftest import named
 from tests.world import Pushed, Registry
 from tests.world.tls import TlsFront
@@ -37,22 +38,22 @@ def test_an_authority_for_one_registry(front: TlsFront, image: Pushed) -> None:
     with RegistryClient(registries={front.address: RegistrySettings(ca=str(front.authority))}) as client:
         assert client.head(reference).digest == image.digest
     other = {"other.example": RegistrySettings(ca=str(front.authority))}
-    with RegistryClient(registries=other) as client, pytest.raises(RegistryTroubleError, match="certificate"):
+    with RegistryClient(registries=other) as client, pytest.raises(RegistryError, match="certificate"):
         client.head(reference)
     wrong = {front.address: RegistrySettings(ca=__file__)}
-    with RegistryClient(registries=wrong) as client, pytest.raises(RegistryTroubleError, match="cannot be used"):
+    with RegistryClient(registries=wrong) as client, pytest.raises(RegistryError, match="cannot be used"):
         client.head(reference)
 
 
 def test_a_look_before_a_pull_goes_without_tls(image: Pushed) -> None:
     """Where its registry is insecure, whatever the engine says of it."""
     reference = named(image)
-    advisor = RegistryAdvisor(registries={image.address: RegistrySettings(insecure=True)})
+    advisor = RegistryResolver(registries={image.address: RegistrySettings(insecure=True)})
     said = advisor.head(reference)
     advisor.close()
     assert said is not None
     assert said.digest == image.digest
-    advisor = RegistryAdvisor()
+    advisor = RegistryResolver()
     assert advisor.head(reference) is None
     advisor.close()
 

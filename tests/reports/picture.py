@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from puller.reports.html import render
+from puller.report.html.page import render
 from tests.browser import Opened, chromium
 from tests.reports.realistic import realistic
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from random import Random
 
-from puller.classify import Failure, classify
+from puller.failure import Failure, classify
+from puller.image.reference import ImageReference
 from puller.model import Attempt, PullOutcome, PullRequest, Report, Span, Status
-from puller.reference import ImageReference
 from tests.samples import STARTED
 
 NAMES = {

@@ -5,10 +5,10 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.classify import Failure, failure
 from puller.errors import FailureClass, FailureKind
+from puller.failure import Failure, failure
 from puller.model import PullOutcome, Status
-from puller.reports import RENDERERS, annotations
+from puller.report import RENDERERS, annotations
 from tests.samples import STARTED, outcome, report
 
 ERROR = re.compile(r"::error title=([^:,\r\n]*)::([^\r\n]*)\n")

@@ -2,8 +2,7 @@
 
 import json
 
-from puller.doctor import Finding, Verdict
-from puller.reports import doctor_json, doctor_text
+from puller.doctor import Finding, Verdict, render
 
 FINDINGS = (
     Finding("engine", "reachable", Verdict.OK, "unix:///x"),
@@ -14,7 +13,7 @@ FINDINGS = (
 
 def test_text_is_a_line_for_each_check_with_its_cure_below() -> None:
     """Columns, arrows, the sum, and the names of what failed nearest to the prompt."""
-    assert doctor_text.render(FINDINGS, asked=True) == (
+    assert render.render_text(FINDINGS, asked=True) == (
         "ok       engine  reachable  unix:///x\n"
         "warning  engine  unpigz     it is not there\n"
         "         → sudo apt-get install pigz\n"
@@ -25,7 +24,7 @@ def test_text_is_a_line_for_each_check_with_its_cure_below() -> None:
         "3 checks: 1 ok, 1 warning, 1 failed\n"
         "failed: x.io tls\n"
     )
-    assert doctor_text.render(FINDINGS[:1], asked=False).splitlines()[-2:] == [
+    assert render.render_text(FINDINGS[:1], asked=False).splitlines()[-2:] == [
         "1 check: 1 ok",
         "no list was named, so no registry was asked: `puller doctor LIST` looks at the list's, too",
     ]
@@ -33,7 +32,7 @@ def test_text_is_a_line_for_each_check_with_its_cure_below() -> None:
 
 def test_json_is_for_scripts() -> None:
     """Schema, verdict, counts, and each check with its cure; warnings do not make it false."""
-    document = json.loads(doctor_json.render(FINDINGS, asked=True))
+    document = json.loads(render.render_json(FINDINGS, asked=True))
     assert (document["schema"], document["ok"], document["registries_asked"]) == ("puller.doctor/1", False, True)
     assert document["counts"] == {"ok": 1, "warning": 1, "failed": 1}
     assert document["checks"][2] == {
@@ -43,4 +42,4 @@ def test_json_is_for_scripts() -> None:
         "message": "it is not known",
         "fix": "one\ntwo",
     }
-    assert json.loads(doctor_json.render(FINDINGS[:2], asked=False))["ok"] is True
+    assert json.loads(render.render_json(FINDINGS[:2], asked=False))["ok"] is True

@@ -4,13 +4,13 @@ import io
 
 from hypothesis import given, strategies as st
 
-from puller.classify import Failure, failure
 from puller.errors import FailureClass, FailureKind
+from puller.failure import Failure, failure
+from puller.image.reference import ImageReference, Platform
 from puller.imagelist import read
+from puller.imagelist.requests import Plan, plan
 from puller.model import PullOutcome, PullRequest, Status
-from puller.plan import Plan, plan
-from puller.reference import ImageReference, Platform
-from puller.reports import failed
+from puller.report import failed_list as failed
 from tests.samples import DIGEST, outcome, report
 
 

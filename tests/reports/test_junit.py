@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, strategies as st
 from junitparser import Error, Failure as JUnitFailure, JUnitXml, Skipped, TestCase as Case
 
-from puller.classify import Failure, failure
 from puller.errors import FailureClass, FailureKind
+from puller.failure import Failure, failure
 from puller.model import PullOutcome, Report, Status
-from puller.reports import RENDERERS, junit
+from puller.report import RENDERERS, junit
 from tests.samples import outcome, report
 
 

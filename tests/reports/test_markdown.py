@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 
-from puller.classify import KINDS, Failure
 from puller.errors import FailureClass, FailureKind
+from puller.failure import Failure
+from puller.failure.kinds import KINDS
 from puller.model import PullOutcome, Report, Status
-from puller.reports import markdown
+from puller.report import markdown
 from tests.samples import outcome, report
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])

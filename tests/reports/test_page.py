@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from puller.reports import RENDERERS
+from puller.report import RENDERERS
 from tests.samples import report
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()

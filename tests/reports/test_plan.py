@@ -7,31 +7,31 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-import puller.reports
-from puller.classify import failure
-from puller.costing.estimate import Estimate
-from puller.costing.forecast import Allowance, Change, Disk, Forecast, Prospect
+import puller.report
 from puller.errors import FailureKind
-from puller.reports import plan_json, plan_text
+from puller.failure import failure
+from puller.plan import render
+from puller.plan.layers import Estimate
+from puller.plan.model import Change, Disk, ImageEstimate, PullPlan, QuotaUse
 from tests.samples import DIGEST, outcome, request
 
-VALIDATOR = Draft202012Validator(json.loads((Path(puller.reports.__file__).parent / "plan.schema.json").read_text()))
+VALIDATOR = Draft202012Validator(json.loads((Path(puller.report.__file__).parent / "plan.schema.json").read_text()))
 COST = Estimate(download=1_234_567, layers=5, missing=2, unpacked=3_000_000, blobs=1_230_000)
-CURRENT = Prospect(request("nginx:1.27"), Change.UP_TO_DATE, DIGEST)
-PULLED = Prospect(request("redis:7", "linux/arm64"), Change.WOULD_PULL, DIGEST, COST)
-UNSIZED = Prospect(request("dear"), Change.WOULD_PULL, DIGEST, note="its size is not asked for")
-UNKNOWN = Prospect(request("nope"), Change.UNKNOWN, failure=failure(FailureKind.NOT_FOUND, "manifest unknown"))
+CURRENT = ImageEstimate(request("nginx:1.27"), Change.UP_TO_DATE, DIGEST)
+PULLED = ImageEstimate(request("redis:7", "linux/arm64"), Change.WOULD_PULL, DIGEST, COST)
+UNSIZED = ImageEstimate(request("dear"), Change.WOULD_PULL, DIGEST, note="its size is not asked for")
+UNKNOWN = ImageEstimate(request("nope"), Change.UNKNOWN, failure=failure(FailureKind.NOT_FOUND, "manifest unknown"))
 ROOM = Disk(3_000_000, "/var/lib/docker", 5_000_000_000)
 
 
-def forecast(*prospects: Prospect, disk: Disk = ROOM, quotas: tuple[Allowance, ...] = (), **more: Any) -> Forecast:
+def forecast(*prospects: ImageEstimate, disk: Disk = ROOM, quotas: tuple[QuotaUse, ...] = (), **more: Any) -> PullPlan:
     """Plan for these images."""
-    return Forecast("engine 0", prospects, quotas, disk, **more)
+    return PullPlan("engine 0", prospects, quotas, disk, **more)
 
 
 def test_text_has_table_total_and_disk() -> None:
     """A row for each image, and a line that sums up."""
-    assert plan_text.render(forecast(CURRENT, PULLED)) == (
+    assert render.render_text(forecast(CURRENT, PULLED)) == (
         "CHANGE      IMAGE                  DIGEST        LAYERS  DOWNLOAD\n"
         "up to date  nginx:1.27             0123456789ab       -         -\n"
         "would pull  redis:7 (linux/arm64)  0123456789ab     2/5     1.2MB\n"
@@ -43,19 +43,19 @@ def test_text_has_table_total_and_disk() -> None:
 
 def test_text_of_nothing_to_do_is_short() -> None:
     """No disk where nothing is written, and a word for an empty list."""
-    assert plan_text.render(forecast(CURRENT)).endswith("\n\n1 image: 1 up to date, 0 would be pulled\n")
-    assert plan_text.render(forecast()) == "no images: there is nothing to pull\n"
+    assert render.render_text(forecast(CURRENT)).endswith("\n\n1 image: 1 up to date, 0 would be pulled\n")
+    assert render.render_text(forecast()) == "no images: there is nothing to pull\n"
 
 
 def test_text_says_what_is_not_known_and_what_is_too_little() -> None:
     """Sums become lower bounds, with the reasons below."""
-    text = plan_text.render(
+    text = render.render_text(
         forecast(
             PULLED,
             UNSIZED,
             UNKNOWN,
             disk=Disk(3_000_000, "/var", 1000),
-            quotas=(Allowance("docker.io", 100, 1, 21600, 2, 0), Allowance("x.io", None, 9, None, 1, 1)),
+            quotas=(QuotaUse("docker.io", 100, 1, 21600, 2, 0), QuotaUse("x.io", None, 9, None, 1, 1)),
             rejected=(outcome("bad", why=failure(FailureKind.BAD_REFERENCE, "a.txt:3: no")),),
         )
     )
@@ -72,14 +72,14 @@ def test_text_says_what_is_not_known_and_what_is_too_little() -> None:
 
 def test_text_says_why_the_disk_is_not_known() -> None:
     """An engine on another host keeps its disk to itself."""
-    text = plan_text.render(forecast(PULLED, disk=Disk(5, note="the engine is on another host")))
+    text = render.render_text(forecast(PULLED, disk=Disk(5, note="the engine is on another host")))
     assert "disk: about 5B needed; what is free is not known: the engine is on another host\n" in text
 
 
 def test_json_holds_the_same() -> None:
     """Numbers as numbers; what is not known is null."""
-    quotas = (Allowance("docker.io", 100, 76, 21600, 2, 2),)
-    read = json.loads(plan_json.render(forecast(CURRENT, PULLED, UNSIZED, UNKNOWN, quotas=quotas)))
+    quotas = (QuotaUse("docker.io", 100, 76, 21600, 2, 2),)
+    read = json.loads(render.render_json(forecast(CURRENT, PULLED, UNSIZED, UNKNOWN, quotas=quotas)))
     assert (read["schema"], read["changes"], read["complete"]) == ("puller.plan/1", True, False)
     assert read["counts"] == {"up_to_date": 1, "would_pull": 2, "unknown": 1}
     assert read["bytes"] == {"download": 1_234_567, "layers": 1_230_000, "unpacked": 3_000_000}
@@ -108,16 +108,16 @@ def test_json_holds_the_same() -> None:
 def everything() -> dict[str, Any]:
     """Write a plan with all that a plan may hold, and read it back."""
     bad = outcome("bad", why=failure(FailureKind.BAD_REFERENCE, "a.txt:3: no"))
-    quotas = (Allowance("docker.io", 100, 76, 21600, 2, 2), Allowance("x.io", None, None, None, 1))
+    quotas = (QuotaUse("docker.io", 100, 76, 21600, 2, 2), QuotaUse("x.io", None, None, None, 1))
     images = (CURRENT, PULLED, UNSIZED, UNKNOWN)
-    read: dict[str, Any] = json.loads(plan_json.render(forecast(*images, quotas=quotas, rejected=(bad,))))
+    read: dict[str, Any] = json.loads(render.render_json(forecast(*images, quotas=quotas, rejected=(bad,))))
     return read
 
 
 def test_json_fits_its_schema() -> None:
     """Every change, quotas that are known and unknown, bad lines, an unknown disk, an empty plan."""
     VALIDATOR.validate(everything())
-    VALIDATOR.validate(json.loads(plan_json.render(forecast(disk=Disk(5, note="another host")))))
+    VALIDATOR.validate(json.loads(render.render_json(forecast(disk=Disk(5, note="another host")))))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_schema_wants_every_promised_key_and_bears_others() -> None:
     ("prospects", "ok", "complete"),
     [((CURRENT, PULLED), True, True), ((UNSIZED,), True, False), ((UNKNOWN,), False, False), ((), True, True)],
 )
-def test_a_forecast_knows_what_it_does_not_know(prospects: tuple[Prospect, ...], ok: bool, complete: bool) -> None:
+def test_a_forecast_knows_what_it_does_not_know(prospects: tuple[ImageEstimate, ...], ok: bool, complete: bool) -> None:
     """A missing size is no error; an image of which nothing can be said is one."""
     made = forecast(*prospects)
     assert (made.ok, made.complete) == (ok, complete)

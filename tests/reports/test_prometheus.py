@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from puller.classify import failure
 from puller.errors import FailureKind
+from puller.failure import failure
 from puller.model import Attempt, PullOutcome, Report, Status
-from puller.reports import prometheus
+from puller.report import prometheus
 from tests.samples import DIGEST, STARTED, outcome, report
 
 Samples = dict[tuple[str, tuple[str, ...]], float]

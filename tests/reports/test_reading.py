@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.classify import Failure
 from puller.errors import FailureClass, FailureKind, UsageError
+from puller.failure import Failure
+from puller.image.reference import Platform
 from puller.model import Attempt, PullOutcome, Report, Span, Status
-from puller.reference import Platform
-from puller.reports.as_json import render
-from puller.reports.reading import report_of
+from puller.report.json import render
+from puller.report.reading import report_of
 from tests.samples import outcome, report
 
 SECONDS = st.floats(min_value=0, max_value=1e9)

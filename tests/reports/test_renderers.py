@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
-import puller.reports
-from puller.classify import KINDS, Failure, failure
+import puller.report
 from puller.errors import FailureClass, FailureKind
+from puller.failure import Failure, failure
+from puller.failure.kinds import KINDS
 from puller.model import PullOutcome, Status
-from puller.reports import RENDERERS, as_json, text
+from puller.report import RENDERERS, json as as_json, text
 from tests.samples import outcome, report
 
-SCHEMA = json.loads((Path(puller.reports.__file__).parent / "report.schema.json").read_text())
+SCHEMA = json.loads((Path(puller.report.__file__).parent / "report.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from puller.model import Status
-from puller.reports.runs import PLAIN, as_json, as_text, sparkline
+from puller.report.runs import PLAIN, as_json, as_text, sparkline
 from tests.samples import outcome, report
 
 RUNS = [

@@ -1,0 +1,158 @@
+"""Images pulled into files: a backend without an engine, which fetches and puts down instead.
+
+It fulfils `Backend`, so that lists, policies, retries, reports and exit codes are those of any other pull.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Lock
+
+from puller.blobs.download_pool import DownloadPool
+from puller.blobs.download_task import BlobDownload
+from puller.blobs.missing import ImageBlobs, MissingBlobs
+from puller.blobs.store import BlobStore
+from puller.cancellation import Cancellation
+from puller.engine.interface import NOTHING, ImageStore, InspectedImage, ProgressSink
+from puller.engine.model import Container, EngineInfo, ImageContents, LocalImage, LocalImages
+from puller.engine.responses import read_info
+from puller.errors import EngineError, FailureKind, RegistryError
+from puller.events import Phase, Progress
+from puller.image.oci_layout import Named
+from puller.image.reference import ImageReference, Platform
+from puller.model import EngineResult, PullRequest
+from puller.registry.client import RegistryClient
+from puller.settings import PrefetchSettings, Timeouts
+
+_TICK = 0.2
+"""Seconds between two looks at how far an image has come."""
+
+
+class LayoutEngine:
+    """Fetches images into a store, and tells `put` of each that is whole."""
+
+    def __init__(
+        self,
+        where: str,
+        store: BlobStore,
+        client: RegistryClient,
+        settings: PrefetchSettings,
+        *,
+        held: Callable[[], Sequence[Named]],
+        put: Callable[[Named, ImageBlobs], None],
+    ) -> None:
+        """`where` is for people; `held` gives what is there already."""
+        self.engine = where
+        self._held = held
+        self._put = put
+        self._blobs = store
+        self._catalog = MissingBlobs(client, None)
+        self._fetcher = DownloadPool(client, store, settings)
+        self._lock = Lock()
+        self._places = 0
+        self.store: ImageStore = _Shelf(held)
+
+    def pull(
+        self,
+        request: PullRequest,
+        *,
+        cancel: Cancellation,
+        clocks: Timeouts,  # noqa: ARG002 - those who fetch have clocks of their own
+        progress: ProgressSink,
+    ) -> EngineResult:
+        """Fetch what one image consists of; see `Backend.pull`."""
+        platform = request.platform or self.store.facts().platform
+        if platform is None:
+            raise EngineError("this machine does not say what it is: name a --platform")
+        with self._lock:
+            self._places, place = self._places + 1, self._places
+        try:
+            entry = self._catalog.entry(request, platform)
+        except RegistryError as trouble:
+            raise EngineError(trouble.message, status=trouble.status) from None
+        if entry is None:
+            raise EngineError(f"{request.reference.registry} does not answer", kind=FailureKind.REGISTRY_UNAVAILABLE)
+        blobs = self._fetcher.want(entry.lacking, request.reference, place)
+        for blob in blobs:
+            self._fetcher.hasten(blob)
+            while not blob.done:
+                cancel.check()
+                progress(_progress(request, blobs))
+                blob.wait(blob.size, _TICK)
+            if blob.failure:
+                raise EngineError(blob.failure)
+        self._put_down(request.reference, entry)
+        return EngineResult(entry.digest, up_to_date=not any(blob.fetched for blob in blobs))
+
+    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:  # noqa: ARG002
+        """Look into what is there."""
+        digests = tuple(each.digest for each in self._held() if each.name == reference)
+        return InspectedImage(digests[0], digests) if digests else NOTHING
+
+    def alive(self) -> bool:
+        """Files are always there."""
+        return True
+
+    def close(self) -> None:
+        """Fetch nothing more."""
+        self._fetcher.close()
+
+    def _put_down(self, name: ImageReference, entry: ImageBlobs) -> None:
+        try:
+            for document in entry.documents:
+                self._blobs.add(document.digest, document.raw)
+            first = entry.documents[0]
+            self._put(Named(first.digest, len(first.raw), first.media_type, name), entry)
+        except (OSError, ValueError) as error:
+            raise EngineError(f"cannot write {self.engine}: {error}", kind=FailureKind.IO_ERROR) from None
+
+
+class _Shelf:
+    """What is there, in the terms of an engine; fulfils `ImageStore`."""
+
+    def __init__(self, held: Callable[[], Sequence[Named]]) -> None:
+        self._held = held
+
+    def holdings(self) -> LocalImages:
+        return LocalImages(self._images())
+
+    def facts(self) -> EngineInfo:
+        return read_info({"OSType": "linux", "Architecture": os.uname().machine}, local=True)
+
+    def platforms(
+        self,
+        identities: Sequence[str],  # noqa: ARG002
+        asked: Platform | None = None,  # noqa: ARG002
+    ) -> Mapping[str, Platform]:
+        return {}
+
+    def contents(self, identities: Sequence[str]) -> tuple[ImageContents, ...]:  # noqa: ARG002
+        return ()
+
+    def layer_sizes(self, identity: str) -> tuple[int, ...]:  # noqa: ARG002
+        return ()
+
+    def containers(self) -> tuple[Container, ...]:
+        return ()
+
+    def tag(self, source: str, target: ImageReference) -> None:
+        """Do nothing: the index has name and digest already."""
+
+    def untag(self, name: str) -> None:
+        """Do nothing: what is there stays."""
+
+    def _images(self) -> Iterator[LocalImage]:
+        for each in self._held():
+            if each.name:
+                tags = (f"{each.name.name}:{each.name.tag}",) if each.name.tag else ()
+                yield LocalImage(each.digest, tags, (f"{each.name.name}@{each.digest}",))
+
+
+def _progress(request: PullRequest, blobs: Sequence[BlobDownload]) -> Progress:
+    return Progress(
+        request,
+        Phase.DOWNLOADING,
+        current=sum(blob.fetched for blob in blobs),
+        total=sum(blob.expected for blob in blobs),
+        layers_done=sum(blob.path is not None for blob in blobs),
+        layers=len(blobs),
+    )

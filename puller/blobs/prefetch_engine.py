@@ -1,0 +1,109 @@
+"""An engine that is fed: it pulls each image from loopback first, and then under its own name.
+
+The second pull finds all layers there, and leaves the engine as a plain pull would have. Whatever goes wrong with the
+first one, the second one is that plain pull: prefetching never costs an image.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from puller.blobs.prefetch import LoopbackImage, Prefetch
+from puller.cancellation import Cancellation
+from puller.engine.interface import Engine, ImageStore, InspectedImage, ProgressSink
+from puller.errors import CancelledError, EngineError
+from puller.events import Progress
+from puller.image.reference import ImageReference
+from puller.model import EngineResult, PullRequest
+from puller.settings import Timeouts
+from puller.text import clean
+
+
+class PrefetchEngine:
+    """Fulfils `Engine` by another one and a feed."""
+
+    def __init__(self, backend: Engine, feed: Prefetch, note: Callable[[str], None]) -> None:
+        """`note` is told, once for each reason, why an image was pulled plainly after all."""
+        self._backend = backend
+        self._feed = feed
+        self._note = note
+        self._noted: set[str] = set()
+
+    @property
+    def engine(self) -> str:
+        """The same engine."""
+        return self._backend.engine
+
+    @property
+    def store(self) -> ImageStore:
+        """The same images."""
+        return self._backend.store
+
+    def pull(
+        self,
+        request: PullRequest,
+        *,
+        cancel: Cancellation,
+        clocks: Timeouts,
+        progress: ProgressSink,
+    ) -> EngineResult:
+        """Pull from loopback, then from the image's own registry; see `Engine.pull`."""
+        offer = self._feed.offer(request, cancel)
+        if offer is None:
+            return self._backend.pull(request, cancel=cancel, clocks=clocks, progress=progress)
+        try:
+            brought = self._bring(request, offer, cancel, clocks, progress)
+            pulled = self._backend.pull(request, cancel=cancel, clocks=clocks, progress=progress)
+        finally:
+            self._remove(offer)
+        self._feed.over(request)
+        return replace(pulled, up_to_date=pulled.up_to_date and not brought)
+
+    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
+        """Ask the engine."""
+        return self._backend.inspect(reference, cancel=cancel)
+
+    def alive(self) -> bool:
+        """Ask the engine."""
+        return self._backend.alive()
+
+    def close(self) -> None:
+        """Close the engine's connections; the feed is closed by those who opened it."""
+        self._backend.close()
+
+    def _bring(
+        self,
+        request: PullRequest,
+        offer: LoopbackImage,
+        cancel: Cancellation,
+        clocks: Timeouts,
+        progress: ProgressSink,
+    ) -> bool:
+        """Let the engine pull from loopback; tell whether it got anything there."""
+
+        def relay(seen: Progress) -> None:
+            progress(replace(seen, request=request, current=offer.current, total=offer.total))
+
+        try:
+            # The engine may wait for a blob that is far behind others. Those who fetch it have clocks of their own.
+            pulled = self._backend.pull(
+                PullRequest(offer.name, request.platform),
+                cancel=cancel,
+                clocks=replace(clocks, stall=None),
+                progress=relay,
+            )
+        except EngineError as error:
+            failures = [blob.failure for blob in offer.blobs if blob.failure]
+            self._say(failures[0] if failures else error.message)
+            return False
+        return not pulled.up_to_date
+
+    def _remove(self, offer: LoopbackImage) -> None:
+        """Let the engine forget the name on loopback; there may be none, if its pull has failed."""
+        with suppress(EngineError, CancelledError):
+            self._backend.store.untag(f"{offer.name.name}@{offer.name.digest}")
+
+    def _say(self, reason: str) -> None:
+        if reason not in self._noted:
+            self._noted.add(reason)
+            self._note(f"pulled without prefetching: {clean(reason)}")

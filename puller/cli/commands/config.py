@@ -1,0 +1,137 @@
+"""`puller config`: what is in force, and where each value comes from."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from puller.cli.config_option import Configuration, configuration, load
+from puller.cli.file_options import options_of, verb_of
+from puller.cli.output import emit
+from puller.settings import RegistrySettings
+from puller.text import clean
+
+_VERB = "pull"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Row:
+    """One option."""
+
+    name: str
+    value: Any
+    """As a file would have it; None where nothing is set."""
+    source: str
+    """`flag`, `environment`, `file` or `default`."""
+    origin: str | None
+    """The flag, the variable, or the line of the file."""
+
+
+@click.command(
+    "config", context_settings={"ignore_unknown_options": True, "auto_envvar_prefix": "PULLER"},
+    epilog="The text is a configuration file itself: puller config > puller.toml",
+)  # fmt: skip
+@click.argument("arguments", metavar="[PULL OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.pass_context
+def command(ctx: click.Context, arguments: tuple[str, ...], form: str) -> None:
+    """Show what `puller pull` would go by, and where each value comes from; nothing is pulled.
+
+    A flag wins over a PULLER_ variable, a variable over a file, a file over the default. Of the files
+    /etc/puller/puller.toml, then that of the user, a later one wins over an earlier one, key by key.
+
+    \b
+    puller config
+    puller config --jobs 5 --format json
+    """  # noqa: D301 - click wants the control character itself
+    with verb_of(ctx, _VERB).make_context(_VERB, [*arguments], parent=ctx.parent) as pull:
+        made = configuration() or load(pull)
+        rows = [*_rows(pull, arguments, made)]
+    registries = {name: [*_registry_rows(table)] for name, table in made.registries.items()}
+    emit(_json(made, rows, registries) if form == "json" else _text(made, rows, registries))
+
+
+def _rows(ctx: click.Context, arguments: Sequence[str], made: Configuration) -> Iterator[_Row]:
+    typed, _, _ = ctx.command.make_parser(ctx).parse_args([*arguments])
+    names = {option: name for name, option in reversed(options_of(ctx.command).items())}
+    for option, name in reversed(names.items()):
+        parameter = str(option.name)
+        match ctx.get_parameter_source(parameter):
+            case ParameterSource.COMMANDLINE:
+                row = _Row(name, typed.get(parameter), "flag", f"--{name}")
+            case ParameterSource.ENVIRONMENT:
+                row = _Row(name, option.value_from_envvar(ctx), "environment", _variable(ctx, option))
+            case ParameterSource.DEFAULT_MAP:
+                value = made.options[parameter]
+                row = _Row(name, value.value, "file", value.where)
+            case _:
+                row = _Row(name, option.default, "default", None)
+        yield dataclasses.replace(row, value=_plain(option, ctx.params.get(parameter), row.value))
+
+
+def _plain(option: click.Option, meant: Any, said: Any) -> Any:
+    """Give what was said as a file would have it: text as it was written, numbers and switches as they were meant."""
+    if isinstance(meant, (bool, int)):
+        return meant
+    if isinstance(said, (list, tuple)):
+        return [clean(str(each)) for each in said]
+    if isinstance(said, (str, int, float)):
+        return clean(str(said))
+    return [] if option.multiple else None
+
+
+def _variable(ctx: click.Context, option: click.Option) -> str | None:
+    """Find which variable of the environment an option has its value from."""
+    named = [option.envvar] if isinstance(option.envvar, str) else [*(option.envvar or ())]
+    automatic = f"{ctx.auto_envvar_prefix}_{str(option.name).upper()}"
+    return next((name for name in (*named, automatic) if os.environ.get(name)), None)
+
+
+def _registry_rows(table: Mapping[str, Any]) -> Iterator[_Row]:
+    for field in dataclasses.fields(RegistrySettings):
+        name, value = field.name.replace("_", "-"), table.get(field.name)
+        meant = value.value if value else field.default
+        shown = [*map(clean, meant)] if isinstance(meant, tuple) else meant
+        yield _Row(name, shown, "file" if value else "default", value.where if value else None)
+
+
+def _text(made: Configuration, rows: Sequence[_Row], registries: Mapping[str, Sequence[_Row]]) -> str:
+    lines = [f"# read: {clean(str(file.path))}" for file in made.found.files]
+    lines += [f"# not there: {clean(str(path))}" for path in made.found.absent]
+    lines += ["", f"[{_VERB}]", *_table(rows)]
+    for name, table in registries.items():
+        lines += ["", f"[registry.{json.dumps(name)}]", *_table(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: Sequence[_Row]) -> list[str]:
+    """Write TOML, with where each value is from as a comment; what is not set is a comment altogether."""
+    written = [
+        (f"{row.name} = {json.dumps(row.value, ensure_ascii=False)}" if row.value is not None else f"# {row.name}", row)
+        for row in rows
+    ]
+    width = min(40, max(len(left) for left, _ in written))
+    return [
+        f"{left:<{width}}  # {row.source}{f': {clean(row.origin)}' if row.origin else ''}"
+        + (", not set" if row.value is None else "")
+        for left, row in written
+    ]
+
+
+def _json(made: Configuration, rows: Sequence[_Row], registries: Mapping[str, Sequence[_Row]]) -> str:
+    found = [(file.path, True) for file in made.found.files] + [(path, False) for path in made.found.absent]
+    document = {
+        "schema": "puller.config/1",
+        "files": [{"path": clean(str(path)), "found": there} for path, there in found],
+        "options": _document(rows),
+        "registries": {name: _document(table) for name, table in registries.items()},
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _document(rows: Sequence[_Row]) -> dict[str, Any]:
+    return {row.name: {"value": row.value, "source": row.source, "from": row.origin} for row in rows}

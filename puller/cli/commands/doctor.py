@@ -1,0 +1,69 @@
+"""`puller doctor`: what would stop or slow a pull here."""
+
+from typing import Any
+
+import click
+
+from puller.cli.options import MIRROR, engine_options, list_options, make_plan
+from puller.cli.output import emit
+from puller.cli.pull_settings import registries_with
+from puller.cli.sections import SectionedCommand, section
+from puller.doctor import Scope, Verdict, Way, examine, render
+from puller.errors import ExitCode
+from puller.model import PullRequest
+from puller.settings import BackendChoice, Settings
+
+
+@click.command(
+    "doctor",
+    cls=SectionedCommand,
+    context_settings={"auto_envvar_prefix": "PULLER"},
+    epilog="Exit codes: 0 nothing failed (warnings are 0, too); 1 something did; 2 usage or a bad list.",
+)
+@list_options
+@engine_options
+@section(
+    "Checks",
+    click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        default=Settings().jobs,
+        show_default=True,
+        help="How many pulls are to be in flight.",
+    ),
+    click.option(
+        "--mirror",
+        "mirrors",
+        type=MIRROR,
+        multiple=True,
+        metavar="REGISTRY=PLACE",
+        help="A mirror that is to be used; may be repeated.",
+    ),
+    click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output."),
+)
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Look for what would stop or slow a pull here, and say how to put it right.
+
+    Engine, disk, clocks, credential helpers, proxies and other pulls; with a LIST, its registries and the mirrors, too:
+    name, connection, certificate, account, latency, quota. Nothing is pulled, and nothing counts as a pull.
+
+    \b
+    puller doctor
+    puller doctor images.txt -j 8
+    puller doctor images.txt --format json
+    """  # noqa: D301 - click wants the control character itself
+    requests: tuple[PullRequest, ...] = ()
+    if options["lists"] or options["images"]:
+        todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+        requests = todo.requests
+        for line in todo.bad:
+            click.echo(str(line), err=True)
+
+    way = Way(BackendChoice(options["backend"]), options["docker_command"], options["context"])
+    references = tuple(request.reference for request in requests)
+    findings = examine(Scope(way, references, options["jobs"], registries_with(options["mirrors"])))
+    document = render.render_json if options["form"] == "json" else render.render_text
+    emit(document(findings, asked=bool(requests)))
+    ctx.exit(ExitCode.FAILED if any(each.status is Verdict.FAILED for each in findings) else ExitCode.OK)

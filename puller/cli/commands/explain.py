@@ -1,0 +1,95 @@
+"""`puller explain`: what an engine's message means, whether it is worth another try, what to do."""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from puller.cli.output import emit
+from puller.errors import UsageError
+from puller.failure import Failure, classify
+from puller.failure.kinds import KINDS
+from puller.text import clean, format_seconds
+
+_LONGEST = 64 * 1024 * 1024
+"""Characters that are read from standard input."""
+
+
+@click.command(
+    "explain",
+    epilog='JSON lines are objects with a "message", and may have a "status": the HTTP status that came with it.',
+)
+@click.argument("message", nargs=-1)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+def command(message: tuple[str, ...], form: str) -> None:
+    """Say what an error MESSAGE of a docker pull means, whether to try again, and what to do.
+
+    Without MESSAGE, or with -, it is read from standard input; JSON lines there give JSON lines.
+
+    \b
+    puller explain "toomanyrequests: retry-after: 863.373s, allowed: 44000/minute"
+    docker pull nginx:nope 2>&1 | puller explain
+    """  # noqa: D301 - click wants the control character itself
+    text = " ".join(message) if message and message != ("-",) else _standard_input()
+    lines = text.splitlines()
+    if next((line for line in lines if line.strip()), "").lstrip().startswith("{"):
+        emit("".join(f"{json.dumps(_document(each))}\n" for each in _json_lines(lines)))
+    elif not text.strip():
+        raise click.UsageError("there is no message: name one, or pipe it in")
+    else:
+        why = classify(text)
+        emit(json.dumps(_document(why)) + "\n" if form == "json" else _text(why))
+
+
+def _standard_input() -> str:
+    if sys.stdin is None:
+        return ""
+    return sys.stdin.buffer.read(_LONGEST).decode("utf-8", "replace")
+
+
+def _json_lines(lines: list[str]) -> Iterator[Failure]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            message, status = row["message"], row.get("status")
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
+            row = message = status = None
+        if not isinstance(message, str):
+            raise UsageError(f'line {number}: {clean(line, 60)!r} is no JSON object with a "message" of text')
+        yield classify(
+            message,
+            status if isinstance(status, int) else None,
+            source=str(row.get("source") or ""),
+            phase=str(row.get("phase") or ""),
+        )
+
+
+def _document(why: Failure) -> dict[str, Any]:
+    return {
+        "kind": why.kind.value,
+        "class": why.failure_class.value,
+        "origin": why.origin.value,
+        "retry": why.retryable,
+        "wait": why.wait,
+        "advice": why.advice,
+        "message": why.message,
+    }
+
+
+def _text(why: Failure) -> str:
+    retry = "yes" if why.retryable else "no"
+    if why.retryable and why.wait is not None:
+        retry += f", after {format_seconds(why.wait)}"
+    rows = {
+        "kind": f"{why.kind}: {KINDS[why.kind].summary}",
+        "class": why.failure_class.value,
+        "whose": why.origin.value,
+        "retry": retry,
+        "do": why.advice,
+        "message": why.message,
+    }
+    return "".join(f"{name:<8} {value}\n" for name, value in rows.items())

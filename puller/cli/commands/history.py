@@ -1,0 +1,43 @@
+"""`puller history`: the runs on record."""
+
+import sys
+
+import click
+
+from puller.cli.output import emit
+from puller.errors import UsageError
+from puller.report import history, runs
+
+
+@click.command("history")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+def command(form: str) -> None:
+    """List the last runs of `puller pull`, newest last, with a trend.
+
+    Each run leaves its report in the state directory ($XDG_STATE_HOME/puller, else ~/.local/state/puller); the last 50
+    are kept. See also `puller report` and `puller pull --failed`.
+
+    \b
+    puller history
+    puller history --format json
+    """  # noqa: D301 - click wants the control character itself
+    found = []
+    for run in history.runs():
+        try:
+            found.append((run.name, run.report()))
+        except UsageError as error:
+            click.echo(f"puller: {error}", err=True)
+    if form == "json":
+        emit(runs.as_json(found))
+    else:
+        emit(runs.as_text(found, runs.BLOCKS if _can_write(runs.BLOCKS) else runs.PLAIN))
+    if not found:
+        click.echo("puller: no run is on record", err=True)
+
+
+def _can_write(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True

@@ -1,0 +1,172 @@
+"""`puller lock`: lists written again, every tag pinned to its digest."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from puller import __version__
+from puller.cli.config_option import registries
+from puller.cli.options import complete_files, list_options, make_plan
+from puller.cli.output import emit
+from puller.errors import ExitCode, UsageError
+from puller.failure import Failure
+from puller.image.reference import ImageReference
+from puller.imagelist import Entry, read
+from puller.imagelist.requests import Plan, plan
+from puller.lockfile.lockfile import Change, Digests, compared, differences, lines, render, renewed, want, wishes
+from puller.model import PullRequest, exit_code_of
+from puller.registry.batch import digest_of, digest_with_platform, resolve
+from puller.registry.client import RegistryClient
+from puller.registry.ping import reach
+from puller.system import files
+from puller.text import clean
+
+_ALL = "*"
+
+
+@click.command(
+    "lock",
+    context_settings={"auto_envvar_prefix": "PULLER"},
+    epilog="Exit codes: 0 locked, or the lock is up to date; 1 something could not be resolved, or the lock is not up "
+    "to date; 2 usage or a bad list; 75 failed, but may pass.",
+)
+@list_options
+@click.option(
+    "-o", "--output", metavar="PATH", shell_complete=complete_files,
+    help="The lock file, instead of stdout; what it has locked, it keeps.",
+)  # fmt: skip
+@click.option(
+    "--upgrade", "upgrades", is_flag=False, flag_value=_ALL, multiple=True, metavar="[REF]",
+    help="Resolve anew what is locked, too: everything, or only this image; may be repeated.",
+)  # fmt: skip
+@click.option("--check", is_flag=True, help="Write nothing; say how the lock differs from lists and registries.")
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Write an image list with every tag of the LISTs pinned to the digest it has in its registry. Needs no engine.
+
+    With --check and without -o each LIST is taken for a lock itself.
+
+    \b
+    puller lock images.txt -o images.lock
+    puller lock images.txt -o images.lock --upgrade nginx:1.27
+    puller lock images.txt -o images.lock --check
+    """  # noqa: D301 - click wants the control character itself
+    if options["check"] and options["upgrades"]:
+        raise click.UsageError("--check writes nothing: leave out --upgrade")
+    if options["upgrades"] and not options["lists"] and not options["images"]:
+        raise click.UsageError("name a LIST; the word after --upgrade is taken for an image, so write --upgrade last")
+    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+    for line in todo.bad:
+        click.echo(str(line), err=True)
+    output = Path(options["output"]) if options["output"] not in (None, "-") else None
+    if options["check"]:
+        ctx.exit(_check(todo, output))
+    sources = (*options["lists"], *(["--image"] if options["images"] else []))
+    ctx.exit(_lock(todo, output, sources, options["upgrades"]))
+
+
+def _lock(todo: Plan, output: Path | None, sources: Sequence[str], upgrades: Sequence[str]) -> int:
+    if output:
+        _guard(output, sources)
+        files.check(output)
+    before = _locked(output) if output else {}
+    wanted = wishes(todo.requests)
+    digests, failures = renewed(wanted, before, _ask(platforms=True), _chosen(upgrades, wanted))
+    if failures:
+        for wish, why in failures.items():
+            click.echo(f"puller: {clean(str(wish))}: {why.kind}: {why.message}", err=True)
+        click.echo(f"puller: {len(failures)} of {len(wanted)} could not be resolved, nothing was written", err=True)
+        return int(exit_code_of(failures.values()))
+    text = render(digests, sources, datetime.now(UTC), __version__)
+    if output is None:
+        emit(text)
+        return ExitCode.OK
+    if not before or _rows(output) != lines(digests):  # else nothing but its time would change
+        files.write(output, text)
+    _tell(output, before, digests)
+    return ExitCode.OK
+
+
+def _check(todo: Plan, output: Path | None) -> int:
+    wanted: Mapping[PullRequest, str | None] = wishes(todo.requests)
+    if output:
+        lock: Digests = _locked(output)
+    else:
+        lock = {wish: digest for wish, digest in wanted.items() if digest}
+        wanted = {wish: None if wish.reference.tag else digest for wish, digest in wanted.items()}
+    found = compared(wanted, lock, _ask(platforms=False))
+    emit("".join(f"{difference}\n" for difference in found))
+    failures = [difference.failure for difference in found if difference.failure]
+    return int(exit_code_of(failures) if len(failures) == len(found) else ExitCode.FAILED)
+
+
+def _ask(*, platforms: bool) -> Any:
+    """Make the question to the registries; the client is imported, and made, when there is something to ask."""
+
+    def ask(asked: Iterable[PullRequest]) -> Mapping[PullRequest, str | Failure]:
+        requests = tuple(asked)
+        if not requests:
+            return {}
+
+        question = digest_with_platform if platforms else digest_of
+        with RegistryClient(registries=registries()) as client:
+            return resolve(requests, partial(question, registries=client), reach=reach)
+
+    return ask
+
+
+def _chosen(upgrades: Sequence[str], wanted: Mapping[PullRequest, str | None]) -> set[PullRequest]:
+    """Find what `--upgrade` names among what the lists want; raises UsageError for what no list names."""
+    if _ALL in upgrades:
+        return set(wanted)
+    chosen: set[PullRequest] = set()
+    for text in upgrades:
+        try:
+            reference = want(PullRequest(ImageReference.parse(text))).reference
+        except ValueError as error:
+            raise UsageError(f"--upgrade {clean(text)}: {error}") from None
+        named = {wish for wish in wanted if wish.reference == reference}
+        if not named:
+            raise UsageError(f"--upgrade {clean(text)}: no list names it; to upgrade everything, write --upgrade last")
+        chosen |= named
+    return chosen
+
+
+def _locked(path: Path) -> dict[PullRequest, str]:
+    """Read a lock; a file that is not there, or empty, has locked nothing. Raises ListError and UsageError."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return {}
+    entries = [*read([str(path)])]
+    for item in entries:
+        if not isinstance(item, Entry) or not item.reference.digest:
+            raise UsageError(f"{clean(str(path))} is no lock: {clean(str(item.source))} pins nothing")
+    found = wishes(plan(entries).requests)
+    return {wish: digest for wish, digest in found.items() if digest}
+
+
+def _rows(path: Path) -> tuple[str, ...]:
+    """Read a lock's lines as they are written."""
+    return tuple(row for row in path.read_text(errors="replace").splitlines() if not row.startswith("#"))
+
+
+def _guard(output: Path, sources: Sequence[str]) -> None:
+    for source in sources:
+        if output.exists() and os.path.exists(source) and os.path.samefile(source, output):  # noqa: PTH110, PTH121
+            raise UsageError(f"-o {clean(str(output))} is one of the lists, and would be overwritten")
+
+
+def _tell(output: Path, before: Digests, digests: Digests) -> None:
+    """Say on stderr what has become of the lock."""
+    words = {Change.MISSING: "added", Change.EXTRA: "dropped"}
+    changed = [*differences(dict.fromkeys(digests), before, digests)] if before else []
+    for difference in changed:
+        name = str(difference).partition(": ")[2]
+        click.echo(f"{words.get(difference.change, difference.change.value)}: {name}", err=True)
+    state = f"{len(changed)} changed" if before else "new"
+    noun = "image" if len(digests) == 1 else "images"
+    click.echo(f"{clean(str(output))}: {len(digests)} {noun} locked, {state}", err=True)

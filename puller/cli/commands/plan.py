@@ -1,0 +1,66 @@
+"""`puller plan`: what a pull would do and cost."""
+
+from typing import Any
+
+import click
+
+from puller.cli.config_option import registries
+from puller.cli.options import engine_options, list_options, make_plan
+from puller.cli.output import emit
+from puller.engine import connect
+from puller.errors import EngineError, EngineUnreachableError, ExitCode
+from puller.imagelist.requests import Plan
+from puller.plan import render
+from puller.plan.disk import disk
+from puller.plan.inventory import EngineInventory
+from puller.plan.layers import room_needed
+from puller.plan.model import PullPlan
+from puller.plan.survey import survey
+from puller.registry.client import RegistryClient
+from puller.settings import BackendChoice
+
+_CHANGES = 2
+"""Exit code for a plan that is not empty, as terraform's."""
+_CONNECTIONS = 4
+
+
+@click.command("plan", context_settings={"auto_envvar_prefix": "PULLER"})
+@list_options
+@engine_options
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit with 0 when there is nothing to pull, 2 when there is, 1 on errors."
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Show what a pull of each LIST would do and cost, without pulling.
+
+    Registries are asked what each image stands for; for those that the engine does not have, what they consist of,
+    too. Exit codes: 0, or 1 when an image or line is not known; see also --detailed-exitcode.
+
+    \b
+    puller plan images.txt
+    puller plan --image nginx:1.27 --format json --detailed-exitcode
+    """  # noqa: D301 - click wants the control character itself
+    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+    forecast = _forecast(todo, BackendChoice(options["backend"]), options["docker_command"], options["context"])
+
+    emit(render.render_json(forecast) if options["form"] == "json" else render.render_text(forecast))
+    changes = options["detailed_exitcode"] and forecast.would_pull
+    ctx.exit(ExitCode.FAILED if not forecast.ok else _CHANGES if changes else ExitCode.OK)
+
+
+def _forecast(todo: Plan, choice: BackendChoice, docker_command: str, context: str | None) -> PullPlan:
+
+    backend = connect(choice, docker_command=docker_command, context=context, connections=_CONNECTIONS)
+    try:
+        shelf = EngineInventory(backend.store)
+        with RegistryClient(insecure=shelf.facts.insecure, registries=registries()) as client:
+            prospects, quotas = survey(todo.requests, shelf, client)
+        estimates = [prospect.estimate for prospect in prospects if prospect.estimate]
+        needed = room_needed(estimates, keeps_blobs=shelf.facts.keeps_platforms)
+        return PullPlan(backend.engine, prospects, quotas, disk(shelf.facts, needed), todo.rejected)
+    except EngineError as error:
+        raise EngineUnreachableError(f"the engine cannot be asked: {error.message}") from None
+    finally:
+        backend.close()

@@ -1,0 +1,106 @@
+"""The command line. Each verb is one file: parse, call one function, render, exit; imported when it is named."""
+
+import gc
+import os
+import sys
+from importlib import import_module
+from io import TextIOWrapper
+from typing import Any, NoReturn
+
+import click
+
+from puller import __version__
+from puller.cli.config_option import choose_config, configured
+from puller.cli.shells import COMPLETION, register, verbs
+from puller.errors import ExitCode, PullerError
+
+_VERBS = {
+    "completion": ("completion", "Completion of verbs, options and files for bash, zsh and fish."),
+    "config": ("config", "What options are in force, and where each comes from."),
+    "doctor": ("doctor", "What would stop or slow a pull here, and how to put it right."),
+    "explain": ("explain", "What an error of a pull means, and what to do."),
+    "history": ("history", "The last runs of this user, with a trend."),
+    "list": ("list", "What a list means, without pulling anything."),
+    "load": ("load", "Bring images from files into an engine."),
+    "lock": ("lock", "Write lists again with every tag pinned to its digest."),
+    "plan": ("plan", "What a pull would do and cost: images, bytes, quota, disk."),
+    "prune": ("prune", "Remove what puller brought and no list wants any more."),
+    "pull": ("pull", "Pull every image of the lists, and report on each."),
+    "report": ("report", "The report of a past run once more, in any form."),
+    "verify": ("verify", "Whether this host has exactly what the lists say."),
+}
+"""Each verb's module and its line in `puller --help`, which thereby need not import it."""
+
+
+class _Verbs(click.Group):
+    """Imports a verb only when it is used: `puller --version` must not wait for docker-py."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _VERBS:
+            return None
+        command: click.Command = import_module(f"puller.cli.commands.{_VERBS[cmd_name][0]}").command
+        return configured(command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, line) for name, (_, line) in sorted(_VERBS.items())])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+
+        return verbs({name: line for name, (_, line) in _VERBS.items()}, incomplete)
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`puller VERB --help` tells a verb's options. Exit codes: 0 all images are there, 1 some failed, "
+    "2 usage or a bad list, 69 no engine, 75 failed but may pass, 130/143 interrupted.",
+)
+@click.version_option(__version__, message="puller %(version)s")
+@choose_config
+def puller() -> None:
+    """Pull a list of Docker images, all of them, and report the truth about each."""
+
+
+def main() -> NoReturn:
+    """Run the program: the one place that turns exceptions into a line and an exit code."""
+    gc.disable()  # imports make garbage for nobody: a tenth of the start-up; a verb that runs long enables it
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a narrow encoding must not cost the report
+    ci = import_module("puller.cli.ci") if "GITHUB_ACTIONS" in os.environ else None
+    if ci:
+        ci.guard_streams()
+    if COMPLETION in os.environ:
+        register()
+    try:
+        code = puller.main(prog_name="puller", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.USAGE
+    except PullerError as error:
+        click.echo(f"puller: {error}", err=True)
+        if ci:
+            ci.complain(str(error))
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        code = ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
+        click.echo(f"puller: internal error, please report it: {type(error).__name__}: {error}", err=True)
+        code = ExitCode.FAILED
+    _leave(int(code or 0))
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit now: a thread still waiting for an engine that never answers must not keep the process."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            code = code or (ExitCode.OK if stream is sys.stdout else code)
+    os._exit(code)

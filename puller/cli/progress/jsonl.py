@@ -1,0 +1,85 @@
+"""Progress for programs: one JSON object a line, with the names that `docker compose --progress json` uses."""
+
+import json
+import threading
+from typing import Any
+
+from puller.cli.progress.stream import QuietStream
+from puller.events import Event, Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.model import PullRequest, Status
+from puller.report.words import ending, reason, status_words
+from puller.text import clean, format_seconds
+
+_STATUS = {Status.FAILED: "Error", Status.CANCELLED: "Warning"}
+
+
+class Lines:
+    """Observe a run as JSON lines: every event, nothing left out."""
+
+    def __init__(self, stream: QuietStream) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        """Write the event as one line of plain ASCII."""
+        line = json.dumps(_document(event))
+        with self._lock:
+            self._stream.write_line(line)
+
+
+def _document(event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one answer for each event
+    match event:
+        case RunStarted():
+            return _object("run_started", "", "Working", "Pulling", event.engine, total=event.total)
+        case Started():
+            return _object("started", _id(event.request), "Working", "Pulling", f"attempt {event.attempt}")
+        case Progress():
+            layers = f"{event.layers_done}/{event.layers} layers" if event.layers else ""
+            text = event.phase.value.capitalize()
+            total = event.total or None
+            return _object("progress", _id(event.request), "Working", text, layers, current=event.current, total=total)
+        case RetryScheduled():
+            text = f"Retrying in {format_seconds(event.delay)}"
+            line = _object("retry", _id(event.request), "Warning", text, reason(event.failure))
+            return line | {"seconds": event.delay}
+        case Paused():
+            text = f"Waiting {format_seconds(event.seconds)}"
+            line = _object("paused", clean(event.subject), "Warning", text, reason(event.failure))
+            return line | {"seconds": event.seconds}
+        case Postponed():
+            return _object("postponed", _id(event.request), "Warning", "Once more later", reason(event.failure))
+        case Finished():
+            outcome = event.outcome
+            status = _STATUS.get(outcome.status, "Done")
+            text = status_words(outcome.status).capitalize()
+            return _object("finished", _id(event.request), status, text, ending(outcome))
+
+
+def _object(
+    event: str,
+    ident: str,
+    status: str,
+    text: str,
+    details: str,
+    *,
+    current: int = 0,
+    total: int | None = None,
+) -> dict[str, Any]:
+    """Give every key on every line; `total` and `percent` are null where nobody knows."""
+    percent = min(100, current * 100 // total) if total else None
+    return {
+        "event": event,
+        "id": ident,
+        "status": status,
+        "text": text,
+        "details": details,
+        "current": current,
+        "total": total,
+        "percent": percent,
+    }
+
+
+def _id(request: PullRequest) -> str:
+    """Name the image the same whatever the list calls it."""
+    platform = f" ({request.platform})" if request.platform else ""
+    return request.reference.canonical + platform

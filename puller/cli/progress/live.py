@@ -1,0 +1,93 @@
+"""The live view: what has ended scrolls away above, what is in flight stands below. The only home of rich."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO, cast
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.text import Text
+
+from puller.cli.progress.drawing import ASCII, FRAMES_PER_SECOND, UNICODE, Glyphs, draw
+from puller.cli.progress.state import Snapshot, State
+from puller.cli.progress.stream import QuietStream
+from puller.events import Event, Finished, Observer, Postponed
+from puller.model import Status
+from puller.report.words import STATUS_WIDTH, ending, reason, request_name, status_words
+
+_STYLES = {
+    Status.PULLED: "green",
+    Status.UP_TO_DATE: "dim",
+    Status.PRESENT: "dim",
+    Status.FAILED: "red",
+    Status.CANCELLED: "yellow",
+}
+
+
+@contextmanager
+def show(stream: QuietStream) -> Iterator[Observer]:
+    """Show the run on a terminal; on the way out nothing but the lines of ended images stays."""
+    console = Console(file=cast("TextIO", stream), force_terminal=True, highlight=False, markup=False, emoji=False)
+    glyphs = UNICODE if stream.unicode else ASCII
+    state = State()
+    live = Live(
+        console=console,
+        get_renderable=lambda: _View(state.snapshot(), glyphs),
+        refresh_per_second=FRAMES_PER_SECOND,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    with live:
+        yield _Display(console, state, glyphs)
+
+
+class _View:
+    """A snapshot that is drawn for the terminal's size of that moment."""
+
+    def __init__(self, snapshot: Snapshot, glyphs: Glyphs) -> None:
+        self._snapshot = snapshot
+        self._glyphs = glyphs
+
+    def __rich_console__(self, console: Console, options: "ConsoleOptions") -> "RenderResult":
+        width = options.max_width
+        for pieces in draw(self._snapshot, self._glyphs, width, console.size.height):
+            line = Text.assemble(*pieces, no_wrap=True)
+            line.truncate(max(1, width - 1))
+            yield line
+
+
+class _Display:
+    """Feed the state, and print what has ended above the view."""
+
+    def __init__(self, console: Console, state: State, glyphs: Glyphs) -> None:
+        self._console = console
+        self._state = state
+        self._glyphs = glyphs
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        self._state.add(event)
+        if isinstance(event, Finished | Postponed):
+            line = _ended(event, self._glyphs) if isinstance(event, Finished) else _postponed(event, self._glyphs)
+            with self._lock:
+                self._console.print(line, no_wrap=True, overflow="ellipsis" if self._glyphs is UNICODE else "crop")
+
+
+def _postponed(event: Postponed, glyphs: Glyphs) -> Text:
+    line = Text()
+    line.append(f"{glyphs.retry} {'later':<{STATUS_WIDTH}}", "yellow")
+    line.append(f"  {request_name(event.request)}")
+    line.append(f"  {reason(event.failure)}", "yellow")
+    return line
+
+
+def _ended(event: Finished, glyphs: Glyphs) -> Text:
+    status = event.outcome.status
+    style = _STYLES[status]
+    line = Text()
+    line.append(f"{glyphs.marks[status]} {status_words(status):<{STATUS_WIDTH}}", style)
+    line.append(f"  {request_name(event.request)}", "dim" if style == "dim" else "")
+    line.append(f"  {ending(event.outcome)}", style if event.outcome.failure else "dim")
+    return line

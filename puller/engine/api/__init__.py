@@ -1,0 +1,1 @@
+"""The Engine API, through docker-py and over its socket."""

@@ -1,0 +1,1 @@
+"""The docker, podman and nerdctl commands."""

@@ -1,0 +1,1 @@
+"""Values without I/O: references, platforms, digests, manifests, the OCI image layout."""

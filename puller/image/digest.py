@@ -1,0 +1,33 @@
+"""Digests: what content is named by (OCI image spec "Digests")."""
+
+import hashlib
+import re
+
+_DIGEST = re.compile(r"(?P<algorithm>sha256|sha512):(?P<hex>[0-9a-f]{64}|[0-9a-f]{128})")
+
+
+def is_digest(text: str | None) -> bool:
+    """Tell whether this is a digest that can be checked: sha256 or sha512 (OCI image spec "Digests")."""
+    return text is not None and _parse(text) is not None
+
+
+def matches(digest: str, data: bytes) -> bool:
+    """Tell whether bytes have this digest; False, too, for a digest that cannot be checked."""
+    found = _parse(digest)
+    return found is not None and hashlib.new(found["algorithm"], data).hexdigest() == found["hex"]
+
+
+def hasher(digest: str) -> "hashlib._Hash":
+    """Return a fresh hash of a checked digest's algorithm."""
+    return hashlib.new(digest.partition(":")[0])
+
+
+def sha256(data: bytes) -> str:
+    """Return the digest of bytes that came without one."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _parse(digest: str) -> re.Match[str] | None:
+    found = _DIGEST.fullmatch(digest)
+    length = {"sha256": 64, "sha512": 128}
+    return found if found and len(found["hex"]) == length[found["algorithm"]] else None

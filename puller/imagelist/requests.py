@@ -1,0 +1,61 @@
+"""From what lists say to what is done: every image once, every spelling kept, every bad line accounted for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from puller.errors import FailureKind
+from puller.failure import failure
+from puller.image.reference import ImageReference, Platform
+from puller.imagelist.entry import BadLine, Item, Note, Source
+from puller.model import PullOutcome, PullRequest, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will pull, and the lines it could not read."""
+
+    requests: tuple[PullRequest, ...]
+    """In the order of first appearance, no two for the same image and platform."""
+    bad: tuple[BadLine, ...] = ()
+    notes: tuple[Note, ...] = ()
+    """What the lists hold and the run leaves out on purpose."""
+    sources: tuple[tuple[Source, ...], ...] = ()
+    """Where each request is written, in the order of `requests`; empty unless it was asked for."""
+
+    @property
+    def rejected(self) -> tuple[PullOutcome, ...]:
+        """The bad lines as failed outcomes, so that a run which skips them still reports them."""
+        return tuple(_rejected(line) for line in self.bad)
+
+
+def plan(items: Iterable[Item], *, platform: Platform | None = None, keep_sources: bool = False) -> Plan:
+    """Make one request for each image and platform; `platform` is for entries that name none.
+
+    With `keep_sources` the plan knows where each request was written, which costs memory in a long list.
+    Whatever `items` raises (`ListError` when it reads lists) goes through.
+    """
+    spellings: dict[tuple[ImageReference, Platform | None], tuple[str, ...]] = {}
+    sources: dict[tuple[ImageReference, Platform | None], list[Source]] = {}
+    bad, notes = [], []
+    for item in items:
+        if isinstance(item, BadLine):
+            bad.append(item)
+            continue
+        if isinstance(item, Note):
+            notes.append(item)
+            continue
+        key = (item.reference, item.platform or platform)
+        known = spellings.get(key, ())
+        if item.reference.text not in known:
+            spellings[key] = (*known, item.reference.text)
+        if keep_sources:
+            sources.setdefault(key, []).append(item.source)
+    requests = (PullRequest(reference, target, texts) for (reference, target), texts in spellings.items())
+    where = (tuple(dict.fromkeys(places)) for places in sources.values())
+    return Plan(tuple(requests), tuple(bad), tuple(notes), tuple(where))
+
+
+def _rejected(line: BadLine) -> PullOutcome:
+    shown = line.text or str(line.source)
+    why = failure(FailureKind.BAD_REFERENCE, f"{line.source}: {line.reason}")
+    return PullOutcome(shown, (shown,), Status.FAILED, failure=why)

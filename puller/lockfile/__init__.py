@@ -1,0 +1,1 @@
+"""Lock files: every tag with its digest, and whether a host has exactly that."""

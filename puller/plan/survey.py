@@ -1,0 +1,176 @@
+"""Asks registries and the engine what a pull would do and cost, without pulling: the work behind `puller plan`."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from puller.errors import FailureKind, RegistryError
+from puller.failure import Failure, classify, failure
+from puller.image.manifest import ImageManifest
+from puller.model import PullRequest
+from puller.plan.inventory import EngineInventory
+from puller.plan.layers import LayerAccount, Stock, new_layers
+from puller.plan.model import Change, ImageEstimate, QuotaUse
+from puller.plan.sizes import config_of, unpacked_size
+from puller.registry.batch import ask_all
+from puller.registry.client import RegistryClient
+from puller.registry.manifests import NoPlatformError, parts_of
+from puller.registry.resolver import ResolvedTag
+from puller.registry.responses import Quota
+
+_FOR_THE_QUOTA = "its size is not asked for: that would cost as much of the registry's quota as the pull"
+
+
+def survey(
+    requests: Sequence[PullRequest], shelf: EngineInventory, client: RegistryClient
+) -> tuple[tuple[ImageEstimate, ...], tuple[QuotaUse, ...]]:
+    """Say what would become of every image, in list order, and what it takes of the registries' quotas.
+
+    What a registry will not tell is in the prospects. Raises EngineError when the engine does not answer.
+    """
+    answers = ask_all([(each.reference.registry, each) for each in requests], lambda each: _look(shelf, client, each))
+    prospects = [_judge(each, answer) for each, answer in zip(requests, answers, strict=True)]
+    quotas = _quotas(requests, answers)
+    pulls = dict.fromkeys(quotas, 0)
+    for each in prospects:
+        if each.change is Change.WOULD_PULL and each.request.reference.registry in pulls:
+            pulls[each.request.reference.registry] += 1
+    dear = {name for name, quota in quotas.items() if quota.remaining is not None and 2 * pulls[name] > quota.remaining}
+    prospects = _with_estimates(prospects, shelf, client, dear=dear, counted=quotas.keys())
+    return tuple(prospects), tuple(
+        QuotaUse(
+            name,
+            quota.limit,
+            quota.remaining,
+            quota.window_seconds,
+            pulls[name],
+            looked=0 if name in dear else pulls[name],
+        )
+        for name, quota in quotas.items()
+    )
+
+
+def images_of(
+    wanted: Sequence[PullRequest], names: Sequence[str], shelf: EngineInventory, client: RegistryClient
+) -> list[ImageManifest | RegistryError]:
+    """Fetch the manifests that have these names (digests or tags), each once; trouble takes the place of an image."""
+
+    def fetch(item: tuple[PullRequest, str]) -> ImageManifest:
+        request, name = item
+        platform = shelf.platform(request)
+        if platform is None:
+            raise RegistryError("the engine does not say for which platform it pulls")
+        return parts_of(client, request.reference, name, platform)
+
+    keys = [
+        (name if ":" in name else (each.reference.name, name), shelf.platform(each))
+        for each, name in zip(wanted, names, strict=True)
+    ]
+    firsts: dict[object, tuple[PullRequest, str]] = {}
+    for key, each, name in zip(keys, wanted, names, strict=True):
+        firsts.setdefault(key, (each, name))
+    answers = ask_all([(item[0].reference.registry, item) for item in firsts.values()], fetch)
+    found = dict(zip(firsts, answers, strict=True))
+    return [found[key] for key in keys]
+
+
+def explained(
+    images: Sequence[tuple[PullRequest, ImageManifest]], client: RegistryClient
+) -> list[tuple[PullRequest, ImageManifest]]:
+    """Learn from the images' configs, each fetched once, how an engine knows their layers."""
+    firsts = {parts.config.digest: (request, parts) for request, parts in images}
+    answers = ask_all(
+        [(item[0].reference.registry, item) for item in firsts.values()],
+        lambda item: config_of(client, item[0].reference, item[1]),
+    )
+    configs = dict(zip(firsts, answers, strict=True))
+    known = ((request, parts, configs[parts.config.digest]) for request, parts in images)
+    return [(request, parts.with_config(raw) if isinstance(raw, bytes) else parts) for request, parts, raw in known]
+
+
+def measured(
+    images: Sequence[tuple[PullRequest, ImageManifest]], stock: Stock, client: RegistryClient
+) -> list[ImageManifest]:
+    """Learn how large the new layers of images get, where their registries tell."""
+    new = {layer.digest: (request, layer) for request, parts in images for layer in new_layers(parts, stock)}
+    answers = ask_all(
+        [(item[0].reference.registry, item) for item in new.values()],
+        lambda item: unpacked_size(client, item[0].reference, item[1]),
+    )
+    sizes = {digest: size for digest, size in zip(new, answers, strict=True) if isinstance(size, int)}
+    return [
+        replace(parts, layers=tuple(replace(layer, unpacked=sizes.get(layer.digest)) for layer in parts.layers))
+        for _, parts in images
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What an image is, and whether the engine has it."""
+
+    digest: str
+    there: bool
+    quota: Quota | None = None
+
+
+def _look(shelf: EngineInventory, client: RegistryClient, request: PullRequest) -> _Seen:
+    digest = request.reference.digest
+    if digest and shelf.has(request):
+        return _Seen(digest, there=True)  # a digest is always up to date, and nobody need be asked
+    said = client.head(request.reference)
+    there = shelf.has(request, ResolvedTag(said.digest, single=said.single))
+    return _Seen(said.digest, there, said.quota)
+
+
+def _judge(request: PullRequest, answer: _Seen | RegistryError) -> ImageEstimate:
+    if isinstance(answer, RegistryError):
+        return ImageEstimate(request, Change.UNKNOWN, failure=classify(answer.message, answer.status))
+    return ImageEstimate(request, Change.UP_TO_DATE if answer.there else Change.WOULD_PULL, answer.digest)
+
+
+def _quotas(requests: Sequence[PullRequest], answers: Sequence[_Seen | RegistryError]) -> dict[str, Quota]:
+    """Give each registry's quota as it was told last, by those that have one."""
+    return {
+        request.reference.registry: answer.quota
+        for request, answer in zip(requests, answers, strict=True)
+        if isinstance(answer, _Seen) and answer.quota
+    }
+
+
+def _with_estimates(
+    prospects: Sequence[ImageEstimate],
+    shelf: EngineInventory,
+    client: RegistryClient,
+    *,
+    dear: Collection[str],
+    counted: Collection[str],
+) -> list[ImageEstimate]:
+    found = list(prospects)
+    places = []
+    for place, each in enumerate(prospects):
+        if each.change is Change.WOULD_PULL and each.request.reference.registry in dear:
+            found[place] = replace(each, note=_FOR_THE_QUOTA)
+        elif each.change is Change.WOULD_PULL:
+            places.append(place)
+    wanted = [found[place].request for place in places]
+    answers = images_of(wanted, [found[place].digest or "" for place in places], shelf, client)
+    known = []
+    for place, answer in zip(places, answers, strict=True):
+        if isinstance(answer, RegistryError):
+            found[place] = _without_size(found[place], answer)
+        else:
+            known.append((place, answer))
+    if not known:
+        return found
+    images = explained([(found[place].request, parts) for place, parts in known], client)
+    stock = shelf.stock(images, client, {each.request.reference.registry for each in prospects} - set(counted))
+    ledger = LayerAccount(stock)
+    for (place, _), parts in zip(known, measured(images, stock, client), strict=True):
+        found[place] = replace(found[place], estimate=ledger.add(parts))
+    return found
+
+
+def _without_size(prospect: ImageEstimate, trouble: RegistryError) -> ImageEstimate:
+    if isinstance(trouble, NoPlatformError):
+        why: Failure = failure(FailureKind.NO_MATCHING_PLATFORM, trouble.message)
+        return replace(prospect, change=Change.UNKNOWN, failure=why)
+    return replace(prospect, note=f"its size is not known: {trouble.message}")

@@ -1,0 +1,1 @@
+"""The main job: a run, an image, an attempt; policies, mirrors, recovery."""

@@ -1,0 +1,41 @@
+"""From a digest to the image that an engine would take: through an index, or through several."""
+
+from puller.errors import RegistryError
+from puller.image.manifest import ImageManifest, Manifest, descriptor_of, read_image, read_index
+from puller.image.platform import best
+from puller.image.reference import ImageReference, Platform
+from puller.registry.client import RegistryClient
+
+_DEEPEST = 3
+"""Indexes inside indexes that are followed."""
+
+
+class NoPlatformError(RegistryError):
+    """An index has nothing for the machine: a pull would fail."""
+
+
+def parts_of(client: RegistryClient, reference: ImageReference, digest: str, platform: Platform) -> ImageManifest:
+    """Describe what an engine would take for a platform, with the index that leads to it; raises as `manifests_of`."""
+    *leading, manifest = manifests_of(client, reference, digest, platform)
+    return read_image(map(descriptor_of, leading), manifest)
+
+
+def manifests_of(
+    client: RegistryClient, reference: ImageReference, digest: str, platform: Platform
+) -> tuple[Manifest, ...]:
+    """Fetch the manifest that an engine would take for a platform, and before it the index that leads to it.
+
+    Raises RegistryError, and NoPlatformError where there is nothing for the platform.
+    """
+    documents: list[Manifest] = []
+    for _ in range(_DEEPEST):
+        documents.append(client.manifest(reference, digest))
+        entries = read_index(documents[-1])
+        if entries is None:
+            return tuple(documents)
+        entry = best(entries, platform)
+        if entry is None:
+            there = ", ".join(dict.fromkeys(str(each.platform) for each in entries))
+            raise NoPlatformError(f"no matching manifest for {platform} in the manifest list entries: {there}")
+        digest = entry.digest
+    raise RegistryError(f"{reference.registry}: an index leads to an index, and so on")

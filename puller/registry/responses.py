@@ -1,0 +1,96 @@
+"""What a registry says, as frozen values, and the one exception for all that can go wrong on the way."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Self
+
+from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES
+from puller.text import clean
+
+_NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
+_QUOTA = re.compile(r"(?P<count>\d{1,9})(?:\s*;\s*w=(?P<window>\d{1,9}))?")
+_EPOCH = 1_000_000_000
+"""A number of seconds this large is a point in time: Docker Hub sends those, too."""
+_AT_ONCE = ("retry-after", "x-retry-after")
+_WHEN_LIMITED = ("ratelimit-reset", "x-ratelimit-reset")
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many pulls a registry allows in a window of time, and how many are left (Docker Hub's ratelimit-*)."""
+
+    limit: int | None
+    remaining: int | None
+    window_seconds: int | None
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> Self | None:
+        """Read `ratelimit-limit: 100;w=21600` and `ratelimit-remaining: 76;w=21600`; None where neither is there."""
+        limit, remaining = (
+            _QUOTA.match(headers.get(f"ratelimit-{name}", "").strip()) for name in ("limit", "remaining")
+        )
+        window = next((found["window"] for found in (limit, remaining) if found and found["window"]), None)
+        if limit is None and remaining is None:
+            return None
+        return cls(
+            int(limit["count"]) if limit else None,
+            int(remaining["count"]) if remaining else None,
+            int(window) if window else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a tag or a digest stands for, without its content."""
+
+    digest: str
+    media_type: str
+    size: int | None
+    """Bytes of the manifest, where the registry said so."""
+    quota: Quota | None = None
+
+    @property
+    def single(self) -> bool:
+        """Whether it is the manifest of one image; an index is not, and what calls itself anything else may be one."""
+        return self.media_type in SINGLE_TYPES
+
+
+def wait_of(status: int, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that an answer asks us to wait (RFC 9110 "Retry-After", or a quota's reset)."""
+    quota = Quota.of(headers)
+    limited = status == HTTPStatus.TOO_MANY_REQUESTS or (quota is not None and quota.remaining == 0)
+    for name in (*_AT_ONCE, *(_WHEN_LIMITED if limited else ())):
+        seconds = _seconds(headers.get(name, "").strip())
+        if seconds is not None:
+            return seconds
+    if status == HTTPStatus.TOO_MANY_REQUESTS and quota is not None and quota.remaining == 0:
+        return quota.window_seconds  # at most: the window slides
+    return None
+
+
+def media_type_of(headers: Mapping[str, str]) -> str:
+    """Return the media type without its parameters, as one safe word."""
+    word = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return word if word in (*INDEX_TYPES, *SINGLE_TYPES) else clean(word, 255)
+
+
+def size_of(headers: Mapping[str, str]) -> int | None:
+    """Return what Content-Length says, if it says a number."""
+    text = headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < len(str(1 << 63)) else None
+
+
+def _seconds(text: str) -> float | None:
+    """Read seconds from now, seconds since 1970, or an HTTP date."""
+    if _NUMBER.fullmatch(text):
+        number = float(text)
+        return max(0.0, number - time.time()) if number >= _EPOCH else number
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - few answers have a date that counts
+
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return None

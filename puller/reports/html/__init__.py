@@ -1,5 +1,0 @@
-"""The report as one page that needs nothing else: no network, no file beside it."""
-
-from puller.reports.html.page import render
-
-__all__ = ["render"]

@@ -1,0 +1,1 @@
+"""This machine: processes, files, directories, locks, disk space, docker's configuration."""

@@ -1,9 +1,15 @@
 """What the whole suite shares: which engine binary to test on, and signals that mean what they say."""
 
+import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
+
+from tests.second_user import NOBODY
 
 # A clock says nothing on a machine that does other things, too.
 settings.register_profile("puller", deadline=None, max_examples=50)
@@ -38,3 +44,14 @@ def pytest_configure() -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Say which engine this run is about."""
     return f"engine: {config.getoption('--engine')}"
+
+
+@pytest.fixture
+def theirs() -> Iterator[Path]:
+    """Give a second user a directory that root writes reports into, as that of a metrics collector."""
+    with TemporaryDirectory(prefix="puller-theirs-") as folder:
+        Path(folder).chmod(0o711)
+        directory = Path(folder) / "theirs"
+        directory.mkdir()
+        os.chown(directory, NOBODY, NOBODY)
+        yield directory

@@ -110,7 +110,7 @@ def test_two_runs_at_once_and_a_kill_lose_nothing(memory: PullRecord, tmp_path: 
     assert memory.path.parent == tmp_path / "puller" / "brought"
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": "puller.prune.brought/9"}', '{"schema": null'])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": "puller.brought/9"}', '{"schema": null'])
 def test_a_file_that_puller_did_not_write_is_told(memory: PullRecord, text: str) -> None:
     """In one line, with what to do; it is not overwritten."""
     memory.path.parent.mkdir(parents=True)
@@ -127,6 +127,17 @@ def test_the_file_says_which_engine_it_is_about(memory: PullRecord) -> None:
     assert json.loads(memory.path.read_text())["engine"] == "ID:WITH/odd..characters"
     with pytest.raises(PullerError, match="another engine"):
         PullRecord("ID_WITH_odd..characters").recall()
+
+
+def test_a_record_under_the_wrong_name_is_read_and_renamed(memory: PullRecord) -> None:
+    """Some versions wrote another schema: nobody's record is lost, and the next change puts it right."""
+    memory.change(lambda _: [KNOWN])
+    document = json.loads(memory.path.read_text())
+    assert document["schema"] == "puller.brought/1"
+    memory.path.write_text(json.dumps(document | {"schema": "puller.prune.brought/1"}))
+    assert memory.recall() == (KNOWN,)
+    memory.change(lambda known: (replace(entry, wanted=NOW) for entry in known))
+    assert json.loads(memory.path.read_text())["schema"] == "puller.brought/1"
 
 
 def test_shared_layers_are_free_with_their_last_image() -> None:

@@ -20,7 +20,8 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
         names = archive.namelist()
         (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
         assert "puller = puller.cli.main:main" in archive.read(entry_points).decode()
-    schemas = {"puller/report/report.schema.json", "puller/report/plan.schema.json"}
+    verbs = ("report", "list", "plan", "lock-check", "verify", "doctor", "prune", "history", "config", "explain")
+    schemas = {f"puller/schemas/{verb}.schema.json" for verb in verbs}
     parts = {f"puller/report/html/page.{kind}" for kind in ("html", "css", "js")}
     assert {"puller/py.typed", "puller/cli/commands/pull.py", *schemas, *parts} <= set(names)
     assert not [name for name in names if name.startswith("tests/")]

@@ -68,7 +68,9 @@ def test_the_service_reaches_what_a_pull_needs() -> None:
     assert {"AF_UNIX", "AF_INET", "AF_INET6"} <= {*service["RestrictAddressFamilies"].split()}
     assert service["ProtectHome"] == "read-only"
     assert "PrivateNetwork" not in service
-    assert service["StateDirectory"] == service["CacheDirectory"] == "puller"
+    assert service["StateDirectory"].split() == ["puller", "puller/metrics"]
+    assert service["CacheDirectory"] == "puller"
+    assert "ReadWritePaths" not in service
     text = (CONFIG / "systemd/puller.service").read_text()
     for line in ("DOCKER_CONFIG=/root/.docker", "XDG_STATE_HOME=/var/lib", "XDG_CACHE_HOME=/var/cache"):
         assert f"Environment={line}\n" in text
@@ -86,6 +88,14 @@ def test_cron_takes_the_table() -> None:
     assert "%" not in line
     assert "." not in path.name
     assert path.read_text().endswith("\n")
+
+
+@pytest.mark.parametrize("name", ["cron.d/puller", "systemd/puller.service"])
+def test_reports_are_written_where_only_root_may_write(name: str) -> None:
+    """Every report of the shipped jobs goes below the directory that is root's."""
+    places = re.findall(r"--report \w+=(\S+)", (CONFIG / name).read_text())
+    assert "/var/lib/puller/metrics/puller.prom" in places
+    assert all(place.startswith("/var/lib/puller/") for place in places)
 
 
 def test_the_action_takes_text_for_text() -> None:

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import secrets
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from threading import Lock
 from puller.blobs.missing import ImageBlobs
 from puller.blobs.store import BlobStore
 from puller.image.oci_layout import Named, blob_path, docker_entry, index_text
+from puller.system import files
 
 _LAYOUT = '{"imageLayoutVersion": "1.0.0"}\n'
 
@@ -38,19 +38,14 @@ class ArchiveBuilder:
         digests = {document.digest for _, entry in images for document in entry.documents}
         digests |= {part.digest for _, entry in images for part in (entry.parts.config, *entry.parts.layers)}
         docker = [docker_entry(image.name, entry.parts) for image, entry in images if image.name]
-        temporary = path.with_name(f".puller-{secrets.token_hex(8)}.tmp")
-        try:
-            with tarfile.open(temporary, "x", format=tarfile.PAX_FORMAT) as tar:
-                _add(tar, "oci-layout", _LAYOUT)
-                _add(tar, "index.json", index_text(image for image, _ in images))
-                _add(tar, "manifest.json", json.dumps(docker))
-                for digest in sorted(digests):
-                    with store.path(digest).open("rb") as blob:
-                        entry = _entry(blob_path(digest), os.fstat(blob.fileno()).st_size)
-                        tar.addfile(entry, blob)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with files.replacing(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            _add(tar, "oci-layout", _LAYOUT)
+            _add(tar, "index.json", index_text(image for image, _ in images))
+            _add(tar, "manifest.json", json.dumps(docker))
+            for digest in sorted(digests):
+                with store.path(digest).open("rb") as blob:
+                    entry = _entry(blob_path(digest), os.fstat(blob.fileno()).st_size)
+                    tar.addfile(entry, blob)
 
 
 def _add(tar: tarfile.TarFile, name: str, text: str) -> None:

@@ -5,6 +5,7 @@ It fulfils `Backend`, so that lists, policies, retries, reports and exit codes a
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from threading import Lock
 
 from puller.blobs.download_pool import DownloadPool
@@ -17,11 +18,12 @@ from puller.engine.model import Container, EngineInfo, ImageContents, LocalImage
 from puller.engine.responses import read_info
 from puller.errors import EngineError, FailureKind, RegistryError
 from puller.events import Phase, Progress
-from puller.image.oci_layout import Named
+from puller.image.oci_layout import Named, index_text, read_index
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.registry.client import RegistryClient
 from puller.settings import PrefetchSettings, Timeouts
+from puller.system import files
 
 _TICK = 0.2
 """Seconds between two looks at how far an image has come."""
@@ -156,3 +158,24 @@ def _progress(request: PullRequest, blobs: Sequence[BlobDownload]) -> Progress:
         layers_done=sum(blob.path is not None for blob in blobs),
         layers=len(blobs),
     )
+
+
+class LayoutIndex:
+    """The `index.json` of a folder, changed by several threads; what others have put into it stays."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+
+    def read(self) -> tuple[Named, ...]:
+        """Give the images; raises OSError, and ValueError for what is no index."""
+        return read_index(files.read(self._path))
+
+    def put(self, image: Named) -> None:
+        """Let a name stand for an image, and for no other; raises OSError and ValueError."""
+        with self._lock:
+            others = [each for each in self.read() if image.name is None or each.name != image.name]
+            if image not in others:
+                others.append(image)
+            with files.replacing(self._path) as file:
+                file.write(index_text(others).encode())

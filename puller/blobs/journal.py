@@ -44,7 +44,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Open or make it; raises OSError, as all that follows does."""
         self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
     def recall(self, segments: Sequence[Segment], size: int, length: int) -> None:
         """Let segments go on where an earlier run has ended, if that had the same ones of a blob of this size."""

@@ -72,7 +72,8 @@ class BlobStore:
     def add(self, digest: str, data: bytes) -> None:
         """Take in a document that was checked already; raises OSError."""
         temporary = self.parts / f"{digest.replace(':', '-')}.{secrets.token_hex(4)}"
-        temporary.write_bytes(data)
+        with temporary.open("xb") as file:
+            file.write(data)
         self.settle(temporary, digest)
 
     def held(self) -> int:

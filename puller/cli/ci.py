@@ -13,6 +13,7 @@ import click
 
 from puller.model import Report
 from puller.report import annotations, markdown
+from puller.system import files
 
 
 class Guarded(TextIOWrapper):
@@ -100,7 +101,6 @@ def _add_summary(path: Path, report: Report) -> None:
         left = markdown.LARGEST - (path.stat().st_size if path.exists() else 0)
         summary = markdown.render(report, limit=left).encode()
         if len(summary) <= left:
-            with path.open("ab") as file:
-                file.write(summary)
+            files.append(path, summary)
     except OSError as error:
         click.echo(f"puller: the step's summary cannot be written: {error.strerror}", err=True)

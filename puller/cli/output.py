@@ -67,6 +67,14 @@ def deliver(report: Report, output: Output) -> None:
         raise UsageError("\n".join(problems))
 
 
+def _before(path: Path) -> str:
+    """Read the report that is about to be replaced; empty for none, and for what is not to be believed."""
+    try:
+        return files.read(path)
+    except OSError:
+        return ""
+
+
 def _remember(report: Report, record: str, verbose: int) -> None:
     """Put the run on record; a place that cannot be written costs no run."""
     try:
@@ -84,5 +92,5 @@ def _render(kind: str, report: Report, output: Output, *, path: Path | None = No
         case "junit":
             options["skip_up_to_date"] = output.junit_skip_up_to_date
         case "prometheus":
-            options |= {"before": files.held(path), "name": path.stem} if path else {}
+            options |= {"before": _before(path), "name": path.stem} if path else {}
     return RENDERERS[kind](report, **options)

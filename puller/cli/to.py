@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from puller.blobs.archive import ArchiveBuilder
-from puller.blobs.export import LayoutEngine
+from puller.blobs.export import LayoutEngine, LayoutIndex
 from puller.blobs.store import BlobStore
 from puller.cli.progress import ProgressMode, observe
 from puller.errors import PullerError
-from puller.image.oci_layout import Index
 from puller.imagelist.requests import Plan
 from puller.model import Report
 from puller.pull.run import pull_all
@@ -73,7 +72,7 @@ def _open(stack: ExitStack, target: Target, settings: Settings) -> LayoutEngine:
     if target.kind == "oci":
         store = BlobStore(target.path, None)
         stack.callback(store.close)
-        index = Index(target.path / "index.json")
+        index = LayoutIndex(target.path / "index.json")
         backend = LayoutEngine(
             str(target), store, client, settings.prefetch, held=index.read, put=lambda image, _: index.put(image)
         )

@@ -17,9 +17,9 @@ from puller.failure.retry_after import wait_of
 from puller.failure.rules import RULES
 from puller.failure.rules.host import HOST
 from puller.failure.rules.rule import Rule
-from puller.text import clean
+from puller.text import clean, timestamp
 
-__all__ = ["KINDS", "Failure", "Meaning", "Origin", "classify", "failure"]
+__all__ = ["KINDS", "Failure", "Meaning", "Origin", "classify", "error_document", "failure"]
 
 _C, _K = FailureClass, FailureKind
 
@@ -120,3 +120,15 @@ def _in_transfer(said: str, source: str, phase: str) -> bool:
         return True
     bare = source == "docker-cli" and "error response from daemon" not in said
     return bare and said.rstrip(" .").endswith("unauthorized: authentication required")
+
+
+def error_document(failure: Failure) -> dict[str, str | None]:
+    """Write a failure as every document has it."""
+    return {
+        "kind": failure.kind.value,
+        "class": failure.failure_class.value,
+        "message": failure.message,
+        "advice": failure.advice,
+        "origin": failure.origin.value,
+        "until": timestamp(failure.until) if failure.until else None,
+    }

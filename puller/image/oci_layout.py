@@ -1,12 +1,8 @@
 """Images in files: the index of an OCI image layout, and what an archive for `docker load` says beside it."""
 
 import json
-import os
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from puller.image.digest import is_digest
@@ -40,29 +36,7 @@ class Named:
         return described
 
 
-class Index:
-    """The `index.json` of a folder, changed by several threads; what others have put into it stays."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = Lock()
-
-    def read(self) -> tuple[Named, ...]:
-        """Give the images; raises OSError, and ValueError for what is no index."""
-        return read_index(self._path.read_bytes())
-
-    def put(self, image: Named) -> None:
-        """Let a name stand for an image, and for no other; raises OSError and ValueError."""
-        with self._lock:
-            others = [each for each in self.read() if image.name is None or each.name != image.name]
-            if image not in others:
-                others.append(image)
-            temporary = self._path.with_name(f".index-{secrets.token_hex(4)}.json")
-            temporary.write_text(index_text(others))
-            os.replace(temporary, self._path)  # noqa: PTH105 - as in a shell's mv
-
-
-def read_index(raw: bytes) -> tuple[Named, ...]:
+def read_index(raw: bytes | str) -> tuple[Named, ...]:
     """Read an `index.json`; raises ValueError. What it has without a digest is left out."""
     document = json.loads(raw)
     entries = document.get("manifests") if isinstance(document, dict) else None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from puller.failure import error_document
 from puller.plan.model import Change, Disk, ImageEstimate, PullPlan, QuotaUse
 from puller.text import aligned, clean, format_bytes, format_seconds
 
@@ -120,14 +121,7 @@ def _image(prospect: ImageEstimate) -> dict[str, Any]:
         "unpacked": estimate.unpacked if estimate else 0 if prospect.change is Change.UP_TO_DATE else None,
         "layers": {"total": estimate.layers, "missing": estimate.missing} if estimate else None,
         "note": prospect.note or None,
-        "error": {
-            "kind": why.kind.value,
-            "class": why.failure_class.value,
-            "message": why.message,
-            "advice": why.advice,
-        }
-        if why
-        else None,
+        "error": error_document(why) if why else None,
     }
 
 

@@ -105,7 +105,9 @@ def _names(outcome: PullOutcome) -> Iterator[str]:
         return  # a bad line of a list
 
 
-_SCHEMA = "puller.prune.brought/1"
+_SCHEMA = "puller.brought/1"
+_WRITTEN_FOR_A_WHILE = "puller.prune.brought/1"
+"""The name that some versions gave the very same document, by mistake."""
 _PATIENCE = 10.0
 """Seconds that another run may take to write a small file."""
 
@@ -121,7 +123,7 @@ class PullRecord:
     def recall(self) -> tuple[PulledName, ...]:
         """Read them; raises PullerError for a file that puller did not write."""
         try:
-            return self._read(self.path.read_text(encoding="utf-8"))
+            return self._read(files.read(self.path))
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -132,7 +134,7 @@ class PullRecord:
     def change(self, how: Callable[[tuple[PulledName, ...]], Iterable[PulledName]]) -> None:
         """Read, change and write while no other run does; raises PullerError."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files.make_directory(self.path.parent)
             with flock.held(self.path.with_suffix(".lock"), _PATIENCE):
                 known = self.recall()
                 changed = tuple(how(known))
@@ -145,7 +147,8 @@ class PullRecord:
 
     def _read(self, text: str) -> tuple[PulledName, ...]:
         document = json.loads(text)
-        if (document["schema"], document["engine"]) != (_SCHEMA, self._engine):
+        known = document["schema"] in (_SCHEMA, _WRITTEN_FOR_A_WHILE)
+        if not known or document["engine"] != self._engine:
             raise ValueError("it is of another version, or of another engine")
         return tuple(PulledName(**each) for each in document["images"])
 

@@ -86,7 +86,7 @@ def render_json(
     ]
     before, after = free
     document = {
-        "schema": "puller.prune.planner/1",
+        "schema": "puller.prune/1",
         "dry_run": dry_run,
         "bytes_at_most": sum(look.frees),
         "free_before": before,

@@ -1,17 +1,20 @@
 """What past runs reported: each leaves its JSON report in the user's state directory, and the newest are kept."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
+from typing import TypeVar
 
 from puller.errors import UsageError
 from puller.model import Report
-from puller.report.reading import report_of
+from puller.report import json as as_json
 from puller.system import files, paths as places
 from puller.text import clean
 
+T = TypeVar("T")
 KEPT = 50
 """Runs."""
 _LONGEST_INDEX = 2
@@ -31,9 +34,16 @@ class Run:
 
     def report(self) -> Report:
         """Read its report; raises UsageError when there is none any more, or none that can be read."""
+        return self._read(as_json.report_of)
+
+    def summary(self) -> as_json.Summary:
+        """Read what it says of the whole run; raises UsageError likewise."""
+        return self._read(as_json.summary_of)
+
+    def _read(self, read: Callable[[str], T]) -> T:
         try:
-            return report_of(self.path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, UsageError) as error:
+            return read(files.read(self.path))
+        except (OSError, UsageError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise UsageError(clean(f"{self.path} cannot be read: {why}")) from None
 
@@ -42,7 +52,7 @@ def keep(report: Report, record: str) -> None:
     """Put a run's JSON report on record, and forget the oldest; raises UsageError where that cannot be written."""
     folder = _folder()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_directory(folder)
     except OSError as error:
         raise UsageError(clean(f"cannot make {folder}: {error.strerror}")) from None
     began = report.started.astimezone(UTC)

@@ -1,15 +1,41 @@
-"""The JSON report: a contract, described by `report.schema.json` beside this file."""
+"""The JSON report, written and read back: a contract, described by `schemas/report.schema.json`."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from puller.failure import Failure
-from puller.model import Attempt, PullOutcome, Report
-from puller.text import timestamp
+from puller.errors import FailureClass, FailureKind, UsageError
+from puller.failure import Failure, error_document
+from puller.image.reference import Platform
+from puller.model import Attempt, PullOutcome, Report, Span, Status
+from puller.text import clean, timestamp
 
 SCHEMA = "puller.report/1"
 """Name and version; the number grows only when something promised changes its meaning."""
+_SCHEMAS = Path(__file__).parents[1] / "schemas"
+_LATER_IN_IMAGE: Mapping[str, Any] = {"began": 0.0, "bytes": 0, "mirror": None, "confirmed": True, "tries": []}
+_LATER_IN_TRY: Mapping[str, Any] = {"bytes": 0, "mirror": None}
+"""Keys that the first reports did not have; the records of those days are still to be read."""
+_KINDS = set(FailureKind)
+_LONGEST = 200
+"""Characters of what a validator says, which repeats the value."""
 _encode = json.JSONEncoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a report says of the run as a whole."""
+
+    started: datetime
+    seconds: float
+    ok: bool
+    stopped: str
+    counts: Mapping[str, int]
+    """Images by status, in the order of the report."""
 
 
 def render(report: Report) -> str:
@@ -27,6 +53,39 @@ def render(report: Report) -> str:
     return f'{head},\n  "images": [\n{images}\n  ]\n}}\n' if images else f'{head},\n  "images": []\n}}\n'
 
 
+def report_of(text: str) -> Report:
+    """Read a JSON report; raise UsageError with one line that says what is wrong with it, and where."""
+    document = _document(text)
+    for image in _completed(document, "images", _LATER_IN_IMAGE):
+        _completed(image, "tries", _LATER_IN_TRY)
+    _validate(document)
+    try:
+        return Report(
+            _moment(document["started"]),
+            float(document["seconds"]),
+            tuple(map(_outcome, document["images"])),
+            document["stopped"] or "",
+        )
+    except (ValueError, OverflowError) as error:  # a date or a number that only looks like one
+        raise _refusal(str(error)) from None
+
+
+def summary_of(text: str) -> Summary:
+    """Read what a JSON report says of the whole run, without a look at the images; raises UsageError likewise."""
+    document = _document(text)
+    _validate(document | {"images": []})
+    try:
+        return Summary(
+            _moment(document["started"]),
+            float(document["seconds"]),
+            document["ok"],
+            document["stopped"] or "",
+            document["counts"],
+        )
+    except (ValueError, OverflowError) as error:
+        raise _refusal(str(error)) from None
+
+
 def _image(outcome: PullOutcome) -> dict[str, Any]:
     return {
         "reference": outcome.reference,
@@ -41,9 +100,26 @@ def _image(outcome: PullOutcome) -> dict[str, Any]:
         "bytes": outcome.bytes,
         "mirror": outcome.mirror,
         "confirmed": outcome.confirmed,
-        "error": _error(outcome.failure) if outcome.failure else None,
+        "error": error_document(outcome.failure) if outcome.failure else None,
         "tries": [_try(attempt) for attempt in outcome.attempts],
     }
+
+
+def _outcome(image: Mapping[str, Any]) -> PullOutcome:
+    tries = tuple(map(_attempt, image["tries"]))
+    return PullOutcome(
+        image["reference"],
+        tuple(image["requested"]),
+        Status(image["status"]),
+        Platform.parse(image["platform"]) if image["platform"] else None,
+        image["digest"],
+        tries or (Attempt(0.0, 0.0, None),) * image["attempts"],  # the first reports only told how many there were
+        float(image["seconds"]),
+        _failure(image["error"]),
+        float(image["began"]),
+        image["mirror"],
+        image["confirmed"],
+    )
 
 
 def _try(attempt: Attempt) -> dict[str, Any]:
@@ -52,7 +128,7 @@ def _try(attempt: Attempt) -> dict[str, Any]:
         "seconds": round(attempt.seconds, 3),
         "bytes": attempt.bytes,
         "mirror": attempt.mirror,
-        "error": _error(attempt.failure) if attempt.failure else None,
+        "error": error_document(attempt.failure) if attempt.failure else None,
         "phases": [
             {"phase": span.phase, "started": round(span.started, 3), "seconds": round(span.seconds, 3)}
             for span in attempt.phases
@@ -60,12 +136,71 @@ def _try(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _error(failure: Failure) -> dict[str, str | None]:
-    return {
-        "kind": failure.kind.value,
-        "class": failure.failure_class.value,
-        "message": failure.message,
-        "advice": failure.advice,
-        "origin": failure.origin.value,
-        "until": timestamp(failure.until) if failure.until else None,
-    }
+def _attempt(node: Mapping[str, Any]) -> Attempt:
+    spans = (Span(span["phase"], float(span["started"]), float(span["seconds"])) for span in node["phases"])
+    return Attempt(
+        float(node["started"]),
+        float(node["seconds"]),
+        _failure(node["error"]),
+        tuple(spans),
+        node["bytes"],
+        node["mirror"],
+    )
+
+
+def _failure(node: Mapping[str, Any] | None) -> Failure | None:
+    if node is None:
+        return None
+    kind = node["kind"]
+    return Failure(
+        FailureKind(kind) if kind in _KINDS else FailureKind.UNCLASSIFIED,  # a later puller may know more
+        FailureClass(node["class"]),
+        node["message"],
+        node["advice"],
+        until=_moment(node["until"]) if node.get("until") else None,
+    )
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _document(text: str) -> dict[str, Any]:
+    try:
+        document: Any = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _refusal(f"it is not JSON ({error})") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise _refusal(f"it does not begin with the schema {SCHEMA!r}")
+    return document
+
+
+def _completed(node: Mapping[str, Any], key: str, later: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the objects of an array, each with all keys of `later`; what is none is left for the validator to find."""
+    found = node.get(key)
+    objects = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    for each in objects:
+        each.update({name: value for name, value in later.items() if name not in each})
+    return objects
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def _validate(document: dict[str, Any]) -> None:
+    from jsonschema.exceptions import best_match  # noqa: PLC0415 - 0.1 s, and only whoever reads a report needs it
+
+    if error := best_match(_validator().iter_errors(document)):
+        raise _refusal(f"{error.json_path.removeprefix('$.')}: {error.message}")
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - as above
+
+    return Draft202012Validator(json.loads((_SCHEMAS / "report.schema.json").read_text(encoding="utf-8")))
+
+
+def _refusal(why: str) -> UsageError:
+    return UsageError(f"this is no report of puller: {clean(why, _LONGEST)}")

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Sequence
 
-from puller.model import Report, Status
+from puller.model import Status
+from puller.report.json import Summary
 from puller.text import aligned, format_seconds, timestamp
 
 SCHEMA = "puller.history/1"
@@ -14,14 +15,13 @@ _HEADER = ("RUN", "STARTED", "TIME", "IMAGES", "PULLED", "FAILED", "CANCELLED")
 _RIGHT = {2, 3, 4, 5, 6}
 
 
-def as_text(runs: Sequence[tuple[str, Report]], blocks: str = BLOCKS) -> str:
-    """Write a line for each run (its name and its report), and how long they took and what failed as a sparkline."""
+def as_text(runs: Sequence[tuple[str, Summary]], blocks: str = BLOCKS) -> str:
+    """Write a line for each run, by its name, and how long they took and what failed as a sparkline."""
     if not runs:
         return ""
-    reports = [report for _, report in runs]
-    seconds = [report.seconds for report in reports]
-    failed = [len(report.failed) for report in reports]
-    rows = [_HEADER, *(_cells(name, report) for name, report in runs)]
+    seconds = [run.seconds for _, run in runs]
+    failed = [run.counts[Status.FAILED] for _, run in runs]
+    rows = [_HEADER, *(_cells(name, run) for name, run in runs)]
     trends = (
         f"time    {sparkline(seconds, blocks)}  {format_seconds(min(seconds))} to {format_seconds(max(seconds))}",
         f"failed  {sparkline(failed, blocks)}  {min(failed)} to {max(failed)}",
@@ -29,18 +29,18 @@ def as_text(runs: Sequence[tuple[str, Report]], blocks: str = BLOCKS) -> str:
     return "\n".join((*aligned(rows, _RIGHT), "", *trends)) + "\n"
 
 
-def as_json(runs: Sequence[tuple[str, Report]]) -> str:
+def as_json(runs: Sequence[tuple[str, Summary]]) -> str:
     """Write the same as a document."""
     rows = [
         {
             "run": name,
-            "started": timestamp(report.started),
-            "seconds": round(report.seconds, 3),
-            "ok": report.ok,
-            "stopped": report.stopped or None,
-            "counts": {status.value: number for status, number in report.counts.items()},
+            "started": timestamp(run.started),
+            "seconds": round(run.seconds, 3),
+            "ok": run.ok,
+            "stopped": run.stopped or None,
+            "counts": run.counts,
         }
-        for name, report in runs
+        for name, run in runs
     ]
     return json.dumps({"schema": SCHEMA, "runs": rows}, indent=2) + "\n"
 
@@ -51,7 +51,7 @@ def sparkline(values: Sequence[float], blocks: str = BLOCKS) -> str:
     return "".join(blocks[round(value / most * (len(blocks) - 1))] for value in values)
 
 
-def _cells(name: str, report: Report) -> tuple[str, ...]:
-    counts = report.counts
-    numbers = (len(report.outcomes), counts[Status.PULLED], counts[Status.FAILED], counts[Status.CANCELLED])
-    return name, timestamp(report.started), format_seconds(report.seconds), *map(str, numbers)
+def _cells(name: str, run: Summary) -> tuple[str, ...]:
+    counts = run.counts
+    numbers = (sum(counts.values()), counts[Status.PULLED], counts[Status.FAILED], counts[Status.CANCELLED])
+    return name, timestamp(run.started), format_seconds(run.seconds), *map(str, numbers)

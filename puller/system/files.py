@@ -1,11 +1,19 @@
-"""Text on its way into files: whole or not at all, and refused before the run rather than after it."""
+"""Files that puller writes: whole or not at all, refused before the run, and never where another user leads us.
+
+puller often runs as root and writes into directories that belong to somebody else, such as that of a metrics
+collector. So a file is always a new one, with a mode of our own, and takes its name by a rename; what has the name
+before is not followed, not waited for and not copied from. Symbolic links among the parents of a file are followed
+only if root or this user made them, as systemd does (CHASE_SAFE in its source).
+"""
 
 import errno
 import os
 import re
+import shutil
 import stat
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -13,97 +21,237 @@ from puller.errors import UsageError
 from puller.text import clean
 
 _OWN_STREAM = re.compile(r"/dev/(?:std(?P<name>out|err)|fd/(?P<number>\d+))|/proc/self/fd/(?P<proc>\d+)")
-
 _STALE = 3600
 """Seconds: no report takes so long to write."""
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_THERE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+"""How to open what another user may have put there: the type is looked at before anything else is done with it."""
+_STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_LINKS = 40
+"""Symbolic links in one path, as many as Linux follows (path_resolution(7))."""
+_PRIVATE = 0o600
+_OPEN = 0o644
+_WRONG_TYPES = (
+    (stat.S_ISLNK, errno.ELOOP, "it is a symbolic link, which is not followed"),
+    (stat.S_ISDIR, errno.EISDIR, "it is a directory"),
+    (stat.S_ISFIFO, errno.EINVAL, "it is a FIFO"),
+    (stat.S_ISSOCK, errno.EINVAL, "it is a socket"),
+    (stat.S_ISBLK, errno.EINVAL, "it is a block device"),
+)
+_CURES = {
+    errno.ENOENT: "create it first",
+    errno.EISDIR: "name a file in it",
+    errno.ELOOP: "name what it points to",
+}
+
+
+class _ForeignError(OSError):
+    """Something of another user is in the way."""
 
 
 def check(path: Path) -> None:
-    """Raise UsageError when `path` cannot be written, so that nobody pulls for an hour to learn it."""
+    """Raise UsageError when `path` cannot be written, so that nobody pulls for an hour to learn it.
+
+    What another user has put in the way is only told by `write`: it costs the report and does not prevent the run.
+    """
     try:
-        mode = _mode(path)
+        if (own := _own_stream(path)) is not None:
+            os.fstat(own)
+            return
+        with _directory(path.parent) as directory:
+            if stat.S_ISCHR(_type(path.name, directory)):
+                _need(os.access(path.name, os.W_OK, dir_fd=directory), "permission denied")
+            else:
+                writable = os.access(".", os.W_OK | os.X_OK, dir_fd=directory)
+                _need(writable, f"the directory {path.parent} is not writable")
+    except _ForeignError:
+        return
     except OSError as error:
-        raise _refusal(path, error.strerror) from None
-    target = _target(path)
-    if mode is not None and stat.S_ISDIR(mode):
-        raise _refusal(path, "it is a directory", "name a file in it")
-    if mode is not None and not stat.S_ISREG(mode):
-        if not os.access(path, os.W_OK):
-            raise _refusal(path, "permission denied")
-    elif not target.parent.is_dir():
-        raise _refusal(path, f"there is no directory {target.parent}", "create it first")
-    elif not os.access(target.parent, os.W_OK | os.X_OK):
-        raise _refusal(path, f"the directory {target.parent} is not writable")
+        raise _refusal(path, error) from None
 
 
-def held(path: Path) -> str:
-    """Read an ordinary file that is about to be replaced; empty where there is none, or it cannot be read."""
-    try:
-        mode = _mode(path)
-        if mode is None or not stat.S_ISREG(mode) or _own_stream(path) is not None:
-            return ""
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+def read(path: Path) -> str:
+    """Read a file that puller wrote earlier; raises OSError, also for what is no regular file of this user or root.
+
+    Bytes that are not UTF-8 are replaced.
+    """
+    with _directory(path.parent) as directory:
+        _type(path.name, directory)
+        descriptor = os.open(path.name, os.O_RDONLY | _THERE, dir_fd=directory)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - Path.open takes no descriptor
+        node = os.fstat(descriptor)
+        _need(stat.S_ISREG(node.st_mode), "it is not a regular file")
+        _need(_is_trusted(node), "it belongs to another user")
+        return file.read().decode("utf-8", "replace")
 
 
 def write(path: Path, text: str, *, private: bool = False) -> None:
     """Write `text` so that a reader sees the old file or the new one, never half; raise UsageError.
 
-    A new file is as open as the umask lets it; with `private` any is this user's alone.
+    The file is readable for everybody as far as the umask lets it be, or with `private` for this user alone.
     """
     data = text.encode("utf-8", "backslashreplace")
     try:
-        mode = _mode(path)
-        mode = stat.S_IFREG | 0o600 if private else mode
-        if _own_stream(path) is not None or (mode is not None and not stat.S_ISREG(mode)):
-            _write_into(path, data)
-        else:
-            _replace(_target(path), data, mode)
+        if (own := _own_stream(path)) is not None:
+            # Opening /dev/stdout anew would start at the top of a redirected file, over what was printed before.
+            with open(os.dup(own), "wb") as file:  # noqa: PTH123 - as above
+                file.write(data)
+            return
+        with _directory(path.parent) as directory:
+            if stat.S_ISCHR(_type(path.name, directory)):
+                with _opened(path.name, directory, stat.S_ISCHR) as file:
+                    file.write(data)
+            else:
+                with _replacing(path.name, directory, _PRIVATE if private else _OPEN, sync=True) as file:
+                    file.write(data)
     except OSError as error:
-        raise _refusal(path, error.strerror) from error
+        raise _refusal(path, error) from error
 
 
-def _replace(target: Path, data: bytes, mode: int | None) -> None:
-    """Write beside the target, then rename: the kernel makes that step whole."""
-    _sweep(target.parent)
-    temporary = target.with_name(f".puller-{os.urandom(8).hex()}.tmp")
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a new file that takes the name `path` when the block ends without an error; raises OSError.
+
+    It is not synced: what a crash of the machine takes away can be fetched again.
+    """
+    with _directory(path.parent) as directory:
+        _need(not stat.S_ISCHR(_type(path.name, directory)), "it is a device")
+        with _replacing(path.name, directory, _OPEN, sync=False) as file:
+            yield file
+
+
+def append(path: Path, data: bytes) -> None:
+    """Add to a regular file, made where there is none; raises OSError."""
+    flags = os.O_APPEND | os.O_CREAT
+    with _directory(path.parent) as directory, _opened(path.name, directory, stat.S_ISREG, flags) as file:
+        file.write(data)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory of this user's alone, and its parents, where there is none; raises OSError."""
+    with _directory(path, make=True):
+        pass
+
+
+@contextmanager
+def _replacing(name: str, directory: int, mode: int, *, sync: bool) -> Iterator[IO[bytes]]:
+    """Open a new file beside the old one, then rename: the kernel makes that step whole."""
+    _sweep(directory)
+    temporary = f".puller-{os.urandom(8).hex()}.tmp"
+    descriptor = os.open(temporary, _NEW, mode, dir_fd=directory)
     try:
-        with temporary.open("xb") as file:
-            if mode is not None:
-                os.fchmod(file.fileno(), stat.S_IMODE(mode))
-            _put(file, data)
-            os.fsync(file.fileno())
-        try:
-            temporary.replace(target)
-        except OSError as error:
-            # A file that is itself a mount point (docker run -v ./report.json:/report.json) cannot be renamed over.
-            if error.errno != errno.EBUSY:
-                raise
-            _write_into(target, data)
+        with open(descriptor, "w+b") as file:  # noqa: PTH123 - as above
+            yield file
+            file.flush()
+            if sync:
+                os.fsync(descriptor)
+            try:
+                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            except OSError as error:
+                # A file that is itself a mount point (docker run -v ./report.json:/report.json) keeps its place.
+                if error.errno != errno.EBUSY:
+                    raise
+                with _opened(name, directory, stat.S_ISREG) as mounted:
+                    mounted.truncate()
+                    file.seek(0)
+                    shutil.copyfileobj(file, mounted)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=directory)
 
 
-def _sweep(directory: Path) -> None:
-    """Remove what runs that were killed while they wrote have left there: own files, too old to be written yet."""
-    for path in directory.glob(".puller-*.tmp"):
-        with suppress(OSError):
-            node = path.lstat()
-            if node.st_uid == os.geteuid() and time.time() - node.st_mtime > _STALE:
-                path.unlink()
+@contextmanager
+def _opened(name: str, directory: int, wanted: Callable[[int], bool], flags: int = 0) -> Iterator[IO[bytes]]:
+    """Open what is there for writing, if it is of the type that is wanted; raises OSError."""
+    _type(name, directory)
+    descriptor = os.open(name, os.O_WRONLY | _THERE | flags, _OPEN, dir_fd=directory)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - as above
+        _need(wanted(os.fstat(descriptor).st_mode), "it is not what it was a moment ago")
+        os.set_blocking(descriptor, True)
+        yield file
 
 
-def _write_into(path: Path, data: bytes) -> None:
-    own = _own_stream(path)
-    # Opening /dev/stdout anew would start at the top of a redirected file, over what was printed before.
-    with open(path if own is None else os.dup(own), "wb") as file:  # noqa: PTH123 - Path.open takes no descriptor
-        _put(file, data)
+def _sweep(directory: int) -> None:
+    """Remove what runs that were killed while they wrote have left: own files, too old to be written yet."""
+    with suppress(OSError):
+        listing = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            names = os.listdir(listing)  # noqa: PTH208 - Path takes no descriptor
+        finally:
+            os.close(listing)
+        for name in names:
+            if name.startswith(".puller-") and name.endswith(".tmp"):
+                node = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                if node.st_uid == os.geteuid() and time.time() - node.st_mtime > _STALE:
+                    os.unlink(name, dir_fd=directory)
 
 
-def _put(file: IO[bytes], data: bytes) -> None:
-    file.write(data)
-    file.flush()
+@contextmanager
+def _directory(path: Path, *, make: bool = False) -> Iterator[int]:
+    """Open a directory once, so that it stays the same whatever becomes of its name; raises OSError.
+
+    A link on the way that another user made is refused: it could lead to a directory that only root may write.
+    """
+    directory, rest, links = os.open(".", _STEP), [*path.parts][::-1], 0
+    try:
+        while rest:
+            entered = _enter(rest.pop(), directory, path, make=make)
+            node = os.fstat(entered)
+            if stat.S_ISLNK(node.st_mode):
+                with _closing(entered):
+                    links += 1
+                    _need(links <= _MOST_LINKS, os.strerror(errno.ELOOP), errno.ELOOP)
+                    if not _is_trusted(node):
+                        raise _ForeignError(errno.ELOOP, f"{path} has a symbolic link of another user in it")
+                    rest += Path(os.readlink("", dir_fd=entered)).parts[::-1]
+                continue
+            os.close(directory)
+            directory = entered
+            _need(stat.S_ISDIR(node.st_mode), os.strerror(errno.ENOTDIR), errno.ENOTDIR)
+        yield directory
+    finally:
+        os.close(directory)
+
+
+def _enter(name: str, directory: int, path: Path, *, make: bool) -> int:
+    """Open one step of a path, a link as itself."""
+    try:
+        return os.open(name, _STEP, dir_fd=directory)
+    except FileNotFoundError:
+        if not make:
+            raise FileNotFoundError(errno.ENOENT, f"there is no directory {path}") from None
+    with suppress(FileExistsError):  # another run is faster
+        os.mkdir(name, 0o700, dir_fd=directory)
+    return os.open(name, _STEP, dir_fd=directory)
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _type(name: str, directory: int) -> int:
+    """Give the mode of what has the name, 0 for nothing; raises OSError for what is neither file nor device."""
+    try:
+        node = os.stat(name or ".", dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return 0
+    for is_wrong, number, words in _WRONG_TYPES:
+        if is_wrong(node.st_mode):
+            raise (OSError if _is_trusted(node) else _ForeignError)(number, words)
+    return node.st_mode
+
+
+def _is_trusted(node: os.stat_result) -> bool:
+    return node.st_uid in (0, os.geteuid())
+
+
+def _need(condition: bool, words: str, number: int = errno.EACCES) -> None:  # noqa: FBT001 - as of assert
+    if not condition:
+        raise OSError(number, words)
 
 
 def _own_stream(path: Path) -> int | None:
@@ -116,18 +264,7 @@ def _own_stream(path: Path) -> int | None:
     return int(match["number"] or match["proc"])
 
 
-def _mode(path: Path) -> int | None:
-    """Give the type and permissions of what is there, behind any symlink; None when nothing is."""
-    try:
-        return path.stat().st_mode
-    except FileNotFoundError:
-        return None
-
-
-def _target(path: Path) -> Path:
-    """Give the file behind a symlink, which need not exist yet: the link itself is to stay."""
-    return Path(os.path.realpath(path))
-
-
-def _refusal(path: Path, reason: str | None, cure: str = "choose another path") -> UsageError:
-    return UsageError(clean(f"cannot write {path}: {(reason or 'unknown error').lower()}; {cure}"))
+def _refusal(path: Path, error: OSError) -> UsageError:
+    words = error.strerror or "unknown error"
+    cure = _CURES.get(error.errno or 0, "choose another path")
+    return UsageError(clean(f"cannot write {path}: {words[:1].lower()}{words[1:]}; {cure}"))

@@ -9,6 +9,8 @@ from time import monotonic, sleep
 
 _MODE = 0o600
 _TICK = 0.05
+_CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Of what another user may have put in the place no link is followed, and no FIFO waited for."""
 
 
 def lock(descriptor: int) -> bool:
@@ -26,7 +28,7 @@ def take(path: Path) -> int | None:
     What is locked is the file that has the name now: another run may have renamed or removed the one that had it.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _CAREFUL, _MODE)
         try:
             if not lock(descriptor):
                 return None
@@ -56,7 +58,7 @@ def held(path: Path, patience: float) -> Iterator[None]:
 def is_held(path: Path) -> bool:
     """Tell whether somebody has locked a file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | _CAREFUL)
     except OSError:
         return False
     try:

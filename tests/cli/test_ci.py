@@ -92,7 +92,7 @@ def test_a_summary_that_cannot_be_written_costs_a_line(shell: Shell) -> None:
     shell.docker(pull=good_pull())
     run = shell.run(*PULL, "-q", environment=GITHUB | {"GITHUB_STEP_SUMMARY": str(shell.folder / "no" / "where")})
     assert (run.code, len(run.stderr.splitlines())) == (0, 1)
-    assert "summary cannot be written: No such file or directory" in run.stderr
+    assert "summary cannot be written: there is no directory" in run.stderr
 
 
 def test_a_full_summary_is_left_alone(shell: Shell) -> None:

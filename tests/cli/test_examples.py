@@ -17,9 +17,17 @@ RUNNERS = (
     "README.md",
 )
 OF_OTHERS = Counter(
-    ["config/systemd/puller.service --now", "config/github/action.yml --quiet", "config/images.example.txt --platform"]
+    [
+        "config/systemd/puller.service --now",
+        "config/github/action.yml --quiet",
+        "config/images.example.txt --platform",
+        *(
+            f"config/{name} --collector"
+            for name in ("cron.d/puller", "systemd/puller.service", "prometheus/puller.rules.yml")
+        ),
+    ]
 )
-"""Options in config/ that are not puller's: those of systemctl, of pip, of a line in a list."""
+"""Options in config/ that are not puller's: those of systemctl, of pip, of a line in a list, of node_exporter."""
 
 
 @pytest.mark.parametrize("path", [*PAGES, *FILES], ids=lambda path: str(path.relative_to(ROOT)))

@@ -49,7 +49,7 @@ def test_json_is_one_object() -> None:
     assert row["message"] == LIMITED
     assert (row["kind"], row["class"], row["origin"]) == ("rate_limited", "rate_limited", "registry")
     assert (row["retry"], row["wait"]) == (True, 863.373)
-    assert set(row) == {"kind", "class", "origin", "retry", "wait", "advice", "message"}
+    assert set(row) == {"schema", "kind", "class", "origin", "retry", "wait", "advice", "message"}
 
 
 def test_json_lines_give_json_lines() -> None:

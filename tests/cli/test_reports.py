@@ -1,11 +1,14 @@
 """Reports in files, as cron jobs and pipelines keep them from run to run."""
 
+import json
+import stat
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cli.test_main import GOOD, Shell
 from tests.fakes import good_pull
+from tests.second_user import as_root, attack
 
 PULL = ("pull", "--backend", "cli", "-q")
 
@@ -32,6 +35,26 @@ def test_a_report_that_cannot_be_written_costs_no_other(tmp_path: Path) -> None:
     assert "cannot write /dev/full: no space left on device" in run.stderr
     assert "failed: acme/missing" in run.stdout
     assert "acme/missing" in (tmp_path / "failed.txt").read_text()
+
+
+@as_root
+def test_what_another_user_puts_in_the_way_costs_root_one_report_and_no_run(theirs: Path, tmp_path: Path) -> None:
+    """A link, a FIFO, a file that would stay open to everybody: the images are pulled, each oddity is one line."""
+    secret = theirs.parent / "secret"
+    secret.write_text("root's\n")
+    attack("ln -s ../secret link.prom; mkfifo fifo.prom; echo 1 >open.prom; chmod 06777 open.prom", theirs)
+    shell = Shell(tmp_path)
+    shell.docker(pull=GOOD)
+    reports = [f"--report=prometheus={theirs}/{name}.prom" for name in ("link", "fifo", "open")]
+    run = shell.run(*PULL, "images.txt", *reports, "--report", "json=report.json")
+    assert (run.code, secret.read_text()) == (2, "root's\n")
+    link, fifo = run.stderr.splitlines()
+    assert f"cannot write {theirs}/link.prom: it is a symbolic link, which is not followed; name what it po" in link
+    assert f"cannot write {theirs}/fifo.prom: it is a FIFO; choose another path" in fifo
+    node = (theirs / "open.prom").stat()
+    assert (node.st_uid, stat.S_IMODE(node.st_mode)) == (0, 0o644)
+    assert "puller_last_run_success" in (theirs / "open.prom").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["counts"]["pulled"] == 2
 
 
 def test_the_metrics_of_an_image_outlive_a_run_in_which_it_failed(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_failures_are_told_apart_and_cost_the_others_nothing(
     assert kinds == bad
     attempts = {image["requested"][0]: image["attempts"] for image in run.images}
     assert [attempts[reference] for reference in bad] == [1, 1, 3]  # a try, a retry, the second pass
-    schema = json.loads((Path(package.__file__).parent / "reports/report.schema.json").read_text())
+    schema = json.loads((Path(package.__file__).parent / "schemas/report.schema.json").read_text())
     jsonschema.validate(run.report, schema, cls=jsonschema.Draft202012Validator)
 
 

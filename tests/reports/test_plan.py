@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-import puller.report
+import puller
 from puller.errors import FailureKind
 from puller.failure import failure
 from puller.plan import render
@@ -15,7 +15,7 @@ from puller.plan.layers import Estimate
 from puller.plan.model import Change, Disk, ImageEstimate, PullPlan, QuotaUse
 from tests.samples import DIGEST, outcome, request
 
-VALIDATOR = Draft202012Validator(json.loads((Path(puller.report.__file__).parent / "plan.schema.json").read_text()))
+VALIDATOR = Draft202012Validator(json.loads((Path(puller.__file__).parent / "schemas/plan.schema.json").read_text()))
 COST = Estimate(download=1_234_567, layers=5, missing=2, unpacked=3_000_000, blobs=1_230_000)
 CURRENT = ImageEstimate(request("nginx:1.27"), Change.UP_TO_DATE, DIGEST)
 PULLED = ImageEstimate(request("redis:7", "linux/arm64"), Change.WOULD_PULL, DIGEST, COST)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
-import puller.report
+import puller
 from puller.errors import FailureClass, FailureKind
 from puller.failure import Failure, failure
 from puller.failure.kinds import KINDS
@@ -18,7 +18,7 @@ from puller.model import PullOutcome, Status
 from puller.report import RENDERERS, json as as_json, text
 from tests.samples import outcome, report
 
-SCHEMA = json.loads((Path(puller.report.__file__).parent / "report.schema.json").read_text())
+SCHEMA = json.loads((Path(puller.__file__).parent / "schemas/report.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 

@@ -5,14 +5,16 @@ import json
 import pytest
 
 from puller.model import Status
+from puller.report.json import render, summary_of
 from puller.report.runs import PLAIN, as_json, as_text, sparkline
 from tests.samples import outcome, report
 
-RUNS = [
-    ("first", report(seconds=185)),
-    ("second", report(outcome(), seconds=12)),
-    ("third", report(*[outcome(f"a/b:{n}", Status.FAILED) for n in range(3)], seconds=60, stopped="enough")),
-]
+REPORTS = {
+    "first": report(seconds=185),
+    "second": report(outcome(), seconds=12),
+    "third": report(*[outcome(f"a/b:{n}", Status.FAILED) for n in range(3)], seconds=60, stopped="enough"),
+}
+RUNS = [(name, summary_of(render(each))) for name, each in REPORTS.items()]
 
 
 def test_a_line_for_each_run_and_a_trend() -> None:

@@ -70,6 +70,7 @@ def _json_lines(lines: list[str]) -> Iterator[Failure]:
 
 def _document(why: Failure) -> dict[str, Any]:
     return {
+        "schema": "puller.explain/1",
         "kind": why.kind.value,
         "class": why.failure_class.value,
         "origin": why.origin.value,

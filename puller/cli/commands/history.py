@@ -24,7 +24,7 @@ def command(form: str) -> None:
     found = []
     for run in history.runs():
         try:
-            found.append((run.name, run.report()))
+            found.append((run.name, run.summary()))
         except UsageError as error:
             click.echo(f"puller: {error}", err=True)
     if form == "json":

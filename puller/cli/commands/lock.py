@@ -1,5 +1,6 @@
 """`puller lock`: lists written again, every tag pinned to its digest."""
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,11 +15,22 @@ from puller.cli.config_option import registries
 from puller.cli.options import complete_files, list_options, make_plan
 from puller.cli.output import emit
 from puller.errors import ExitCode, UsageError
-from puller.failure import Failure
+from puller.failure import Failure, error_document
 from puller.image.reference import ImageReference
 from puller.imagelist import Entry, read
 from puller.imagelist.requests import Plan, plan
-from puller.lockfile.lockfile import Change, Digests, compared, differences, lines, render, renewed, want, wishes
+from puller.lockfile.lockfile import (
+    Change,
+    Difference,
+    Digests,
+    compared,
+    differences,
+    lines,
+    render,
+    renewed,
+    want,
+    wishes,
+)
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digest_of, digest_with_platform, resolve
 from puller.registry.client import RegistryClient
@@ -45,6 +57,9 @@ _ALL = "*"
     help="Resolve anew what is locked, too: everything, or only this image; may be repeated.",
 )  # fmt: skip
 @click.option("--check", is_flag=True, help="Write nothing; say how the lock differs from lists and registries.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of what --check says."
+)
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Write an image list with every tag of the LISTs pinned to the digest it has in its registry. Needs no engine.
@@ -58,6 +73,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """  # noqa: D301 - click wants the control character itself
     if options["check"] and options["upgrades"]:
         raise click.UsageError("--check writes nothing: leave out --upgrade")
+    if options["form"] == "json" and not options["check"]:
+        raise click.UsageError("--format json is for --check: a lock is an image list")
     if options["upgrades"] and not options["lists"] and not options["images"]:
         raise click.UsageError("name a LIST; the word after --upgrade is taken for an image, so write --upgrade last")
     todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
@@ -65,7 +82,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         click.echo(str(line), err=True)
     output = Path(options["output"]) if options["output"] not in (None, "-") else None
     if options["check"]:
-        ctx.exit(_check(todo, output))
+        ctx.exit(_check(todo, output, options["form"]))
     sources = (*options["lists"], *(["--image"] if options["images"] else []))
     ctx.exit(_lock(todo, output, sources, options["upgrades"]))
 
@@ -92,7 +109,7 @@ def _lock(todo: Plan, output: Path | None, sources: Sequence[str], upgrades: Seq
     return ExitCode.OK
 
 
-def _check(todo: Plan, output: Path | None) -> int:
+def _check(todo: Plan, output: Path | None, form: str) -> int:
     wanted: Mapping[PullRequest, str | None] = wishes(todo.requests)
     if output:
         lock: Digests = _locked(output)
@@ -100,9 +117,32 @@ def _check(todo: Plan, output: Path | None) -> int:
         lock = {wish: digest for wish, digest in wanted.items() if digest}
         wanted = {wish: None if wish.reference.tag else digest for wish, digest in wanted.items()}
     found = compared(wanted, lock, _ask(platforms=False))
-    emit("".join(f"{difference}\n" for difference in found))
+    text = "".join(f"{difference}\n" for difference in found)
+    emit(_json(todo, len(wanted), found) if form == "json" else text)
     failures = [difference.failure for difference in found if difference.failure]
     return int(exit_code_of(failures) if len(failures) == len(found) else ExitCode.FAILED)
+
+
+def _json(todo: Plan, images: int, found: Sequence[Difference]) -> str:
+    document = {
+        "schema": "puller.lockfile.lockfile-check/1",
+        "ok": not found,
+        "images": images,
+        "differences": [
+            {
+                "kind": each.change.value,
+                "reference": each.request.reference.canonical,
+                "platform": str(each.request.platform) if each.request.platform else None,
+                "before": each.before,
+                "after": each.after,
+                "error": error_document(each.failure) if each.failure else None,
+                "message": str(each),
+            }
+            for each in found
+        ],
+        "invalid": [str(line) for line in todo.bad],
+    }
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _ask(*, platforms: bool) -> Any:

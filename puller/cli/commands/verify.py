@@ -14,7 +14,7 @@ from puller.cli.output import emit
 from puller.engine import connect
 from puller.engine.model import EngineInfo
 from puller.errors import ExitCode
-from puller.failure import Failure
+from puller.failure import Failure, error_document
 from puller.imagelist.requests import Plan
 from puller.lockfile.verify import Difference, verify
 from puller.model import PullRequest, exit_code_of
@@ -95,6 +95,6 @@ def _document(difference: Difference) -> dict[str, Any]:
         "platform": str(request.platform) if request.platform else None,
         "wanted": difference.wanted,
         "found": difference.found,
-        "error": {"kind": why.kind.value, "class": why.failure_class.value, "message": why.message} if why else None,
+        "error": error_document(why) if why else None,
         "message": str(difference),
     }

@@ -1,0 +1,16 @@
+"""A second user of this machine, who attacks what root does with files."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+NOBODY = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be attacked, and become a second user for it")
+
+
+def attack(script: str, directory: Path) -> None:
+    """Run a shell script as the second user in a directory."""
+    user = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    subprocess.run([*user, "sh", "-euc", script], cwd=directory, check=True)

@@ -12,7 +12,7 @@ from puller.errors import FailureKind, ListError
 from puller.failure import Failure, failure
 from puller.image.reference import ImageReference
 from puller.imagelist import Entry, read
-from puller.imagelist.requests import plan
+from puller.imagelist.requests import request_images
 from puller.lockfile.lockfile import compared, lines, render, renewed, want, wishes
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ GONE = failure(FailureKind.NOT_FOUND, "h: status 404")
 
 def requests(*texts: str) -> tuple[PullRequest, ...]:
     """Read a list."""
-    return plan(read(["-"], stdin=io.BytesIO("\n".join(texts).encode()))).requests
+    return request_images(read(["-"], stdin=io.BytesIO("\n".join(texts).encode()))).requests
 
 
 def locked(*texts: str) -> dict[PullRequest, str]:

@@ -7,13 +7,13 @@ import click
 
 from puller.errors import FailureKind, ListError
 from puller.imagelist import Source
-from puller.imagelist.entry import wanted
-from puller.imagelist.requests import Plan, plan
+from puller.imagelist.entry import entry_of
+from puller.imagelist.requests import RequestedImages, request_images
 from puller.report import history
 
 
-def failed_plan(options: Mapping[str, Any]) -> Plan:
-    """Plan what failed or was cancelled in the last run, each image for its platform; end well when nothing did.
+def failed_plan(options: Mapping[str, Any]) -> RequestedImages:
+    """Ask again for what failed or was cancelled in the last run, for its platform; end well when nothing did.
 
     Lines that were no references are left out. Raises click.UsageError when there is a list, too, and UsageError when
     no run is on record.
@@ -23,12 +23,12 @@ def failed_plan(options: Mapping[str, Any]) -> Plan:
     run = history.find()
     missed = [outcome for outcome in run.report().outcomes if not outcome.ok]
     items = [
-        wanted(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
+        entry_of(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
         for outcome in missed
         if outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE
         for text in outcome.requested
     ]
-    made = plan(items, platform=options["platform"])
+    made = request_images(items, platform=options["platform"])
     if made.bad:
         raise ListError([str(line) for line in made.bad])
     if not options["quiet"]:

@@ -11,7 +11,7 @@ from puller.cli.prefetch import fed
 from puller.cli.progress import observe
 from puller.engine.interface import Engine
 from puller.engine.model import LocalImages
-from puller.imagelist.requests import Plan
+from puller.imagelist.requests import RequestedImages
 from puller.model import Report
 from puller.plan.disk_check import NO_DISK_CHECK, DiskCheck, EngineDiskCheck
 from puller.prune.make_room import RoomMaker
@@ -25,7 +25,9 @@ from puller.text import clean
 class Run:
     """A run that can begin."""
 
-    def __init__(self, todo: Plan, backend: Engine, settings: Settings, holdings: Callable[[], LocalImages]) -> None:
+    def __init__(
+        self, todo: RequestedImages, backend: Engine, settings: Settings, holdings: Callable[[], LocalImages]
+    ) -> None:
         """See that the engine can keep what is wanted; raises ListError."""
         refuse_what_cannot_be_kept(todo.requests, backend.store)
         self._todo = todo

@@ -11,9 +11,9 @@ from puller.cli.shells import files, kinds_and_files
 from puller.cli.to import Target
 from puller.errors import ListError
 from puller.image.reference import Platform, mirror_place, registry_name
-from puller.imagelist import KINDS, read
+from puller.imagelist import FORMATS, read
 from puller.imagelist.compose_cli import Compose
-from puller.imagelist.requests import Plan, plan
+from puller.imagelist.requests import RequestedImages, request_images
 from puller.report import RENDERERS
 from puller.settings import BackendChoice, FailureLimit
 from puller.text import parse_bytes, parse_duration, parse_rate
@@ -96,11 +96,11 @@ list_options = section(
     click.option(
         "--from",
         "kind",
-        type=click.Choice(KINDS),
+        type=click.Choice(FORMATS),
         envvar="PULLER_FROM",
         expose_value=False,
         callback=_remember,
-        help="What every LIST is, where its content and name do not tell.",
+        help="The format of every LIST, where its content and name do not tell.",
     ),
     click.option(
         "--profile",
@@ -157,7 +157,7 @@ def make_plan(
     *,
     skip_invalid: bool,
     keep_sources: bool = False,
-) -> Plan:
+) -> RequestedImages:
     """Read what `list_options` collected; with `skip_invalid` the bad lines are in the plan. Notes go to stderr.
 
     Raises click.UsageError when nothing was named, ListError for a list that cannot be read, and
@@ -166,8 +166,8 @@ def make_plan(
     if not lists and not images:
         raise click.UsageError("name a LIST (- is stdin) or an --image")
     profiles = _remembered("profiles") or ()
-    items = read(lists, images, kind=_remembered("kind"), profiles=profiles, ask_compose=Compose())
-    made = plan(items, platform=platform, keep_sources=keep_sources)
+    items = read(lists, images, list_format=_remembered("kind"), profiles=profiles, ask_compose=Compose())
+    made = request_images(items, platform=platform, keep_sources=keep_sources)
     if made.bad and not skip_invalid:
         raise ListError([str(line) for line in made.bad])
     if not click.get_current_context().params.get("quiet"):

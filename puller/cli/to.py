@@ -10,7 +10,7 @@ from puller.blobs.export import LayoutEngine, LayoutIndex
 from puller.blobs.store import BlobStore
 from puller.cli.progress import ProgressMode, observe
 from puller.errors import PullerError
-from puller.imagelist.requests import Plan
+from puller.imagelist.requests import RequestedImages
 from puller.model import Report
 from puller.pull.run import pull_all
 from puller.registry.client import RegistryClient
@@ -44,7 +44,9 @@ class Target:
         return f"{self.kind}:{self.path}"
 
 
-def pull_to(target: Target, todo: Plan, settings: Settings, *, progress: ProgressMode, verbose: int) -> Report:
+def pull_to(
+    target: Target, todo: RequestedImages, settings: Settings, *, progress: ProgressMode, verbose: int
+) -> Report:
     """Pull into files, and report; raises PullerError when these cannot be written."""
     settings = replace(settings, jobs=max(settings.jobs, _AHEAD))
     try:

@@ -1,49 +1,149 @@
-"""Image lists: every kind of source becomes one stream of items. One file for each kind."""
+"""Image lists: a list in any format becomes a stream of items. One module for each format."""
 
-from typing import TYPE_CHECKING, BinaryIO
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
 
 from puller.errors import ListError
-from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, wanted
-from puller.imagelist.origin import ComposeWay
-from puller.imagelist.reading import KINDS, STDIN, read_list
+from puller.imagelist import directory, dockerfile, text
+from puller.imagelist.compose_cli import DEFAULT_NAMES
+from puller.imagelist.detect import Shape, detect
+from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
+from puller.imagelist.source import (
+    LARGEST,
+    AskCompose,
+    ComposeOptions,
+    ListSource,
+    bounded,
+    file_source,
+    read_file,
+    unreadable,
+)
 from puller.text import clean
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+__all__ = ["FORMATS", "BadLine", "Entry", "Item", "Note", "Source", "read"]
 
-    from puller.imagelist.origin import AskCompose
-
-
-__all__ = ["KINDS", "BadLine", "Entry", "Item", "Note", "Source", "read"]
+FORMATS = ("text", "compose", "kubernetes", "dockerfile", "github", "gitlab", "skopeo", "json")
+"""The formats of lists, by the names that `--from` takes."""
+_STDIN = "-"
+_URL = ("http://", "https://")
 
 
 def read(
-    lists: "Sequence[str]",
-    images: "Sequence[str]" = (),
+    lists: Sequence[str],
+    images: Sequence[str] = (),
     *,
-    kind: str | None = None,
-    profiles: "Sequence[str]" = (),
-    ask_compose: "AskCompose | None" = None,
+    list_format: str | None = None,
+    profiles: Sequence[str] = (),
+    ask_compose: AskCompose | None = None,
     stdin: BinaryIO | None = None,
-) -> "Iterator[Item]":
+) -> Iterator[Item]:
     """Yield what `lists` (paths, URLs, `-` for stdin) hold, then the references `images`, as they are read.
 
-    Of each list its content and name tell the kind, unless `kind` (of KINDS) does; `profiles` are those of Compose,
-    and what `ask_compose` answers about a Compose file that is a file decides which images it means.
-    Raises ListError, on the way, for a list that cannot be read, and at the end when there was nothing in any, not
-    even something to leave out.
+    The content and the name of a list tell its format, unless `list_format` (of FORMATS) does. `profiles` are those of
+    Compose; where `ask_compose` has an answer about a Compose file, that decides which images the file means.
+    Raises ListError, on the way, for a list that cannot be read, and at the end when there was nothing in any of them,
+    not even something to leave out.
     """
-    if lists.count(STDIN) > 1:
+    if lists.count(_STDIN) > 1:
         raise ListError(["-: stdin can be read only once"])
-    compose = ComposeWay(tuple(profiles), ask_compose)
+    reader = _Reader(list_format, ComposeOptions(tuple(profiles), ask_compose), stdin)
     empty = True
     for path in lists:
-        for item in read_list(path, kind=kind, compose=compose, stdin=stdin):
-            empty = empty and isinstance(item, Note) and item.passed_over
+        for item in reader.items(path):
+            empty = empty and isinstance(item, Note) and item.is_whole_file
             yield item
     for image in images:
         empty = False
-        yield wanted(image, Source("--image"))
+        yield entry_of(image, Source("--image"))
     if empty:
-        names = ["stdin" if path == STDIN else clean(path) for path in lists]
+        names = ["stdin" if path == _STDIN else clean(path) for path in lists]
         raise ListError([f"{name}: no image reference in it" for name in names] or ["no image list was named"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one list after the other, each from where it is."""
+
+    list_format: str | None
+    compose: ComposeOptions
+    stdin: BinaryIO | None
+
+    def items(self, path: str) -> Iterator[Item]:
+        """Yield what one list holds; raise ListError when it cannot be read."""
+        if path == _STDIN:
+            # A process may be started without a standard input; sys.stdin is None then.
+            stream = self.stdin or getattr(sys.stdin, "buffer", None)
+            if stream is None:
+                raise ListError(["stdin: is closed"])
+            yield from self._stream(stream, ListSource("stdin", Path(), os.environ, self.compose.alone))
+        elif path.lower().startswith(_URL):
+            yield from self._url(path)
+        elif Path(path).is_dir():
+            for found in directory.files(path, self.list_format):
+                if isinstance(found, BadLine):
+                    yield found
+                elif self.list_format in ("text", "dockerfile"):
+                    yield from self._file(found)
+                else:
+                    yield from self._member(found)
+        else:
+            yield from self._file(path)
+
+    def _file(self, path: str) -> Iterator[Item]:
+        try:
+            stream = open(path, "rb")  # noqa: PTH123, SIM115 - Path would rewrite what the user typed; closed below
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            raise ListError([f"{clean(path)}: {unreadable(error)}"]) from None
+        with stream:
+            yield from self._stream(stream, file_source(path, self.compose))
+
+    def _url(self, address: str) -> Iterator[Item]:
+        from puller.imagelist import url  # noqa: PLC0415 - loads an HTTP client, which few lists need
+
+        yield from self._stream(io.BytesIO(url.fetch(address)), url.describe(address, self.compose.profiles))
+
+    def _stream(self, stream: BinaryIO, source: ListSource) -> Iterator[Item]:
+        try:
+            shape, seen = _SHAPES.get(self.list_format, Shape.DATA), b""
+            if self.list_format is None:
+                shape, seen = detect(stream, source.file)
+            if shape is Shape.TEXT:
+                yield from text.parse(stream, source.name, seen)
+                return
+            data = bounded(seen + stream.read(LARGEST + 1), source.name)
+        except OSError as error:
+            raise ListError([f"{clean(source.name)}: {unreadable(error)}"]) from None
+        if shape is Shape.DOCKERFILE:
+            yield from dockerfile.parse(data, source.name)
+        else:
+            yield from _structured(data, source, self.list_format)
+
+    def _member(self, path: str) -> Iterator[Item]:
+        """Read a structured file of a directory; one that is no list is left out with a note."""
+        whole = os.path.basename(path) in DEFAULT_NAMES  # noqa: PTH119 - as typed
+        source = file_source(path, replace(self.compose, only_if_needed=not whole))
+        try:
+            data = read_file(Path(path), path)
+        except ListError as error:
+            yield BadLine(Source(path), "", str(error).removeprefix(f"{path}: "))
+            return
+        yield from _structured(data, source, self.list_format, is_member=True)
+
+
+def _structured(data: bytes, source: ListSource, list_format: str | None, *, is_member: bool = False) -> Iterator[Item]:
+    from puller.imagelist import formats, nodes  # noqa: PLC0415 - PyYAML: a text list does not load it
+
+    parsed = nodes.load(data, source.name)
+    known = list_format or parsed.problem or formats.recognise(parsed, source)
+    if is_member and not known:
+        yield Note(Source(source.name), "left out: not a list format that puller knows")
+    else:
+        yield from formats.parse(parsed, source, list_format)
+
+
+_SHAPES: dict[str | None, Shape] = {"text": Shape.TEXT, "dockerfile": Shape.DOCKERFILE}

@@ -1,27 +1,21 @@
-"""Arrays, in JSON or YAML: of references, or of objects with `image` or `reference`; puller's own documents, too."""
+"""Arrays in JSON or YAML, of references or of objects with `image` or `reference`; also puller's own documents."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from puller.imagelist.entry import BadLine, Item, wanted
-from puller.imagelist.nodes import LITERAL
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from puller.imagelist.nodes import Node
-    from puller.imagelist.origin import Origin
-
+from puller.imagelist.entry import BadLine, Item, entry_of
+from puller.imagelist.nodes import LITERAL, Node
+from puller.imagelist.source import ListSource
 
 _NAMES = ("image", "reference")
 
 
-def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:  # noqa: ARG001 - the signature of all kinds
+def detect(documents: Sequence[Node], source: ListSource) -> bool:  # noqa: ARG001 - the signature of all formats
     """Whether the first document is an array of images, or has one under `images`."""
     array = _array(documents[0])
     return array is not None and (not array.items or any(_reference(member) for member in array.items))
 
 
-def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":  # noqa: ARG001
+def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:  # noqa: ARG001
     """Yield every member; an object may have a `platform`, too."""
     for document in documents:
         for member in (_array(document) or document).items:
@@ -30,17 +24,17 @@ def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":  #
             if reference is None or reference.text is None:
                 yield BadLine(member.source, "", "expected a reference, or an object with image or reference")
             else:
-                yield wanted(reference.text, reference.source, platform.text if platform else None)
+                yield entry_of(reference.text, reference.source, platform.text if platform else None)
 
 
-def _array(document: "Node") -> "Node | None":
+def _array(document: Node) -> Node | None:
     if isinstance(document.value, list):
         return document
     images = document.get("images")
     return images if images and isinstance(images.value, list) else None
 
 
-def _reference(member: "Node") -> "Node | None":
+def _reference(member: Node) -> Node | None:
     if member.text is not None:
         return None if member.tag == LITERAL else member
     return next((found for name in _NAMES if (found := member.get(name)) and found.text is not None), None)

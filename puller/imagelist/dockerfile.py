@@ -1,19 +1,15 @@
 """Dockerfiles (https://docs.docker.com/reference/dockerfile/): the images that a build of any stage starts from.
 
 `FROM`, `COPY --from` and `RUN --mount=from=` that name no stage. The frontend of `# syntax=` is not listed: it is a
-part of the builder and not of the image, and BuildKit resolves it by itself.
+part of the builder and not of the image, and BuildKit resolves it by itself. The package `dockerfile` (BuildKit's own
+parser, in Go) has wheels for x86-64 with glibc only, and fills in no arguments; so the lines are read here.
 """
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from puller.imagelist.dockerlines import Instruction, instructions
-from puller.imagelist.entry import BadLine, Entry, Item, Source, wanted
+from puller.imagelist.entry import BadLine, Entry, Item, Source, entry_of
 from puller.imagelist.variables import Expanded, expand
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 _FROM = re.compile(r"(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?", re.IGNORECASE)
 _ARGUMENT = re.compile(r"""([A-Za-z_]\w*)(?:=((?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])*))?(?:\s+|$)""")
@@ -23,11 +19,15 @@ _SCRATCH = "scratch"
 _OF_THE_BUILD = ("BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT",
                  "TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT")  # fmt: skip
 _MARK = "\x00"
+_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(.*?)\s*")
+_HEREDOC = re.compile(r"(?<![<\w$(])\d*<<(-?)(['\"]?)([A-Za-z_][\w.]*)\2")
+_MOST_HEREDOCS = 20
+_WITH_HEREDOC = {"RUN", "COPY", "ADD"}
 
 
-def parse(data: bytes, name: str) -> "Iterator[Item]":
-    """Yield the images that a Dockerfile names, in order; `name` is what complaints call it."""
-    reader = _Dockerfile(name)
+def parse(data: bytes, name: str) -> Iterator[Item]:
+    """Yield the images that a Dockerfile names, in order; `name` is its name in messages."""
+    reader = _Dockerfile()
     try:
         text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -36,33 +36,31 @@ def parse(data: bytes, name: str) -> "Iterator[Item]":
     if "\0" in text:
         yield BadLine(Source(name, 1), "", "binary data, not a Dockerfile")
         return
-    for instruction in instructions(text):
-        yield from reader.take(instruction)
+    for keyword, rest, line in _instructions(text):
+        yield from reader.images(keyword, rest, Source(name, line))
     if not reader.stages:
         yield BadLine(Source(name, 1), "", "not a Dockerfile: it has no FROM")
 
 
 class _Dockerfile:
-    """What is known so far: arguments before the first FROM, and the stages."""
+    """The arguments before the first FROM, and the stages so far."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
         # The builder fills these in, for the platform of the build, which a list does not know.
         self._arguments = dict.fromkeys(_OF_THE_BUILD, _MARK)
         self.stages: list[str] = []
 
-    def take(self, instruction: Instruction) -> "Iterator[Item]":
+    def images(self, keyword: str, rest: str, source: Source) -> Iterator[Item]:
         """Yield the images of one instruction."""
-        source = Source(self._name, instruction.line)
-        if instruction.keyword == "ARG" and not self.stages:
-            self._argument(instruction.rest)
-        elif instruction.keyword == "FROM":
-            yield from self._from(instruction.rest, source)
-        elif instruction.keyword in ("COPY", "RUN"):
-            flags, _ = _flags(instruction.rest)
+        if keyword == "ARG" and not self.stages:
+            self._argument(rest)
+        elif keyword == "FROM":
+            yield from self._from(rest, source)
+        elif keyword in ("COPY", "RUN"):
+            flags, _ = _flags(rest)
             for name, value in flags:
-                image = value if name == "from" and instruction.keyword == "COPY" else ""
-                if name == "mount" and instruction.keyword == "RUN":
+                image = value if name == "from" and keyword == "COPY" else ""
+                if name == "mount" and keyword == "RUN":
                     image = dict(part.partition("=")[::2] for part in _unquoted(value).split(",")).get("from", "")
                 if image:
                     yield from self._other(_unquoted(image), source)
@@ -75,7 +73,7 @@ class _Dockerfile:
                 except ValueError:
                     self._arguments.pop(match[1], None)
 
-    def _from(self, rest: str, source: Source) -> "Iterator[Item]":
+    def _from(self, rest: str, source: Source) -> Iterator[Item]:
         flags, rest = _flags(rest)
         match = _FROM.fullmatch(rest.strip())
         if not match:
@@ -95,20 +93,20 @@ class _Dockerfile:
     def _image(self, written: str, image: Expanded, platform: str | None, source: Source) -> Item:
         if _MARK in image.text:
             return BadLine(source, written, "depends on the platform of the build")
-        item = wanted(image.text, source, platform)
+        item = entry_of(image.text, source, platform)
         if isinstance(item, Entry) or not image.unset:
             return item
         names = ", ".join(image.unset)
         return BadLine(source, written, f"no value for {names}: give a default, ARG {image.unset[0]}=…, before FROM")
 
-    def _other(self, image: str, source: Source) -> "Iterator[Item]":
-        """Read what COPY --from or a mount names: an earlier stage, by name or number, or an image."""
+    def _other(self, image: str, source: Source) -> Iterator[Item]:
+        """Read the value of COPY --from or of a mount: an earlier stage, by name or number, or an image."""
         if self._is_stage(image) or (image.isdecimal() and int(image) < len(self.stages)):
             return
         if "$" in image:
             yield BadLine(source, image, "no variables can stand here: name a stage, FROM … AS NAME")
         elif image.lower() != _SCRATCH:
-            yield wanted(image, source)
+            yield entry_of(image, source)
 
     def _is_stage(self, image: str) -> bool:
         if _MARK not in image:
@@ -117,7 +115,7 @@ class _Dockerfile:
         return any(re.fullmatch(pattern, stage) for stage in self.stages if stage)
 
     def _filled(self, text: str) -> Expanded:
-        """Fill in arguments, and take away quotes; only single ones keep a dollar sign."""
+        """Fill in arguments, and remove quotes; only single ones keep a dollar sign."""
         if text.startswith("'"):
             return Expanded(_unquoted(text))
         return expand(_unquoted(text), self._arguments, escape="\\")
@@ -134,3 +132,54 @@ def _flags(rest: str) -> tuple[list[tuple[str, str]], str]:
 
 def _unquoted(text: str) -> str:
     return _QUOTED.sub(lambda match: match[1] if match[1] is not None else match[2], text)
+
+
+def _instructions(text: str) -> Iterator[tuple[str, str, int]]:
+    """Yield each instruction of a Dockerfile: its keyword in capitals, the rest on one line, its first line number."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    continued = re.compile(rf"{re.escape(_escape_character(lines))}[ \t]*$")
+    number = 0
+    while number < len(lines):
+        start = number
+        parts: list[str] = []
+        more = True
+        while more and number < len(lines):
+            line = lines[number]
+            number += 1
+            if line.lstrip().startswith("#") or (parts and not line.strip()):
+                continue  # both may stand between the parts of a continued line
+            if not parts:
+                start = number
+            more = bool(continued.search(line))
+            parts.append(continued.sub("", line))
+            if not line.strip():
+                break
+        keyword, _, rest = "".join(parts).strip().partition(" ")
+        keyword, tabbed, behind = keyword.partition("\t")
+        if not keyword:
+            continue
+        rest = f"{behind} {rest}" if tabbed else rest
+        if keyword.upper() in _WITH_HEREDOC:
+            number = _after_heredocs(rest, lines, number)
+        yield keyword.upper(), rest.strip(), start
+
+
+def _escape_character(lines: Sequence[str]) -> str:
+    """Return the escape character: directives are at the very top, and end at the first other line."""
+    for line in lines:
+        match = _DIRECTIVE.fullmatch(line.strip())
+        if not match:
+            break
+        if match[1].lower() == "escape" and match[2] in ("\\", "`"):
+            return match[2]
+    return "\\"
+
+
+def _after_heredocs(rest: str, lines: Sequence[str], number: int) -> int:
+    """Return the line after the here-documents of an instruction; one that never ends is none."""
+    for dash, _, word in _HEREDOC.findall(rest)[:_MOST_HEREDOCS]:
+        for end in range(number, len(lines)):
+            if (lines[end].lstrip("\t") if dash else lines[end]) == word:
+                number = end + 1
+                break
+    return number

@@ -1,16 +1,15 @@
-"""The `.env` file beside a Compose file (https://docs.docker.com/compose/how-tos/environment-variables/)."""
+"""The `.env` file beside a Compose file (https://docs.docker.com/compose/how-tos/environment-variables/).
+
+python-dotenv reads another syntax: it knows neither `$NAME` without braces nor `NAME: value`.
+"""
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
 
 from puller.errors import ListError
-from puller.imagelist.origin import read_whole
+from puller.imagelist.source import read_file
 from puller.imagelist.variables import expand
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
 
 _LINE = re.compile(
     r"""^[^\S\n]*(?:export[^\S\n]+)?(?P<name>[A-Za-z_][\w.-]*)[^\S\n]*[=:][^\S\n]*
@@ -21,17 +20,17 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
-def read(path: "Path", environment: "Mapping[str, str]") -> dict[str, str]:
-    """Read the variables of a file that need not be there; those of `environment` may stand in its values."""
+def read(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Read the variables of a file that need not exist; its values may contain those of `environment`."""
     try:
-        data = read_whole(path, str(path))
+        data = read_file(path, str(path))
     except ListError:
         return {}
     return parse(data.decode(errors="replace").removeprefix("\ufeff").replace("\r\n", "\n"), environment)
 
 
-def parse(text: str, environment: "Mapping[str, str]") -> dict[str, str]:
-    """Read `NAME=value` lines: bare, in 'single' quotes as it stands, in "double" quotes with escapes."""
+def parse(text: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Read `NAME=value` lines: bare, in 'single' quotes as written, in "double" quotes with escapes."""
     found: dict[str, str] = {}
     for match in _LINE.finditer(text):
         single, double, bare = match["single"], match["double"], match["bare"]

@@ -1,14 +1,10 @@
-"""What comes out of a list: an image that somebody wants, a line that nobody can read, or a word about the rest."""
+"""The items of a list: an image, a line that cannot be read, or a note about something that is left out."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from puller.image.reference import ImageReference, Platform
 from puller.text import clean, shorten
-
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
 
 _TEXT_KEPT = 512  # more than any reference needs; a list of nothing but long bad lines must not fill the memory
 _TEXT_SHOWN = 80
@@ -18,7 +14,7 @@ _NOTE_KEPT = 300
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a reference was written, so that a complaint can point at it."""
+    """Where a reference is written, for messages."""
 
     name: str
     """A path, `stdin` or `--image`."""
@@ -26,45 +22,45 @@ class Source:
     """Counted from 1; None where there are no lines."""
 
     def __str__(self) -> str:
-        """Say `images.txt:3`; a file name cannot smuggle control characters into a message."""
+        """Return `images.txt:3`; control characters of a file name do not get into a message."""
         name = clean(self.name)
         return name if self.line is None else f"{name}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One wish: an image, perhaps for one platform, and who asked for it."""
+    """An image, perhaps for one platform, and where it is written."""
 
     reference: ImageReference
     platform: Platform | None
-    """None where the line names none: the run's platform counts then."""
+    """None where the line names none: then it is the platform of the run."""
     source: Source
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that names no image; text and reason are safe to show from the start, and short."""
+    """A line that names no image; its text and reason are short and safe to show."""
 
     source: Source
     text: str
-    """What stood there; empty where showing it would help nobody."""
+    """What is written there; empty where showing it does not help."""
     reason: str
 
     def __post_init__(self) -> None:
-        """Keep only what may be shown: these strings come from anywhere."""
+        """Keep only what may be shown: these strings can come from anywhere."""
         # Cleaned whole before it is cut: half a password is no longer recognised as one.
         object.__setattr__(self, "text", shorten(clean(self.text, len(self.text)), _TEXT_KEPT))
         object.__setattr__(self, "reason", shorten(clean(self.reason, len(self.reason)), _REASON_KEPT))
 
     def __str__(self) -> str:
-        """Say `FILE:LINE: reason: "what stood there"`."""
+        """Return `FILE:LINE: reason: "what is written there"`."""
         quoted = f': "{shorten(self.text, _TEXT_SHOWN)}"' if self.text else ""
         return f"{self.source}: {self.reason}{quoted}"
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that a list holds and that is left out on purpose: said, and never an error."""
+    """Something in a list that is left out on purpose, which is never an error."""
 
     source: Source
     text: str
@@ -74,20 +70,20 @@ class Note:
         object.__setattr__(self, "text", shorten(clean(self.text, len(self.text)), _NOTE_KEPT))
 
     @property
-    def passed_over(self) -> bool:
-        """Whether a whole file is left out, so that there was nothing in it."""
+    def is_whole_file(self) -> bool:
+        """Whether the note is about a file, not about a line in it."""
         return self.source.line is None
 
     def __str__(self) -> str:
-        """Say `FILE:LINE: what is left out, and why`."""
+        """Return `FILE:LINE: what is left out, and why`."""
         return f"{self.source}: {self.text}"
 
 
-Item: "TypeAlias" = Entry | BadLine | Note
+Item: TypeAlias = Entry | BadLine | Note
 
 
-def wanted(text: str, source: Source, platform: str | None = None) -> Entry | BadLine:
-    """Make an entry of a reference and a platform as they are written somewhere."""
+def entry_of(text: str, source: Source, platform: str | None = None) -> Entry | BadLine:
+    """Make an entry from a reference and a platform as they are written."""
     try:
         return Entry(ImageReference.parse(text), Platform.parse(platform) if platform else None, source)
     except ValueError as error:

@@ -4,31 +4,26 @@ https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax 
 `.services`, `.steps[*].uses`) and `/metadata-syntax` (`runs.image`).
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from puller.imagelist import matrix
-from puller.imagelist.entry import Item, Note, wanted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from puller.imagelist.nodes import Node
-    from puller.imagelist.origin import Origin
-
+from puller.imagelist import github_matrix
+from puller.imagelist.entry import Item, Note, entry_of
+from puller.imagelist.nodes import Node
+from puller.imagelist.source import ListSource
 
 _DOCKER = "docker://"
 
 
-def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:
+def detect(documents: Sequence[Node], source: ListSource) -> bool:
     """Whether this is a workflow or an action."""
     root = documents[0]
     jobs, runs = root.get("jobs"), root.get("runs")
     return bool(
-        (jobs and jobs.fields and ("on" in root.fields or ".github/" in origin.name)) or (runs and runs.get("using"))
+        (jobs and jobs.fields and ("on" in root.fields or ".github/" in source.name)) or (runs and runs.get("using"))
     )
 
 
-def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":  # noqa: ARG001 - the signature of all
+def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:  # noqa: ARG001 - the signature of all
     """Yield the images in the order in which they are written."""
     for root in documents:
         jobs = root.get("jobs")
@@ -38,8 +33,8 @@ def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":  #
             yield from _action(runs)
 
 
-def _job(name: str, job: "Node") -> "Iterator[Item]":
-    rows = matrix.rows(job.get("strategy", "matrix"))
+def _job(name: str, job: Node) -> Iterator[Item]:
+    rows = github_matrix.rows(job.get("strategy", "matrix"))
     yield from _container(job.get("container"), f"job {name}", rows)
     services = job.get("services")
     for service, container in services.fields.items() if services else ():
@@ -47,7 +42,7 @@ def _job(name: str, job: "Node") -> "Iterator[Item]":
     yield from _steps(job, f"job {name}", rows)
 
 
-def _action(runs: "Node") -> "Iterator[Item]":
+def _action(runs: Node) -> Iterator[Item]:
     image = runs.get("image")
     if image and image.text:
         if image.text.startswith(_DOCKER):
@@ -57,7 +52,7 @@ def _action(runs: "Node") -> "Iterator[Item]":
     yield from _steps(runs, "the action", [])
 
 
-def _steps(node: "Node", where: str, rows: matrix.Rows) -> "Iterator[Item]":
+def _steps(node: Node, where: str, rows: github_matrix.Rows) -> Iterator[Item]:
     steps = node.get("steps")
     for step in steps.items if steps else ():
         uses = step.get("uses")
@@ -65,7 +60,7 @@ def _steps(node: "Node", where: str, rows: matrix.Rows) -> "Iterator[Item]":
             yield from _image(uses.text.strip().removeprefix(_DOCKER), uses, where, rows)
 
 
-def _container(container: "Node | None", where: str, rows: matrix.Rows) -> "Iterator[Item]":
+def _container(container: Node | None, where: str, rows: github_matrix.Rows) -> Iterator[Item]:
     """Read a container, which may be its image alone."""
     if container is None:
         return
@@ -74,12 +69,12 @@ def _container(container: "Node | None", where: str, rows: matrix.Rows) -> "Iter
         yield from _image(image.text, image, where, rows)
 
 
-def _image(text: str, node: "Node", where: str, rows: matrix.Rows) -> "Iterator[Item]":
-    found = matrix.fill(text, rows)
+def _image(text: str, node: Node, where: str, rows: github_matrix.Rows) -> Iterator[Item]:
+    found = github_matrix.fill(text, rows)
     if found is None:
         yield Note(node.source, f"{where}: {text} is known only when the workflow runs")
         return
     for reference in found:
-        # An expression that comes to nothing means that the job runs without a container.
+        # An empty expression means that the job runs without a container.
         if reference := reference.strip().removeprefix(_DOCKER):
-            yield wanted(reference, node.source)
+            yield entry_of(reference, node.source)

@@ -1,20 +1,16 @@
-"""A GitLab pipeline put together: local includes, `extends`, `default`, `!reference`.
+"""All files of a GitLab pipeline as one: local includes, `extends`, `default`, `!reference`.
 
 https://docs.gitlab.com/ci/yaml/ (include, extends, default)
 """
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from puller.errors import ListError
 from puller.imagelist.entry import BadLine, Item, Note
-from puller.imagelist.nodes import Node
-from puller.imagelist.origin import Origin, read_whole
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
+from puller.imagelist.nodes import Node, load
+from puller.imagelist.source import ListSource, read_file
 
 _NOT_JOBS = {
     "default", "include", "stages", "variables", "workflow", "image", "services", "cache", "before_script",
@@ -23,9 +19,9 @@ _NOT_JOBS = {
 _FILE = ".gitlab-ci.yml"
 _ELSEWHERE = ("remote", "project", "template", "component")
 _MOST_FILES = 150
-"""As GitLab's own limit of includes."""
+"""GitLab's own limit of includes."""
 _DEEPEST = 11
-"""Levels of `extends`, by GitLab's own limit."""
+"""Levels of `extends`: GitLab's own limit."""
 _NESTED = 3
 _MEMBERS = 100
 
@@ -33,20 +29,20 @@ _MEMBERS = 100
 class Pipeline:
     """All files of a pipeline as one; later definitions win, as GitLab merges them."""
 
-    def __init__(self, documents: "Sequence[Node]", origin: Origin) -> None:
+    def __init__(self, documents: Sequence[Node], source: ListSource) -> None:
         self.problems: list[Item] = []
         self._root: dict[str, Node] = {}
         self._done: dict[str, Node] = {}
-        self._top = _top(origin)
+        self._top = _top(source)
         self._files: set[Path] = set()
-        self._take(documents, origin)
+        self._take(documents, source)
 
     @property
     def variables(self) -> Node | None:
         """The variables of all jobs."""
         return self._root.get("variables")
 
-    def jobs(self) -> "Iterator[Node]":
+    def jobs(self) -> Iterator[Node]:
         """Yield the jobs that can run, with what they extend; without any, the defaults are all there is."""
         found = [
             self._extended(name)
@@ -67,16 +63,16 @@ class Pipeline:
             return self._resolved(found, 0) if found else None
         return None
 
-    def _take(self, documents: "Sequence[Node]", origin: Origin) -> None:
+    def _take(self, documents: Sequence[Node], source: ListSource) -> None:
         for root in documents:
             include = root.get("include")
             for entry in (include.items or (include,)) if include else ():
-                self._include(entry, origin)
+                self._include(entry, source)
             for name, node in root.fields.items():
                 old = self._root.get(name)
                 self._root[name] = _over(node, old) if old and name != "include" else node
 
-    def _include(self, entry: Node, origin: Origin) -> None:
+    def _include(self, entry: Node, source: ListSource) -> None:
         local = entry if entry.text is not None else entry.get("local")
         path = (local.text or "") if local else ""
         if local is None or path.startswith(("https://", "http://")):
@@ -87,11 +83,9 @@ class Pipeline:
         elif self._top is None:
             self.problems.append(BadLine(entry.source, path, "include: a list from a URL cannot name other files"))
         else:
-            self._local(path.lstrip("/"), local, self._top, origin)
+            self._local(path.lstrip("/"), local, self._top, source)
 
-    def _local(self, path: str, local: Node, top: Path, origin: Origin) -> None:
-        from puller.imagelist.kinds import load  # noqa: PLC0415 - which imports us
-
+    def _local(self, path: str, local: Node, top: Path, source: ListSource) -> None:
         try:
             found = sorted(top.glob(path)) if "*" in path else [top / path]
         except (ValueError, NotImplementedError):
@@ -100,23 +94,23 @@ class Pipeline:
             if file in self._files:
                 continue
             self._files.add(file)
-            shown = os.path.relpath(file) if not Path(origin.name).is_absolute() else str(file)
+            shown = os.path.relpath(file) if not Path(source.name).is_absolute() else str(file)
             try:
                 if len(self._files) > _MOST_FILES:
                     raise ListError([f"include: more than {_MOST_FILES} files"])  # noqa: TRY301 - one way out
-                parsed = load(read_whole(file, shown), Origin(shown, top))
+                parsed = load(read_file(file, shown), shown)
             except ListError as error:
                 self.problems.append(BadLine(local.source, "", str(error)))
                 continue
             if parsed.problem:
                 self.problems.append(parsed.problem)
-            self._take(parsed.documents, Origin(shown, top))
+            self._take(parsed.documents, ListSource(shown, top))
 
     def _extended(self, name: str, depth: int = 0) -> Node:
-        """Lay a job over those that it extends, the last of which wins."""
+        """Merge a job with those that it extends, of which the last wins."""
         if name in self._done:
             return self._done[name]
-        job = self._done[name] = self._root[name]  # what extends itself gets no further than this
+        job = self._done[name] = self._root[name]  # a job that extends itself is found here
         extends = job.get("extends")
         base: Node | None = None
         for parent in (extends.items or (extends,)) if extends and depth < _DEEPEST else ():
@@ -159,11 +153,11 @@ def _over(node: Node, base: Node, depth: int = 0) -> Node:
     return Node(fields, node.name, node.line)
 
 
-def _top(origin: Origin) -> Path | None:
-    """Find the top of the repository, which local includes start from; None where no other file may be read."""
-    if origin.folder is None:
+def _top(source: ListSource) -> Path | None:
+    """Return the top of the repository, where local includes start; None where no other file may be read."""
+    if source.folder is None:
         return None
-    here = origin.folder.absolute()
-    if origin.file == _FILE:
+    here = source.folder.absolute()
+    if source.file == _FILE:
         return here
     return next((each for each in (here, *here.parents) if (each / _FILE).exists() or (each / ".git").exists()), here)

@@ -4,16 +4,11 @@ A pod is known by its shape (PodSpec of the Kubernetes API): lists of containers
 image, at any depth. So a custom resource that embeds a pod template is read like a Deployment.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from puller.imagelist.entry import BadLine, Item, Note, wanted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from puller.imagelist.nodes import Node
-    from puller.imagelist.origin import Origin
-
+from puller.imagelist.entry import BadLine, Item, Note, entry_of
+from puller.imagelist.nodes import Node
+from puller.imagelist.source import ListSource
 
 _LISTS = ("initContainers", "containers", "ephemeralContainers")
 _OF_NO_GROUP: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
@@ -21,51 +16,51 @@ _OF_A_GROUP: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tekton.dev": (("steps", "sidecars", "stepTemplate"), ("$(",)),
     "argoproj.io": (("container", "script", "sidecars"), ("{{",)),
 }
-"""API groups whose resources name containers in their own words, and what begins a value known only in a run."""
+"""API groups with their own keys for containers, and the mark of a value that is known only in a run."""
 _NO_PODS = {"CustomResourceDefinition", "ConfigMap", "Secret"}
 _CHOSEN_BY_ISTIO = "auto"
 
 
-def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:
-    """Whether any document is a resource, or the file is a kustomization, which may leave out what it is."""
-    return any(_is_resource(document) for document in documents) or _is_kustomization(documents[0], origin)
+def detect(documents: Sequence[Node], source: ListSource) -> bool:
+    """Whether any document is a resource, or the file is a kustomization, which may have no `kind`."""
+    return any(_is_resource(document) for document in documents) or _is_kustomization(documents[0], source)
 
 
-def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":
+def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
     """Yield the images of every pod, in the order in which they are written."""
     for document in documents:
-        if _is_kustomization(document, origin):
+        if _is_kustomization(document, source):
             yield Note(document.source, "a kustomization, which is not applied: kustomize build | puller list -")
         elif document.fields:
             group = (document.get("apiVersion") or document).text or ""
             yield from _Walk(group.partition("/")[0]).resource(document)
 
 
-def _is_resource(document: "Node") -> bool:
+def _is_resource(document: Node) -> bool:
     return all((found := document.get(key)) and found.text for key in ("apiVersion", "kind"))
 
 
-def _is_kustomization(document: "Node", origin: "Origin") -> bool:
+def _is_kustomization(document: Node, source: ListSource) -> bool:
     kind = document.get("kind")
     return bool(kind and kind.text in ("Kustomization", "Component") and not document.get("spec")) or (
-        kind is None and origin.file.startswith("kustomization.y") and bool(document.fields)
+        kind is None and source.file.startswith("kustomization.y") and bool(document.fields)
     )
 
 
 class _Walk:
-    """A walk through one document; what aliases share is visited once."""
+    """Walks through one document; values that aliases share are visited once."""
 
     def __init__(self, group: str) -> None:
         self._names, self._late = _OF_A_GROUP.get(group, _OF_NO_GROUP)
         self._seen: set[int] = set()
 
-    def resource(self, node: "Node") -> "Iterator[Item]":
-        """Walk through a resource, or a List of them."""
+    def resource(self, node: Node) -> Iterator[Item]:
+        """Walk through a resource, or a List of resources."""
         kind = node.get("kind")
         if not kind or kind.text not in _NO_PODS:
             yield from self._all(node)
 
-    def _all(self, node: "Node") -> "Iterator[Item]":
+    def _all(self, node: Node) -> Iterator[Item]:
         if not isinstance(node.value, (dict, list)) or id(node.value) in self._seen:
             return
         self._seen.add(id(node.value))
@@ -80,7 +75,7 @@ class _Walk:
                     yield from self._image(volume.get("image", "reference"))
             yield from self._all(member)
 
-    def _image(self, image: "Node | None") -> "Iterator[Item]":
+    def _image(self, image: Node | None) -> Iterator[Item]:
         if image is None or isinstance(image.value, (dict, list)):
             return
         text = (image.text or "").strip()
@@ -93,4 +88,4 @@ class _Walk:
         elif "$" in text:
             yield BadLine(image.source, text, "holds a variable: fill it in first (envsubst)")
         else:
-            yield wanted(text, image.source)
+            yield entry_of(text, image.source)

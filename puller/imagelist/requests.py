@@ -1,4 +1,4 @@
-"""From what lists say to what is done: every image once, every spelling kept, every bad line accounted for."""
+"""The items of lists as requests: every image once, every spelling kept, every bad line accounted for."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,27 +11,29 @@ from puller.model import PullOutcome, PullRequest, Status
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run will pull, and the lines it could not read."""
+class RequestedImages:
+    """What the lists ask for, and the lines that could not be read."""
 
     requests: tuple[PullRequest, ...]
     """In the order of first appearance, no two for the same image and platform."""
     bad: tuple[BadLine, ...] = ()
     notes: tuple[Note, ...] = ()
-    """What the lists hold and the run leaves out on purpose."""
+    """What the lists hold and what is left out on purpose."""
     sources: tuple[tuple[Source, ...], ...] = ()
     """Where each request is written, in the order of `requests`; empty unless it was asked for."""
 
     @property
     def rejected(self) -> tuple[PullOutcome, ...]:
-        """The bad lines as failed outcomes, so that a run which skips them still reports them."""
+        """The bad lines as failed outcomes: a run that skips them still reports them."""
         return tuple(_rejected(line) for line in self.bad)
 
 
-def plan(items: Iterable[Item], *, platform: Platform | None = None, keep_sources: bool = False) -> Plan:
+def request_images(
+    items: Iterable[Item], *, platform: Platform | None = None, keep_sources: bool = False
+) -> RequestedImages:
     """Make one request for each image and platform; `platform` is for entries that name none.
 
-    With `keep_sources` the plan knows where each request was written, which costs memory in a long list.
+    With `keep_sources` the result knows where each request was written, which costs memory in a long list.
     Whatever `items` raises (`ListError` when it reads lists) goes through.
     """
     spellings: dict[tuple[ImageReference, Platform | None], tuple[str, ...]] = {}
@@ -52,7 +54,7 @@ def plan(items: Iterable[Item], *, platform: Platform | None = None, keep_source
             sources.setdefault(key, []).append(item.source)
     requests = (PullRequest(reference, target, texts) for (reference, target), texts in spellings.items())
     where = (tuple(dict.fromkeys(places)) for places in sources.values())
-    return Plan(tuple(requests), tuple(bad), tuple(notes), tuple(where))
+    return RequestedImages(tuple(requests), tuple(bad), tuple(notes), tuple(where))
 
 
 def _rejected(line: BadLine) -> PullOutcome:

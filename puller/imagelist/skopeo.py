@@ -1,21 +1,16 @@
 """The YAML of skopeo-sync(1): registries, and for each its repositories with their tags or digests."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from puller.imagelist.entry import BadLine, Item, Note, wanted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from puller.imagelist.nodes import Node
-    from puller.imagelist.origin import Origin
-
+from puller.imagelist.entry import BadLine, Item, Note, entry_of
+from puller.imagelist.nodes import Node
+from puller.imagelist.source import ListSource
 
 _ASKING = {"images-by-tag-regex": "a regular expression", "images-by-semver": "a range of versions"}
 _KEYS = {"images", "credentials", "tls-verify", "cert-dir", *_ASKING}
 
 
-def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:  # noqa: ARG001 - the signature of all kinds
+def detect(documents: Sequence[Node], source: ListSource) -> bool:  # noqa: ARG001 - the signature of all formats
     """Whether every key is a registry with the settings of one."""
     registries = [registry for document in documents for registry in document.fields.values()]
     return (
@@ -26,8 +21,8 @@ def detect(documents: "Sequence[Node]", origin: "Origin") -> bool:  # noqa: ARG0
     )
 
 
-def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":  # noqa: ARG001
-    """Yield every tag and digest that is written out; the rest only the registry knows."""
+def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:  # noqa: ARG001
+    """Yield every tag and digest that is written out; only the registry knows the others."""
     for document in documents:
         for host, registry in document.fields.items():
             images = registry.get("images")
@@ -40,7 +35,7 @@ def parse(documents: "Sequence[Node]", origin: "Origin") -> "Iterator[Item]":  #
                     yield Note(rule.source, text)
 
 
-def _repository(name: str, tags: "Node") -> "Iterator[Item]":
+def _repository(name: str, tags: Node) -> Iterator[Item]:
     if tags.value is None or tags.value == []:
         yield Note(tags.source, f"{name}: left out: without tags all of them are meant; write those that are wanted")
         return
@@ -50,4 +45,4 @@ def _repository(name: str, tags: "Node") -> "Iterator[Item]":
         if tag.text is None:
             yield BadLine(tag.source, name, "expected a tag or a digest")
         else:
-            yield wanted(f"{name}{'@' if ':' in tag.text else ':'}{tag.text}", tag.source)
+            yield entry_of(f"{name}{'@' if ':' in tag.text else ':'}{tag.text}", tag.source)

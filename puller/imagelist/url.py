@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from puller.errors import ListError
-from puller.imagelist.origin import LARGEST, ComposeWay, Origin, bounded
+from puller.imagelist.origin import LARGEST, bounded
+from puller.imagelist.source import ComposeOptions as ComposeWay, ListSource as Origin
 from puller.text import clean
 
 if TYPE_CHECKING:

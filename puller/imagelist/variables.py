@@ -1,19 +1,15 @@
-"""Variables in values, as Compose files and Dockerfiles write them: `$NAME`, `${NAME:-default}` and their kin.
+"""Variables in values, as Compose files and Dockerfiles write them: `$NAME`, `${NAME:-default}` and others.
 
 https://docs.docker.com/reference/compose-file/interpolation/ and, with patterns such as `${NAME%.*}`,
 https://docs.docker.com/reference/dockerfile/#environment-replacement
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import translate
-from typing import TYPE_CHECKING
 
 from puller.text import shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-+?]|##?|%%?|//?")
@@ -28,19 +24,19 @@ class Expanded:
 
     text: str
     unset: tuple[str, ...] = ()
-    """Variables that had no value and no default, and became nothing."""
+    """Variables with no value and no default, which became empty."""
 
 
 class _Expansion:
-    """One value on its way."""
+    """Fills in the variables of one value."""
 
-    def __init__(self, values: "Mapping[str, str]", escape: str) -> None:
+    def __init__(self, values: Mapping[str, str], escape: str) -> None:
         self._values = values
         self._escape = escape
         self.unset: list[str] = []
 
     def expand(self, text: str, depth: int = 0) -> str:
-        """Fill in all variables; raise ValueError for what is none."""
+        """Fill in all variables; raise ValueError for a $ that begins no variable."""
         if depth > _DEEPEST:
             raise ValueError("variables are nested too deeply")
         parts: list[str] = []
@@ -100,8 +96,8 @@ class _Expansion:
         return _cut(self._value(name), operator, self.expand(word, depth))
 
 
-def expand(text: str, values: "Mapping[str, str]", *, escape: str = "$") -> Expanded:
-    """Fill in the variables of `text`; raise ValueError for a required one without value, and for what is none.
+def expand(text: str, values: Mapping[str, str], *, escape: str = "$") -> Expanded:
+    """Fill in the variables of `text`; raise ValueError for a required one without a value, and for bad syntax.
 
     `escape` before a dollar sign makes it an ordinary character: `$$` in Compose, a backslash in a Dockerfile.
     """
@@ -112,7 +108,7 @@ def expand(text: str, values: "Mapping[str, str]", *, escape: str = "$") -> Expa
 
 
 def _closing(text: str, start: int) -> int:
-    """Find the brace that closes the one at `start`."""
+    """Return the position of the brace that closes the one at `start`."""
     depth = 0
     for position in range(start, len(text)):
         if text[position] == "{" and (position == start or text[position - 1] == "$"):
@@ -125,7 +121,7 @@ def _closing(text: str, start: int) -> int:
 
 
 def _cut(value: str, operator: str, pattern: str) -> str:
-    """Cut off the shortest or longest beginning or end that matches, or replace, as a shell does."""
+    """Remove the shortest or longest matching beginning or end, or replace, as a shell does."""
     if operator[0] == "/":
         wanted, _, instead = pattern.partition("/")
         glob = translate(wanted).removesuffix(r"\Z").removesuffix(r"\z")

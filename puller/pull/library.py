@@ -8,7 +8,7 @@ from puller.errors import ListError
 from puller.events import Observer, ignore
 from puller.image.reference import Platform
 from puller.imagelist import read
-from puller.imagelist.requests import plan
+from puller.imagelist.requests import request_images
 from puller.model import Report
 from puller.plan.disk_check import EngineDiskCheck
 from puller.pull.platforms import refuse_what_cannot_be_kept
@@ -37,7 +37,7 @@ def pull_images(
     what is in flight and comes back as a report whose `stopped` says so.
     """
     settings = settings or Settings()
-    todo = plan(read((), tuple(images)), platform=platform)
+    todo = request_images(read((), tuple(images)), platform=platform)
     if todo.bad:
         raise ListError([str(bad) for bad in todo.bad])
     engine = connect(BackendChoice(backend), docker_command=docker_command, context=context, connections=settings.jobs)

@@ -152,7 +152,7 @@ def test_from_says_what_a_list_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "one reference a line" in problems(run("-", "--from", "text", stdin="FROM nginx\n"))[0]
     assert run("-", "--from", "paper", stdin="").exit_code == 2
     monkeypatch.setenv("PULLER_FROM", "json")
-    assert problems(run("-", stdin="nginx"))[0].startswith("stdin:1: not of the kind json")
+    assert problems(run("-", stdin="nginx"))[0].startswith("stdin:1: not in the format json")
 
 
 def test_nothing_but_bad_lines_prints_nothing() -> None:

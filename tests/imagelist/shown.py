@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from puller.errors import ListError
 from puller.imagelist import BadLine, Entry, read
-from puller.imagelist.kinds import load, parse
-from puller.imagelist.origin import Origin
+from puller.imagelist.formats import parse
+from puller.imagelist.nodes import load
+from puller.imagelist.source import ListSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from puller.imagelist import Item
-    from puller.imagelist.origin import AskCompose
+    from puller.imagelist.source import AskCompose
 
 
 def shown(items: Iterable[Item]) -> list[str]:
@@ -30,7 +31,7 @@ def shown(items: Iterable[Item]) -> list[str]:
 
 def listed(
     *lists: str,
-    kind: str | None = None,
+    list_format: str | None = None,
     profiles: tuple[str, ...] = (),
     stdin: str | bytes = b"",
     ask: AskCompose | None = None,
@@ -40,7 +41,7 @@ def listed(
     try:
         for item in read(
             lists,
-            kind=kind,
+            list_format=list_format,
             profiles=profiles,
             ask_compose=ask,
             stdin=io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin),
@@ -51,7 +52,6 @@ def listed(
     return found
 
 
-def structured(text: str, kind: str | None = None, name: str = "f") -> list[str]:
+def structured(text: str, list_format: str | None = None, name: str = "f") -> list[str]:
     """Read a structured text that can name no other file."""
-    origin = Origin(name)
-    return shown(parse(load(text.encode(), origin), origin, kind))
+    return shown(parse(load(text.encode(), name), ListSource(name), list_format))

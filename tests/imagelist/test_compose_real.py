@@ -12,7 +12,8 @@ import pytest
 
 from puller.imagelist import Entry, read
 from puller.imagelist.compose_cli import Compose
-from tests.imagelist.test_files import DATA, EXPECTED
+from tests.imagelist.shown import listed
+from tests.imagelist.test_files import BUILD_TOO, DATA, EXPECTED
 from tests.program import Program
 from tests.world.binaries import compose_plugin
 from tests.world.process import WorldError
@@ -20,20 +21,50 @@ from tests.world.process import WorldError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from puller.imagelist.origin import AskCompose
+    from puller.imagelist.source import AskCompose
 
 SAMPLES = (
-    "shop/compose.yaml", "anchors.yml", "profiles.yml", "include/compose.yaml", "windows.yml", "odd-indentation.yml",
-    "stack.yml", "rendered.compose.json", "several-documents.yml",
+    "anchors.yml", "profiles.yml", "windows.yml", "odd-indentation.yml", "stack.yml", "rendered.compose.json",
 )  # fmt: skip
 REFUSED = {
-    "extends/docker-compose.yml": "no such service",
     "variables.yml": "the variable UNSET_J is required",
     "policies.yml": "expected plain text",
-    "repeated.yml": "stood on line",
+    "repeated.yml": "is already on line",
     "docker-compose.legacy.yml": "read by puller alone: docker compose refuses it: validating ",
 }
 """Samples with mistakes: compose names one, we name all; and version 1 of the format, which only we still read."""
+
+WITH_COMPOSE: dict[str, list[str]] = {
+    "shop/compose.yaml": [
+        f"note shop/compose.yaml:6: service web: {BUILD_TOO}",
+        "shop/compose.yaml:6 ghcr.io/acme/shop-web:2.1",
+        "shop/compose.yaml:15 registry.example:5000/shop-worker:2.1",
+        "shop/compose.yaml:19 postgres:16-alpine",
+        "shop/compose.override.yaml:3 valkey/valkey:8",
+        "note shop/compose.yaml:28: service assets: only build:, nothing to pull",
+        "shop/compose.override.yaml:5 axllent/mailpit",
+    ],
+    "extends/docker-compose.yml": [
+        "extends/docker-compose.yml:3 linux/amd64 example/base:1.0",
+        "extends/docker-compose.yml:5 linux/amd64 example/base:1.0",
+        "extends/docker-compose.yml:11 linux/amd64 example/jobs:1.0",
+        "extends/docker-compose.yml:12 opensearchproject/opensearch:2.15.0",
+        "extends/docker-compose.yml:17 fluent/fluent-bit:3.1",
+    ],
+    "include/compose.yaml": [
+        "include/compose.yaml:9 example/app:1",
+        "include/compose.yaml:1 mariadb:11.4",
+        "include/compose.yaml:1 grafana/grafana:11.1.0",
+        "include/compose.yaml:1 prom/prometheus:v2.53.0",
+    ],
+    "several-documents.yml": [
+        "several-documents.yml:9 nginx:1.27",
+        "note several-documents.yml:5: service db: left out, as docker compose leaves it out",
+    ],
+}
+"""Samples that only docker compose can read."""
+ONLY_COMPOSE = ("extends", "include", "an override file")
+"""Projects that only docker compose can read."""
 
 DOTENV = ("plain", "exported", "single", "doubleplain", "plain-x", "a", "yaml", "spaced", "x", "unset", "default")
 PROJECTS: dict[str, tuple[dict[str, str], list[str]]] = {
@@ -190,16 +221,41 @@ def images(path: str, ask: AskCompose | None) -> list[str]:
 
 
 def test_we_read_it_as_it_is_meant(project: tuple[str, list[str]]) -> None:
-    """Where nobody can be asked."""
+    """Where docker compose is not installed; what only it can read is one line about it."""
     path, expected = project
-    assert images(path, None) == expected
+    found = meaning(path, None)
+    if expected in [PROJECTS[name][1] for name in ONLY_COMPOSE]:
+        assert len(found) == 1
+        assert "needs docker compose: install its plugin" in found[0]
+    else:
+        assert images(path, None) == expected
 
 
 def test_compose_reads_it_as_we_do(project: tuple[str, list[str]], ask: AskCompose) -> None:
-    """The expectations are not ours alone, and its answer changes nothing."""
+    """The expectations are not ours alone, and its answer changes nothing in what we can read ourselves."""
     path, expected = project
-    assert meaning(path, ask) == meaning(path, None)
-    assert images(path, ask) == expected
+    assert sorted(images(path, ask)) == sorted(expected)
+    if expected not in [PROJECTS[name][1] for name in ONLY_COMPOSE]:
+        assert meaning(path, ask) == meaning(path, None)
+
+
+@pytest.mark.parametrize("sample", WITH_COMPOSE)
+def test_what_only_compose_can_read(sample: str, ask: AskCompose, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its images, in the places where we find them written."""
+    monkeypatch.chdir(DATA)
+    assert listed(sample, ask=ask) == WITH_COMPOSE[sample]
+
+
+def test_compose_merges_what_it_cannot_fill_in(ask: AskCompose, tmp_path: Path) -> None:
+    """A password that is missing here does not matter for the images of a project of several files."""
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  a: {image: 'a:${S}', environment: ['P=${PASSWORD:?is secret}']}\n  b: {image: b}\n"
+    )
+    (tmp_path / "compose.override.yaml").write_text("services:\n  b: {image: 'b:2-${S}'}\n")
+    found = listed(str(tmp_path / "compose.yaml"), ask=ask)
+    assert "variables filled in by puller alone: docker compose refuses it: " in found[0]
+    assert found[1] == f"{tmp_path}/compose.yaml:2 a:set"
+    assert found[2] == f"{tmp_path}/compose.override.yaml:2 b:2-set"
 
 
 @pytest.mark.parametrize("sample", SAMPLES)

@@ -8,15 +8,15 @@ from puller.errors import FailureClass, FailureKind
 from puller.failure import Failure, failure
 from puller.image.reference import ImageReference, Platform
 from puller.imagelist import read
-from puller.imagelist.requests import Plan, plan
+from puller.imagelist.requests import RequestedImages, request_images
 from puller.model import PullOutcome, PullRequest, Status
 from puller.report import failed_list as failed
 from tests.samples import DIGEST, outcome, report
 
 
-def read_back(text: str) -> Plan:
+def read_back(text: str) -> RequestedImages:
     """Read it as `puller pull -` does, its kind told from its content."""
-    return plan(read(["-"], stdin=io.BytesIO(text.encode())))
+    return request_images(read(["-"], stdin=io.BytesIO(text.encode())))
 
 
 def ended(request: PullRequest, status: Status = Status.FAILED) -> PullOutcome:

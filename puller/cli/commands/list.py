@@ -10,7 +10,7 @@ from puller.cli.options import list_options, make_plan
 from puller.cli.output import emit
 from puller.image.reference import Platform
 from puller.imagelist import Source
-from puller.imagelist.requests import Plan
+from puller.imagelist.requests import RequestedImages
 from puller.model import PullRequest
 
 
@@ -42,7 +42,7 @@ def command(
     emit(_json(plan) if form == "json" else _text(plan))
 
 
-def _text(plan: Plan) -> str:
+def _text(plan: RequestedImages) -> str:
     if not plan.sources:
         return "".join(f"{_line(request)}\n" for request in plan.requests)
     located = zip(plan.requests, plan.sources, strict=True)
@@ -55,7 +55,7 @@ def _line(request: PullRequest) -> str:
     return f"--platform={request.platform} {canonical}" if request.platform else canonical
 
 
-def _json(plan: Plan) -> str:
+def _json(plan: RequestedImages) -> str:
     document = {
         "schema": "puller.list/1",
         "images": [_image(*located) for located in zip(plan.requests, plan.sources, strict=True)],

@@ -18,7 +18,7 @@ from puller.errors import ExitCode, UsageError
 from puller.failure import Failure, error_document
 from puller.image.reference import ImageReference
 from puller.imagelist import Entry, read
-from puller.imagelist.requests import Plan, plan
+from puller.imagelist.requests import RequestedImages, request_images
 from puller.lockfile.lockfile import (
     Change,
     Difference,
@@ -87,7 +87,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     ctx.exit(_lock(todo, output, sources, options["upgrades"]))
 
 
-def _lock(todo: Plan, output: Path | None, sources: Sequence[str], upgrades: Sequence[str]) -> int:
+def _lock(todo: RequestedImages, output: Path | None, sources: Sequence[str], upgrades: Sequence[str]) -> int:
     if output:
         _guard(output, sources)
         files.check(output)
@@ -109,7 +109,7 @@ def _lock(todo: Plan, output: Path | None, sources: Sequence[str], upgrades: Seq
     return ExitCode.OK
 
 
-def _check(todo: Plan, output: Path | None, form: str) -> int:
+def _check(todo: RequestedImages, output: Path | None, form: str) -> int:
     wanted: Mapping[PullRequest, str | None] = wishes(todo.requests)
     if output:
         lock: Digests = _locked(output)
@@ -123,9 +123,9 @@ def _check(todo: Plan, output: Path | None, form: str) -> int:
     return int(exit_code_of(failures) if len(failures) == len(found) else ExitCode.FAILED)
 
 
-def _json(todo: Plan, images: int, found: Sequence[Difference]) -> str:
+def _json(todo: RequestedImages, images: int, found: Sequence[Difference]) -> str:
     document = {
-        "schema": "puller.lockfile.lockfile-check/1",
+        "schema": "puller.lock-check/1",
         "ok": not found,
         "images": images,
         "differences": [
@@ -185,7 +185,7 @@ def _locked(path: Path) -> dict[PullRequest, str]:
     for item in entries:
         if not isinstance(item, Entry) or not item.reference.digest:
             raise UsageError(f"{clean(str(path))} is no lock: {clean(str(item.source))} pins nothing")
-    found = wishes(plan(entries).requests)
+    found = wishes(request_images(entries).requests)
     return {wish: digest for wish, digest in found.items() if digest}
 
 

@@ -9,7 +9,7 @@ from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.engine import connect
 from puller.errors import EngineError, EngineUnreachableError, ExitCode
-from puller.imagelist.requests import Plan
+from puller.imagelist.requests import RequestedImages
 from puller.plan import render
 from puller.plan.disk import disk
 from puller.plan.inventory import EngineInventory
@@ -50,7 +50,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     ctx.exit(ExitCode.FAILED if not forecast.ok else _CHANGES if changes else ExitCode.OK)
 
 
-def _forecast(todo: Plan, choice: BackendChoice, docker_command: str, context: str | None) -> PullPlan:
+def _forecast(todo: RequestedImages, choice: BackendChoice, docker_command: str, context: str | None) -> PullPlan:
 
     backend = connect(choice, docker_command=docker_command, context=context, connections=_CONNECTIONS)
     try:

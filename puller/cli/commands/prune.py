@@ -14,7 +14,7 @@ from puller.engine import connect, identity
 from puller.engine.disk import free_bytes
 from puller.engine.interface import ImageStore
 from puller.errors import ExitCode, UsageError
-from puller.imagelist.requests import Plan
+from puller.imagelist.requests import RequestedImages
 from puller.prune import render
 from puller.prune.remove import PruneCandidates, Removal, forget, look, remove
 from puller.settings import BackendChoice
@@ -64,7 +64,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     ctx.exit(ExitCode.FAILED if any(step.error for step in steps) else ExitCode.OK)
 
 
-def _at_the_engine(todo: Plan, options: dict[str, Any], turn: RunLockOption, *, asks: bool) -> list[Removal]:
+def _at_the_engine(todo: RequestedImages, options: dict[str, Any], turn: RunLockOption, *, asks: bool) -> list[Removal]:
 
     choice, command, context = BackendChoice(options["backend"]), options["docker_command"], options["context"]
     turn.begin(identity(choice, docker_command=command, context=context))
@@ -76,7 +76,7 @@ def _at_the_engine(todo: Plan, options: dict[str, Any], turn: RunLockOption, *, 
         backend.close()
 
 
-def _prune(todo: Plan, store: ImageStore, options: dict[str, Any], *, asks: bool) -> list[Removal]:
+def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *, asks: bool) -> list[Removal]:
 
     wanted: int | None = options["until_free"]
     text, dry_run = options["form"] == "text", options["dry_run"]

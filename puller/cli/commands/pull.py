@@ -30,7 +30,7 @@ from puller.cli.to import Target, pull_to
 from puller.engine import connect, identity
 from puller.errors import EngineUnreachableError, FailureKind
 from puller.failure import Failure, classify, failure
-from puller.imagelist.requests import Plan
+from puller.imagelist.requests import RequestedImages
 from puller.model import ENGINE_GONE, Report
 from puller.pull.ahead import ahead
 from puller.pull.run import pull_nothing
@@ -99,7 +99,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     ctx.exit(_pull(todo, engine, settings_of(options), output, turn))
 
 
-def _pull(todo: Plan, engine: _Engine, settings: Settings, output: Output, turn: RunLockOption) -> int:
+def _pull(todo: RequestedImages, engine: _Engine, settings: Settings, output: Output, turn: RunLockOption) -> int:
 
     keeper = Keeper()
     for _, path in output.reports:
@@ -122,7 +122,7 @@ def _pull(todo: Plan, engine: _Engine, settings: Settings, output: Output, turn:
 
 
 def _run(
-    todo: Plan, engine: _Engine, settings: Settings, output: Output, turn: RunLockOption, keeper: Keeper
+    todo: RequestedImages, engine: _Engine, settings: Settings, output: Output, turn: RunLockOption, keeper: Keeper
 ) -> Report:
 
     try:
@@ -147,6 +147,6 @@ def _run(
     return run.report(output, keeper, disk_check=engine.disk_check, make_room=engine.make_room)
 
 
-def _nothing(todo: Plan, why: Failure) -> Report:
+def _nothing(todo: RequestedImages, why: Failure) -> Report:
 
     return pull_nothing(todo.requests, why, todo.rejected)

@@ -15,7 +15,7 @@ from puller.engine import connect
 from puller.engine.model import EngineInfo
 from puller.errors import ExitCode
 from puller.failure import Failure, error_document
-from puller.imagelist.requests import Plan
+from puller.imagelist.requests import RequestedImages
 from puller.lockfile.verify import Difference, verify
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digest_of, resolve
@@ -57,7 +57,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     ctx.exit(int(exit_code_of(failures)))
 
 
-def _verify(todo: Plan, options: dict[str, Any]) -> tuple[Difference, ...]:
+def _verify(todo: RequestedImages, options: dict[str, Any]) -> tuple[Difference, ...]:
 
     backend = connect(
         BackendChoice(options["backend"]), docker_command=options["docker_command"], context=options["context"]
@@ -75,7 +75,7 @@ def _ask(requests: Sequence[PullRequest], facts: EngineInfo) -> Mapping[PullRequ
         return resolve(requests, partial(digest_of, registries=client), reach=reach)
 
 
-def _json(todo: Plan, found: Sequence[Difference]) -> str:
+def _json(todo: RequestedImages, found: Sequence[Difference]) -> str:
     document = {
         "schema": "puller.verify/1",
         "ok": not found and not todo.bad,

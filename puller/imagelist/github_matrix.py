@@ -1,26 +1,21 @@
-"""The matrix of a GitHub Actions job, where it is written out: `${{ matrix.image }}` is then known beforehand.
+"""The matrix of a GitHub Actions job; where it is written out, `${{ matrix.image }}` is known before the run.
 
 https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstrategymatrix
 """
 
 import re
+from collections.abc import Sequence
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from puller.imagelist.nodes import LITERAL
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from puller.imagelist.nodes import Node
-
+from puller.imagelist.nodes import LITERAL, Node
 
 Row: TypeAlias = "dict[str, Node]"
 Rows: TypeAlias = "list[Row]"
 
 _MOST = 256
-"""Jobs that a matrix may make, by GitHub's own limit."""
+"""Jobs that a matrix may make: GitHub's own limit."""
 _DEEPEST = 4
 """Levels of mappings in a value that are compared."""
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
@@ -29,8 +24,8 @@ _KEY = re.compile(r"\.([\w-]+)|\[\s*'([^']*)'\s*\]")
 _LITERAL = re.compile(r"\s*'((?:[^']|'')*)'\s*")
 
 
-def rows(matrix: "Node | None") -> Rows:
-    """Say which jobs a matrix makes; none where that is not written out."""
+def rows(matrix: Node | None) -> Rows:
+    """Return the jobs that a matrix makes; none where they are not written out."""
     if matrix is None or not matrix.fields:
         return []
     include, exclude = matrix.get("include"), matrix.get("exclude")
@@ -45,8 +40,8 @@ def rows(matrix: "Node | None") -> Rows:
     return _included(made, include.items if include else (), set(axes))
 
 
-def _included(made: Rows, includes: "Sequence[Node]", axes: set[str]) -> Rows:
-    """Add each `include` to the jobs whose own values it leaves alone, or else as a job of its own."""
+def _included(made: Rows, includes: Sequence[Node], axes: set[str]) -> Rows:
+    """Add each `include` to the jobs whose own values it does not change, or else as a job of its own."""
     extra: Rows = []
     for include in includes[:_MOST]:
         shared = axes & include.fields.keys()
@@ -59,7 +54,7 @@ def _included(made: Rows, includes: "Sequence[Node]", axes: set[str]) -> Rows:
 
 
 def fill(text: str, jobs: Rows) -> list[str] | None:
-    """Say what `text` comes to in each job, each value once; None where it is known only in a run."""
+    """Return what `text` is in each job, each value once; None where it is known only in a run."""
     if "${{" not in text:
         return [text]
     found: dict[str, None] = {}
@@ -81,20 +76,20 @@ def _value(expression: str, row: Row) -> str | None:
     node = row.get(keys[0])
     for key in keys[1:]:
         node = node.fields.get(key) if node else None
-    # What is not there is nothing, as everywhere in GitHub's expressions.
+    # In GitHub's expressions a missing value is an empty string.
     if node is None or node.value is None:
         return ""
     if node.text is None or "${{" in node.text:
         return None
-    # To GitHub 3.10 is a number, and written 3.1.
+    # GitHub reads 3.10 as a number, which it writes 3.1.
     return node.text.rstrip("0").rstrip(".") if node.tag == LITERAL and "." in node.text else node.text
 
 
-def _agrees(row: Row, other: "Node") -> bool:
+def _agrees(row: Row, other: Node) -> bool:
     return bool(other.fields) and all(key in row and _same(row[key], value) for key, value in other.fields.items())
 
 
-def _same(one: "Node", other: "Node", depth: int = 0) -> bool:
+def _same(one: Node, other: Node, depth: int = 0) -> bool:
     if one.fields and other.fields and depth < _DEEPEST:
         fields = one.fields
         return all(key in fields and _same(fields[key], value, depth + 1) for key, value in other.fields.items())

@@ -11,7 +11,7 @@ import pytest
 from puller.errors import FailureClass, FailureKind, ListError
 from puller.image.reference import Platform
 from puller.imagelist import read
-from puller.imagelist.requests import Plan, plan
+from puller.imagelist.requests import RequestedImages, request_images
 from puller.model import Status
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 ARM = Platform("linux", "arm64")
 
 
-def planned(text: str, *, platform: Platform | None = None) -> Plan:
-    """Plan a text list."""
-    return plan(read(["-"], stdin=io.BytesIO(text.encode())), platform=platform)
+def planned(text: str, *, platform: Platform | None = None) -> RequestedImages:
+    """Read a text list."""
+    return request_images(read(["-"], stdin=io.BytesIO(text.encode())), platform=platform)
 
 
 def test_spellings_of_one_image_are_one_request() -> None:
@@ -89,7 +89,7 @@ def test_an_error_of_the_list_goes_through() -> None:
 def test_sources_are_kept_when_they_are_asked_for() -> None:
     """Each request knows every place where it is written, once; nobody else pays for that."""
     text = "a\nb\na:latest\n"
-    made = plan(read(["-"], ["b"], stdin=io.BytesIO(text.encode())), keep_sources=True)
+    made = request_images(read(["-"], ["b"], stdin=io.BytesIO(text.encode())), keep_sources=True)
     assert [[str(source) for source in sources] for sources in made.sources] == [
         ["stdin:1", "stdin:3"],
         ["stdin:2", "--image"],
@@ -127,7 +127,7 @@ def test_twenty_thousand_lines_fit_in_little_memory() -> None:
 
     tracemalloc.start()
     try:
-        made = plan(read(["-"], stdin=Lines()))
+        made = request_images(read(["-"], stdin=Lines()))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

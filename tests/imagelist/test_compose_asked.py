@@ -38,18 +38,25 @@ OURS = [
 
 
 class Fake:
-    """Answers with these services, text or complaint, and remembers what it was asked."""
+    """Answers with these services, text or complaint, and remembers what it was asked.
 
-    def __init__(self, answer: dict[str, Any] | str | ValueError | None) -> None:
+    `raw` is the answer without the variables filled in.
+    """
+
+    def __init__(
+        self, answer: dict[str, Any] | str | ValueError | None, raw: dict[str, Any] | ValueError | None = None
+    ) -> None:
+        self.raw = json.dumps({"services": raw}) if isinstance(raw, dict) else raw
         self.answer = json.dumps({"services": answer}) if isinstance(answer, dict) else answer
         self.asked: list[tuple[list[str], tuple[str, ...]]] = []
 
-    def __call__(self, files: Sequence[Path], profiles: Sequence[str]) -> str | None:
+    def __call__(self, files: Sequence[Path], profiles: Sequence[str], *, interpolate: bool = True) -> str | None:
         """Answer."""
         self.asked.append(([str(file) for file in files], tuple(profiles)))
-        if isinstance(self.answer, ValueError):
-            raise self.answer
-        return self.answer
+        answer = self.answer if interpolate else self.raw
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +104,7 @@ def test_it_may_read_what_we_cannot() -> None:
 @pytest.mark.parametrize("answer", ["", "{", "[]", "{}", "null", "what?\n"])
 def test_an_answer_that_is_none_is_said(answer: str) -> None:
     """Our own reading goes on alone."""
-    said = "note compose.yaml: read by puller alone: docker compose answers with something that is no project"
+    said = "note compose.yaml: read by puller alone: docker compose did not print a project"
     assert listed("compose.yaml", ask=Fake(answer)) == [said, *OURS]
 
 
@@ -118,7 +125,7 @@ def test_a_refusal_for_what_we_have_found_is_said_once(tmp_path: Path) -> None:
 def test_a_refusal_is_an_error_where_nothing_else_is_known(tmp_path: Path) -> None:
     """A file in which we find nothing at all is refused in compose's words."""
     (tmp_path / "f.yaml").write_text("services: {}\n")
-    assert listed("f.yaml", kind="compose", ask=Fake(ValueError("empty compose file"))) == [
+    assert listed("f.yaml", list_format="compose", ask=Fake(ValueError("empty compose file"))) == [
         "bad f.yaml: read by puller alone: empty compose file"
     ]
 
@@ -147,10 +154,60 @@ def test_compose_is_asked_about_whole_projects_in_files_only(tmp_path: Path) -> 
     assert listed("pipe", ask=fake) == [line.replace("compose.yaml", "pipe") for line in OURS]
     writer.join()
     (tmp_path / "twice.yaml").write_text("services: {a: {image: a, image: b}}")
-    assert listed("twice.yaml", ask=fake)[0].startswith("bad twice.yaml:1: the key image stood on line 1 already")
+    assert listed("twice.yaml", ask=fake)[0].startswith("bad twice.yaml:1: the key image is already on line 1")
     (tmp_path / "k8s.yaml").write_text("apiVersion: v1\nkind: Pod\nspec: {containers: [{image: a}]}")
     assert listed("k8s.yaml", ask=fake) == ["k8s.yaml:3 a"]
     assert fake.asked == []
     (tmp_path / "part.yaml").write_text("services: {a: {ports: ['80:80']}}")
     assert len(listed(".", ask=fake)) > len(OURS)
     assert fake.asked == [(["compose.yaml"], ())]
+
+
+OVERRIDDEN = [
+    "compose.yaml:3 linux/amd64 web:1",
+    "compose.override.yml:2 db:2",
+    "note compose.yaml:7: service built: only build:, nothing to pull",
+    "note compose.yaml:9: service extra: left out, its profile is not active (--profile x)",
+    "compose.override.yml:3 more",
+]
+
+
+def test_places_in_an_override_file(tmp_path: Path) -> None:
+    """What docker compose makes of both files is shown where it is written, in the file that counts."""
+    (tmp_path / "compose.override.yml").write_text("services:\n  db: {image: 'db:${V}'}\n  more: {image: more}\n")
+    answer = {**SAME, "db": {"image": "db:2"}, "more": {"image": "more"}}
+    assert listed("compose.yaml", ask=Fake(answer)) == OVERRIDDEN
+
+
+def test_services_of_another_file_are_shown_at_the_include(tmp_path: Path) -> None:
+    """Which file they are in, docker compose does not say."""
+    (tmp_path / "f.yaml").write_text("services:\n  a: {image: a}\ninclude: [g.yaml]\n")
+    assert listed("f.yaml", ask=Fake({"a": {"image": "a"}, "b": {"image": "b"}})) == ["f.yaml:2 a", "f.yaml:3 b"]
+
+
+def test_a_variable_that_concerns_no_image_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files are merged by docker compose, and puller fills in the variables of the images."""
+    monkeypatch.setenv("V", "2")
+    (tmp_path / "f.yaml").write_text("include: [g.yaml]\n")
+    raw: dict[str, Any] = {
+        "a": {"image": "a:${V}", "environment": {"P": "${PASSWORD:?is missing}"}, "mem_limit": 5},
+        "b": {"image": "b", "profiles": ["x"]},
+    }
+    refusal = ValueError("docker compose refuses it: PASSWORD is missing")
+    assert listed("f.yaml", ask=Fake(refusal, raw)) == [
+        f"note f.yaml: variables filled in by puller alone: {refusal}",
+        "f.yaml:1 a:2",
+        "note f.yaml:1: service b: left out, its profile is not active (--profile x)",
+    ]
+    raw["a"]["image"] = "a:${NO:?which}"
+    assert listed("f.yaml", ask=Fake(refusal, raw))[0] == (
+        'bad f.yaml:1: the variable NO is required: which: "a:${NO:?which}"'
+    )
+
+
+def test_a_refusal_of_what_we_cannot_read_is_an_error(tmp_path: Path) -> None:
+    """In the words of docker compose."""
+    (tmp_path / "f.yaml").write_text("services: {a: {image: a, extends: b}}\n")
+    refusal = ValueError("docker compose refuses it: there is no b")
+    assert listed("f.yaml", ask=Fake(refusal, refusal)) == [f"bad f.yaml: {refusal}"]
+    assert listed(".", ask=Fake(refusal, refusal))[-1] == f"bad ./f.yaml: {refusal}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from puller.imagelist import compose_cli as compose
+from puller.imagelist import compose_cli
 from puller.imagelist.compose_cli import Compose
 
 JSON = '{"services": {}}'
@@ -16,7 +16,7 @@ JSON = '{"services": {}}'
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give docker a folder of plugins of our own, and nothing else; the plugin is yet to be written."""
-    monkeypatch.setattr(compose, "_SYSTEM", ())
+    monkeypatch.setattr(compose_cli, "_SYSTEM", ())
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     path = tmp_path / "cli-plugins" / "docker-compose"
@@ -84,18 +84,18 @@ def test_version_1_is_no_compose_to_ask(plugin: Path) -> None:
 def test_where_it_is_looked_for(plugin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the user's plugins, the system's, then by its name on the PATH; what cannot be executed is not taken."""
     environment = {"DOCKER_CONFIG": str(tmp_path), "PATH": f"{tmp_path}/bin"}
-    assert compose.find(environment) is None
-    assert compose.find({"HOME": str(tmp_path)}) is None
+    assert compose_cli.find(environment) is None
+    assert compose_cli.find({"HOME": str(tmp_path)}) is None
     system, alone = tmp_path / "lib/docker/cli-plugins/docker-compose", tmp_path / "bin/docker-compose"
     for path in (system, alone):
         path.parent.mkdir(parents=True)
-    monkeypatch.setattr(compose, "_SYSTEM", (str(tmp_path / "lib"),))
+    monkeypatch.setattr(compose_cli, "_SYSTEM", (str(tmp_path / "lib"),))
     write(alone, "exit 0")
-    assert compose.find(environment) == alone
+    assert compose_cli.find(environment) == alone
     write(system, "exit 0")
-    assert compose.find(environment) == system
+    assert compose_cli.find(environment) == system
     plugin.write_text("not executable")
     assert os.access(plugin, os.X_OK) is False
-    assert compose.find(environment) == system
+    assert compose_cli.find(environment) == system
     plugin.chmod(0o755)
-    assert compose.find(environment) == plugin
+    assert compose_cli.find(environment) == plugin

@@ -8,8 +8,8 @@ import os
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.imagelist import KINDS
-from puller.imagelist.sniff import Shape, sniff
+from puller.imagelist import FORMATS
+from puller.imagelist.detect import Shape, detect
 from tests.imagelist.shown import listed
 
 
@@ -53,9 +53,10 @@ from tests.imagelist.shown import listed
 )
 def test_what_a_list_is_taken_for(text: str, name: str, shape: Shape) -> None:
     """Content first; a name decides only where content could be either."""
-    found, stream = sniff(io.BytesIO(text.encode()), name)
+    stream = io.BytesIO(text.encode())
+    found, seen = detect(stream, name)
     assert found is shape
-    assert stream.read(1000) == text.encode()
+    assert seen + stream.read() == text.encode()
 
 
 def test_a_pipe_that_writes_line_by_line_is_waited_for() -> None:
@@ -68,14 +69,14 @@ def test_a_pipe_that_writes_line_by_line_is_waited_for() -> None:
             source.write(b"services:\n  a: {image: nginx}\n")
             os._exit(0)
         source.close()
-        assert sniff(stream, "stdin")[0] is Shape.DATA
+        assert detect(stream, "stdin")[0] is Shape.DATA
         os.waitpid(pid, 0)
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("nginx: 1.27\n", "bad stdin:1: no kind of list that puller knows: expected Compose, Kubernetes"),
+        ("nginx: 1.27\n", "bad stdin:1: not a list format that puller knows: expected Compose, Kubernetes"),
         ("services: [\n", "bad stdin:2: not valid YAML: "),
         ("just text here\n", 'bad stdin:1: one reference a line: "just text here"'),
         ("- a\n- {name: b}\n", "stdin:1 a"),
@@ -86,17 +87,17 @@ def test_what_is_of_no_kind_is_told_in_one_line(text: str, found: str) -> None:
     assert listed("-", stdin=text)[0].startswith(found)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_that_is_given_is_not_guessed(kind: str) -> None:
+@pytest.mark.parametrize("list_format", FORMATS)
+def test_a_format_that_is_given_is_not_guessed(list_format: str) -> None:
     """Data of another kind is a bad line or nothing at all, and never an image by accident."""
-    assert not [line for line in listed("-", kind=kind, stdin="a: b\n") if line.startswith("stdin")]
-    assert listed("-", kind=kind, stdin="")[-1].startswith(("error stdin: no image", "bad stdin:1: not "))
+    assert not [line for line in listed("-", list_format=list_format, stdin="a: b\n") if line.startswith("stdin")]
+    assert listed("-", list_format=list_format, stdin="")[-1].startswith(("error stdin: no image", "bad stdin:1: not "))
 
 
-@given(st.sampled_from(KINDS) | st.none(), st.binary() | st.text().map(str.encode))
-def test_no_bytes_raise_anything_but_a_list_error(kind: str | None, data: bytes) -> None:
+@given(st.sampled_from(FORMATS) | st.none(), st.binary() | st.text().map(str.encode))
+def test_no_bytes_raise_anything_but_a_list_error(list_format: str | None, data: bytes) -> None:
     """Every kind gets through any data with images, bad lines, notes, or one error."""
-    assert listed("-", kind=kind, stdin=data)
+    assert listed("-", list_format=list_format, stdin=data)
 
 
 SNIPPETS = """
@@ -107,7 +108,7 @@ apiVersion: kind: List spec: containers: FROM AS ARG COPY --from= RUN --mount=fr
 WORDS = st.sampled_from([*SNIPPETS.split(), "\n", "\n  ", "\n    ", "\n\t"])
 
 
-@given(st.sampled_from(KINDS) | st.none(), st.lists(WORDS).map(" ".join))
-def test_nor_does_anything_that_looks_like_a_list(kind: str | None, text: str) -> None:
+@given(st.sampled_from(FORMATS) | st.none(), st.lists(WORDS).map(" ".join))
+def test_nor_does_anything_that_looks_like_a_list(list_format: str | None, text: str) -> None:
     """Words of all kinds in any order: half a file is still no traceback."""
-    assert listed("-", kind=kind, stdin=text)
+    assert listed("-", list_format=list_format, stdin=text)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from puller.system.docker_config import directory, troubles
 
@@ -86,13 +87,9 @@ def test_a_file_that_cannot_be_read_is_named(home: Home) -> None:
         assert list(troubles(["docker.io"], environment)) == []
 
 
-def test_nobody_without_a_home_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_without_a_home_is_an_error(mocker: MockerFixture) -> None:
     """A user whom the system does not know, and no HOME: no traceback, and a line that says what to set."""
-
-    def homeless(_path: Path) -> Path:
-        raise RuntimeError
-
-    monkeypatch.setattr(Path, "expanduser", homeless)
+    mocker.patch.object(Path, "expanduser", side_effect=RuntimeError)
     assert not directory({}).exists()
     (line,) = troubles(["docker.io"], {})
     assert "set HOME or DOCKER_CONFIG" in line

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from puller.errors import UsageError
 from puller.system import paths as places
@@ -21,13 +22,10 @@ def test_places_are_in_the_home_unless_the_environment_says_otherwise(monkeypatc
     assert places.cache_home() == Path("/home/me/.cache/puller")
 
 
-def test_nobody_without_a_home_gets_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_without_a_home_gets_a_traceback(monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> None:
     """It is said what to set: in containers with a made-up user ID there is no home."""
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-
-    def homeless() -> Path:
-        raise RuntimeError
-
-    monkeypatch.setattr(Path, "home", homeless)
+    for name in ("XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    mocker.patch("pwd.getpwuid", side_effect=KeyError)
     with pytest.raises(UsageError, match="set HOME or XDG_STATE_HOME"):
         places.state_home()

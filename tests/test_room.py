@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from pytest_mock import MockerFixture
 
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import EngineError
@@ -28,15 +29,15 @@ def facts(folder: Path, *, local: bool = True) -> EngineInfo:
     return EngineInfo(AMD64, data_root=str(folder), local=local)
 
 
-def free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def free(mocker: MockerFixture, count: int) -> None:
     """Let so many bytes be free."""
     seen = os.statvfs_result((4096, 4096, 1 << 25, 1 << 25, count // 4096, 0, 0, 0, 0, 255))
-    monkeypatch.setattr(os, "statvfs", lambda _: seen)
+    mocker.patch("os.statvfs", return_value=seen)
 
 
-def test_where_nothing_is_absent_no_registry_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_is_absent_no_registry_is_asked(tmp_path: Path, mocker: MockerFixture) -> None:
     """Only the list of images is; and that is not asked for where it is known already."""
-    free(monkeypatch, 1 << 20)
+    free(mocker, 1 << 20)
     store = FakeStore(HELD, facts(tmp_path))
     assert check_room([request("nginx:1.27")], EngineInventory(store), unasked, print) is None
     assert store.questions == 1
@@ -44,9 +45,9 @@ def test_where_nothing_is_absent_no_registry_is_asked(tmp_path: Path, monkeypatc
     assert store.questions == 1
 
 
-def test_a_wide_disk_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wide_disk_is_not_measured(tmp_path: Path, mocker: MockerFixture) -> None:
     """Where there is room for the largest of images, not even the engine is asked what it has."""
-    free(monkeypatch, 60 << 30)
+    free(mocker, 60 << 30)
     store = FakeStore(HELD, facts(tmp_path))
     assert check_room([request("redis")], EngineInventory(store), unasked, print) is None
     assert store.questions == 0
@@ -66,16 +67,12 @@ def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
     ]
 
 
-def test_an_engine_in_trouble_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_in_trouble_is_said(tmp_path: Path, mocker: MockerFixture) -> None:
     """The pull will find out for itself."""
     said: list[str] = []
     store = FakeStore(facts=facts(tmp_path))
-    free(monkeypatch, 1 << 20)
-
-    def fail() -> NoReturn:
-        raise EngineError("gone")
-
-    monkeypatch.setattr(store, "holdings", fail)
+    free(mocker, 1 << 20)
+    mocker.patch.object(store, "holdings", side_effect=EngineError("gone"))
     assert check_room([request("redis")], EngineInventory(store), unasked, said.append) is None
     assert said == ["disk not checked: gone"]
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pwd
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -72,19 +73,22 @@ def test_what_a_killed_run_left_is_nobodys_lock(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_the_kernel_is_believed_and_not_the_note(place: Path) -> None:
-    """A note that names a process without the lock is not shown; nor is what it would do to a terminal."""
+def test_a_note_is_shown_as_far_as_it_can_be_true(place: Path) -> None:
+    """A process that has ended holds nothing; what a note would do to a terminal is not shown."""
     lock = RunLock("engine")
-    lock.path.write_text("1\nmallory\n")
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    for note in (f"{ended.pid}\npuller pull old.txt\n", "mallory\n", f"{10**30}\n", "0\n", ""):
+        lock.path.write_text(note)
+        with lock.path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            assert lock.take("") == Holder()
+    lock.path.write_text(f"{ME}\n\x1b[31mred\n")
     with lock.path.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         holder = lock.take("")
-        assert holder
-        assert (holder.pid, holder.doing, holder.since) == (ME, "", None)
-        lock.path.write_text(f"{ME}\n\x1b[31mred\n")
-        holder = lock.take("")
-        assert holder
-        assert holder.doing == "red"
+    assert holder
+    assert (holder.pid, holder.doing) == (ME, "red")
 
 
 def test_a_lock_that_was_removed_under_its_holder_is_not_waited_for(place: Path) -> None:
@@ -120,14 +124,15 @@ def test_users_exclude_each_other(place: Path) -> None:
 
 @as_root
 def test_what_another_users_killed_run_left_is_locked_as_it_is(place: Path) -> None:
-    """It cannot be removed, and it serves all the same."""
+    """It cannot be removed, and it serves all the same; what stands there is of the killed run, and is not shown."""
     ours, theirs = RunLock("engine"), RunLock("engine")
-    ours.path.write_text("1\npuller pull old.txt\n")
+    with subprocess.Popen(["true"]) as killed:
+        pass
+    ours.path.write_text(f"{killed.pid}\npuller pull old.txt\n")
     with user(NOBODY):
         assert ours.take("puller pull new.txt") is None
         holder = theirs.take("")
-    assert holder
-    assert (holder.pid, holder.doing) == (ME, "")
+    assert holder == Holder()
     with user(NOBODY):
         ours.release()
     assert theirs.take("") is None

@@ -182,10 +182,10 @@ class Downloader:
 
     def _cannot_store(self, blob: BlobDownload, error: OSError) -> None:
         """Give room back where there is none left, and store nothing more."""
-        with self._lock:
+        with self._lock:  # another connection that fails, too, says so when all is removed
             part, blob.part = blob.part, None
-        if part:
-            part.discard()
+            if part:
+                part.discard()
         blob.fail(f"cannot store it: {error.strerror or error}")
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             self.broken = blob.failure

@@ -1,14 +1,15 @@
 """A blob on its way: a sparse file that several connections fill, checked as far as it has come without a gap."""
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
 
+from filelock import FileLock
+
 from puller.blobs.journal import Journal, Segment
-from puller.blobs.store import BlobStore
+from puller.blobs.store import BlobStore, release, try_lock
 from puller.image.digest import hasher
-from puller.system import locks as flock
 
 SEGMENT = 4 << 20
 """Bytes that one connection fetches at a time: enough to forget a round trip, and few enough to share the work."""
@@ -20,12 +21,13 @@ _CHUNK = 1 << 20
 class PartialBlob:
     """A blob that is being fetched, locked against other runs; each segment is written by one thread at a time."""
 
-    def __init__(self, path: Path, descriptor: int, digest: str, size: int, length: int) -> None:
-        """Take over a locked file; raises OSError. Use `open_part`."""
+    def __init__(self, path: Path, descriptor: int, lock: FileLock, digest: str, size: int, length: int) -> None:
+        """Take over an open file and its lock; raises OSError. Use `open_part`."""
         self.path = path
         self.digest = digest
         self.size = size
         self._file = descriptor
+        self._file_lock = lock
         self._closed = False
         self._lock, self._reading = Lock(), Lock()
         self._check = hasher(digest)
@@ -116,6 +118,7 @@ class PartialBlob:
                 self._closed = True
                 os.close(self._file)
                 self._journal.close()
+                release(self._file_lock)
 
     def _recall(self, length: int) -> None:
         """Go on where an earlier run has ended, as far as the file is as long as its journal says."""
@@ -150,11 +153,13 @@ class PartialBlob:
 def open_part(store: BlobStore, digest: str, size: int, *, in_one: bool = False) -> PartialBlob | None:
     """Begin or resume a blob, `in_one` segment or in several; None while another run fetches it. Raises OSError."""
     path = store.parts / f"{digest.replace(':', '-')}.part"
-    descriptor = flock.take(path)
-    if descriptor is None:
+    lock = try_lock(path.with_suffix(".lock"))
+    if lock is None:
         return None
-    try:
-        return PartialBlob(path, descriptor, digest, size, max(size, 1) if in_one else SEGMENT)
-    except BaseException:
-        os.close(descriptor)
-        raise
+    with ExitStack() as undo:
+        undo.callback(release, lock)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        undo.callback(os.close, descriptor)
+        part = PartialBlob(path, descriptor, lock, digest, size, max(size, 1) if in_one else SEGMENT)
+        undo.pop_all()
+        return part

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from puller.blobs import living
+from filelock import FileLock, Timeout
+
 from puller.image.digest import hasher
-from puller.system import locks as flock
 
 _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 _INDEX = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
@@ -39,7 +39,10 @@ class BlobStore:
         (root / "blobs").mkdir(mode=self._mode, exist_ok=True)
         _write_once(root / "oci-layout", json.dumps(_LAYOUT))
         _write_once(root / "index.json", json.dumps(_INDEX))
-        self._run = living.announce(root / "runs")
+        self._runs = root / "runs"
+        self._runs.mkdir(exist_ok=True)
+        self._run = FileLock(self._runs / secrets.token_hex(8), thread_local=False)  # says that this run lives
+        self._run.acquire()
         disk = os.statvfs(root)
         room = self.held() + disk.f_bavail * disk.f_frsize // 2
         self.limit = _ANY if limit is None else min(limit, room)
@@ -85,7 +88,7 @@ class BlobStore:
 
         `keep` are the digests that this run still needs; while another run lives, nothing is removed.
         """
-        if self.limit == _ANY or not living.alone(self.root / "runs", self._run):
+        if self.limit == _ANY or not self._is_only_run():
             return
         kept = {self.path(digest) for digest in keep}
         files = sorted(self._files(), key=lambda item: item[1].st_mtime)
@@ -93,7 +96,7 @@ class BlobStore:
         for path, status in files:
             if held <= self.limit:
                 return
-            if path not in kept and not (path.parent == self.parts and flock.is_held(path)):
+            if path not in kept and not (path.parent == self.parts and _is_locked(path.with_suffix(".lock"))):
                 with suppress(OSError):
                     path.unlink()
                     held -= status.st_blocks * 512
@@ -101,17 +104,51 @@ class BlobStore:
     def close(self) -> None:
         """Remove what is too much, and count as a run no more."""
         self.trim()
-        living.leave(self._run)
+        release(self._run)
         if self.limit == _ANY:
-            for folder in (self.parts, self._run.path.parent):
+            for folder in (self.parts, self._runs):
                 with suppress(OSError):  # another run is at work, or has left something to go on with
                     folder.rmdir()
+
+    def _is_only_run(self) -> bool:
+        """Tell whether no other run lives; the lock files of dead ones are removed."""
+        others = [path for path in self._runs.glob("*") if str(path) != self._run.lock_file]
+        return not any([_is_locked(path) for path in others])  # noqa: C419 - look at each, to remove it
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         for folder in (*(self.root / "blobs").glob("*"), self.parts):
             for path in folder.glob("*"):
-                with suppress(OSError):
-                    yield path, path.stat()
+                if path.suffix != ".lock":
+                    with suppress(OSError):
+                        yield path, path.stat()
+
+
+def try_lock(path: Path) -> FileLock | None:
+    """Lock a file, made if need be; None while somebody else has it locked. Raises OSError."""
+    lock = FileLock(path, thread_local=False)  # one thread takes it, another may release it
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
+
+
+def release(lock: FileLock) -> None:
+    """Release a lock, and remove its file first: whoever waits for a removed file makes a new one."""
+    with suppress(OSError):
+        Path(lock.lock_file).unlink()
+    lock.release()
+
+
+def _is_locked(path: Path) -> bool:
+    """Tell whether a run has this file locked, or may have; a lock file that nobody holds is removed."""
+    try:
+        lock = try_lock(path)
+    except OSError:
+        return True
+    if lock:
+        release(lock)
+    return lock is None
 
 
 def digest_of(path: Path, like: str) -> str:

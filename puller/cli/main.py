@@ -8,10 +8,10 @@ from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from puller import __version__
 from puller.cli.config_option import choose_config, configured
-from puller.cli.shells import COMPLETION, register, verbs
 from puller.errors import ExitCode, PullerError
 
 _VERBS = {
@@ -51,8 +51,8 @@ class _Verbs(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-
-        return verbs({name: line for name, (_, line) in _VERBS.items()}, incomplete)
+        verbs = [(name, line) for name, (_, line) in sorted(_VERBS.items()) if name.startswith(incomplete)]
+        return [CompletionItem(name, help=line) for name, line in verbs]
 
 
 @click.group(
@@ -76,8 +76,8 @@ def main() -> NoReturn:
     ci = import_module("puller.cli.ci") if "GITHUB_ACTIONS" in os.environ else None
     if ci:
         ci.guard_streams()
-    if COMPLETION in os.environ:
-        register()
+    if "_PULLER_COMPLETE" in os.environ:
+        import_module("puller.cli.commands.completion")  # tells click how to answer the shells
     try:
         code = puller.main(prog_name="puller", standalone_mode=False)
     except click.ClickException as error:

@@ -1,13 +1,14 @@
 """What several verbs take from the command line, said once: the types of options, and the options of lists."""
 
 from collections.abc import Callable, Sequence
+from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from puller.cli.sections import section
-from puller.cli.shells import files, kinds_and_files
 from puller.cli.to import Target
 from puller.errors import ListError
 from puller.image.reference import Platform, mirror_place, registry_name
@@ -54,13 +55,16 @@ class _ReportType(_Parsed):
     """KIND=PATH: a shell completes the kind, and then a file."""
 
     def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-
-        return kinds_and_files(tuple(RENDERERS), incomplete)
+        kind, equals, path = incomplete.partition("=")
+        if equals:  # the shells would take `json=out` as a whole for the beginning of a file's name
+            paths = glob(f"{escape(path)}*")  # noqa: PTH207 - Path.glob takes a pattern below a folder only
+            return [CompletionItem(f"{kind}={each}") for each in sorted(paths)]
+        return [CompletionItem(f"{kind}=") for kind in RENDERERS if kind.startswith(incomplete)]
 
 
 def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
     """Let the shell complete a file."""
-    return files(incomplete)
+    return [CompletionItem(incomplete, type="file")]
 
 
 PLATFORM = _Parsed("platform", Platform.parse)

@@ -4,8 +4,8 @@ No address is contacted but the engine's, unless a list names registries: then t
 the configuration has. Nothing is pulled, and nothing counts against a quota.
 """
 
+from puller.doctor.checks import Scope, examine
 from puller.doctor.engine import Way
-from puller.doctor.examination import Scope, examine
-from puller.doctor.finding import Finding, Verdict
+from puller.doctor.findings import Finding, Verdict
 
 __all__ = ["Finding", "Scope", "Verdict", "Way", "examine"]

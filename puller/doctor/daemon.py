@@ -1,22 +1,34 @@
-"""How a dockerd on this host was started: what the Engine API does not tell of its settings."""
+"""A dockerd on this host: how it was started, which the Engine API does not tell, and how fast that lets it pull."""
 
 import json
 import os
 import pwd
+import re
+import shutil
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from puller.doctor.cures import DAEMON_JSON
-from puller.doctor.engine import DEFAULT_SOCKET
-from puller.doctor.processes import Running, environment, process, processes
+import psutil
+
+from puller.doctor.engine import DEFAULT_SOCKET, ENGINE
+from puller.doctor.findings import DAEMON_JSON, Finding, daemon_json
+from puller.engine.model import EngineInfo
 
 _PROGRAM = "dockerd"
-_CREDENTIALS = struct.Struct("3i")
+_PEER_CREDENTIALS = struct.Struct("3i")
 """Of unix(7), SO_PEERCRED: process, user and group."""
+_DOWNLOADS = "max-concurrent-downloads"
+_DEFAULT_DOWNLOADS = 3
+"""dockerd's own."""
+_MORE_DOWNLOADS = 10
+_ONE_LIMIT = (29, 7)
+"""Since this version the containerd store has one limit for all pulls, too (moby commit 4994a3ba0b)."""
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_TRUE = {"1", "t", "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +36,16 @@ class Daemon:
     """A running dockerd."""
 
     config: Path
-    """Its daemon.json, which need not be there."""
+    """Its daemon.json, which need not exist."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What is written there; after a change that may not be in force yet."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """What its command line says."""
+    """The options of its command line."""
     environment: Mapping[str, str] | None = None
+    """None where it may not be read."""
 
     def number(self, name: str) -> int | None:
-        """Give the number that an option was set to; None when it was not, which means the engine's default."""
+        """Return the number that an option was set to; None when it was not, which means the engine's default."""
         value = self.options.get(name, self.settings.get(name))
         try:
             return int(value) if value is not None else None
@@ -45,35 +58,48 @@ def find_daemon(host: str | None) -> Daemon | None:
     host = host or f"unix://{DEFAULT_SOCKET}"
     if not host.startswith("unix://"):
         return None
-    found = _listener(host.removeprefix("unix://"))
-    if found is None or found.program != _PROGRAM:  # systemd may have opened the socket
-        daemons = [each for each in processes() if each.program == _PROGRAM]
-        found = daemons[0] if len(daemons) == 1 and found and found.pid == 1 else None
-    return _read(found) if found else None
+    pid = _listener(host.removeprefix("unix://"))
+    try:
+        found = psutil.Process(pid) if pid else None
+        if found and not _is_dockerd(found.cmdline()):  # systemd may have opened the socket
+            daemons = [each for each in psutil.process_iter(["cmdline"]) if _is_dockerd(each.info["cmdline"])]
+            found = daemons[0] if len(daemons) == 1 and pid == 1 else None
+        return _read(found) if found else None
+    except psutil.Error:  # it has just ended, or may not be seen
+        return None
 
 
-def _listener(path: str) -> Running | None:
+def _listener(path: str) -> int | None:
     try:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)
             probe.connect(path)
-            pid, _, _ = _CREDENTIALS.unpack(probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+            size = _PEER_CREDENTIALS.size
+            pid, _, _ = _PEER_CREDENTIALS.unpack(probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     except OSError:
         return None
-    return process(pid) if pid > 0 else None
+    return int(pid)
 
 
-def _read(found: Running) -> Daemon:
-    options = read_options(found.argv[1:])
-    config = Path(options.get("config-file") or _default_config(found.pid))
+def _is_dockerd(argv: Sequence[str] | None) -> bool:
+    return PurePath(argv[0]).name == _PROGRAM if argv else False
+
+
+def _read(process: psutil.Process) -> Daemon:
+    options = read_options(process.cmdline()[1:])
+    config = Path(options.get("config-file") or _default_config(process))
     try:
         settings = json.loads(config.read_text())
     except (OSError, ValueError):
         settings = {}
-    return Daemon(config, settings if isinstance(settings, dict) else {}, options, environment(found.pid))
+    try:
+        environment = process.environ()
+    except psutil.Error:
+        environment = None
+    return Daemon(config, settings if isinstance(settings, dict) else {}, options, environment)
 
 
-def read_options(words: tuple[str, ...]) -> dict[str, str]:
+def read_options(words: Sequence[str]) -> dict[str, str]:
     """Read `--name=value` and `--name value`; a switch has an empty value."""
     options: dict[str, str] = {}
     for word, following in zip(words, (*words[1:], ""), strict=True):
@@ -83,10 +109,55 @@ def read_options(words: tuple[str, ...]) -> dict[str, str]:
     return options
 
 
-def _default_config(pid: int) -> Path:
-    """Say where dockerd looks by itself; one without root's rights looks in its user's home."""
+def _default_config(process: psutil.Process) -> Path:
+    """Return where dockerd looks by itself; one without root's rights looks in its user's home."""
+    user = process.uids().effective
     try:
-        user = os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116 - a Path would be no shorter
         return Path(pwd.getpwuid(user).pw_dir) / ".config/docker/daemon.json" if user else DAEMON_JSON
-    except (OSError, KeyError):
+    except KeyError:
         return DAEMON_JSON
+
+
+def examine_downloads(facts: EngineInfo, daemon: Daemon | None, jobs: int) -> Iterator[Finding]:
+    """Say what dockerd's limit means for so many pulls at once, and how its layers are unpacked."""
+    if daemon is None:
+        where = "its command line cannot be seen from here" if facts.local else "the engine is on another host"
+        yield ENGINE.ok("downloads", f"{_DOWNLOADS} is not known: {where}; the default is {_DEFAULT_DOWNLOADS}")
+        return
+    set_to = daemon.number(_DOWNLOADS)
+    yield _limit(facts, daemon, set_to or _DEFAULT_DOWNLOADS, "" if set_to else " (the default)", jobs)
+    yield _unpacking(daemon, containerd=facts.keeps_platforms)
+
+
+def _limit(facts: EngineInfo, daemon: Daemon, limit: int, origin: str, jobs: int) -> Finding:
+    said = f"{_DOWNLOADS} is {limit}{origin}"
+    if facts.keeps_platforms and _version(facts.version) < _ONE_LIMIT:
+        return ENGINE.ok("downloads", f"{said} for each pull: -j {jobs} means up to {jobs * limit} layers at once")
+    said = f"{said}, over all pulls together"
+    fix = daemon_json({_DOWNLOADS: max(_MORE_DOWNLOADS, jobs)}, path=daemon.config)
+    if limit < jobs:
+        words = f"{said}: -j {jobs} pulls wait for each other's layers; a higher one lets them download side by side"
+        return ENGINE.warning("downloads", words, fix)
+    if limit < _MORE_DOWNLOADS:
+        words = f"{said}; a higher one helps where single downloads are slow, such as from a distant registry"
+        return ENGINE.ok("downloads", words, fix)
+    return ENGINE.ok("downloads", said)
+
+
+def _unpacking(daemon: Daemon, *, containerd: bool) -> Finding:
+    """Look for what dockerd, or containerd, starts to decompress gzip faster than Go's own code does."""
+    environment = daemon.environment or {}
+    variable = "CONTAINERD_DISABLE_PIGZ" if containerd else "MOBY_DISABLE_PIGZ"
+    if environment.get(variable, "").lower() in _TRUE:
+        return ENGINE.warning("unpigz", f"{variable} is set: layers are unpacked more slowly", f"unset {variable}")
+    path = environment.get("PATH") or os.pathsep.join((_SYSTEM_PATH, os.environ.get("PATH", "")))
+    for program in ("igzip", "unpigz") if containerd else ("unpigz",):
+        if found := shutil.which(program, path=path):
+            return ENGINE.ok("unpigz", f"layers are unpacked by {found}")
+    again = " && sudo systemctl restart docker" if containerd else ""  # containerd looks for it once
+    words = "unpigz is not on the engine's PATH: layers are unpacked by Go's slower gzip"
+    return ENGINE.warning("unpigz", words, f"sudo apt-get install pigz{again}")
+
+
+def _version(text: str | None) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", text or "")[:2]))

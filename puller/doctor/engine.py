@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from puller.doctor.clocks import compare
-from puller.doctor.cures import daemon_json
-from puller.doctor.finding import About, Finding
+from puller.doctor.findings import Finding, Subject, compare_clocks, daemon_json
 from puller.engine import connect
 from puller.engine.endpoint import Endpoint, resolve
 from puller.engine.model import EngineInfo
@@ -19,7 +17,7 @@ from puller.errors import EngineError, EngineUnreachableError, UsageError
 from puller.settings import BackendChoice
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
-ENGINE = About("engine")
+ENGINE = Subject("engine")
 _START = "sudo systemctl start docker   # and for every boot: sudo systemctl enable docker"
 _INSTALL = "sudo apt-get install docker.io   # or name another program: --docker-command podman"
 _SLOWEST = "vfs"
@@ -40,7 +38,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class EngineReply:
     """An engine that has answered."""
 
     name: str
@@ -49,22 +47,22 @@ class Sight:
     """When it was asked what it is, by the clock of this host."""
 
 
-def look(way: Way) -> Sight:
+def ask_engine(way: Way) -> EngineReply:
     """Ask the engine what it is; raises what `connect` and an image store raise."""
     backend = connect(way.backend, docker_command=way.docker_command, context=way.context, connections=1)
     try:
         before = datetime.now(UTC)
         facts = backend.store.facts()
-        return Sight(backend.engine, facts, before + (datetime.now(UTC) - before) / 2)
+        return EngineReply(backend.engine, facts, before + (datetime.now(UTC) - before) / 2)
     finally:
         backend.close()
 
 
-def examine_engine(way: Way, sight: Future[Sight], seconds: float) -> Iterator[Finding]:
+def examine_engine(way: Way, reply: Future[EngineReply], seconds: float) -> Iterator[Finding]:
     """Say whether it answers within so many seconds, and what it is."""
     try:
         where = describe(way)
-        seen = sight.result(seconds)
+        seen = reply.result(seconds)
     except UsageError as error:
         yield ENGINE.failed("reachable", str(error), "docker context ls")
     except TimeoutError:
@@ -130,7 +128,7 @@ def _let_in(path: Path) -> str:
     return member if group == "docker" else f"sudo chgrp docker {path} && sudo chmod 660 {path}\n{member}"
 
 
-def _nature(seen: Sight) -> Iterator[Finding]:
+def _nature(seen: EngineReply) -> Iterator[Finding]:
     facts = seen.facts
     yield ENGINE.ok("version", facts.version or "it does not say")
     kind = "containerd" if facts.keeps_platforms else "graph-driver"
@@ -143,4 +141,4 @@ def _nature(seen: Sight) -> Iterator[Finding]:
         yield ENGINE.ok("store", words)
     yield ENGINE.ok("platform", str(facts.platform or "it does not say"))
     if facts.clock:
-        yield compare(ENGINE, "the engine's", facts.clock, seen.asked)
+        yield compare_clocks(ENGINE, "the engine's", facts.clock, seen.asked)

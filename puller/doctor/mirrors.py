@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from puller.doctor.finding import About, Finding, Verdict, until_failed
+from puller.doctor.findings import Finding, Subject as About, Verdict, until_failed
 from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
 from puller.registry.host import Host
 from puller.registry.ping import reach

@@ -4,8 +4,7 @@ import ipaddress
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from puller.doctor.cures import daemon_json
-from puller.doctor.finding import About, Finding
+from puller.doctor.findings import Finding, Subject as About, daemon_json
 from puller.engine.model import EngineInfo, ProxySettings
 from puller.registry.host import bare, is_loopback
 

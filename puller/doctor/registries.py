@@ -9,10 +9,8 @@ from pathlib import Path
 from statistics import median
 from time import monotonic
 
-from puller.doctor.accounts import SECONDS as HELPER_SECONDS
-from puller.doctor.clocks import compare
-from puller.doctor.cures import login
-from puller.doctor.finding import About, Finding, until_failed
+from puller.doctor.credentials import SECONDS as HELPER_SECONDS
+from puller.doctor.findings import Finding, Subject as About, compare_clocks as compare, login, until_failed
 from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
 from puller.errors import RegistryError
 from puller.image.reference import ImageReference

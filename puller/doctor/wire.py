@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
-from puller.doctor.cures import daemon_json
-from puller.doctor.finding import About, Finding
+from puller.doctor.findings import Finding, Subject as About, daemon_json
 from puller.registry.host import CERTS_D, Host, bare
 
 _SECONDS = 5.0

@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from puller.errors import UsageError
 from puller.system import docker_config
@@ -45,7 +44,9 @@ def resolve(context: str | None, environment: Mapping[str, str]) -> Endpoint:
     """
     directory = docker_config.directory(environment)
     host = environment.get("DOCKER_HOST")
-    name = context or ("default" if host else environment.get("DOCKER_CONTEXT") or _current_context(directory))
+    # A broken config.json is only a warning to the docker CLI, too.
+    chosen = "default" if host else environment.get("DOCKER_CONTEXT") or docker_config.read(environment).context
+    name = context or chosen or "default"
     if name == "default":
         return Endpoint(name, host or None, _tls_of_environment(directory, environment))
     identity = hashlib.sha256(name.encode()).hexdigest()
@@ -71,14 +72,6 @@ def address(host: str | None) -> str:
 def is_local(host: str | None) -> bool:
     """Whether an engine at this address runs on this machine, as far as the address tells."""
     return host is None or host.startswith(("unix://", "npipe://"))
-
-
-def _current_context(directory: Path) -> str:
-    try:
-        config: Any = json.loads((directory / "config.json").read_text())
-        return str(config.get("currentContext") or "default")
-    except (OSError, ValueError, AttributeError):
-        return "default"  # a broken config.json is a warning to the docker CLI, too
 
 
 def _tls_of_environment(directory: Path, environment: Mapping[str, str]) -> Tls | None:

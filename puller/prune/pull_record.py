@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from puller.engine.model import LocalImage, LocalImages
 from puller.errors import PullerError
 from puller.image.reference import ImageReference
 from puller.model import PullOutcome, Status
-from puller.system import files, locks as flock
+from puller.system import files
 from puller.system.paths import state_home
 
 
@@ -135,12 +137,12 @@ class PullRecord:
         """Read, change and write while no other run does; raises PullerError."""
         try:
             files.make_directory(self.path.parent)
-            with flock.held(self.path.with_suffix(".lock"), _PATIENCE):
+            with FileLock(self.path.with_suffix(".lock"), timeout=_PATIENCE):
                 known = self.recall()
                 changed = tuple(how(known))
                 if changed != known:
                     files.write(self.path, self._text(changed))
-        except TimeoutError:
+        except Timeout:
             raise PullerError(f"{self.path} is locked by another run for {_PATIENCE:.0f}s") from None
         except OSError as error:
             raise PullerError(f"cannot write {self.path}: {error.strerror}") from None

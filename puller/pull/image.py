@@ -54,7 +54,7 @@ class ImagePull:
             return self._ended(Status.CANCELLED, failure=failure(FailureKind.CANCELLED, context.cancel.reason))
         return self._ended(Status.UP_TO_DATE if pulled.up_to_date else Status.PULLED, digest=pulled.digest)
 
-    def _attempt(self, _number: int) -> EngineResult:
+    def _attempt(self) -> EngineResult:
         """Ask the mirrors, the registry, or both: in the order that the settings say, the healthy first."""
         context, registry = self._context, self.request.reference.registry
         use = context.mirrors.use(registry)
@@ -147,7 +147,7 @@ class ImagePull:
         self._timeline.saw(progress.phase, progress.current)
         self._context.emit(progress if progress.request is self.request else replace(progress, request=self.request))
 
-    def _announce(self, _number: int, why: Failure, delay: float) -> None:
+    def _announce(self, why: Failure, delay: float) -> None:
         self._context.emit(RetryScheduled(self.request, len(self._attempts), why, delay))
 
     def _ended(self, status: Status, *, digest: str | None = None, failure: Failure | None = None) -> PullOutcome:

@@ -10,10 +10,11 @@ from time import monotonic
 from urllib.parse import urlencode, urlsplit
 
 from puller.errors import RegistryError
-from puller.registry.credentials import Credential, Keyring
+from puller.registry.credentials import Keyring
 from puller.registry.reply import Reply
 from puller.registry.site import Site
 from puller.registry.transport import Transport
+from puller.system.docker_config import Credential
 
 _WORD = r"[!#$%&'*+.^`|~\w-]+"
 _PARAMETER = re.compile(rf'[\s,]*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))', re.ASCII)
@@ -120,7 +121,6 @@ class Authority:
             return kept.header
 
     def _account(self, site: Site, repository: str) -> Credential | None:
-
         with self._lock:
             keyring = self._keyring = self._keyring or Keyring()
         return keyring.find(site.host.name, repository)

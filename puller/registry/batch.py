@@ -89,7 +89,7 @@ def _answer(
     def too_long(wait: float) -> bool:
         return wait > policy.max_wait
 
-    def attempt(_number: int) -> T:
+    def attempt() -> T:
         lane.await_turn(cancel, too_long)
         answer = _asked(request, ask)
         lane.breaker.record(answer if isinstance(answer, Failure) else None)

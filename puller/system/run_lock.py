@@ -2,20 +2,21 @@
 
 The lock is flock(2) on a file in a directory that everybody may write into and where nobody may remove what belongs to
 others (the sticky bit): a state directory belongs to one user, and an engine serves several. Only a file that was made
-here a moment ago is written into, and no link is followed: what others may have put there does no harm.
+here a moment ago is written into, and no link is followed: what others may have put there does no harm. filelock has
+no such rules, and wants to write to a file that may be another user's.
 """
 
 import errno
+import fcntl
 import os
+import pwd
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from puller.system.locks import lock
 from puller.text import clean, timestamp
 
 PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - no temporary file: all users must find the same
@@ -29,7 +30,7 @@ _NOTE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has the lock, as far as it can be told: the kernel knows the process, the process says the rest."""
+    """Who has the lock, as its file says; without a `pid` that is not known."""
 
     pid: int | None = None
     user: str = ""
@@ -59,7 +60,9 @@ class RunLock:
         while True:
             descriptor, fresh = self._open()
             try:
-                if not lock(descriptor):
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
                     return _holder(descriptor)
                 if os.fstat(descriptor).st_nlink == 0 or not (fresh or self._must_stay()):
                     continue  # it has gone, or was left by a run that was killed: another one, made here
@@ -113,39 +116,27 @@ def _place() -> Path:
 
 
 def _holder(descriptor: int) -> Holder:
-    """Ask the kernel who has the lock on a file, and read what that process says of itself."""
+    """Read what the file says; a process that does not run is one that was killed, and the holder another."""
     node = os.fstat(descriptor)
-    pids = set(_locking(node.st_ino))
-    with suppress(OSError):
-        written, _, doing = os.pread(descriptor, _NOTE, 0).decode(errors="replace").partition("\n")
-        if written.isdecimal() and int(written) in pids:  # else it is what another left
-            return Holder(int(written), _user(int(written)), datetime.fromtimestamp(node.st_mtime, UTC), clean(doing))
-    if len(pids) == 1:
-        return Holder(pid := pids.pop(), _user(pid))
-    return Holder()
+    written, _, doing = os.pread(descriptor, _NOTE, 0).decode(errors="replace").partition("\n")
+    pid = int(written) if written.isdecimal() else 0
+    if pid == 0 or not _runs(pid):
+        return Holder()
+    return Holder(pid, _user(node.st_uid), datetime.fromtimestamp(node.st_mtime, UTC), clean(doing))
 
 
-def _locking(inode: int) -> Iterator[int]:
-    """Find processes with a flock on a file of this number, by /proc/locks (proc(5)).
-
-    The device is not compared: of some file systems the kernel tells two. Other PID name spaces cannot be seen.
-    """
-    with suppress(OSError):
-        for line in Path("/proc/locks").read_text().splitlines():
-            # 1: FLOCK  ADVISORY  WRITE 4711 00:1a:123 0 EOF; one that waits has an arrow before FLOCK.
-            match line.split():
-                case [_, "FLOCK", _, _, pid, where, *_] if where.endswith(f":{inode}") and int(pid) > 0:
-                    yield int(pid)
-
-
-def _user(pid: int) -> str:
-    """Name the user that a process runs as."""
-    import pwd  # noqa: PLC0415 - only to tell somebody who it is
-
+def _runs(pid: int) -> bool:
     try:
-        uid = Path(f"/proc/{pid}").stat().st_uid
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _user(uid: int) -> str:
+    try:
         return pwd.getpwuid(uid).pw_name
-    except OSError:
-        return ""
     except KeyError:
         return f"user {uid}"

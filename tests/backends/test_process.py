@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from puller.cancellation import Cancellation
 from puller.errors import CancelledError
@@ -123,13 +124,9 @@ def test_a_carriage_return_ends_a_line_on_a_terminal() -> None:
     assert [line for line in seen if line] == ["one", "two", "three"]
 
 
-def test_where_there_is_no_terminal_a_pipe_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_is_no_terminal_a_pipe_will_do(mocker: MockerFixture) -> None:
     """A system without terminals, or with none left, costs nothing but the drawing."""
-
-    def none_left() -> tuple[int, int]:
-        raise OSError(errno.ENOSPC, "out of pty devices")
-
-    monkeypatch.setattr(os, "openpty", none_left)
+    mocker.patch("os.openpty", side_effect=OSError(errno.ENOSPC, "out of pty devices"))
     assert on_terminal("[ -t 1 ] || echo pipe").stdout == "pipe\n"
 
 

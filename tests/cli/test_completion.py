@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -12,15 +13,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HOME = "\x01"
 END = "\x05"
-
-NAME_MODULES = """
-import sys
-from puller.cli.main import main
-try:
-    main()
-finally:
-    print(*sys.modules, file=sys.stderr)
-"""
 
 LINES = (
     ("puller pu", "puller pull "),
@@ -81,10 +73,13 @@ def without(shell: str) -> pytest.MarkDecorator:
 
 
 def test_bash_completes(folder: Path) -> None:
-    """One tab completes verbs, options, their values, kinds of reports, and files, behind an equals sign, too."""
+    """One tab completes verbs, options, their values, kinds of reports, and files, behind an equals sign, too.
+
+    click's script adds a space to whatever is complete, to `json=`, too.
+    """
     output = typed(folder, "bash", "--norc", "--noprofile", "-i", setup='eval "$(puller completion bash)"')
     for _, completed in LINES:
-        assert f"\n<{completed}>" in output.replace("\r", ""), output
+        assert re.search(rf"\n<{re.escape(completed)} ?>", output.replace("\r", "")), output
 
 
 @without("zsh")
@@ -114,10 +109,11 @@ def test_a_tab_after_a_verb_says_what_there_is(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "puller"], capture_output=True, text=True, check=True,
         env=environment(folder)
-        | {"PYTHONPATH": str(ROOT), "_PULLER_COMPLETE": "zsh_complete", "COMP_WORDS": "puller "},
+        | {"PYTHONPATH": str(ROOT), "_PULLER_COMPLETE": "zsh_complete", "COMP_WORDS": "puller ", "COMP_CWORD": "1"},
     )  # fmt: skip
-    assert "plain\tpull\tPull every image of the lists, and report on each.\n" in done.stdout
-    assert len(done.stdout.splitlines()) == len({*done.stdout.splitlines()}) > 5
+    assert "plain\npull\nPull every image of the lists, and report on each.\n" in done.stdout
+    verbs = done.stdout.splitlines()[1::3]
+    assert len(verbs) == len({*verbs}) > 5
 
 
 def test_an_unknown_shell_is_refused(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import pytest
+from pytest_mock import MockerFixture
 
 from puller.cli.file_options import options_of
 from puller.cli.main import puller
@@ -196,13 +197,9 @@ def test_completion_is_not_disturbed(files: Files) -> None:
     assert verb.make_context("pull", [], parent=root, resilient_parsing=True).default_map is None
 
 
-def test_a_home_that_nobody_knows(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_nobody_knows(asked: Asked, mocker: MockerFixture) -> None:
     """Cron may start a job without any; the file of the system is read then."""
-
-    def nowhere() -> Path:
-        raise UsageError("no home directory is known")
-
-    monkeypatch.setattr(places, "config_home", nowhere)
+    mocker.patch.object(places, "config_home", side_effect=UsageError("no home directory is known"))
     assert len(asked.all()["files"]) == 1
 
 

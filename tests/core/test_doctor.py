@@ -269,7 +269,7 @@ def test_helpers_that_are_missing_or_hang(
     home: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry, image: PushedImage
 ) -> None:
     """A helper of the list's registry that is not on the PATH fails, others are warnings; one that hangs is left."""
-    monkeypatch.setattr("puller.doctor.accounts.SECONDS", 0.3)
+    monkeypatch.setattr("puller.doctor.credentials.SECONDS", 0.3)
     helper = home / "docker-credential-slow"
     helper.write_text("#!/bin/sh\nsleep 60\n")
     helper.chmod(0o755)

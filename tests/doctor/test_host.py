@@ -8,13 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from puller.doctor.clocks import compare
-from puller.doctor.daemon import Daemon, read_options
-from puller.doctor.disk import examine_disk
-from puller.doctor.downloads import examine_downloads
-from puller.doctor.finding import About, Finding
-from puller.doctor.overlaps import examine_overlaps, is_pull
-from puller.doctor.processes import Running
+from puller.doctor.daemon import Daemon, examine_downloads, read_options
+from puller.doctor.findings import Finding, Subject, compare_clocks
+from puller.doctor.host import examine_disk, examine_overlaps, is_pull
 from puller.engine.model import EngineInfo
 
 
@@ -38,7 +34,7 @@ from puller.engine.model import EngineInfo
 )
 def test_pulls_are_told_by_their_command_lines(line: str, pull: bool) -> None:
     """Everything that pulls images, and nothing else that has the word in it."""
-    assert is_pull(Running(1, tuple(line.split()))) is pull
+    assert is_pull(line.split()) is pull
 
 
 def test_a_pull_that_runs_now_is_named(tmp_path: Path) -> None:
@@ -130,6 +126,6 @@ def test_a_disk_that_cannot_be_seen_is_no_failure() -> None:
 def test_clocks(seconds: int, status: str) -> None:
     """A slow answer is no skew; minutes are; either side may be ahead."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    found = compare(About("x.io"), "its", now + timedelta(seconds=seconds), now)
+    found = compare_clocks(Subject("x.io"), "its", now + timedelta(seconds=seconds), now)
     assert found.status.value == status
     assert status == "ok" or ("behind" if seconds < 0 else "ahead of") in found.words

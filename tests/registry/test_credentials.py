@@ -3,14 +3,14 @@
 import base64
 import json
 import os
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from puller.registry.credentials import Credential, Keyring
+from puller.registry.credentials import Keyring
+from puller.system.docker_config import Credential
 from tests.registry.conftest import Configure
 from tests.world import wait_until
 
@@ -112,6 +112,21 @@ def test_a_broken_file_is_no_account(configure: Configure, content: str) -> None
     assert user("x") is None
 
 
+def test_an_odd_entry_costs_no_other(configure: Configure) -> None:
+    """One registry's entry that cannot be read is no account there; a file that changes is read again."""
+    odd = {"list.example": [], "text.example": {"auth": "%%"}, "number.example": {"auth": 7, "identitytoken": 7}}
+    configure({"auths": {**odd, "good.example": auth("me")}, "credHelpers": [], "credsStore": None})
+    assert [user(name) for name in (*odd, "good.example")] == [None, None, None, "me"]
+    configure({"auths": {"good.example": auth("another")}})
+    assert user("good.example") == "another"
+
+
+def test_a_registrys_own_name_wins(configure: Configure) -> None:
+    """It is what `docker login` writes today; an address with a path is older."""
+    configure({"auths": {"one.example": auth("new"), "https://one.example/v1/": auth("old")}})
+    assert user("one.example") == "new"
+
+
 def test_helpers(configure: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """For one registry and for all, with a password or an identity token."""
     helper(tmp_path, """printf '{"Username":"%s","Secret":"s"}' "$server" """, monkeypatch)
@@ -160,7 +175,7 @@ def test_a_helper_that_is_missing_or_cannot_run(
 def test_a_helper_that_hangs_is_asked_once(
     configure: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Whoever waits for it goes on after its time."""
+    """Whoever waits for it goes on after its time, and the helper is ended."""
     pids = tmp_path / "pids"
     helper(tmp_path, f'echo $$ >> "{pids}"; exec sleep 300', monkeypatch)
     configure({"credsStore": "lab"})
@@ -170,7 +185,8 @@ def test_a_helper_that_hangs_is_asked_once(
         assert list(pool.map(lambda _: keyring.find("one.example", "a"), range(10))) == [None] * 10
     assert wait_until(pids.exists, 30)
     (pid,) = pids.read_text().split()
-    os.kill(int(pid), signal.SIGKILL)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
     assert wait_until(lambda: threading.active_count() <= before, 30)
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from threading import Event
 
-from puller.doctor.finding import About, Finding, Verdict, until_failed
-from puller.doctor.visits import Check, together
+from puller.doctor.checks import Check, run_checks
+from puller.doctor.findings import Finding, Subject, Verdict, until_failed
 
-ONE = About("one")
+ONE = Subject("one")
 PATIENCE = 60.0
 
 
@@ -20,13 +20,13 @@ def test_what_hangs_is_left_and_what_it_found_is_kept() -> None:
 
     def slow() -> Iterator[Finding]:
         second.wait()
-        yield About("two").ok("tcp", "connected")
+        yield Subject("two").ok("tcp", "connected")
 
     def quick() -> Iterator[Finding]:
         second.set()
-        yield About("three").ok("tcp", "connected")
+        yield Subject("three").ok("tcp", "connected")
 
-    found = together(
+    found = run_checks(
         [Check("one", hangs, 0.2, "curl one"), Check("two", slow, PATIENCE), Check("three", quick, PATIENCE)]
     )
     assert [(each.subject, each.check, each.status.value) for each in found] == [
@@ -45,7 +45,7 @@ def test_a_check_that_breaks_is_a_finding() -> None:
     def breaks() -> list[Finding]:
         raise ValueError("odd\x1b[31m answer")
 
-    broken, good = together([Check("one", breaks, PATIENCE), Check("two", lambda: [ONE.ok("x", "y")], PATIENCE)])
+    broken, good = run_checks([Check("one", breaks, PATIENCE), Check("two", lambda: [ONE.ok("x", "y")], PATIENCE)])
     assert (broken.status, broken.words) == (Verdict.FAILED, "could not be made: ValueError: odd answer")
     assert good.status is Verdict.OK
 

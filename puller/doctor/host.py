@@ -1,0 +1,91 @@
+"""This host: free space and inodes at the engine's data root, and other pulls that run at this moment."""
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import PurePath
+
+import psutil
+
+from puller.doctor.findings import Finding, Subject, Verdict
+from puller.engine.disk import free_bytes
+from puller.engine.model import EngineInfo
+from puller.text import clean, format_bytes, shorten
+
+_DISK = Subject("disk")
+_WARNING_BYTES, _FAILED_BYTES = 10_000_000_000, 1_000_000_000
+_WARNING_SHARE, _FAILED_SHARE = 0.05, 0.01
+"""Of all inodes, which images of many small files use up first."""
+_FREE_SPACE = "docker system df\ndocker image prune --all --filter until=240h   # images that no container uses"
+_ENGINES = {"docker", "podman", "nerdctl", "docker-compose"}
+_WITH_VALUE = {"-H", "--host", "-c", "--context", "--config", "-l", "--log-level", "-n", "--namespace", "-f", "-p"}
+"""Options before the verb whose value is a word of its own."""
+_SHOWN = 3
+_WIDTH = 60
+
+
+def examine_disk(facts: EngineInfo) -> Iterator[Finding]:
+    """Say how much is free, and from where on that is too little."""
+    free, note = free_bytes(facts)
+    if free is None or facts.data_root is None:
+        yield _DISK.ok("space", f"not known: {note}")
+        return
+    status = _verdict(free, _WARNING_BYTES, _FAILED_BYTES)
+    words = f"{format_bytes(free)} are free at {facts.data_root}"
+    limits = f"warning under {format_bytes(_WARNING_BYTES)}, failed under {format_bytes(_FAILED_BYTES)}"
+    yield _DISK.found("space", status, f"{words} ({limits})", "" if status is Verdict.OK else _FREE_SPACE)
+    yield _inodes(facts.data_root)
+
+
+def _inodes(path: str) -> Finding:
+    status = os.statvfs(path)
+    if not status.f_files:
+        return _DISK.ok("inodes", "this file system sets no limit")
+    share = status.f_favail / status.f_files
+    verdict = _verdict(share, _WARNING_SHARE, _FAILED_SHARE)
+    words = f"{share:.0%} are free at {path} (warning under {_WARNING_SHARE:.0%}, failed under {_FAILED_SHARE:.0%})"
+    return _DISK.found("inodes", verdict, words, "" if verdict is Verdict.OK else f"df -i {path}\n{_FREE_SPACE}")
+
+
+def _verdict(value: float, warning: float, failed: float) -> Verdict:
+    if value < failed:
+        return Verdict.FAILED
+    return Verdict.WARNING if value < warning else Verdict.OK
+
+
+def examine_overlaps() -> Iterator[Finding]:
+    """Name other pulls that run now: they share the engine's slots, the link and the quota."""
+    host = Subject("host")
+    processes = psutil.process_iter(["cmdline"])
+    others = {each.pid: each.info["cmdline"] for each in processes if is_pull(each.info["cmdline"] or ())}
+    others.pop(os.getpid(), None)
+    if not others:
+        yield host.ok("pulls", "no other pull is running")
+        return
+    first = list(others.items())[:_SHOWN]
+    some = "; ".join(f"{pid}: {shorten(clean(' '.join(argv)), _WIDTH)}" for pid, argv in first)
+    more = f"; and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    noun = "1 other pull is" if len(others) == 1 else f"{len(others)} other pulls are"
+    yield host.warning(
+        "pulls", f"{noun} running: {some}{more}", f"ps -o pid,user,etime,args -p {','.join(map(str, others))}"
+    )
+
+
+def is_pull(argv: Sequence[str]) -> bool:
+    """Tell a pull by its command line: puller's, an engine's command, or xargs on its way to one."""
+    names = [PurePath(word).name for word in argv]
+    program = names[0] if names else ""
+    if program in _ENGINES:
+        verb = _verb(argv)
+        return verb[:1] == ["pull"] or verb[:2] in (["image", "pull"], ["compose", "pull"])
+    if program == "xargs":
+        return "pull" in names and not _ENGINES.isdisjoint(names)
+    if program == "puller" or program.startswith("python"):
+        return any(pair == ("puller", "pull") for pair in pairwise(names))
+    return False
+
+
+def _verb(argv: Sequence[str]) -> list[str]:
+    """Leave out the options, and the values that are known to belong to them."""
+    words = zip(argv[1:], argv, strict=False)
+    return [word for word, before in words if not word.startswith("-") and before not in _WITH_VALUE]

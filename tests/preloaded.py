@@ -21,7 +21,7 @@ from threading import Lock
 import puller
 
 ROOT = Path(__file__).parents[1]
-LIBRARIES = ("docker", "docker_image.reference", "jinja2", "requests", "rich.live", "tenacity", "yaml")
+LIBRARIES = ("docker", "docker_image.reference", "jinja2", "rich.live", "tenacity", "yaml")
 """What puller loads when the need arises."""
 _LARGEST_REQUEST = 1 << 17
 _NETWORK = Path("/proc/thread-self/ns/net")

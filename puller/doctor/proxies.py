@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from puller.doctor.findings import Finding, Subject as About, daemon_json
 from puller.engine.model import EngineInfo, ProxySettings
+from puller.http.proxies import PORTS, ProxyVariables, bypasses
 from puller.registry.host import bare, is_loopback
 
 PROXY = About("proxy")
@@ -14,13 +15,8 @@ _INSIDE = (".local", ".internal", ".lan", ".intranet", ".corp", ".home.arpa")
 
 
 def own_proxies(environment: Mapping[str, str] = os.environ) -> ProxySettings:
-    """Read the variables that puller, as most programs, goes by; small letters come first, as with curl."""
-
-    def value(name: str) -> str:
-        return environment.get(name.lower()) or environment.get(name) or environment.get("ALL_PROXY", "")
-
-    exceptions = environment.get("no_proxy") or environment.get("NO_PROXY", "")
-    return ProxySettings(value("HTTP_PROXY"), value("HTTPS_PROXY"), exceptions)
+    """Read the variables that puller goes by."""
+    return ProxySettings(*ProxyVariables.of(environment))
 
 
 def examine_proxies(own: ProxySettings, facts: EngineInfo, registries: Sequence[str]) -> Iterator[Finding]:
@@ -33,33 +29,26 @@ def examine_proxies(own: ProxySettings, facts: EngineInfo, registries: Sequence[
         yield PROXY.warning("difference", words, _give(own) if own.https else "export HTTPS_PROXY=…   # the engine's")
     for whose, settings in (("puller", own), ("the engine", theirs)):
         if settings and (settings.http or settings.https):
-            inside = [name for name in registries if _is_inside(name) and not bypasses(settings.exceptions, name)]
+            inside = [name for name in registries if _is_inside(name) and not _bypassed(settings, name)]
             if inside:
                 words = f"{whose} asks {', '.join(inside)} through the proxy, although it is of this network"
                 yield PROXY.warning("exceptions", words, _except(settings, inside, engine=whose != "puller"))
 
 
-def bypasses(exceptions: str, registry: str) -> bool:
-    """Tell whether NO_PROXY covers a registry, as Go reads it (golang.org/x/net/http/httpproxy)."""
-    host, address = bare(registry), _address(bare(registry))
-    for entry in filter(None, (each.strip().lower() for each in exceptions.split(","))):
-        if entry in {"*", registry.lower(), host}:
-            return True
-        name = entry.removeprefix("*")
-        if host.endswith(name if name.startswith(".") else f".{name}"):
-            return True
-        if address and "/" in entry and _holds(entry, address):
-            return True
-    return False
+def _bypassed(settings: ProxySettings, registry: str) -> bool:
+    _, colon, port = registry.rpartition("]")[2].partition(":")
+    return bypasses(settings.exceptions, bare(registry), int(port) if colon and port.isdigit() else PORTS["https"])
 
 
 def _is_inside(registry: str) -> bool:
     """Tell whether a registry is of this network, as far as its name tells; loopback never goes through a proxy."""
     host = bare(registry)
-    address = _address(host)
     if is_loopback(registry):
         return False
-    return address.is_private if address else "." not in host or host.endswith(_INSIDE)
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith(_INSIDE)
 
 
 def _said(settings: ProxySettings) -> str:
@@ -77,17 +66,3 @@ def _give(own: ProxySettings) -> str:
 def _except(settings: ProxySettings, inside: Sequence[str], *, engine: bool) -> str:
     value = ",".join(filter(None, (settings.exceptions, *map(bare, inside))))
     return daemon_json({"proxies": {"no-proxy": value}}, "restart") if engine else f"export NO_PROXY={value}"
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def _holds(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    try:
-        return address in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False

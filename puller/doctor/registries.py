@@ -1,7 +1,6 @@
 """One registry, asked as a pull would ask it, step by step: the first that fails tells why all after it would."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -17,8 +16,8 @@ from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
 from puller.registry.credentials import Keyring
 from puller.registry.host import Host
+from puller.registry.http import RegistryHttp
 from puller.registry.responses import Quota
-from puller.registry.transport import Transport
 from puller.settings import RegistrySettings
 from puller.text import format_seconds
 
@@ -50,7 +49,7 @@ class RegistryVisit:
         self._wire = Wire.to(self._host, certificates, ca)
         self._keyring = Keyring(HELPER_SECONDS)
         own = {self._sample.registry.lower(): RegistrySettings(ca=ca)}
-        self._transport = Transport(
+        self._http = RegistryHttp(
             insecure=insecure, certificates=certificates, registries=own, connect=_SECONDS, read=_SECONDS
         )
         self._client = RegistryClient(
@@ -69,7 +68,7 @@ class RegistryVisit:
             yield from until_failed(self._way(), self._answer(), self._admission(), self._pace(), self._allowance())
         finally:
             self._client.close()
-            self._transport.close()
+            self._http.close()
 
     def _way(self) -> Iterator[Finding]:
         """Connect; through a proxy nothing can be said of what lies behind it."""
@@ -80,17 +79,13 @@ class RegistryVisit:
         yield from until_failed(*steps)
 
     def _proxy(self) -> str | None:
-        scheme = self._host.schemes[0]
-        with suppress(RegistryError):  # certificates that cannot be used: a step of the way tells it
-            proxies = self._transport.site(self._host.name).proxies_for(f"{scheme}://{self._host.address}/v2/")
-            return proxies.get(scheme) or proxies.get("all")
-        return None
+        return self._http.proxy_for(f"{self._host.schemes[0]}://{self._host.address}/v2/") or None
 
     def _answer(self) -> Iterator[Finding]:
         """Ask for the API's root (OCI distribution spec "Determining Support"), and read its clock."""
         before = datetime.now(UTC)
         try:
-            response = self._transport.ask(self._transport.site(self._host.name), "GET", "/v2/", {})
+            response = self._http.ask(self._http.endpoint(self._host.name), "GET", "/v2/", {})
         except RegistryError as trouble:
             through = "through the proxy: " if self._proxy() else ""
             yield self._about.failed("api", through + self._reason(trouble), self._curl())

@@ -1,27 +1,29 @@
 """The way to a registry or a mirror, step by step: its name, a connection, and who answers there."""
 
-import http.client
 import math
 import socket
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
-from time import monotonic
 
 from puller.doctor.findings import Finding, Subject as About, daemon_json
+from puller.http import HttpClient, HttpError, HttpErrorKind, TlsSettings
+from puller.http.errors import OTHER_NAME
+from puller.http.probe import probe
+from puller.http.proxies import NO_PROXIES
 from puller.registry.host import CERTS_D, Host, bare
 
 _SECONDS = 5.0
-"""For each connection."""
+"""For a connection, whichever address of the name takes it."""
 _ADDRESSES = 3
-"""Of a name that has many, so many are tried."""
+"""Of a name that has many, so many are shown."""
 _DAYS = 14
 _UNTRUSTED = {18, 19, 20, 21}
 """OpenSSL's X509_V_ERR_* for certificates that lead to no known authority."""
-_NOT_YET, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
+_NOT_YET, _EXPIRED = 9, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +70,16 @@ def resolve_name(about: About, wire: Wire) -> Iterator[Finding]:
 
 def connect_to(about: About, wire: Wire) -> Iterator[Finding]:
     """Open a connection, and close it again."""
-    begun = monotonic()
     try:
-        _dial(wire).close()
-    except OSError as error:
-        late = isinstance(error, TimeoutError)
-        reason = f"no connection within {_SECONDS:g}s" if late else error.strerror or str(error)
+        found = probe(f"http://{wire.address}/", TlsSettings(), _SECONDS)
+    except HttpError as error:
+        late = error.kind is HttpErrorKind.CONNECT_TIMEOUT
+        reason = f"no connection within {_SECONDS:g}s" if late else error.words
         hint = "a firewall between, or a proxy that is needed?" if late else "does it run, is the port right?"
         fix = f"curl -v {wire.host.schemes[0]}://{wire.address}/v2/   # {hint}"
         yield about.failed("tcp", f"{wire.address}: {reason}", fix)
     else:
-        yield about.ok("tcp", f"connected to {wire.address} in {(monotonic() - begun) * 1000:.1f} ms")
+        yield about.ok("tcp", f"connected to {wire.address} in {found.connect_seconds * 1000:.1f} ms")
 
 
 def encrypt(about: About, wire: Wire) -> Iterator[Finding]:
@@ -86,43 +87,26 @@ def encrypt(about: About, wire: Wire) -> Iterator[Finding]:
     if wire.host.insecure:
         return  # no certificate is looked at, and plain HTTP will do
     try:
-        context = wire.host.context(wire.certificates)
-        if wire.ca:
-            context.load_verify_locations(wire.ca)
+        found = probe(f"https://{wire.address}/", wire.host.tls(wire.certificates, wire.ca), _SECONDS)
+        if found.certificate_end:
+            yield _validity(about, wire, found.certificate_end)
     except (OSError, ValueError) as error:
-        where = wire.ca or wire.certificates / wire.host.name
-        words = f"the certificates for it cannot be used: {getattr(error, 'strerror', None) or error}"
-        yield about.failed("tls", words, f"ls -l {where}")
-        return
-    try:
-        with _dial(wire) as sock, context.wrap_socket(sock, server_hostname=wire.name) as secure:
-            yield _validity(about, wire, secure.getpeercert() or {})
-    except ssl.SSLCertVerificationError as error:
-        yield _distrusted(about, wire, error)
-    except (OSError, ValueError) as error:
-        yield _no_tls(about, wire, error)
-
-
-def _dial(wire: Wire) -> socket.socket:
-    failure: OSError = TimeoutError()
-    for family, kind, protocol, _, address in socket.getaddrinfo(wire.name, wire.port, type=socket.SOCK_STREAM)[
-        :_ADDRESSES
-    ]:
-        sock = socket.socket(family, kind, protocol)
-        sock.settimeout(_SECONDS)
-        try:
-            sock.connect(address)
-        except OSError as error:
-            failure = error
-            sock.close()
+        yield _unusable(about, wire, getattr(error, "strerror", None) or str(error))
+    except HttpError as error:
+        if error.kind is HttpErrorKind.CERTIFICATE_FILE:
+            yield _unusable(about, wire, error.words)
+        elif error.kind is HttpErrorKind.UNTRUSTED:
+            yield _distrusted(about, wire, error)
         else:
-            return sock
-    raise failure
+            yield _no_tls(about, wire, error)
 
 
-def _validity(about: About, wire: Wire, certificate: Mapping[str, object]) -> Finding:
-    seconds = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
-    end = datetime.fromtimestamp(seconds, UTC)
+def _unusable(about: About, wire: Wire, reason: str) -> Finding:
+    where = wire.ca or wire.certificates / wire.host.name
+    return about.failed("tls", f"the certificates for it cannot be used: {reason}", f"ls -l {where}")
+
+
+def _validity(about: About, wire: Wire, end: datetime) -> Finding:
     days = math.floor((end - datetime.now(UTC)).total_seconds() / 86400)
     words = f"the certificate is good until {end:%Y-%m-%d}"
     if days < _DAYS:
@@ -130,39 +114,39 @@ def _validity(about: About, wire: Wire, certificate: Mapping[str, object]) -> Fi
     return about.ok("tls", words)
 
 
-def _distrusted(about: About, wire: Wire, error: ssl.SSLCertVerificationError) -> Finding:
+def _distrusted(about: About, wire: Wire, error: HttpError) -> Finding:
     code = error.verify_code
     if code == _EXPIRED:
         return about.failed("tls", "the certificate has expired, or the clock here is wrong", _show(wire, "renew it"))
     if code == _NOT_YET:
         return about.failed("tls", "the certificate is not valid yet, or the clock here is wrong", "timedatectl status")
-    if code in {_OTHER_NAME, _OTHER_ADDRESS}:
+    if code == OTHER_NAME:
         fix = _show(wire, "for which names it is")
         return about.failed("tls", f"the certificate is for another name than {wire.name}", fix)
     if code in _UNTRUSTED:
         folder = wire.certificates / wire.host.name
         fix = f"sudo mkdir -p {folder}\nsudo cp ca.crt {folder}/ca.crt   # its authority's; no restart is needed"
         return about.failed("tls", "the certificate is from an authority that is not known here", fix)
-    return about.failed("tls", f"the certificate is refused: {error.verify_message}", _show(wire, "what is wrong"))
+    return about.failed("tls", f"the certificate is refused: {error.words}", _show(wire, "what is wrong"))
 
 
-def _no_tls(about: About, wire: Wire, error: Exception) -> Finding:
+def _no_tls(about: About, wire: Wire, error: HttpError) -> Finding:
     if _speaks_plainly(wire):
         fix = daemon_json({"insecure-registries": [wire.host.name]})
         return about.failed("tls", "it speaks plain HTTP, which is not allowed for it", fix)
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-    if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
+    if "certificate required" in error.words or "handshake failure" in error.words:
         folder = wire.certificates / wire.host.name
         words = "it breaks off: it may want a certificate of ours"
-        return about.failed("tls", f"{words} ({reason})", f"sudo cp client.cert client.key {folder}/")
-    return about.failed("tls", f"no TLS connection: {reason}", f"openssl s_client -connect {wire.address} </dev/null")
+        return about.failed("tls", f"{words} ({error.words})", f"sudo cp client.cert client.key {folder}/")
+    fix = f"openssl s_client -connect {wire.address} </dev/null"
+    return about.failed("tls", f"no TLS connection: {error.words}", fix)
 
 
 def _speaks_plainly(wire: Wire) -> bool:
-    connection = http.client.HTTPConnection(wire.name, wire.port, timeout=_SECONDS)
-    with suppress(OSError, http.client.HTTPException, ValueError):
-        connection.request("GET", "/v2/")
-        return connection.getresponse().status != http.client.BAD_REQUEST  # what TLS servers say to plain HTTP
+    with suppress(HttpError), HttpClient(connect=_SECONDS, read=_SECONDS, proxies=NO_PROXIES) as client:
+        response = client.send("GET", f"http://{wire.address}/v2/")
+        response.close()
+        return response.status != HTTPStatus.BAD_REQUEST  # what TLS servers say to plain HTTP
     return False
 
 

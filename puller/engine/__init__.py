@@ -1,14 +1,11 @@
 """The ways to an engine. Adding one is a file that fulfils `Backend`, and a line in `connect`."""
 
 import os
-from functools import partial
 from pathlib import PurePath
 
 from puller.engine.api.engine import ApiEngine
-from puller.engine.api.local import LocalBackend, greet, socket_of
-from puller.engine.api.unix import Welcome
 from puller.engine.cli.engine import CliEngine
-from puller.engine.endpoint import Endpoint, address, resolve
+from puller.engine.endpoint import address, resolve
 from puller.engine.interface import Engine
 from puller.errors import EngineUnreachableError
 from puller.settings import BackendChoice
@@ -26,7 +23,7 @@ def connect(
     if choice is BackendChoice.CLI or (choice is BackendChoice.AUTO and docker_command != _DOCKER):
         return _cli(docker_command, context)
     try:
-        return _sdk(context, connections)
+        return ApiEngine(resolve(context, os.environ), connections)
     except EngineUnreachableError:
         if choice is BackendChoice.SDK:
             raise
@@ -46,23 +43,6 @@ def identity(choice: BackendChoice, *, docker_command: str = _DOCKER, context: s
     if choice is not BackendChoice.SDK and program != _DOCKER:
         return f"{program} of user {os.geteuid()}"
     return address(resolve(context, os.environ).host)
-
-
-# Imported at use: docker-py takes longer to load than everything else together.
-
-
-def _sdk(context: str | None, connections: int) -> Engine:
-
-    endpoint = resolve(context, os.environ)
-    path = socket_of(endpoint)
-    welcome = greet(path, endpoint) if path else None
-    whole = partial(_whole, endpoint, connections, welcome)
-    return LocalBackend(path, welcome, whole) if path and welcome else whole()
-
-
-def _whole(endpoint: Endpoint, connections: int, welcome: Welcome | None) -> Engine:
-
-    return ApiEngine(endpoint, connections, welcome)
 
 
 def _cli(command: str, context: str | None) -> Engine:

@@ -92,6 +92,14 @@ def read_index(manifest: Manifest) -> tuple[Descriptor, ...] | None:
     return tuple(part for part in parts if part)
 
 
+def platforms_in(index: Manifest) -> tuple[Platform, ...]:
+    """List the platforms of an index's images; raises RegistryError for what is no index."""
+    entries = read_index(index)
+    if entries is None:
+        raise RegistryError(f"the index {index.digest} cannot be read")
+    return tuple(entry.platform for entry in entries if entry.platform)
+
+
 def read_image(documents: Iterable[Descriptor], manifest: Manifest) -> ImageManifest:
     """Read an image's manifest (OCI image spec "Image Manifest"); raises RegistryError for anything else."""
     document = _document(manifest)

@@ -77,8 +77,13 @@ def read_file(path: Path, name: str) -> bytes:
 def bounded(data: bytes, name: str, largest: int = LARGEST) -> bytes:
     """Raise ListError for data that is larger than a structured file may be."""
     if len(data) > largest:
-        raise ListError([f"{clean(name)}: larger than {largest // 1024 // 1024} MiB: only a text list may be"])
+        raise too_large(name, largest)
     return data
+
+
+def too_large(name: str, largest: int = LARGEST) -> ListError:
+    """Say that a structured file is larger than such a file may be."""
+    return ListError([f"{clean(name)}: larger than {largest // 1024 // 1024} MiB: only a text list may be"])
 
 
 def unreadable(error: Exception) -> str:

@@ -9,11 +9,10 @@ from puller.cancellation import Cancellation
 from puller.errors import FailureKind, RegistryError
 from puller.failure import Failure, classify, failure
 from puller.failure.retry import AttemptFailedError, with_retries
-from puller.image.manifest import Manifest
+from puller.image.manifest import INDEX_TYPES, Manifest, platforms_in
 from puller.image.platform import suits
 from puller.image.reference import ImageReference
 from puller.model import PullRequest
-from puller.registry.index import is_index, platforms_in
 from puller.registry.pools import Lane, Lanes
 from puller.registry.responses import Described
 from puller.settings import RetryPolicy
@@ -44,7 +43,7 @@ def digest_of(request: PullRequest, registries: Registries) -> str:
 def digest_with_platform(request: PullRequest, registries: Registries) -> str:
     """Ask the same, and look into the index where a platform is wanted; an index without it is no answer."""
     described = registries.head(request.reference)
-    if request.platform and is_index(described.media_type):
+    if request.platform and described.media_type in INDEX_TYPES:
         offered = platforms_in(registries.manifest(request.reference, described.digest))
         if not any(suits(request.platform, each) for each in offered):
             words = f"no image for {request.platform} in the index {described.digest}"

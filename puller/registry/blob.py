@@ -6,9 +6,8 @@ from http import HTTPStatus
 
 from puller.errors import RegistryError
 from puller.image.digest import hasher
-from puller.registry.reply import Reply
+from puller.registry.http import RegistryResponse
 from puller.registry.responses import size_of
-from puller.registry.site import Site
 
 _RANGE = re.compile(r"bytes (?P<first>\d{1,18})-\d{1,18}/(?:(?P<total>\d{1,18})|\*)")
 
@@ -18,8 +17,8 @@ class Blob:
 
     def __init__(
         self,
-        site: Site,
-        reply: Reply,
+        registry: str,
+        reply: RegistryResponse,
         digest: str,
         start: int,
         *,
@@ -29,7 +28,7 @@ class Blob:
         self.start = start
         self.size = size_of(reply.headers)
         """Bytes of the whole blob, where the registry says so."""
-        self._site = site
+        self._registry = registry
         self._reply = reply
         self._digest = digest
         self._check = check
@@ -62,4 +61,4 @@ class Blob:
             raise self._trouble(f"sends something else for {self._digest}")
 
     def _trouble(self, words: str) -> RegistryError:
-        return RegistryError(f"{self._site.host.name}: {words}")
+        return RegistryError(f"{self._registry}: {words}")

@@ -14,16 +14,14 @@ from puller.registry.auth import Authority, secrets_of
 from puller.registry.blob import Blob
 from puller.registry.credentials import Keyring
 from puller.registry.host import CERTS_D
-from puller.registry.reply import Reply
+from puller.registry.http import RegistryHttp, RegistryResponse
 from puller.registry.responses import Described, Quota, media_type_of, size_of, wait_of
-from puller.registry.tags import PATH, next_page, tags_in
-from puller.registry.transport import Transport
 from puller.settings import RegistrySettings
 
 MANIFEST_TYPES = (*INDEX_TYPES, *SINGLE_TYPES)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _LARGEST = 4 << 20
-"""Bytes of a manifest, or of a page of tags; registries take no larger manifests ("Pushing Manifests")."""
+"""Bytes of a manifest; registries take no larger ones ("Pushing Manifests")."""
 _NO_HEAD = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 _FULL_OR_PART = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 
@@ -49,7 +47,7 @@ class RegistryClient:
         `connect` and `read` are time limits in seconds, `connections` how many to keep for each registry.
         `receive_buffer` is how many bytes the kernel may take in ahead on each; None leaves it to the kernel.
         """
-        self._transport = Transport(
+        self._http = RegistryHttp(
             insecure=insecure,
             certificates=certificates,
             registries=registries,
@@ -58,7 +56,7 @@ class RegistryClient:
             connections=connections,
             receive_buffer=receive_buffer,
         )
-        self._authority = Authority(self._transport, keyring)
+        self._authority = Authority(self._http, keyring)
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -70,7 +68,7 @@ class RegistryClient:
 
     def close(self) -> None:
         """Break off what any thread is asking, and forget the kept connections."""
-        self._transport.close()
+        self._http.close()
 
     def head(self, reference: ImageReference) -> Described:
         """Say what a reference stands for (OCI distribution spec "Pulling manifests", HEAD).
@@ -99,7 +97,7 @@ class RegistryClient:
         """
         path = _manifest_path(reference, digest_or_tag)
         with self._asked("GET", reference, path, _ACCEPT) as reply:
-            raw = self._transport.read(self._transport.site(reference.registry), reply, _LARGEST)
+            raw = self._http.read(reply, _LARGEST)
             headers = reply.headers
         asked = path.rpartition("/")[2]
         said = headers.get("docker-content-digest")
@@ -121,26 +119,7 @@ class RegistryClient:
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         path = f"/v2/{reference.repository}/blobs/{digest}"
         with self._asked("GET", reference, path, headers, _FULL_OR_PART) as reply:
-            site = self._transport.site(reference.registry)
-            yield Blob(site, reply, digest, start, check=check and end is None)
-
-    def tags(self, reference: ImageReference, pages: int = 100) -> tuple[str, ...]:
-        """List the tags of a repository (OCI distribution spec "Listing Tags"), at most so many pages of them."""
-        found: list[str] = []
-        path: str | None = PATH.format(repository=reference.repository)
-        for _ in range(pages):
-            if path is None:
-                return tuple(found)
-            with self._asked("GET", reference, path) as reply:
-                body = self._transport.read(self._transport.site(reference.registry), reply, _LARGEST)
-            try:
-                found += tags_in(body)
-                path = next_page(reply.headers.get("link", ""), path)
-            except ValueError:
-                raise RegistryError(f"{reference.registry}: sends no list of tags") from None
-        if path is not None:
-            raise RegistryError(f"{reference.registry}: has more than {pages} pages of tags")
-        return tuple(found)
+            yield Blob(reference.registry, reply, digest, start, check=check and end is None)
 
     def wait_of(self, reference: ImageReference) -> float | None:
         """Ask once how many seconds to wait, after a 429 of the engine; None when the registry does not say.
@@ -161,19 +140,19 @@ class RegistryClient:
         path: str,
         headers: Mapping[str, str] | None = None,
         accepted: Collection[int] = (HTTPStatus.OK,),
-    ) -> Iterator[Reply]:
+    ) -> Iterator[RegistryResponse]:
         """Ask, answering a challenge once; raises RegistryError for any status that is not accepted."""
-        site = self._transport.site(reference.registry)
-        header = self._authority.header(site, reference.repository)
-        reply = self._transport.ask(site, method, path, _with(headers, header))
+        endpoint = self._http.endpoint(reference.registry)
+        header = self._authority.header(endpoint, reference.repository)
+        reply = self._http.ask(endpoint, method, path, _with(headers, header))
         if reply.status == HTTPStatus.UNAUTHORIZED:
-            refused = self._transport.refusal(site, reply, *secrets_of(header))
-            header = self._authority.renewed(site, reference.repository, reply, header)
+            refused = self._http.refusal(endpoint, reply, *secrets_of(header))
+            header = self._authority.renewed(endpoint, reference.repository, reply, header)
             if not header:
                 raise refused
-            reply = self._transport.ask(site, method, path, _with(headers, header))
+            reply = self._http.ask(endpoint, method, path, _with(headers, header))
         if reply.status not in accepted:
-            raise self._transport.refusal(site, reply, *secrets_of(header))
+            raise self._http.refusal(endpoint, reply, *secrets_of(header))
         try:
             yield reply
         finally:

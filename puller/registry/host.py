@@ -1,15 +1,14 @@
 """Where a registry is: the address to connect to, the scheme, and the certificates that belong to it."""
 
 import ipaddress
-import os
-import ssl
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from puller.http import TlsSettings
+
 CERTS_D = Path("/etc/docker/certs.d")
 """Where the engine looks for the certificates of a registry."""
-PORTS = {"http": 80, "https": 443}
 _HUB = "docker.io"
 _HUB_ADDRESS = "registry-1.docker.io"
 
@@ -45,26 +44,12 @@ class Host:
         """Host and port to connect to."""
         return _HUB_ADDRESS if self.name == _HUB else self.name
 
-    def context(self, certificates: Path = CERTS_D, ca: str | None = None) -> ssl.SSLContext:
+    def tls(self, certificates: Path = CERTS_D, ca: str | None = None) -> TlsSettings:
         """Make the TLS settings, with what `certificates` has for this host, and the authorities in the file `ca`.
 
-        As the engine reads it: `*.crt` are further authorities, each `*.cert` with its `*.key` is one of ours.
         Raises OSError or ValueError when a file cannot be used.
         """
-        context = unverified() if self.insecure else _trusting()
-        folder = certificates / self.name
-        for authority in sorted(folder.glob("*.crt")):
-            context.load_verify_locations(authority)
-        if ca:
-            context.load_verify_locations(ca)
-        self.identify(context, certificates)
-        return context
-
-    def identify(self, context: ssl.SSLContext, certificates: Path) -> None:
-        """Show this host the certificates that we have for it, `*.cert` and `*.key`."""
-        for certificate in sorted((certificates / self.name).glob("*.cert")):
-            # Without a password OpenSSL would ask for one, on the terminal.
-            context.load_cert_chain(certificate, certificate.with_suffix(".key"), password="")
+        return TlsSettings.from_certs_d(certificates / self.name, verify=not self.insecure, ca=ca)
 
 
 def is_loopback(registry: str) -> bool:
@@ -79,39 +64,6 @@ def bare(registry: str) -> str:
     if registry.startswith("["):
         return registry[1:].partition("]")[0].lower()
     return registry.partition(":")[0].lower()
-
-
-def unverified() -> ssl.SSLContext:
-    """Make TLS settings under which every certificate is good."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _trusting() -> ssl.SSLContext:
-    """Trust what REQUESTS_CA_BUNDLE names; else what the system, or SSL_CERT_FILE, holds; else certifi's bundle."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    bundle = next(filter(None, map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))), None)
-    if bundle is None and any(_system()):
-        context.load_default_certs()
-        return context
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH  # noqa: PLC0415 - requests takes long to load
-
-    path = Path(bundle or DEFAULT_CA_BUNDLE_PATH)
-    if path.is_dir():
-        context.load_verify_locations(capath=path)
-    else:
-        context.load_verify_locations(path)
-    return context
-
-
-def _system() -> Iterator[Path]:
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile:
-        yield Path(paths.cafile)
-    if paths.capath:
-        yield from Path(paths.capath).iterdir()
 
 
 def _is_listed(registry: str, insecure: Collection[str]) -> bool:

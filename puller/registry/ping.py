@@ -1,17 +1,14 @@
 """Is anybody there? The question that a circuit breaker asks before it lets a registry be used again."""
 
-import ssl
 from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic
 
-from puller.errors import RegistryError, causes
-from puller.registry.connections import Connections
-from puller.registry.host import CERTS_D, Host, is_loopback, unverified
-from puller.registry.site import Site
+from puller.http import HttpClient, HttpError, HttpErrorKind, TlsSettings
+from puller.registry.host import CERTS_D, Host, is_loopback
 
 _LEAST = 0.001
-"""Seconds: a socket takes no time limit of nought."""
+"""Seconds: no request can be made in none."""
 
 
 def reach(registry: str, timeout: float = 5.0, certificates: Path = CERTS_D) -> bool:
@@ -21,25 +18,24 @@ def reach(registry: str, timeout: float = 5.0, certificates: Path = CERTS_D) -> 
     loopback, and where TLS is answered by something else.
     """
     deadline = monotonic() + timeout
-    host, context = Host.of(registry), unverified()
+    host, tls = Host.of(registry), TlsSettings(verify=False)
     with suppress(OSError, ValueError):  # some registries hang up on those who show no certificate
-        host.identify(context, certificates)
-    with closing(Site(host, context, Connections())) as site:
+        tls = TlsSettings.from_certs_d(certificates / host.name, verify=False)
+    with closing(HttpClient()) as client:
         try:
-            return _answers(site, "https", deadline)
-        except RegistryError as error:
-            tls = [cause for cause in causes(error) if isinstance(cause, ssl.SSLError)]
-            if any("ALERT" in (cause.reason or "") for cause in tls):
+            return _answers(client, f"https://{host.address}/v2/", tls, deadline)
+        except HttpError as error:
+            if error.alert:
                 return True  # it speaks TLS, and wants a certificate of ours
-            if error.late or not (tls or is_loopback(registry)):
+            if error.late or not (error.kind is HttpErrorKind.TLS or is_loopback(registry)):
                 return False
         try:
-            return _answers(site, "http", deadline)
-        except RegistryError:
+            return _answers(client, f"http://{host.address}/v2/", tls, deadline)
+        except HttpError:
             return False
 
 
-def _answers(site: Site, scheme: str, deadline: float) -> bool:
+def _answers(client: HttpClient, url: str, tls: TlsSettings, deadline: float) -> bool:
     left = max(_LEAST, deadline - monotonic())
-    site.send("GET", f"{scheme}://{site.host.address}/v2/", {}, (left, left)).close()
+    client.send("GET", url, tls=tls, timeouts=(left, left)).close()
     return True

@@ -149,7 +149,6 @@ class RegistryResolver:
             self._client.close()
 
     def _connected(self) -> RegistryClient:
-
         with self._lock:
             if self._client is None:
                 self._client = RegistryClient(

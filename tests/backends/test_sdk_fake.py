@@ -4,37 +4,30 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from puller.cancellation import Cancellation
-from puller.engine import connect
-from puller.engine.api import engine as sdk, local
+from puller.engine.api import engine as sdk
 from puller.engine.api.engine import ApiEngine
 from puller.engine.endpoint import resolve
-from puller.engine.interface import Engine, InspectedImage
+from puller.engine.interface import InspectedImage
 from puller.errors import CancelledError, EngineError, EngineUnreachableError, FailureKind
 from puller.model import EngineResult
-from puller.settings import BackendChoice, Timeouts
+from puller.settings import Timeouts
 from tests.fakes import EngineAnswer, FakeEngine, Script
 from tests.samples import DIGEST, request
 
 
-def by_docker_py() -> ApiEngine:
-    """Reach the engine of the environment, whatever could be asked more directly."""
+def reach() -> ApiEngine:
+    """Reach the engine of the environment."""
     return ApiEngine(resolve(None, os.environ))
 
 
 LAYER = "0123456789ab"
 IDENTITY = "sha256:" + "1" * 64
 Start = Callable[..., FakeEngine]
-Reach = Callable[[], Engine]
-EITHER_WAY = pytest.mark.parametrize(
-    "reach", [by_docker_py, partial(connect, BackendChoice.SDK)], ids=["docker-py", "directly"]
-)
-"""A local engine is asked small questions without docker-py, which asks them everywhere else."""
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +78,7 @@ STATUS_LINE: dict[str, object] = {"status": "Status: Downloaded newer image for 
 
 def pull(clocks: Timeouts, *, cancel: Cancellation | None = None) -> EngineResult:
     """Pull one image from the engine."""
-    backend = by_docker_py()
+    backend = reach()
     try:
         return backend.pull(request(), cancel=cancel or Cancellation(), clocks=clocks, progress=lambda _: None)
     finally:
@@ -206,8 +199,7 @@ def test_cancelling_counts_more_than_a_stall(tmp_path: Path) -> None:
             pull(Timeouts(stall=60), cancel=cancel)
 
 
-@EITHER_WAY
-def test_inspecting_can_be_cancelled(tmp_path: Path, reach: Reach) -> None:
+def test_inspecting_can_be_cancelled(tmp_path: Path) -> None:
     """An engine that does not answer holds nobody who wants to leave."""
     cancel = Cancellation()
     with FakeEngine(tmp_path, {"/images/": silence}):
@@ -220,23 +212,21 @@ def test_inspecting_can_be_cancelled(tmp_path: Path, reach: Reach) -> None:
 
 
 def test_an_engine_without_a_version_in_its_ping_is_asked_once(tmp_path: Path) -> None:
-    """It is then asked for its version, as docker-py would."""
+    """It is then asked for its version."""
     scripts: dict[str, Script] = {
         "/_ping": lambda answer: answer.answer(b"OK"),
         "/version": lambda answer: answer.answer(b'{"ApiVersion": "1.41"}', Content_Type="application/json"),
     }
     with FakeEngine(tmp_path, scripts) as engine:
-        backend = by_docker_py()
+        backend = reach()
         assert backend.engine == "engine of unknown version through the SDK (API 1.41)"
         backend.close()
     assert engine.asked == ["/_ping", "/version"]
 
 
-@EITHER_WAY
-def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reach: Reach) -> None:
+def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It hangs, is ill, or is gone: then it is not, and nothing raises."""
-    for module in (sdk, local):
-        monkeypatch.setattr(module, "_ALIVE_SECONDS", 0.3)
+    monkeypatch.setattr(sdk, "_ALIVE_SECONDS", 0.3)
     with FakeEngine(tmp_path, {}) as engine:
         backend = reach()
         assert backend.alive()
@@ -252,7 +242,6 @@ def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.
         reach()
 
 
-@EITHER_WAY
 @pytest.mark.parametrize(
     ("body", "found"),
     [
@@ -267,7 +256,7 @@ def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.
     ],
 )
 def test_what_an_engine_says_of_an_image_is_believed_or_not(
-    tmp_path: Path, body: str, found: InspectedImage | None, reach: Reach
+    tmp_path: Path, body: str, found: InspectedImage | None
 ) -> None:
     """Of nonsense nothing is known."""
     with FakeEngine(tmp_path, {"/images/": lambda answer: answer.answer(body.encode())}) as engine:
@@ -286,7 +275,6 @@ def cut(answer: EngineAnswer) -> None:
     answer.close_connection = True
 
 
-@EITHER_WAY
 @pytest.mark.parametrize(
     ("script", "words", "kind"),
     [
@@ -298,7 +286,7 @@ def cut(answer: EngineAnswer) -> None:
     ],
 )
 def test_a_list_of_images_that_makes_no_sense(
-    tmp_path: Path, script: Script, words: str, kind: FailureKind | None, reach: Reach
+    tmp_path: Path, script: Script, words: str, kind: FailureKind | None
 ) -> None:
     """Is an engine's failure, in its own words where it has some."""
     with FakeEngine(tmp_path, {"/images/json": script}):
@@ -307,15 +295,3 @@ def test_a_list_of_images_that_makes_no_sense(
             backend.store.holdings()
         backend.close()
     assert caught.value.kind is kind
-
-
-def test_a_local_engine_of_unknown_version_is_left_to_docker_py(tmp_path: Path) -> None:
-    """As one without a version in its ping; what it is asked then is asked by docker-py."""
-    scripts: dict[str, Script] = {
-        "/_ping": lambda answer: answer.answer(b"OK"),
-        "/version": lambda answer: answer.answer(b'{"ApiVersion": "1.41"}', Content_Type="application/json"),
-    }
-    with FakeEngine(tmp_path, scripts):
-        backend = connect(BackendChoice.SDK)
-        assert isinstance(backend, ApiEngine)
-        backend.close()

@@ -1,5 +1,6 @@
 """What an engine says it holds, through its API and through its command."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from tests.world import HOST_PLATFORM, Engine, Registry, layer, push_image
 
 
 @pytest.fixture
-def way(engine: Engine, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> EngineClient:
+def way(engine: Engine, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[EngineClient]:
     """Reach the empty engine."""
     monkeypatch.setenv("DOCKER_HOST", engine.host)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    return connect(BackendChoice(backend))
+    way = connect(BackendChoice(backend))
+    yield way
+    way.close()
 
 
 def test_everything_that_was_pulled_is_held(

@@ -1,31 +1,9 @@
 """Proxies of puller and of the engine, compared; no password of theirs is shown."""
 
-import pytest
-
-from puller.doctor.proxies import bypasses, examine_proxies, own_proxies
+from puller.doctor.proxies import examine_proxies, own_proxies
 from puller.engine.model import EngineInfo, ProxySettings
 
 PROXY = "http://ann:s3cr3t@proxy.corp:3128"
-
-
-@pytest.mark.parametrize(
-    ("exceptions", "registry", "covered"),
-    [
-        ("corp.example", "registry.corp.example:5000", True),
-        (".corp.example", "registry.corp.example", True),
-        ("*.corp.example", "registry.corp.example", True),
-        ("corp.example", "notcorp.example", False),
-        ("10.0.0.0/8", "10.1.2.3:5000", True),
-        ("192.168.0.0/16", "10.1.2.3", False),
-        ("nonsense/8, *", "quay.io", True),
-        ("registry:5000", "registry:5000", True),
-        ("registry:5000", "registry:5001", False),
-        ("", "registry", False),
-    ],
-)
-def test_what_no_proxy_covers(exceptions: str, registry: str, covered: bool) -> None:
-    """Names with what is below them, networks, ports, and a star for all."""
-    assert bypasses(exceptions, registry) is covered
 
 
 def test_a_registry_of_this_network_is_not_asked_through_the_proxy() -> None:

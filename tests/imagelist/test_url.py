@@ -7,10 +7,11 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from puller.imagelist import origin, url
+from puller.imagelist import url
 from tests.imagelist.shown import listed
 
 COMPOSE = b"services:\n  a: {image: 'nginx:${NGINX_TAG:-1.27}'}\n"
@@ -90,6 +91,30 @@ def test_redirects_are_followed_a_few_times_and_nowhere_else(serve: Callable[...
     assert listed(circle) == [f"error {circle}: redirects more than 5 times"]
 
 
+def test_credentials_go_to_their_own_host_only(
+    serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Those of the URL not to where it redirects, those of ~/.netrc to the host that they are for."""
+    sent: list[str | None] = []
+
+    def noting(then: Answer) -> Answer:
+        def send(handler: BaseHTTPRequestHandler) -> None:
+            sent.append(handler.headers["Authorization"])
+            then(handler)
+
+        return send
+
+    there = serve("/there", noting(answer(200, b"nginx\n"))).replace("127.0.0.1", "localhost")
+    here = serve("/here", noting(answer(302, Location=there)))
+    listed(here.replace("//", "//alice:hunter2@"))
+    assert sent == ["Basic YWxpY2U6aHVudGVyMg==", None]
+    sent.clear()
+    (tmp_path / "netrc").write_text("machine localhost login bob password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    listed(here)
+    assert sent == [None, "Basic Ym9iOnNlY3JldA=="]
+
+
 def test_what_cannot_be_fetched_is_one_line(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     """With the reason, and without what may be secret in the address."""
     missing = serve("/a?token=hunter2", answer(404))
@@ -102,7 +127,6 @@ def test_what_cannot_be_fetched_is_one_line(serve: Callable[..., str], monkeypat
     assert listed("http://[::1/x")[0].startswith("error http://[::1/x: cannot be fetched: ")
     assert "hunter2" not in listed("https://alice:hunter2@[::1/x?token=hunter2")[0]
     monkeypatch.setattr(url, "LARGEST", 10)
-    monkeypatch.setattr(origin, "LARGEST", 10)
     large = serve("/large", answer(200, b"x" * 100))
     assert listed(large)[0].startswith(f"error {large}: larger than ")
 
@@ -118,7 +142,7 @@ def test_a_server_that_says_nothing_is_given_up(serve: Callable[..., str], monke
         handler.send_response(200)
         handler.end_headers()
         for _ in range(50):
-            handler.wfile.write(b"#" * url._CHUNK)
+            handler.wfile.write(b"#" * 65536)
             handler.wfile.flush()
 
     monkeypatch.setattr(url, "_SILENCE", 0.2)

@@ -1,7 +1,6 @@
 """One registry, a client, and an environment that holds nobody's credentials and no proxies."""
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,19 +26,6 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no name be looked up: nothing here leaves loopback."""
-    look_up = socket.getaddrinfo
-
-    def local(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if (host.decode() if isinstance(host, bytes) else host) not in {"127.0.0.1", "::1", "localhost"}:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return look_up(host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", local)
 
 
 @pytest.fixture

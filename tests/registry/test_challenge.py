@@ -2,7 +2,7 @@
 
 import pytest
 
-from puller.registry.auth import Challenge, choose, parse
+from puller.registry.auth import Challenge, choose_challenge as choose, parse_challenges as parse
 
 BEARER = 'Bearer realm="https://auth.example/token",service="registry.example",scope="repository:a/b:pull,push"'
 

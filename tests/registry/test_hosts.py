@@ -14,8 +14,8 @@ from puller.image.reference import ImageReference
 from puller.registry import host as hosts
 from puller.registry.client import RegistryClient
 from puller.registry.host import Host
+from puller.registry.http import may_lead
 from puller.registry.ping import reach
-from puller.registry.site import Site, may_lead
 from tests.registry.conftest import named
 from tests.world import Proxy, Pushed, Registry, Rule, faults
 from tests.world.tls import TlsFront
@@ -72,7 +72,7 @@ def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch, registry: R
             assert elsewhere.log == []
             elsewhere.use(Rule("", faults.answer(200, {"Docker-Content-Digest": image.digest})))
             assert client.head(ImageReference.parse("far.invalid:80/a")).digest == image.digest
-            assert [request.path for request in elsewhere.log] == ["http://far.invalid:80/v2/a/manifests/latest"]
+            assert [request.path for request in elsewhere.log] == ["http://far.invalid/v2/a/manifests/latest"]
             with pytest.raises(RegistryError):
                 client.head(ImageReference.parse("direct.invalid:80/a"))
 
@@ -208,11 +208,3 @@ def test_a_certificate_of_ours(front: TlsFront, tmp_path: Path) -> None:
         finally:
             server.shutdown()
             thread.join()
-
-
-def test_sites_are_kept(client: RegistryClient) -> None:
-    """One for each registry."""
-    transport = client._transport
-    assert isinstance(transport.site("a.example"), Site)
-    assert transport.site("a.example") is transport.site("a.example")
-    assert transport.site("a.example") is not transport.site("b.example")

@@ -146,7 +146,7 @@ def _json(todo: RequestedImages, images: int, found: Sequence[Difference]) -> st
 
 
 def _ask(*, platforms: bool) -> Any:
-    """Make the question to the registries; the client is imported, and made, when there is something to ask."""
+    """Make the question to the registries; the client is made when there is something to ask."""
 
     def ask(asked: Iterable[PullRequest]) -> Mapping[PullRequest, str | Failure]:
         requests = tuple(asked)

@@ -1,0 +1,135 @@
+"""Why an HTTP request got no answer, or no whole one."""
+
+import os
+import re
+from enum import StrEnum
+
+import pycurl
+
+
+class HttpErrorKind(StrEnum):
+    """What went wrong."""
+
+    NAME = "name"
+    """The host name has no address."""
+    CONNECT = "connect"
+    """Nobody accepted the connection."""
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS = "tls"
+    """No TLS connection, for another reason than the two below."""
+    UNTRUSTED = "untrusted"
+    """The server's certificate is not accepted; `HttpError.verify_code` tells OpenSSL's reason."""
+    CERTIFICATE_FILE = "certificate_file"
+    """A certificate or key on this machine cannot be used."""
+    PROXY = "proxy"
+    TIMEOUT = "timeout"
+    """Nothing came for too long, or the headers took too long."""
+    CUT = "cut"
+    """The connection ended before the answer did."""
+    PROTOCOL = "protocol"
+    """What came is not HTTP, or its headers have no end."""
+    TOO_LARGE = "too_large"
+    """A body is longer than its limit."""
+    TOO_SLOW = "too_slow"
+    """A body did not end within its time limit."""
+    CLOSED = "closed"
+    """The request was broken off by us."""
+    REQUEST = "request"
+    """The URL or a header cannot be sent."""
+
+
+OTHER_NAME = 62
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH."""
+_OTHER_NAME = re.compile(r"subject name .*?('[^']*')")
+_VERIFY_RESULT = re.compile(r"verify result: (.+?)(?: \(\d+\))?$")
+LATE = frozenset({HttpErrorKind.CONNECT_TIMEOUT, HttpErrorKind.TIMEOUT})
+
+
+class HttpError(Exception):
+    """A request failed; the words name neither the URL nor a secret.
+
+    `errno` is the operating system's error of a failed connection, `verify_code` OpenSSL's X509_V_ERR_* number.
+    """
+
+    def __init__(
+        self, kind: HttpErrorKind, words: str, *, errno: int | None = None, verify_code: int | None = None
+    ) -> None:
+        super().__init__(words)
+        self.kind = kind
+        self.words = words
+        self.errno = errno
+        self.verify_code = verify_code
+
+    @property
+    def late(self) -> bool:
+        """Whether the server was waited for in vain."""
+        return self.kind in LATE
+
+    @property
+    def alert(self) -> bool:
+        """Whether the server refused the TLS connection, so that it does speak TLS."""
+        return self.kind in {HttpErrorKind.TLS, HttpErrorKind.CUT} and "alert" in self.words
+
+
+_KINDS = {
+    pycurl.E_COULDNT_RESOLVE_HOST: HttpErrorKind.NAME,
+    pycurl.E_COULDNT_CONNECT: HttpErrorKind.CONNECT,
+    pycurl.E_COULDNT_RESOLVE_PROXY: HttpErrorKind.PROXY,
+    pycurl.E_SSL_CONNECT_ERROR: HttpErrorKind.TLS,
+    pycurl.E_SSL_CIPHER: HttpErrorKind.TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: HttpErrorKind.UNTRUSTED,
+    pycurl.E_SSL_CACERT_BADFILE: HttpErrorKind.CERTIFICATE_FILE,
+    pycurl.E_SSL_CERTPROBLEM: HttpErrorKind.CERTIFICATE_FILE,
+    pycurl.E_BAD_FUNCTION_ARGUMENT: HttpErrorKind.CERTIFICATE_FILE,  # of a key that is no key, or locked
+    pycurl.E_OPERATION_TIMEDOUT: HttpErrorKind.TIMEOUT,
+    pycurl.E_GOT_NOTHING: HttpErrorKind.CUT,
+    pycurl.E_PARTIAL_FILE: HttpErrorKind.CUT,
+    pycurl.E_RECV_ERROR: HttpErrorKind.CUT,
+    pycurl.E_SEND_ERROR: HttpErrorKind.CUT,
+    pycurl.E_UNSUPPORTED_PROTOCOL: HttpErrorKind.PROTOCOL,
+    pycurl.E_URL_MALFORMAT: HttpErrorKind.REQUEST,
+}
+"""By libcurl's error codes; every other one means that the server does not keep to HTTP."""
+_TOO_LARGE = 100
+"""CURLE_TOO_LARGE, for which pycurl has no name: more headers than libcurl takes."""
+_WORDS = {
+    HttpErrorKind.NAME: "Name or service not known",
+    HttpErrorKind.TIMEOUT: "timed out",
+    HttpErrorKind.CONNECT_TIMEOUT: "timed out",
+}
+
+
+def from_curl(curl: pycurl.Curl, code: int, message: str, *, begun: bool) -> HttpError:
+    """Make an error of what libcurl reports; `begun` is whether any of the answer had come."""
+    kind = _KINDS.get(code, HttpErrorKind.PROTOCOL)
+    if "CONNECT tunnel failed" in message or kind is HttpErrorKind.PROXY:
+        return HttpError(HttpErrorKind.PROXY, message)
+    if kind is HttpErrorKind.TIMEOUT and not curl.getinfo(pycurl.CONNECT_TIME):
+        kind = HttpErrorKind.CONNECT_TIMEOUT
+    if kind is HttpErrorKind.CONNECT:
+        number = int(curl.getinfo(pycurl.OS_ERRNO))
+        return HttpError(kind, os.strerror(number) if number else message, errno=number or None)
+    if kind is HttpErrorKind.UNTRUSTED:
+        return _untrusted(curl, message)
+    return HttpError(kind, _WORDS.get(kind) or _words(kind, code, message, begun=begun))
+
+
+def _untrusted(curl: pycurl.Curl, message: str) -> HttpError:
+    kind = HttpErrorKind.UNTRUSTED
+    if found := _OTHER_NAME.search(message):  # libcurl compares names itself, after OpenSSL has found the chain good
+        return HttpError(kind, f"certificate is not valid for {found[1]}", verify_code=OTHER_NAME)
+    found = _VERIFY_RESULT.search(message)
+    words = f"certificate verify failed: {found[1] if found else message}"
+    return HttpError(kind, words, verify_code=int(curl.getinfo(pycurl.SSL_VERIFYRESULT)))
+
+
+def _words(kind: HttpErrorKind, code: int, message: str, *, begun: bool) -> str:
+    if code == _TOO_LARGE:
+        return "its headers have no end"
+    if kind is HttpErrorKind.PROTOCOL:
+        return "it does not speak HTTP"
+    if kind is HttpErrorKind.CUT:
+        if code in {pycurl.E_GOT_NOTHING, pycurl.E_PARTIAL_FILE}:
+            return "unexpected EOF" if begun else "it hangs up"
+        return message.partition("failure: ")[2] or message  # "Recv failure: Connection reset by peer"
+    return message

@@ -1,0 +1,283 @@
+"""One libcurl handle with its connections, driven by the thread that waits for the answer.
+
+libcurl offers two ways: `perform`, which pushes the body into a callback until its end, and a multi handle, which is
+driven step by step. Every handle here has a multi handle of its own and is driven by whoever reads: nothing is read
+ahead of the reader, each time limit is ours, and there is no thread between the two. docs/http.md has the figures.
+"""
+
+import os
+import re
+import select
+import socket
+import time
+from collections import deque
+from contextlib import suppress
+from threading import Lock
+from typing import Any
+
+import pycurl
+
+from puller.http.certificates import TlsSettings, trust_proxy
+from puller.http.errors import HttpError, HttpErrorKind, from_curl
+
+_BUFFER = 64 << 10
+"""Bytes that libcurl reads at a time: more costs more processor time, for fresh pages (docs/http.md)."""
+_SMALL_BUFFER = 16 << 10
+"""Bytes; libcurl allocates its buffer anew for each request."""
+_JOINED = 4
+"""Pieces that are handed over as one; libcurl makes them of 16 KiB."""
+_LARGEST_HEADERS = 64 << 10
+_HEAD = re.compile(
+    r"HTTP/[0-9.]+ +(?P<status>[1-9][0-9]{2})(?: +(?P<reason>[^\r\n]*))?\r?\n(?P<fields>(?:[^\r\n][^\n]*\n)*)\r?\n"
+)
+"""A status line with headers to their end (RFC 9112 "Message")."""
+_SLICE = 0.25
+"""Seconds after which a waiting thread looks whether it was told to stop: no socket tells while a name is looked up."""
+_NOTHING_TO_WAIT_FOR = 0.002
+_SUPPRESS_CONNECT_HEADERS = 265
+"""CURLOPT_SUPPRESS_CONNECT_HEADERS, for which pycurl has no name."""
+
+
+class Handle:
+    """Sends one request at a time; belongs to one thread from `start` to `finish`. Only `abort` is for all threads."""
+
+    def __init__(
+        self, tls: TlsSettings | None, proxy: str, *, unix_socket: str | None = None, receive_buffer: int | None = None
+    ) -> None:
+        """Without `tls` only plain HTTP can be spoken. Raises HttpError for certificates that cannot be read."""
+        self._receive_buffer = receive_buffer
+        self._sockets: dict[int, socket.socket] = {}
+        """By inode. libcurl has duplicates of their descriptors: a connection ends when both have closed theirs."""
+        self._lock = Lock()
+        self._aborted = False
+        self._parts: deque[bytes] = deque()
+        self._lines: list[bytes] = []
+        """Of the headers, as they came."""
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, 1)
+        self.curl = pycurl.Curl()
+        self._configure(tls, proxy, unix_socket)
+        self._running = self._multiplexed = False
+        self._method = ""
+        self._kept = -1
+        self._news = select.poll()
+        self._reset()
+
+    def _configure(self, tls: TlsSettings | None, proxy: str, unix_socket: str | None) -> None:
+        curl = self.curl
+        for option, value in (
+            (pycurl.NOSIGNAL, 1),
+            (pycurl.PROXY, proxy),  # an empty one keeps libcurl from looking into the environment
+            (pycurl.NOPROXY, ""),
+            (_SUPPRESS_CONNECT_HEADERS, 1),
+            (pycurl.PATH_AS_IS, 1),
+            (pycurl.HTTP09_ALLOWED, 0),
+            (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+            (pycurl.HEADERFUNCTION, self._lines.append),
+            (pycurl.WRITEFUNCTION, self._parts.append),
+            (pycurl.OPENSOCKETFUNCTION, self._open_socket),
+        ):
+            curl.setopt(option, value)
+        if unix_socket:
+            curl.setopt(pycurl.UNIX_SOCKET_PATH, unix_socket)
+        try:
+            if tls:
+                tls.apply(curl)
+            if proxy.startswith("https:"):
+                trust_proxy(curl)
+        except OSError as error:
+            raise HttpError(HttpErrorKind.CERTIFICATE_FILE, error.strerror or str(error)) from None
+
+    def _reset(self) -> None:
+        self.status = 0
+        self.reason = ""
+        self.headers: dict[str, str] = {}
+        self._lines.clear()
+        self._seen = 0
+        self._head_ended = self._done = False
+        self._opened = False
+        self._error: HttpError | None = None
+        """Why the transfer has ended; told when all that came before has been read."""
+        self._parts.clear()
+
+    def start(
+        self, method: str, url: str, headers: list[str], body: bytes | None, *, connect: float, read: float
+    ) -> None:
+        """Send a request and read the headers of the answer; raises HttpError, after which the handle is unusable."""
+        self._reset()
+        self._read = read
+        curl = self.curl
+        curl.setopt(pycurl.URL, url)
+        curl.setopt(pycurl.HTTPHEADER, headers)
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(connect * 1000)))
+        if method == "HEAD":
+            curl.setopt(pycurl.NOBODY, 1)
+            curl.setopt(pycurl.BUFFERSIZE, _SMALL_BUFFER)
+        elif method == "POST":
+            curl.setopt(pycurl.POST, 1)
+            curl.setopt(pycurl.POSTFIELDS, body or b"")
+        else:
+            curl.setopt(pycurl.HTTPGET, 1)
+            curl.setopt(pycurl.BUFFERSIZE, _BUFFER)
+        if method == "DELETE":
+            curl.setopt(pycurl.CUSTOMREQUEST, method)
+        elif self._method == "DELETE":
+            curl.unsetopt(pycurl.CUSTOMREQUEST)
+        self._method = method
+        self._multi.add_handle(curl)
+        self._running = True
+        self._read_headers()
+
+    def _read_headers(self) -> None:
+        """Wait for them: `read` seconds for each piece, and twice as long for all, since the request was sent."""
+        sent: float | None = None
+        last = 0.0
+        while True:
+            self._step()
+            if came := len(self._lines) > self._seen:
+                self._read_head()
+            if self._head_ended:
+                return
+            if self._error or self._done:
+                raise self._error or HttpError(HttpErrorKind.CUT, "it hangs up")
+            now = time.monotonic()
+            if sent is None and (not self._opened or self.curl.getinfo(pycurl.PRETRANSFER_TIME)):
+                sent = last = now
+            elif came:
+                last = now
+            # Before the request is sent, libcurl's limit for connecting holds.
+            self._wait(_SLICE if sent is None else self._left(min(last + self._read, sent + 2 * self._read)))
+
+    def next(self) -> bytes:
+        """Return what has come of the body, as soon as anything has; empty at its end. Raises HttpError."""
+        deadline = time.monotonic() + self._read
+        while not self._parts and not self._done:
+            if self._error:
+                raise self._error
+            self._step()
+            if self._waiting:
+                self._wait(self._left(deadline))
+        parts = self._parts
+        return b"".join(parts.popleft() for _ in range(min(len(parts), _JOINED)))
+
+    @property
+    def _waiting(self) -> bool:
+        return not (self._parts or self._done or self._error)
+
+    @staticmethod
+    def _left(deadline: float) -> float:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise HttpError(HttpErrorKind.TIMEOUT, "timed out")
+        return left
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the kept connection is as the last answer left it.
+
+        Some servers end what is idle with a status of their own, which libcurl would take for the next answer.
+        HTTP/2 has its own messages for that.
+        """
+        return self._multiplexed or not self._news.poll(0)
+
+    def finish(self) -> bool:
+        """End the request; return whether the handle may take another: not when it has left a body unread."""
+        if self._running:
+            self._running = False
+            if self._done:
+                self._forget_closed()
+            self._multi.remove_handle(self.curl)
+        self._parts.clear()
+        return self._done and not self._aborted
+
+    def abort(self) -> None:
+        """Break off what is under way, from any thread, and whatever would come later."""
+        with self._lock:
+            self._aborted = True
+            for sock in self._sockets.values():
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connections; no other thread may use the handle."""
+        self.finish()
+        self._multi.close()
+        self.curl.close()
+        with self._lock:
+            for sock in self._sockets.values():
+                sock.close()
+            self._sockets.clear()
+
+    def _step(self) -> None:
+        """Let libcurl do what it can without waiting; raises HttpError when the request is broken off."""
+        if self._aborted:
+            raise HttpError(HttpErrorKind.CLOSED, "broken off")
+        _, running = self._multi.perform()
+        if running or self._done:
+            return
+        _, _, failed = self._multi.info_read()
+        if not failed:
+            self._done = True
+        elif self._error is None:
+            _, code, message = failed[0]
+            self._error = from_curl(self.curl, code, message, begun=bool(self._lines))
+
+    def _wait(self, seconds: float) -> None:
+        seconds = min(seconds, _SLICE)
+        if self._opened:  # libcurl has timers of its own for a new connection
+            timer = self._multi.timeout()
+            seconds = seconds if timer < 0 else min(seconds, timer / 1000)
+        if seconds > 0 and self._multi.select(seconds) < 0:
+            time.sleep(_NOTHING_TO_WAIT_FOR)
+
+    def _read_head(self) -> None:
+        """Look whether the headers have come, past those of answers that only inform (RFC 9110 "1xx")."""
+        lines = self._lines
+        self._seen = len(lines)
+        text = b"".join(lines).decode("latin-1")
+        if len(text) > _LARGEST_HEADERS:
+            self._error = HttpError(HttpErrorKind.PROTOCOL, "its headers have no end")
+            return
+        for head in _HEAD.finditer(text):
+            if head["status"] >= "200":
+                self.status, self.reason = int(head["status"]), (head["reason"] or "").strip()
+                self.headers = _headers(head["fields"])
+                self._multiplexed = text.startswith("HTTP/2", head.start())
+                self._head_ended = True
+                return
+
+    def _open_socket(self, _purpose: int, address: Any) -> Any:
+        sock = socket.socket(address.family, address.socktype, address.protocol)
+        if self._receive_buffer is not None:  # the window of a connection is agreed upon when it begins
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+        self._opened = True
+        with self._lock:
+            if self._aborted:
+                sock.close()
+                return pycurl.SOCKET_BAD
+            self._sockets[os.fstat(sock.fileno()).st_ino] = sock
+        return sock
+
+    def _forget_closed(self) -> None:
+        """Close our side of the connections that libcurl has closed: all but the one that it keeps, if any."""
+        kept = self.curl.getinfo(pycurl.ACTIVESOCKET)
+        if kept == self._kept and not self._opened:
+            return
+        self._kept = kept
+        inode = os.fstat(kept).st_ino if kept >= 0 else None
+        self._news = select.poll()
+        with self._lock:
+            for closed in self._sockets.keys() - {inode}:
+                self._sockets.pop(closed).close()
+            for sock in self._sockets.values():
+                self._news.register(sock, select.POLLIN)
+
+
+def _headers(fields: str) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in fields.split("\n"):
+        name, _, value = line.partition(":")
+        name, value = name.lower(), value.strip()
+        # What comes several times is one list (RFC 9110 "Field Order").
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers

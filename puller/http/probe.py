@@ -1,0 +1,47 @@
+"""A connection that sends nothing: how long it takes, and how long the certificate of a server is good."""
+
+import ssl
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pycurl
+
+from puller.http.certificates import TlsSettings
+from puller.http.errors import HttpError, HttpErrorKind, from_curl
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a connection told."""
+
+    connect_seconds: float
+    """For the name and TCP, without TLS."""
+    certificate_end: datetime | None
+    """Until when the server's certificate is good; None without TLS."""
+
+
+def probe(url: str, tls: TlsSettings, seconds: float) -> Probe:
+    """Connect to the host of a URL, with TLS if its scheme is https, and hang up; no proxy. Raises HttpError."""
+    with closing(pycurl.Curl()) as curl:
+        for option, value in (
+            (pycurl.URL, url),
+            (pycurl.NOSIGNAL, 1),
+            (pycurl.PROXY, ""),
+            (pycurl.CONNECT_ONLY, 1),
+            (pycurl.OPT_CERTINFO, 1),
+            (pycurl.CONNECTTIMEOUT_MS, int(seconds * 1000)),
+        ):
+            curl.setopt(option, value)
+        try:
+            tls.apply(curl)
+            curl.perform()
+        except OSError as error:
+            raise HttpError(HttpErrorKind.CERTIFICATE_FILE, error.strerror or str(error)) from None
+        except pycurl.error as error:
+            code, *message = error.args
+            raise from_curl(curl, int(code), str(*message), begun=False) from None
+        chain = curl.getinfo(pycurl.INFO_CERTINFO)
+        ends = dict(chain[0]).get("Expire date") if chain else None
+        end = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if ends else None
+        return Probe(curl.getinfo(pycurl.CONNECT_TIME), end)

@@ -1,0 +1,98 @@
+"""Which proxy leads to a URL: the environment's variables, read as Go programs (docker among them) read them.
+
+Go's golang.org/x/net/http/httpproxy is the reference for NO_PROXY; ALL_PROXY and small letters first are curl's rules.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+PORTS = {"http": 80, "https": 443}
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class ProxyVariables(NamedTuple):
+    """What the environment says; empty where it says nothing."""
+
+    http: str
+    https: str
+    no_proxy: str
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str] | None = None) -> "ProxyVariables":
+        """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; names in small letters count more."""
+        variables = os.environ if environment is None else environment
+
+        def value(name: str) -> str:
+            return variables.get(name.lower()) or variables.get(name) or ""
+
+        other = value("ALL_PROXY")
+        return cls(value("HTTP_PROXY") or other, value("HTTPS_PROXY") or other, value("NO_PROXY"))
+
+
+NO_PROXIES = ProxyVariables("", "", "")
+
+
+def proxy_for(url: str, variables: ProxyVariables) -> str:
+    """Return the URL of the proxy that leads to `url`; empty where none does. Raises ValueError for a bad URL."""
+    parts = urlsplit(url)
+    proxy = variables.https if parts.scheme == "https" else variables.http
+    if not proxy or bypasses(variables.no_proxy, parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)):
+        return ""
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    # Go, unlike curl, lets a SOCKS 5 proxy look the name up.
+    return f"socks5h{proxy[6:]}" if proxy.lower().startswith("socks5:") else proxy
+
+
+def bypasses(no_proxy: str, host: str, port: int) -> bool:
+    """Tell whether NO_PROXY lets a host be reached without proxy; loopback always is.
+
+    Entries: `*`; a host with everything below it (`x.example`); only what is below (`.x.example`, `*.x.example`);
+    an IP address; a network (`10.0.0.0/8`, `fd00::/8`). All but networks may end in a port.
+    """
+    name = host.strip().strip("[]").lower().rstrip(".")
+    address = _address(name)
+    if name == "localhost" or (address and address.is_loopback):
+        return True
+    entries = [entry.strip().lower() for entry in no_proxy.split(",")]
+    return any(entry == "*" or _matches(entry, name, address, port) for entry in entries if entry)
+
+
+def _matches(entry: str, name: str, address: _Address | None, port: int) -> bool:
+    if "/" in entry:
+        return address is not None and _holds(entry, address)
+    host, wanted_port = _split(entry)
+    if not host or (wanted_port and wanted_port != str(port)):
+        return False
+    wanted = _address(host)
+    if wanted:
+        return wanted == address
+    domain = host.removeprefix("*") if host.startswith("*.") else host
+    return name.endswith(domain) if domain.startswith(".") else name == domain or name.endswith(f".{domain}")
+
+
+def _split(entry: str) -> tuple[str, str]:
+    """Split an entry into host and port; an IPv6 address needs brackets only before a port."""
+    if entry.startswith("["):
+        host, _, rest = entry[1:].partition("]")
+        return host, rest.removeprefix(":")
+    if entry.count(":") == 1:
+        host, _, port = entry.partition(":")
+        return host, port
+    return entry, ""
+
+
+def _address(host: str) -> _Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _holds(network: str, address: _Address) -> bool:
+    try:
+        return address in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False

@@ -154,7 +154,10 @@ class Shelf:
         return Manifest(self._raw, self._type, DIGEST)
 
 
-INDEX = b'{"manifests":[{"platform":{"os":"linux","architecture":"arm","variant":"v6"}}]}'
+INDEX = (
+    f'{{"manifests":[{{"digest":"sha256:{"a" * 64}","size":1,'
+    '"platform":{"os":"linux","architecture":"arm","variant":"v6"}}]}'
+).encode()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from docker.errors import DockerException
 
 from puller.engine.endpoint import resolve
 from puller.errors import PullerError
-from tests.world import Engine, Registry, WorldError, layer, push_image
+from tests.lab import Engine, Registry, WorldError, layer, push_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

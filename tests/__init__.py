@@ -1,1 +1,6 @@
-"""The tests of puller; their shape follows the package, and the world they live in is tests/world."""
+"""The tests of puller.
+
+`unit/` mirrors the packages of `puller/`; `engine/` and `faults/` run puller against real engines and registries;
+`project/` checks what stands around the package (README, wheel, config/, scripts/); `lab/` holds no tests: it starts
+engines and registries, and has the helpers that tests share.
+"""

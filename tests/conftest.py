@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import settings
 
-from tests.second_user import NOBODY
+from tests.lab.second_user import NOBODY
 
 # A clock says nothing on a machine that does other things, too.
 settings.register_profile("puller", deadline=None, max_examples=50)
@@ -17,18 +17,18 @@ settings.load_profile("puller")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the real-engine tests run on any engine that tests.world can start."""
+    """Let the real-engine tests run on any engine that the lab can start."""
     parser.addoption(
         "--engine",
         default="installed",
         metavar="SPEC",
-        help="engine for tests/core: installed, SUITE+graph, SUITE+containerd or /path/to/dockerd+STORE",
+        help="engine to test with: installed, SUITE+graph, SUITE+containerd or /path/to/dockerd+STORE",
     )
     parser.addoption(
         "--backends",
         default="sdk,cli",
         metavar="NAME[,NAME]",
-        help="backends with which tests/core plays: sdk, cli or both",
+        help="backends that tests/engine runs with: sdk, cli or both",
     )
 
 

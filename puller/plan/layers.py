@@ -1,7 +1,7 @@
 """What pulls will fetch and unpack, worked out from manifests and from what an engine holds. Pure.
 
 Counted are the bodies that a registry sends: indexes, manifests, configs and layers, each one that the engine will
-ask for, and no HTTP headers. The rules are what two kinds of engine were seen to do (`tests/core/test_plan.py`):
+ask for, and no HTTP headers. The rules are what two kinds of engine were seen to do (`tests/engine/test_plan.py`):
 
 - The graph-driver store finds a layer again by its chain (itself on exactly these layers), and only if it remembers
   the compressed digest from an earlier pull; from the first layer that is missing it fetches every one.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.faults.scene import Scene, Stage, shared
-from tests.world.binaries import Store
+from tests.lab.binaries import Store
 
 ARRIVED = "-"
 """What stands for kind and class where the image arrived after all."""

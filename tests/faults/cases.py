@@ -6,9 +6,9 @@ from tests.faults import harms
 from tests.faults.case import REQUEST, Case, Ending, Harm, arrived, fatal, final, limited, passing
 from tests.faults.harms import Times, on_blob, on_manifest
 from tests.faults.scene import UNPRIVILEGED, locked_engine, own_engine, own_world, small_disk
-from tests.world import faults
-from tests.world.faults import Action
-from tests.world.limits import BODY, QUOTA, RateLimit
+from tests.lab import faults
+from tests.lab.faults import Action
+from tests.lab.limits import BODY, QUOTA, RateLimit
 
 OPTIONS = ("-j", "1", "--policy", "always", "--retries", "1", "--retry-delay", "0.3s", "--no-lock")
 """What every case begins with; its own options come after and prevail. A look before the pull would shuffle turns.

@@ -11,7 +11,7 @@ from tests.faults import table
 from tests.faults.case import Case
 from tests.faults.runner import Played, Row, play
 from tests.faults.scene import ENGINE_OPTIONS, Lab
-from tests.world import LAB_ACCOUNT, Engine, Registry, parse
+from tests.lab import LAB_ACCOUNT, Engine, Registry, parse
 
 BACKENDS = ("sdk", "cli")
 AT_ONCE = 8

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 from tests.faults.case import Harm
 from tests.faults.scene import Scene
-from tests.world import LAB_ACCOUNT, Rule, TokenServer, faults, layer, push_image, push_index
-from tests.world.binaries import Store
-from tests.world.exchange import Exchange
-from tests.world.faults import Action
-from tests.world.names import NameServer
-from tests.world.seclusion import ADDRESS
-from tests.world.tls import TlsFront
+from tests.lab import LAB_ACCOUNT, Rule, TokenServer, faults, layer, push_image, push_index
+from tests.lab.binaries import Store
+from tests.lab.exchange import Exchange
+from tests.lab.faults import Action
+from tests.lab.names import NameServer
+from tests.lab.seclusion import ADDRESS
+from tests.lab.tls import TlsFront
 
 Times = int | Mapping[Store, int] | None
 """How often, on each store where that differs; None is for ever."""

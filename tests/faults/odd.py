@@ -5,8 +5,8 @@ import random
 import re
 from collections.abc import Callable, Iterator
 
-from tests.world import faults
-from tests.world.faults import Action
+from tests.lab import faults
+from tests.lab.faults import Action
 
 SECRET = "hunter2s3cr3t"
 """What no output may hold."""

@@ -12,9 +12,9 @@ from typing import Any
 from tests.faults.case import ALL, ARRIVED, NONE, NOTHING, REQUEST, Case
 from tests.faults.cases import OPTIONS
 from tests.faults.scene import Lab, Scene, scene_of
-from tests.world import wait_until
-from tests.world.binaries import Store
-from tests.world.seclusion import secluded
+from tests.lab import wait_until
+from tests.lab.binaries import Store
+from tests.lab.seclusion import secluded
 
 RUN_SECONDS = 240
 """When a case is given up: more than any takes on a machine that does much else."""

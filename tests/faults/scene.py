@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.core.conftest import Puller
-from tests.world import Engine, EngineBinary, Proxy, PushedImage, Registry, layer, push_image
-from tests.world.process import WorldError
+from tests.engine.conftest import Puller
+from tests.lab import Engine, EngineBinary, Proxy, PushedImage, Registry, layer, push_image
+from tests.lab.process import WorldError
 
 BLOB_BYTES = 300_000
 ENGINE_OPTIONS = ("--max-concurrent-downloads=40", "--max-download-attempts=1")

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from puller.cli.main import puller as program
 from puller.errors import PullerError
-from tests.core.conftest import Puller
+from tests.engine.conftest import Puller
 from tests.faults.odd import ANSWERS, ENCODED, SECRET, controls, odd_list
 from tests.faults.scene import Lab
-from tests.world import Proxy, PushedImage, Rule, TokenServer, layer, push_image
+from tests.lab import Proxy, PushedImage, Rule, TokenServer, layer, push_image
 
 LISTS = 150
 THROUGH_THE_PROCESS = 5

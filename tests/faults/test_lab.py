@@ -11,11 +11,11 @@ import pytest
 
 from tests.faults.scene import UNPRIVILEGED, Lab
 from tests.faults.table import HEAD, Cells, read, table, write
-from tests.world import Proxy, Rule
-from tests.world.limits import RateLimit
-from tests.world.names import NameServer
-from tests.world.seclusion import ADDRESS, secluded
-from tests.world.tls import TlsFront
+from tests.lab import Proxy, Rule
+from tests.lab.limits import RateLimit
+from tests.lab.names import NameServer
+from tests.lab.seclusion import ADDRESS, secluded
+from tests.lab.tls import TlsFront
 
 
 def ask(address: str, agent: str = "docker") -> http.client.HTTPResponse:

@@ -9,9 +9,9 @@ from tests.faults import table
 from tests.faults.case import Case
 from tests.faults.cases import CASES
 from tests.faults.runner import Played
-from tests.world.binaries import Store
+from tests.lab.binaries import Store
 
-PAGE = Path(__file__).parent.parent.parent / "docs/fault-matrix.md"
+PAGE = Path(__file__).parents[2] / "docs/fault-matrix.md"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.ident)

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.core.conftest import Puller
+from tests.engine.conftest import Puller
 from tests.faults.scene import Lab
-from tests.world import Proxy, PushedImage, Rule, layer, push_image
-from tests.world.exchange import Exchange
+from tests.lab import Proxy, PushedImage, Rule, layer, push_image
+from tests.lab.exchange import Exchange
 
 SHARES = (17, 17, 16)
 LIVES = 8

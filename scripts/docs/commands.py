@@ -1,0 +1,33 @@
+"""The page about the commands, made from their own help: `python -m scripts.docs.commands > docs/commands.md`."""
+
+import click
+
+from puller.cli.main import puller
+
+PAGE = "docs/commands.md"
+WIDTH = 78
+"""What click makes of a terminal of 80 columns and more."""
+
+_HEAD = """\
+# Commands
+
+What `puller --help` and `puller VERB --help` print. The same is in `man puller`.
+"""
+
+
+def page() -> str:
+    """Make the page."""
+    root = click.Context(puller, info_name="puller", terminal_width=WIDTH, **puller.context_settings)
+    parts = [_HEAD, _block(root)]
+    for name in puller.list_commands(root):
+        if verb := puller.get_command(root, name):
+            parts += [f"## {name}\n", _block(click.Context(verb, info_name=name, parent=root, terminal_width=WIDTH))]
+    return "\n".join(parts)
+
+
+def _block(context: click.Context) -> str:
+    return f"```text\n{context.get_help()}\n```\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

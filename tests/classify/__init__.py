@@ -1,1 +1,0 @@
-"""What engines and registries say, and what it means."""

@@ -1,0 +1,80 @@
+"""The disk check before the first byte, on an engine whose data has little room."""
+
+import re
+
+from tests.engine.conftest import Puller
+from tests.lab import Engine, Proxy, Registry, Rule, faults, layer, push_image
+
+SIZE = 30 << 20
+
+
+def test_a_pull_that_cannot_fit_is_refused_with_numbers(
+    small: Engine, registry: Registry, proxy: Proxy, cramped: Puller, backend: str
+) -> None:
+    """Exit 1 and what is needed and free, before the engine has asked for anything; a list that fits is pulled."""
+    big = [push_image(registry, f"room/big{n}", layers=[layer(f"big{n}", SIZE)]).at(proxy.address) for n in range(2)]
+    little = push_image(registry, "room/little").at(proxy.address)
+    images = cramped.list(little, *big)
+    run = cramped.pull(images, "--backend", backend)
+    assert run.code == 1, run.stderr
+    needed = r"125\.\dMB" if small.binary.store == "containerd" else r"94\.\dMB"
+    assert re.search(f"3 images need about {needed} at {small.data_root}, 6\\d\\.\\dMB are free", run.stderr)
+    assert "are free; --no-disk-check" in run.stderr
+    assert {image["error"]["kind"] for image in run.images} == {"disk_full"}
+    assert all((request.header("User-Agent") or "").startswith("puller") for request in proxy.log)
+    assert cramped.run("plan", images).stdout.count("not enough") == 1
+
+    assert cramped.pull("--image", little, "--backend", backend).code == 0
+
+    proxy.use(Rule("/blobs/", faults.answer(404)))
+    proxy.forget()
+    run = cramped.pull(images, "--backend", backend, "--no-disk-check")
+    assert [image["attempts"] for image in run.images] == [0, 1, 1]  # the first was there before
+    assert proxy.count("GET", "/manifests/") == 2  # the engine's
+
+
+def test_what_looks_too_large_is_measured_before_it_is_refused(registry: Registry, cramped: Puller) -> None:
+    """At two and a half times its size it would not fit; what it really unpacks to does."""
+    image = push_image(registry, "room/measured", layers=[layer("measured", 20 << 20)])
+    run = cramped.pull("--image", image.reference)
+    assert (run.code, run.stderr.count("needs")) == (0, 0), run.stderr
+
+
+def test_what_is_here_already_costs_no_question(registry: Registry, proxy: Proxy, cramped: Puller) -> None:
+    """An image whose name the engine has is not looked at, however little room there is."""
+    image = push_image(registry, "room/here").at(proxy.address)
+    assert cramped.pull("--image", image).code == 0
+    proxy.forget()
+    assert cramped.pull("--image", image).code == 0
+    assert proxy.count("GET", "/manifests/") == 0
+
+
+def test_trouble_with_the_check_costs_nothing(registry: Registry, proxy: Proxy, cramped: Puller) -> None:
+    """A registry that puller cannot ask is none that the engine could not: the pull goes on, and -v says so."""
+    run = cramped.pull("--image", f"{proxy.address}/room/nothing:v1", "-v")
+    assert run.images[0]["error"]["kind"] == "not_found"
+    assert "it tells nothing of them" in run.stderr
+
+
+def test_a_registry_that_counts_pulls_is_not_looked_at(registry: Registry, proxy: Proxy, cramped: Puller) -> None:
+    """There a look would cost what a pull costs; the engine alone fetches the manifest."""
+    image = push_image(registry, "room/counted", layers=[layer("counted", 1000)])
+    headers = {
+        "Docker-Content-Digest": image.digest,
+        "Content-Type": "application/vnd.docker.distribution.manifest.v2+json",
+        "ratelimit-remaining": "10;w=21600",
+    }
+    proxy.use(Rule("/manifests/", faults.answer(200, headers), method="HEAD", times=1))
+    run = cramped.pull("--image", image.at(proxy.address), "-v")
+    assert "would count as a pull there" in run.stderr
+    assert run.code == 0
+    assert proxy.count("GET", "/manifests/") == 1
+
+
+def test_a_registry_that_hangs_holds_nothing_up_for_long(registry: Registry, proxy: Proxy, cramped: Puller) -> None:
+    """The check is given up, and the pull begins."""
+    image = push_image(registry, "room/hanging", layers=[layer("hanging", 1000)])
+    proxy.use(Rule("/manifests/", faults.hang(60), method="HEAD", times=1))
+    run = cramped.pull("--image", image.at(proxy.address), "-v")
+    assert "it tells nothing of them" in run.stderr
+    assert run.code == 0

@@ -1,0 +1,197 @@
+"""Small images made of reproducible random bytes, pushed into a registry as fast as it takes them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.lab.layers import Layer, digest_of, layer
+from tests.lab.process import WorldError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import requests
+
+    from tests.lab.registry import Registry
+
+PUSH_SECONDS = 60
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm/v7"}
+HOST_PLATFORM = f"linux/{ARCHITECTURES.get(platform.machine(), platform.machine())}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The media types of one family of manifests."""
+
+    manifest: str
+    config: str
+    layer: str
+    index: str
+
+
+DOCKER = Kind(
+    manifest="application/vnd.docker.distribution.manifest.v2+json",
+    config="application/vnd.docker.container.image.v1+json",
+    layer="application/vnd.docker.image.rootfs.diff.tar.gzip",
+    index="application/vnd.docker.distribution.manifest.list.v2+json",
+)
+OCI = Kind(
+    manifest="application/vnd.oci.image.manifest.v1+json",
+    config="application/vnd.oci.image.config.v1+json",
+    layer="application/vnd.oci.image.layer.v1.tar+gzip",
+    index="application/vnd.oci.image.index.v1+json",
+)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What lies in a registry under a name: a tag (empty when there is none), the manifest's digest and bytes."""
+
+    address: str
+    repository: str
+    tag: str
+    digest: str
+    size: int
+
+    @property
+    def reference(self) -> str:
+        """How an engine is asked for it."""
+        return self.at(self.address)
+
+    def at(self, address: str) -> str:
+        """Return the reference through another address of the same registry, such as a proxy's."""
+        return f"{address}/{self.repository}" + (f":{self.tag}" if self.tag else f"@{self.digest}")
+
+
+@dataclass(frozen=True)
+class PushedImage(Pushed):
+    """An image for one platform."""
+
+    config_digest: str
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class PushedIndex(Pushed):
+    """An image for several platforms, each with its own image."""
+
+    images: Mapping[str, PushedImage]
+
+
+def push_image(
+    registry: Registry,
+    repository: str,
+    tag: str = "v1",
+    layers: Sequence[Layer] = (),
+    *,
+    platform: str = HOST_PLATFORM,
+    kind: Kind = DOCKER,
+) -> PushedImage:
+    """Push an image and return what it became; without layers it gets a small one of its own.
+
+    An empty tag pushes by digest only. Raises WorldError when the registry refuses something.
+    """
+    layers = tuple(layers) or (layer(f"{repository}:{tag}"),)
+    config = json.dumps(
+        {
+            **_platform_fields(platform),
+            "config": {"Cmd": ["/none"]},
+            "rootfs": {"type": "layers", "diff_ids": [each.diff_id for each in layers]},
+            "history": [{"created_by": "tests.lab"} for _ in layers],
+        },
+    ).encode()
+    config_digest = digest_of(config)
+    for digest, data in [(each.digest, each.data) for each in layers] + [(config_digest, config)]:
+        _push_blob(registry, repository, digest, data)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": kind.manifest,
+        "config": {"mediaType": kind.config, "size": len(config), "digest": config_digest},
+        "layers": [{"mediaType": kind.layer, "size": len(each.data), "digest": each.digest} for each in layers],
+    }
+    digest, size = _push_manifest(registry, repository, tag, manifest)
+    return PushedImage(registry.address, repository, tag, digest, size, config_digest, layers)
+
+
+def push_index(
+    registry: Registry, repository: str, tag: str, platforms: Mapping[str, Sequence[Layer]], *, kind: Kind = OCI
+) -> PushedIndex:
+    """Push one image for each platform (such as "linux/arm64") and an index over them under the tag.
+
+    Raises WorldError when the registry refuses something.
+    """
+    images = {
+        name: push_image(registry, repository, "", layers, platform=name, kind=kind)
+        for name, layers in platforms.items()
+    }
+    entries = [
+        {"mediaType": kind.manifest, "size": image.size, "digest": image.digest, "platform": _platform_fields(name)}
+        for name, image in images.items()
+    ]
+    digest, size = _push_manifest(
+        registry, repository, tag, {"schemaVersion": 2, "mediaType": kind.index, "manifests": entries}
+    )
+    return PushedIndex(registry.address, repository, tag, digest, size, images)
+
+
+def family(
+    registry: Registry,
+    count: int,
+    *,
+    prefix: str = "lab/app",
+    bases: int = 2,
+    base_layers: int = 2,
+    base_size: int = 64 << 10,
+    own_size: int = 4 << 10,
+) -> tuple[PushedImage, ...]:
+    """Push `count` images named prefix0, prefix1 ..., each one layer (own_size bytes) on one of a few shared bases.
+
+    A base has base_layers layers of base_size bytes, shared by every image on it. Raises WorldError when the
+    registry refuses something.
+    """
+    stacks = [[layer(f"base{base}-{step}", base_size) for step in range(base_layers)] for base in range(bases)]
+    return tuple(
+        push_image(
+            registry, f"{prefix}{number}", layers=[*stacks[number % bases], layer(f"{prefix}{number}", own_size)]
+        )
+        for number in range(count)
+    )
+
+
+def _platform_fields(name: str) -> dict[str, str]:
+    system, architecture, *variant = name.split("/")
+    return {"os": system, "architecture": architecture} | ({"variant": variant[0]} if variant else {})
+
+
+def _push_blob(registry: Registry, repository: str, digest: str, data: bytes) -> None:
+    blobs = f"{registry.url}/v2/{repository}/blobs"
+    if registry.session.head(f"{blobs}/{digest}", timeout=PUSH_SECONDS).ok:
+        return
+    home = registry.homes.setdefault(digest, repository)
+    mount = {"mount": digest, "from": home} if home != repository else {}
+    begun = _accepted(registry.session.post(f"{blobs}/uploads/", params=mount, timeout=PUSH_SECONDS))
+    if begun.status_code == http.client.CREATED:  # it was mounted, there is nothing to upload
+        return
+    location = begun.headers["Location"]
+    end = {"digest": digest}
+    octets = {"Content-Type": "application/octet-stream"}
+    _accepted(registry.session.put(location, params=end, data=data, headers=octets, timeout=PUSH_SECONDS))
+
+
+def _push_manifest(registry: Registry, repository: str, tag: str, manifest: Mapping[str, object]) -> tuple[str, int]:
+    data = json.dumps(manifest).encode()
+    digest = digest_of(data)
+    url = f"{registry.url}/v2/{repository}/manifests/{tag or digest}"
+    headers = {"Content-Type": str(manifest["mediaType"])}
+    _accepted(registry.session.put(url, data=data, headers=headers, timeout=PUSH_SECONDS))
+    return digest, len(data)
+
+
+def _accepted(answer: requests.Response) -> requests.Response:
+    if not answer.ok:
+        raise WorldError(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text.strip()}")
+    return answer

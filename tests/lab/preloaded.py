@@ -1,0 +1,148 @@
+"""puller from a process that has its modules already: every run is a fork, and Python's own start is paid once."""
+
+import atexit
+import functools
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+import puller
+
+ROOT = Path(__file__).parents[2]
+LIBRARIES = ("docker", "docker_image.reference", "jinja2", "rich.live", "tenacity", "yaml")
+"""What puller loads when the need arises."""
+_LARGEST_REQUEST = 1 << 17
+_NETWORK = Path("/proc/thread-self/ns/net")
+_AT_HOME = _NETWORK.readlink()
+_STARTING = Lock()
+
+
+def serves() -> bool:
+    """Tell whether the calling thread is in the namespaces in which runs are forked; see `tests.lab.seclusion`."""
+    return _NETWORK.readlink() == _AT_HOME
+
+
+class Started:
+    """A run of puller in a process of its own."""
+
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], *, session: bool = False
+    ) -> None:
+        """Start `puller ARGUMENTS`; with `session` in a session of its own."""
+        self._arguments = list(arguments)
+        self._socket, theirs = socket.socketpair()
+        self._ends, others = zip(os.pipe(), os.pipe(), strict=True)
+        request = json.dumps((self._arguments, str(folder), dict(environment), session)).encode()
+        with theirs:
+            socket.send_fds(_loader(), [request], [theirs.fileno(), *others])
+        for other in others:
+            os.close(other)
+        self._answers = self._socket.makefile()
+        self.pid = int(self._answers.readline())
+
+    def ended(self, seconds: float) -> tuple[int, str, str]:
+        """Wait for the end; return the exit code, as subprocess counts, and the two streams.
+
+        Raises subprocess.TimeoutExpired, after the process was killed, when it takes longer than so many seconds.
+        """
+        with ThreadPoolExecutor(2) as readers, self._socket, self._answers:
+            streams = [readers.submit(_read, end) for end in self._ends]
+            self._socket.settimeout(seconds)
+            try:
+                code = int(self._answers.readline())
+            except TimeoutError:
+                os.kill(self.pid, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(self._arguments, seconds) from None
+            return code, streams[0].result(), streams[1].result()
+
+
+def _read(descriptor: int) -> str:
+    with os.fdopen(descriptor) as stream:
+        return stream.read()
+
+
+def _loader() -> socket.socket:
+    with _STARTING:
+        return _started()
+
+
+@functools.cache
+def _started() -> socket.socket:
+    """Start what forks; it ends when this process, which alone holds the other end of its socket, does."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        command = [sys.executable, "-W", "error", "-m", __name__, str(theirs.fileno())]
+        loader = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+    atexit.register(loader.wait)
+    atexit.register(ours.close)  # the last first
+    return ours
+
+
+def _serve(requests: socket.socket) -> None:
+    """Load puller, and then for every request become a process that runs it; return in that process, or in the end."""
+    for module in (*_modules(), *LIBRARIES):
+        importlib.import_module(module)
+    gc.freeze()  # pages that no child's collector touches stay shared
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(requests, _LARGEST_REQUEST, 3)
+        if not request:
+            requests.close()
+            return
+        if os.fork() == 0:
+            requests.detach()
+            _keep(request, *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _modules() -> Iterable[str]:
+    names = (module.name for module in pkgutil.walk_packages(puller.__path__, "puller."))
+    return (name for name in names if not name.endswith("__main__"))
+
+
+def _keep(request: bytes, answers: int, stdout: int, stderr: int) -> None:
+    """Start the run, say its number and in the end its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    process = os.fork()
+    if process == 0:
+        os.dup2(stdout, 1)
+        os.dup2(stderr, 2)
+        _become(*json.loads(request))
+    os.close(stdout)
+    os.close(stderr)
+    os.write(answers, f"{process}\n".encode())
+    _, status = os.waitpid(process, 0)
+    os.write(answers, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os._exit(0)
+
+
+def _become(arguments: Sequence[str], folder: str, environment: Mapping[str, str], session: bool) -> None:
+    """Do as `python -m puller` does, and end."""
+    if session:
+        os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", 1, errors="backslashreplace")
+    sys.argv = ["puller", *arguments]
+    runpy.run_module("puller", run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,1 @@
+"""Tests of single packages and modules; this directory mirrors `puller/`."""

@@ -1,0 +1,127 @@
+"""When prefetching begins by itself, how fast it may be, and in which order."""
+
+from threading import Thread
+
+import pytest
+
+from puller.blobs.bandwidth import BandwidthLimit
+from puller.blobs.download_task import BlobDownload, DownloadTask
+from puller.blobs.prefetch_auto import WireGauge
+from puller.blobs.queue import DownloadQueue
+from puller.events import Phase, Progress
+from puller.image.reference import ImageReference
+from puller.model import PullRequest
+from tests.lab.process import wait_until
+
+MB = 1_000_000
+REQUEST, OTHER = (PullRequest(ImageReference.parse(name)) for name in ("app", "quay.io/other"))
+
+
+def downloading(request: PullRequest, done: int) -> Progress:
+    """Say how much of a layer has come that both images have."""
+    return Progress(request, Phase.DOWNLOADING, done, of_layers={"0123456789ab": done})
+
+
+@pytest.mark.parametrize(
+    ("rate", "other", "slow"),
+    [
+        pytest.param(6 * MB, Phase.WAITING, True, id="a slow wire"),
+        pytest.param(100 * MB, Phase.WAITING, False, id="a fast wire"),
+        pytest.param(6 * MB, Phase.EXTRACTING, False, id="a slow disk"),
+        pytest.param(20 * MB, Phase.DOWNLOADING, True, id="a slow wire, one layer of both images"),
+    ],
+)
+def test_auto_looks_at_what_the_engine_waits_for(rate: int, other: Phase, slow: bool) -> None:
+    """Few bytes while nothing is unpacked are the sign; few bytes because of the unpacking are not."""
+    clock = iter(step / 10 for step in range(1000))
+    gauge = WireGauge(now=lambda: next(clock))
+    shown = []
+    for step in range(1, 20):
+        done = rate * step // 5
+        shown.append(gauge.shows(downloading(OTHER, done) if other is Phase.DOWNLOADING else Progress(OTHER, other)))
+        shown.append(gauge.shows(downloading(REQUEST, done)))
+    assert any(shown) == slow
+
+
+def test_nothing_is_made_of_a_run_without_bytes() -> None:
+    """An engine that has all layers, or tells no bytes, is left alone."""
+    clock = iter(range(1000))
+    gauge = WireGauge(now=lambda: float(next(clock)))
+    assert not any(gauge.shows(Progress(REQUEST, Phase.DOWNLOADING)) for _ in range(20))
+
+
+def test_a_bandwidth_is_shared() -> None:
+    """What comes too soon waits; after a silence little is made up for."""
+    now, naps = [100.0], list[float]()
+    throttle = BandwidthLimit(10 * MB, naps.append, now=lambda: now[0])
+    throttle.take(MB)
+    throttle.take(MB)
+    throttle.take(MB)
+    assert naps == pytest.approx([0.1, 0.2])
+    now[0] += 60
+    throttle.take(2 * MB)
+    assert naps[-1] == pytest.approx(0.1)
+
+
+def blob(name: str, size: int, place: int) -> BlobDownload:
+    """Want a blob of an image."""
+    return BlobDownload(f"sha256:{place:064}", size, ImageReference.parse(name), (place, 0, 0))
+
+
+def take(agenda: DownloadQueue) -> BlobDownload:
+    """Take a task that must be there."""
+    task = agenda.take()
+    assert task
+    return task.blob
+
+
+def test_the_list_gives_the_order_and_each_registry_its_limit() -> None:
+    """A registry whose connections are all in use, or that wants to rest, holds up no other."""
+    agenda = DownloadQueue(per_registry=1, ahead=100)
+    blobs = [blob("one.example/a", 1, 0), blob("one.example/b", 1, 1), blob("two.example/c", 1, 2)]
+    blobs.append(blob("two.example/d", 1, 3))
+    for each in reversed(blobs):
+        agenda.add(DownloadTask(each.rank, each))
+    assert [take(agenda), take(agenda)] == [blobs[0], blobs[2]]
+    agenda.rest("one.example", 60)
+    agenda.done(DownloadTask(blobs[0].rank, blobs[0]))
+    agenda.done(DownloadTask(blobs[2].rank, blobs[2]))
+    assert take(agenda) is blobs[3]
+
+
+def test_idle_threads_hear_of_work_that_becomes_possible() -> None:
+    """Threads that waited before it was there, and before its registry had to rest, do all of it."""
+    agenda, done = DownloadQueue(per_registry=1, ahead=1000), list[BlobDownload]()
+
+    def work() -> None:
+        while task := agenda.take():
+            if not done:
+                agenda.rest("one.example", 0.2)
+            done.append(task.blob)
+            agenda.done(task)
+
+    threads = [Thread(target=work, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    blobs = [blob(f"{name}.example/{place}", 1, place) for place, name in enumerate(["one", "one", "two", "one"])]
+    for each in blobs:
+        agenda.add(DownloadTask(each.rank, each))
+    wait_until(lambda: len(done) == len(blobs), 20)
+    agenda.close()
+    for thread in threads:
+        thread.join(20)
+    assert {each.digest for each in done} == {each.digest for each in blobs}
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_no_more_is_fetched_ahead_than_fits() -> None:
+    """A blob beyond the limit waits until others are used up, or somebody waits for it."""
+    agenda = DownloadQueue(per_registry=9, ahead=100)
+    first, second, third = blob("a", 60, 0), blob("b", 60, 1), blob("ghcr.io/c", 30, 2)
+    for each in (first, second, third):
+        agenda.add(DownloadTask(each.rank, each))
+    assert [take(agenda), take(agenda)] == [first, third]
+    fourth = blob("d", 60, 3)
+    agenda.add(DownloadTask(fourth.rank, fourth))
+    agenda.hasten(fourth)
+    assert take(agenda) is fourth

@@ -1,0 +1,69 @@
+"""The store keeps what is used, and no more than it may."""
+
+import os
+from pathlib import Path
+
+from puller.blobs.store import BlobStore
+from tests.lab import Layer, layer
+from tests.unit.blobs.conftest import SMALL
+
+
+def put(store: BlobStore, blob: Layer, age: int = 0) -> Path:
+    """Keep a blob that was last used so many seconds ago."""
+    store.add(blob.digest, blob.data)
+    path = store.path(blob.digest)
+    os.utime(path, (1e9 - age, 1e9 - age))
+    return path
+
+
+def test_it_is_an_oci_layout_of_its_owner(store: BlobStore) -> None:
+    """Other programs can read it; other users cannot."""
+    assert (store.root / "oci-layout").read_text() == '{"imageLayoutVersion": "1.0.0"}'
+    assert store.root.joinpath("blobs").stat().st_mode & 0o077 == 0
+
+
+def test_a_blob_is_found_as_long_as_it_is_right(store: BlobStore) -> None:
+    """One that is not is removed."""
+    path = put(store, SMALL)
+    assert store.find(SMALL.digest, len(SMALL.data)) == path
+    path.write_bytes(b"x" + SMALL.data[1:])
+    assert store.find(SMALL.digest, len(SMALL.data)) is None
+    assert not path.exists()
+
+
+def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
+    """A run ends with a store within its limit; what the run still needs stays."""
+    store = BlobStore(tmp_path, 250_000)
+    oldest, older, newest = (put(store, layer(f"store-{age}", 100_000), age) for age in (3, 2, 1))
+    store.trim({"sha256:" + oldest.name})
+    assert [path.exists() for path in (oldest, older, newest)] == [True, False, True]
+    store.close()
+
+
+def test_nothing_goes_while_another_run_lives(tmp_path: Path) -> None:
+    """It may be about to use it; the last one to leave tidies up."""
+    first, second = BlobStore(tmp_path, 0), BlobStore(tmp_path, 0)
+    path = put(first, SMALL)
+    first.close()
+    assert path.exists()
+    second.close()
+    assert not path.exists()
+
+
+def test_a_run_that_died_keeps_nothing(tmp_path: Path) -> None:
+    """Its mark is there, but nobody holds it."""
+    store = BlobStore(tmp_path, 0)
+    (tmp_path / "runs" / "dead").touch()
+    path = put(store, SMALL)
+    store.close()
+    assert not path.exists()
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_folder_of_images_is_no_cache(tmp_path: Path) -> None:
+    """Without a limit nothing is ever removed, and nothing of ours is left beside the images."""
+    store = BlobStore(tmp_path / "images", None)
+    path = put(store, SMALL)
+    store.close()
+    assert path.exists()
+    assert {each.name for each in store.root.iterdir()} == {"blobs", "index.json", "oci-layout"}

@@ -1,0 +1,132 @@
+"""Progress as lines: for logs, and for programs."""
+
+import io
+import json
+import os
+import unicodedata
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, strategies as st
+
+from puller.cli.progress import ProgressMode, observe
+from puller.errors import FailureClass, FailureKind
+from puller.events import Event, Finished, Paused, Phase, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.failure import Failure, failure
+from puller.model import Status
+from tests.lab.samples import outcome, request
+
+NGINX, NOPE = request("nginx:1.27"), request("nope:latest", "linux/arm64")
+BUSY = failure(FailureKind.REGISTRY_5XX, "503 Service Unavailable")
+RUN: tuple[Event, ...] = (
+    RunStarted(2, "Docker 28.5"),
+    Started(NGINX, 1),
+    Progress(NGINX, Phase.DOWNLOADING, 50, 200, 1, 4),
+    RetryScheduled(NGINX, 1, BUSY, 1.3),
+    Finished(NGINX, outcome("nginx:1.27")),
+    Finished(NOPE, outcome("nope:latest", Status.FAILED, platform="linux/arm64")),
+)
+
+
+def shown(mode: ProgressMode, *events: Event, verbose: int = 0) -> list[str]:
+    """Observe the events and give the lines that came of them."""
+    stream = io.StringIO()
+    with observe(mode, stream, verbose=verbose) as observer:
+        for event in events:
+            observer(event)
+    return stream.getvalue().splitlines()
+
+
+def test_plain_tells_ends_and_retries() -> None:
+    """A log has one line for each image, and one for each retry."""
+    assert shown(ProgressMode.PLAIN, *RUN) == [
+        "retry in 1.3s  nginx:1.27  attempt 1: registry_5xx: 503 Service Unavailable",
+        "[1/2] pulled      nginx:1.27  4.2s",
+        "[2/2] failed      nope:latest (linux/arm64)  not_found: manifest unknown",
+    ]
+
+
+def test_plain_tells_what_a_run_waits_for() -> None:
+    """A registry that wants to be left alone, and an image that gets another try later, are a line each."""
+    throttled = failure(FailureKind.RATE_LIMITED, "toomanyrequests: slow down")
+    assert shown(ProgressMode.PLAIN, Paused("ghcr.io", throttled, 30), Postponed(NGINX, BUSY)) == [
+        "pause of 30s  ghcr.io  rate_limited: toomanyrequests: slow down",
+        "once more later  nginx:1.27  registry_5xx: 503 Service Unavailable",
+    ]
+
+
+def test_jsonl_tells_seconds_of_every_wait() -> None:
+    """A program can add up what was waited."""
+    throttled = failure(FailureKind.RATE_LIMITED, "slow down")
+    events = (RUN[3], Paused("ghcr.io", throttled, 30), Postponed(NGINX, BUSY))
+    retry, paused, postponed = (json.loads(line) for line in shown(ProgressMode.JSON, *events))
+    assert (retry["seconds"], paused["seconds"], paused["id"]) == (1.3, 30, "ghcr.io")
+    assert (postponed["event"], postponed["id"]) == ("postponed", "docker.io/library/nginx:1.27")
+
+
+def test_verbose_tells_starts_too() -> None:
+    """-v shows which engine, and when each attempt starts."""
+    assert shown(ProgressMode.PLAIN, *RUN, verbose=1)[:2] == [
+        "pulling 2 images with Docker 28.5",
+        "start nginx:1.27  attempt 1",
+    ]
+
+
+def test_auto_is_plain_where_nobody_watches() -> None:
+    """A pipe gets lines, not a live view."""
+    assert shown(ProgressMode.AUTO, *RUN) == shown(ProgressMode.PLAIN, *RUN)
+
+
+def test_quiet_says_nothing() -> None:
+    """Quiet is quiet."""
+    assert shown(ProgressMode.QUIET, *RUN) == []
+
+
+def test_jsonl_has_one_object_for_every_event() -> None:
+    """A program can follow the run with docker compose's names."""
+    lines = [json.loads(line) for line in shown(ProgressMode.JSON, *RUN)]
+    assert [line["event"] for line in lines] == ["run_started", "started", "progress", "retry", "finished", "finished"]
+    assert [line["status"] for line in lines] == ["Working", "Working", "Working", "Warning", "Done", "Error"]
+    assert lines[2]["id"] == "docker.io/library/nginx:1.27"
+    assert (lines[2]["text"], lines[2]["details"]) == ("Downloading", "1/4 layers")
+    assert (lines[2]["current"], lines[2]["total"], lines[2]["percent"]) == (50, 200, 25)
+    assert lines[5]["id"] == "docker.io/library/nope:latest (linux/arm64)"
+    assert lines[5]["details"] == "not_found: manifest unknown"
+
+
+@pytest.mark.parametrize("mode", [ProgressMode.PLAIN, ProgressMode.JSON, ProgressMode.TTY])
+def test_a_closed_pipe_costs_nothing_but_the_display(mode: ProgressMode) -> None:
+    """`puller pull … 2>&1 | head -1` pulls on."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(os.dup(writer), "w", buffering=1) as stream:
+        with observe(mode, stream) as observer:
+            for event in RUN * 2:
+                observer(event)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    os.close(writer)
+    closed = io.StringIO()
+    closed.close()
+    with observe(mode, closed) as observer:
+        observer(RUN[-1])
+
+
+def test_an_ascii_stream_gets_every_line() -> None:
+    """A character that the terminal lacks is spelled out; it does not end the display."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    odd = outcome("nope", Status.FAILED, why=failure(FailureKind.INTERNAL, "é"))
+    with observe(ProgressMode.PLAIN, stream) as observer:
+        observer(Finished(NOPE, odd))
+        observer(RUN[-1])
+    assert raw.getvalue().count(b"\n") == 2
+
+
+@given(words=st.text())
+def test_an_engines_words_stay_on_their_line(words: str) -> None:
+    """No message can forge a line or move the cursor."""
+    reason = Failure(FailureKind.UNCLASSIFIED, FailureClass.TRANSIENT, words, words)
+    end = replace(outcome(status=Status.FAILED), failure=reason)
+    for mode in (ProgressMode.PLAIN, ProgressMode.JSON):
+        (line, again) = shown(mode, Finished(NGINX, end), RetryScheduled(NGINX, 1, reason, 1))
+        assert not [char for char in line + again if unicodedata.category(char) in ("Cc", "Cs")]

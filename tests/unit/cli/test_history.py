@@ -1,0 +1,70 @@
+"""Past runs as a user meets them: shown again, listed, and what failed pulled again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.lab.fakes import good_pull
+from tests.unit.cli.test_main import GOOD, Shell
+
+PULL = ("pull", "--backend", "cli", "-q")
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Give each test a folder of its own."""
+    return Shell(tmp_path)
+
+
+def test_a_run_is_on_record_and_what_failed_is_pulled_again(shell: Shell) -> None:
+    """The report comes back in any form; --failed takes what failed, for its platform, until nothing has."""
+    docker = shell.docker(pull=GOOD)
+    assert shell.run("pull", "--failed").stderr.startswith("puller: no run is on record in ")
+    shell.list("nginx:1.27", "--platform=linux/arm64 acme/missing", "not a reference")
+    run = shell.run(*PULL, "images.txt", "--skip-invalid", "--format", "json", "-j", "1")
+    assert run.code == 1
+    again = shell.run("report", "--format", "json")
+    assert (again.code, again.report) == (0, run.report)
+    assert "failed: acme/missing (linux/arm64)" in shell.run("report", "1").stdout
+
+    docker = shell.docker(pull=good_pull())
+    run = shell.run("pull", "--backend", "cli", "--failed", "--progress", "quiet", "--format", "json")
+    assert (run.code, [image["requested"] for image in run.images]) == (0, [["acme/missing"]])
+    assert run.stderr.startswith("puller: 1 image to pull again from run 20")
+    assert docker.pulls[-1] == ["pull", "--platform", "linux/arm64", "docker.io/acme/missing:latest"]
+    nothing = shell.run("pull", "--failed")
+    assert (nothing.code, nothing.stdout) == (0, "")
+    assert nothing.stderr.startswith("puller: nothing failed in run 20")
+
+    table = shell.run("history").stdout.splitlines()
+    assert [line.split()[3:] for line in table[1:3]] == [["3", "1", "2", "0"], ["1", "1", "0", "0"]]
+    assert table[-1].split()[1:] == ["█▁", "0", "to", "2"]
+    plain = shell.run("history", environment={"PYTHONIOENCODING": "ascii"})
+    assert plain.stdout.splitlines()[-1].split()[1:] == ["#_", "0", "to", "2"]
+    assert [run["ok"] for run in json.loads(shell.run("history", "--format", "json").stdout)["runs"]] == [False, True]
+
+
+def test_failed_and_a_list_exclude_each_other(shell: Shell) -> None:
+    """It would not be clear which is meant."""
+    for arguments in (("images.txt",), ("--image", "nginx")):
+        run = shell.run("pull", "--failed", *arguments)
+        assert (run.code, run.stdout) == (2, "")
+        assert "leave out the LIST and --image" in run.stderr
+
+
+def test_a_record_that_cannot_be_kept_costs_no_run(shell: Shell) -> None:
+    """Only who wants to know more is told."""
+    shell.docker()
+    nowhere = {"XDG_STATE_HOME": "/proc/nowhere"}
+    assert shell.run(*PULL, "--image", "nginx", environment=nowhere) == shell.run(*PULL, "--image", "nginx")
+    run = shell.run("pull", "--backend", "cli", "-v", "--image", "nginx", environment=nowhere)
+    assert run.code == 0
+    assert "puller: not on record: cannot make /proc/nowhere/puller/runs: " in run.stderr
+
+
+def test_no_run_at_all(shell: Shell) -> None:
+    """An empty history is no error; a report of nothing is one."""
+    run = shell.run("history")
+    assert (run.code, run.stdout, run.stderr) == (0, "", "puller: no run is on record\n")
+    assert shell.run("report").code == 2

@@ -1,0 +1,297 @@
+"""The SDK backend on a made-up engine: what no real one can be made to do."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from puller.cancellation import Cancellation
+from puller.engine.api import engine as sdk
+from puller.engine.api.engine import ApiEngine
+from puller.engine.endpoint import resolve
+from puller.engine.interface import InspectedImage
+from puller.errors import CancelledError, EngineError, EngineUnreachableError, FailureKind
+from puller.model import EngineResult
+from puller.settings import Timeouts
+from tests.lab.fakes import EngineAnswer, FakeEngine, Script
+from tests.lab.samples import DIGEST, request
+
+
+def reach() -> ApiEngine:
+    """Reach the engine of the environment."""
+    return ApiEngine(resolve(None, os.environ))
+
+
+LAYER = "0123456789ab"
+IDENTITY = "sha256:" + "1" * 64
+Start = Callable[..., FakeEngine]
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing of this machine's docker reach the tests."""
+    for name in [name for name in os.environ if name.startswith("DOCKER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")
+
+
+def streaming(*messages: dict[str, object], then: Script = EngineAnswer.message) -> Script:
+    """Answer with these messages, and end the stream in good order or otherwise."""
+
+    def script(answer: EngineAnswer) -> None:
+        answer.begin(Transfer_Encoding="chunked")
+        for message in messages:
+            answer.message(**message)
+        then(answer)
+
+    return script
+
+
+def silence(answer: EngineAnswer) -> None:
+    """Say nothing until the client leaves."""
+    answer.connection.recv(1)
+
+
+def downloading(current: int) -> dict[str, object]:
+    """Tell how far a layer has come."""
+    return {"status": "Downloading", "id": LAYER, "progressDetail": {"current": current, "total": 9_000_000}}
+
+
+def repeat(message: dict[str, object], *, pause: float = 0.02) -> Script:
+    """Say the same for ever."""
+
+    def script(answer: EngineAnswer) -> None:
+        while True:
+            answer.message(**message)
+            time.sleep(pause)
+
+    return script
+
+
+DIGEST_LINE: dict[str, object] = {"status": f"Digest: {DIGEST}"}
+STATUS_LINE: dict[str, object] = {"status": "Status: Downloaded newer image for x"}
+
+
+def pull(clocks: Timeouts, *, cancel: Cancellation | None = None) -> EngineResult:
+    """Pull one image from the engine."""
+    backend = reach()
+    try:
+        return backend.pull(request(), cancel=cancel or Cancellation(), clocks=clocks, progress=lambda _: None)
+    finally:
+        backend.close()
+
+
+def failure_of(clocks: Timeouts) -> EngineError:
+    """Pull one image, which fails."""
+    with pytest.raises(EngineError) as caught:
+        pull(clocks)
+    return caught.value
+
+
+SHORT = Timeouts(attempt=60, stall=0.4, unpack=60)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (silence, "resolving"),
+        (streaming(then=silence), "resolving"),
+        (streaming({"status": "Pulling fs layer", "id": LAYER}, then=silence), "downloading"),
+        (streaming({"status": "Waiting", "id": LAYER}, then=silence), "waiting"),
+        (streaming(downloading(3_400_000), then=silence), "downloading (3.4MB/9.0MB)"),
+        (streaming(then=repeat(downloading(3_400_000))), "downloading (3.4MB/9.0MB)"),
+        (streaming(then=repeat({"status": "Pulling from x", "id": "latest"})), "resolving"),
+    ],
+)
+def test_nothing_new_is_a_stall(tmp_path: Path, script: Script, words: str) -> None:
+    """Before the answer, in the middle, and while the engine repeats itself ten times a second."""
+    with FakeEngine(tmp_path, {"/images/create": script}):
+        error = failure_of(SHORT)
+    assert (error.kind, error.message) == (FailureKind.STALLED, f"stalled: nothing came for 0.4s while {words}")
+
+
+def test_a_trickle_of_half_a_message_is_a_stall(tmp_path: Path) -> None:
+    """Bytes that make up no message would put off any limit on the socket."""
+
+    def trickle(answer: EngineAnswer) -> None:
+        while True:
+            answer.wfile.write(b"1\r\n \r\n")
+            answer.wfile.flush()
+            time.sleep(0.02)
+
+    with FakeEngine(tmp_path, {"/images/create": streaming(then=trickle)}):
+        assert failure_of(SHORT).kind is FailureKind.STALLED
+
+
+def test_the_clock_of_unpacking_is_not_wound_by_its_own_ticking(tmp_path: Path) -> None:
+    """Engine 28 counts the seconds that unpacking takes: that is no progress, but unpacking has its own limit."""
+
+    def tick(answer: EngineAnswer) -> None:
+        for second in range(10_000):
+            detail = {"current": second, "units": "s"}
+            answer.message(status="Extracting", id=LAYER, progressDetail=detail)
+            time.sleep(0.02)
+
+    with FakeEngine(tmp_path, {"/images/create": streaming({"status": "Download complete", "id": LAYER}, then=tick)}):
+        error = failure_of(Timeouts(attempt=60, stall=0.2, unpack=0.8))
+    assert error.message == "stalled: nothing came for 0.8s while extracting"
+
+
+def test_an_attempt_has_an_end(tmp_path: Path) -> None:
+    """Although bytes come and come."""
+
+    def flow(answer: EngineAnswer) -> None:
+        for current in range(1_000_000):
+            answer.message(**downloading(current))
+            time.sleep(0.01)
+
+    with FakeEngine(tmp_path, {"/images/create": streaming(then=flow)}):
+        error = failure_of(Timeouts(attempt=0.5, stall=60))
+    assert (error.kind, error.message) == (FailureKind.TIMEOUT, "not done within 0.5s")
+
+
+def test_what_moves_is_no_stall(tmp_path: Path) -> None:
+    """The whole takes longer than the limit, each step does not."""
+
+    def slowly(answer: EngineAnswer) -> None:
+        for current in range(6):
+            answer.message(**downloading(current))
+            time.sleep(0.2)
+        for message in (DIGEST_LINE, STATUS_LINE, {}):
+            answer.message(**message)
+
+    with FakeEngine(tmp_path, {"/images/create": streaming(then=slowly)}):
+        assert pull(Timeouts(stall=0.8)) == EngineResult(DIGEST, up_to_date=False)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_engine_that_breaks_off_is_no_registry(tmp_path: Path, *, begun: bool) -> None:
+    """Whether it had answered or not, its own words are missing: it is the engine that is gone."""
+
+    def hang_up(answer: EngineAnswer) -> None:
+        answer.close_connection = True
+
+    script = streaming(downloading(1), then=hang_up) if begun else hang_up
+    with FakeEngine(tmp_path, {"/images/create": script}):
+        error = failure_of(Timeouts())
+    assert error.kind is FailureKind.ENGINE_DISCONNECTED
+    assert error.message.startswith("the engine broke off: ")
+
+
+def test_the_registrys_end_is_the_registrys(tmp_path: Path) -> None:
+    """What the engine says of a broken connection is left to be read."""
+    script = streaming({"error": "unexpected EOF", "errorDetail": {"message": "unexpected EOF"}})
+    with FakeEngine(tmp_path, {"/images/create": script}):
+        error = failure_of(Timeouts())
+    assert (error.kind, error.message) == (None, "unexpected EOF")
+
+
+def test_cancelling_counts_more_than_a_stall(tmp_path: Path) -> None:
+    """A pull that is broken off by the user is cancelled."""
+    cancel = Cancellation()
+    with FakeEngine(tmp_path, {"/images/create": streaming(then=silence)}):
+        threading.Timer(0.2, cancel.cancel, ("enough",)).start()
+        with pytest.raises(CancelledError, match="enough"):
+            pull(Timeouts(stall=60), cancel=cancel)
+
+
+def test_inspecting_can_be_cancelled(tmp_path: Path) -> None:
+    """An engine that does not answer holds nobody who wants to leave."""
+    cancel = Cancellation()
+    with FakeEngine(tmp_path, {"/images/": silence}):
+        backend = reach()
+        threading.Timer(0.2, cancel.cancel, ("enough",)).start()
+        for _ in range(2):  # the second time it is too late from the beginning
+            with pytest.raises(CancelledError, match="enough"):
+                backend.inspect(request().reference, cancel=cancel)
+        backend.close()
+
+
+def test_an_engine_without_a_version_in_its_ping_is_asked_once(tmp_path: Path) -> None:
+    """It is then asked for its version."""
+    scripts: dict[str, Script] = {
+        "/_ping": lambda answer: answer.answer(b"OK"),
+        "/version": lambda answer: answer.answer(b'{"ApiVersion": "1.41"}', Content_Type="application/json"),
+    }
+    with FakeEngine(tmp_path, scripts) as engine:
+        backend = reach()
+        assert backend.engine == "engine of unknown version through the SDK (API 1.41)"
+        backend.close()
+    assert engine.asked == ["/_ping", "/version"]
+
+
+def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hangs, is ill, or is gone: then it is not, and nothing raises."""
+    monkeypatch.setattr(sdk, "_ALIVE_SECONDS", 0.3)
+    with FakeEngine(tmp_path, {}) as engine:
+        backend = reach()
+        assert backend.alive()
+        engine.scripts["/_ping"] = lambda answer: answer.answer(b"ill", 500)
+        assert not backend.alive()
+        engine.scripts["/_ping"] = silence
+        assert not backend.alive()
+    assert not backend.alive()
+    with FakeEngine(tmp_path, {}):
+        assert backend.alive()
+    backend.close()
+    with pytest.raises(EngineUnreachableError):
+        reach()
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (
+            f'{{"Id": "{IDENTITY}", "RepoDigests": ["nginx@{DIGEST}", "x@{DIGEST}"]}}',
+            InspectedImage(IDENTITY, (DIGEST,)),
+        ),
+        (f'{{"Id": "{IDENTITY}", "RepoDigests": null}}', InspectedImage(IDENTITY)),
+        ("[]", None),
+        ("{", None),
+        ('{"RepoDigests": [1]}', None),
+    ],
+)
+def test_what_an_engine_says_of_an_image_is_believed_or_not(
+    tmp_path: Path, body: str, found: InspectedImage | None
+) -> None:
+    """Of nonsense nothing is known."""
+    with FakeEngine(tmp_path, {"/images/": lambda answer: answer.answer(body.encode())}) as engine:
+        backend = reach()
+        assert backend.inspect(request(f"nginx:1.27@{DIGEST}").reference, cancel=Cancellation()) == found
+        backend.close()
+    assert engine.asked[-1] == f"/images/docker.io/library/nginx@{DIGEST}/json"
+
+
+def cut(answer: EngineAnswer) -> None:
+    """Announce more than comes."""
+    answer.send_response(200)
+    answer.send_header("Content-Length", "100")
+    answer.end_headers()
+    answer.wfile.write(b"[]")
+    answer.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "kind"),
+    [
+        (lambda answer: answer.answer(b'{"message": "no such thing"}', 500), "no such thing", None),
+        (lambda answer: answer.answer(b"ill", 500), "Internal Server Error|ill", None),
+        (lambda answer: answer.answer(b"[1]"), "object", None),
+        (lambda answer: answer.answer(b"["), "Expecting value", None),
+        (cut, "the engine broke off", FailureKind.ENGINE_DISCONNECTED),
+    ],
+)
+def test_a_list_of_images_that_makes_no_sense(
+    tmp_path: Path, script: Script, words: str, kind: FailureKind | None
+) -> None:
+    """Is an engine's failure, in its own words where it has some."""
+    with FakeEngine(tmp_path, {"/images/json": script}):
+        backend = reach()
+        with pytest.raises(EngineError, match=words) as caught:
+            backend.store.holdings()
+        backend.close()
+    assert caught.value.kind is kind

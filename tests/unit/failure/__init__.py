@@ -1,0 +1,1 @@
+"""What engines and registries say, and how puller classifies it."""

@@ -1,0 +1,1 @@
+"""References, platforms, manifests and indexes."""

@@ -1,0 +1,114 @@
+"""What a list is taken for, by its first line that says something and its name."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import pytest
+from hypothesis import given, strategies as st
+
+from puller.imagelist import FORMATS
+from puller.imagelist.detect import Shape, detect
+from tests.unit.imagelist.shown import listed
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "shape"),
+    [
+        ("nginx:1.27", "images.txt", Shape.TEXT),
+        ("# services:\n\nnginx", "stdin", Shape.TEXT),
+        ("nginx:1.27", "images.yaml", Shape.TEXT),
+        ("--platform=linux/arm64 nginx", "images.yml", Shape.TEXT),
+        ("localhost:5000/x", "stdin", Shape.TEXT),
+        ("[::1]:5000/x", "stdin", Shape.TEXT),
+        ("x@sha256:00", "stdin", Shape.TEXT),
+        ("nginx # a: b", "stdin", Shape.TEXT),
+        ("a b", "stdin", Shape.TEXT),
+        ("", "stdin", Shape.TEXT),
+        ("# only\n# comments", "compose.yaml", Shape.TEXT),
+        ("services:", "stdin", Shape.DATA),
+        ("\ufeffservices:", "stdin", Shape.DATA),
+        ("build job: x", "stdin", Shape.DATA),
+        ('"on": push', "stdin", Shape.DATA),
+        ("---", "stdin", Shape.DATA),
+        ("--- # first", "stdin", Shape.DATA),
+        ("%YAML 1.2", "stdin", Shape.DATA),
+        ("- nginx", "stdin", Shape.DATA),
+        ("{", "stdin", Shape.DATA),
+        ('["nginx"]', "stdin", Shape.DATA),
+        ("[", "stdin", Shape.DATA),
+        ("{{- if .Values.x }}", "stdin", Shape.DATA),
+        ("&x a", "x.yaml", Shape.DATA),
+        ("FROM nginx", "stdin", Shape.DOCKERFILE),
+        ("# syntax=docker/dockerfile:1\n\narg A=1", "stdin", Shape.DOCKERFILE),
+        ("from nginx", "x", Shape.DOCKERFILE),
+        ("FROM nginx", "Dockerfile", Shape.DOCKERFILE),
+        ("nginx", "app.Dockerfile", Shape.DOCKERFILE),
+        ("nginx", "Dockerfile.dev", Shape.DOCKERFILE),
+        ("nginx", "Containerfile", Shape.DOCKERFILE),
+        ("nginx", "dockerfiles.txt", Shape.TEXT),
+        ("fromage", "stdin", Shape.TEXT),
+    ],
+)
+def test_what_a_list_is_taken_for(text: str, name: str, shape: Shape) -> None:
+    """Content first; a name decides only where content could be either."""
+    stream = io.BytesIO(text.encode())
+    found, seen = detect(stream, name)
+    assert found is shape
+    assert seen + stream.read() == text.encode()
+
+
+def test_a_pipe_that_writes_line_by_line_is_waited_for() -> None:
+    """A comment that arrives first does not make a Compose file a text list."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb", buffering=0) as source, os.fdopen(reader, "rb") as stream:
+        source.write(b"# by hand\n")
+        pid = os.fork()
+        if pid == 0:
+            source.write(b"services:\n  a: {image: nginx}\n")
+            os._exit(0)
+        source.close()
+        assert detect(stream, "stdin")[0] is Shape.DATA
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("nginx: 1.27\n", "bad stdin:1: not a list format that puller knows: expected Compose, Kubernetes"),
+        ("services: [\n", "bad stdin:2: not valid YAML: "),
+        ("just text here\n", 'bad stdin:1: one reference a line: "just text here"'),
+        ("- a\n- {name: b}\n", "stdin:1 a"),
+    ],
+)
+def test_what_is_of_no_kind_is_told_in_one_line(text: str, found: str) -> None:
+    """The line says what was expected."""
+    assert listed("-", stdin=text)[0].startswith(found)
+
+
+@pytest.mark.parametrize("list_format", FORMATS)
+def test_a_format_that_is_given_is_not_guessed(list_format: str) -> None:
+    """Data of another kind is a bad line or nothing at all, and never an image by accident."""
+    assert not [line for line in listed("-", list_format=list_format, stdin="a: b\n") if line.startswith("stdin")]
+    assert listed("-", list_format=list_format, stdin="")[-1].startswith(("error stdin: no image", "bad stdin:1: not "))
+
+
+@given(st.sampled_from(FORMATS) | st.none(), st.binary() | st.text().map(str.encode))
+def test_no_bytes_raise_anything_but_a_list_error(list_format: str | None, data: bytes) -> None:
+    """Every kind gets through any data with images, bad lines, notes, or one error."""
+    assert listed("-", list_format=list_format, stdin=data)
+
+
+SNIPPETS = """
+services: image: build: extends: include: jobs: on: container: matrix: ${{ $X ${X:-y} - [ ] { } &a *a <<: ? | > ---
+apiVersion: kind: List spec: containers: FROM AS ARG COPY --from= RUN --mount=from= <<EOF \\ # ' " nginx:1 .x: script:
+!reference default: variables: images: images-by-semver: runs: using: profiles: platform: volumes: steps: uses: docker://
+"""
+WORDS = st.sampled_from([*SNIPPETS.split(), "\n", "\n  ", "\n    ", "\n\t"])
+
+
+@given(st.sampled_from(FORMATS) | st.none(), st.lists(WORDS).map(" ".join))
+def test_nor_does_anything_that_looks_like_a_list(list_format: str | None, text: str) -> None:
+    """Words of all kinds in any order: half a file is still no traceback."""
+    assert listed("-", list_format=list_format, stdin=text)

@@ -1,0 +1,1 @@
+"""The lock file, and hosts compared with it."""

@@ -1,0 +1,1 @@
+"""What a pull will do, fetch and need."""

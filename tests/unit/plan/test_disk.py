@@ -1,0 +1,85 @@
+"""When the disk check asks whom: what it costs where nothing is wrong."""
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from pytest_mock import MockerFixture
+
+from puller.engine.model import EngineInfo, LocalImage, LocalImages
+from puller.errors import EngineError
+from puller.image.reference import Platform
+from puller.plan.disk import check_room, disk
+from puller.plan.inventory import EngineInventory
+from tests.lab.fakes import FakeStore
+from tests.lab.samples import request
+
+HELD = LocalImages([LocalImage("sha256:1", ("docker.io/library/nginx:1.27",))])
+AMD64 = Platform("linux", "amd64")
+
+
+def unasked(facts: EngineInfo) -> NoReturn:
+    """Be no client."""
+    raise AssertionError
+
+
+def facts(folder: Path, *, local: bool = True) -> EngineInfo:
+    """Keep images in a folder."""
+    return EngineInfo(AMD64, data_root=str(folder), local=local)
+
+
+def free(mocker: MockerFixture, count: int) -> None:
+    """Let so many bytes be free."""
+    seen = os.statvfs_result((4096, 4096, 1 << 25, 1 << 25, count // 4096, 0, 0, 0, 0, 255))
+    mocker.patch("os.statvfs", return_value=seen)
+
+
+def test_where_nothing_is_absent_no_registry_is_asked(tmp_path: Path, mocker: MockerFixture) -> None:
+    """Only the list of images is; and that is not asked for where it is known already."""
+    free(mocker, 1 << 20)
+    store = FakeStore(HELD, facts(tmp_path))
+    assert check_room([request("nginx:1.27")], EngineInventory(store), unasked, print) is None
+    assert store.questions == 1
+    assert check_room([request("nginx:1.27")], EngineInventory(store, HELD), unasked, print) is None
+    assert store.questions == 1
+
+
+def test_a_wide_disk_is_not_measured(tmp_path: Path, mocker: MockerFixture) -> None:
+    """Where there is room for the largest of images, not even the engine is asked what it has."""
+    free(mocker, 60 << 30)
+    store = FakeStore(HELD, facts(tmp_path))
+    assert check_room([request("redis")], EngineInventory(store), unasked, print) is None
+    assert store.questions == 0
+    with pytest.raises(AssertionError):
+        check_room([request(f"redis:{n}") for n in range(9)], EngineInventory(store), unasked, print)
+
+
+def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
+    """An engine elsewhere, one that does not say where, and a folder that is not there."""
+    said: list[str] = []
+    for known in (facts(tmp_path, local=False), EngineInfo(AMD64), facts(tmp_path / "gone")):
+        assert check_room([request("redis")], EngineInventory(FakeStore(HELD, known)), unasked, said.append) is None
+    assert [words.partition(": ")[2] for words in said] == [
+        "the engine is on another host",
+        "the engine does not say where it keeps images",
+        "it cannot be seen from here: No such file or directory",
+    ]
+
+
+def test_an_engine_in_trouble_is_said(tmp_path: Path, mocker: MockerFixture) -> None:
+    """The pull will find out for itself."""
+    said: list[str] = []
+    store = FakeStore(facts=facts(tmp_path))
+    free(mocker, 1 << 20)
+    mocker.patch.object(store, "holdings", side_effect=EngineError("gone"))
+    assert check_room([request("redis")], EngineInventory(store), unasked, said.append) is None
+    assert said == ["disk not checked: gone"]
+
+
+def test_free_room_is_what_the_system_says(tmp_path: Path) -> None:
+    """In bytes, as df tells it."""
+    seen = disk(facts(tmp_path), 1)
+    assert seen.free
+    assert (seen.enough, disk(facts(tmp_path), 1 << 60).enough) == (True, False)
+    assert disk(EngineInfo(), 1).enough is None

@@ -1,0 +1,128 @@
+"""What each policy makes of each situation; the table in the docs is made from the same function."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from puller.engine.model import LocalImage, LocalImages
+from puller.image.reference import ImageReference
+from puller.model import PullRequest, Status
+from puller.plan.policy import MISS, PULL, Decision, Step, decide
+from puller.registry.resolver import ResolvedTag
+from puller.settings import Policy
+from scripts.docs.policies import CASES, PAGE, Case, page
+from tests.lab.samples import DIGEST, request
+
+OTHER = "sha256:" + "b" * 64
+NAME = "docker.io/library/nginx"
+KEPT = Decision(Step.KEEP, Status.UP_TO_DATE, DIGEST)
+
+
+@dataclass
+class Known:
+    """Facts that were told beforehand, and a record of the dear ones that were asked for."""
+
+    holdings: LocalImages
+    says: ResolvedTag | None = None
+    suitable: bool = True
+    asked: list[str] = field(default_factory=list)
+    at_mirror: str | None = None
+    """The ID of the image that a mirror has for every digest."""
+
+    def tagged(self, reference: ImageReference) -> LocalImage | None:
+        """Look it up."""
+        return self.holdings.tagged(reference)
+
+    def pinned(self, reference: ImageReference) -> LocalImage | None:
+        """Look it up."""
+        return self.holdings.pinned(reference)
+
+    def announced(self, reference: ImageReference) -> ResolvedTag | None:
+        """Say what was told."""
+        self.asked.append("registry")
+        return self.says
+
+    def mirrored(self, reference: ImageReference) -> bool:
+        """Have one where something is known of what it has."""
+        return self.at_mirror is not None
+
+    def is_image(self, held: LocalImage, request: PullRequest, digest: str) -> bool:
+        """Compare with what the mirror has."""
+        self.asked.append("mirror")
+        return self.at_mirror == held.identity
+
+    def suits(self, held: LocalImage, request: PullRequest) -> bool:
+        """Say what was told."""
+        self.asked.append("platform")
+        return self.suitable
+
+
+def holding(*digests: str, tags: tuple[str, ...] = (f"{NAME}:1.27",), identity: str = "sha256:1") -> LocalImage:
+    """Hold one image."""
+    return LocalImage(identity, tags, tuple(f"{NAME}@{digest}" for digest in digests))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_decisions_are_those_of_the_page(case: Case) -> None:
+    """Every policy in every situation of the published table."""
+    for policy in Policy:
+        assert case.play(policy)[0] == case.expected[policy], policy
+
+
+def test_the_page_is_made_from_the_decisions() -> None:
+    """Who changes a policy makes the page anew: `python -m scripts.docs.policies > docs/policies.md`."""
+    assert (Path(__file__).parents[3] / PAGE).read_text(encoding="utf-8") == page()
+
+
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize("platform", [None, "linux/arm64"])
+def test_a_platform_is_looked_at_when_it_can_matter(platform: str | None, *, single: bool) -> None:
+    """An index holds several; one image is for one, which is known to be right unless another was asked for."""
+    facts = Known(LocalImages([holding(DIGEST)]), ResolvedTag(DIGEST, single))
+    assert decide(Policy.NEWER, request("nginx:1.27", platform), facts) == KEPT
+    looked = platform is not None or not single
+    assert facts.asked == ["registry", *(["platform"] if looked else [])]
+    facts.suitable = False
+    assert decide(Policy.NEWER, request("nginx:1.27", platform), facts) == (PULL if looked else KEPT)
+
+
+def test_nobody_asks_the_registry_of_what_must_be_pulled_anyway() -> None:
+    """No tag, or an image that was built here and never pulled."""
+    for held in (holding(DIGEST, tags=()), holding()):
+        facts = Known(LocalImages([held]), ResolvedTag(DIGEST, single=True))
+        assert decide(Policy.NEWER, request(), facts) == PULL
+        assert facts.asked == []
+
+
+def test_what_came_from_a_mirror_is_known_by_its_id() -> None:
+    """A graph-driver store has no digest for it: the mirror tells which image the digest means."""
+    tagged = holding()
+    facts = Known(
+        LocalImages([tagged]), ResolvedTag(DIGEST, single=True, mirror="mirror.test"), at_mirror=tagged.identity
+    )
+    assert decide(Policy.NEWER, request(), facts) == Decision(Step.KEEP, Status.UP_TO_DATE, DIGEST, "mirror.test")
+    facts.at_mirror = "sha256:2"
+    assert decide(Policy.NEWER, request(), facts) == PULL
+
+
+def test_one_of_several_digests_is_enough() -> None:
+    """An index that was made anew over the same image leaves the engine with both of its digests."""
+    facts = Known(LocalImages([holding(OTHER, DIGEST)]), ResolvedTag(DIGEST, single=True))
+    assert decide(Policy.NEWER, request(), facts) == KEPT
+    assert decide(Policy.MISSING, request(), facts) == Decision(Step.KEEP, Status.PRESENT, None)
+
+
+@pytest.mark.parametrize("policy", [Policy.NEWER, Policy.MISSING, Policy.NEVER])
+def test_a_tag_beside_a_digest_must_stand_for_it(policy: Policy) -> None:
+    """It is set where it is absent or elsewhere; the policy never changes nothing and says so."""
+    elsewhere = LocalImages([holding(DIGEST, tags=()), holding(OTHER, identity="sha256:2")])
+    absent = LocalImages([holding(DIGEST, tags=())])
+    status = Status.UP_TO_DATE if policy is Policy.NEWER else Status.PRESENT
+    for holdings in (elsewhere, absent):
+        decision = decide(policy, request(f"nginx:1.27@{DIGEST}"), Known(holdings))
+        assert decision == (MISS if policy is Policy.NEVER else Decision(Step.NAME, status, DIGEST))
+    for text in (f"nginx:1.27@{DIGEST}", f"nginx@{DIGEST}"):
+        facts = Known(LocalImages([holding(DIGEST)]))
+        assert decide(policy, request(text), facts) == Decision(Step.KEEP, status, DIGEST)
+        assert "registry" not in facts.asked

@@ -1,0 +1,327 @@
+"""What the client learns from a real registry, and what it makes of wrong answers."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from puller.errors import RegistryError
+from puller.image.digest import sha256
+from puller.image.reference import ImageReference
+from puller.registry.client import RegistryClient
+from puller.registry.responses import Quota
+from tests.lab import (
+    DOCKER,
+    OCI,
+    Proxy,
+    PushedImage,
+    Registry,
+    Request,
+    Rule,
+    faults,
+    layer,
+    push_image,
+    push_index,
+)
+from tests.lab.images import Kind
+from tests.unit.registry.conftest import named
+
+MANIFESTS = "/manifests/"
+
+
+@pytest.fixture
+def proxy(registry: Registry) -> Iterator[Proxy]:
+    """Stand in front of the registry."""
+    with Proxy(registry) as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("kind", [DOCKER, OCI])
+def test_images_and_indexes_are_described(registry: Registry, client: RegistryClient, kind: Kind) -> None:
+    """By tag and by digest, with the digest that the engine shows."""
+    name = "kinds/oci" if kind is OCI else "kinds/docker"
+    image = push_image(registry, f"{name}/image", kind=kind)
+    index = push_index(registry, f"{name}/index", "v1", {"linux/amd64": (), "linux/arm64": ()}, kind=kind)
+    for pushed, media_type in ((image, kind.manifest), (index, kind.index)):
+        for text in (pushed.reference, f"{pushed.reference}@{pushed.digest}"):
+            reference = ImageReference.parse(text)
+            described = client.head(reference)
+            assert (described.digest, described.media_type, described.size) == (pushed.digest, media_type, pushed.size)
+            assert described.quota is None
+            manifest = client.manifest(reference)
+            assert (manifest.digest, manifest.media_type, len(manifest.raw)) == (pushed.digest, media_type, pushed.size)
+    entry = index.images["linux/arm64"]
+    assert client.manifest(named(index), entry.digest).digest == entry.digest
+
+
+def test_one_request_is_enough(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
+    """A HEAD is one HEAD, without a ping before it."""
+    client.head(named(image, proxy.address))
+    assert [(request.method, request.path) for request in proxy.log] == [("HEAD", "/v2/lab/app/manifests/v1")]
+
+
+@pytest.mark.parametrize("rule", [faults.answer(200), faults.answer(405), faults.answer(501)])
+def test_without_a_head_the_manifest_is_fetched(
+    proxy: Proxy, image: PushedImage, client: RegistryClient, rule: faults.Action
+) -> None:
+    """Then the digest is ours."""
+    proxy.use(Rule(MANIFESTS, rule, method="HEAD"))
+    assert client.head(named(image, proxy.address)).digest == image.digest
+
+
+def test_a_manifest_without_a_digest_gets_one(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
+    """Computed from its bytes."""
+    proxy.use(Rule(MANIFESTS, faults.answer(200, {"Content-Type": "application/x; charset=utf-8"}, b"{}")))
+    manifest = client.manifest(named(image, proxy.address))
+    assert (manifest.digest, manifest.media_type, manifest.raw) == (sha256(b"{}"), "application/x", b"{}")
+
+
+def test_other_content_is_not_believed(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
+    """Neither under a tag nor under a digest, neither by HEAD nor by GET."""
+    by_tag = named(image, proxy.address)
+    by_digest = ImageReference.parse(f"{by_tag.name}@{image.digest}")
+    proxy.use(Rule(MANIFESTS, faults.corrupt, method="GET"))
+    for reference in (by_tag, by_digest):
+        with pytest.raises(RegistryError, match=f"something else for {image.digest}"):
+            client.manifest(reference)
+    wrong = sha256(b"other")
+    proxy.use(Rule(MANIFESTS, faults.answer(200, {"Docker-Content-Digest": wrong}, b"other")))
+    with pytest.raises(RegistryError, match=f"another digest, {wrong}"):
+        client.head(by_digest)
+    with pytest.raises(RegistryError, match=f"something else for {image.digest}"):
+        client.manifest(by_digest)
+    proxy.use(Rule(MANIFESTS, faults.answer(200, {"Docker-Content-Digest": "md5:abc"}, b"other")))
+    with pytest.raises(RegistryError, match="something else for md5:abc"):
+        client.manifest(by_tag)
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (faults.short(100), "something else"),
+        (faults.close(100), "unexpected EOF"),
+        (faults.reset(100), "Connection reset by peer"),
+        (faults.reset(), "Connection reset by peer"),
+        (faults.answer(200, {}, b"x" * 10_000_000), "more than 4194304 bytes"),
+    ],
+)
+def test_a_broken_answer_is_trouble(
+    proxy: Proxy, image: PushedImage, client: RegistryClient, action: faults.Action, words: str
+) -> None:
+    """Cut, reset, shortened, endless; and the client is as good as before."""
+    proxy.use(Rule(MANIFESTS, action, method="GET"))
+    with pytest.raises(RegistryError, match=words):
+        client.manifest(named(image, proxy.address))
+    proxy.use()
+    assert client.manifest(named(image, proxy.address)).digest == image.digest
+
+
+def test_silence_has_an_end(proxy: Proxy, image: PushedImage) -> None:
+    """Before the first byte, in the middle, and a byte at a time."""
+    with RegistryClient(read=0.2) as client:
+        for action in (faults.hang(30), faults.stall(100, 30)):
+            proxy.use(Rule(MANIFESTS, action))
+            with pytest.raises(RegistryError, match="no answer in time"):
+                client.manifest(named(image, proxy.address))
+    with RegistryClient(read=1) as client:
+        proxy.use(Rule(MANIFESTS, faults.drip(40, 4)))
+        with pytest.raises(RegistryError, match="too slowly"):
+            client.manifest(named(image, proxy.address))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (404, b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no"}]}', "status 404, manifest_unknown: no"),
+        (403, b'{"errors":[{"code":"DENIED"},7]}', "status 403"),
+        (503, b"<html>", "status 503"),
+        (500, b"x" * 1_000_000, "status 500"),
+        (502, b"[" * 50_000, "status 502"),
+        (301, b"", "status 301"),
+        (206, b"{}", "status 206"),
+        (204, b"", "status 204"),
+        (400, b"", "status 400"),
+    ],
+)
+def test_a_status_is_told(
+    proxy: Proxy, image: PushedImage, client: RegistryClient, status: int, body: bytes, words: str
+) -> None:
+    """With the registry's reason where it gives one."""
+    proxy.use(Rule(MANIFESTS, faults.answer(status, {}, body)))
+    with pytest.raises(RegistryError) as raised:
+        client.manifest(named(image, proxy.address))
+    assert str(raised.value) == f"{proxy.address}: {words}"
+    assert raised.value.status == status
+
+
+def test_nobody_there(client: RegistryClient) -> None:
+    """Refused, and a name that cannot be resolved."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with pytest.raises(RegistryError, match="Connection refused"):
+        client.head(ImageReference.parse(f"127.0.0.1:{port}/a"))
+    with pytest.raises(RegistryError, match="Name or service not known"):
+        client.head(ImageReference.parse("registry.invalid/a"))
+
+
+def test_the_next_address_is_tried(registry: Registry, image: PushedImage, client: RegistryClient) -> None:
+    """A name may have several, and the first may be dead: nobody listens on ::1."""
+    port = registry.address.rpartition(":")[2]
+    assert client.head(ImageReference.parse(f"localhost:{port}/lab/app:v1")).digest == image.digest
+
+
+def test_a_connection_that_nobody_takes() -> None:
+    """Has a time limit of its own: the queue of a server that never accepts one is full."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as server,
+        socket.create_connection(server.getsockname()),
+        RegistryClient(connect=0.3) as client,
+        pytest.raises(RegistryError, match="no connection in time") as raised,
+    ):
+        client.head(ImageReference.parse(f"127.0.0.1:{server.getsockname()[1]}/a"))
+    assert raised.value.late
+
+
+def test_a_limited_registry_says_how_long(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
+    """Retry-After and quota, by the call that asks for it and in the trouble of any other."""
+    reference = named(image, proxy.address)
+    assert client.wait_of(reference) is None
+    proxy.use(Rule(MANIFESTS, faults.answer(429, {"Retry-After": "11"})))
+    assert client.wait_of(reference) == 11
+    with pytest.raises(RegistryError) as raised:
+        client.head(reference)
+    assert (raised.value.status, raised.value.wait) == (429, 11)
+    proxy.use(Rule(MANIFESTS, faults.answer(429)))
+    assert client.wait_of(reference) is None
+    assert proxy.count("GET") == 0
+
+
+def test_the_quota_is_told(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
+    """Beside the digest, where the registry has one."""
+    headers = {
+        "Docker-Content-Digest": image.digest,
+        "RateLimit-Limit": "100;w=21600",
+        "RateLimit-Remaining": "3;w=21600",
+    }
+    proxy.use(Rule(MANIFESTS, faults.answer(200, headers)))
+    assert client.head(named(image, proxy.address)).quota == Quota(100, 3, 21600)
+
+
+def test_blobs_whole_and_from_the_middle(registry: Registry, proxy: Proxy, client: RegistryClient) -> None:
+    """A registry that takes no ranges is read from its first byte."""
+    big = layer("blob", 300_000)
+    reference = named(push_image(registry, "blob/app", layers=[big]), proxy.address)
+    with client.blob(reference, big.digest) as blob:
+        assert (b"".join(blob), blob.size) == (big.data, len(big.data))
+    with client.blob(reference, big.digest, 100_000) as blob:
+        assert (b"".join(blob), blob.size, blob.start) == (big.data[100_000:], len(big.data), 100_000)
+    proxy.use(Rule("/blobs/", faults.answer(200, {}, big.data)))
+    with client.blob(reference, big.digest, 100_000) as blob:
+        assert (b"".join(blob), blob.size) == (big.data[100_000:], len(big.data))
+
+
+def test_broken_blobs(registry: Registry, proxy: Proxy, client: RegistryClient) -> None:
+    """Wrong bytes, a cut, a wrong range, a start behind the end, a digest that is none."""
+    big = layer("broken", 300_000)
+    reference = named(push_image(registry, "blob/broken", layers=[big]), proxy.address)
+    for action, words in (
+        (faults.corrupt, "something else"),
+        (faults.short(9), "something else"),
+        (faults.close(70_000), "unexpected EOF"),
+        (faults.reset(70_000), "Connection reset"),
+    ):
+        proxy.use(Rule("/blobs/", action))
+        with pytest.raises(RegistryError, match=words), client.blob(reference, big.digest) as blob:
+            assert big.data.startswith(b"".join(blob))
+    proxy.use(Rule("/blobs/", faults.answer(206, {"Content-Range": "bytes 0-9/300000"}, b"0123456789")))
+    with pytest.raises(RegistryError, match="another range"), client.blob(reference, big.digest, 5):
+        pass
+    proxy.use()
+    with pytest.raises(RegistryError) as raised, client.blob(reference, big.digest, 10**9):
+        pass
+    assert raised.value.status == 416
+    with pytest.raises(RegistryError, match="no digest"), client.blob(reference, "sha256:/../x"):
+        pass
+
+
+def test_a_blob_that_is_left_in_the_middle_does_no_harm(
+    registry: Registry, proxy: Proxy, client: RegistryClient
+) -> None:
+    """Its connection is closed; the next request has another."""
+    big = layer("left", 3_000_000)
+    reference = named(push_image(registry, "blob/left", layers=[big]), proxy.address)
+    with client.blob(reference, big.digest) as blob:
+        next(iter(blob))
+    with client.blob(reference, big.digest) as blob:
+        assert b"".join(blob) == big.data
+
+
+def test_redirects(registry: Registry, proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
+    """To another registry and to a relative place; not to a file, not for ever."""
+    reference = named(image, proxy.address)
+    for target in (f"{registry.url}/v2/lab/app/manifests/v1", f"/v2/lab/app/manifests/{image.digest}"):
+        proxy.use(Rule(r"/manifests/v1$", faults.answer(307, {"Location": target})))
+        assert client.head(reference).digest == image.digest
+        assert client.manifest(reference).digest == image.digest
+    for target in ("file:///etc/passwd", "ftp://localhost/x", "gopher:x", "//[", "http://"):
+        proxy.use(Rule(r"/manifests/v1$", faults.answer(302, {"Location": target})))
+        with pytest.raises(RegistryError):
+            client.head(reference)
+    proxy.use(Rule(r"/manifests/v1$", faults.answer(302, {"Location": "v1"})))
+    with pytest.raises(RegistryError, match="too often"):
+        client.head(reference)
+
+
+def test_many_threads_share_few_connections(proxy: Proxy, image: PushedImage) -> None:
+    """Twenty threads with four hundred questions open no more connections than there are threads."""
+    reference = named(image, proxy.address)
+    opened: set[int] = set()
+    lock = threading.Lock()
+    enter = proxy.enter
+
+    def counted(connection: socket.socket) -> None:
+        with lock:
+            opened.add(connection.getpeername()[1])
+        enter(connection)
+
+    proxy.enter = counted  # type: ignore[method-assign]
+    with RegistryClient(connections=20) as client, ThreadPoolExecutor(20) as pool:
+        digests = set(pool.map(lambda _: client.head(reference).digest, range(400)))
+    assert digests == {image.digest}
+    assert proxy.count("HEAD") == 400
+    assert len(opened) <= 20
+
+
+def test_closing_ends_what_is_under_way(proxy: Proxy, image: PushedImage) -> None:
+    """A thread that waits for an answer gets its end; one that comes later does, too."""
+    reference = named(image, proxy.address)
+    client = RegistryClient()
+    proxy.use(Rule(MANIFESTS, faults.hang(60)))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.head, reference)
+        proxy.wait_for("HEAD")
+        client.close()
+        assert isinstance(waiting.exception(30), RegistryError)
+    proxy.use()
+    with pytest.raises(RegistryError):
+        client.head(reference)
+    client.close()
+
+
+def test_no_netrc_no_cookies(proxy: Proxy, image: PushedImage, client: RegistryClient, home: Path) -> None:
+    """Only credentials that were meant for a registry are ever sent, and nothing is remembered for it."""
+    netrc = home / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\ndefault login me password secret\n")
+    netrc.chmod(0o600)
+    headers = {"Docker-Content-Digest": image.digest, "Set-Cookie": "a=b"}
+    proxy.use(Rule(MANIFESTS, faults.answer(200, headers)))
+    for _ in range(2):
+        client.head(named(image, proxy.address))
+    assert [_sent(request, "Authorization", "Cookie") for request in proxy.log] == [(None, None)] * 2
+
+
+def _sent(request: Request, *names: str) -> tuple[str | None, ...]:
+    return tuple(request.header(name) for name in names)

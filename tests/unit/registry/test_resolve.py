@@ -1,0 +1,181 @@
+"""Many questions at once: eight to a registry, patience where it helps, one answer or one failure for each."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from puller.errors import FailureKind, RegistryError
+from puller.failure import Failure
+from puller.failure.retry import AttemptFailedError
+from puller.image.manifest import Manifest
+from puller.image.reference import ImageReference, Platform
+from puller.model import PullRequest
+from puller.registry.batch import WIDTH, digest_of, digest_with_platform, resolve
+from puller.registry.responses import Described
+from puller.settings import RetryPolicy
+from tests.lab import OCI
+
+DIGEST = "sha256:" + "d" * 64
+QUICK = RetryPolicy(retries=2, delay=0.001)
+
+
+def requests(*texts: str) -> list[PullRequest]:
+    """Make requests."""
+    return [PullRequest(ImageReference.parse(text)) for text in texts]
+
+
+class Script:
+    """Raises, or answers, what it is told, in turn; the last one for ever."""
+
+    def __init__(self, *steps: str | Exception) -> None:
+        self._steps = list(steps)
+        self._lock = threading.Lock()
+        self.asked = 0
+
+    def __call__(self, _request: PullRequest) -> str:
+        """Give the next answer."""
+        with self._lock:
+            step = self._steps[min(self.asked, len(self._steps) - 1)]
+            self.asked += 1
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+def only(ask: Callable[[PullRequest], str], policy: RetryPolicy = QUICK) -> str | Failure:
+    """Resolve one reference."""
+    (answer,) = resolve(requests("a.example/x"), ask, policy=policy).values()
+    return answer
+
+
+def test_every_request_has_its_answer_in_order() -> None:
+    """Each is asked once, however often it is named."""
+    asked = requests("a", "b.example/c:1", "a", "docker.io/library/a")
+    script = Script(DIGEST)
+    answers = resolve(asked, script)
+    assert [str(request) for request in answers] == ["a", "b.example/c:1"]
+    assert (set(answers.values()), script.asked) == ({DIGEST}, 2)
+    assert resolve([], script) == {}
+
+
+def test_eight_at_a_time_for_each_registry() -> None:
+    """Sixteen are in flight when two registries are asked, and never more than eight at one."""
+    lock, together = threading.Lock(), threading.Barrier(2 * WIDTH)
+    now: dict[str, int] = {}
+    most: dict[str, int] = {}
+
+    def ask(request: PullRequest) -> str:
+        name = request.reference.registry
+        with lock:
+            now[name] = now.get(name, 0) + 1
+            most[name] = max(most.get(name, 0), now[name])
+        together.wait(60)
+        with lock:
+            now[name] -= 1
+        return DIGEST
+
+    names = [f"{host}.example/app{number}" for number in range(2 * WIDTH) for host in ("one", "two")]
+    assert set(resolve(requests(*names), ask).values()) == {DIGEST}
+    assert most == {"one.example": WIDTH, "two.example": WIDTH}
+
+
+def test_what_may_pass_is_asked_again() -> None:
+    """Within the policy, and then it is a failure of that kind."""
+    trouble = RegistryError("a.example: status 503", status=503)
+    assert only(Script(trouble, trouble, DIGEST)) == DIGEST
+    script = Script(trouble)
+    answer = only(script)
+    assert isinstance(answer, Failure)
+    assert (answer.kind, script.asked) == (FailureKind.REGISTRY_5XX, 3)
+
+
+def test_what_will_not_pass_is_asked_once() -> None:
+    """A tag that is not there will not be there in a second."""
+    script = Script(RegistryError("a.example: status 404, manifest_unknown: manifest unknown", status=404))
+    answer = only(script)
+    assert isinstance(answer, Failure)
+    assert (answer.kind, script.asked) == (FailureKind.NOT_FOUND, 1)
+
+
+@pytest.mark.parametrize("words", ["no answer in time", "no connection in time"])
+def test_our_clients_own_words_are_understood(words: str) -> None:
+    """Its time limits are a kind of their own."""
+    answer = only(Script(RegistryError(f"a.example: {words}")))
+    assert isinstance(answer, Failure)
+    assert answer.kind is FailureKind.TIMEOUT
+
+
+def test_a_short_wait_is_waited_for_and_a_long_one_is_said() -> None:
+    """By all questions to that registry; until when is part of the failure."""
+    assert only(Script(RegistryError("a.example: status 429", status=429, wait=0.01), DIGEST)) == DIGEST
+    script = Script(RegistryError("a.example: status 429", status=429, wait=3600))
+    answers = resolve(requests(*(f"a.example/{n}" for n in range(40))), script, policy=RetryPolicy(max_wait=1))
+    failures = [answer for answer in answers.values() if isinstance(answer, Failure)]
+    assert len(failures) == 40
+    assert {failure.kind for failure in failures} == {FailureKind.RATE_LIMITED}
+    assert script.asked <= WIDTH
+    assert all(failure.until for failure in failures)
+
+
+def test_a_registry_that_is_down_is_not_asked_for_ever() -> None:
+    """Five connection failures in a row, and a look that finds nobody, speak for all that is left."""
+    script = Script(RegistryError("a.example: Connection refused"))
+    names = requests(*(f"a.example/{n}" for n in range(200)))
+    answers = resolve(names, script, policy=RetryPolicy(retries=0), reach=lambda _: False)
+    kinds = {answer.kind for answer in answers.values() if isinstance(answer, Failure)}
+    assert kinds == {FailureKind.CONNECTION_REFUSED, FailureKind.REGISTRY_UNAVAILABLE}
+    assert script.asked <= 5 + WIDTH
+
+
+def test_a_fault_of_ours_costs_one_answer() -> None:
+    """The others are not lost with it."""
+    answer = only(Script(ValueError("no address")))
+    assert isinstance(answer, Failure)
+    assert (answer.kind, answer.message) == (FailureKind.INTERNAL, "ValueError: no address")
+
+
+class Shelf:
+    """One manifest, and what was asked."""
+
+    def __init__(self, media_type: str, raw: bytes = b"{}") -> None:
+        self._type = media_type
+        self._raw = raw
+        self.fetched = 0
+
+    def head(self, reference: ImageReference) -> Described:
+        """Say its digest."""
+        return Described(DIGEST, self._type, len(self._raw))
+
+    def manifest(self, reference: ImageReference, digest_or_tag: str | None = None) -> Manifest:
+        """Give it out."""
+        assert digest_or_tag == DIGEST
+        self.fetched += 1
+        return Manifest(self._raw, self._type, DIGEST)
+
+
+INDEX = (
+    f'{{"manifests":[{{"digest":"sha256:{"a" * 64}","size":1,'
+    '"platform":{"os":"linux","architecture":"arm","variant":"v6"}}]}'
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("media_type", "platform", "fetched"),
+    [(OCI.index, None, 0), (OCI.manifest, "linux/arm64", 0), (OCI.index, "linux/arm/v7", 1)],
+)
+def test_an_index_is_looked_into_only_for_a_platform(media_type: str, platform: str | None, fetched: int) -> None:
+    """All else is one HEAD; an older relative of the platform will do, as it does for engines."""
+    shelf = Shelf(media_type, INDEX)
+    request = PullRequest(ImageReference.parse("a"), Platform.parse(platform) if platform else None)
+    assert digest_with_platform(request, shelf) == digest_of(request, shelf) == DIGEST
+    assert shelf.fetched == fetched
+
+
+def test_an_index_without_the_platform_is_no_answer() -> None:
+    """It is said now, and not by the engine on the day of the pull."""
+    request = PullRequest(ImageReference.parse("a"), Platform.parse("linux/s390x"))
+    with pytest.raises(AttemptFailedError) as raised:
+        digest_with_platform(request, Shelf(OCI.index, INDEX))
+    assert raised.value.failure.kind is FailureKind.NO_MATCHING_PLATFORM
+    assert "linux/s390x" in raised.value.failure.message

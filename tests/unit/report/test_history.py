@@ -1,0 +1,97 @@
+"""Runs on record: kept in order, private, the newest only, and found again."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from puller.errors import UsageError
+from puller.model import Report
+from puller.report import history
+from puller.report.json import render
+from tests.lab.samples import STARTED, report
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep them in a folder of the test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path / "puller/runs"
+
+
+def keep(report: Report) -> None:
+    """Put a report on record."""
+    history.keep(report, render(report))
+
+
+def later(minutes: float) -> Report:
+    """Report on a run that began so much later."""
+    return replace(report(seconds=minutes), started=STARTED + timedelta(minutes=minutes))
+
+
+def test_a_run_comes_back_as_it_was(folder: Path) -> None:
+    """Its report is private to the user, and named by time."""
+    keep(report())
+    (run,) = history.runs()
+    assert run.name.startswith("20261123T080000.000Z-")
+    assert run.report().counts == report().counts
+    assert run.path.stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_newest_are_kept(folder: Path) -> None:
+    """Fifty, oldest first; whatever else lies there stays."""
+    folder.mkdir(parents=True)
+    (folder / "notes").write_text("mine")
+    for minutes in range(history.KEPT + 3):
+        keep(later(minutes))
+    assert [run.report().seconds for run in history.runs()] == list(range(3, history.KEPT + 3))
+    assert (folder / "notes").exists()
+
+
+def test_a_run_is_found_by_number_or_name(folder: Path) -> None:
+    """1 is the newest; a name may be shortened as long as it is one run's."""
+    with pytest.raises(UsageError, match="no run is on record in"):
+        history.find()
+    for minutes in (0, 1, 60):
+        keep(later(minutes))
+    found = {which: history.find(which).report().seconds for which in ("1", "2", "3", "20261123T0801", "20261123T09")}
+    assert found == {"1": 60, "2": 1, "3": 0, "20261123T0801": 1, "20261123T09": 60}
+    assert history.find(history.runs()[0].name).report().seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("which", "words"),
+    [
+        ("0", "there is no run 0: 2 are on record, and 1 is the newest"),
+        ("3", "there is no run 3"),
+        ("2026", "2 runs begin with '2026'"),
+        ("last", "no run begins with 'last': `puller history` lists their names"),
+    ],
+)
+def test_a_run_that_is_not_there_is_a_usage_error(which: str, words: str) -> None:
+    """One line that says what there is."""
+    keep(later(0))
+    keep(later(1))
+    with pytest.raises(UsageError, match=words):
+        history.find(which)
+
+
+def test_a_record_that_cannot_be_read_is_named(folder: Path) -> None:
+    """One line with the file in it."""
+    keep(report())
+    (run,) = history.runs()
+    for text in (b"", b"{}", b"\xff"):
+        run.path.write_bytes(text)
+        with pytest.raises(UsageError, match=rf"{run.name}\.json cannot be read: ") as caught:
+            run.report()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_place_that_cannot_be_written_is_named(folder: Path) -> None:
+    """Whoever asked for it decides what that means."""
+    folder.parent.write_text("a file where the directory should be")
+    with pytest.raises(UsageError, match=r"cannot make .*runs: "):
+        keep(report())
+    assert history.runs() == ()

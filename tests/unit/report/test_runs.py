@@ -1,0 +1,54 @@
+"""Several runs beside each other."""
+
+import json
+
+import pytest
+
+from puller.model import Status
+from puller.report.json import render, summary_of
+from puller.report.runs import PLAIN, as_json, as_text, sparkline
+from tests.lab.samples import outcome, report
+
+REPORTS = {
+    "first": report(seconds=185),
+    "second": report(outcome(), seconds=12),
+    "third": report(*[outcome(f"a/b:{n}", Status.FAILED) for n in range(3)], seconds=60, stopped="enough"),
+}
+RUNS = [(name, summary_of(render(each))) for name, each in REPORTS.items()]
+
+
+def test_a_line_for_each_run_and_a_trend() -> None:
+    """Newest last; how long they took and how many images failed, as sparklines with their range."""
+    assert as_text(RUNS).splitlines() == [
+        "RUN     STARTED                TIME  IMAGES  PULLED  FAILED  CANCELLED",
+        "first   2026-11-23T08:00:00Z  3m05s       5       1       1          1",
+        "second  2026-11-23T08:00:00Z    12s       1       1       0          0",
+        "third   2026-11-23T08:00:00Z  1m00s       3       0       3          0",
+        "",
+        "time    █▁▃  12s to 3m05s",
+        "failed  ▃▁█  0 to 3",
+    ]
+    assert as_text(RUNS, PLAIN).isascii()
+    assert as_text([]) == ""
+
+
+def test_the_same_as_a_document() -> None:
+    """With the words of the report's own schema."""
+    document = json.loads(as_json(RUNS))
+    assert document["schema"] == "puller.history/1"
+    assert document["runs"][2] == {
+        "run": "third",
+        "started": "2026-11-23T08:00:00Z",
+        "seconds": 60,
+        "ok": False,
+        "stopped": "enough",
+        "counts": {"pulled": 0, "up_to_date": 0, "present": 0, "failed": 3, "cancelled": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "line"), [((), ""), ((0,), "_"), ((7,), "#"), ((0, 1, 1000), "__#"), ((0, 0.5, 1), "_=#")]
+)
+def test_a_sparkline_begins_at_nothing(values: tuple[float, ...], line: str) -> None:
+    """Equal runs look equal, and none at all is no error."""
+    assert sparkline(values, PLAIN) == line

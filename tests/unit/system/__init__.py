@@ -1,0 +1,1 @@
+"""Processes, files, directories and locks of this machine."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from scripts.benchmark.process import killed_when
 from scripts.benchmark.sample import Sample
 from scripts.benchmark.scenario import Scenario, Trial
+from scripts.benchmark.watch import PullWatch
 from tests.lab import family, layer, push_image
 
 if TYPE_CHECKING:
@@ -30,6 +34,8 @@ def scenarios() -> tuple[Scenario, ...]:
         Scenario("layer", "one layer of 300 MB, 8 MB/s a connection", _layer),
         Scenario("latency", "20 images of 14 small layers, 30 ms of latency", _latency),
         Scenario("tiny", "200 tiny images, a fast registry", _tiny),
+        Scenario("first", "from the start to the first pull that the engine is asked for, 20 images", _first),
+        Scenario("files", "20 images, 340 MB, a fast registry, into an OCI layout", _files),
         Scenario("killed", "20 images, 340 MB, 8 MB/s a connection, SIGKILL at half, and again", _killed),
         Scenario("pools", "40 tiny images, 30 ms of latency: serial, threads, processes", _pools),
     )
@@ -94,6 +100,35 @@ def _tiny(place: Place) -> Trial:
     images = family(place.registry, 20 if place.quick else 200, prefix="tiny/app", base_size=4 * KIB, own_size=KIB)
     mine = who.pullers(3, 8, modes=("--prefetch=auto",))
     return _trial(place, images, place.registry.address, *who.peers(3, 8), *mine)
+
+
+def _first(place: Place) -> Trial:
+    """Note when the engine is asked for a pull, and end the run then."""
+    who = place.contenders
+    names = place.names([image.at(place.registry.address) for image in _bulk(place)])
+
+    def run(contender: Contender) -> Sample:
+        place.clear(contender)
+        with PullWatch(place.engine(contender.downloads).host, place.folder / "watched.sock") as watch:
+            running = place.start(contender, names, watch.host)
+            began = monotonic()
+            sample = killed_when(running, watch.seen.is_set)
+        return replace(sample, seconds=watch.at - began)
+
+    return Trial((*who.xargs(8), who.puller(JOBS)), run, 1)
+
+
+def _files(place: Place) -> Trial:
+    who, images = place.contenders, _bulk(place)
+    names = place.names([image.at(place.registry.address) for image in images])
+    layout = place.folder / "layout"
+
+    def run(contender: Contender) -> Sample:
+        shutil.rmtree(layout, ignore_errors=True)
+        shutil.rmtree(place.cache, ignore_errors=True)
+        return place.run(contender, names)
+
+    return Trial((who.puller("--to", f"oci:{layout}"),), run, len(images))
 
 
 def _pools(place: Place) -> Trial:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 LIST, COMPOSE = "{list}", "{compose}"
 """In an argument: the path of the list, and of the same list as a Compose file."""
+OTHER = " (against)"
+"""Behind the name of the puller that another one is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,14 @@ class Contender:
 class Contenders:
     """Makes the command lines, of those peers that are installed."""
 
-    def __init__(self, puller: Sequence[str]) -> None:
-        """`puller` is the command that is measured as puller."""
+    def __init__(self, puller: Sequence[str], against: Sequence[str] = (), *, peers: bool = True) -> None:
+        """`puller` is the command that is measured as puller, `against` another puller to compare it with.
+
+        Without `peers` only pullers take part.
+        """
         self._puller = tuple(puller)
+        self._against = tuple(against)
+        self._peers = peers
         self._prefetches = "--prefetch" in _said(*puller, "pull", "--help")
         self._composes = _said("docker", "compose", "version") != ""
 
@@ -47,6 +54,19 @@ class Contenders:
         """`puller pull` with further options."""
         quiet = ("--progress", "quiet", "--format", "json")
         return Contender(name, (*self._puller, "pull", "-", *quiet, *options))
+
+    def chosen(self, contenders: Iterable[Contender]) -> tuple[Contender, ...]:
+        """Give those that take part: the other puller beside each puller, and no peers where none are wanted."""
+        return tuple(each for contender in contenders for each in self._with_the_other(contender))
+
+    def _with_the_other(self, contender: Contender) -> Iterator[Contender]:
+        width = len(self._puller)
+        is_puller = contender.command[:width] == self._puller
+        if is_puller and self._against:
+            command = (*self._against, *contender.command[width:])
+            yield replace(contender, name=f"{contender.name}{OTHER}", command=command)
+        if is_puller or self._peers:
+            yield contender
 
     def verb(self, *words: str, name: str = "puller") -> Contender:
         """Another verb of puller's."""

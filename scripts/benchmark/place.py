@@ -83,22 +83,26 @@ class Place:
         compose.write_text(json.dumps({"services": services}))  # JSON is YAML
         return Names(tuple(references), text, compose)
 
-    def start(self, contender: Contender, names: Names) -> Running:
-        """Start a contender on a list; it sees no setting of this machine's, and no cache but its own."""
+    def start(self, contender: Contender, names: Names, host: str | None = None) -> Running:
+        """Start a contender on a list; it sees no setting of this machine's, and no cache but its own.
+
+        `host` is where it finds the engine, where that is not the engine itself.
+        """
         kept = {
             key: value
             for key, value in os.environ.items()
             if not key.startswith(_DROPPED) and not key.lower().endswith("_proxy")
         }
         settings = {
-            "DOCKER_HOST": self.engine(contender.downloads).host,
+            "DOCKER_HOST": host or self.engine(contender.downloads).host,
             "DOCKER_CONFIG": str(self.folder / "docker"),
             "HOME": str(self.folder),
             "XDG_CACHE_HOME": str(self.cache),
             "XDG_STATE_HOME": str(self.folder / "state"),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
-            "PYTHONPATH": str(ROOT),
         }
+        if contender.command[0] == sys.executable:  # a program of this checkout; a puller that is installed has its own
+            settings["PYTHONPATH"] = str(ROOT)
         forms = {LIST: str(names.text), COMPOSE: str(names.compose)}
         return Running([forms.get(word, word) for word in contender.command], names.text, kept | settings)
 

@@ -6,6 +6,8 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scripts.benchmark.contender import OTHER
+
 if TYPE_CHECKING:
     from scripts.benchmark.contender import Contender
 
@@ -71,3 +73,10 @@ class Result:
     def times_as_fast(self, standing: Standing) -> float:
         """How many seconds the first contender takes for each of this one's: a ratio of medians."""
         return self.standings[0].median / standing.median
+
+    def pairs(self) -> tuple[tuple[str, float], ...]:
+        """Compare each puller with the other one at the same settings: its share of that one's time (medians)."""
+        medians = {standing.contender.name: standing.median for standing in self.standings}
+        return tuple(
+            (name, median / medians[name + OTHER]) for name, median in medians.items() if name + OTHER in medians
+        )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scripts.benchmark.sample import Result, Sample, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from scripts.benchmark.contender import Contender
     from scripts.benchmark.place import Place
@@ -35,9 +35,18 @@ class Scenario:
     build: Callable[[Place], Trial]
 
 
-def measure(scenario: Scenario, place: Place, rounds: int) -> Result:
-    """Build the scenario's world, settle on each peer's best settings, and run all rounds; raises WorldError."""
+def measure(
+    scenario: Scenario,
+    place: Place,
+    rounds: int,
+    chosen: Callable[[Iterable[Contender]], tuple[Contender, ...]] = tuple,
+) -> Result:
+    """Build the scenario's world, settle on each peer's best settings, and run all rounds; raises WorldError.
+
+    `chosen` says which of the scenario's contenders take part, and may add others.
+    """
     trial = scenario.build(place)
+    trial = replace(trial, contenders=chosen(trial.contenders))
     standings = [Standing(contender) for contender in _best(trial)]
     load = os.getloadavg()[0]
     for number in range(rounds):

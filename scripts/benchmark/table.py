@@ -23,6 +23,7 @@ def table(result: Result) -> str:
         cells = "".join(f"{cell:>15}" for cell in _cells(result, standing))
         lines.append(f"  {standing.contender.name:{width}}{cells}")
     lines += [f"    {standing.contender.name}: {standing.contender.words}" for standing in result.standings]
+    lines += [f"  {name}: {share:.2f} of the time of the other puller" for name, share in result.pairs()]
     return "\n".join(lines)
 
 

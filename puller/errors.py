@@ -61,6 +61,7 @@ class FailureKind(StrEnum):
     CONNECTION_REFUSED = "connection_refused"
     CONNECTION_RESET = "connection_reset"
     CONTAINERD_UNREACHABLE = "containerd_unreachable"
+    CONTENT_LOST = "content_lost"
     CONTENT_TRUST = "content_trust"
     CONTEXT_NOT_FOUND = "context_not_found"
     CREDENTIAL_HELPER = "credential_helper"

@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--backends",
         default="sdk,cli",
         metavar="NAME[,NAME]",
-        help="backends that tests/engine runs with: sdk, cli or both",
+        help="backends to test with: sdk, cli or both; some faults are played with both in any case",
     )
 
 

@@ -55,7 +55,7 @@ class PullStream:
         up_to_date, digest = self._says_up_to_date, self._digest
         if up_to_date is None or digest is None:
             now = inspect()
-            digest = digest or _digest_of(now or NOTHING, self._request.reference)
+            digest = digest or _digest_of(before or NOTHING, now or NOTHING, self._request.reference)
             if up_to_date is None:
                 had, has = ((image or NOTHING).identity for image in (before, now))
                 return EngineResult(digest, up_to_date=had is not None and had == has)
@@ -107,10 +107,12 @@ def inspected_name(reference: ImageReference) -> str:
     return f"{reference.name}@{reference.digest}" if reference.digest else reference.canonical
 
 
-def _digest_of(image: InspectedImage, reference: ImageReference) -> str | None:
+def _digest_of(before: InspectedImage, now: InspectedImage, reference: ImageReference) -> str | None:
+    """Prefer a digest that this pull has brought: an image keeps those of the indexes that named it at other times."""
     if reference.digest:
-        return reference.digest if reference.digest in image.digests else None
-    return image.digests[0] if image.digests else None
+        return reference.digest if reference.digest in now.digests else None
+    brought = [digest for digest in now.digests if digest not in before.digests]
+    return next(iter(brought or now.digests), None)
 
 
 _FETCHED = ("Download complete", "Pull complete", "Verifying Checksum")

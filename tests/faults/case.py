@@ -28,6 +28,8 @@ class Ending:
     left: str = NOTHING
     until: bool = False
     """The report names the time when it will have passed."""
+    or_kind: str = ""
+    """What the last attempt may end with as well, where the engine leaves that to chance."""
 
 
 Harm = Callable[[Scene], str]
@@ -53,6 +55,21 @@ class Case:
     in_line: bool = False
     """The good images are behind the bad one at its own registry: elsewhere they might have their turn before it."""
 
+    both: bool = False
+    """The command plays it on every store; see `depends_on_both`."""
+
+    @property
+    def depends_on_both(self) -> bool:
+        """Whether the ending depends on the image store and on the backend together.
+
+        The words for a failure are the engine's own, and the docker command passes them on as they are: one store with
+        both backends and the other with the API show all of them. Not so where the command draws what the store tells
+        of a transfer (time limits, silence), where the two stores end differently, where the engine goes away beneath
+        the command, and where the command itself reacts to an answer, by asking for a login (`both`).
+        """
+        silent = any(option.startswith("--stall-timeout") for option in self.options)
+        return self.both or silent or self.graph != self.containerd or self.meanwhile is not None
+
     @property
     def ident(self) -> str:
         """Its name as a word."""
@@ -68,9 +85,9 @@ def arrived(attempts: int = 1, most: int = 0, *, left: str = NOTHING) -> Ending:
     return Ending(ARRIVED, ARRIVED, (attempts, most or attempts), 0, left=left)
 
 
-def passing(kind: str, attempts: int = 3, *, left: str = NOTHING) -> Ending:
+def passing(kind: str, attempts: int = 3, *, left: str = NOTHING, or_kind: str = "") -> Ending:
     """Fail for a reason that may pass, after a first try, a retry, and a try in the second pass."""
-    return Ending(kind, "transient", (attempts, attempts), 75, left=left)
+    return Ending(kind, "transient", (attempts, attempts), 75, left=left, or_kind=or_kind)
 
 
 def limited(attempts: int = 3, *, until: bool = False) -> Ending:

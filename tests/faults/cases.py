@@ -106,7 +106,8 @@ _TRANSFERS = (
         "truncated blob, for ever",
         on_blob(lambda: faults.short(_AFTER)),
         passing("digest_mismatch"),
-        passing("unexpected_eof"),
+        # Under load containerd may remove the half of the last attempt while the next one relies on it.
+        passing("unexpected_eof", or_kind="content_lost"),
     ),
     _case("corrupted blob, once", on_blob(lambda: faults.corrupt, 1), arrived(2)),
     _case("corrupted blob, for ever", on_blob(lambda: faults.corrupt), passing("digest_mismatch")),
@@ -148,8 +149,8 @@ _TRANSFERS = (
 )
 
 _NAMES = (
-    _case("401, no credentials", harms.no_credentials, final("unauthorized")),
-    _case("401, wrong credentials", harms.wrong_credentials, final("unauthorized")),
+    Case("401, no credentials", harms.no_credentials, *2 * (final("unauthorized"),), both=True),
+    Case("401, wrong credentials", harms.wrong_credentials, *2 * (final("unauthorized"),), both=True),
     _case("token expires in mid-pull", harms.token_expires, arrived(2), arrived()),
     Case(
         "TLS with an unknown CA",

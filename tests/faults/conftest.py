@@ -13,7 +13,6 @@ from tests.faults.runner import Played, Row, play
 from tests.faults.scene import ENGINE_OPTIONS, Lab
 from tests.lab import LAB_ACCOUNT, Engine, Registry, parse
 
-BACKENDS = ("sdk", "cli")
 AT_ONCE = 8
 PAGE = "FAULT_MATRIX"
 """Names, in the environment, the page to be written."""
@@ -47,12 +46,6 @@ def _chosen(items: list[pytest.Item]) -> Iterator[tuple[Case, str]]:
         match chosen:
             case {"case": Case() as case, "backend": str(backend)}:
                 yield case, backend
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    """Play with each backend."""
-    return str(request.param)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

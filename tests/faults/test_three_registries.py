@@ -129,6 +129,12 @@ def covered(spans: Sequence[Span]) -> float:
     return total
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Play with the backends of this run."""
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", metafunc.config.getoption("--backends").split(","))
+
+
 def test_fifty_images_over_three_registries(
     lab: Lab,
     images: list[list[PushedImage]],

@@ -95,7 +95,9 @@ class CliEngine:
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         """Run one `image inspect`; see `Backend.inspect`."""
         field = "ID" if self._program in _PROBES else "Id"  # podman and nerdctl name the Go field, docker the JSON key
-        fields = (field, "RepoDigests", "Os", "Architecture")  # a Variant makes docker fail where there is none
+        fields = [field, "RepoDigests", "Os", "Architecture"]  # a Variant makes docker fail where there is none
+        if self._program == "podman":
+            fields.append("Digest")  # what the tag stood for; RepoDigests has the platform's manifest as well, sorted
         form = f"[{','.join(f'{{{{json .{field}}}}}' for field in fields)}]"
         arguments = ("image", "inspect", "--format", form, inspected_name(reference))
         try:
@@ -104,8 +106,10 @@ class CliEngine:
             )
             if done.code != 0:
                 return NOTHING if _ABSENT.search(done.stderr) else None
-            identity, digests, *platform = json.loads(done.stdout)
-            return inspected(identity, digests or (), reference, _platform(*platform))
+            identity, digests, *rest = json.loads(done.stdout)
+            first = rest[2:]
+            digests = sorted(digests or (), key=lambda name: name.rpartition("@")[2] not in first)
+            return inspected(identity, digests, reference, _platform(*rest[:2]))
         except (OSError, TimeoutError, TypeError, ValueError):
             return None
 

@@ -30,6 +30,12 @@ PASSING: dict[FailureKind, Meaning] = {
         "The connection was cut in the middle.",
         "Run again; if it repeats, look at proxies and MTU.",
     ),
+    _K.CONTENT_LOST: Meaning(
+        _PASSING,
+        _O.ENGINE,
+        "The engine removed what it had fetched of the image before the pull had ended.",
+        "Run again; if it repeats, see what prunes images at that time, and the engine's log.",
+    ),
     _K.DIGEST_MISMATCH: Meaning(
         _PASSING,
         _O.REGISTRY,

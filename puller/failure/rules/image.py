@@ -10,6 +10,8 @@ UNPACKING = (
 )
 
 CONTENT: tuple[Rule, ...] = (
+    # containerd's garbage collection takes what a failed attempt left while the next one relies on it.
+    Rule(_K.CONTENT_LOST, (r"failed to check image .{1,200}content digest \S{1,100}:? not found",)),
     # The engine's store speaks of "not found", too.
     Rule(
         _K.STORAGE_CORRUPT,

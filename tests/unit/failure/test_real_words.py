@@ -148,6 +148,15 @@ MESSAGES: dict[Kind, tuple[str, ...]] = {
         ),
         f"image verification failed for digest sha256:{HEX}",
     ),
+    Kind.CONTENT_LOST: (  # ctrd 28.5, after two attempts that ended in the middle of a layer
+        f"failed to check image sha256:{HEX}: rpc error: code = NotFound desc = content digest sha256:{HEX}: not found",
+    ),
+    Kind.STORAGE_CORRUPT: (
+        (
+            f"failed to extract layer sha256:{HEX}: NotFound: failed to get reader from content store: "
+            f"content digest sha256:{HEX}: not found"
+        ),
+    ),
     Kind.DISK_FULL: (
         "failed to register layer: write /opt/app.bin: no space left on device",  # graph, while unpacking
         "write /var/lib/docker/tmp/GetImageBlob2303131369: no space left on device",  # graph, while fetching

@@ -1,0 +1,177 @@
+"""Every implementation of `puller.engine.interface.Engine`: how to open it, and the parts of the contract it lacks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from puller.blobs.archive import ArchiveBuilder
+from puller.blobs.export import LayoutEngine, LayoutIndex
+from puller.blobs.load import LayoutImages, LoadEngine
+from puller.blobs.loopback_registry import LoopbackRegistry
+from puller.blobs.prefetch_session import fed
+from puller.blobs.store import BlobStore
+from puller.cancellation import Cancellation
+from puller.engine import connect
+from puller.engine.interface import Engine
+from puller.model import PullRequest
+from puller.registry.client import RegistryClient
+from puller.settings import BackendChoice, PrefetchMode, PrefetchSettings, Settings, Timeouts
+from tests import lab
+from tests.lab.podman import Podman
+
+
+class Ability(StrEnum):
+    """A part of the contract that not every implementation can fulfil."""
+
+    REGISTRY = "pulls from the registry that the reference names"
+    ATTEMPT_LIMIT = "ends an attempt at Timeouts.attempt"
+    STALL_LIMIT = "ends an attempt at Timeouts.stall"
+    SAYS_MISSING_PLATFORM = "says that an image has no manifest for the platform"
+    KEEPS_DIGEST = "knows an image by the registry's digest"
+    UP_TO_DATE = "says that an image was there before"
+    BY_DIGEST = "pulls a reference without a tag"
+    NAMES = "tags, untags, and describes images"
+
+
+_NO_REGISTRY = "it pulls what its files hold, and asks no registry"
+_OWN_LIMITS = "each request for a blob has the time limits of the registry client, and blobs are asked for again"
+_FILES = "an index of names and digests has no images to describe, and its names stay"
+
+LACKS: dict[str, dict[Ability, str]] = {
+    "api": {},
+    "docker": {},
+    "podman": {},
+    "prefetch": {Ability.STALL_LIMIT: f"the engine waits for blobs on loopback: {_OWN_LIMITS}"},
+    "prefetch-auto": {},
+    "layout": {
+        Ability.ATTEMPT_LIMIT: _OWN_LIMITS,
+        Ability.STALL_LIMIT: _OWN_LIMITS,
+        Ability.NAMES: _FILES,
+    },
+    "archive": {
+        Ability.ATTEMPT_LIMIT: _OWN_LIMITS,
+        Ability.STALL_LIMIT: _OWN_LIMITS,
+        Ability.NAMES: _FILES,
+    },
+    "load": {
+        Ability.REGISTRY: _NO_REGISTRY,
+        Ability.ATTEMPT_LIMIT: _NO_REGISTRY,
+        Ability.STALL_LIMIT: _NO_REGISTRY,
+        Ability.SAYS_MISSING_PLATFORM: _NO_REGISTRY,
+        Ability.KEEPS_DIGEST: "the graph store forgets the digest with the name on loopback",
+        Ability.UP_TO_DATE: "each run pulls from a new name on loopback, which the graph store has never seen",
+        Ability.BY_DIGEST: "an image without a tag is given one, made of its digest",
+    },
+}
+"""Of each implementation what it cannot do, and why. What is not named here it must do."""
+
+OF_BACKEND = {
+    "sdk": ("api", "prefetch", "prefetch-auto", "layout", "archive", "load"),
+    "cli": ("docker", "podman"),
+}
+"""Which implementations a run with `--backends` is about; those without an engine are counted to the first."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an implementation is opened with."""
+
+    dockerd: lab.Engine
+    folder: Path
+    insecure: tuple[str, ...]
+    monkeypatch: pytest.MonkeyPatch
+
+
+Open = Callable[[Place, Sequence[PullRequest]], AbstractContextManager[Engine]]
+
+
+@contextmanager
+def _api(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
+    yield connect(BackendChoice.SDK, connections=8)
+
+
+@contextmanager
+def _docker(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
+    yield connect(BackendChoice.CLI)
+
+
+@contextmanager
+def _podman(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
+    try:
+        podman = Podman(place.folder, place.insecure)
+    except lab.WorldError as error:
+        pytest.skip(str(error))
+    for name, value in podman.variables.items():
+        place.monkeypatch.setenv(name, value)
+    yield connect(BackendChoice.CLI, docker_command="podman")
+
+
+@contextmanager
+def _prefetch(
+    place: Place, requests: Sequence[PullRequest], mode: PrefetchMode = PrefetchMode.ALWAYS
+) -> Iterator[Engine]:
+    notes: list[str] = []
+    settings = Settings(prefetch=PrefetchSettings(mode))
+    with fed(connect(BackendChoice.SDK, connections=8), requests, settings, notes.append) as engine:
+        assert not [note for note in notes if note.startswith("nothing is prefetched")]
+        yield engine
+
+
+def _prefetch_auto(place: Place, requests: Sequence[PullRequest]) -> AbstractContextManager[Engine]:
+    return _prefetch(place, requests, PrefetchMode.AUTO)
+
+
+@contextmanager
+def _layout(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
+    with ExitStack() as stack:
+        store = BlobStore(place.folder / "layout", None)
+        stack.callback(store.close)
+        index = LayoutIndex(place.folder / "layout/index.json")
+        yield LayoutEngine(
+            "layout",
+            store,
+            RegistryClient(),
+            PrefetchSettings(),
+            held=index.read,
+            put=lambda image, _: index.put(image),
+        )
+
+
+@contextmanager
+def _archive(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
+    with ExitStack() as stack:
+        store, archive = BlobStore(place.folder / "cache", 1 << 30), ArchiveBuilder()
+        stack.callback(store.close)
+        yield LayoutEngine("archive", store, RegistryClient(), PrefetchSettings(), held=archive.held, put=archive.put)
+
+
+@contextmanager
+def _load(place: Place, requests: Sequence[PullRequest]) -> Iterator[Engine]:
+    with _layout(place, ()) as layout:
+        for each in requests:
+            layout.pull(each, cancel=Cancellation(), clocks=Timeouts(), progress=lambda _: None)
+        layout.close()
+    images = LayoutImages(place.folder / "layout")
+    engine = connect(BackendChoice.SDK, connections=8)
+    wanted = images.requests(engine.store.facts().platform)
+    server = LoopbackRegistry(images)
+    try:
+        yield LoadEngine(engine, wanted, server)
+    finally:
+        server.close()
+
+
+IMPLEMENTATIONS: dict[str, Open] = {
+    "api": _api,
+    "docker": _docker,
+    "podman": _podman,
+    "prefetch": _prefetch,
+    "prefetch-auto": _prefetch_auto,
+    "layout": _layout,
+    "archive": _archive,
+    "load": _load,
+}

@@ -1,10 +1,16 @@
-"""CI systems: what a run says to GitHub Actions and GitLab besides its report, and what it never says by accident."""
+"""GitHub Actions and GitLab CI: errors, folded output and a summary, and protection against foreign commands.
+
+GitHub's runner obeys a line of stdout or stderr that starts with `::`, possibly after white space, and, for old
+workflows, one that contains `##[` (actions/runner, ActionCommand.cs). Foreign text in a log must contain neither.
+"""
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
@@ -12,91 +18,144 @@ from typing import TextIO
 import click
 
 from puller.model import Report
-from puller.report import annotations, markdown
+from puller.report import markdown
+from puller.report.words import name
 from puller.system import files
+from puller.text import clean
+
+_MOST_ERRORS = 10
+"""Errors per step that GitHub shows; it drops further ones."""
+_SECTION = "\x1b[0Ksection_{}:{:.0f}:{}{}\r\x1b[0K{}\n"
+"""GitLab, "CI/CD job logs": kind, seconds since 1970, name, options, title."""
+_COMMAND = re.compile(r"(?:^|\r)\s*:(?=:)|##(?=\[)", re.MULTILINE)
 
 
-class Guarded(TextIOWrapper):
-    """A stream that GitHub's runner reads: what is written is shown and not obeyed, unless it is a command of ours."""
+class EscapingStream(TextIOWrapper):
+    """A stream that GitHub's runner reads: text is escaped, and only `command` writes commands."""
 
     def write(self, text: str, /) -> int:
-        """Write what came from anywhere."""
-        super().write(annotations.harmless(text))
+        super().write(escaped(text))
         return len(text)
 
     def command(self, text: str) -> None:
-        """Write what the runner is meant to obey."""
+        """Write a command to the runner."""
         super().write(text)
         self.flush()
 
 
-def guard_streams() -> None:
-    """Let no image name and no registry's message command GitHub's runner, which listens on both streams."""
+def escape_streams() -> None:
+    """Let no image name and no message of a registry command GitHub's runner, which reads stdout and stderr."""
     if not _on("GITHUB_ACTIONS"):
         return
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
+    for stream_name in ("stdout", "stderr"):
+        stream = getattr(sys, stream_name)
         if isinstance(stream, TextIOWrapper):
             buffering, errors = stream.line_buffering, stream.errors
-            setattr(sys, name, Guarded(stream.detach(), "utf-8", errors, line_buffering=buffering))
+            setattr(sys, stream_name, EscapingStream(stream.detach(), "utf-8", errors, line_buffering=buffering))
 
 
 def announce(report: Report) -> None:
-    """Tell GitHub of each failure, on stderr, and put the Markdown report into the summary of the step."""
+    """Report each failure to GitHub, on stderr, and add the Markdown report to the summary of the step."""
     if not _on("GITHUB_ACTIONS"):
         return
-    for error in annotations.github_errors(report):
-        _say(sys.stderr, error)
+    for error in github_errors(report):
+        _command(sys.stderr, error)
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         _add_summary(Path(path), report)
 
 
-def complain(message: str) -> None:
-    """Tell GitHub why a run could not begin, such as the bad lines of a list."""
+def announce_error(message: str) -> None:
+    """Report to GitHub why a run could not start, such as the bad lines of a list."""
     if _on("GITHUB_ACTIONS"):
-        _say(sys.stderr, annotations.github_error("puller", message))
+        _command(sys.stderr, github_error("puller", message))
 
 
 @contextmanager
 def folded(report: Report) -> Iterator[None]:
-    """Fold away what is printed on stdout meanwhile, where a CI system reads it that can."""
+    """Fold the output of the block on stdout, in the log of a CI system that can do so."""
     title = f"{len(report.outcomes)} {'image' if len(report.outcomes) == 1 else 'images'}"
     before = after = ""
-    if _in_the_log(sys.stdout):
+    if _is_log(sys.stdout):
         if _on("GITHUB_ACTIONS"):
-            before, after = annotations.github_group(title)
+            before, after = github_group(title)
         elif _on("GITLAB_CI"):
-            before, after = annotations.gitlab_section(title, report.started, report.seconds)
-    _say(sys.stdout, before)
+            before, after = gitlab_section(title, report.started, report.seconds)
+    _command(sys.stdout, before)
     yield
-    _say(sys.stdout, after)
+    _command(sys.stdout, after)
+
+
+def escaped(text: str) -> str:
+    """Insert a space into everything that GitHub's runner would take for a command."""
+    return _COMMAND.sub(lambda match: f"{match[0]} ", text)
+
+
+def github_errors(report: Report) -> Iterator[str]:
+    """Yield an `::error` for each failed image, and for a run that was stopped, but no more than GitHub shows."""
+    found = [("puller stopped", clean(report.stopped))] if report.stopped else []
+    for outcome in report.failed:
+        title, message = name(outcome), name(outcome)
+        if why := outcome.failure:
+            title = f"{title}: {why.kind}"
+            message = f"{title}: {clean(why.message)}\n→ {clean(why.advice)}"
+        found.append((title, message))
+    shown = found if len(found) <= _MOST_ERRORS else found[: _MOST_ERRORS - 1]
+    for title, message in shown:
+        yield github_error(title, message)
+    if rest := len(found) - len(shown):
+        yield github_error("puller", f"{rest} more images failed: see the end of the log")
+
+
+def github_error(title: str, message: str) -> str:
+    """Return an `::error` command; the message may have several lines."""
+    escaped_title = _data(clean(title)).replace(":", "%3A").replace(",", "%2C")
+    return f"::error title={escaped_title}::{_data(message)}\n"
+
+
+def github_group(title: str) -> tuple[str, str]:
+    """Return the commands before and after lines that are folded under a title."""
+    return f"::group::{_data(clean(title))}\n", "::endgroup::\n"
+
+
+def gitlab_section(title: str, begin: datetime, seconds: float) -> tuple[str, str]:
+    """Return the same for GitLab, which shows the duration beside the title."""
+    start = begin.timestamp()
+    label = f"puller_{start:.0f}"
+    return (
+        _SECTION.format("start", start, label, "[collapsed=true]", clean(title)),
+        _SECTION.format("end", start + seconds, label, "", ""),
+    )
+
+
+def _data(text: str) -> str:
+    return escaped(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _on(variable: str) -> bool:
     return os.environ.get(variable, "").lower() == "true"
 
 
-def _in_the_log(stream: TextIO | None) -> bool:
-    """Say whether a stream goes to the log, and not into a file."""
+def _is_log(stream: TextIO | None) -> bool:
+    """Tell whether a stream goes to the job's log and not to a file."""
     try:
         return stream is not None and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
         return False
 
 
-def _say(stream: TextIO | None, command: str) -> None:
-    """Write what a CI system is meant to obey; a stream that is closed is for whoever writes next to find."""
+def _command(stream: TextIO | None, command: str) -> None:
+    """Write a command; that the stream is closed is reported by the next regular output."""
     if stream is None or not command:
         return
     with suppress(OSError, ValueError):
-        if isinstance(stream, Guarded):
+        if isinstance(stream, EscapingStream):
             stream.command(command)
         else:
             stream.write(command)
 
 
 def _add_summary(path: Path, report: Report) -> None:
-    """Add to what earlier commands of the step wrote; GitHub drops a summary that is too large, so stay below."""
+    """Append the report to the step's summary, unless both are longer than GitHub accepts."""
     try:
         left = markdown.LARGEST - (path.stat().st_size if path.exists() else 0)
         summary = markdown.render(report, limit=left).encode()

@@ -1,6 +1,6 @@
-"""The options that files may give: the keys are their long names, the values are checked as those of a command line.
+"""Options in files: the keys are the long names of options, the values are checked like those of the command line.
 
-At the top level a key is for every verb that has this option, in a table such as `[pull]` for that verb alone.
+A key at the top level applies to every verb that has the option, a key in a table such as `[pull]` to that verb.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,14 +9,13 @@ from typing import Any
 import click
 
 from puller.cli.registry_tables import TABLE
-from puller.cli.suggestion import suggest
-from puller.cli.toml_file import ConfigFile, Value
+from puller.cli.toml_file import ConfigFile, Value, suggest
 
 _NOT_IN_FILES = {"config", "failed", "help"}
 
 
 def options_of(command: click.Command) -> dict[str, click.Option]:
-    """Give the options of a verb by each of their long names, without dashes in front."""
+    """Return the options of a verb by their long names, without the leading dashes."""
     return {
         name.removeprefix("--"): option
         for option in command.params
@@ -27,31 +26,31 @@ def options_of(command: click.Command) -> dict[str, click.Option]:
 
 
 def verb_of(ctx: click.Context, name: str) -> click.Command:
-    """Give a verb of the program; raises click.UsageError when there is none of that name."""
+    """Return a verb of the program; raises click.UsageError when there is none with this name."""
     group = ctx.find_root().command
     verb = group.get_command(ctx, name) if isinstance(group, click.Group) else None
     if verb is None:
-        raise click.UsageError(f"there is no verb {name}")
+        raise click.UsageError(f"unknown verb {name}")
     return verb
 
 
 def file_options(ctx: click.Context, files: Iterable[ConfigFile]) -> tuple[dict[str, Value], list[str]]:
-    """Give what the files say to the verb of `ctx`, by parameter, and a line for each problem, of any verb.
+    """Return the options of the verb of `ctx` by parameter name, and one line for each error, for any verb.
 
-    A later file wins over an earlier one; within a file a verb's table wins over the top level.
+    A later file wins over an earlier one; in a file, the table of a verb wins over the top level.
     """
     found: dict[str, Value] = {}
     problems: list[str] = []
     verbs = _Verbs(ctx)
     for file in files:
         top = {key: value for key, value in file.data.items() if not isinstance(value, dict)}
-        top.pop(TABLE, None)  # it must be a table: whoever reads the tables says so
+        top.pop(TABLE, None)  # `registries_in` reports that it must be a table
         found |= _read_top(file, top, verbs, problems)
         for name, table in file.data.items():
             if not isinstance(table, dict) or name == TABLE:
                 continue
             if name not in verbs.names:
-                problems.append(file.problem((name,), f"is no verb{suggest(name, [*verbs.names, TABLE])}"))
+                problems.append(file.problem((name,), f"unknown verb{suggest(name, [*verbs.names, TABLE])}"))
                 continue
             values = _read_table(file, table, (name,), verbs.options(name), problems)
             if name == ctx.command.name:
@@ -60,7 +59,7 @@ def file_options(ctx: click.Context, files: Iterable[ConfigFile]) -> tuple[dict[
 
 
 class _Verbs:
-    """The verbs of the program; one is imported when a file says something about it."""
+    """The verbs of the program; a verb is imported only when a file has options for it."""
 
     def __init__(self, ctx: click.Context) -> None:
         self.ctx = ctx
@@ -69,11 +68,10 @@ class _Verbs:
         self.names = group.list_commands(ctx) if isinstance(group, click.Group) else [self.mine]
 
     def options(self, name: str) -> dict[str, click.Option]:
-        """Give the options of a verb by their long names."""
         return options_of(self.ctx.command if name == self.mine else verb_of(self.ctx, name))
 
     def having(self, key: str) -> Iterator[dict[str, click.Option]]:
-        """Give the options of the verbs that have this one: of the present verb alone where that has it."""
+        """Yield the options of all verbs that have this one, or only of the current verb if that has it."""
         mine = self.options(self.mine)
         if key in mine:
             yield mine
@@ -93,7 +91,7 @@ def _read_top(file: ConfigFile, top: Mapping[str, Any], verbs: _Verbs, problems:
             complaints.append(wrong)
             _read_table(file, {key: value}, (), options, wrong)
         if key in verbs.names and not complaints:
-            problems.append(file.problem((key,), f"is a verb: write [{key}], and its options below"))
+            problems.append(file.problem((key,), f"is a verb: write [{key}], with its options below"))
         elif not complaints:
             known = {name for verb in verbs.names for name in (*verbs.options(verb), verb)}
             problems.append(file.problem((key,), f"is not an option of any verb{suggest(_plain(key), known)}"))
@@ -132,14 +130,14 @@ def _plain(key: str) -> str:
 
 
 def _checked(option: click.Option, value: Any) -> Any:
-    """Give a value as the option takes it; raises ValueError or click.BadParameter."""
+    """Return a value as click passes it to the option; raises ValueError or click.BadParameter."""
     if option.multiple:
         if not isinstance(value, list):
-            raise ValueError('takes a list, such as ["…"]')
+            raise ValueError('must be a list, such as ["…"]')
         taken: Any = [_scalar(option, each) for each in value]
     elif option.is_flag:
         if not isinstance(value, bool):
-            raise ValueError("takes true or false")
+            raise ValueError("must be true or false")
         return value
     else:
         taken = _scalar(option, value)
@@ -151,10 +149,10 @@ def _scalar(option: click.Option, value: Any) -> Any:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if option.count or isinstance(option.type, click.types.IntParamType):
         if not isinstance(value, int) or not number:
-            raise ValueError("takes a whole number")
+            raise ValueError("must be an integer")
         return value
     if isinstance(value, str):
         return value
     if number and not isinstance(option.type, (click.Choice, click.Path, click.types.StringParamType)):
         return str(value)  # a duration in seconds, a limit
-    raise ValueError("takes text in quotes")
+    raise ValueError("must be text in quotes")

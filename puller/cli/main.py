@@ -75,7 +75,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # a narrow encoding must not cost the report
     ci = import_module("puller.cli.ci") if "GITHUB_ACTIONS" in os.environ else None
     if ci:
-        ci.guard_streams()
+        ci.escape_streams()
     if "_PULLER_COMPLETE" in os.environ:
         import_module("puller.cli.commands.completion")  # tells click how to answer the shells
     try:
@@ -86,7 +86,7 @@ def main() -> NoReturn:
     except PullerError as error:
         click.echo(f"puller: {error}", err=True)
         if ci:
-            ci.complain(str(error))
+            ci.announce_error(str(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         code = ExitCode.INTERRUPTED

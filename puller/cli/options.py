@@ -1,4 +1,4 @@
-"""What several verbs take from the command line, said once: the types of options, and the options of lists."""
+"""Options and arguments that several verbs share, and the types of options."""
 
 from collections.abc import Callable, Sequence
 from glob import escape, glob
@@ -21,15 +21,14 @@ from puller.text import parse_bytes, parse_duration, parse_rate
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since click 8.2
-    """A type whose values a function of text makes, raising ValueError with a reason."""
+    """An option type by a function that parses text, and raises ValueError with a reason."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse text; a value that is made already passes as it is."""
-        if not isinstance(value, str):
+        if not isinstance(value, str):  # click converts default values again
             return value
         try:
             return self._parse(value)
@@ -52,12 +51,12 @@ def _mirror(text: str) -> tuple[str, str]:
 
 
 class _ReportType(_Parsed):
-    """KIND=PATH: a shell completes the kind, and then a file."""
+    """KIND=PATH; the shell completes the kind, then a file."""
 
     def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
         kind, equals, path = incomplete.partition("=")
-        if equals:  # the shells would take `json=out` as a whole for the beginning of a file's name
-            paths = glob(f"{escape(path)}*")  # noqa: PTH207 - Path.glob takes a pattern below a folder only
+        if equals:  # a shell would complete `json=out` as the name of a file
+            paths = glob(f"{escape(path)}*")  # noqa: PTH207 - Path.glob needs a directory to start from
             return [CompletionItem(f"{kind}={each}") for each in sorted(paths)]
         return [CompletionItem(f"{kind}=") for kind in RENDERERS if kind.startswith(incomplete)]
 
@@ -77,34 +76,29 @@ MIRROR = _Parsed("mirror", _mirror)
 REPORT = _ReportType("report", _report)
 
 
-def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Keep an option for `make_plan`, so that a verb need not hand through what it does not look at."""
-    ctx.meta[f"{__name__}.{param.name}"] = value
-
-
-def _remembered(name: str) -> Any:
-    return click.get_current_context().meta.get(f"{__name__}.{name}")
-
-
 list_options = section(
     "Images",
     click.argument("lists", metavar="[LIST]...", nargs=-1, shell_complete=complete_files),
-    click.option("--image", "images", metavar="REF", multiple=True, help="One more image; may be repeated."),
+    click.option(
+        "--image",
+        "images",
+        metavar="REF",
+        multiple=True,
+        help="An image, in addition to those of the lists; may be repeated.",
+    ),
     click.option(
         "--platform",
         type=PLATFORM,
         envvar=["PULLER_PLATFORM", "DOCKER_DEFAULT_PLATFORM"],
         metavar="OS/ARCH[/VARIANT]",
-        help="For every image whose line names no platform, instead of the engine's own.",
+        help="Platform of all images without one in the list (default: that of the engine).",
     ),
     click.option(
         "--from",
         "kind",
         type=click.Choice(FORMATS),
         envvar="PULLER_FROM",
-        expose_value=False,
-        callback=_remember,
-        help="The format of every LIST, where its content and name do not tell.",
+        help="Format of the lists (default: detected).",
     ),
     click.option(
         "--profile",
@@ -112,16 +106,11 @@ list_options = section(
         envvar="PULLER_PROFILE",
         metavar="NAME",
         multiple=True,
-        expose_value=False,
-        callback=_remember,
-        help="Take the services of this Compose profile, too; may be repeated.",
+        help="Include the services of this Compose profile; may be repeated.",
     ),
-    click.option("--skip-invalid", is_flag=True, help="Go on without the bad lines of a list."),
+    click.option("--skip-invalid", is_flag=True, help="Skip bad lines of the lists, and continue with the others."),
 )
-"""Give a verb the arguments `lists`, `images`, `platform` and `skip_invalid`, which `make_plan` takes.
-
-    `--from` and `--profile` reach `make_plan` by themselves."""
-
+"""The options and arguments `lists`, `images`, `platform`, `kind`, `profiles` and `skip_invalid`; see `make_plan`."""
 
 engine_options = section(
     "Engine",
@@ -130,15 +119,18 @@ engine_options = section(
         type=click.Choice([choice.value for choice in BackendChoice]),
         default=BackendChoice.AUTO.value,
         show_default=True,
-        help="How to talk to the engine: its API (sdk) or a command (cli).",
+        help="How to reach the engine: by its API (sdk) or by a command (cli).",
     ),
     click.option(
-        "--docker-command", default="docker", show_default=True, metavar="NAME", help="docker, podman or nerdctl."
+        "--docker-command",
+        default="docker",
+        show_default=True,
+        metavar="NAME",
+        help="The command: docker, podman or nerdctl.",
     ),
     click.option("--context", metavar="NAME", help="The docker context to use."),
 )
-"""Give a verb `backend`, `docker_command` and `context`: how to reach the engine."""
-
+"""The options `backend`, `docker_command` and `context`: how to reach the engine."""
 
 LOCK_OPTIONS = (
     click.option(
@@ -147,11 +139,11 @@ LOCK_OPTIONS = (
         default="0",
         show_default=True,
         metavar="D",
-        help="How long to wait for another run at this engine, before leaving with exit code 75.",
+        help="How long to wait for another run that uses the engine, before exit code 75.",
     ),
-    click.option("--no-lock", is_flag=True, help="Run beside other runs at this engine."),
+    click.option("--no-lock", is_flag=True, help="Run even if another run uses the engine."),
 )
-"""For verbs that want an engine for themselves: `puller.cli.run_lock.Turn` does what they say."""
+"""For verbs that must not run twice on one engine; see `puller.cli.run_lock`."""
 
 
 def make_plan(
@@ -162,19 +154,20 @@ def make_plan(
     skip_invalid: bool,
     keep_sources: bool = False,
 ) -> RequestedImages:
-    """Read what `list_options` collected; with `skip_invalid` the bad lines are in the plan. Notes go to stderr.
+    """Read the lists of the current verb, with its options `--from` and `--profile`; notes go to stderr.
 
-    Raises click.UsageError when nothing was named, ListError for a list that cannot be read, and
-    ListError with all bad lines at once when they are not to be skipped.
+    With `skip_invalid` the result includes the bad lines. Raises click.UsageError when there is neither a list nor an
+    image, and ListError for a list that cannot be read or, with all bad lines, when these are not to be skipped.
     """
     if not lists and not images:
-        raise click.UsageError("name a LIST (- is stdin) or an --image")
-    profiles = _remembered("profiles") or ()
-    items = read(lists, images, list_format=_remembered("kind"), profiles=profiles, ask_compose=Compose())
-    made = request_images(items, platform=platform, keep_sources=keep_sources)
-    if made.bad and not skip_invalid:
-        raise ListError([str(line) for line in made.bad])
-    if not click.get_current_context().params.get("quiet"):
-        for note in made.notes:
+        raise click.UsageError("no images given: pass a list file, - for stdin, or --image REF")
+    options = click.get_current_context().params
+    profiles = options.get("profiles") or ()
+    items = read(lists, images, list_format=options.get("kind"), profiles=profiles, ask_compose=Compose())
+    requested = request_images(items, platform=platform, keep_sources=keep_sources)
+    if requested.bad and not skip_invalid:
+        raise ListError([str(line) for line in requested.bad])
+    if not options.get("quiet"):
+        for note in requested.notes:
             click.echo(str(note), err=True)
-    return made
+    return requested

@@ -1,4 +1,4 @@
-"""The product's way out: what a verb has to say goes to stdout in one piece."""
+"""The output of verbs: to stdout in one piece, and reports to files."""
 
 import os
 import sys
@@ -17,14 +17,14 @@ from puller.system import files
 
 
 def emit(text: str) -> None:
-    """Write to stdout; a reader who has seen enough (`| head`) is no error.
+    """Write to stdout; a closed pipe (`| head`) is no error.
 
-    Raises PullerError when it cannot be written for any other reason, such as a full disk.
+    Raises PullerError for any other error, such as a full disk.
     """
     try:
         click.echo(text, nl=False)
     except BrokenPipeError:
-        # click would end the process with 1, and the interpreter complain when it flushes stdout once more.
+        # click would exit with 1, and the interpreter would report an error when it flushes stdout again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise PullerError(f"standard output cannot be written: {error.strerror or error}") from None
@@ -32,12 +32,12 @@ def emit(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What goes where."""
+    """Where the report of a run goes."""
 
     format: str
-    """The kind of report on stdout."""
+    """The format of the report on stdout."""
     reports: tuple[tuple[str, Path], ...] = ()
-    """Kinds and the files that they are written to."""
+    """Formats and the files to write."""
     quiet: bool = False
     verbose: int = 0
     progress: ProgressMode = ProgressMode.AUTO
@@ -45,9 +45,9 @@ class Output:
 
 
 def deliver(report: Report, output: Output) -> None:
-    """Write the files first: a reader of stdout who has gone must not cost them. Failures come last in every log.
+    """Write the report to files, to the history, to the CI system, and last to stdout.
 
-    Raises UsageError, when all else is delivered, for files that could not be written.
+    Raises UsageError at the end for files that could not be written.
     """
     problems, record = [], as_json.render(report)
     for kind, path in output.reports:
@@ -55,7 +55,7 @@ def deliver(report: Report, output: Output) -> None:
             files.write(path, record if kind == "json" else _render(kind, report, output, path=path))
         except UsageError as error:
             problems.append(str(error))
-    _remember(report, record, output.verbose)
+    _keep(report, record, output.verbose)
     ci.announce(report)
     if output.format == "text" and report.outcomes and not output.quiet:
         with ci.folded(report):
@@ -68,20 +68,20 @@ def deliver(report: Report, output: Output) -> None:
 
 
 def _before(path: Path) -> str:
-    """Read the report that is about to be replaced; empty for none, and for what is not to be believed."""
+    """Read the file that will be replaced; empty if it cannot be read."""
     try:
         return files.read(path)
     except OSError:
         return ""
 
 
-def _remember(report: Report, record: str, verbose: int) -> None:
-    """Put the run on record; a place that cannot be written costs no run."""
+def _keep(report: Report, record: str, verbose: int) -> None:
+    """Add the report to the history; an error is only printed with --verbose."""
     try:
         history.keep(report, record)
     except UsageError as error:
         if verbose:
-            click.echo(f"puller: not on record: {error}", err=True)
+            click.echo(f"puller: the report was not added to the history: {error}", err=True)
 
 
 def _render(kind: str, report: Report, output: Output, *, path: Path | None = None) -> str:

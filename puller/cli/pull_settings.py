@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from puller.cli.config_option import outranks, registries, typed
-from puller.cli.prefetch_options import prefetch_settings
+from puller.cli.pull_options import prefetch_settings
 from puller.settings import (
     NO_FAILURE,
     FailureLimit,

@@ -1,32 +1,31 @@
-"""The tables of single registries: `[registry."docker.io"]`."""
+"""The tables of registries in configuration files: `[registry."docker.io"]`."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from puller.cli.suggestion import suggest
-from puller.cli.toml_file import ConfigFile, Value
+from puller.cli.toml_file import ConfigFile, Value, suggest
 from puller.image.reference import mirror_place, registry_name
 from puller.settings import MirrorUse, RegistrySettings
 
 TABLE = "registry"
 HUB = "docker.io"
 _MOST = 1000
-"""Pulls in flight at one registry."""
+"""Concurrent pulls from one registry."""
 
 Registries = dict[str, dict[str, Value]]
-"""What files say of each registry, by the names of the fields of RegistrySettings."""
+"""The settings of each registry, by the names of the fields of RegistrySettings."""
 
 
 def registries_in(files: Iterable[ConfigFile]) -> tuple[Registries, list[str]]:
-    """Read the tables of all files, a later one over an earlier one, key by key; with a line for each problem."""
+    """Return the tables of all files, merged key by key with later files winning, and one line for each error."""
     found: Registries = {}
     problems: list[str] = []
     for file in files:
         tables = file.data.get(TABLE, {})
         if not isinstance(tables, dict):
-            problems.append(file.problem((TABLE,), 'is a table for each registry, such as [registry."docker.io"]'))
+            problems.append(file.problem((TABLE,), 'must be a table for each registry, such as [registry."docker.io"]'))
             continue
         spelt: dict[str, str] = {}
         for typed, table in tables.items():
@@ -39,12 +38,12 @@ def registries_in(files: Iterable[ConfigFile]) -> tuple[Registries, list[str]]:
             _read_table(file, typed, found.setdefault(name, {}), problems)
             insecure = found[name].get("insecure")
             if name == HUB and insecure and insecure.value:
-                problems.append(file.problem(insecure.keys, "Docker Hub is never asked without TLS"))
+                problems.append(file.problem(insecure.keys, "not allowed for Docker Hub: it is always asked with TLS"))
     return found, problems
 
 
 def settings(found: Registries) -> dict[str, RegistrySettings]:
-    """Make the settings of each registry out of what the files say."""
+    """Return the settings of each registry."""
     return {
         name: RegistrySettings(**{field: value.value for field, value in table.items()})
         for name, table in found.items()
@@ -53,7 +52,7 @@ def settings(found: Registries) -> dict[str, RegistrySettings]:
 
 def _named(typed: str, table: Any, before: Mapping[str, str]) -> str:
     if not isinstance(table, dict):
-        raise ValueError('is not a table: write [registry."docker.io"], and its keys below')  # noqa: TRY004 - a line
+        raise ValueError('must be a table: write [registry."docker.io"], with its keys below')  # noqa: TRY004 - the text of an error line
     try:
         name = registry_name(typed.lower())
     except ValueError:
@@ -70,11 +69,11 @@ def _read_table(file: ConfigFile, typed: str, into: dict[str, Value], problems: 
     for key, value in file.data[TABLE][typed].items():
         keys, name = (TABLE, typed, key), key.replace("_", "-")
         if name not in _CHECKS:
-            problems.append(file.problem(keys, f"is not known{suggest(name, _CHECKS)}"))
+            problems.append(file.problem(keys, f"unknown key{suggest(name, _CHECKS)}"))
             continue
         field = name.replace("-", "_")
         if field in into and into[field].file is file:
-            problems.append(file.problem(keys, "is the same as the key spelt with the other dash"))
+            problems.append(file.problem(keys, "is the same key as one with the other kind of dash"))
             continue
         try:
             into[field] = Value(_CHECKS[name](value, file.path), file, keys)
@@ -84,34 +83,34 @@ def _read_table(file: ConfigFile, typed: str, into: dict[str, Value], problems: 
 
 def _concurrency(value: Any, _file: Path) -> int:
     if type(value) is not int or not 1 <= value <= _MOST:
-        raise ValueError(f"takes a whole number from 1 to {_MOST}")
+        raise ValueError(f"must be an integer from 1 to {_MOST}")
     return value
 
 
 def _mirrors(value: Any, _file: Path) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError('takes a list of text, such as ["mirror.example:5000/prefix"]')
+        raise ValueError('must be a list of text, such as ["mirror.example:5000/prefix"]')
     return tuple(map(mirror_place, value))
 
 
 def _mirror_use(value: Any, _file: Path) -> MirrorUse:
     if value not in [*MirrorUse]:
-        raise ValueError(f"takes one of {', '.join(map(repr, map(str, MirrorUse)))}")
+        raise ValueError(f"must be one of {', '.join(map(repr, map(str, MirrorUse)))}")
     return MirrorUse(value)
 
 
 def _insecure(value: Any, _file: Path) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("takes true or false")  # noqa: TRY004 - a reason for a line
+        raise ValueError("must be true or false")  # noqa: TRY004 - likewise
     return value
 
 
 def _ca(value: Any, file: Path) -> str:
     if not isinstance(value, str):
-        raise ValueError("takes the path of a file, as text")  # noqa: TRY004 - likewise
+        raise ValueError("must be the path of a file, as text")  # noqa: TRY004 - likewise
     path = file.absolute().parent / Path(value).expanduser()
     if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+        raise ValueError(f"file {path} not found")
     if not os.access(path, os.R_OK):
         raise ValueError(f"{path} cannot be read: permission denied")
     return str(path)

@@ -1,4 +1,4 @@
-"""Help in sections: which one an option stands in is said where the option is."""
+"""Sections of options in `--help`."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ _OTHER = "Other"
 
 
 def section(title: str, *options: Callable[[_F], _F]) -> Callable[[_F], _F]:
-    """Join decorators, arguments among them, into one that gives a verb these options under a title of their own."""
+    """Join the decorators of options and arguments into one; `--help` shows these options under `title`."""
 
     def decorate(verb: _F) -> _F:
         for option in reversed(options):
@@ -23,10 +23,10 @@ def section(title: str, *options: Callable[[_F], _F]) -> Callable[[_F], _F]:
 
 
 class SectionedCommand(click.Command):
-    """A verb whose `--help` shows its options section by section, in the order in which they were given."""
+    """A verb whose `--help` shows its options section by section."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take an option whose value may be left out (`--prefetch`) without one: click would take the next argument."""
+        """Give an option with an optional value (`--prefetch`) its default, as click would use the next argument."""
         alone = {
             name: param.flag_value
             for param in self.get_params(ctx)
@@ -38,7 +38,7 @@ class SectionedCommand(click.Command):
         return super().parse_args(ctx, [*named, *args[end:]])
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a list for each section; what belongs to none, such as --help, comes last."""
+        """Write the options by section; those without one, such as --help, are last."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):

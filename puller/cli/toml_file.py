@@ -1,9 +1,10 @@
-"""One file: its tables, and the line on which each key stands."""
+"""Configuration files: their tables, and the line of each key."""
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,32 +14,33 @@ from puller.system import paths as places
 from puller.text import clean
 
 _LARGEST = 1 << 20
-"""Bytes: whatever is larger is not a configuration."""
+"""Bytes; a larger file is not a configuration."""
+_FEW = 6
 _PLACE = re.compile(r"(?P<reason>.*) \(at line (?P<line>\d+), column \d+\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """What one file says."""
+    """The content of one file."""
 
     path: Path
     text: str = field(repr=False)
     data: Mapping[str, Any]
 
     def where(self, *keys: str) -> str:
-        """Say where a key is, or the innermost table of it that has a line: `FILE:LINE`."""
+        """Return the place of a key, or else of its innermost table with a line: `FILE:LINE`."""
         lines = _lines(self.text)
         line = next((lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in lines), None)
         return f"{self.path}:{line}" if line else str(self.path)
 
     def problem(self, keys: tuple[str, ...], reason: str) -> str:
-        """Make the line for something that cannot be meant: `FILE:LINE: pull.jobs: …`."""
+        """Return the line for an error: `FILE:LINE: pull.jobs: …`."""
         return clean(f"{self.where(*keys)}: {'.'.join(map(_bare, keys))}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value that was looked at, and where it is from."""
+    """A checked value, and where it is from."""
 
     value: Any
     file: ConfigFile
@@ -46,12 +48,12 @@ class Value:
 
     @property
     def where(self) -> str:
-        """Where it is written: `FILE:LINE`."""
+        """Its place: `FILE:LINE`."""
         return self.file.where(*self.keys)
 
 
 def read(path: Path) -> ConfigFile:
-    """Read a file; raises FileNotFoundError, and UsageError with one line for what is no TOML (1.0)."""
+    """Read a file; raises FileNotFoundError, and UsageError with one line for a file that is not TOML 1.0."""
     try:
         with path.open("rb") as file:
             raw = file.read(_LARGEST + 1)
@@ -60,12 +62,12 @@ def read(path: Path) -> ConfigFile:
     except OSError as error:
         raise _unusable(path, f"cannot be read: {(error.strerror or 'unknown error').lower()}") from None
     if len(raw) > _LARGEST:
-        raise _unusable(path, f"is larger than {_LARGEST} bytes: is that the right file?")
+        raise _unusable(path, f"is larger than {_LARGEST} bytes: not a configuration file")
     try:
         text = raw.decode("utf-8-sig")
         data = tomllib.loads(text)
     except UnicodeDecodeError:
-        raise _unusable(path, "is not text in UTF-8") from None
+        raise _unusable(path, "is not UTF-8 text") from None
     except RecursionError:
         raise _unusable(path, "is nested too deeply") from None
     except ValueError as error:
@@ -81,7 +83,7 @@ def _unusable(path: Path, reason: str) -> UsageError:
 
 @lru_cache(maxsize=8)
 def _lines(text: str) -> dict[tuple[str, ...], int]:
-    """Find the line of every key and table; tomllib does not tell, so each statement is parsed by itself."""
+    """Return the line of every key and table; tomllib does not report them, so each statement is parsed separately."""
     found: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     statement, begin = "", 1
@@ -90,7 +92,7 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
         statement += f"{line}\n"
         try:
             keys = [*_keys(tomllib.loads(statement))]
-        except ValueError:  # it goes on in the next line
+        except ValueError:  # the statement continues on the next line
             continue
         if statement.lstrip().startswith("["):
             table = max(keys, key=len)
@@ -111,13 +113,13 @@ def _keys(data: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tupl
 
 
 def _bare(key: str) -> str:
-    """Write a key as a file does: in quotes where it needs them."""
+    """Return a key as in a file, with quotes where necessary."""
     return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else f'"{key}"'
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of the files that were looked for; a later one wins over an earlier one."""
+    """The files that were found; a later one wins over an earlier one."""
 
     files: tuple[ConfigFile, ...]
     absent: tuple[Path, ...]
@@ -126,9 +128,9 @@ class Found:
 
 
 def find(named: Sequence[Path] = ()) -> Found:
-    """Read the files that were named, or else those of the system and of the user, which need not be there.
+    """Read the given files, or else those of the system and the user, which may not exist.
 
-    Named files stand alone, so that a job behaves the same on every host and under every account.
+    Given files replace the others, so that a job behaves the same on every host and for every user.
     """
     files, absent, problems = [], [], []
     for path in named or places.config_files():
@@ -137,7 +139,15 @@ def find(named: Sequence[Path] = ()) -> Found:
         except FileNotFoundError:
             absent.append(path)
             if named:
-                problems.append(f"{path}: there is no such file")
+                problems.append(f"{path}: file not found")
         except UsageError as error:
             problems.append(str(error))
     return Found(tuple(files), tuple(absent), tuple(problems))
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error message: the most similar known word, or all of them where they are few."""
+    words = sorted(known)
+    if close := get_close_matches(word, words, 1):
+        return f"; did you mean {close[0]}?"
+    return f"; known are {', '.join(words)}" if 0 < len(words) <= _FEW else ""

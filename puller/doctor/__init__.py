@@ -1,11 +1,11 @@
-"""What would stop or slow a pull here: engine, disk, accounts, proxies, mirrors and registries, all looked at at once.
+"""Checks for problems that would block or slow pulls: engine, disk, credentials, proxies, mirrors and registries.
 
-No address is contacted but the engine's, unless a list names registries: then theirs, and those of the mirrors that
-the configuration has. Nothing is pulled, and nothing counts against a quota.
+Without a list only the engine is contacted; with one, its registries and the configured mirrors as well. Nothing is
+pulled, and no request counts against a rate limit.
 """
 
 from puller.doctor.checks import Scope, examine
-from puller.doctor.engine import Way
+from puller.doctor.engine import EngineChoice
 from puller.doctor.findings import Finding, Verdict
 
-__all__ = ["Finding", "Scope", "Verdict", "Way", "examine"]
+__all__ = ["EngineChoice", "Finding", "Scope", "Verdict", "examine"]

@@ -1,4 +1,4 @@
-"""Docker's config.json and the credential helpers that it names: whether they are there and answer."""
+"""Checks docker's config.json, and whether the credential helpers that it names are installed and answer."""
 
 import shutil
 from collections.abc import Collection, Iterator
@@ -9,37 +9,38 @@ from puller.system.docker_config import HELPER, DockerConfig
 from puller.system.process import Completed
 
 SECONDS = 5.0
-"""That a helper may take to answer."""
+"""Time limit for a helper to answer."""
 _UNKNOWN = "not found in native keychain"
-"""What helpers say of a registry that they have no account for (docker/docker-credential-helpers)."""
+"""The message of helpers without credentials for a registry (docker/docker-credential-helpers)."""
 _LONGEST = 100
+"""Characters of a helper's message."""
 
 
 def examine_config(config: DockerConfig) -> Iterator[Finding]:
-    """Say whether there is a config.json, and whether it can be read."""
+    """Check that config.json can be read, if there is one."""
     subject = Subject("credentials")
     if config.problem:
         words = str(config)
         known = config.path.is_absolute()
-        fix = f"python3 -m json.tool {config.path}   # where the mistake is" if known else "export HOME=…"
+        fix = f"python3 -m json.tool {config.path}   # shows the line of the error" if known else "export HOME=…"
         yield subject.failed("config", words, fix)
     elif not config.path.exists():
-        yield subject.ok("config", f"there is no {config.path}: all registries are asked without an account")
+        yield subject.ok("config", f"no {config.path}: pulls from all registries are anonymous")
     else:
         yield subject.ok("config", f"{config.path}; helpers: {', '.join(config.names()) or 'none'}")
 
 
 def examine_helper(config: DockerConfig, helper: str, wanted: Collection[str]) -> Iterator[Finding]:
-    """Ask a helper as docker does, for a registry that is wanted, else for its list; its secrets are not looked at.
+    """Run a helper as docker does: `get` for one of the `wanted` registries, or else `list`.
 
-    Without it, pulls from the registries it answers for fail; where none of these is wanted, that is a warning.
+    Without the helper, pulls from the registries that it serves fail; where none of them is wanted, that is a warning.
     """
     subject, program = Subject("credentials"), f"{HELPER}{helper}"
     registry = next(iter(config.answered_by(helper, wanted)), None)
     bad = Verdict.FAILED if registry or not wanted else Verdict.WARNING
     if shutil.which(program) is None:
-        fix = f"command -v {program}   # install it, add its directory to PATH, or take it out of {config.path}"
-        yield subject.found("helper", bad, f"{program} is not on the PATH", fix)
+        fix = f"command -v {program}   # install it, add its directory to PATH, or remove it from {config.path}"
+        yield subject.found("helper", bad, f"{program} is not in PATH", fix)
         return
     try:
         done = ask_helper(program, registry, SECONDS)
@@ -56,10 +57,10 @@ def examine_helper(config: DockerConfig, helper: str, wanted: Collection[str]) -
 
 def _answer(subject: Subject, program: str, registry: str | None, done: Completed, bad: Verdict) -> Finding:
     if done.code == 0:
-        return subject.ok("helper", f"{program} answers" + (f", with an account for {registry}" if registry else ""))
-    # What a helper prints on failure is a message; on success it would be the secret.
+        return subject.ok("helper", f"{program} answers{f', with credentials for {registry}' if registry else ''}")
+    # On failure a helper prints a message, on success the secret.
     words = (done.stderr.strip() or done.stdout.strip())[:_LONGEST]
     if registry is None or _UNKNOWN in words:
-        return subject.ok("helper", f"{program} answers" + (f", without an account for {registry}" if registry else ""))
-    fix = f"echo {registry} | {program} get   # then log in to whatever it asks"
+        return subject.ok("helper", f"{program} answers{f', without credentials for {registry}' if registry else ''}")
+    fix = f"echo {registry} | {program} get   # then log in where it asks for it"
     return subject.found("helper", bad, f"{program} fails for {registry}: {words}", fix)

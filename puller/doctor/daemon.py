@@ -1,4 +1,4 @@
-"""A dockerd on this host: how it was started, which the Engine API does not tell, and how fast that lets it pull."""
+"""Checks the options and the environment of a dockerd on this host, which the Engine API does not report."""
 
 import json
 import os
@@ -20,13 +20,12 @@ from puller.engine.model import EngineInfo
 
 _PROGRAM = "dockerd"
 _PEER_CREDENTIALS = struct.Struct("3i")
-"""Of unix(7), SO_PEERCRED: process, user and group."""
+"""The struct of SO_PEERCRED, see unix(7): process, user and group."""
 _DOWNLOADS = "max-concurrent-downloads"
 _DEFAULT_DOWNLOADS = 3
-"""dockerd's own."""
 _MORE_DOWNLOADS = 10
 _ONE_LIMIT = (29, 7)
-"""Since this version the containerd store has one limit for all pulls, too (moby commit 4994a3ba0b)."""
+"""Since this version the containerd store also has one limit for all pulls (moby commit 4994a3ba0b)."""
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TRUE = {"1", "t", "true"}
 
@@ -36,16 +35,15 @@ class Daemon:
     """A running dockerd."""
 
     config: Path
-    """Its daemon.json, which need not exist."""
+    """Its daemon.json, which may not exist."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What is written there; after a change that may not be in force yet."""
+    """The content of that file; a change may not be in effect yet."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """The options of its command line."""
     environment: Mapping[str, str] | None = None
-    """None where it may not be read."""
+    """None where it cannot be read."""
 
     def number(self, name: str) -> int | None:
-        """Return the number that an option was set to; None when it was not, which means the engine's default."""
+        """Return the value of a numeric option; None where it is not set, so that the default applies."""
         value = self.options.get(name, self.settings.get(name))
         try:
             return int(value) if value is not None else None
@@ -54,7 +52,7 @@ class Daemon:
 
 
 def find_daemon(host: str | None) -> Daemon | None:
-    """Find the dockerd behind a unix socket; None where it cannot be told, as for engines on other hosts."""
+    """Find the dockerd behind a Unix socket; None where that is not possible, as for engines on other hosts."""
     host = host or f"unix://{DEFAULT_SOCKET}"
     if not host.startswith("unix://"):
         return None
@@ -65,7 +63,7 @@ def find_daemon(host: str | None) -> Daemon | None:
             daemons = [each for each in psutil.process_iter(["cmdline"]) if _is_dockerd(each.info["cmdline"])]
             found = daemons[0] if len(daemons) == 1 and pid == 1 else None
         return _read(found) if found else None
-    except psutil.Error:  # it has just ended, or may not be seen
+    except psutil.Error:  # it has just ended, or belongs to another user
         return None
 
 
@@ -100,7 +98,7 @@ def _read(process: psutil.Process) -> Daemon:
 
 
 def read_options(words: Sequence[str]) -> dict[str, str]:
-    """Read `--name=value` and `--name value`; a switch has an empty value."""
+    """Read `--name=value` and `--name value`; a flag has an empty value."""
     options: dict[str, str] = {}
     for word, following in zip(words, (*words[1:], ""), strict=True):
         name, equals, value = word.partition("=")
@@ -110,7 +108,7 @@ def read_options(words: Sequence[str]) -> dict[str, str]:
 
 
 def _default_config(process: psutil.Process) -> Path:
-    """Return where dockerd looks by itself; one without root's rights looks in its user's home."""
+    """Return the default path of daemon.json; a rootless dockerd has it in its user's home directory."""
     user = process.uids().effective
     try:
         return Path(pwd.getpwuid(user).pw_dir) / ".config/docker/daemon.json" if user else DAEMON_JSON
@@ -119,9 +117,9 @@ def _default_config(process: psutil.Process) -> Path:
 
 
 def examine_downloads(facts: EngineInfo, daemon: Daemon | None, jobs: int) -> Iterator[Finding]:
-    """Say what dockerd's limit means for so many pulls at once, and how its layers are unpacked."""
+    """Compare dockerd's limit of downloads with the number of concurrent pulls; check how it decompresses layers."""
     if daemon is None:
-        where = "its command line cannot be seen from here" if facts.local else "the engine is on another host"
+        where = "dockerd's command line cannot be read" if facts.local else "the engine is on another host"
         yield ENGINE.ok("downloads", f"{_DOWNLOADS} is not known: {where}; the default is {_DEFAULT_DOWNLOADS}")
         return
     set_to = daemon.number(_DOWNLOADS)
@@ -130,32 +128,32 @@ def examine_downloads(facts: EngineInfo, daemon: Daemon | None, jobs: int) -> It
 
 
 def _limit(facts: EngineInfo, daemon: Daemon, limit: int, origin: str, jobs: int) -> Finding:
-    said = f"{_DOWNLOADS} is {limit}{origin}"
+    setting = f"{_DOWNLOADS} is {limit}{origin}"
     if facts.keeps_platforms and _version(facts.version) < _ONE_LIMIT:
-        return ENGINE.ok("downloads", f"{said} for each pull: -j {jobs} means up to {jobs * limit} layers at once")
-    said = f"{said}, over all pulls together"
+        return ENGINE.ok("downloads", f"{setting} for each pull: -j {jobs} means up to {jobs * limit} layers at once")
+    setting = f"{setting}, for all pulls together"
     fix = daemon_json({_DOWNLOADS: max(_MORE_DOWNLOADS, jobs)}, path=daemon.config)
     if limit < jobs:
-        words = f"{said}: -j {jobs} pulls wait for each other's layers; a higher one lets them download side by side"
+        words = f"{setting}: -j {jobs} pulls wait for each other's layers; a higher limit avoids that"
         return ENGINE.warning("downloads", words, fix)
     if limit < _MORE_DOWNLOADS:
-        words = f"{said}; a higher one helps where single downloads are slow, such as from a distant registry"
+        words = f"{setting}; a higher limit helps where single downloads are slow, such as from a distant registry"
         return ENGINE.ok("downloads", words, fix)
-    return ENGINE.ok("downloads", said)
+    return ENGINE.ok("downloads", setting)
 
 
 def _unpacking(daemon: Daemon, *, containerd: bool) -> Finding:
-    """Look for what dockerd, or containerd, starts to decompress gzip faster than Go's own code does."""
+    """Check for the programs that dockerd or containerd uses to decompress gzip faster than Go's own code."""
     environment = daemon.environment or {}
     variable = "CONTAINERD_DISABLE_PIGZ" if containerd else "MOBY_DISABLE_PIGZ"
     if environment.get(variable, "").lower() in _TRUE:
-        return ENGINE.warning("unpigz", f"{variable} is set: layers are unpacked more slowly", f"unset {variable}")
+        return ENGINE.warning("unpigz", f"{variable} is set: layers are decompressed more slowly", f"unset {variable}")
     path = environment.get("PATH") or os.pathsep.join((_SYSTEM_PATH, os.environ.get("PATH", "")))
     for program in ("igzip", "unpigz") if containerd else ("unpigz",):
         if found := shutil.which(program, path=path):
-            return ENGINE.ok("unpigz", f"layers are unpacked by {found}")
-    again = " && sudo systemctl restart docker" if containerd else ""  # containerd looks for it once
-    words = "unpigz is not on the engine's PATH: layers are unpacked by Go's slower gzip"
+            return ENGINE.ok("unpigz", f"layers are decompressed by {found}")
+    again = " && sudo systemctl restart docker" if containerd else ""  # containerd looks for the program only once
+    words = "unpigz is not in the engine's PATH: layers are decompressed by Go's slower gzip"
     return ENGINE.warning("unpigz", words, f"sudo apt-get install pigz{again}")
 
 

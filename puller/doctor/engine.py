@@ -1,10 +1,11 @@
-"""The engine itself: whether it answers, how it was chosen, and what it is."""
+"""Checks whether the engine answers, how it was chosen, and what it reports about itself."""
 
 import grp
 import os
 import socket
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,85 +19,83 @@ from puller.settings import BackendChoice
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 ENGINE = Subject("engine")
-_START = "sudo systemctl start docker   # and for every boot: sudo systemctl enable docker"
-_INSTALL = "sudo apt-get install docker.io   # or name another program: --docker-command podman"
+_START = "sudo systemctl start docker   # at every boot: sudo systemctl enable docker"
+_INSTALL = "sudo apt-get install docker.io   # or use another program: --docker-command podman"
 _SLOWEST = "vfs"
-"""The storage driver that copies all layers below into each layer."""
+"""The storage driver that copies all lower layers into each layer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """Which engine is meant, as the options say it."""
+class EngineChoice:
+    """The options that select an engine."""
 
     backend: BackendChoice
     docker_command: str = "docker"
     context: str | None = None
 
     def endpoint(self) -> Endpoint | None:
-        """Find where it listens; None for programs other than docker. Raises UsageError for a bad context."""
+        """Return the engine's address; None for programs other than docker. Raises UsageError for a bad context."""
         return resolve(self.context, os.environ) if self.docker_command == "docker" else None
 
 
 @dataclass(frozen=True, slots=True)
 class EngineReply:
-    """An engine that has answered."""
+    """The answer of an engine."""
 
     name: str
     facts: EngineInfo
     asked: datetime
-    """When it was asked what it is, by the clock of this host."""
+    """When it was asked, by the clock of this host."""
 
 
-def ask_engine(way: Way) -> EngineReply:
-    """Ask the engine what it is; raises what `connect` and an image store raise."""
-    backend = connect(way.backend, docker_command=way.docker_command, context=way.context, connections=1)
-    try:
+def ask_engine(choice: EngineChoice) -> EngineReply:
+    """Ask the engine for a description of itself; raises EngineUnreachableError, EngineError, UsageError."""
+    engine = connect(choice.backend, docker_command=choice.docker_command, context=choice.context, connections=1)
+    with closing(engine):
         before = datetime.now(UTC)
-        facts = backend.store.facts()
-        return EngineReply(backend.engine, facts, before + (datetime.now(UTC) - before) / 2)
-    finally:
-        backend.close()
+        facts = engine.store.facts()
+        return EngineReply(engine.engine, facts, before + (datetime.now(UTC) - before) / 2)
 
 
-def examine_engine(way: Way, reply: Future[EngineReply], seconds: float) -> Iterator[Finding]:
-    """Say whether it answers within so many seconds, and what it is."""
+def examine_engine(choice: EngineChoice, reply: Future[EngineReply], seconds: float) -> Iterator[Finding]:
+    """Check that the engine answers within so many seconds, and show what it is."""
     try:
-        where = describe(way)
-        seen = reply.result(seconds)
+        where = describe(choice)
+        answer = reply.result(seconds)
     except UsageError as error:
         yield ENGINE.failed("reachable", str(error), "docker context ls")
     except TimeoutError:
         words = f"{where}: no answer within {seconds:g}s"
         yield ENGINE.failed("reachable", words, "sudo systemctl restart docker   # docker info should answer at once")
     except (EngineUnreachableError, EngineError) as error:
-        yield _unreachable(way, where, str(error))
+        yield _unreachable(choice, where, str(error))
     else:
-        yield ENGINE.ok("reachable", f"{where}: {seen.name}")
-        yield from _nature(seen)
+        yield ENGINE.ok("reachable", f"{where}: {answer.name}")
+        yield from _properties(answer)
 
 
-def describe(way: Way) -> str:
-    """Say where the engine is, and who chose it. Raises UsageError for a bad context."""
-    endpoint = way.endpoint()
+def describe(choice: EngineChoice) -> str:
+    """Return the engine's address and what selected it. Raises UsageError for a bad context."""
+    endpoint = choice.endpoint()
     if endpoint is None:
-        return f"the {way.docker_command} command"
-    return f"{endpoint.host or f'unix://{DEFAULT_SOCKET}'} ({_chooser(way, endpoint, os.environ)})"
+        return f"the {choice.docker_command} command"
+    return f"{endpoint.host or f'unix://{DEFAULT_SOCKET}'} ({_selected_by(choice, endpoint, os.environ)})"
 
 
-def _chooser(way: Way, endpoint: Endpoint, environment: Mapping[str, str]) -> str:
-    if way.context:
-        return f"--context {way.context}"
+def _selected_by(choice: EngineChoice, endpoint: Endpoint, environment: Mapping[str, str]) -> str:
+    if choice.context:
+        return f"--context {choice.context}"
     if environment.get("DOCKER_HOST"):
         return "DOCKER_HOST"
     if endpoint.context == "default":
         return "the default"
-    chooser = "DOCKER_CONTEXT" if environment.get("DOCKER_CONTEXT") else "docker context use"
-    return f"context {endpoint.context}, by {chooser}"
+    source = "DOCKER_CONTEXT" if environment.get("DOCKER_CONTEXT") else "docker context use"
+    return f"context {endpoint.context}, set by {source}"
 
 
-def _unreachable(way: Way, where: str, words: str) -> Finding:
-    """Look at the socket itself for the reason, since each backend has words of its own for it."""
-    endpoint = way.endpoint()
+def _unreachable(choice: EngineChoice, where: str, words: str) -> Finding:
+    """Find the reason by connecting to the socket, since each engine client words it differently."""
+    endpoint = choice.endpoint()
     if "command not found" in words:
         return ENGINE.failed("reachable", words, _INSTALL)
     if "too new" in words or "too old" in words:
@@ -104,22 +103,22 @@ def _unreachable(way: Way, where: str, words: str) -> Finding:
     host = (endpoint.host if endpoint else None) or f"unix://{DEFAULT_SOCKET}"
     if endpoint is None or not host.startswith("unix://"):
         fix = "docker context ls   # is the address right, and DOCKER_HOST not set by mistake?"
-        return ENGINE.failed("reachable", f"{where}: {words}", fix if endpoint else f"{way.docker_command} info")
+        return ENGINE.failed("reachable", f"{where}: {words}", fix if endpoint else f"{choice.docker_command} info")
     path = Path(host.removeprefix("unix://"))
     try:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)
             probe.connect(str(path))
     except PermissionError:
-        return ENGINE.failed("reachable", f"{where}: permission denied on the socket", _let_in(path))
+        return ENGINE.failed("reachable", f"{where}: permission denied on the socket", _grant_access(path))
     except (FileNotFoundError, ConnectionRefusedError):
-        return ENGINE.failed("reachable", f"{where}: nobody listens there: the engine does not run", _START)
+        return ENGINE.failed("reachable", f"{where}: no process listens on the socket: the engine does not run", _START)
     except OSError:
         pass
     return ENGINE.failed("reachable", f"{where}: {words}", "sudo systemctl restart docker")
 
 
-def _let_in(path: Path) -> str:
+def _grant_access(path: Path) -> str:
     try:
         group = grp.getgrgid(path.stat().st_gid).gr_name
     except (OSError, KeyError):
@@ -128,17 +127,17 @@ def _let_in(path: Path) -> str:
     return member if group == "docker" else f"sudo chgrp docker {path} && sudo chmod 660 {path}\n{member}"
 
 
-def _nature(seen: EngineReply) -> Iterator[Finding]:
-    facts = seen.facts
-    yield ENGINE.ok("version", facts.version or "it does not say")
+def _properties(answer: EngineReply) -> Iterator[Finding]:
+    facts = answer.facts
+    yield ENGINE.ok("version", facts.version or "not reported")
     kind = "containerd" if facts.keeps_platforms else "graph-driver"
-    words = f"{kind} store ({facts.driver or 'of unknown driver'}) at {facts.data_root or 'an unknown place'}"
+    words = f"{kind} store ({facts.driver or 'unknown driver'}) in {facts.data_root or 'an unknown directory'}"
     if facts.driver == _SLOWEST:
         fix = daemon_json({"storage-driver": "overlay2"}, "restart")
-        words = f"{words}: it copies every layer for each layer above it; with another, all is pulled anew"
+        words = f"{words}: every layer is a full copy; after a change of driver all images must be pulled again"
         yield ENGINE.warning("store", words, fix)
     else:
         yield ENGINE.ok("store", words)
-    yield ENGINE.ok("platform", str(facts.platform or "it does not say"))
+    yield ENGINE.ok("platform", str(facts.platform or "not reported"))
     if facts.clock:
-        yield compare_clocks(ENGINE, "the engine's", facts.clock, seen.asked)
+        yield compare_clocks(ENGINE, "the engine's", facts.clock, answer.asked)

@@ -1,4 +1,4 @@
-"""What a check finds: one line about one subject, and how to put it right."""
+"""The results of checks: one line about one subject, and how to fix it."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,66 +11,62 @@ from typing import Any
 from puller.text import clean, format_seconds
 
 DAEMON_JSON = Path("/etc/docker/daemon.json")
-"""Where dockerd reads its settings, unless it was told otherwise."""
+"""The default path of dockerd's settings."""
 _LONGEST = 400
-"""Characters of a finding's words: registries and engines have a say in them."""
+"""Characters of a message, parts of which come from registries and engines."""
 _SKEW_WARNING = 30.0
-"""Seconds: more than a slow answer and the whole seconds of a Date header account for."""
+"""Seconds; a smaller difference may come from a slow response or from the whole seconds of a Date header."""
 _SKEW_FAILED = 300.0
-"""Seconds: tokens and signed addresses of blobs may live no longer."""
+"""Seconds; tokens and signed URLs of blobs may be valid for no longer than that."""
 _SKEW_FIX = "timedatectl status\nsudo timedatectl set-ntp true   # on the host whose clock is wrong"
 
 
 class Verdict(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
-    """Pulls go on, but slower than they could, or not for long."""
+    """Pulls work, but slowly, or not for much longer."""
     FAILED = "failed"
     """Pulls will fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check, in words that are safe to show."""
+    """The result of one check; its texts are safe to print."""
 
     subject: str
-    """What was looked at: `engine`, `disk`, a registry's name."""
+    """What was checked: `engine`, `disk`, the name of a registry."""
     check: str
-    """What was looked at there, in one word that stays: `tls`, `latency`."""
+    """The aspect that was checked, as a stable word: `tls`, `latency`."""
     status: Verdict
     words: str
     fix: str = ""
-    """Commands or lines of configuration to paste, one a line; there may be some where all is well, too."""
+    """Commands or lines of configuration, one per line; an `ok` finding may have some as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is looked at. Makes the findings about it; control characters and secrets are removed from their words."""
+    """The subject of findings. Control characters and secrets are removed from all texts."""
 
     name: str
 
     def ok(self, check: str, words: str, fix: str = "") -> Finding:
-        """Say that all is well; a fix is how it could be better."""
         return self.found(check, Verdict.OK, words, fix)
 
     def warning(self, check: str, words: str, fix: str) -> Finding:
-        """Say what could be better."""
         return self.found(check, Verdict.WARNING, words, fix)
 
     def failed(self, check: str, words: str, fix: str) -> Finding:
-        """Say what must be put right."""
         return self.found(check, Verdict.FAILED, words, fix)
 
     def found(self, check: str, status: Verdict, words: str, fix: str = "") -> Finding:
-        """Make a finding of any status."""
         lines = "\n".join(clean(line) for line in fix.splitlines())
         return Finding(clean(self.name), check, status, clean(words, _LONGEST), lines)
 
 
 def until_failed(*steps: Iterable[Finding]) -> Iterator[Finding]:
-    """Go step by step, and no further than the first that failed: those after it could only fail, too."""
+    """Yield the findings of each step, up to the first that failed: the steps after it would fail as well."""
     for step in steps:
         for finding in step:
             yield finding
@@ -79,20 +75,23 @@ def until_failed(*steps: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def compare_clocks(subject: Subject, whose: str, there: datetime, here: datetime) -> Finding:
-    """Compare a clock with ours, read at the same moment: certificates and tokens are valid for a time only."""
-    ahead = (there - here).total_seconds()
-    skew = abs(ahead)
+    """Compare another clock with the clock of this host, both read at the same time.
+
+    `whose` names the other clock, as `the engine's`. Certificates and tokens are valid for a limited time only.
+    """
+    difference = (there - here).total_seconds()
+    skew = abs(difference)
     if skew < _SKEW_WARNING:
-        return subject.ok("clock", f"within {_SKEW_WARNING:g}s of ours")
-    words = f"{whose} clock is {format_seconds(skew)} {'ahead of' if ahead > 0 else 'behind'} ours"
+        return subject.ok("clock", f"within {_SKEW_WARNING:g}s of this host's")
+    words = f"{whose} clock is {format_seconds(skew)} {'ahead of' if difference > 0 else 'behind'} this host's"
     return subject.found("clock", Verdict.FAILED if skew > _SKEW_FAILED else Verdict.WARNING, words, _SKEW_FIX)
 
 
 def daemon_json(setting: dict[str, Any], then: str = "reload", path: Path = DAEMON_JSON) -> str:
-    """Return the fix that changes a setting of dockerd and puts it in force, by `reload` or `restart`."""
+    """Return the fix that changes a setting of dockerd; `then` is how dockerd takes it over, `reload` or `restart`."""
     return f"# in {path}:\n{json.dumps(setting)}\nsudo systemctl {then} docker"
 
 
 def login(registry: str, verb: str = "login") -> str:
-    """Return the command that stores an account, or with the verb `logout` removes it."""
+    """Return the command that stores credentials, or with the verb `logout` removes them."""
     return f"docker {verb}" if registry == "docker.io" else f"docker {verb} {registry}"

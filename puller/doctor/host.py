@@ -1,4 +1,4 @@
-"""This host: free space and inodes at the engine's data root, and other pulls that run at this moment."""
+"""Checks this host: free space and inodes at the engine's data root, and other pulls that are running."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -15,20 +15,20 @@ from puller.text import clean, format_bytes, shorten
 _DISK = Subject("disk")
 _WARNING_BYTES, _FAILED_BYTES = 10_000_000_000, 1_000_000_000
 _WARNING_SHARE, _FAILED_SHARE = 0.05, 0.01
-"""Of all inodes, which images of many small files use up first."""
+"""Share of the inodes; images with many small files use them up before the space."""
 _FREE_SPACE = "docker system df\ndocker image prune --all --filter until=240h   # images that no container uses"
 _ENGINES = {"docker", "podman", "nerdctl", "docker-compose"}
 _WITH_VALUE = {"-H", "--host", "-c", "--context", "--config", "-l", "--log-level", "-n", "--namespace", "-f", "-p"}
-"""Options before the verb whose value is a word of its own."""
+"""Options before the verb that take the next word as their value."""
 _SHOWN = 3
 _WIDTH = 60
 
 
 def examine_disk(facts: EngineInfo) -> Iterator[Finding]:
-    """Say how much is free, and from where on that is too little."""
+    """Compare the free space and inodes with the limits."""
     free, note = free_bytes(facts)
     if free is None or facts.data_root is None:
-        yield _DISK.ok("space", f"not known: {note}")
+        yield _DISK.ok("space", f"unknown: {note}")
         return
     status = _verdict(free, _WARNING_BYTES, _FAILED_BYTES)
     words = f"{format_bytes(free)} are free at {facts.data_root}"
@@ -40,7 +40,7 @@ def examine_disk(facts: EngineInfo) -> Iterator[Finding]:
 def _inodes(path: str) -> Finding:
     status = os.statvfs(path)
     if not status.f_files:
-        return _DISK.ok("inodes", "this file system sets no limit")
+        return _DISK.ok("inodes", "this file system has no limit")
     share = status.f_favail / status.f_files
     verdict = _verdict(share, _WARNING_SHARE, _FAILED_SHARE)
     words = f"{share:.0%} are free at {path} (warning under {_WARNING_SHARE:.0%}, failed under {_FAILED_SHARE:.0%})"
@@ -54,7 +54,7 @@ def _verdict(value: float, warning: float, failed: float) -> Verdict:
 
 
 def examine_overlaps() -> Iterator[Finding]:
-    """Name other pulls that run now: they share the engine's slots, the link and the quota."""
+    """Look for other pulls that are running: they share the engine, the network and the rate limits."""
     host = Subject("host")
     processes = psutil.process_iter(["cmdline"])
     others = {each.pid: each.info["cmdline"] for each in processes if is_pull(each.info["cmdline"] or ())}
@@ -72,7 +72,7 @@ def examine_overlaps() -> Iterator[Finding]:
 
 
 def is_pull(argv: Sequence[str]) -> bool:
-    """Tell a pull by its command line: puller's, an engine's command, or xargs on its way to one."""
+    """Tell whether a command line is a pull by puller, by an engine's command, or by xargs with one of these."""
     names = [PurePath(word).name for word in argv]
     program = names[0] if names else ""
     if program in _ENGINES:
@@ -86,6 +86,6 @@ def is_pull(argv: Sequence[str]) -> bool:
 
 
 def _verb(argv: Sequence[str]) -> list[str]:
-    """Leave out the options, and the values that are known to belong to them."""
+    """Return the words of a command line without the program, its options and their values."""
     words = zip(argv[1:], argv, strict=False)
     return [word for word, before in words if not word.startswith("-") and before not in _WITH_VALUE]

@@ -1,4 +1,4 @@
-"""The findings of `puller doctor` for people: a line for each, what to do below it, and a line that sums up."""
+"""The findings of `puller doctor` as text and JSON."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -6,22 +6,25 @@ from collections.abc import Iterator, Sequence
 from puller.doctor import Finding, Verdict
 from puller.text import aligned
 
+SCHEMA = "puller.doctor/1"
+"""Name and version of the JSON document; the version increases only with an incompatible change."""
 _INDENT = " " * 9
 _NOUNS = {Verdict.OK: ("ok", "ok"), Verdict.WARNING: ("warning", "warnings"), Verdict.FAILED: ("failed", "failed")}
 
 
 def render_text(findings: Sequence[Finding], *, asked: bool) -> str:
-    """Write them down; `asked` tells whether registries were."""
+    """Render one line per finding, its fix below it, and a summary; `asked` is whether registries were checked."""
     rows = [(each.status.value, each.subject, each.check, each.words) for each in findings]
     lines = []
     for line, finding in zip(aligned(rows, ()), findings, strict=True):
         lines.append(line)
         lines += [
-            f"{_INDENT}{'→' if not number else ' '} {cure}" for number, cure in enumerate(finding.fix.splitlines())
+            f"{_INDENT}{'→' if not number else ' '} {command}"
+            for number, command in enumerate(finding.fix.splitlines())
         ]
     lines += ["", *_summary(findings)]
     if not asked:
-        lines.append("no list was named, so no registry was asked: `puller doctor LIST` looks at the list's, too")
+        lines.append("No list given: registries not checked. Run `puller doctor LIST`.")
     return "\n".join(lines) + "\n"
 
 
@@ -33,12 +36,8 @@ def _summary(findings: Sequence[Finding]) -> Iterator[str]:
         yield f"failed: {', '.join(dict.fromkeys(bad))}"
 
 
-SCHEMA = "puller.doctor/1"
-"""Name and version; the number grows only when something promised changes its meaning."""
-
-
 def render_json(findings: Sequence[Finding], *, asked: bool) -> str:
-    """Write them as JSON in plain ASCII; `asked` tells whether registries were."""
+    """Render the findings as JSON in ASCII; `asked` is whether registries were checked."""
     document = {
         "schema": SCHEMA,
         "ok": all(each.status is not Verdict.FAILED for each in findings),

@@ -1,29 +1,29 @@
-"""The free disk at an engine's data root; light, because every pull looks at it."""
+"""The free space on the disk where an engine keeps its images."""
 
 import os
 
 from puller.engine.model import EngineInfo
 
-_WIDE = 40 << 30
-"""Free bytes at which a disk counts as wide for one image; the largest images in common use unpack to less."""
-_WIDE_EACH = 4 << 30
-"""What each further image adds to that."""
+_AMPLE = 40 << 30
+"""Free bytes that are enough for one image; the largest images in common use need less, unpacked."""
+_AMPLE_EACH = 4 << 30
+"""Free bytes that each further image adds to that."""
 
 
 def free_bytes(facts: EngineInfo) -> tuple[int | None, str]:
-    """Say how much is free where the engine keeps its images; where that cannot be seen, None and the reason."""
+    """Return the free bytes at the engine's data root, or None and the reason why they are not known."""
     if facts.data_root is None:
-        return None, "the engine does not say where it keeps images"
+        return None, "the engine does not report its data root"
     if not facts.local:
         return None, "the engine is on another host"
     try:
-        seen = os.statvfs(facts.data_root)
+        status = os.statvfs(facts.data_root)
     except OSError as error:
-        return None, f"it cannot be seen from here: {error.strerror}"
-    return seen.f_bavail * seen.f_frsize, ""
+        return None, f"the data root {facts.data_root} cannot be examined: {error.strerror}"
+    return status.f_bavail * status.f_frsize, ""
 
 
-def is_wide(facts: EngineInfo, images: int) -> bool:
-    """Tell whether so many images will fit in all likelihood, without asking how large they are."""
+def has_ample_space(facts: EngineInfo, images: int) -> bool:
+    """Tell whether so many images almost certainly fit; then their sizes need not be asked for."""
     free, _ = free_bytes(facts)
-    return free is not None and free >= _WIDE + _WIDE_EACH * (images - 1)
+    return free is not None and free >= _AMPLE + _AMPLE_EACH * (images - 1)

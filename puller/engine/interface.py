@@ -1,4 +1,9 @@
-"""What a backend is: one way to make an engine pull one image, told to stop, and asked what came of it."""
+"""The contract between puller and a container engine.
+
+An implementation provides two objects: an `Engine`, which pulls, and its `ImageStore`, which answers questions about
+the images that the engine has. All methods are called from many threads at once. An implementation reports what the
+engine said, in the engine's own words, and decides nothing: classifying errors, retrying and verifying are done above.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +21,17 @@ ProgressSink = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class InspectedImage:
-    """What an engine has under a name: the image's ID, and every digest by which it knows it in that repository.
-
-    There may be several: of the index and of the platform's manifest, or of what a tag stood for at other times.
-    """
+    """One image of an engine, as `image inspect` shows it."""
 
     identity: str | None
+    """The image ID; None where there is no such image."""
     digests: tuple[str, ...] = ()
+    """The digests of the image in the repository that was asked for.
+
+    There may be several: of the index, of the platform's manifest, and of earlier versions of a tag.
+    """
     platform: Platform | None = None
-    """What it is for; where it holds several, the one that the engine would run."""
+    """The platform of the image; of a multi-platform image the one that the engine would run."""
 
 
 NOTHING = InspectedImage(None)
@@ -32,49 +39,56 @@ NOTHING = InspectedImage(None)
 
 
 class ImageStore(Protocol):
-    """The images of an engine, asked about and renamed without pulling. Raises EngineError in the engine's words."""
+    """The images of one engine: questions and tags, no pulls.
+
+    Every method may take as long as the engine takes to answer, and raises EngineError: with the engine's message and
+    HTTP status where it answered with an error, with a `kind` where the connection failed or the response could not be
+    read. An image ID is what `LocalImage.identity` holds.
+    """
 
     def holdings(self) -> LocalImages:
-        """List all images, with one question."""
+        """List all images in one request. The result is current: nothing is cached."""
 
     def facts(self) -> EngineInfo:
-        """Say what kind of engine this is, with one question, however often it is asked."""
+        """Describe the engine. It is asked once; later calls return the same value."""
 
     def platforms(self, identities: Sequence[str], asked: Platform | None = None) -> Mapping[str, Platform]:
-        """Say for which platform images are, by their IDs; what the engine does not say is left out.
+        """Return the platform of each image, by image ID.
 
-        Of an image that holds several the engine names one: the `asked` one if it has that and heeds the question.
+        Images that no longer exist, and images whose platform the engine does not report, are left out. For a
+        multi-platform image the engine reports one platform: `asked`, if it has it and supports the question.
         """
 
     def contents(self, identities: Sequence[str]) -> tuple[ImageContents, ...]:
-        """Say what images, named by their IDs, are made of; those that the engine cannot describe are left out."""
+        """Describe images by their IDs; images that no longer exist are left out."""
 
     def layer_sizes(self, identity: str) -> tuple[int, ...]:
-        """Say how many bytes each step of an image's build added, base first; empty where the engine does not tell."""
+        """Return the bytes that each step of an image's build added, base first; empty where that is not known."""
 
     def containers(self) -> tuple[Container, ...]:
-        """List all containers, those that were only created among them."""
+        """List all containers in whatever state."""
 
     def tag(self, source: str, target: ImageReference) -> None:
-        """Let the target's name and tag stand for the image that `source` (a name, or an ID) stands for."""
+        """Make the name and tag of `target` refer to the image `source`, which is a name or an image ID."""
 
     def untag(self, name: str) -> None:
-        """Remove a name (`NAME:TAG` or `NAME@DIGEST`), or by its ID an image without tags; never by force.
+        """Remove a tag (`NAME:TAG`), a digest (`NAME@DIGEST`) or, by its ID, an untagged image; never by force.
 
-        The image goes with its last tag. With the last one of a repository go its digests in that repository.
+        The engine deletes an image with its last tag, and its digests in a repository with the last tag there. A large
+        image takes minutes to delete; the method returns when the engine has finished.
         """
 
 
 class Engine(Protocol):
-    """A way to an engine that has answered. Its methods are called from many threads at once."""
+    """A container engine that has answered once. The constructor raises EngineUnreachableError if it does not."""
 
     @property
     def engine(self) -> str:
-        """Which engine this is and how it is reached, in words for a person."""
+        """The engine's version and how it is reached, for people: `engine 28.5.2 through the SDK (API 1.51)`."""
 
     @property
     def store(self) -> ImageStore:
-        """What the engine holds."""
+        """The images of this engine."""
 
     def pull(
         self,
@@ -84,19 +98,23 @@ class Engine(Protocol):
         clocks: Timeouts,
         progress: ProgressSink,
     ) -> EngineResult:
-        """Pull one image, no slower than `clocks` allow; when it returns or raises, the engine has stopped.
+        """Pull one image, once: no retry, no verification.
 
-        Raises EngineError with the engine's words, CancelledError when the run was told to stop.
+        `progress` is called from the pulling thread, at most ten times a second and at every change of phase. When the
+        method returns or raises, the engine no longer works on this pull. Raises EngineError when the pull fails (with
+        the engine's message) or exceeds one of `clocks` (kind `timeout` or `stalled`), and CancelledError soon after
+        `cancel` is set from any thread.
         """
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
-        """Say what the engine has under a name, or under its digest where it has one; None when it will not say.
+        """Look up one image by its digest, or else by its tag.
 
-        Raises CancelledError only.
+        Returns `NOTHING` when the engine has no such image, and None when the engine gives no usable answer. Raises
+        CancelledError only.
         """
 
     def alive(self) -> bool:
-        """Say whether the engine answers at this moment; takes seconds at most, and never raises."""
+        """Tell whether the engine answers now. Takes at most ten seconds and never raises."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections; pulls in flight fail. May be called more than once."""

@@ -1,4 +1,4 @@
-"""What an engine holds, asked once for a whole run: images by tag and by digest, and what kind of engine it is."""
+"""What an engine has: its images, its containers, and a description of the engine itself."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,53 +9,52 @@ from puller.image.reference import ImageReference, Platform
 
 @dataclass(frozen=True, slots=True)
 class LocalImage:
-    """One image of an engine, with all the names it goes by there, in full (`docker.io/library/nginx:1.27`)."""
+    """One image of an engine, with all its names there, in full (`docker.io/library/nginx:1.27`)."""
 
     identity: str
-    """The image's ID: the digest of its config on the graph store, of its manifest on the containerd store."""
+    """The image ID: the digest of its config on the graph store, of its manifest on the containerd store."""
     tags: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
     """As `NAME@DIGEST`."""
     size: int = 0
-    """Bytes, unpacked, as the engine counts them; 0 where it does not say."""
+    """Unpacked bytes, as the engine counts them; 0 where it does not report them."""
     platforms: tuple[Platform, ...] = ()
-    """For which of them all is there; empty where the engine's list does not say, as on the graph store."""
+    """The platforms whose content is complete; empty where the engine's list does not tell, as on the graph store."""
 
     def digests_in(self, name: str) -> tuple[str, ...]:
-        """Give the digests by which it is known in one repository, such as `docker.io/library/nginx`."""
+        """Return the image's digests in one repository, such as `docker.io/library/nginx`."""
         return tuple(digest for known, _, digest in (text.partition("@") for text in self.digests) if known == name)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageContents:
-    """What one held image is made of."""
+    """The layers and the origin of one image."""
 
     identity: str
     layers: tuple[str, ...]
-    """Digests of the layers unpacked (diff IDs), base first."""
+    """Digests of the unpacked layers (diff IDs), base first."""
     platform: Platform | None = None
     size: int = 0
-    """Bytes, as the engine counts them; 0 where it does not say."""
+    """Bytes, as the engine counts them; 0 where it does not report them."""
     parent: str | None = None
-    """The ID of the image that it was built on here; what was pulled has none, and BuildKit leaves none."""
+    """The ID of the image that this one was built on here; None for pulled images and for those built by BuildKit."""
     pins: tuple[str, ...] = ()
-    """The `NAME@DIGEST` that somebody pulled or tagged as such; only the containerd store tells them from its tags."""
+    """Each `NAME@DIGEST` that was pulled or tagged under that name; only the containerd store lists them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of an engine, in whatever state."""
+    """A container of an engine, running or not."""
 
     name: str
     image: str
-    """The image's ID, or its name where the engine tells nothing else."""
+    """The image ID, or the image's name where the engine reports no ID."""
 
 
 class LocalImages:
     """All images of an engine at one moment."""
 
     def __init__(self, images: Iterable[LocalImage] = ()) -> None:
-        """Index the images by every name."""
         self.images = tuple(images)
         self._by_name = {name: image for image in self.images for name in (*image.tags, *image.digests)}
         self._by_identity = {image.identity: image for image in self.images}
@@ -65,57 +64,57 @@ class LocalImages:
         return self._by_identity.get(identity)
 
     def named(self, name: str) -> LocalImage | None:
-        """Find an image by a name in full, with its tag or its digest."""
+        """Find an image by its full name with tag or digest."""
         return self._by_name.get(name)
 
     def tagged(self, reference: ImageReference) -> LocalImage | None:
-        """Find what the reference's tag stands for in the engine; None where it has no tag, or the engine none."""
+        """Find the image that has the reference's tag; None for a reference without a tag."""
         return self._by_name.get(f"{reference.name}:{reference.tag}") if reference.tag else None
 
     def pinned(self, reference: ImageReference) -> LocalImage | None:
-        """Find the image that the engine knows under the reference's digest."""
+        """Find the image that has the reference's digest; None for a reference without a digest."""
         return self._by_name.get(f"{reference.name}@{reference.digest}") if reference.digest else None
 
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """Through which proxies somebody leads to the web; empty where through none."""
+    """Addresses of proxies; empty where there is none."""
 
     http: str = ""
     https: str = ""
     exceptions: str = ""
-    """What NO_PROXY says: hosts and networks that are reached directly."""
+    """NO_PROXY: hosts and networks that are reached directly."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine says of itself; what it does not say is None or empty."""
+    """What an engine reports about itself; what it does not report is None or empty."""
 
     platform: Platform | None = None
-    """What it pulls where no platform is asked for."""
+    """The platform that it pulls by default."""
     keeps_platforms: bool = False
-    """Whether one tag can hold several platforms there: the containerd store can, the graph-driver store cannot."""
+    """Whether one tag can hold several platforms: true for the containerd store, false for the graph store."""
     data_root: str | None = None
-    """Where it keeps images, on its own host."""
+    """The directory of its images, on its own host."""
     local: bool = False
-    """Whether that host is this one."""
+    """Whether the engine runs on this host."""
     insecure: tuple[str, ...] = ()
-    """Registries, and networks in CIDR notation, that it talks to without TLS or without checking it."""
+    """Registries, and networks in CIDR notation, for which it uses HTTP or does not verify certificates."""
     version: str | None = None
     driver: str | None = None
-    """What unpacks layers there: `overlay2`, `overlayfs`, `vfs`."""
+    """The storage driver or snapshotter: `overlay2`, `overlayfs`, `vfs`."""
     mirrors: tuple[str, ...] = ()
     """URLs of its mirrors of Docker Hub, in the order in which it tries them."""
     proxies: ProxySettings | None = None
-    """What it goes through itself; None where it does not say."""
+    """The engine's own proxies; None where it does not report them."""
     clock: datetime | None = None
-    """What time it was there when it was asked."""
+    """The engine's time when it was asked."""
     identity: str | None = None
-    """What it calls itself by, wherever it is reached; podman has no such thing."""
+    """The engine's ID, the same whichever way it is reached; podman has none."""
 
 
 def full_name(text: str) -> str:
-    """Write an engine's short name (`nginx:1.27`) in full; cheaper than parsing, for names that an engine made."""
+    """Write an engine's short name (`nginx:1.27`) in full; faster than parsing, for names that an engine printed."""
     first, slash, _ = text.partition("/")
     if not slash:
         return f"docker.io/library/{text}"

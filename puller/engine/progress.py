@@ -1,30 +1,35 @@
-"""What an engine says while it pulls, read the same way from the API's stream and from the CLI's lines."""
+"""The messages of an engine during a pull, from the API's stream or the command's lines, as progress and a result."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
 
 from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
 from puller.engine.timeouts import AttemptTimer
 from puller.events import Phase, Progress
-from puller.image.reference import ImageReference, Platform
+from puller.image.reference import ImageReference
 from puller.model import EngineResult, PullRequest
 
 _INTERVAL = 0.1
-"""Seconds between two progress events of one image, a change of phase excepted."""
+"""Seconds between two progress events of one image, unless its phase changes."""
 _LAYER_ID = re.compile(r"[0-9a-f]{12}")
 _DIGEST = re.compile(r"Digest: (sha256:[0-9a-f]{64})")
 _MOST_LINES = 1000
-"""A stream that says more different things than that of an image brings nothing new any more."""
+"""Different messages about one image that count as progress; no engine prints more."""
+_FETCHED = ("Download complete", "Pull complete", "Verifying Checksum")
+_DONE = ("Pull complete", "Already exists")
+_COMPLETE = (*_FETCHED, *_DONE, "Extracting")
+_MOST_LAYERS = 1000
+"""Layers of one image that are tracked; no image has more."""
 
 
 class PullStream:
-    """Follows one pull; knows at its end whether anything was fetched, and the digest announced."""
+    """The messages of one pull. Reports progress, and knows at the end whether anything was fetched."""
 
-    def __init__(self, request: PullRequest, sink: ProgressSink, watch: AttemptTimer) -> None:
+    def __init__(self, request: PullRequest, sink: ProgressSink, timer: AttemptTimer) -> None:
         self._request = request
         self._sink = sink
-        self._watch = watch
+        self._timer = timer
         self._layers = Layers()
         self._lines: set[int] = set()
         self._shown = (Phase.RESOLVING, 0.0)
@@ -32,10 +37,10 @@ class PullStream:
         self._digest: str | None = None
 
     def feed(self, status: str, layer: str = "", current: int = 0, total: int = 0) -> None:
-        """Take in one message: a layer's status with bytes where it has them, or a line about the image."""
+        """Process one message: the status of a layer with its byte counts, or a line about the image."""
         if _LAYER_ID.fullmatch(layer) and not status.startswith("Pulling from"):  # there the ID is a tag
             if self._layers.observe(layer, status, current, total):
-                self._move()
+                self._report_activity()
             self._show()
             return
         if match := _DIGEST.match(status):
@@ -45,12 +50,13 @@ class PullStream:
         line = hash((layer, status))
         if line not in self._lines and len(self._lines) < _MOST_LINES:
             self._lines.add(line)
-            self._move()
+            self._report_activity()
 
     def pulled(self, before: InspectedImage | None, inspect: Callable[[], InspectedImage | None]) -> EngineResult:
-        """Say what came of it. Where an engine says too little (podman), the image before and now is compared.
+        """Return the result of the pull; an engine that prints too little (podman) is asked for the image once more.
 
-        A second platform of a tag is "up to date" to the containerd store although layers were fetched.
+        `before` is the image before the pull. The containerd store reports "up to date" for a second platform of a tag
+        although it fetched layers; layers that were fetched decide.
         """
         up_to_date, digest = self._says_up_to_date, self._digest
         if up_to_date is None or digest is None:
@@ -61,8 +67,8 @@ class PullStream:
                 return EngineResult(digest, up_to_date=had is not None and had == has)
         return EngineResult(digest, up_to_date=up_to_date and not self._layers.fetched)
 
-    def _move(self) -> None:
-        self._watch.moved(self._layers.awaited, self._layers.current, self._layers.total)
+    def _report_activity(self) -> None:
+        self._timer.moved(self._layers.awaited, self._layers.current, self._layers.total)
 
     def _show(self) -> None:
         layers, now = self._layers, monotonic()
@@ -84,60 +90,30 @@ class PullStream:
         )
 
 
-def inspected(
-    identity: str | None,
-    repo_digests: Iterable[str],
-    reference: ImageReference,
-    platform: Platform | None = None,
-) -> InspectedImage:
-    """Find the digests of a reference's repository among all of an image's `RepoDigests`."""
-    digests: list[str] = []
-    for text in repo_digests:
-        try:
-            known = ImageReference.parse(text)
-        except ValueError:
-            continue
-        if known.name == reference.name and known.digest and known.digest not in digests:
-            digests.append(known.digest)
-    return InspectedImage(identity, tuple(digests), platform)
-
-
-def inspected_name(reference: ImageReference) -> str:
-    """Name an image as engines find it: they forget the tag of what was pulled by digest."""
-    return f"{reference.name}@{reference.digest}" if reference.digest else reference.canonical
-
-
 def _digest_of(before: InspectedImage, now: InspectedImage, reference: ImageReference) -> str | None:
-    """Prefer a digest that this pull has brought: an image keeps those of the indexes that named it at other times."""
+    """Prefer a digest that this pull added: an image keeps those of the indexes that named it earlier."""
     if reference.digest:
         return reference.digest if reference.digest in now.digests else None
     brought = [digest for digest in now.digests if digest not in before.digests]
     return next(iter(brought or now.digests), None)
 
 
-_FETCHED = ("Download complete", "Pull complete", "Verifying Checksum")
-_DONE = ("Pull complete", "Already exists")
-_HERE = (*_FETCHED, *_DONE, "Extracting")
-_MOST = 1000
-"""A stream that names more layers than any image has is not believed."""
-
-
 class Layers:
-    """What an engine has said of each layer of an image."""
+    """The last status and the byte counts of each layer of an image."""
 
     def __init__(self) -> None:
-        self._said: dict[str, tuple[str, int, int]] = {}
+        self._messages: dict[str, tuple[str, int, int]] = {}
         self._bytes: dict[str, tuple[int, int]] = {}
         self.fetched = False
-        """Whether anything came from the registry."""
+        """Whether anything was downloaded."""
 
     def observe(self, layer: str, status: str, current: int, total: int) -> bool:
-        """Take in what is said of a layer; return whether that is anything new."""
-        said = (status, current, total)
-        known = self._said.get(layer)
-        if known == said or (known is None and len(self._said) >= _MOST):
+        """Record a message about a layer; return whether it says anything new."""
+        message = (status, current, total)
+        known = self._messages.get(layer)
+        if known == message or (known is None and len(self._messages) >= _MOST_LAYERS):
             return False
-        self._said[layer] = said
+        self._messages[layer] = message
         if status == "Downloading":
             best = self._bytes.get(layer, (0, 0))
             self._bytes[layer] = (max(current, best[0]), max(total, current, best[1]))
@@ -150,34 +126,37 @@ class Layers:
         return True
 
     @property
+    def _statuses(self) -> list[str]:
+        return [status for status, _, _ in self._messages.values()]
+
+    @property
     def count(self) -> int:
-        """How many there are."""
-        return len(self._said)
+        return len(self._messages)
 
     @property
     def done(self) -> int:
-        """How many are there, unpacked."""
-        return sum(status.startswith(_DONE) for status, _, _ in self._said.values())
+        """Number of layers that are unpacked."""
+        return sum(status.startswith(_DONE) for status in self._statuses)
 
     @property
     def current(self) -> int:
-        """Bytes fetched; never runs backwards."""
+        """Downloaded bytes; the number never decreases."""
         return sum(done for done, _ in self._bytes.values())
 
     @property
     def fetched_of(self) -> dict[str, int]:
-        """Bytes fetched of each."""
+        """Downloaded bytes by layer ID."""
         return {layer: done for layer, (done, _) in self._bytes.items()}
 
     @property
     def total(self) -> int:
-        """Bytes to fetch, as far as they are known."""
+        """Bytes to download, of the layers whose size is known."""
         return sum(total for _, total in self._bytes.values())
 
     @property
     def phase(self) -> Phase:
-        """What a person would say the engine is doing."""
-        statuses = [status for status, _, _ in self._said.values()]
+        """The phase to show."""
+        statuses = self._statuses
         if any(status.startswith(("Downloading", "Retrying", "Verifying", "Copying")) for status in statuses):
             return Phase.DOWNLOADING
         if any(status.startswith("Extracting") for status in statuses):
@@ -189,10 +168,10 @@ class Layers:
 
     @property
     def awaited(self) -> Phase:
-        """What the next change has to come from: the registry, the engine's queue, or its unpacking alone."""
-        if not self._said:
+        """The phase whose time limit applies: what the next message depends on."""
+        if not self._messages:
             return Phase.RESOLVING
-        lacking = [status for status, _, _ in self._said.values() if not status.startswith(_HERE)]
-        if not lacking:
+        missing = [status for status in self._statuses if not status.startswith(_COMPLETE)]
+        if not missing:
             return Phase.EXTRACTING
-        return Phase.WAITING if all(status.startswith("Waiting") for status in lacking) else Phase.DOWNLOADING
+        return Phase.WAITING if all(status.startswith("Waiting") for status in missing) else Phase.DOWNLOADING

@@ -1,4 +1,4 @@
-"""What engines answer about their images, turned into values: the same JSON from the API and from the commands."""
+"""The JSON of engines as values: the API and the commands print the same documents."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,18 +8,17 @@ from typing import Any
 
 from puller.engine.interface import InspectedImage
 from puller.engine.model import EngineInfo, ImageContents, LocalImage, LocalImages, ProxySettings, full_name
-from puller.engine.progress import inspected
 from puller.image.reference import ImageReference, Platform
 
 _NONE = "<none>"
 _MACHINES = {"armv7l": "arm/v7", "armv6l": "arm/v6", "i686": "386", "loongarch64": "loong64"}
-"""What `uname -m` calls processors, which is what engines pass on; the rest is folded with all other aliases."""
+"""Architectures of `uname -m`, which engines report; `Platform.parse` knows the other aliases."""
 
 
 def read_images(images: Iterable[Mapping[str, Any]]) -> LocalImages:
-    """Read what `GET /images/json` and `podman images --format json` say (Engine API "ImageList")."""
+    """Read `GET /images/json` (Engine API "ImageList") or `podman images --format json`."""
     return LocalImages(
-        _held(
+        _local_image(
             str(image.get("Id") or ""),
             _names(image.get("RepoTags") or image.get("Names") or ()),
             _names(image.get("RepoDigests") or ()),
@@ -31,21 +30,20 @@ def read_images(images: Iterable[Mapping[str, Any]]) -> LocalImages:
 
 
 def read_rows(lines: Iterable[str]) -> LocalImages:
-    """Read `docker image ls --digests --no-trunc --format '{{json .}}'`: a row for each name of each image."""
+    """Read `docker image ls --digests --no-trunc --format '{{json .}}'`: one line for each name of each image."""
     tags: dict[str, list[str]] = {}
     digests: dict[str, list[str]] = {}
     for row in map(json.loads, filter(None, lines)):
         identity, name = str(row["ID"]), str(row["Repository"])
         tags.setdefault(identity, []).append(f"{name}:{row['Tag']}")
         digests.setdefault(identity, []).append(f"{name}@{row.get('Digest') or _NONE}")
-    return LocalImages(_held(identity, _names(tags[identity]), _names(digests[identity])) for identity in tags)
+    return LocalImages(_local_image(identity, _names(tags[identity]), _names(digests[identity])) for identity in tags)
 
 
 def read_info(info: Mapping[str, Any], *, local: bool) -> EngineInfo:
-    """Read what `GET /info` and `docker info` say (Engine API "SystemInfo"), or `podman info`."""
+    """Read `GET /info` (Engine API "SystemInfo"), `docker info` or `podman info`."""
     host, graph = info.get("host") or {}, info.get("store") or {}
     system, machine = info.get("OSType") or host.get("os"), info.get("Architecture") or host.get("arch")
-    machine = _MACHINES.get(str(machine), machine)
     registries = info.get("RegistryConfig") or {}
     named = registries.get("IndexConfigs") or {}
     return EngineInfo(
@@ -67,13 +65,13 @@ def read_info(info: Mapping[str, Any], *, local: bool) -> EngineInfo:
 
 
 def platform_of(image: Mapping[str, Any]) -> Platform | None:
-    """Read the platform from what an inspect says; a variant that is not said stays unsaid."""
+    """Read the platform of an inspected image; a variant that the engine does not report stays None."""
     platform = _platform_in(image)
     return platform if platform is None or image.get("Variant") else replace(platform, variant=None)
 
 
 def read_platform(system: object, machine: object, variant: object = None) -> Platform | None:
-    """Make a platform of what an engine says; None where it says too little."""
+    """Make a platform from its parts; None where the operating system or the architecture is missing."""
     try:
         return Platform.parse("/".join(str(part) for part in (system, machine, variant) if part))
     except ValueError:
@@ -81,12 +79,35 @@ def read_platform(system: object, machine: object, variant: object = None) -> Pl
 
 
 def read_inspected(image: Mapping[str, Any], reference: ImageReference) -> InspectedImage:
-    """Read what `GET /images/NAME/json` says of an image that was asked for by this reference."""
+    """Read `GET /images/NAME/json` for an image that was looked up by this reference."""
     return inspected(image.get("Id"), image.get("RepoDigests") or (), reference, _platform_in(image))
 
 
+def inspected(
+    identity: str | None,
+    repo_digests: Iterable[str],
+    reference: ImageReference,
+    platform: Platform | None = None,
+) -> InspectedImage:
+    """Make an inspected image, with those of its `RepoDigests` that belong to the reference's repository."""
+    digests: list[str] = []
+    for text in repo_digests:
+        try:
+            known = ImageReference.parse(text)
+        except ValueError:
+            continue
+        if known.name == reference.name and known.digest and known.digest not in digests:
+            digests.append(known.digest)
+    return InspectedImage(identity, tuple(digests), platform)
+
+
+def inspected_name(reference: ImageReference) -> str:
+    """Return the name to look an image up by: engines forget the tag of an image that was pulled by digest."""
+    return f"{reference.name}@{reference.digest}" if reference.digest else reference.canonical
+
+
 def read_content(image: Mapping[str, Any]) -> ImageContents:
-    """Read what `GET /images/NAME/json` and `image inspect` say (Engine API "ImageInspect")."""
+    """Read `GET /images/NAME/json` (Engine API "ImageInspect") or `image inspect`."""
     layers = (image.get("RootFS") or {}).get("Layers") or ()
     return ImageContents(
         str(image.get("Id") or ""),
@@ -99,9 +120,9 @@ def read_content(image: Mapping[str, Any]) -> ImageContents:
 
 
 def read_layer_sizes(history: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
-    """Read what `GET /images/NAME/history` and `history` say: bytes of each step of a build, base first.
+    """Read `GET /images/NAME/history` or `history`: the bytes of each build step, base first.
 
-    Raises ValueError where a command writes them for people only.
+    Raises ValueError for sizes with units, as nerdctl prints them.
     """
     return tuple(int(step.get("Size", step.get("size", 0))) for step in reversed(tuple(history)))
 
@@ -116,7 +137,7 @@ def _proxies(info: Mapping[str, Any]) -> ProxySettings:
 
 
 def _moment(text: str) -> datetime | None:
-    """Read RFC 3339, which has more digits of a second here than Python tells apart."""
+    """Read a time in RFC 3339 (nanoseconds are cut to microseconds); None without a time zone."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -128,16 +149,17 @@ def _names(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(full_name(text) for text in texts if _NONE not in text))
 
 
-def _held(
+def _local_image(
     identity: str,
     tags: tuple[str, ...],
     digests: tuple[str, ...],
     size: int = 0,
     platforms: tuple[Platform, ...] = (),
 ) -> LocalImage:
-    """Give each tag its digest on the containerd store, which knows an image by its manifest's digest.
+    """Make an image, with the digest in each repository that has a tag for it.
 
-    There RepoDigests name one repository only, however many repositories have tags for the image.
+    The containerd store identifies an image by the digest of its manifest, and lists RepoDigests of one repository
+    only, even when several repositories have tags for the image.
     """
     if any(text.endswith(f"@{identity}") for text in digests):
         own = (f"{tag.rpartition(':')[0]}@{identity}" for tag in tags if "@" not in tag)

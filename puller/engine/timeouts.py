@@ -1,4 +1,4 @@
-"""The clocks of one attempt: how long it may take, and how long the engine may bring nothing new."""
+"""The time limits of one attempt: in all, and without progress."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,68 +10,65 @@ from puller.events import Phase
 from puller.settings import Timeouts
 from puller.text import format_bytes, format_seconds
 
-_LEAST = 0.01
-"""Seconds between two looks at a clock, at least."""
+_SHORTEST_INTERVAL = 0.01
+"""Seconds between two checks of a timer, at least."""
 
 
 class LastActivity:
-    """When anything last changed in any pull of a backend: who only queues behind the others waits for them."""
+    """When any pull of an engine last made progress, by `time.monotonic`."""
 
     def __init__(self) -> None:
         self.last = 0.0
 
 
 class AttemptTimer:
-    """Told of every change, it knows when an attempt has stalled or run out of time; one thread tells, any may ask.
+    """Detects that an attempt has stalled or run out of time. One thread reports progress, any thread may check.
 
-    An engine says "Waiting" of a layer until its first byte has come, granted slot or not. So while all that an image
-    still lacks is waiting, the clock runs from the last change of any image: a queue moves, a hung registry does not.
+    Docker reports "Waiting" for a layer until its first byte arrives, whether or not the download has started. While
+    all missing layers of an image are waiting, progress of any other image counts: a queue advances, a registry that
+    hangs does not.
     """
 
     def __init__(
-        self, clocks: Timeouts, pulse: LastActivity, *, coarse: bool = False, now: Callable[[], float] = monotonic
+        self, clocks: Timeouts, activity: LastActivity, *, coarse: bool = False, now: Callable[[], float] = monotonic
     ) -> None:
         self._clocks = clocks
-        self._pulse = pulse
+        self._activity = activity
         self._now = now
         self._began = now()
-        self._seen = (self._began, Phase.RESOLVING, 0, 0)
-        self._failure: EngineError | None = None
+        self._progress = (self._began, Phase.RESOLVING, 0, 0)
+        self.failure: EngineError | None = None
+        """Why the attempt is over; None until a check has found that it is."""
         self.coarse = coarse
-        """Whether no bytes are told, so that silence while layers are fetched means as little as while they unpack."""
+        """Whether the engine reports no byte counts; then the limit for unpacking applies to downloads as well."""
 
     def moved(self, phase: Phase, current: int = 0, total: int = 0) -> None:
-        """Take note of a change: a repetition of what is known is none."""
+        """Record progress. The caller leaves out messages that repeat what is known."""
         now = self._now()
-        self._seen = (now, phase, current, total)
-        self._pulse.last = max(self._pulse.last, now)
-
-    @property
-    def failure(self) -> EngineError | None:
-        """Why the attempt was found to be over; None while it was not."""
-        return self._failure
+        self._progress = (now, phase, current, total)
+        self._activity.last = max(self._activity.last, now)
 
     @property
     def left(self) -> float | None:
-        """Seconds until the attempt is over, unless something changes; None where nothing limits it now."""
-        limits = [limit for limit in (self._attempt_left(), self._silence_left()) if limit is not None]
+        """Seconds until the attempt is over unless there is progress; None where no limit applies."""
+        limits = [limit for limit in (self._attempt_left(), self._stall_left()) if limit is not None]
         return max(min(limits), 0.0) if limits else None
 
     @property
-    def nap(self) -> float | None:
-        """Seconds for which nobody need look at this watch, whatever changes meanwhile; None is for ever."""
+    def interval(self) -> float | None:
+        """Seconds after which to check again, whatever happens meanwhile; None where no limit is set."""
         limits = [limit for limit in (self.left, self._clocks.stall, self._clocks.unpack) if limit is not None]
-        return max(min(limits), _LEAST) if limits else None
+        return max(min(limits), _SHORTEST_INTERVAL) if limits else None
 
     def expired(self) -> EngineError | None:
-        """Say whether the attempt is over, and why; once it is, it stays so."""
-        if self._failure is None:
-            attempt, silence = self._attempt_left(), self._silence_left()
+        """Check the limits; once an attempt is over, the result stays the same."""
+        if self.failure is None:
+            attempt, stall = self._attempt_left(), self._stall_left()
             if attempt is not None and attempt <= 0:
-                self._failure = EngineError(f"not done within {self._clocks.attempt:g}s", kind=FailureKind.TIMEOUT)
-            elif silence is not None and silence <= 0:
-                self._failure = EngineError(self._stalled(), kind=FailureKind.STALLED)
-        return self._failure
+                self.failure = EngineError(f"not done within {self._clocks.attempt:g}s", kind=FailureKind.TIMEOUT)
+            elif stall is not None and stall <= 0:
+                self.failure = EngineError(self._stalled(), kind=FailureKind.STALLED)
+        return self.failure
 
     def check(self) -> None:
         """Raise EngineError when the attempt is over."""
@@ -79,21 +76,21 @@ class AttemptTimer:
             raise failure
 
     @contextmanager
-    def guarding(self, abort: Callable[[], None]) -> Iterator[None]:
-        """Have `abort` called from another thread when the attempt is over while the block still runs.
+    def aborting(self, abort: Callable[[], None]) -> Iterator[None]:
+        """Call `abort` from another thread when the attempt is over while the block still runs.
 
-        A time limit on the socket would not do: what is read from it may be repetitions, or less than a message.
+        A read timeout of the socket is not enough: repeated messages, or parts of one, keep it from expiring.
         """
         done = Event()
 
-        def guard() -> None:
-            while not done.wait(self.nap):
+        def watch() -> None:
+            while not done.wait(self.interval):
                 if self.expired():
                     abort()
                     return
 
-        thread = Thread(target=guard, name="puller-watch", daemon=True)
-        if self.nap is not None:
+        thread = Thread(target=watch, name="puller-timeout", daemon=True)
+        if self.interval is not None:
             thread.start()
         try:
             yield
@@ -105,13 +102,13 @@ class AttemptTimer:
     def _attempt_left(self) -> float | None:
         return None if self._clocks.attempt is None else self._began + self._clocks.attempt - self._now()
 
-    def _silence_left(self) -> float | None:
-        last, phase, _, _ = self._seen
+    def _stall_left(self) -> float | None:
+        last, phase, _, _ = self._progress
         limit = self._limit(phase)
         if limit is None:
             return None
         if phase is Phase.WAITING:
-            last = max(last, self._pulse.last)
+            last = max(last, self._activity.last)
         return last + limit - self._now()
 
     def _limit(self, phase: Phase) -> float | None:
@@ -119,6 +116,6 @@ class AttemptTimer:
         return self._clocks.unpack if unpacking else self._clocks.stall
 
     def _stalled(self) -> str:
-        _, phase, current, total = self._seen
+        _, phase, current, total = self._progress
         fetched = f" ({format_bytes(current)}/{format_bytes(total)})" if total else ""
-        return f"stalled: nothing came for {format_seconds(self._limit(phase) or 0)} while {phase}{fetched}"
+        return f"stalled: no progress for {format_seconds(self._limit(phase) or 0)} while {phase}{fetched}"

@@ -1,4 +1,4 @@
-"""Image lists: a list in any format becomes a stream of items. One module for each format."""
+"""Image lists: files, directories, URLs and stdin in any format become a stream of items. One module per format."""
 
 import io
 import os
@@ -20,6 +20,7 @@ from puller.imagelist.source import (
     ListSource,
     bounded,
     file_source,
+    is_url,
     read_file,
     unreadable,
 )
@@ -30,7 +31,6 @@ __all__ = ["FORMATS", "BadLine", "Entry", "Item", "Note", "Source", "read"]
 FORMATS = ("text", "compose", "kubernetes", "dockerfile", "github", "gitlab", "skopeo", "json")
 """The formats of lists, by the names that `--from` takes."""
 _STDIN = "-"
-_URL = ("http://", "https://")
 
 
 def read(
@@ -42,12 +42,11 @@ def read(
     ask_compose: AskCompose | None = None,
     stdin: BinaryIO | None = None,
 ) -> Iterator[Item]:
-    """Yield what `lists` (paths, URLs, `-` for stdin) hold, then the references `images`, as they are read.
+    """Yield the items of `lists` (paths, URLs, `-` for stdin), then those of the references `images`.
 
-    The content and the name of a list tell its format, unless `list_format` (of FORMATS) does. `profiles` are those of
-    Compose; where `ask_compose` has an answer about a Compose file, that decides which images the file means.
-    Raises ListError, on the way, for a list that cannot be read, and at the end when there was nothing in any of them,
-    not even something to leave out.
+    The format of a list is detected from its content and name unless `list_format` (one of FORMATS) is given.
+    `profiles` are Compose profiles; where `ask_compose` returns an answer for a Compose file, that answer decides.
+    Raises ListError, while iterating, for a list that cannot be read, and at the end if all lists were empty.
     """
     if lists.count(_STDIN) > 1:
         raise ListError(["-: stdin can be read only once"])
@@ -62,26 +61,26 @@ def read(
         yield entry_of(image, Source("--image"))
     if empty:
         names = ["stdin" if path == _STDIN else clean(path) for path in lists]
-        raise ListError([f"{name}: no image reference in it" for name in names] or ["no image list was named"])
+        raise ListError([f"{name}: contains no image reference" for name in names] or ["no image list given"])
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads one list after the other, each from where it is."""
+    """Reads lists, each from a file, a directory, a URL or stdin."""
 
     list_format: str | None
     compose: ComposeOptions
     stdin: BinaryIO | None
 
     def items(self, path: str) -> Iterator[Item]:
-        """Yield what one list holds; raise ListError when it cannot be read."""
+        """Yield the items of one list; raise ListError when it cannot be read."""
         if path == _STDIN:
             # A process may be started without a standard input; sys.stdin is None then.
             stream = self.stdin or getattr(sys.stdin, "buffer", None)
             if stream is None:
                 raise ListError(["stdin: is closed"])
-            yield from self._stream(stream, ListSource("stdin", Path(), os.environ, self.compose.alone))
-        elif path.lower().startswith(_URL):
+            yield from self._stream(stream, ListSource("stdin", Path(), os.environ, replace(self.compose, ask=None)))
+        elif is_url(path):
             yield from self._url(path)
         elif Path(path).is_dir():
             for found in directory.files(path, self.list_format):
@@ -96,14 +95,14 @@ class _Reader:
 
     def _file(self, path: str) -> Iterator[Item]:
         try:
-            stream = open(path, "rb")  # noqa: PTH123, SIM115 - Path would rewrite what the user typed; closed below
+            stream = open(path, "rb")  # noqa: PTH123, SIM115 - Path would change the text the user typed; closed below
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             raise ListError([f"{clean(path)}: {unreadable(error)}"]) from None
         with stream:
             yield from self._stream(stream, file_source(path, self.compose))
 
     def _url(self, address: str) -> Iterator[Item]:
-        from puller.imagelist import url  # noqa: PLC0415 - loads an HTTP client, which few lists need
+        from puller.imagelist import url  # noqa: PLC0415 - imports the HTTP client, which few lists need
 
         yield from self._stream(io.BytesIO(url.fetch(address)), url.describe(address, self.compose.profiles))
 
@@ -124,7 +123,7 @@ class _Reader:
             yield from _structured(data, source, self.list_format)
 
     def _member(self, path: str) -> Iterator[Item]:
-        """Read a structured file of a directory; one that is no list is left out with a note."""
+        """Read a structured file of a directory; a file in no known format is left out with a note."""
         whole = os.path.basename(path) in DEFAULT_NAMES  # noqa: PTH119 - as typed
         source = file_source(path, replace(self.compose, only_if_needed=not whole))
         try:
@@ -136,12 +135,12 @@ class _Reader:
 
 
 def _structured(data: bytes, source: ListSource, list_format: str | None, *, is_member: bool = False) -> Iterator[Item]:
-    from puller.imagelist import formats, nodes  # noqa: PLC0415 - PyYAML: a text list does not load it
+    from puller.imagelist import formats, nodes  # noqa: PLC0415 - imports PyYAML, which text lists do not need
 
     parsed = nodes.load(data, source.name)
     known = list_format or parsed.problem or formats.recognise(parsed, source)
     if is_member and not known:
-        yield Note(Source(source.name), "left out: not a list format that puller knows")
+        yield Note(Source(source.name), "left out: unknown list format")
     else:
         yield from formats.parse(parsed, source, list_format)
 

@@ -1,4 +1,4 @@
-"""Arrays in JSON or YAML, of references or of objects with `image` or `reference`; also puller's own documents."""
+"""Arrays in JSON or YAML of references, or of objects with `image` or `reference`, such as puller's own documents."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,13 +10,13 @@ _NAMES = ("image", "reference")
 
 
 def detect(documents: Sequence[Node], source: ListSource) -> bool:  # noqa: ARG001 - the signature of all formats
-    """Whether the first document is an array of images, or has one under `images`."""
+    """Tell whether the first document is an array of images, or has one in `images`."""
     array = _array(documents[0])
     return array is not None and (not array.items or any(_reference(member) for member in array.items))
 
 
 def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:  # noqa: ARG001
-    """Yield every member; an object may have a `platform`, too."""
+    """Yield every element; an object may also have a `platform`."""
     for document in documents:
         for member in (_array(document) or document).items:
             reference = _reference(member)

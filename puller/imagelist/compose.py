@@ -1,10 +1,10 @@
-"""Compose files (https://docs.docker.com/reference/compose-file/): what `docker compose pull` would pull.
+"""Compose files (https://docs.docker.com/reference/compose-file/): the images that `docker compose pull` would pull.
 
-That is: the services of the active profiles, with `image`, except those whose `pull_policy` forbids it. A service with
-both `image` and `build` is pulled, as compose tries to; one with `build` alone is not.
+These are the images of the services in active profiles, unless their `pull_policy` forbids it. A service with `image`
+and `build` is pulled, one with `build` alone is not.
 
-Where docker compose is installed its answer decides. Our own reading is for a single plain file, and knows the lines;
-what several files, `extends` or `include` make only docker compose knows.
+If docker compose is installed, its answer decides. puller itself reads a single plain file, and knows the line numbers;
+`extends`, `include` and override files need docker compose.
 """
 
 import json
@@ -30,12 +30,12 @@ _PROJECT_NAME = "COMPOSE_PROJECT_NAME"
 _NOT_IN_A_NAME = re.compile(r"[^-_a-z0-9]")
 _NEEDED = (
     "needs docker compose: install its plugin (package docker-compose-plugin), "
-    "or pipe what `docker compose config` prints into puller"
+    "or pipe the output of `docker compose config` into puller"
 )
 
 
 def detect(documents: Sequence[Node], source: ListSource) -> bool:
-    """Whether this has services, or the name of a Compose file and what version 1 of the format had."""
+    """Tell whether a document has services, or the file has the name of a Compose file and the keys of version 1."""
     named = source.file.startswith(_NAMES)
     return any(_is_compose(document, named=named) for document in documents)
 
@@ -53,7 +53,7 @@ def _is_compose(root: Node, *, named: bool) -> bool:
 
 
 def _is_path(include: Node) -> bool:
-    """Whether Compose would write an include like this; GitLab has other keys, and paths from the top."""
+    """Tell whether this is an include of Compose; GitLab uses other keys, and absolute paths."""
     text = include.text or ""
     return include.get("path") is not None or bool(text and not text.startswith(("/", "http:", "https:")))
 
@@ -61,35 +61,35 @@ def _is_path(include: Node) -> bool:
 def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
     """Yield the image of every active service, in the order of the file."""
     project = _Project(documents, source)
-    beyond_us = project.beyond_us
-    ours = {name: [*images_of(name, service, project.enabled)] for name, service in project.services.items()}
+    problem = project.needs_compose
+    own = {name: [*images_of(name, service, project.enabled)] for name, service in project.services.items()}
     try:
-        theirs = project.ask(needed=beyond_us is not None)
+        answer = project.ask(needed=problem is not None)
     except ValueError as refusal:
-        if beyond_us:
+        if problem:
             yield from _without_variables(project, refusal)
         else:
-            yield from _alone(source, [*chain.from_iterable(ours.values())], refusal)
+            yield from _without_compose(source, [*chain.from_iterable(own.values())], refusal)
         return
-    if theirs is None:
-        yield from [beyond_us] if beyond_us else chain.from_iterable(ours.values())
+    if answer is None:
+        yield from [problem] if problem else chain.from_iterable(own.values())
         return
-    for name in ours | theirs:
-        yield from _agreed(name, ours.get(name, []), theirs.get(name), is_plain=beyond_us is None)
+    for name in own | answer:
+        yield from _combined(name, own.get(name, []), answer.get(name), is_plain=problem is None)
 
 
-def _alone(source: ListSource, ours: list[Item], refusal: ValueError) -> Iterator[Item]:
-    """Keep what we have read; a refusal that concerns no image is a note."""
-    text = f"read by puller alone: {refusal}"
-    if not ours:
+def _without_compose(source: ListSource, own: list[Item], refusal: ValueError) -> Iterator[Item]:
+    """Use our own reading; the error of docker compose is a note if it concerns no image."""
+    text = f"read without docker compose: {refusal}"
+    if not own:
         yield BadLine(Source(source.name), "", text)
-    elif not any(isinstance(item, BadLine) for item in ours):
+    elif not any(isinstance(item, BadLine) for item in own):
         yield Note(Source(source.name), text)
-    yield from ours
+    yield from own
 
 
 def _without_variables(project: "_Project", refusal: ValueError) -> Iterator[Item]:
-    """Have the files merged by docker compose and fill in the variables here: one that is missing may not matter."""
+    """Let docker compose merge the files, and expand the variables here: a missing one may concern no image."""
     source = Source(project.source.name)
     try:
         services = project.ask(needed=True, interpolate=False)
@@ -100,22 +100,22 @@ def _without_variables(project: "_Project", refusal: ValueError) -> Iterator[Ite
         return
     found = [item for name, service in services.items() for item in images_of(name, service, project.enabled)]
     if not any(isinstance(item, BadLine) for item in found):
-        yield Note(source, f"variables filled in by puller alone: {refusal}")
+        yield Note(source, f"variables expanded without docker compose: {refusal}")
     yield from found
 
 
-def _agreed(name: str, ours: list[Item], theirs: Service | None, *, is_plain: bool) -> Iterator[Item]:
-    """Take what docker compose says of a service; where a plain file means the same to us, our notes say more."""
-    if theirs is None:
-        first = next((item for item in ours if not isinstance(item, Note)), None)
-        yield from [Note(first.source, f"service {name}: left out, as docker compose leaves it out")] if first else ours
+def _combined(name: str, own: list[Item], answer: Service | None, *, is_plain: bool) -> Iterator[Item]:
+    """Use docker compose's answer for a service, or our own reading where both agree, as it has more notes."""
+    if answer is None:
+        first = next((item for item in own if not isinstance(item, Note)), None)
+        yield from [Note(first.source, f"service {name}: left out, as docker compose leaves it out")] if first else own
         return
-    said = [*images_of(name, theirs, {ALL_PROFILES})]
-    yield from ours if is_plain and ours and _meaning(ours) == _meaning(said) else said
+    answered = [*images_of(name, answer, {ALL_PROFILES})]
+    yield from own if is_plain and own and _meaning(own) == _meaning(answered) else answered
 
 
 def _meaning(items: list[Item]) -> list[tuple[ImageReference, Platform | None] | None]:
-    """Reduce items to what is pulled; None stands for what cannot be."""
+    """Reduce items to what is pulled; None stands for a bad line."""
     return [
         (item.reference, item.platform) if isinstance(item, Entry) else None
         for item in items
@@ -124,7 +124,7 @@ def _meaning(items: list[Item]) -> list[tuple[ImageReference, Platform | None] |
 
 
 class _Project:
-    """The files that docker compose would take for one project, and our own reading of the first."""
+    """The files of one Compose project, and our own reading of the first one."""
 
     def __init__(self, documents: Sequence[Node], source: ListSource) -> None:
         self.source = source
@@ -141,8 +141,8 @@ class _Project:
             self.services |= services_of(root, self._environment)
 
     @property
-    def beyond_us(self) -> BadLine | None:
-        """Say what makes this more than a single plain file; None where nothing does."""
+    def needs_compose(self) -> BadLine | None:
+        """The reason why only docker compose can read this project; None for a single plain file."""
         include = next((found for root in self._roots if (found := root.get("include"))), None)
         extends = next((found for service in self.services.values() if (found := service.get("extends"))), None)
         if node := include or extends:
@@ -154,22 +154,22 @@ class _Project:
         return None
 
     def ask(self, *, needed: bool, interpolate: bool = True) -> dict[str, Service] | None:
-        """Ask docker compose for the services; None where it cannot be asked, or need not be.
+        """Ask docker compose for the services; None where it is not available or not `needed`.
 
-        A list that came through a pipe cannot be read again. Raises ValueError with the reason of a refusal.
+        A list from a pipe cannot be read twice. Raises ValueError with the error of docker compose.
         """
         options = self.source.compose
         files = [Path(self.source.name), *([self._override] if self._override else ())]
         if options.ask is None or (options.only_if_needed and not needed) or not all(map(Path.is_file, files)):
             return None
-        said = options.ask(files, options.profiles, interpolate=interpolate)
-        if said is None:
+        answer = options.ask(files, options.profiles, interpolate=interpolate)
+        if answer is None:
             return None
         try:
-            services = json.loads(said)["services"].items()
+            services = json.loads(answer)["services"].items()
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise ValueError("docker compose did not print a project") from None
-        # Its answer is a Compose file, too: `$$` stands for a dollar sign.
+        # The answer is itself a Compose file: `$$` is a dollar sign.
         environment = {} if interpolate else self._environment
         written = self._written()
         return {
@@ -179,7 +179,7 @@ class _Project:
         }
 
     def _written(self) -> list[dict[str, Service]]:
-        """Return the services as they are written: of the override file first, which wins, and of the last document."""
+        """Return the services as written: those of the override file first, then those of the last document."""
         roots = [*self._roots]
         if self._override:
             name = self.source.name.removesuffix(self.source.file) + self._override.name
@@ -190,7 +190,7 @@ class _Project:
     def _located(
         self, name: str, answer: Mapping[str, Any], environment: Mapping[str, str], written: list[dict[str, Service]]
     ) -> Service:
-        """Put what docker compose says of a service where it is written, or else at the include or the top."""
+        """Give each field of an answer its line in the files, or else that of the include or the first line."""
         places = [services[name] for services in written if name in services]
         include = next((found for root in self._roots if (found := root.get("include"))), None)
         where = places[0].source if places else include.source if include else Source(self.source.name, 1)
@@ -202,7 +202,7 @@ class _Project:
 
 
 def _override_of(source: ListSource) -> Path | None:
-    """Return the override file that docker compose would read beside this one."""
+    """Return the override file that docker compose would read with this one."""
     if source.folder is None or source.file not in DEFAULT_NAMES:
         return None
     paths = (source.folder / name for name in OVERRIDES)
@@ -212,7 +212,7 @@ def _override_of(source: ListSource) -> Path | None:
 def _with_project_name(
     documents: Sequence[Node], folder: Path | None, environment: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """Add the project's name, which image names may contain: the written one, or else that of the folder.
+    """Add the project name, which image names may contain: the `name` of the file, or else that of its directory.
 
     https://docs.docker.com/compose/how-tos/project-name/
     """

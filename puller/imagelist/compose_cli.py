@@ -1,8 +1,8 @@
-"""Asks docker compose what a Compose file means: which services are active, with which images and platforms.
+"""Asks docker compose for the services, images and platforms of a Compose file.
 
-The plugin is a program of its own, and is run as one: `docker compose` would first start docker, and the plugin twice,
-for the same answer. `config --format json` is understood by every version from 2.0 on and asks no engine; `--images`
-would make up names for services that are only built, and leaves out platforms.
+The plugin is run directly: `docker compose` would start docker first, and the plugin twice. `config --format json` is
+supported since version 2.0 and contacts no engine; `config --images` omits platforms and invents names for services
+that are only built.
 """
 
 import os
@@ -18,33 +18,33 @@ DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-co
 OVERRIDES = (
     "compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml",
 )  # fmt: skip
-"""Read beside a file with a default name, the first that exists."""
+"""The override files of a file with a default name; the first that exists is used."""
 SECONDS = 20.0
-"""How long an answer may take; a tenth of a second is usual."""
+"""Time limit for an answer, which usually takes a tenth of a second."""
 _LONGEST = 32 << 20
-"""Bytes of an answer: it repeats all that the project's configs hold."""
+"""Bytes of an answer, which includes the content of the project's configs."""
 _PROGRAM = "docker-compose"
 _SYSTEM = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
 _OFFLINE = {"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "false", "COMPOSE_EXPERIMENTAL_OCI_REMOTE": "false"}
-"""Nothing is fetched for an `include`."""
+"""Nothing is downloaded for an `include`."""
 _LOG = "time="
 
 
 class Compose:
-    """Asks docker compose, where it is installed; after one time-out it is not asked again."""
+    """Runs docker compose, if it is installed; after a timeout it is not run again."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
         self._hangs = False
 
     def __call__(self, files: Sequence[Path], profiles: Sequence[str], *, interpolate: bool = True) -> str | None:
-        """Do what `AskCompose` says; a ValueError may also say why compose cannot be run."""
+        """See `AskCompose`; a ValueError may also say why docker compose cannot be run."""
         program = None if self._hangs else find(os.environ)
         if program is None:
             return None
-        from puller.system import process  # noqa: PLC0415 - subprocess: only a Compose file needs it
+        from puller.system import process  # noqa: PLC0415 - imports subprocess, which only Compose files need
 
-        # An absolute path is never taken for the address of a repository.
+        # An absolute path cannot be mistaken for the URL of a repository.
         options = [f"--file={path.absolute()}" for path in files] + [f"--profile={profile}" for profile in profiles]
         raw = () if interpolate else ("--no-interpolate",)
         try:
@@ -57,28 +57,28 @@ class Compose:
             )
         except TimeoutError:
             self._hangs = True
-            raise ValueError(f"docker compose gives no answer within {self._seconds:g}s") from None
+            raise ValueError(f"docker compose did not answer within {self._seconds:g}s") from None
         except OSError as error:
             raise ValueError(f"docker compose cannot be run: {error.strerror}: {program}") from None
         if done.code == 0:
             return done.stdout
         if "Usage:" in done.stderr:
-            return None  # version 1, which knows no JSON
-        raise ValueError(f"docker compose refuses it: {_words(done.stderr) or f'exit code {done.code}'}")
+            return None  # version 1, which has no JSON
+        raise ValueError(f"docker compose reports an error: {_words(done.stderr) or f'exit code {done.code}'}")
 
 
 def find(environment: Mapping[str, str]) -> Path | None:
-    """Find the plugin where docker finds it, or else the program on the PATH; nothing is started."""
+    """Find the plugin where docker looks for it, or else the program in PATH."""
     return next((path for path in _places(environment) if path.is_file() and os.access(path, os.X_OK)), None)
 
 
 def _places(environment: Mapping[str, str]) -> Iterator[Path]:
-    with suppress(RuntimeError):  # no home directory is known
+    with suppress(RuntimeError):  # there is no home directory
         yield docker_config.directory(environment) / "cli-plugins" / _PROGRAM
     yield from (Path(folder, "docker", "cli-plugins", _PROGRAM) for folder in _SYSTEM)
     yield from (Path(folder, _PROGRAM) for folder in environment.get("PATH", "").split(os.pathsep) if folder)
 
 
 def _words(stderr: str) -> str:
-    """Remove the warnings before the reason."""
+    """Return the error without the warnings before it."""
     return " ".join(line.strip() for line in stderr.splitlines() if not line.startswith(_LOG))

@@ -1,4 +1,4 @@
-"""The services of a Compose file: what each of them has pulled.
+"""The services of a Compose file, and the images of each of them.
 
 https://docs.docker.com/reference/compose-file/services/
 """
@@ -27,18 +27,17 @@ class Service:
     """The values of its variables."""
 
     def get(self, key: str) -> Node | None:
-        """Return a field that has a value: neither null nor taken out by `!reset`."""
+        """Return a field unless it is null or removed by `!reset`."""
         node = self.fields.get(key)
         return node if node and node.value is not None and node.tag != _RESET else None
 
     def items(self, key: str) -> Sequence[Node]:
-        """Return the members of a list."""
         node = self.get(key)
         return node.items if node else ()
 
 
 def services_of(root: Node, environment: Mapping[str, str]) -> dict[str, Service]:
-    """Return the services of a document; version 1 of the format had them at its top."""
+    """Return the services of a document; version 1 of the format has them at the top level."""
     node = root.get("services")
     found = node.fields if node else {}
     if not root.fields.keys() & TOP_LEVEL:
@@ -51,16 +50,16 @@ def services_of(root: Node, environment: Mapping[str, str]) -> dict[str, Service
 
 
 def images_of(name: str, service: Service, enabled: set[str]) -> Iterator[Item]:
-    """Yield what a service has pulled when these profiles are enabled, and what is left out."""
+    """Yield the images of a service when these profiles are enabled, or notes about why there are none."""
     notes: list[Note] = []
     try:
-        profiles = [_filled(profile, service.environment, notes)[0] for profile in service.items("profiles")]
+        profiles = [_expanded(profile, service.environment, notes)[0] for profile in service.items("profiles")]
         if profiles and ALL_PROFILES not in enabled and not enabled & set(profiles):
             which = " or ".join(f"--profile {profile}" for profile in profiles)
             yield Note(service.source, f"service {name}: left out, its profile is not active ({which})")
             return
         policy = service.get("pull_policy")
-        if policy and _filled(policy, service.environment, notes)[0] in _NEVER_PULLED:
+        if policy and _expanded(policy, service.environment, notes)[0] in _NEVER_PULLED:
             yield Note(policy.source, f"service {name}: pull_policy: {policy.text}, nothing to pull")
             return
     except _UnreadableError as error:
@@ -80,15 +79,15 @@ def _image(name: str, service: Service) -> Iterator[Item]:
         yield Note(service.source, f"service {name}: {what}, nothing to pull")
         return
     if build:
-        yield Note(image.source, f"service {name}: has build:, too; the image is pulled, as docker compose pull does")
+        yield Note(image.source, f"service {name}: has build: as well; the image is pulled")
     yield from _entry(image, service.get("platform"), service.environment)
 
 
 def _entry(image: Node, platform: Node | None, environment: Mapping[str, str]) -> Iterator[Item]:
     notes: list[Note] = []
     try:
-        text, unset = _filled(image, environment, notes)
-        target = _filled(platform, environment, notes)[0] if platform else None
+        text, unset = _expanded(image, environment, notes)
+        target = _expanded(platform, environment, notes)[0] if platform else None
     except _UnreadableError as error:
         yield error.bad
         return
@@ -105,21 +104,21 @@ def _entry(image: Node, platform: Node | None, environment: Mapping[str, str]) -
 
 
 class _UnreadableError(Exception):
-    """A value that cannot be filled in."""
+    """A value that cannot be expanded."""
 
     def __init__(self, bad: BadLine) -> None:
         super().__init__(str(bad))
         self.bad = bad
 
 
-def _filled(node: Node, environment: Mapping[str, str], notes: list[Note]) -> tuple[str, tuple[str, ...]]:
-    """Fill in the variables of a value; `notes` gets those that have no value."""
+def _expanded(node: Node, environment: Mapping[str, str], notes: list[Note]) -> tuple[str, tuple[str, ...]]:
+    """Expand the variables of a value, and return those that are not set; `notes` gets a note about them."""
     if node.text is None:
         raise _UnreadableError(BadLine(node.source, "", "expected plain text"))
     try:
-        expanded = expand(node.text, environment)
+        result = expand(node.text, environment)
     except ValueError as error:
         raise _UnreadableError(BadLine(node.source, node.text, str(error))) from None
-    if expanded.unset:
-        notes.append(Note(node.source, f"no value for {', '.join(expanded.unset)}: taken as empty, as compose does"))
-    return expanded.text.strip(), expanded.unset
+    if result.unset:
+        notes.append(Note(node.source, f"no value for {', '.join(result.unset)}: replaced by an empty string"))
+    return result.text.strip(), result.unset

@@ -1,4 +1,4 @@
-"""How to read a list, decided from its name and its first line that is neither blank nor a comment."""
+"""How to read a list: detected from its name and the first line that is neither blank nor a comment."""
 
 import re
 from enum import Enum
@@ -8,27 +8,27 @@ from puller.imagelist.entry import BadLine, Source
 from puller.imagelist.text import LONGEST_LINE, item
 
 _LOOKED_AT = 256 * 1024
-"""Bytes of comments before the first line of content."""
+"""Bytes of comments that are skipped before the first line of content."""
 DOCKERFILE_NAME = re.compile(r"(?i)(?:.*[./])?(?:dockerfile|containerfile)(?:[.-][^/]*)?")
 _DOCKERFILE = re.compile(r"(?i)(?:FROM|ARG)\s+\S")
 _DATA_NAME = re.compile(r"(?i).*\.(?:ya?ml|json)")
-# A key, the start of a document or of a collection; `[::1]:5000/x` is a reference.
+# A key, or the start of a document or a collection; `[::1]:5000/x` is a reference.
 _DATA = re.compile(
     r"---(?:\s|$)|%YAML\s|-\s|-$|[{]|\[(?![0-9A-Fa-f:.]+\])|\"[^\"]*\"\s*:|'[^']*'\s*:|[^\s#\"'][^#]*?:(?:\s|$)"
 )
 
 
 class Shape(Enum):
-    """How a list is to be read."""
+    """How to read a list."""
 
     TEXT = "text"
     DOCKERFILE = "dockerfile"
     DATA = "data"
-    """YAML or JSON; its values tell which format."""
+    """YAML or JSON, in a format that its values tell."""
 
 
 def detect(stream: BinaryIO, name: str) -> tuple[Shape, bytes]:
-    """Return how to read `stream`, and what was read of it to find that out."""
+    """Return how to read `stream`, and the bytes that were read from it for that."""
     seen, first = b"", ""
     while not first and len(seen) < _LOOKED_AT and (line := stream.readline(LONGEST_LINE + 1)):
         seen += line
@@ -37,14 +37,14 @@ def detect(stream: BinaryIO, name: str) -> tuple[Shape, bytes]:
 
 
 def _content(line: bytes) -> str:
-    """Return a line without its white space; empty when it is blank or a comment."""
+    """Return the text of a line; empty when it is blank or a comment."""
     text = line.decode(errors="replace").removeprefix("\ufeff").strip()
     return "" if text.startswith("#") else text
 
 
 def _shape(first: str, name: str) -> Shape:
     if "\0" in first:
-        return Shape.TEXT  # whose parser reports binary data
+        return Shape.TEXT  # the parser of text lists reports binary data
     if DOCKERFILE_NAME.fullmatch(name) and not _DATA_NAME.fullmatch(name):
         return Shape.DOCKERFILE
     if _DATA.match(first):

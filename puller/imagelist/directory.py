@@ -1,4 +1,4 @@
-"""A directory as a list: the files in it that may be lists."""
+"""The files in a directory that may be lists."""
 
 import os
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ _CHART = "Chart.yaml"
 
 
 def files(path: str, list_format: str | None = None) -> Iterator[str | BadLine]:
-    """Yield the files below a directory that may be lists, in order; hidden ones are passed over.
+    """Yield the files below a directory that may be lists, in order, without hidden ones.
 
-    A Helm chart is a bad line: it has to be rendered first.
+    A Helm chart is a bad line, as it has to be rendered first.
     """
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         if _CHART in names and list_format in (None, "kubernetes"):
-            chart = os.path.join(folder, _CHART)  # noqa: PTH118 - Path would rewrite what the user typed
-            yield BadLine(Source(chart), "", f"a chart: render it first: helm template {folder} | puller list -")
+            chart = os.path.join(folder, _CHART)  # noqa: PTH118 - Path would change the text the user typed
+            yield BadLine(Source(chart), "", f"a Helm chart: render it first: helm template {folder} | puller list -")
             folders[:] = []
             continue
         for name in sorted(names):

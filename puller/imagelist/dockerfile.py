@@ -1,8 +1,8 @@
-"""Dockerfiles (https://docs.docker.com/reference/dockerfile/): the images that a build of any stage starts from.
+"""Dockerfiles (https://docs.docker.com/reference/dockerfile/): the images that a build needs.
 
-`FROM`, `COPY --from` and `RUN --mount=from=` that name no stage. The frontend of `# syntax=` is not listed: it is a
-part of the builder and not of the image, and BuildKit resolves it by itself. The package `dockerfile` (BuildKit's own
-parser, in Go) has wheels for x86-64 with glibc only, and fills in no arguments; so the lines are read here.
+These are the images in `FROM`, `COPY --from` and `RUN --mount=from=`, unless they name a stage. The frontend in
+`# syntax=` is not listed: BuildKit fetches it itself. The package `dockerfile` (BuildKit's parser, in Go) has wheels
+for x86-64 with glibc only, and does not expand arguments; so the lines are parsed here.
 """
 
 import re
@@ -26,7 +26,7 @@ _WITH_HEREDOC = {"RUN", "COPY", "ADD"}
 
 
 def parse(data: bytes, name: str) -> Iterator[Item]:
-    """Yield the images that a Dockerfile names, in order; `name` is its name in messages."""
+    """Yield the images of a Dockerfile, in order; `name` is the file's name in messages."""
     reader = _Dockerfile()
     try:
         text = data.decode().removeprefix("\ufeff")
@@ -43,10 +43,10 @@ def parse(data: bytes, name: str) -> Iterator[Item]:
 
 
 class _Dockerfile:
-    """The arguments before the first FROM, and the stages so far."""
+    """The arguments before the first FROM, and the stages read so far."""
 
     def __init__(self) -> None:
-        # The builder fills these in, for the platform of the build, which a list does not know.
+        # The builder sets these to the platform of the build, which is not known here.
         self._arguments = dict.fromkeys(_OF_THE_BUILD, _MARK)
         self.stages: list[str] = []
 
@@ -69,7 +69,7 @@ class _Dockerfile:
         for match in _ARGUMENT.finditer(rest):
             if match[2] is not None and match[1] not in _OF_THE_BUILD:
                 try:
-                    self._arguments[match[1]] = self._filled(match[2]).text
+                    self._arguments[match[1]] = self._expanded(match[2]).text
                 except ValueError:
                     self._arguments.pop(match[1], None)
 
@@ -81,8 +81,8 @@ class _Dockerfile:
             yield BadLine(source, f"FROM {rest}", "expected FROM [--platform=…] IMAGE [AS NAME]")
             return
         try:
-            image = self._filled(match["image"])
-            platform = self._filled(dict(flags).get("platform", "")).text
+            image = self._expanded(match["image"])
+            platform = self._expanded(dict(flags).get("platform", "")).text
         except ValueError as error:
             yield BadLine(source, match["image"], str(error))
         else:
@@ -100,11 +100,11 @@ class _Dockerfile:
         return BadLine(source, written, f"no value for {names}: give a default, ARG {image.unset[0]}=…, before FROM")
 
     def _other(self, image: str, source: Source) -> Iterator[Item]:
-        """Read the value of COPY --from or of a mount: an earlier stage, by name or number, or an image."""
+        """Read the value of COPY --from or of a mount: the name or number of an earlier stage, or an image."""
         if self._is_stage(image) or (image.isdecimal() and int(image) < len(self.stages)):
             return
         if "$" in image:
-            yield BadLine(source, image, "no variables can stand here: name a stage, FROM … AS NAME")
+            yield BadLine(source, image, "variables are not allowed here: use a stage, FROM … AS NAME")
         elif image.lower() != _SCRATCH:
             yield entry_of(image, source)
 
@@ -114,15 +114,15 @@ class _Dockerfile:
         pattern = ".*".join(re.escape(part) for part in image.lower().split(_MARK))
         return any(re.fullmatch(pattern, stage) for stage in self.stages if stage)
 
-    def _filled(self, text: str) -> Expanded:
-        """Fill in arguments, and remove quotes; only single ones keep a dollar sign."""
+    def _expanded(self, text: str) -> Expanded:
+        """Expand arguments and remove quotes; there is no expansion in single quotes."""
         if text.startswith("'"):
             return Expanded(_unquoted(text))
         return expand(_unquoted(text), self._arguments, escape="\\")
 
 
 def _flags(rest: str) -> tuple[list[tuple[str, str]], str]:
-    """Take the flags from the beginning of what an instruction says."""
+    """Split the flags of an instruction from the rest."""
     flags = []
     while match := _FLAG.match(rest):
         flags.append((match[1].lower(), match[2] or ""))
@@ -135,7 +135,7 @@ def _unquoted(text: str) -> str:
 
 
 def _instructions(text: str) -> Iterator[tuple[str, str, int]]:
-    """Yield each instruction of a Dockerfile: its keyword in capitals, the rest on one line, its first line number."""
+    """Yield the keyword of each instruction in capitals, the rest on one line, and the number of its first line."""
     lines = text.replace("\r\n", "\n").split("\n")
     continued = re.compile(rf"{re.escape(_escape_character(lines))}[ \t]*$")
     number = 0
@@ -147,7 +147,7 @@ def _instructions(text: str) -> Iterator[tuple[str, str, int]]:
             line = lines[number]
             number += 1
             if line.lstrip().startswith("#") or (parts and not line.strip()):
-                continue  # both may stand between the parts of a continued line
+                continue  # both are allowed between the parts of a continued line
             if not parts:
                 start = number
             more = bool(continued.search(line))
@@ -165,7 +165,7 @@ def _instructions(text: str) -> Iterator[tuple[str, str, int]]:
 
 
 def _escape_character(lines: Sequence[str]) -> str:
-    """Return the escape character: directives are at the very top, and end at the first other line."""
+    """Return the escape character; parser directives come first, and end at the first other line."""
     for line in lines:
         match = _DIRECTIVE.fullmatch(line.strip())
         if not match:
@@ -176,7 +176,7 @@ def _escape_character(lines: Sequence[str]) -> str:
 
 
 def _after_heredocs(rest: str, lines: Sequence[str], number: int) -> int:
-    """Return the line after the here-documents of an instruction; one that never ends is none."""
+    """Return the line after the here-documents of an instruction; one without an end is ignored."""
     for dash, _, word in _HEREDOC.findall(rest)[:_MOST_HEREDOCS]:
         for end in range(number, len(lines)):
             if (lines[end].lstrip("\t") if dash else lines[end]) == word:

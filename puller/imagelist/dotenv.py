@@ -1,6 +1,6 @@
-"""The `.env` file beside a Compose file (https://docs.docker.com/compose/how-tos/environment-variables/).
+"""The `.env` file of a Compose project (https://docs.docker.com/compose/how-tos/environment-variables/).
 
-python-dotenv reads another syntax: it knows neither `$NAME` without braces nor `NAME: value`.
+python-dotenv has another syntax, without `$NAME` (only `${NAME}`) and `NAME: value`.
 """
 
 import re
@@ -21,7 +21,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def read(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Read the variables of a file that need not exist; its values may contain those of `environment`."""
+    """Read the variables of a file; empty if it does not exist. Values may refer to variables of `environment`."""
     try:
         data = read_file(path, str(path))
     except ListError:
@@ -30,7 +30,7 @@ def read(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def parse(text: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Read `NAME=value` lines: bare, in 'single' quotes as written, in "double" quotes with escapes."""
+    """Read `NAME=value` lines: a value is bare, literal in 'single' quotes, or has escapes in "double" quotes."""
     found: dict[str, str] = {}
     for match in _LINE.finditer(text):
         single, double, bare = match["single"], match["double"], match["bare"]

@@ -1,4 +1,4 @@
-"""The structured formats of lists: how each is recognised, and what reads it."""
+"""The structured formats: for each the functions that detect and parse it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +14,12 @@ class Format:
     """One structured format."""
 
     detect: Callable[[Sequence[Node], ListSource], bool]
-    """Whether these documents are in this format."""
+    """Tells whether documents are in this format."""
     parse: Callable[[Sequence[Node], ListSource], Iterator[Item]]
     expected: str
-    """What such a file has to have, for a message."""
+    """The keys of this format, for messages."""
     unique_keys: bool = False
-    """Whether the tool that owns the format refuses a mapping with a repeated key."""
+    """Whether the tool behind the format rejects a mapping with a duplicate key."""
 
 
 FORMATS: dict[str, Format] = {
@@ -30,20 +30,20 @@ FORMATS: dict[str, Format] = {
     "skopeo": Format(skopeo.detect, skopeo.parse, "a registry with images:"),
     "gitlab": Format(gitlab.detect, gitlab.parse, "jobs with script:"),
 }
-"""In the order in which they are tried: the one with the clearest marks first."""
+"""In the order of detection: the most distinctive format first."""
 UNKNOWN = (
-    "not a list format that puller knows: expected Compose, Kubernetes, GitHub Actions, GitLab CI, skopeo sync, "
+    "unknown list format: expected Compose, Kubernetes, GitHub Actions, GitLab CI, skopeo sync, "
     "an array of references, or plain lines of text (--from names the format)"
 )
 
 
 def parse(parsed: Parsed, source: ListSource, name: str | None = None) -> Iterator[Item]:
-    """Yield what a structured file means, in the format `name`, or else in the one that it is recognised as."""
+    """Yield the items of a structured file in the format `name`, or else in the detected one."""
     found = name or recognise(parsed, source)
     if found:
         yield from _repeated(parsed, refused=FORMATS[found].unique_keys)
-        if parsed.problem or parsed.repeated:  # the file is refused already: there is nothing to ask about it
-            source = replace(source, compose=source.compose.alone)
+        if parsed.problem or parsed.repeated:  # docker compose would reject this file
+            source = replace(source, compose=replace(source.compose, ask=None))
         if name and not any(document.fields or document.items for document in parsed.documents) and not parsed.problem:
             yield BadLine(Source(source.name, 1), "", f"not in the format {name}: expected {FORMATS[name].expected}")
         yield from FORMATS[found].parse(parsed.documents, source)
@@ -54,14 +54,12 @@ def parse(parsed: Parsed, source: ListSource, name: str | None = None) -> Iterat
 
 
 def recognise(parsed: Parsed, source: ListSource) -> str | None:
-    """Return the name of the format of these documents; None when they are in none."""
+    """Return the name of the detected format; None if there is none."""
     documents = [document for document in parsed.documents if document.value is not None]
     return next((name for name, each in FORMATS.items() if documents and each.detect(documents, source)), None)
 
 
 def _repeated(parsed: Parsed, *, refused: bool) -> Iterator[Item]:
     for key in parsed.repeated:
-        text = f"the key {key.key} is already on line {key.first}"
-        yield (
-            BadLine(key.source, "", f"{text}: remove one") if refused else Note(key.source, f"{text}: this one counts")
-        )
+        text = f"duplicate key {key.key} (first on line {key.first})"
+        yield BadLine(key.source, "", text) if refused else Note(key.source, f"{text}: the last one is used")

@@ -1,4 +1,4 @@
-"""GitHub Actions: the images of a workflow's jobs, services and steps, and of an action.
+"""GitHub Actions: the images of the jobs, services and steps of a workflow, and those of an action.
 
 https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax (`jobs.<job_id>.container`,
 `.services`, `.steps[*].uses`) and `/metadata-syntax` (`runs.image`).
@@ -15,7 +15,7 @@ _DOCKER = "docker://"
 
 
 def detect(documents: Sequence[Node], source: ListSource) -> bool:
-    """Whether this is a workflow or an action."""
+    """Tell whether this is a workflow or an action."""
     root = documents[0]
     jobs, runs = root.get("jobs"), root.get("runs")
     return bool(
@@ -24,7 +24,7 @@ def detect(documents: Sequence[Node], source: ListSource) -> bool:
 
 
 def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:  # noqa: ARG001 - the signature of all
-    """Yield the images in the order in which they are written."""
+    """Yield the images in the order of the file."""
     for root in documents:
         jobs = root.get("jobs")
         for name, job in jobs.fields.items() if jobs else ():
@@ -61,7 +61,7 @@ def _steps(node: Node, where: str, rows: github_matrix.Rows) -> Iterator[Item]:
 
 
 def _container(container: Node | None, where: str, rows: github_matrix.Rows) -> Iterator[Item]:
-    """Read a container, which may be its image alone."""
+    """Read a container, which may be just its image."""
     if container is None:
         return
     image = container if container.text is not None else container.get("image")
@@ -75,6 +75,6 @@ def _image(text: str, node: Node, where: str, rows: github_matrix.Rows) -> Itera
         yield Note(node.source, f"{where}: {text} is known only when the workflow runs")
         return
     for reference in found:
-        # An empty expression means that the job runs without a container.
+        # With an empty value the job runs without a container.
         if reference := reference.strip().removeprefix(_DOCKER):
             yield entry_of(reference, node.source)

@@ -1,4 +1,4 @@
-"""The matrix of a GitHub Actions job; where it is written out, `${{ matrix.image }}` is known before the run.
+"""The matrix of a GitHub Actions job: if its values are literal, `${{ matrix.image }}` can be expanded.
 
 https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstrategymatrix
 """
@@ -15,9 +15,9 @@ Row: TypeAlias = "dict[str, Node]"
 Rows: TypeAlias = "list[Row]"
 
 _MOST = 256
-"""Jobs that a matrix may make: GitHub's own limit."""
+"""Jobs of one matrix: GitHub's own limit."""
 _DEEPEST = 4
-"""Levels of mappings in a value that are compared."""
+"""Levels of nested mappings that are compared."""
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _MATRIX = re.compile(r"\s*matrix((?:\.[\w-]+|\[\s*'[^']*'\s*\])+)\s*")
 _KEY = re.compile(r"\.([\w-]+)|\[\s*'([^']*)'\s*\]")
@@ -25,7 +25,7 @@ _LITERAL = re.compile(r"\s*'((?:[^']|'')*)'\s*")
 
 
 def rows(matrix: Node | None) -> Rows:
-    """Return the jobs that a matrix makes; none where they are not written out."""
+    """Return the jobs of a matrix; none where its values are expressions."""
     if matrix is None or not matrix.fields:
         return []
     include, exclude = matrix.get("include"), matrix.get("exclude")
@@ -41,7 +41,7 @@ def rows(matrix: Node | None) -> Rows:
 
 
 def _included(made: Rows, includes: Sequence[Node], axes: set[str]) -> Rows:
-    """Add each `include` to the jobs whose own values it does not change, or else as a job of its own."""
+    """Add each `include` to the jobs whose values it does not change, or else as a new job."""
     extra: Rows = []
     for include in includes[:_MOST]:
         shared = axes & include.fields.keys()
@@ -54,7 +54,7 @@ def _included(made: Rows, includes: Sequence[Node], axes: set[str]) -> Rows:
 
 
 def fill(text: str, jobs: Rows) -> list[str] | None:
-    """Return what `text` is in each job, each value once; None where it is known only in a run."""
+    """Return the distinct values of `text` in all jobs; None where they are known only at run time."""
     if "${{" not in text:
         return [text]
     found: dict[str, None] = {}
@@ -76,7 +76,7 @@ def _value(expression: str, row: Row) -> str | None:
     node = row.get(keys[0])
     for key in keys[1:]:
         node = node.fields.get(key) if node else None
-    # In GitHub's expressions a missing value is an empty string.
+    # In an expression of GitHub a missing value is an empty string.
     if node is None or node.value is None:
         return ""
     if node.text is None or "${{" in node.text:

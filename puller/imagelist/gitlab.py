@@ -1,7 +1,7 @@
 """GitLab CI (https://docs.gitlab.com/ci/yaml/ and …/ci/variables/): the images and services of a pipeline's jobs.
 
-A hidden job (`.name`) counts where a job extends it. An image that only the pipeline knows, such as
-`$CI_REGISTRY_IMAGE`, is left out with a note.
+A hidden job (`.name`) is used only by the jobs that extend it. An image whose variables are known only in the
+pipeline, such as `$CI_REGISTRY_IMAGE`, is left out with a note.
 """
 
 import re
@@ -16,14 +16,14 @@ from puller.imagelist.source import ListSource
 _MARKS = {"script", "trigger", "extends", "before_script", "run"}
 _TOP = {"stages", "default", "workflow", "include", "image", "services", "before_script"}
 _LONGEST = 4096
-"""Characters of a value; no reference is longer."""
+"""Characters of a value; references are shorter."""
 _MOST_ROWS = 200
-"""Jobs that GitLab makes of one `parallel:matrix`."""
+"""Jobs of one `parallel:matrix`: GitLab's own limit."""
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)|\$\[\[.*?\]\]")
 
 
 def detect(documents: Sequence[Node], source: ListSource) -> bool:
-    """Whether this has jobs, or the name of a pipeline."""
+    """Tell whether this has jobs, or the file has the name of a pipeline."""
     if ".gitlab-ci." in source.file or source.file.startswith(".gitlab-ci"):
         return True
     root = documents[-1]
@@ -34,7 +34,7 @@ def detect(documents: Sequence[Node], source: ListSource) -> bool:
 
 
 def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
-    """Yield the images of every job that can run, its services after it."""
+    """Yield the images of every job that can run, each followed by those of its services."""
     pipeline = Pipeline(documents, source)
     yield from dict.fromkeys(_items(pipeline))
 
@@ -64,7 +64,7 @@ def _image(node: Node, values: Sequence[Mapping[str, str]]) -> Iterator[Item]:
 
 
 def _variables(shared: Node | None, job: Node) -> Sequence[Mapping[str, str]]:
-    """Return the variables of a job, as far as the files give them: once for each job that a matrix makes."""
+    """Return the variables of a job that the files define: one set for each job of its matrix."""
     values = {**_values(shared), **_values(job.get("variables"))}
     matrix = job.get("parallel", "matrix")
     rows: list[Mapping[str, str]] = []
@@ -76,11 +76,8 @@ def _variables(shared: Node | None, job: Node) -> Sequence[Mapping[str, str]]:
 
 
 def _expansions(text: str, rows: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the text with its variables, once for each set of values, and the first variable that has none."""
-    found: dict[tuple[str, str], None] = {}
-    for values in rows:
-        found[_expand(text, values, {})] = None
-    yield from found
+    """Yield the distinct values of `text`, each with the first variable that is not known."""
+    yield from dict.fromkeys(_expand(text, values, {}) for values in rows)
 
 
 def _expand(text: str, values: Mapping[str, str], known: dict[str, tuple[str, str]]) -> tuple[str, str]:
@@ -92,7 +89,7 @@ def _expand(text: str, values: Mapping[str, str], known: dict[str, tuple[str, st
         if match[0] == "$$":
             return "$"
         if name in values and name not in known:
-            known[name] = "", match[0]  # until it is known: a variable that holds itself has no value
+            known[name] = "", match[0]  # in the meantime: a variable that refers to itself has no value
             known[name] = _expand(values[name], values, known)
         inner, missing = known.get(name, ("", match[0]))
         unknown = unknown or missing
@@ -102,7 +99,7 @@ def _expand(text: str, values: Mapping[str, str], known: dict[str, tuple[str, st
 
 
 def _values(node: Node | None) -> dict[str, str]:
-    """Read variables, which may have a description beside their value."""
+    """Read variables, with or without a description."""
     found = {}
     for name, each in node.fields.items() if node else ():
         value = each if each.text is not None else each.get("value")
@@ -111,7 +108,7 @@ def _values(node: Node | None) -> dict[str, str]:
 
 
 def _text(node: Node | None) -> str:
-    """Write a value as GitLab does, for which 3.10 is the number 3.1."""
+    """Return a value as GitLab does, which reads 3.10 as the number 3.1."""
     text = (node.text or "") if node else ""
     if node and node.tag == LITERAL and "." in text:
         whole, _, part = text.partition(".")

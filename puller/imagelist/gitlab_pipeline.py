@@ -1,4 +1,4 @@
-"""All files of a GitLab pipeline as one: local includes, `extends`, `default`, `!reference`.
+"""A GitLab pipeline, merged from its files: local includes, `extends`, `default`, `!reference`.
 
 https://docs.gitlab.com/ci/yaml/ (include, extends, default)
 """
@@ -19,7 +19,7 @@ _NOT_JOBS = {
 _FILE = ".gitlab-ci.yml"
 _ELSEWHERE = ("remote", "project", "template", "component")
 _MOST_FILES = 150
-"""GitLab's own limit of includes."""
+"""Included files: GitLab's own limit."""
 _DEEPEST = 11
 """Levels of `extends`: GitLab's own limit."""
 _NESTED = 3
@@ -27,7 +27,7 @@ _MEMBERS = 100
 
 
 class Pipeline:
-    """All files of a pipeline as one; later definitions win, as GitLab merges them."""
+    """The merged files of a pipeline; later definitions win, as in GitLab."""
 
     def __init__(self, documents: Sequence[Node], source: ListSource) -> None:
         self.problems: list[Item] = []
@@ -39,11 +39,10 @@ class Pipeline:
 
     @property
     def variables(self) -> Node | None:
-        """The variables of all jobs."""
         return self._root.get("variables")
 
     def jobs(self) -> Iterator[Node]:
-        """Yield the jobs that can run, with what they extend; without any, the defaults are all there is."""
+        """Yield the jobs that can run, merged with what they extend; in a file without jobs one with the defaults."""
         found = [
             self._extended(name)
             for name, node in self._root.items()
@@ -54,7 +53,7 @@ class Pipeline:
             yield Node({}, "", 1)
 
     def of_job(self, job: Node, key: str) -> Node | None:
-        """Find `image` or `services` of a job, or of all jobs."""
+        """Return `image` or `services` of a job, or else the default of all jobs."""
         if key in job.fields:
             return self._resolved(job.fields[key], 0)
         if self._inherits(job, key):
@@ -81,7 +80,7 @@ class Pipeline:
         elif "$" in path:
             self.problems.append(Note(entry.source, f"include: {path}: known only in the pipeline"))
         elif self._top is None:
-            self.problems.append(BadLine(entry.source, path, "include: a list from a URL cannot name other files"))
+            self.problems.append(BadLine(entry.source, path, "include: a list from a URL cannot include other files"))
         else:
             self._local(path.lstrip("/"), local, self._top, source)
 
@@ -97,7 +96,7 @@ class Pipeline:
             shown = os.path.relpath(file) if not Path(source.name).is_absolute() else str(file)
             try:
                 if len(self._files) > _MOST_FILES:
-                    raise ListError([f"include: more than {_MOST_FILES} files"])  # noqa: TRY301 - one way out
+                    raise ListError([f"include: more than {_MOST_FILES} files"])  # noqa: TRY301 - handled below
                 parsed = load(read_file(file, shown), shown)
             except ListError as error:
                 self.problems.append(BadLine(local.source, "", str(error)))
@@ -107,10 +106,10 @@ class Pipeline:
             self._take(parsed.documents, ListSource(shown, top))
 
     def _extended(self, name: str, depth: int = 0) -> Node:
-        """Merge a job with those that it extends, of which the last wins."""
+        """Merge a job with those that it extends; the last of them wins."""
         if name in self._done:
             return self._done[name]
-        job = self._done[name] = self._root[name]  # a job that extends itself is found here
+        job = self._done[name] = self._root[name]  # for a job that extends itself
         extends = job.get("extends")
         base: Node | None = None
         for parent in (extends.items or (extends,)) if extends and depth < _DEEPEST else ():
@@ -123,7 +122,7 @@ class Pipeline:
         return self._done[name]
 
     def _resolved(self, node: Node, depth: int) -> Node:
-        """Follow `!reference [job, key]`, also as a member of a list."""
+        """Resolve `!reference [job, key]`, also as an element of a list."""
         if node.tag == "!reference" and depth < _DEEPEST:
             names = [name.text or "" for name in node.items]
             found = self._extended(names[0]).get(*names[1:]) if names and names[0] in self._root else None
@@ -144,7 +143,7 @@ class Pipeline:
 
 
 def _over(node: Node, base: Node, depth: int = 0) -> Node:
-    """Merge mappings key by key, and replace everything else, as GitLab does."""
+    """Merge mappings key by key and replace all other values, as GitLab does."""
     if not node.fields or not base.fields or node.tag or base.tag or depth > _NESTED:
         return node
     fields = dict(base.fields)
@@ -154,7 +153,7 @@ def _over(node: Node, base: Node, depth: int = 0) -> Node:
 
 
 def _top(source: ListSource) -> Path | None:
-    """Return the top of the repository, where local includes start; None where no other file may be read."""
+    """Return the top directory of the repository, to which local includes are relative; None for a URL."""
     if source.folder is None:
         return None
     here = source.folder.absolute()

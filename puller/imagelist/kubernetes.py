@@ -1,7 +1,7 @@
-"""Kubernetes manifests, and what `helm template` and `kustomize build` print: the images of every pod.
+"""Kubernetes manifests and the output of `helm template` and `kustomize build`: the images of all pods.
 
-A pod is known by its shape (PodSpec of the Kubernetes API): lists of containers with an image, and volumes of an
-image, at any depth. So a custom resource that embeds a pod template is read like a Deployment.
+A pod is recognised by the fields of PodSpec (Kubernetes API): lists of containers with an image, and image volumes, at
+any depth. So a custom resource with a pod template is read like a Deployment.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,21 +16,21 @@ _OF_A_GROUP: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tekton.dev": (("steps", "sidecars", "stepTemplate"), ("$(",)),
     "argoproj.io": (("container", "script", "sidecars"), ("{{",)),
 }
-"""API groups with their own keys for containers, and the mark of a value that is known only in a run."""
+"""API groups with their own keys for containers, and the mark of a value that is known only at run time."""
 _NO_PODS = {"CustomResourceDefinition", "ConfigMap", "Secret"}
 _CHOSEN_BY_ISTIO = "auto"
 
 
 def detect(documents: Sequence[Node], source: ListSource) -> bool:
-    """Whether any document is a resource, or the file is a kustomization, which may have no `kind`."""
+    """Tell whether any document is a resource, or the file is a kustomization, which may have no `kind`."""
     return any(_is_resource(document) for document in documents) or _is_kustomization(documents[0], source)
 
 
 def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
-    """Yield the images of every pod, in the order in which they are written."""
+    """Yield the images of all pods, in the order of the file."""
     for document in documents:
         if _is_kustomization(document, source):
-            yield Note(document.source, "a kustomization, which is not applied: kustomize build | puller list -")
+            yield Note(document.source, "a kustomization, build it first: kustomize build | puller list -")
         elif document.fields:
             group = (document.get("apiVersion") or document).text or ""
             yield from _Walk(group.partition("/")[0]).resource(document)
@@ -48,7 +48,7 @@ def _is_kustomization(document: Node, source: ListSource) -> bool:
 
 
 class _Walk:
-    """Walks through one document; values that aliases share are visited once."""
+    """Walks through one document; values that are shared by aliases are visited once."""
 
     def __init__(self, group: str) -> None:
         self._names, self._late = _OF_A_GROUP.get(group, _OF_NO_GROUP)
@@ -80,12 +80,12 @@ class _Walk:
             return
         text = (image.text or "").strip()
         if any(mark in text for mark in self._late):
-            yield Note(image.source, f"{text}: known only when it runs")
+            yield Note(image.source, f"{text}: known only at run time")
         elif text == _CHOSEN_BY_ISTIO:
             yield Note(image.source, "image: auto is chosen by Istio when the pod starts")
         elif "{{" in text or "{%" in text:
             yield BadLine(image.source, text, "a template: render it first (helm template, kustomize build, …)")
         elif "$" in text:
-            yield BadLine(image.source, text, "holds a variable: fill it in first (envsubst)")
+            yield BadLine(image.source, text, "contains a variable: run envsubst first")
         else:
             yield entry_of(text, image.source)

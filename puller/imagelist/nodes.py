@@ -1,8 +1,8 @@
-"""Structured files, YAML and JSON, as values that know the line they are written on.
+"""YAML and JSON files as values with line numbers.
 
-libyaml reads both; JSON is YAML 1.2, and Python's own reader checks first that it is strict JSON. The values are built
-from the parser's events and not by `yaml.compose`, which refuses an anchor that is defined twice (YAML allows it),
-forgets where an alias stands and has no limit on the number of values. Nothing is ever constructed from a tag.
+libyaml reads both formats; a JSON file is first checked by Python's parser. The values are built from libyaml's events
+and not by `yaml.compose`, which rejects an anchor that is defined twice (YAML allows it), does not record the line of
+an alias, and does not limit the number of values. No object is constructed from a tag.
 """
 
 import json
@@ -16,20 +16,20 @@ import yaml
 from puller.imagelist.entry import BadLine, Source
 
 LITERAL = "!literal"
-"""The tag of numbers, and of JSON's true and false: their nodes have a text, which programs may write otherwise."""
+"""The tag of numbers, and of true and false in JSON: programs may write their text in another way."""
 _MOST_LEVELS = 100
-"""Levels of nesting; real files have a dozen, and the parsers recurse."""
+"""Levels of nesting; the parsers recurse, and real files have a dozen levels."""
 _TOO_DEEP = f"nested deeper than {_MOST_LEVELS} levels"
 _MOST_VALUES = 1_000_000
-"""Values of one file; merges count what they copy, so that aliases cannot multiply a small file."""
+"""Values of one file, with those that merge keys copy, so that aliases cannot make a small file huge."""
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
 _MERGE = "<<"
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# `${{ }}` is an expression of GitHub Actions, and may stand in a valid file.
+# `${{ }}` is an expression of GitHub Actions, which is valid.
 _TEMPLATE = re.compile(r"[^#]*?(?<!\$)(\{\{|\{%)")
 UNRENDERED = "an unrendered template: render it first (helm template, kustomize build, …)"
-# What JSON allows in a string and YAML does not: control characters, line separators, halves of a surrogate pair.
+# Characters that JSON allows in a string and YAML does not: control characters, line separators, lone surrogates.
 _JSON_ONLY = re.compile(
     r"\\u(d[89ab]..)\\u(d[c-f]..)|\\u(d[89a-f]..)|\\.|[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", re.IGNORECASE
 )
@@ -37,71 +37,70 @@ _JSON_ONLY = re.compile(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One value of a document. Scalars are text as written: `3.10` stays `3.10`, `on` stays `on`."""
+    """One value of a document. Scalars are the text of the file: `3.10` stays `3.10`, `on` stays `on`."""
 
     value: "str | list[Node] | dict[str, Node] | None"
-    """None is YAML's and JSON's null."""
+    """None for null."""
     name: str
     """The name of the file in messages."""
     line: int
-    """Where the value is written; for the value of a mapping the line of its key."""
+    """The line of the value; in a mapping that of its key."""
     tag: str = ""
-    """The tag that was written, such as `!reference`."""
+    """The explicit tag, such as `!reference`."""
 
     @property
     def source(self) -> Source:
-        """The file and the line."""
         return Source(self.name, self.line)
 
     @property
     def text(self) -> str | None:
-        """The scalar; None for everything else."""
+        """The text of a scalar; None for other values."""
         return self.value if isinstance(self.value, str) else None
 
     @property
     def items(self) -> "Sequence[Node]":
-        """The members of a sequence; everything else has none."""
+        """The elements of a sequence; empty for other values."""
         return self.value if isinstance(self.value, list) else ()
 
     @property
     def fields(self) -> "Mapping[str, Node]":
-        """The fields of a mapping; everything else has none."""
+        """The fields of a mapping; empty for other values."""
         return self.value if isinstance(self.value, dict) else {}
 
     def get(self, *path: str) -> "Node | None":
-        """Return the value at the end of a path of keys; None where there is none, or null."""
+        """Return the value at a path of keys; None where it is missing or null."""
         node: Node | None = self
         for key in path:
             node = node.fields.get(key) if node else None
         return node if node and node.value is not None else None
 
     def at(self, line: int) -> "Node":
-        """Return the same value with another line: that of its key, or of the alias that stands for it."""
+        """Return the same value with another line: that of its key or alias."""
         return self if line == self.line else Node(self.value, self.name, line, self.tag)
 
 
 @dataclass(frozen=True, slots=True)
 class RepeatedKey:
-    """A key that one mapping has twice; the last one counts."""
+    """A duplicate key of a mapping; the last one is used."""
 
     key: str
     source: Source
     first: int
-    """The line of the earlier one."""
+    """The line of the first one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What one file holds, as far as it could be read."""
+    """The documents of one file."""
 
     documents: tuple[Node, ...] = ()
     repeated: tuple[RepeatedKey, ...] = ()
     problem: BadLine | None = None
-    """Why the reading ended before the end of the file."""
+    """The error that ended the reading before the end of the file."""
 
 
 def load(data: bytes, name: str) -> Parsed:
-    """Read all documents of a YAML or JSON file; `name` is its name in messages."""
+    """Read all documents of a YAML or JSON file; `name` is the file's name in messages."""
     try:
         text = data.decode().removeprefix("\ufeff").replace("\n\ufeff", "\n")
     except UnicodeDecodeError as error:
@@ -117,14 +116,14 @@ def load(data: bytes, name: str) -> Parsed:
         return Parsed(problem=BadLine(Source(name, error.lineno), "", f"not valid JSON: {error.msg}"))
     except RecursionError:
         return Parsed(problem=BadLine(Source(name, 1), "", _TOO_DEEP))
-    # YAML refuses a tab at the beginning of the first line, and of one after the end.
+    # YAML rejects tabs before the first value and after the last one.
     body = text.lstrip()
     above = "\n" * text.count("\n", 0, len(text) - len(body))
     return _parse(above + _JSON_ONLY.sub(_as_yaml, body.rstrip()), name, is_json=True)
 
 
 def _as_yaml(match: re.Match[str]) -> str:
-    """Write a part of a JSON string as YAML has it."""
+    """Convert an escape sequence or a character of a JSON string to YAML."""
     high, low, lone = match.groups()
     if high:
         return f"\\U{0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00:08x}"
@@ -139,13 +138,13 @@ def _parse(text: str, name: str, *, is_json: bool = False) -> Parsed:
     problem = None
     try:
         for document in _Composer(text, name, repeated, is_json=is_json).documents():
-            documents.append(document)  # noqa: PERF402 - what was read before an error is kept
+            documents.append(document)  # noqa: PERF402 - documents before an error are kept
     except _ProblemError as error:
         problem = _complaint(text, name, error.line, str(error))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = error.problem or error.context or "it cannot be read"
-        # libyaml has a limit of its own, and meets it before it reports the first level.
+        # libyaml has its own limit, and reaches it before the first event.
         reason = _TOO_DEEP if "nesting depth" in reason else f"not valid YAML: {reason}"
         problem = _complaint(text, name, mark.line + 1 if mark else 1, reason)
     except yaml.YAMLError:
@@ -156,7 +155,7 @@ def _parse(text: str, name: str, *, is_json: bool = False) -> Parsed:
 
 
 class _ProblemError(Exception):
-    """Something that the YAML parser accepts and we do not."""
+    """An error in a file that is valid for the YAML parser."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -164,7 +163,7 @@ class _ProblemError(Exception):
 
 
 class _Composer:
-    """Builds nodes from the parser's events; aliases share their value, merge keys are resolved.
+    """Builds nodes from the parser's events; aliases share one value, merge keys are resolved.
 
     https://yaml.org/type/merge.html
     """
@@ -175,11 +174,10 @@ class _Composer:
         self._repeated = repeated
         self._is_json = is_json
         self._anchors: dict[str, Node | None] = {}
-        """None while the value that the anchor names is being read."""
+        """None while the value of the anchor is being read."""
         self._count = 0
 
     def documents(self) -> Iterator[Node]:
-        """Yield one document after the other."""
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 self._anchors = {}
@@ -245,7 +243,7 @@ class _Composer:
         return {**merged, **fields}
 
     def _merge(self, merged: dict[str, Node], value: Node) -> None:
-        """Add what is merged; of several merges the first wins."""
+        """Add the fields of a merge key; of several mappings the first wins."""
         for each in value.items if isinstance(value.value, list) else (value,):
             if each.value is not None and not isinstance(each.value, dict):
                 raise _ProblemError(value.line, "<< needs a mapping, or a list of mappings")
@@ -260,7 +258,7 @@ class _Composer:
 
 
 def _complaint(text: str, name: str, line: int, reason: str) -> BadLine:
-    """Word a problem, with its fix where that is known: a template is not rendered, a tab indents."""
+    """Describe an error, with a fix for the two common ones: a template, and indentation with tabs."""
     lines = text.split("\n")
     for near in range(max(line - 2, 1), min(line + 1, len(lines)) + 1):
         if _TEMPLATE.match(lines[near - 1]):

@@ -1,4 +1,4 @@
-"""The items of lists as requests: every image once, every spelling kept, every bad line accounted for."""
+"""The items of lists as requests: each image once, with all its spellings, and all bad lines."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from puller.model import PullOutcome, PullRequest, Status
 
 @dataclass(frozen=True, slots=True)
 class RequestedImages:
-    """What the lists ask for, and the lines that could not be read."""
+    """The images of all lists, and the lines that are not valid."""
 
     requests: tuple[PullRequest, ...]
-    """In the order of first appearance, no two for the same image and platform."""
+    """In the order of first appearance, each image and platform once."""
     bad: tuple[BadLine, ...] = ()
     notes: tuple[Note, ...] = ()
-    """What the lists hold and what is left out on purpose."""
+    """What is left out on purpose."""
     sources: tuple[tuple[Source, ...], ...] = ()
-    """Where each request is written, in the order of `requests`; empty unless it was asked for."""
+    """The places of each request, in the order of `requests`; empty unless requested."""
 
     @property
     def rejected(self) -> tuple[PullOutcome, ...]:
-        """The bad lines as failed outcomes: a run that skips them still reports them."""
+        """The bad lines as failed outcomes, which a run reports even if it skips them."""
         return tuple(_rejected(line) for line in self.bad)
 
 

@@ -11,7 +11,7 @@ _KEYS = {"images", "credentials", "tls-verify", "cert-dir", *_ASKING}
 
 
 def detect(documents: Sequence[Node], source: ListSource) -> bool:  # noqa: ARG001 - the signature of all formats
-    """Whether every key is a registry with the settings of one."""
+    """Tell whether every key is a registry with settings."""
     registries = [registry for document in documents for registry in document.fields.values()]
     return (
         bool(registries)
@@ -22,7 +22,7 @@ def detect(documents: Sequence[Node], source: ListSource) -> bool:  # noqa: ARG0
 
 
 def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:  # noqa: ARG001
-    """Yield every tag and digest that is written out; only the registry knows the others."""
+    """Yield the images with explicit tags and digests, and notes about all others."""
     for document in documents:
         for host, registry in document.fields.items():
             images = registry.get("images")
@@ -31,13 +31,13 @@ def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:  # n
             for key, what in _ASKING.items():
                 asking = registry.get(key)
                 for repository, rule in asking.fields.items() if asking else ():
-                    text = f"{host}/{repository}: left out: which tags match {what}, only the registry knows"
+                    text = f"{host}/{repository}: left out: only the registry can tell which tags match {what}"
                     yield Note(rule.source, text)
 
 
 def _repository(name: str, tags: Node) -> Iterator[Item]:
     if tags.value is None or tags.value == []:
-        yield Note(tags.source, f"{name}: left out: without tags all of them are meant; write those that are wanted")
+        yield Note(tags.source, f"{name}: left out: no tags means all tags; list the tags to pull")
         return
     if not tags.items:
         yield BadLine(tags.source, name, "expected a list of tags")

@@ -1,8 +1,8 @@
-"""Where a list comes from: its name, the files beside it, the environment; and its bytes, within a limit."""
+"""Where a list comes from: its name, directory and environment; and its content, within a limit of size."""
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -10,17 +10,17 @@ from puller.errors import ListError
 from puller.text import clean
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes of a structured file, which is read whole; a text list has no limit."""
+"""Bytes of a structured file, which is read at once; text lists have no limit."""
 
 
 class AskCompose(Protocol):
-    """Asks docker compose."""
+    """A function that asks docker compose for a project."""
 
     def __call__(self, files: Sequence[Path], profiles: Sequence[str], *, interpolate: bool = True) -> str | None:
-        """Return the project that these files make, as JSON: with these profiles, and with its variables filled in.
+        """Return the project of these files as JSON, with active `profiles` and expanded variables.
 
-        Without `interpolate` the files are merged, and variables and profiles are left as they are written. Returns
-        None where docker compose is not installed; raises ValueError with its complaint.
+        Without `interpolate` the files are only merged. Returns None where docker compose is not installed; raises
+        ValueError with the error of docker compose.
         """
 
 
@@ -29,44 +29,44 @@ class ComposeOptions:
     """How Compose files are read."""
 
     profiles: tuple[str, ...] = ()
-    """Those that the user asked for."""
+    """The active profiles."""
     ask: AskCompose | None = None
-    """docker compose, where it may be asked; None leaves the file to our own reading."""
+    """None means that docker compose is not used."""
     only_if_needed: bool = False
-    """Ask only about a file that we cannot read: in a directory most files are parts of a project."""
-
-    @property
-    def alone(self) -> "ComposeOptions":
-        """The same options without docker compose."""
-        return replace(self, ask=None)
+    """Ask docker compose only about files that puller cannot read itself, as for most files of a directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListSource:
-    """Where a list comes from, for the parser of its format."""
+    """Where a list comes from."""
 
     name: str
-    """Its name in messages: a path as typed, `stdin`, a URL without its secrets."""
+    """Its name in messages: a path as typed, `stdin`, or a URL without secrets."""
     folder: Path | None = None
-    """What its relative paths start from; None where no other file may be read, as for a URL."""
+    """The base of relative paths; None where no other file may be read, as for a URL."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Empty for a URL: a stranger's file must not send our variables to a registry of its choice."""
+    """Empty for a URL: a file of somebody else must not send our variables to a registry."""
     compose: ComposeOptions = ComposeOptions()
-    """How to read it if it is a Compose file; docker compose may be asked only where `name` is its path."""
+    """How to read a Compose file; docker compose is used only where `name` is a path."""
 
     @property
     def file(self) -> str:
-        """The last part of the name, by which some formats are known."""
+        """The last part of the name, by which some formats are detected."""
         return self.name.rpartition("/")[2]
 
 
+def is_url(path: str) -> bool:
+    """Tell whether a list is given by an http or https URL."""
+    return path.lower().startswith(("http://", "https://"))
+
+
 def file_source(path: str, compose: ComposeOptions) -> ListSource:
-    """Describe a list that is a file."""
+    """Return the source of a list that is a file."""
     return ListSource(path, Path(path).parent, os.environ, compose)
 
 
 def read_file(path: Path, name: str) -> bytes:
-    """Read a structured file; raise ListError with one line."""
+    """Read a structured file; raise ListError when it cannot be read or is too large."""
     try:
         with path.open("rb") as stream:
             return bounded(stream.read(LARGEST + 1), name)
@@ -75,17 +75,17 @@ def read_file(path: Path, name: str) -> bytes:
 
 
 def bounded(data: bytes, name: str, largest: int = LARGEST) -> bytes:
-    """Raise ListError for data that is larger than a structured file may be."""
+    """Return the data; raise ListError when it is larger than `largest` bytes."""
     if len(data) > largest:
         raise too_large(name, largest)
     return data
 
 
 def too_large(name: str, largest: int = LARGEST) -> ListError:
-    """Say that a structured file is larger than such a file may be."""
-    return ListError([f"{clean(name)}: larger than {largest // 1024 // 1024} MiB: only a text list may be"])
+    """Return the error for a structured file that is too large."""
+    return ListError([f"{clean(name)}: larger than {largest // 1024 // 1024} MiB; only text lists may be larger"])
 
 
 def unreadable(error: Exception) -> str:
-    """Say why a file cannot be read."""
+    """Return why a file cannot be read."""
     return f"cannot be read: {getattr(error, 'strerror', None) or error}"

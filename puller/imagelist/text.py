@@ -1,4 +1,4 @@
-"""The text list: one reference a line, read as a stream, so that its size is limited only by what it names."""
+"""Text lists: one image reference per line. They are read as streams, so there is no limit of size."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,11 @@ _PLATFORM = "--platform"
 
 
 def parse(stream: BinaryIO, name: str, seen: bytes = b"") -> Iterator[Entry | BadLine]:
-    """Yield what each line of `stream` means, in order; `name` is its name in messages.
+    """Yield the items of `stream`, in order; `name` is its name in messages.
 
-    `seen` was read from the stream already. A bad line is a value and the next line is read; only data that is no text
-    at all ends the reading.
+    `seen` was already read from the stream. A bad line does not end the reading, binary data does.
     """
-    # A file that begins like a program or an archive gets one complaint, not one for each of its first lines.
+    # A program or an archive gets one error, not one for each of its first lines.
     binary = b"\0" in seen or (isinstance(stream, io.BufferedReader) and b"\0" in stream.peek())
     for number, line in enumerate(_lines(io.BytesIO(seen), stream), 1):
         source = Source(name, number)
@@ -35,7 +34,7 @@ def parse(stream: BinaryIO, name: str, seen: bytes = b"") -> Iterator[Entry | Ba
 
 
 def _lines(*streams: BinaryIO) -> Iterator[bytes]:
-    """Yield each line; of one that is too long its beginning, a byte longer than allowed."""
+    """Yield each line; one that is too long is cut to a byte more than allowed."""
     skip = False
     for stream in streams:
         while part := stream.readline(LONGEST_LINE + 1):
@@ -52,7 +51,7 @@ def item(line: bytes, source: Source) -> Entry | BadLine | None:
         text = line.decode()
     except UnicodeDecodeError:
         return BadLine(source, line.decode(errors="replace"), "not valid UTF-8")
-    # A BOM may be at any line: `cat` joins lists.
+    # Any line may start with a BOM: `cat` joins lists.
     words = list(takewhile(lambda word: not word.startswith("#"), text.removeprefix(_UTF8_BOM).split()))
     if not words:
         return None
@@ -63,17 +62,17 @@ def item(line: bytes, source: Source) -> Entry | BadLine | None:
 
 
 def _entry(words: Sequence[str], source: Source) -> Entry:
-    """Read `[--platform=OS/ARCH] REFERENCE`; raise ValueError with a reason that says what to do."""
+    """Read `[--platform=OS/ARCH] REFERENCE`; raise ValueError with a reason and a fix."""
     platform = None
     if words[0].startswith(f"{_PLATFORM}="):
         platform = Platform.parse(words[0].removeprefix(f"{_PLATFORM}="))
         words = words[1:]
         if not words:
-            raise ValueError("no reference after the platform")
+            raise ValueError("no image reference after the platform")
     if _PLATFORM in words:
         raise ValueError(f"write it as {_PLATFORM}=OS/ARCH REFERENCE, with an equals sign")
     if any(word.startswith("-") for word in words):
-        raise ValueError(f"the only option is one {_PLATFORM}=OS/ARCH, before the reference")
+        raise ValueError(f"unknown option; only {_PLATFORM}=OS/ARCH is allowed, before the image")
     if len(words) > 1:
-        raise ValueError("one reference a line")
+        raise ValueError("one image reference per line")
     return Entry(ImageReference.parse(words[0]), platform, source)

@@ -1,4 +1,4 @@
-"""Variables in values, as Compose files and Dockerfiles write them: `$NAME`, `${NAME:-default}` and others.
+"""Expansion of variables in Compose files and Dockerfiles: `$NAME`, `${NAME:-default}` and others.
 
 https://docs.docker.com/reference/compose-file/interpolation/ and, with patterns such as `${NAME%.*}`,
 https://docs.docker.com/reference/dockerfile/#environment-replacement
@@ -15,20 +15,20 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-+?]|##?|%%?|//?")
 _DEEPEST = 20
 _LONGEST = 64 * 1024
-"""Characters of a value; variables that hold variables could multiply without end."""
+"""Characters of a value; variables in variables could grow without end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """A value with its variables filled in."""
+    """A value with its variables expanded."""
 
     text: str
     unset: tuple[str, ...] = ()
-    """Variables with no value and no default, which became empty."""
+    """Variables without value and default, expanded to the empty string."""
 
 
 class _Expansion:
-    """Fills in the variables of one value."""
+    """Expands the variables of one value."""
 
     def __init__(self, values: Mapping[str, str], escape: str) -> None:
         self._values = values
@@ -36,14 +36,14 @@ class _Expansion:
         self.unset: list[str] = []
 
     def expand(self, text: str, depth: int = 0) -> str:
-        """Fill in all variables; raise ValueError for a $ that begins no variable."""
+        """Expand all variables; raise ValueError for a $ that starts no variable."""
         if depth > _DEEPEST:
             raise ValueError("variables are nested too deeply")
         parts: list[str] = []
         position = size = 0
         while position < len(text):
             if size > _LONGEST:
-                raise ValueError("too long with its variables filled in")
+                raise ValueError("too long after the expansion of variables")
             char = text[position]
             if char == self._escape and text[position + 1 : position + 2] == "$":
                 parts.append("$")
@@ -97,9 +97,9 @@ class _Expansion:
 
 
 def expand(text: str, values: Mapping[str, str], *, escape: str = "$") -> Expanded:
-    """Fill in the variables of `text`; raise ValueError for a required one without a value, and for bad syntax.
+    """Expand the variables of `text`; raise ValueError for a required one that is not set, and for bad syntax.
 
-    `escape` before a dollar sign makes it an ordinary character: `$$` in Compose, a backslash in a Dockerfile.
+    `escape` before a dollar sign makes it literal: `$$` in Compose, a backslash in a Dockerfile.
     """
     if "$" not in text:
         return Expanded(text)
@@ -121,7 +121,7 @@ def _closing(text: str, start: int) -> int:
 
 
 def _cut(value: str, operator: str, pattern: str) -> str:
-    """Remove the shortest or longest matching beginning or end, or replace, as a shell does."""
+    """Remove the shortest or longest matching prefix or suffix, or replace, as a shell does."""
     if operator[0] == "/":
         wanted, _, instead = pattern.partition("/")
         glob = translate(wanted).removesuffix(r"\Z").removesuffix(r"\z")

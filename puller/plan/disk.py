@@ -1,6 +1,6 @@
 """Is there room at an engine's data root? The check that `puller pull` makes before the first byte.
 
-The check is cheap by design, and made only when an image must be pulled. On a wide disk (`is_wide`) no registry is
+The check is cheap by design, and made only when an image must be pulled. With `has_ample_space` no registry is
 asked. Images whose name the engine has are left out: an update shares most of its layers. For what is absent it takes
 one or two manifests each; only if these look too large are configs, the engine's layers and the true sizes asked for,
 and only what cannot fit is refused: not what merely might not.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Timer
 
-from puller.engine.disk import free_bytes, is_wide
+from puller.engine.disk import free_bytes, has_ample_space
 from puller.engine.model import EngineInfo
 from puller.errors import EngineError, RegistryError
 from puller.model import PullRequest
@@ -70,7 +70,7 @@ def check_room(
         if room.free is None or room.path is None:
             say(f"disk not checked: {room.note}")
             return None
-        if is_wide(shelf.facts, len(requests)):
+        if has_ample_space(shelf.facts, len(requests)):
             return None
         absent = [each for each in requests if shelf.held(each.reference) is None]
         if not absent:

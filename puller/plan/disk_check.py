@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Protocol
 
 from puller.cancellation import Cancellation
-from puller.engine.disk import is_wide
+from puller.engine.disk import has_ample_space
 from puller.engine.interface import ImageStore
 from puller.engine.model import EngineInfo
 from puller.errors import EngineError, FailureKind
@@ -84,7 +84,7 @@ class EngineDiskCheck:
     def wide(self, images: int) -> bool:
         """Ask the engine where its images are, and look there."""
         try:
-            return is_wide(self._store.facts(), images)
+            return has_ample_space(self._store.facts(), images)
         except EngineError:
             return False
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from puller.doctor import Finding, Scope, Verdict, Way, examine
+from puller.doctor import EngineChoice, Finding, Scope, Verdict, examine
 from puller.image.reference import ImageReference
 from puller.settings import BackendChoice, RegistrySettings
 from tests.engine.conftest import Puller
@@ -49,9 +49,9 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def findings(*references: str, way: Way | None = None, **more: object) -> Found:
+def findings(*references: str, choice: EngineChoice | None = None, **more: object) -> Found:
     """Let the doctor look, without a process of its own."""
-    scope = Scope(way or Way(BackendChoice.AUTO), tuple(map(ImageReference.parse, references)), **more)  # type: ignore[arg-type]
+    scope = Scope(choice or EngineChoice(BackendChoice.AUTO), tuple(map(ImageReference.parse, references)), **more)  # type: ignore[arg-type]
     return {(each.subject, each.check): each for each in examine(scope)}
 
 
@@ -115,7 +115,7 @@ def test_a_socket_that_lets_nobody_in(tmp_path: Path) -> None:
 
 def test_a_context_that_is_not_there() -> None:
     """It is named; no other engine is looked at instead."""
-    found = findings(way=Way(BackendChoice.AUTO, context="labb"))
+    found = findings(choice=EngineChoice(BackendChoice.AUTO, context="labb"))
     assert_found(found["engine", "reachable"], Verdict.FAILED, "'labb' not found", "docker context ls")
     assert ("engine", "version") not in found
 
@@ -143,7 +143,7 @@ def test_an_engine_with_little_room_few_slots_and_a_dead_mirror(
         assert "-j 8 means up to 16 layers" in found["engine", "downloads"].words
     else:
         slots = "# in " + str(engine.directory / "daemon.json") + ':\n{"max-concurrent-downloads": 10}\n'
-        assert_found(found["engine", "downloads"], Verdict.WARNING, "is 2, over all pulls together: -j 8", slots)
+        assert_found(found["engine", "downloads"], Verdict.WARNING, "is 2, for all pulls together: -j 8", slots)
     dead = found[f"mirror http://{NOBODY}/", "reachable"]
     assert_found(dead, Verdict.WARNING, "registry-mirrors of the engine", "# or take it out of registry-mirrors")
     dead = found[f"mirror {NOBODY}/cache", "reachable"]
@@ -238,7 +238,7 @@ def test_registries_that_answer_oddly(proxy: Proxy, image: PushedImage) -> None:
         return findings(*(f"{proxy.address}/{repository}:{tag}" for tag in tags))[proxy.address, check]
 
     found = asked("clock", Rule("/v2/$", skewed(2)))
-    assert_found(found, Verdict.FAILED, "ahead of ours", "timedatectl set-ntp true")
+    assert_found(found, Verdict.FAILED, "ahead of this host's", "timedatectl set-ntp true")
     found = asked("quota", Rule("/manifests/", quota(0, image)))
     assert_found(found, Verdict.FAILED, "0 of 100 pulls are left in 6h00m", f"docker login {proxy.address}")
     found = asked("quota", Rule("/manifests/", quota(2, image)), tags=("1", "2", "3"))
@@ -268,7 +268,7 @@ def test_hostile_words_are_made_safe(proxy: Proxy, image: PushedImage) -> None:
 def test_helpers_that_are_missing_or_hang(
     home: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry, image: PushedImage
 ) -> None:
-    """A helper of the list's registry that is not on the PATH fails, others are warnings; one that hangs is left."""
+    """A helper of the list's registry that is not in PATH fails, others are warnings; one that hangs is left."""
     monkeypatch.setattr("puller.doctor.credentials.SECONDS", 0.3)
     helper = home / "docker-credential-slow"
     helper.write_text("#!/bin/sh\nsleep 60\n")
@@ -280,9 +280,9 @@ def test_helpers_that_are_missing_or_hang(
         return [each for (subject, check), each in findings(*references).items() if check == "helper"]
 
     (found,) = helpers(image.reference, credHelpers={registry.address: "none"})
-    assert_found(found, Verdict.FAILED, "docker-credential-none is not on the PATH", "config.json")
+    assert_found(found, Verdict.FAILED, "docker-credential-none is not in PATH", "config.json")
     (found,) = helpers(image.reference, credHelpers={"elsewhere.example": "none"})
-    assert_found(found, Verdict.WARNING, "docker-credential-none is not on the PATH", "config.json")
+    assert_found(found, Verdict.WARNING, "docker-credential-none is not in PATH", "config.json")
     (found,) = helpers(credsStore="slow")
     assert_found(found, Verdict.FAILED, "no answer within 0.3s", "docker-credential-slow list")
     (home / "config.json").write_text("{")

@@ -114,7 +114,7 @@ def test_a_blob_that_stops_in_the_middle_is_a_stall(
     way = reach(engine)
     error = failure_of(way, image.at(proxy.address), stall=1.5)
     assert error.kind is FailureKind.STALLED
-    assert re.fullmatch(r"stalled: nothing came for 1\.5s while downloading \([\d.]+[kM]B/4\.0MB\)", error.message)
+    assert re.fullmatch(r"stalled: no progress for 1\.5s while downloading \([\d.]+[kM]B/4\.0MB\)", error.message)
     assert_nothing_is_left(engine, proxy)
     assert engine.images() == []
 
@@ -133,7 +133,7 @@ def test_a_registry_that_does_not_answer_is_a_stall(
     error = failure_of(reach(engine), image.at(proxy.address), stall=1.0)
     assert (error.kind, error.message) == (
         FailureKind.STALLED,
-        "stalled: nothing came for 1.0s while resolving",
+        "stalled: no progress for 1.0s while resolving",
     )
     assert proxy.count(path=path) > 0
     assert_nothing_is_left(engine, proxy)
@@ -230,7 +230,7 @@ def test_an_engine_that_dies_is_not_taken_for_a_registry(
     (error,) = ends
     if backend == "sdk":
         assert error.kind is FailureKind.ENGINE_DISCONNECTED
-        assert error.message.startswith("the engine broke off: ")
+        assert error.message.startswith("the engine closed the connection: ")
     assert (error.kind or classify(error.message, error.status).kind) in GONE
 
 

@@ -1,4 +1,4 @@
-"""`puller completion`: the script that teaches a shell to complete puller's verbs, options and values."""
+"""`puller completion`: the script for completion in a shell."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from click.shell_completion import BashComplete, FishComplete, ShellComplete, Zs
 from puller.cli.output import emit
 
 _VARIABLE = "_PULLER_COMPLETE"
-"""Click's name for the environment variable by which its scripts ask the program."""
+"""The environment variable by which click's scripts ask for completions."""
 
 
 class _OptionWithEquals(ShellComplete):
-    """Completes VALUE in `--option=VALUE`, of which click hands the shell the value alone, and bash three words."""
+    """Completes VALUE in `--option=VALUE`: click returns only the value, and bash passes three words."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[Any]:
         if args[-1:] == ["="]:
@@ -41,16 +41,17 @@ _SHELLS = {shell.name: add_completion_class(shell) for shell in (_Bash, _Zsh, _F
 
 
 @click.command(
-    "completion", epilog="For all users: /usr/share/bash-completion/completions/puller, or the folders of zsh and fish."
+    "completion",
+    epilog="For all users: /usr/share/bash-completion/completions/puller, or the directories of zsh and fish.",
 )
 @click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print what makes SHELL complete verbs, options, kinds of reports and files. Put it where your shell looks.
+    """Print the completion script for SHELL, for verbs, options and their values.
 
     \b
     eval "$(puller completion bash)"                                   # in ~/.bashrc
-    puller completion zsh > ~/.zfunc/_puller                           # a folder of $fpath
+    puller completion zsh > ~/.zfunc/_puller                           # a directory in $fpath
     puller completion fish > ~/.config/fish/completions/puller.fish
     """  # noqa: D301 - click wants the control character itself
     emit(_SHELLS[shell](ctx.find_root().command, {}, "puller", _VARIABLE).source())

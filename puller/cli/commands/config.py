@@ -1,4 +1,4 @@
-"""`puller config`: what is in force, and where each value comes from."""
+"""`puller config`: the effective settings, and where each of them comes from."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ class _Row:
 
     name: str
     value: Any
-    """As a file would have it; None where nothing is set."""
+    """The value as in a file; None where it is not set."""
     source: str
     """`flag`, `environment`, `file` or `default`."""
     origin: str | None
@@ -33,16 +33,16 @@ class _Row:
 
 @click.command(
     "config", context_settings={"ignore_unknown_options": True, "auto_envvar_prefix": "PULLER"},
-    epilog="The text is a configuration file itself: puller config > puller.toml",
+    epilog="The text output is a configuration file: puller config > puller.toml",
 )  # fmt: skip
 @click.argument("arguments", metavar="[PULL OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output.")
 @click.pass_context
 def command(ctx: click.Context, arguments: tuple[str, ...], form: str) -> None:
-    """Show what `puller pull` would go by, and where each value comes from; nothing is pulled.
+    """Show the effective settings of `puller pull` and where each of them comes from.
 
-    A flag wins over a PULLER_ variable, a variable over a file, a file over the default. Of the files
-    /etc/puller/puller.toml, then that of the user, a later one wins over an earlier one, key by key.
+    A flag wins over a PULLER_ variable, a variable over a file, a file over the default. The file of the user wins
+    over /etc/puller/puller.toml, key by key.
 
     \b
     puller config
@@ -73,19 +73,19 @@ def _rows(ctx: click.Context, arguments: Sequence[str], made: Configuration) -> 
         yield dataclasses.replace(row, value=_plain(option, ctx.params.get(parameter), row.value))
 
 
-def _plain(option: click.Option, meant: Any, said: Any) -> Any:
-    """Give what was said as a file would have it: text as it was written, numbers and switches as they were meant."""
-    if isinstance(meant, (bool, int)):
-        return meant
-    if isinstance(said, (list, tuple)):
-        return [clean(str(each)) for each in said]
-    if isinstance(said, (str, int, float)):
-        return clean(str(said))
+def _plain(option: click.Option, converted: Any, given: Any) -> Any:
+    """Return a value as in a file: text as given, numbers and booleans as converted."""
+    if isinstance(converted, (bool, int)):
+        return converted
+    if isinstance(given, (list, tuple)):
+        return [clean(str(each)) for each in given]
+    if isinstance(given, (str, int, float)):
+        return clean(str(given))
     return [] if option.multiple else None
 
 
 def _variable(ctx: click.Context, option: click.Option) -> str | None:
-    """Find which variable of the environment an option has its value from."""
+    """Return the environment variable that sets an option."""
     named = [option.envvar] if isinstance(option.envvar, str) else [*(option.envvar or ())]
     automatic = f"{ctx.auto_envvar_prefix}_{str(option.name).upper()}"
     return next((name for name in (*named, automatic) if os.environ.get(name)), None)
@@ -94,14 +94,14 @@ def _variable(ctx: click.Context, option: click.Option) -> str | None:
 def _registry_rows(table: Mapping[str, Any]) -> Iterator[_Row]:
     for field in dataclasses.fields(RegistrySettings):
         name, value = field.name.replace("_", "-"), table.get(field.name)
-        meant = value.value if value else field.default
-        shown = [*map(clean, meant)] if isinstance(meant, tuple) else meant
+        setting = value.value if value else field.default
+        shown = [*map(clean, setting)] if isinstance(setting, tuple) else setting
         yield _Row(name, shown, "file" if value else "default", value.where if value else None)
 
 
 def _text(made: Configuration, rows: Sequence[_Row], registries: Mapping[str, Sequence[_Row]]) -> str:
     lines = [f"# read: {clean(str(file.path))}" for file in made.found.files]
-    lines += [f"# not there: {clean(str(path))}" for path in made.found.absent]
+    lines += [f"# not found: {clean(str(path))}" for path in made.found.absent]
     lines += ["", f"[{_VERB}]", *_table(rows)]
     for name, table in registries.items():
         lines += ["", f"[registry.{json.dumps(name)}]", *_table(table)]
@@ -109,7 +109,7 @@ def _text(made: Configuration, rows: Sequence[_Row], registries: Mapping[str, Se
 
 
 def _table(rows: Sequence[_Row]) -> list[str]:
-    """Write TOML, with where each value is from as a comment; what is not set is a comment altogether."""
+    """Return TOML with the origin of each value as a comment; options that are not set are comments."""
     written = [
         (f"{row.name} = {json.dumps(row.value, ensure_ascii=False)}" if row.value is not None else f"# {row.name}", row)
         for row in rows

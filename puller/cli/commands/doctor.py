@@ -1,4 +1,4 @@
-"""`puller doctor`: what would stop or slow a pull here."""
+"""`puller doctor`: checks this host for problems that would block or slow pulls."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from puller.cli.options import MIRROR, engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.pull_settings import registries_with
 from puller.cli.sections import SectionedCommand, section
-from puller.doctor import Scope, Verdict, Way, examine, render
+from puller.doctor import EngineChoice, Scope, Verdict, examine, render
 from puller.errors import ExitCode
 from puller.model import PullRequest
 from puller.settings import BackendChoice, Settings
@@ -18,7 +18,7 @@ from puller.settings import BackendChoice, Settings
     "doctor",
     cls=SectionedCommand,
     context_settings={"auto_envvar_prefix": "PULLER"},
-    epilog="Exit codes: 0 nothing failed (warnings are 0, too); 1 something did; 2 usage or a bad list.",
+    epilog="Exit codes: 0 no check failed (there may be warnings); 1 a check failed; 2 usage or a bad list.",
 )
 @list_options
 @engine_options
@@ -30,7 +30,7 @@ from puller.settings import BackendChoice, Settings
         type=click.IntRange(min=1),
         default=Settings().jobs,
         show_default=True,
-        help="How many pulls are to be in flight.",
+        help="Concurrent pulls to check for.",
     ),
     click.option(
         "--mirror",
@@ -38,16 +38,17 @@ from puller.settings import BackendChoice, Settings
         type=MIRROR,
         multiple=True,
         metavar="REGISTRY=PLACE",
-        help="A mirror that is to be used; may be repeated.",
+        help="A mirror to check; may be repeated.",
     ),
-    click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output."),
+    click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output."),
 )
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Look for what would stop or slow a pull here, and say how to put it right.
+    """Check this host for problems that would block or slow pulls, and say how to fix them.
 
-    Engine, disk, clocks, credential helpers, proxies and other pulls; with a LIST, its registries and the mirrors, too:
-    name, connection, certificate, account, latency, quota. Nothing is pulled, and nothing counts as a pull.
+    Checks the engine, disk, clocks, credential helpers, proxies and other pulls; with a LIST also its registries and
+    the mirrors: DNS, connection, certificate, credentials, latency, rate limit. Nothing is pulled, and no request
+    counts against a rate limit.
 
     \b
     puller doctor
@@ -61,9 +62,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         for line in todo.bad:
             click.echo(str(line), err=True)
 
-    way = Way(BackendChoice(options["backend"]), options["docker_command"], options["context"])
+    choice = EngineChoice(BackendChoice(options["backend"]), options["docker_command"], options["context"])
     references = tuple(request.reference for request in requests)
-    findings = examine(Scope(way, references, options["jobs"], registries_with(options["mirrors"])))
+    findings = examine(Scope(choice, references, options["jobs"], registries_with(options["mirrors"])))
     document = render.render_json if options["form"] == "json" else render.render_text
     emit(document(findings, asked=bool(requests)))
     ctx.exit(ExitCode.FAILED if any(each.status is Verdict.FAILED for each in findings) else ExitCode.OK)

@@ -1,4 +1,4 @@
-"""`puller explain`: what an engine's message means, whether it is worth another try, what to do."""
+"""`puller explain`: the meaning of an error message, whether to retry, and what to do."""
 
 import json
 import sys
@@ -14,19 +14,19 @@ from puller.failure.kinds import KINDS
 from puller.text import clean, format_seconds
 
 _LONGEST = 64 * 1024 * 1024
-"""Characters that are read from standard input."""
+"""Bytes that are read from standard input."""
 
 
 @click.command(
     "explain",
-    epilog='JSON lines are objects with a "message", and may have a "status": the HTTP status that came with it.',
+    epilog='JSON lines are objects with a "message", and optionally the HTTP "status" of the response.',
 )
 @click.argument("message", nargs=-1)
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output.")
 def command(message: tuple[str, ...], form: str) -> None:
-    """Say what an error MESSAGE of a docker pull means, whether to try again, and what to do.
+    """Explain an error MESSAGE of docker pull: what it means, whether to retry, and what to do.
 
-    Without MESSAGE, or with -, it is read from standard input; JSON lines there give JSON lines.
+    Without MESSAGE, or with -, the message is read from stdin; for JSON lines the output is JSON lines.
 
     \b
     puller explain "toomanyrequests: retry-after: 863.373s, allowed: 44000/minute"
@@ -37,7 +37,7 @@ def command(message: tuple[str, ...], form: str) -> None:
     if next((line for line in lines if line.strip()), "").lstrip().startswith("{"):
         emit("".join(f"{json.dumps(_document(each))}\n" for each in _json_lines(lines)))
     elif not text.strip():
-        raise click.UsageError("there is no message: name one, or pipe it in")
+        raise click.UsageError("no message: pass it as an argument or on stdin")
     else:
         why = classify(text)
         emit(json.dumps(_document(why)) + "\n" if form == "json" else _text(why))
@@ -59,7 +59,7 @@ def _json_lines(lines: list[str]) -> Iterator[Failure]:
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
             row = message = status = None
         if not isinstance(message, str):
-            raise UsageError(f'line {number}: {clean(line, 60)!r} is no JSON object with a "message" of text')
+            raise UsageError(f'line {number}: {clean(line, 60)!r} is not a JSON object with a text "message"')
         yield classify(
             message,
             status if isinstance(status, int) else None,
@@ -88,9 +88,9 @@ def _text(why: Failure) -> str:
     rows = {
         "kind": f"{why.kind}: {KINDS[why.kind].summary}",
         "class": why.failure_class.value,
-        "whose": why.origin.value,
+        "cause": why.origin.value,
         "retry": retry,
-        "do": why.advice,
+        "advice": why.advice,
         "message": why.message,
     }
     return "".join(f"{name:<8} {value}\n" for name, value in rows.items())

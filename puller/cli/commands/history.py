@@ -1,4 +1,4 @@
-"""`puller history`: the runs on record."""
+"""`puller history`: the last runs."""
 
 import sys
 
@@ -10,11 +10,11 @@ from puller.report import history, runs
 
 
 @click.command("history")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output.")
 def command(form: str) -> None:
-    """List the last runs of `puller pull`, newest last, with a trend.
+    """List the last runs of `puller pull`, newest last, with charts of time and failures.
 
-    Each run leaves its report in the state directory ($XDG_STATE_HOME/puller, else ~/.local/state/puller); the last 50
+    Each run saves its report in the state directory ($XDG_STATE_HOME/puller, or ~/.local/state/puller); the last 50
     are kept. See also `puller report` and `puller pull --failed`.
 
     \b
@@ -32,7 +32,7 @@ def command(form: str) -> None:
     else:
         emit(runs.as_text(found, runs.BLOCKS if _can_write(runs.BLOCKS) else runs.PLAIN))
     if not found:
-        click.echo("puller: no run is on record", err=True)
+        click.echo("puller: there are no runs in the history", err=True)
 
 
 def _can_write(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""`puller list`: what lists mean, without asking anybody."""
+"""`puller list`: the images that lists resolve to; neither the engine nor a registry is asked."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ import click
 
 from puller.cli.options import list_options, make_plan
 from puller.cli.output import emit
-from puller.image.reference import Platform
 from puller.imagelist import Source
 from puller.imagelist.requests import RequestedImages
 from puller.model import PullRequest
@@ -16,51 +15,52 @@ from puller.model import PullRequest
 
 @click.command("list")
 @list_options
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
-@click.option("--sources", is_flag=True, help="Say where each image is written, as a comment; JSON always does.")
-def command(
-    lists: tuple[str, ...],
-    images: tuple[str, ...],
-    platform: Platform | None,
-    form: str,
-    *,
-    skip_invalid: bool,
-    sources: bool,
-) -> None:
-    """Show what each LIST means, without pulling: every image once, its name in full.
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output.")
+@click.option(
+    "--sources", is_flag=True, help="Add the place of each image in the lists as a comment; JSON always has it."
+)
+def command(**options: Any) -> None:
+    """Show the images that each LIST resolves to: each image once, with its full name.
 
-    A LIST is a file, a directory, a URL or - for standard input: plain lines, or where images are written down
-    already, such as a Compose file. The text output is a list itself.
+    A LIST is a file, a directory, a URL or - for stdin: plain lines, or a file with images, such as a Compose file.
+    The text output is itself a list.
 
     \b
     puller list images.txt
     puller list compose.yaml k8s/ --sources
     """  # noqa: D301 - click wants the control character itself
-    plan = make_plan(lists, images, platform, skip_invalid=skip_invalid, keep_sources=sources or form == "json")
-    for line in plan.bad:
+    is_json = options["form"] == "json"
+    found = make_plan(
+        options["lists"],
+        options["images"],
+        options["platform"],
+        skip_invalid=options["skip_invalid"],
+        keep_sources=options["sources"] or is_json,
+    )
+    for line in found.bad:
         click.echo(str(line), err=True)
-    emit(_json(plan) if form == "json" else _text(plan))
+    emit(_json(found) if is_json else _text(found))
 
 
-def _text(plan: RequestedImages) -> str:
-    if not plan.sources:
-        return "".join(f"{_line(request)}\n" for request in plan.requests)
-    located = zip(plan.requests, plan.sources, strict=True)
+def _text(found: RequestedImages) -> str:
+    if not found.sources:
+        return "".join(f"{_line(request)}\n" for request in found.requests)
+    located = zip(found.requests, found.sources, strict=True)
     return "".join(f"{_line(request)}  # {', '.join(map(str, places))}\n" for request, places in located)
 
 
 def _line(request: PullRequest) -> str:
-    """Write a request as a list would."""
+    """Return a request as a line of a list."""
     canonical = request.reference.canonical
     return f"--platform={request.platform} {canonical}" if request.platform else canonical
 
 
-def _json(plan: RequestedImages) -> str:
+def _json(found: RequestedImages) -> str:
     document = {
         "schema": "puller.list/1",
-        "images": [_image(*located) for located in zip(plan.requests, plan.sources, strict=True)],
-        "invalid": [str(line) for line in plan.bad],
-        "notes": [str(note) for note in plan.notes],
+        "images": [_image(*located) for located in zip(found.requests, found.sources, strict=True)],
+        "invalid": [str(line) for line in found.bad],
+        "notes": [str(note) for note in found.notes],
     }
     return json.dumps(document, indent=2) + "\n"
 

@@ -1,17 +1,18 @@
-"""`puller prune`: remove what puller brought and no list wants any more."""
+"""`puller prune`: removes images that puller pulled and no list uses any more."""
 
 import sys
+from contextlib import closing
 from typing import Any
 
 import click
 
-from puller.cli.asking import asking
 from puller.cli.options import LOCK_OPTIONS, SIZE, engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.run_lock import RunLockOption, RunLockSettings
 from puller.cli.sections import SectionedCommand, section
 from puller.engine import connect, identity
 from puller.engine.disk import free_bytes
+from puller.engine.errors import fatal_engine_errors
 from puller.engine.interface import ImageStore
 from puller.errors import ExitCode, UsageError
 from puller.imagelist.requests import RequestedImages
@@ -25,29 +26,29 @@ from puller.text import format_bytes
     "prune",
     cls=SectionedCommand,
     context_settings={"auto_envvar_prefix": "PULLER"},
-    epilog="Exit codes: 0 all that may go has gone; 1 something could not be removed; 2 usage or a bad list; "
-    "69 no engine; 75 another run is at this engine.",
+    epilog="Exit codes: 0 all these images were removed; 1 an image could not be removed; 2 usage or a bad list; "
+    "69 no engine; 75 another run uses the engine.",
 )
 @list_options
 @engine_options
 @section(
-    "What goes",
-    click.option("--until-free", type=SIZE, metavar="SIZE", help="Stop when so much is free, such as 20GB or 512MiB."),
+    "Selection",
+    click.option("--until-free", type=SIZE, metavar="SIZE", help="Stop when this much is free, such as 20GB."),
     click.option(
         "--keep-last", type=click.IntRange(0, 1000), default=0, metavar="N",
-        help="Keep the N newest of the images that puller brought of each repository.",
+        help="Keep the N newest images that puller pulled of each repository.",
     ),
-    click.option("-y", "--yes", is_flag=True, help="Do not ask."),
-    click.option("--dry-run", is_flag=True, help="Only show what may go."),
-    click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output."),
+    click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
+    click.option("--dry-run", is_flag=True, help="Only show what would be removed."),
+    click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output."),
 )  # fmt: skip
-@section("Beside other runs", *LOCK_OPTIONS)
+@section("Locking", *LOCK_OPTIONS)
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Remove images that puller brought, that no LIST names and that no container uses.
+    """Remove images that puller pulled, that no LIST contains and no container uses.
 
-    What was wanted longest ago goes first. An image that somebody else pulled, built or named stays. Name all LISTs
-    that this host lives by: what none of them names may go. Platforms make no difference here.
+    Images that were in a list longest ago are removed first; images that were pulled, built or tagged without puller
+    are kept. Pass every list this host uses; anything in none of them may be removed. Platforms are ignored.
 
     \b
     puller prune images.txt --dry-run
@@ -55,25 +56,20 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """  # noqa: D301 - click wants the control character itself
     asks = not (options["yes"] or options["dry_run"])
     if asks and not sys.stdin.isatty():
-        raise click.UsageError("nobody can be asked here: add --yes, or --dry-run to see what would go")
+        raise click.UsageError("not a terminal: confirm with --yes, or preview with --dry-run")
     todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
     for line in todo.bad:
         click.echo(str(line), err=True)
-    with RunLockOption(RunLockSettings.of(options), "prune", *options["lists"]) as turn:
-        steps = _at_the_engine(todo, options, turn, asks=asks)
-    ctx.exit(ExitCode.FAILED if any(step.error for step in steps) else ExitCode.OK)
+    with RunLockOption(RunLockSettings.of(options), "prune", *options["lists"]) as lock:
+        removals = _prune_engine(todo, options, lock, asks=asks)
+    ctx.exit(ExitCode.FAILED if any(removal.error for removal in removals) else ExitCode.OK)
 
 
-def _at_the_engine(todo: RequestedImages, options: dict[str, Any], turn: RunLockOption, *, asks: bool) -> list[Removal]:
-
+def _prune_engine(todo: RequestedImages, options: dict[str, Any], lock: RunLockOption, *, asks: bool) -> list[Removal]:
     choice, command, context = BackendChoice(options["backend"]), options["docker_command"], options["context"]
-    turn.begin(identity(choice, docker_command=command, context=context))
-    backend = connect(choice, docker_command=command, context=context)
-    try:
-        with asking():
-            return _prune(todo, backend.store, options, asks=asks)
-    finally:
-        backend.close()
+    lock.begin(identity(choice, docker_command=command, context=context))
+    with closing(connect(choice, docker_command=command, context=context)) as engine, fatal_engine_errors():
+        return _prune(todo, engine.store, options, asks=asks)
 
 
 def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *, asks: bool) -> list[Removal]:
@@ -82,39 +78,39 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
     text, dry_run = options["form"] == "text", options["dry_run"]
     free, note = free_bytes(store.facts())
     if wanted is not None and free is None:
-        raise UsageError(f"--until-free: free disk cannot be seen: {note}")
+        raise UsageError(f"--until-free: the free space is not known: {note}")
     found = look(store, [request.reference for request in todo.requests], keep_last=options["keep_last"])
     if text or asks:
         shown = render.before(found, until=_until(wanted, free))
         emit(shown) if text else click.echo(shown, nl=False, err=True)
-    steps: list[Removal] = []
+    removals: list[Removal] = []
     if found.plan.going and not dry_run and (not asks or click.confirm("Remove them?", err=True)):
-        steps = _remove(found, store, wanted)
-    after = free_bytes(store.facts())[0] if steps else free
+        removals = _remove(found, store, wanted)
+    after = free_bytes(store.facts())[0] if removals else free
     if not text:
-        emit(render.render_json(found, steps, dry_run=dry_run, free=(free, after)))
-    elif steps:
-        emit(render.after(steps, None if after is None or free is None else after - free, after))
+        emit(render.render_json(found, removals, dry_run=dry_run, free=(free, after)))
+    elif removals:
+        emit(render.after(removals, None if after is None or free is None else after - free, after))
     if wanted is not None and not dry_run and after is not None and after < wanted:
-        click.echo(f"puller: {format_bytes(after)} are free, not {format_bytes(wanted)}", err=True)
-    return steps
+        click.echo(f"puller: only {format_bytes(after)} of the requested {format_bytes(wanted)} are free", err=True)
+    return removals
 
 
 def _remove(found: PruneCandidates, store: ImageStore, wanted: int | None) -> list[Removal]:
-    """Remove, and let the memory follow however far that came."""
+    """Remove images, and update the record of pulled images even after an error."""
 
     def enough() -> bool:
         return wanted is not None and (free_bytes(store.facts())[0] or 0) >= wanted
 
-    # Names of images that stay give no room.
+    # Removing one of several names of an image frees no space.
     going = [each for each in found.plan.going if each.whole or wanted is None]
-    steps: list[Removal] = []
+    removals: list[Removal] = []
     try:
-        steps.extend(remove(going, store, enough))
+        removals.extend(remove(going, store, enough))
     finally:
-        if steps:
+        if removals:
             forget(store)
-    return steps
+    return removals
 
 
 def _until(wanted: int | None, free: int | None) -> str:

@@ -12,15 +12,15 @@ from puller.cli.keeping import Keeper
 from puller.cli.logins import warn
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import Output, deliver
-from puller.cli.prefetch_options import prefetch_options
 from puller.cli.progress import ProgressMode
 from puller.cli.pull_options import (
+    concurrency_options,
+    lock_options,
     mirror_options,
-    need_options,
     output_options,
-    pace_options,
-    patience_options,
-    turn_options,
+    prefetch_options,
+    retry_options,
+    selection_options,
 )
 from puller.cli.pull_settings import settings_of
 from puller.cli.run_lock import RunLockOption, RunLockSettings
@@ -59,13 +59,13 @@ class _Engine:
     "file: see docs/configuration.md, and `puller config` for what is in force.",
 )
 @list_options
-@need_options
+@selection_options
 @engine_options
-@pace_options
+@concurrency_options
 @mirror_options
 @prefetch_options
-@patience_options
-@turn_options
+@retry_options
+@lock_options
 @output_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""`puller report`: a past run's report once more."""
+"""`puller report`: the report of an earlier run."""
 
 import click
 
@@ -8,12 +8,12 @@ from puller.report import RENDERERS, history
 
 @click.command("report")
 @click.argument("run", metavar="[RUN]", default="1")
-@click.option("--format", "form", type=click.Choice([*RENDERERS]), default="text", help="Form of the report.")
+@click.option("--format", "form", type=click.Choice([*RENDERERS]), default="text", help="Format of the report.")
 def command(run: str, form: str) -> None:
-    """Show the report of a past RUN once more, in any form.
+    """Show the report of an earlier RUN, in any format.
 
-    RUN is a number (1, the default, is the newest, 2 the one before), or a name from `puller history`, or the beginning
-    of one.
+    RUN is a number (1 is the newest and the default, 2 the one before), or a name, or the beginning of one, from
+    `puller history`.
 
     \b
     puller report 2

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from puller.cli.asking import asking
 from puller.cli.config_option import registries
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.engine import connect
+from puller.engine.errors import fatal_engine_errors
 from puller.engine.model import EngineInfo
 from puller.errors import ExitCode
 from puller.failure import Failure, error_document
@@ -63,7 +63,7 @@ def _verify(todo: RequestedImages, options: dict[str, Any]) -> tuple[Difference,
         BackendChoice(options["backend"]), docker_command=options["docker_command"], context=options["context"]
     )
     try:
-        with asking():
+        with fatal_engine_errors():
             return verify(todo.requests, backend.store, None if options["offline"] else _ask)
     finally:
         backend.close()

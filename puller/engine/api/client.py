@@ -1,4 +1,4 @@
-"""The Engine API, as far as it is questions with short answers; pulls are docker-py's (`puller.engine.docker_py`)."""
+"""Requests to the Engine API with short responses; pulls are made by docker-py (`puller.engine.api.docker_py`)."""
 
 import errno
 import json
@@ -15,41 +15,41 @@ from puller.http import HttpClient, HttpError, HttpErrorKind, TlsSettings
 from puller.text import clean
 
 SECONDS = 20.0
-"""To connect, and without a byte of an answer: the engine is near, or it is not there."""
+"""Time limit to connect, and without a byte of a response."""
 _LARGEST = 256 << 20
+"""Bytes of a response."""
 _SCHEMES = {"tcp": "http", "http": "http", "https": "https"}
 _GONE = {HttpErrorKind.CONNECT, HttpErrorKind.NAME}
-_BROKEN_OFF = {HttpErrorKind.CUT, HttpErrorKind.PROTOCOL}
+_CUT = {HttpErrorKind.CUT, HttpErrorKind.PROTOCOL}
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
-    """What an engine says of itself (Engine API "Ping")."""
+class EnginePing:
+    """How an engine introduces itself (Engine API "Ping")."""
 
     version: str | None
-    """Of its API."""
+    """The newest API version that it speaks."""
     server: str
-    """What it calls itself, such as `Docker/28.5.2 (linux)` or `Libpod/4.3.1 (linux)`."""
+    """The header `Server`, such as `Docker/28.5.2 (linux)` or `Libpod/4.3.1 (linux)`."""
 
     @property
-    def silent(self) -> bool:
-        """Whether it does not tell what came of a pull: podman."""
+    def omits_results(self) -> bool:
+        """Whether it reports no result at the end of a pull, as podman."""
         return self.server.startswith("Libpod/")
 
     @property
     def engine(self) -> str:
-        """The engine's version, and that the SDK leads to it."""
         version = clean(self.server.partition("/")[2].partition(" ")[0]) or "of unknown version"
         return f"engine {version} through the SDK (API {self.version})"
 
 
 class ApiClient:
-    """Asks one engine for many threads; raises EngineError with the engine's words."""
+    """A client of one engine for many threads. Its methods raise EngineError."""
 
     def __init__(self, endpoint: Endpoint, seconds: float = SECONDS, version: str = "") -> None:
-        """Speak so old a `version` of the API, or none; raises EngineUnreachableError for an address of no known kind.
+        """Use this `version` of the API, or the engine's newest; `seconds` limit connecting and each wait for a byte.
 
-        Nothing is sent yet.
+        Sends nothing yet. Raises EngineUnreachableError for an address that is not a socket or a TCP address.
         """
         self.endpoint = endpoint
         self.version = version
@@ -57,42 +57,40 @@ class ApiClient:
         self._tls = _tls(endpoint.tls) if endpoint.tls else TlsSettings()
         path = rest if scheme == "unix" else None
         if path is None and scheme not in _SCHEMES:
-            raise EngineUnreachableError(f"cannot connect to the engine at {endpoint.host}: the API is not there")
+            raise EngineUnreachableError(f"cannot connect to the engine at {endpoint.host}: unknown kind of address")
         web = "https" if endpoint.tls and path is None else _SCHEMES.get(scheme, "http")
         self._url = "http://localhost" if path is not None else f"{web}://{rest.rstrip('/')}"
         self._http = HttpClient(connect=seconds, read=seconds, unix_socket=path)
 
     def __enter__(self) -> Self:
-        """Return the client."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the client."""
         self.close()
 
-    def ping(self) -> Welcome:
-        """Ask `GET /_ping`, and `GET /version` for the version of the API where that does not tell it."""
+    def ping(self) -> EnginePing:
+        """Send `GET /_ping`, and `GET /version` where the response names no API version."""
         headers, _ = self._send("GET", "/_ping")
         version = headers.get("api-version")
         if version is None:
             answer = _read(self._send("GET", "/version")[1])
             version = str(answer.get("ApiVersion") or "") if isinstance(answer, dict) else ""
-        return Welcome(version or None, headers.get("server", ""))
+        return EnginePing(version or None, headers.get("server", ""))
 
     def get(self, *words: str, **parameters: str) -> Any:
-        """Ask `GET /WORD/…?PARAMETERS`, and return what the answer's JSON says."""
+        """Send `GET /WORD/…?PARAMETERS` and return the JSON of the response."""
         return _read(self._send("GET", self._target(words, parameters))[1])
 
     def post(self, *words: str, **parameters: str) -> None:
-        """Ask `POST /WORD/…?PARAMETERS`."""
+        """Send `POST /WORD/…?PARAMETERS`."""
         self._send("POST", self._target(words, parameters))
 
     def delete(self, *words: str, seconds: float) -> None:
-        """Ask `DELETE /WORD/…`, and wait so many seconds for the answer."""
+        """Send `DELETE /WORD/…`, and wait up to so many seconds for the response."""
         self._send("DELETE", self._target(words, {}), (SECONDS, seconds))
 
     def close(self) -> None:
-        """Break off what any thread is asking, and close the connections."""
+        """Abort the requests of all threads, and close the connections."""
         self._http.close()
 
     def _target(self, words: tuple[str, ...], parameters: Mapping[str, str]) -> str:
@@ -113,31 +111,31 @@ class ApiClient:
         return response.headers, body
 
 
-def greet(endpoint: Endpoint, seconds: float = SECONDS) -> Welcome:
-    """Ask an engine who it is; DOCKER_API_VERSION counts more than what it says. Raises EngineUnreachableError."""
+def ping_engine(endpoint: Endpoint) -> EnginePing:
+    """Ping an engine; DOCKER_API_VERSION overrides the API version. Raises EngineUnreachableError."""
     try:
-        with ApiClient(endpoint, seconds) as client:
-            welcome = client.ping()
+        with ApiClient(endpoint) as client:
+            found = client.ping()
     except EngineError as error:
         reason = error.__cause__ if isinstance(error.__cause__, HttpError) else error
-        where = endpoint.host or "the engine's default socket"
+        where = endpoint.host or DEFAULT_HOST
         raise EngineUnreachableError(clean(f"cannot connect to the engine at {where}: {reason}")) from None
-    return Welcome(os.environ.get("DOCKER_API_VERSION") or welcome.version, welcome.server)
+    return EnginePing(os.environ.get("DOCKER_API_VERSION") or found.version, found.server)
 
 
 def engine_error(error: HttpError) -> EngineError:
-    """Say why an engine gave no answer, or no whole one."""
+    """Return the EngineError for a response that did not arrive, or not completely."""
     if error.errno in {errno.EACCES, errno.EPERM}:
         return EngineError(f"{error.words}: the engine's socket", kind=FailureKind.SOCKET_PERMISSION)
     if error.kind in _GONE:
-        return EngineError(f"the engine is gone: {error.words}", kind=FailureKind.DAEMON_UNREACHABLE)
-    if error.kind in _BROKEN_OFF:
-        return EngineError(f"the engine broke off: {error.words}", kind=FailureKind.ENGINE_DISCONNECTED)
+        return EngineError(f"the engine does not run: {error.words}", kind=FailureKind.DAEMON_UNREACHABLE)
+    if error.kind in _CUT:
+        return EngineError(f"the engine closed the connection: {error.words}", kind=FailureKind.ENGINE_DISCONNECTED)
     return EngineError(error.words)
 
 
 def _tls(settings: Tls) -> TlsSettings:
-    """Read a folder as the docker command does: only its own authority is trusted, not the system's."""
+    """Use a directory of certificates as docker does: only its own CA is trusted, not the system's."""
     certificate, key = settings.directory / "cert.pem", settings.directory / "key.pem"
     ours = certificate.exists() and key.exists()
     return TlsSettings(
@@ -153,7 +151,7 @@ def _read(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise EngineError(f"the engine's answer makes no sense: {error}") from None
+        raise EngineError(f"the engine's response cannot be read: {error}") from None
 
 
 def _words(body: bytes) -> str:

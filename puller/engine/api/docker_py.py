@@ -1,6 +1,8 @@
-"""Pulls through the Engine API by docker-py's low-level client, taught what it lacks: any thread can break one off.
+"""Pulls through the Engine API by docker-py's low-level client, in a way that any thread can abort one.
 
-`images.pull()` is not used: it throws the stream away, so a failed pull of a tag that is present returns success.
+docker-py's `images.pull()` discards the stream: a failed pull of a tag that is present returns success. Two private
+attributes are used, as neither library has a public hook there: `HTTPConnectionPool._get_conn` of urllib3, to learn
+which connection a request uses, and `_new_conn` of docker-py's pool.
 """
 
 import http.client
@@ -22,16 +24,16 @@ from puller.errors import EngineError, FailureKind, causes
 from puller.model import PullRequest
 
 _CONNECT_SECONDS = 20.0
-_TROUBLE = (docker_errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+_ERRORS = (docker_errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 _GONE = (ConnectionRefusedError, FileNotFoundError, urllib3.exceptions.NewConnectionError)
-_BROKEN_OFF = (ConnectionError, urllib3.exceptions.ProtocolError, http.client.HTTPException)
+_CUT = (ConnectionError, urllib3.exceptions.ProtocolError, http.client.HTTPException)
 
 
 class DockerPy:
-    """The client, shared by all threads that pull."""
+    """One client for all threads that pull."""
 
     def __init__(self, endpoint: Endpoint, version: str, connections: int) -> None:
-        """Speak this version of the API; raises EngineError."""
+        """Use this `version` of the API, or the engine's newest; raises EngineError."""
         try:
             self._client = _Client(
                 base_url=endpoint.host,
@@ -40,20 +42,20 @@ class DockerPy:
                 timeout=_CONNECT_SECONDS,
                 max_pool_size=max(connections, 1),
             )
-        except _TROUBLE as error:
+        except _ERRORS as error:
             raise _translate(error) from None
 
-    def begin(self, request: PullRequest) -> "Call":
+    def start(self, request: PullRequest) -> "PullCall":
         """Return a pull that starts when its messages are read."""
-        return Call(self._client, request)
+        return PullCall(self._client, request)
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the idle connections."""
         self._client.close()
 
 
-class Call:
-    """One pull under way, and the connection it speaks on."""
+class PullCall:
+    """One pull in progress, and its connection."""
 
     def __init__(self, client: "_Client", request: PullRequest) -> None:
         self._client = client
@@ -63,7 +65,7 @@ class Call:
         self._aborted = False
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """Pull, and yield each message of the engine; raises EngineError when there is no whole answer."""
+        """Pull, and yield each message of the engine; raises EngineError when the pull fails."""
         reference, platform = self._request.reference, self._request.platform
         self._client.current.call = self
         try:
@@ -76,38 +78,37 @@ class Call:
             ):
                 if isinstance(message, dict):
                     yield message
-        except _TROUBLE as error:
+        except _ERRORS as error:
             raise _translate(error) from None
 
-    def speak_on(self, connection: Any) -> None:
-        """Remember the connection that urllib3 chose; one that was chosen too late is closed at once."""
+    def connected(self, connection: Any) -> None:
+        """Record the connection that urllib3 chose; close it if the pull was aborted before."""
         self._connection = connection
         if self._aborted:
             self.abort()
 
     def answered(self, response: requests.Response) -> None:
-        """Remember the response, so that it can be closed however the pull ends."""
+        """Record the response, so that it is closed however the pull ends."""
         self._response = response
 
     def abort(self) -> None:
-        """Break the connection off from any thread: the engine stops pulling, the reading thread wakes up."""
+        """Shut the connection down, from any thread: the engine stops pulling, and the reading thread wakes up."""
         self._aborted = True
         if sock := getattr(self._connection, "sock", None):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the response: a stream that was not read to its end would go on in the engine."""
+        """Close the response; with an open one the engine would continue the pull."""
         self._client.current.call = None
         if self._response is not None:
             self._response.close()
 
 
 class _UnixConnection(UnixHTTPConnection):
-    """docker-py's own, but for the socket that it forgets when nobody listens."""
+    """docker-py's connection, which leaks its socket when it cannot connect."""
 
     def connect(self) -> None:
-        """Connect, or leave nothing open."""
         with ExitStack() as stack:
             sock = stack.enter_context(socket.socket(socket.AF_UNIX))
             sock.settimeout(self.timeout)
@@ -117,27 +118,27 @@ class _UnixConnection(UnixHTTPConnection):
 
 
 class _Client(docker.APIClient):
-    """A docker-py client shared by many threads, each of which may have one `Call` under way."""
+    """A docker-py client shared by many threads, each of which may have one `PullCall` in progress."""
 
     def __init__(self, **kwargs: Any) -> None:
         self.current = threading.local()
         super().__init__(**kwargs)
-        # On a socket of this machine no proxy and no .netrc has a say, and looking them up costs every request.
+        # Neither a proxy nor ~/.netrc applies to a local socket, and looking them up takes time at every request.
         self.trust_env = not self.base_url.startswith("http+docker://localhost")
 
     def mount(self, prefix: Any, adapter: Any) -> None:
-        """Watch every adapter from its first request on."""
+        """Add an adapter, with a hook to learn the connection of each request."""
         self._watch(adapter)
         super().mount(prefix, adapter)
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """Keep the engine's own CA: requests lets REQUESTS_CA_BUNDLE, meant for the web, override it."""
+        """Use the engine's own CA; requests would let REQUESTS_CA_BUNDLE override it."""
         own = self.verify if verify is None else verify
         return super().merge_environment_settings(url, proxies, stream, own, cert)
 
     def post(self, url: Any, data: Any = None, json: Any = None, **kwargs: Any) -> requests.Response:
-        """Send a request; for a call no read limit of docker-py's holds, and the answer can be broken off."""
-        call: Call | None = getattr(self.current, "call", None)
+        """Send a request; a pull has no read timeout and can be aborted."""
+        call: PullCall | None = getattr(self.current, "call", None)
         if call is not None:
             kwargs["timeout"] = (_CONNECT_SECONDS, None)
         response = super().post(url, data=data, json=json, **kwargs)
@@ -146,30 +147,30 @@ class _Client(docker.APIClient):
         return response
 
     def _watch(self, adapter: Any) -> None:
-        """Learn which connection each request gets: until an answer comes, nothing else can break it off."""
+        """Record which connection each request gets: before the response arrives, only that can be shut down."""
         find_pool = adapter.get_connection_with_tls_context
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             pool = find_pool(*args, **kwargs)
             if not hasattr(pool, "puller_watch"):
-                pool.puller_watch, get = True, pool._get_conn  # noqa: SLF001 - urllib3 offers no hook here
+                pool.puller_watch, get = True, pool._get_conn  # noqa: SLF001
 
                 def get_connection(timeout: float | None = None) -> Any:
                     connection = get(timeout)
-                    call: Call | None = getattr(self.current, "call", None)
+                    call: PullCall | None = getattr(self.current, "call", None)
                     if call is not None:
-                        call.speak_on(connection)
+                        call.connected(connection)
                     return connection
 
                 pool._get_conn = get_connection  # noqa: SLF001
                 if isinstance(pool, UnixHTTPConnectionPool):
-                    _let_close(pool)
+                    _close_sockets(pool)
             return pool
 
         adapter.get_connection_with_tls_context = watched
 
 
-def _let_close(pool: Any) -> None:
+def _close_sockets(pool: Any) -> None:
     pool._new_conn = lambda: _UnixConnection(pool.base_url, pool.socket_path, pool.timeout)  # noqa: SLF001
 
 
@@ -186,7 +187,7 @@ def _tls(endpoint: Endpoint) -> TLSConfig | bool:
 
 
 def _translate(error: Exception) -> EngineError:
-    """Turn what docker-py raises into the engine's words, or say why there are none."""
+    """Return the EngineError for an exception of docker-py, with the engine's message where there is one."""
     if isinstance(error, docker_errors.APIError):
         return EngineError(str(error.explanation or error), status=error.status_code)
     found = list(causes(error))
@@ -194,7 +195,7 @@ def _translate(error: Exception) -> EngineError:
         if isinstance(cause, PermissionError):
             return EngineError(f"{cause}: the engine's socket", kind=FailureKind.SOCKET_PERMISSION)
         if isinstance(cause, _GONE):
-            return EngineError(f"the engine is gone: {cause}", kind=FailureKind.DAEMON_UNREACHABLE)
-    if broken := [cause for cause in found if isinstance(cause, _BROKEN_OFF)]:
-        return EngineError(f"the engine broke off: {broken[-1]}", kind=FailureKind.ENGINE_DISCONNECTED)
+            return EngineError(f"the engine does not run: {cause}", kind=FailureKind.DAEMON_UNREACHABLE)
+    if broken := [cause for cause in found if isinstance(cause, _CUT)]:
+        return EngineError(f"the engine closed the connection: {broken[-1]}", kind=FailureKind.ENGINE_DISCONNECTED)
     return EngineError(str(error))

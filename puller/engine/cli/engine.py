@@ -1,9 +1,9 @@
-"""The engine through its command line: docker, podman or nerdctl, one process for each pull."""
+"""An engine by its command, which is docker, podman or nerdctl: one process for each pull."""
 
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from puller.cancellation import Cancellation
@@ -11,8 +11,8 @@ from puller.engine.cli.images import CliImageStore
 from puller.engine.cli.terminal import is_drawing, last_words, read
 from puller.engine.endpoint import is_local, resolve
 from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
-from puller.engine.progress import PullStream, inspected, inspected_name
-from puller.engine.responses import read_platform
+from puller.engine.progress import PullStream
+from puller.engine.responses import inspected, inspected_name, read_platform
 from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.errors import EngineError, EngineUnreachableError, FailureKind, UsageError
 from puller.image.reference import ImageReference, Platform
@@ -29,38 +29,37 @@ _DOCKER_PROBE = ("version", "--format", "{{.Server.Version}} {{(index .Server.Co
 _PROBE_SECONDS = 30.0
 _ALIVE_SECONDS = 10.0
 _LONGEST = 32 << 20
-"""Bytes of an answer that must be whole: the list of all images has some 500 for each."""
+"""Bytes of an output that must be complete: a list of images has some 500 for each."""
 _ABSENT = re.compile(r"no such (?:image|object)|image not known", re.IGNORECASE)
-"""What docker and nerdctl, and podman, say of an image that they do not have."""
+"""Messages of docker, nerdctl and podman about a missing image."""
 _PROMPT = re.compile(r"(?:Username|Password)(?: \([^)]*\))?: ?$")
 
 
 class CliEngine:
-    """Pulls by `docker pull` and its like. Docker gets a terminal, since it tells bytes to nothing else.
+    """Pulls by `docker pull` and its like. Docker gets a terminal, since it prints byte counts to nothing else.
 
-    Of podman and nerdctl, and of a docker that draws nothing, only lines are heard: their silence while layers are
-    fetched is measured as it is while they unpack.
+    podman, nerdctl and a docker that does not draw print no byte counts; while they download, the time limit for
+    unpacking applies.
     """
 
     def __init__(self, command: str = "docker", context: str | None = None) -> None:
-        """Ask the program for its engine; raises EngineUnreachableError, or UsageError for a bad context."""
+        """Ask the program for the engine's version; raises EngineUnreachableError, or UsageError for a bad context."""
         self._program = PurePath(command).name or command
         self._environment: Mapping[str, str] = dict(os.environ)
         endpoint = None
         if self._program == "docker":
             endpoint = resolve(context, self._environment)
         elif context:
-            raise UsageError(f"--context belongs to docker: {self._program} has none")
+            raise UsageError(f"--context is an option for docker only; {self._program} has no contexts")
         self._argv = (command, *(("--context", context) if context else ()))
         self._version = self._probe(_PROBE_SECONDS)
-        # podman and nerdctl never say "up to date": what the engine had before the pull tells it.
+        # podman and nerdctl never print "up to date"; the image before the pull is compared with the one after it.
         self._silent = self._program in _PROBES or "podman" in self._version.lower()
-        self._pulse = LastActivity()
+        self._activity = LastActivity()
         self.store = CliImageStore(self._run, self._program, local=is_local(endpoint.host if endpoint else None))
 
     @property
     def engine(self) -> str:
-        """The engine's version, and the program that leads to it."""
         return f"engine {self._version.split()[0]} through the {self._program} command"
 
     def pull(
@@ -71,11 +70,10 @@ class CliEngine:
         clocks: Timeouts,
         progress: ProgressSink,
     ) -> EngineResult:
-        """Run one pull; see `Backend.pull`."""
         reference = request.reference
         before = self.inspect(reference, cancel=cancel) if self._silent else NOTHING
-        watch = AttemptTimer(clocks, self._pulse, coarse=True)
-        hearing = _Hearing(PullStream(request, progress, watch), watch, draws=not self._silent)
+        timer = AttemptTimer(clocks, self._activity, coarse=True)
+        output = _PullOutput(PullStream(request, progress, timer), timer, draws=not self._silent)
         platform = ("--platform", str(request.platform)) if request.platform else ()
         try:
             done = process.run(
@@ -83,27 +81,24 @@ class CliEngine:
                 environment=self._environment,
                 cancel=cancel,
                 terminal=not self._silent,
-                on_line=hearing.line,
-                on_tick=hearing.tick,
+                on_line=output.line,
+                on_tick=output.tick,
             )
         except OSError as error:
             raise EngineError(f"{self._program} cannot be run: {error}", kind=FailureKind.DAEMON_UNREACHABLE) from None
         if done.code != 0:
             raise EngineError(_words(done))
-        return hearing.stream.pulled(before, lambda: self.inspect(reference, cancel=cancel))
+        return output.stream.pulled(before, lambda: self.inspect(reference, cancel=cancel))
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
-        """Run one `image inspect`; see `Backend.inspect`."""
-        field = "ID" if self._program in _PROBES else "Id"  # podman and nerdctl name the Go field, docker the JSON key
-        fields = [field, "RepoDigests", "Os", "Architecture"]  # a Variant makes docker fail where there is none
+        field = "ID" if self._program in _PROBES else "Id"  # podman and nerdctl use the Go field, docker the JSON key
+        fields = [field, "RepoDigests", "Os", "Architecture"]  # docker fails on an image without a Variant
         if self._program == "podman":
-            fields.append("Digest")  # what the tag stood for; RepoDigests has the platform's manifest as well, sorted
+            fields.append("Digest")  # what the tag resolved to; RepoDigests has the platform's manifest as well, sorted
         form = f"[{','.join(f'{{{{json .{field}}}}}' for field in fields)}]"
         arguments = ("image", "inspect", "--format", form, inspected_name(reference))
         try:
-            done = process.run(
-                (*self._argv, *arguments), environment=self._environment, cancel=cancel, timeout=_PROBE_SECONDS
-            )
+            done = self._ask(arguments, _PROBE_SECONDS, cancel)
             if done.code != 0:
                 return NOTHING if _ABSENT.search(done.stderr) else None
             identity, digests, *rest = json.loads(done.stdout)
@@ -114,7 +109,6 @@ class CliEngine:
             return None
 
     def alive(self) -> bool:
-        """Ask the program for its engine's version."""
         try:
             self._probe(_ALIVE_SECONDS)
         except EngineUnreachableError:
@@ -122,19 +116,17 @@ class CliEngine:
         return True
 
     def close(self) -> None:
-        """Nothing to let go of: each process has ended with its pull."""
+        pass  # each process ended with its pull
+
+    def _ask(self, arguments: Sequence[str], seconds: float, cancel: Cancellation) -> process.Completed:
+        argv = (*self._argv, *arguments)
+        return process.run(argv, environment=self._environment, cancel=cancel, timeout=seconds, keep=_LONGEST)
 
     def _run(self, *arguments: str, seconds: float = _PROBE_SECONDS) -> str:
         try:
-            done = process.run(
-                (*self._argv, *arguments),
-                environment=self._environment,
-                cancel=Cancellation(),
-                timeout=seconds,
-                keep=_LONGEST,
-            )
+            done = self._ask(arguments, seconds, Cancellation())
         except (OSError, TimeoutError) as error:
-            raise EngineError(f"{self._program} cannot be asked: {error}") from None
+            raise EngineError(f"{self._program} {arguments[0]} failed: {error}") from None
         if done.code != 0:
             raise EngineError(_words(done))
         return done.stdout
@@ -142,52 +134,47 @@ class CliEngine:
     def _probe(self, seconds: float) -> str:
         arguments = _PROBES.get(self._program, _DOCKER_PROBE)
         try:
-            done = process.run(
-                (*self._argv, *arguments),
-                environment=self._environment,
-                cancel=Cancellation(),
-                timeout=seconds,
-            )
+            done = self._ask(arguments, seconds, Cancellation())
         except FileNotFoundError:
             words = f"{self._argv[0]}: command not found"
             raise EngineUnreachableError(words, kind=FailureKind.CLIENT_MISSING) from None
         except (OSError, TimeoutError) as error:
             reason = str(error) or f"no answer within {seconds:g}s"
-            raise EngineUnreachableError(f"{self._program} cannot be asked: {reason}") from None
+            raise EngineUnreachableError(f"{self._program} {arguments[0]} failed: {reason}") from None
         if done.code != 0:
             raise EngineUnreachableError(clean(done.stderr or done.stdout) or f"{self._program} exits with {done.code}")
         return clean(done.stdout) or "?"
 
 
-class _Hearing:
-    """Hears one program while it pulls."""
+class _PullOutput:
+    """The output of one program while it pulls."""
 
-    def __init__(self, stream: PullStream, watch: AttemptTimer, *, draws: bool) -> None:
+    def __init__(self, stream: PullStream, timer: AttemptTimer, *, draws: bool) -> None:
         self.stream = stream
-        self._watch = watch
+        self._timer = timer
         self._draws = draws
 
     def line(self, line: str) -> None:
         if self._draws and is_drawing(line):
-            self._watch.coarse = False
+            self._timer.coarse = False
         if message := read(line):
             self.stream.feed(message.status, message.layer, message.current, message.total)
 
     def tick(self, unfinished: str) -> None:
-        """End a program that asks for a login: since CLI 28 a 401 makes it wait for an answer that never comes."""
+        """Check the time limits, and end a program that prompts for a login, as docker 28 does after a 401."""
         if _PROMPT.search(unfinished):
-            message = "unauthorized: the registry wants a login, and the command asked for a user name"
+            message = "unauthorized: the registry requires a login; the command prompted for a user name"
             raise EngineError(message, kind=FailureKind.UNAUTHORIZED)
-        self._watch.check()
+        self._timer.check()
 
 
 def _platform(system: str = "", machine: str = "") -> Platform | None:
-    """Make a platform of what was inspected; 32 bits of arm without a variant may be any."""
+    """Make a platform of the inspected fields; None for arm, whose variant is not among them."""
     return None if machine == "arm" else read_platform(system, machine)
 
 
 def _words(done: process.Completed) -> str:
-    """Find the reason in what a failed command said, without the prefixes that say only that it failed."""
+    """Return the error message of a failed command, without the prefixes that say only that it failed."""
     words = done.stderr.strip() or last_words(done.stdout) or f"exit code {done.code}"
-    words = words[max(words.find("\nError: "), 0) :].strip()  # podman tells first what it is about to do
+    words = words[max(words.find("\nError: "), 0) :].strip()  # podman prints first what it is going to do
     return words.removeprefix("Error: ").removeprefix("Error response from daemon: ")

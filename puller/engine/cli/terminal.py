@@ -1,4 +1,4 @@
-"""A terminal for the docker command, which tells bytes to nobody else, and the reading of what it draws there."""
+"""The output of docker, podman and nerdctl during a pull; docker prints byte counts only to a terminal."""
 
 import re
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ _DRAWING = re.compile(r"\x1b\[\d*[AK]")
 _LAYER = re.compile(r"([0-9a-f]{12}): (.+)")
 _AMOUNT = r"(\d{1,15}(?:\.\d{1,15})?)([kMGTP]?)B"
 _PROGRESS = re.compile(
-    # A bar, an amount that has a whole or has none, or the seconds that unpacking has taken so far.
+    # A progress bar, an amount with or without a total, or the seconds that unpacking has taken so far.
     rf"\s{{1,9}}(?:\[[=> ]{{0,99}}\]\s{{0,9}})?(?:{_AMOUNT}(?:/{_AMOUNT})?|\d{{1,15}}(?:/\d{{1,15}})? s)(?:\s|$)"
 )
 _BLOB = re.compile(r"(?:Copying blob (?:sha256:)?|layer-sha256:)([0-9a-f]{12})")
 _ELAPSED = re.compile(r"\s*elapsed:")
 _LONGEST = 4096
-"""Characters of a line that are looked at."""
+"""Characters of a line that are read."""
 _UNITS = {unit: 1000**power for power, unit in enumerate(("", "k", "M", "G", "T", "P"))}
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one line of a program says: of a layer where it has an ID, else of the image."""
+    """One line of a program: about a layer where it has an ID, else about the image."""
 
     status: str
     layer: str = ""
@@ -30,19 +30,19 @@ class Message:
 
 
 def is_drawing(line: str) -> bool:
-    """Say whether a program moves the cursor about, so that it tells bytes."""
+    """Tell whether a line moves the cursor: a program that does so prints byte counts."""
     return "\x1b" in line and _DRAWING.search(line) is not None
 
 
 def plain(text: str) -> str:
-    """Take out what steers a terminal."""
+    """Remove terminal escape sequences."""
     return _ESCAPE.sub("", text) if "\x1b" in text else text
 
 
 def read(line: str) -> Message | None:
-    """Understand a line of docker, podman or nerdctl; None where it says nothing."""
+    """Read a line of docker, podman or nerdctl; None where it says nothing."""
     line = plain(line[:_LONGEST]).strip()
-    if not line or _ELAPSED.match(line):  # nerdctl's clock goes on, whatever else does
+    if not line or _ELAPSED.match(line):  # nerdctl prints the time even when nothing happens
         return None
     if match := _LAYER.fullmatch(line):
         layer, rest = match.groups()
@@ -56,7 +56,7 @@ def read(line: str) -> Message | None:
 
 
 def last_words(text: str) -> str:
-    """Find in all that was printed what is about no layer: where a program has put its reason, if anywhere."""
+    """Return the lines of an output that are about no layer; an error message is among them."""
     messages = map(read, re.split(r"[\r\n]+", text))
     return "\n".join(message.status for message in messages if message and not message.layer)
 

@@ -23,12 +23,12 @@ def rows(result: Result) -> list[dict[str, object]]:
 
 
 def test_a_message_is_explained_in_words() -> None:
-    """Kind, class, whose it is, whether and when to try again, what to do, and the message itself."""
+    """Kind, class, cause, whether and when to try again, what to do, and the message itself."""
     lines = dict(line.split(None, 1) for line in run(LIMITED).stdout.splitlines())
     assert lines["kind"].startswith("rate_limited: ")
-    assert (lines["class"], lines["whose"], lines["retry"]) == ("rate_limited", "registry", "yes, after 14m23s")
+    assert (lines["class"], lines["cause"], lines["retry"]) == ("rate_limited", "registry", "yes, after 14m23s")
     assert lines["message"] == LIMITED
-    assert lines["do"]
+    assert lines["advice"]
 
 
 def test_quotes_may_be_forgotten() -> None:
@@ -79,7 +79,7 @@ def test_nothing_is_a_usage_error(nothing: str) -> None:
     """Without a message there is nothing to explain."""
     result = run(stdin=nothing)
     assert result.exit_code == 2
-    assert "there is no message" in result.stderr
+    assert "no message: " in result.stderr
 
 
 def test_bytes_that_are_no_text_are_shown_safely() -> None:

@@ -60,11 +60,11 @@ def test_a_record_that_cannot_be_kept_costs_no_run(shell: Shell) -> None:
     assert shell.run(*PULL, "--image", "nginx", environment=nowhere) == shell.run(*PULL, "--image", "nginx")
     run = shell.run("pull", "--backend", "cli", "-v", "--image", "nginx", environment=nowhere)
     assert run.code == 0
-    assert "puller: not on record: cannot make /proc/nowhere/puller/runs: " in run.stderr
+    assert "puller: the report was not added to the history: cannot make /proc/nowhere/puller/runs: " in run.stderr
 
 
 def test_no_run_at_all(shell: Shell) -> None:
     """An empty history is no error; a report of nothing is one."""
     run = shell.run("history")
-    assert (run.code, run.stdout, run.stderr) == (0, "", "puller: no run is on record\n")
+    assert (run.code, run.stdout, run.stderr) == (0, "", "puller: there are no runs in the history\n")
     assert shell.run("report").code == 2

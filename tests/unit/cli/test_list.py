@@ -105,7 +105,7 @@ def test_skip_invalid_lists_the_rest() -> None:
     result = run("-", "--skip-invalid", stdin="nginx\na b\n")
     assert result.exit_code == 0
     assert result.stdout == "docker.io/library/nginx:latest\n"
-    assert result.stderr == 'stdin:2: one reference a line: "a b"\n'
+    assert result.stderr == 'stdin:2: one image reference per line: "a b"\n'
 
 
 def test_skip_invalid_in_json_names_the_bad_lines() -> None:
@@ -114,7 +114,7 @@ def test_skip_invalid_in_json_names_the_bad_lines() -> None:
     assert json.loads(result.stdout) == {
         "schema": "puller.list/1",
         "images": [],
-        "invalid": ['stdin:1: one reference a line: "a b"'],
+        "invalid": ['stdin:1: one image reference per line: "a b"'],
         "notes": [],
     }
 
@@ -149,7 +149,7 @@ def test_what_is_left_out_is_said_on_stderr(tmp_path: Path) -> None:
 def test_from_says_what_a_list_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """`--from` overrules what content and name tell."""
     assert run("-", "--from", "json", stdin='["nginx"]').stdout == "docker.io/library/nginx:latest\n"
-    assert "one reference a line" in problems(run("-", "--from", "text", stdin="FROM nginx\n"))[0]
+    assert "one image reference per line" in problems(run("-", "--from", "text", stdin="FROM nginx\n"))[0]
     assert run("-", "--from", "paper", stdin="").exit_code == 2
     monkeypatch.setenv("PULLER_FROM", "json")
     assert problems(run("-", stdin="nginx"))[0].startswith("stdin:1: not in the format json")
@@ -164,7 +164,7 @@ def test_nothing_named_is_a_usage_error() -> None:
     """Without LIST and --image the verb says what it wants instead of waiting for stdin."""
     result = run()
     assert result.exit_code == 2
-    assert "name a LIST (- is stdin) or an --image" in result.stderr
+    assert "no images given: pass a list file, - for stdin, or --image REF" in result.stderr
 
 
 @pytest.mark.parametrize("text", ["arm64", "linux/", "linux/amd64/v1/x", ""])
@@ -179,7 +179,7 @@ def test_an_empty_list_is_an_error(tmp_path: Path) -> None:
     """The file is named."""
     path = tmp_path / "images.txt"
     path.touch()
-    assert problems(run(str(path))) == (f"{path}: no image reference in it",)
+    assert problems(run(str(path))) == (f"{path}: contains no image reference",)
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -84,7 +84,7 @@ def test_help_for_pull_names_every_option_of_the_contract(shell: Shell) -> None:
         (("shove",), "shove"),
         (("--shove",), "--shove"),
         (("pull", "--shove", "images.txt"), "--shove"),
-        (("pull",), "name a LIST"),
+        (("pull",), "no images given"),
         (("pull", "images.txt", "--timeout", "soon"), "'soon' is not a duration such as 30s, 5m or 1h30m"),
         (("pull", "images.txt", "--timeout", "-1"), "-1"),
         (("pull", "images.txt", "--retry-delay", "1x"), "'1x' is not a duration"),
@@ -173,7 +173,7 @@ def test_bad_lines_are_told_all_at_once(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("none.txt", "none.txt: cannot be read"), (".", "no image reference in it")]
+    ("name", "words"), [("none.txt", "none.txt: cannot be read"), (".", "contains no image reference")]
 )
 def test_a_list_that_cannot_be_read_is_a_usage_error(shell: Shell, name: str, words: str) -> None:
     """Exit code 2 and one line."""

@@ -9,6 +9,4 @@ def test_nobody_to_ask_is_no_consent(tmp_path: Path) -> None:
     """Exit 2 and one line with the way out, before the list is read or an engine reached."""
     run = Program(tmp_path, {"HOME": str(tmp_path)}).run("prune", "images.txt")
     assert (run.code, run.stdout) == (2, "")
-    assert run.stderr.splitlines()[-1] == (
-        "Error: nobody can be asked here: add --yes, or --dry-run to see what would go"
-    )
+    assert run.stderr.splitlines()[-1] == ("Error: not a terminal: confirm with --yes, or preview with --dry-run")

@@ -46,7 +46,7 @@ def test_a_check_that_breaks_is_a_finding() -> None:
         raise ValueError("odd\x1b[31m answer")
 
     broken, good = run_checks([Check("one", breaks, PATIENCE), Check("two", lambda: [ONE.ok("x", "y")], PATIENCE)])
-    assert (broken.status, broken.words) == (Verdict.FAILED, "could not be made: ValueError: odd answer")
+    assert (broken.status, broken.words) == (Verdict.FAILED, "internal error in this check: ValueError: odd answer")
     assert good.status is Verdict.OK
 
 

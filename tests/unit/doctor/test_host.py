@@ -67,7 +67,7 @@ def test_what_the_limit_means_depends_on_the_store() -> None:
     """One limit for all, or one for each pull, as containerd stores have it before 29.7."""
     daemon = Daemon(Path("/d.json"), {"max-concurrent-downloads": 5})
     graph = limit(EngineInfo(version="28.5.2"), daemon, 8)
-    assert (graph.status.value, "is 5, over all pulls" in graph.words) == ("warning", True)
+    assert (graph.status.value, "is 5, for all pulls" in graph.words) == ("warning", True)
     assert graph.fix.startswith('# in /d.json:\n{"max-concurrent-downloads": 10}')
     each = limit(EngineInfo(version="29.6.1", keeps_platforms=True), daemon, 8)
     assert (each.status.value, "-j 8 means up to 40 layers at once" in each.words) == ("ok", True)
@@ -88,9 +88,9 @@ def test_unpigz_is_looked_for_where_the_daemon_looks(tmp_path: Path) -> None:
     assert unpacking(graph, PATH=path).endswith("sudo apt-get install pigz")
     (tmp_path / "igzip").touch(0o755)
     assert unpacking(graph, PATH=path).startswith("warning")
-    assert unpacking(containerd, PATH=path) == f"ok: layers are unpacked by {path}/igzip "
+    assert unpacking(containerd, PATH=path) == f"ok: layers are decompressed by {path}/igzip "
     (tmp_path / "unpigz").touch(0o755)
-    assert unpacking(graph, PATH=path) == f"ok: layers are unpacked by {path}/unpigz "
+    assert unpacking(graph, PATH=path) == f"ok: layers are decompressed by {path}/unpigz "
     assert "MOBY_DISABLE_PIGZ is set" in unpacking(graph, PATH=path, MOBY_DISABLE_PIGZ="true")
 
 
@@ -119,7 +119,7 @@ def test_inodes_run_out_before_bytes(tmp_path: Path) -> None:
 def test_a_disk_that_cannot_be_seen_is_no_failure() -> None:
     """An engine on another host has a disk of its own."""
     (found,) = examine_disk(EngineInfo(data_root="/var/lib/docker", local=False))
-    assert (found.status.value, found.words) == ("ok", "not known: the engine is on another host")
+    assert (found.status.value, found.words) == ("ok", "unknown: the engine is on another host")
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(10, "ok"), (-60, "warning"), (400, "failed"), (-7200, "failed")])

@@ -33,4 +33,4 @@ def test_a_proxy_on_one_side_only() -> None:
 def test_an_engine_that_does_not_say() -> None:
     """Podman has no proxies of its own."""
     (said,) = examine_proxies(ProxySettings(), EngineInfo(), ("10.0.0.1",))
-    assert said.words == "puller: none; engine: it does not say"
+    assert said.words == "puller: none; engine: not reported"

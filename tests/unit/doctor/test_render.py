@@ -26,7 +26,7 @@ def test_text_is_a_line_for_each_check_with_its_cure_below() -> None:
     )
     assert render.render_text(FINDINGS[:1], asked=False).splitlines()[-2:] == [
         "1 check: 1 ok",
-        "no list was named, so no registry was asked: `puller doctor LIST` looks at the list's, too",
+        "No list given: registries not checked. Run `puller doctor LIST`.",
     ]
 
 

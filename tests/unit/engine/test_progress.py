@@ -7,7 +7,8 @@ from hypothesis import given, strategies as st
 
 from puller.engine import progress as module
 from puller.engine.interface import NOTHING, InspectedImage
-from puller.engine.progress import PullStream, inspected, inspected_name
+from puller.engine.progress import PullStream
+from puller.engine.responses import inspected, inspected_name
 from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.events import Phase, Progress
 from puller.image.reference import ImageReference

@@ -111,7 +111,7 @@ def test_nothing_new_is_a_stall(tmp_path: Path, script: Script, words: str) -> N
     """Before the answer, in the middle, and while the engine repeats itself ten times a second."""
     with FakeEngine(tmp_path, {"/images/create": script}):
         error = failure_of(SHORT)
-    assert (error.kind, error.message) == (FailureKind.STALLED, f"stalled: nothing came for 0.4s while {words}")
+    assert (error.kind, error.message) == (FailureKind.STALLED, f"stalled: no progress for 0.4s while {words}")
 
 
 def test_a_trickle_of_half_a_message_is_a_stall(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_the_clock_of_unpacking_is_not_wound_by_its_own_ticking(tmp_path: Path) 
 
     with FakeEngine(tmp_path, {"/images/create": streaming({"status": "Download complete", "id": LAYER}, then=tick)}):
         error = failure_of(Timeouts(attempt=60, stall=0.2, unpack=0.8))
-    assert error.message == "stalled: nothing came for 0.8s while extracting"
+    assert error.message == "stalled: no progress for 0.8s while extracting"
 
 
 def test_an_attempt_has_an_end(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_an_engine_that_breaks_off_is_no_registry(tmp_path: Path, *, begun: bool
     with FakeEngine(tmp_path, {"/images/create": script}):
         error = failure_of(Timeouts())
     assert error.kind is FailureKind.ENGINE_DISCONNECTED
-    assert error.message.startswith("the engine broke off: ")
+    assert error.message.startswith("the engine closed the connection: ")
 
 
 def test_the_registrys_end_is_the_registrys(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def cut(answer: EngineAnswer) -> None:
         (lambda answer: answer.answer(b"ill", 500), "Internal Server Error|ill", None),
         (lambda answer: answer.answer(b"[1]"), "object", None),
         (lambda answer: answer.answer(b"["), "Expecting value", None),
-        (cut, "the engine broke off", FailureKind.ENGINE_DISCONNECTED),
+        (cut, "the engine closed the connection", FailureKind.ENGINE_DISCONNECTED),
     ],
 )
 def test_a_list_of_images_that_makes_no_sense(

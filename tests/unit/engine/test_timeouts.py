@@ -49,7 +49,7 @@ def test_silence_from_the_beginning_is_a_stall(hands: Hands) -> None:
         watch.check()
     assert (caught.value.kind, caught.value.message) == (
         FailureKind.STALLED,
-        "stalled: nothing came for 2m00s while resolving",
+        "stalled: no progress for 2m00s while resolving",
     )
 
 
@@ -63,7 +63,7 @@ def test_each_change_begins_the_silence_anew(hands: Hands) -> None:
     hands.time += 120
     error = watch.expired()
     assert error is not None
-    assert error.message == "stalled: nothing came for 2m00s while downloading (99B/100B)"
+    assert error.message == "stalled: no progress for 2m00s while downloading (99B/100B)"
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_without_limits_there_is_no_end(hands: Hands) -> None:
     """None is for ever; nobody need look."""
     watch = AttemptTimer(Timeouts(attempt=None, stall=None, unpack=None), LastActivity(), now=hands)
     hands.time += 1e9
-    assert (watch.left, watch.nap, watch.expired()) == (None, None, None)
+    assert (watch.left, watch.interval, watch.expired()) == (None, None, None)
     only_unpack = AttemptTimer(Timeouts(attempt=None, stall=None, unpack=10), LastActivity(), now=hands)
-    assert (only_unpack.left, only_unpack.nap) == (None, 10)
+    assert (only_unpack.left, only_unpack.interval) == (None, 10)
 
 
 def test_who_queues_waits_for_the_others(hands: Hands) -> None:
@@ -146,16 +146,16 @@ def test_a_nap_is_never_too_long(hands: Hands) -> None:
     """Whatever changes meanwhile, no limit can pass by while one sleeps: from unpacking it may go back to less."""
     watch = AttemptTimer(CLOCKS, LastActivity(), now=hands)
     watch.moved(Phase.EXTRACTING)
-    assert (watch.left, watch.nap) == (1800, 120)
+    assert (watch.left, watch.interval) == (1800, 120)
     hands.time += 1750
-    assert watch.nap == 50
+    assert watch.interval == 50
 
 
 def test_a_guard_breaks_off_what_is_over() -> None:
     """From another thread, once; and it is gone with the block."""
     watch, over = AttemptTimer(Timeouts(attempt=0.05, stall=None), LastActivity()), threading.Event()
     before = threading.active_count()
-    with watch.guarding(over.set):
+    with watch.aborting(over.set):
         assert over.wait(20)
     assert watch.failure is not None
     assert threading.active_count() == before
@@ -165,9 +165,9 @@ def test_a_guard_lets_be_what_is_not() -> None:
     """A block that ends in time is not broken off, and nobody is waited for."""
     watch, over = AttemptTimer(CLOCKS, LastActivity()), threading.Event()
     before = threading.active_count()
-    with watch.guarding(over.set):
+    with watch.aborting(over.set):
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
-    with AttemptTimer(Timeouts(None, None, None), LastActivity()).guarding(over.set):
+    with AttemptTimer(Timeouts(None, None, None), LastActivity()).aborting(over.set):
         assert threading.active_count() == before
     assert not over.is_set()

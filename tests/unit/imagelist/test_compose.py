@@ -60,7 +60,7 @@ def test_the_environment_wins_over_dotenv(here: Path, monkeypatch: pytest.Monkey
 
 NEEDED = (
     "needs docker compose: install its plugin (package docker-compose-plugin), "
-    "or pipe what `docker compose config` prints into puller"
+    "or pipe the output of `docker compose config` into puller"
 )
 
 
@@ -103,7 +103,7 @@ def test_a_file_from_elsewhere_names_no_file_of_ours(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TOKEN", "secret")
     assert structured("services: {a: {image: 'x:${TOKEN:-none}'}}", "compose") == ["f:1 x:none"]
     assert structured("include: [/etc/passwd]", "compose") == [f"bad f:1: include {NEEDED}"]
-    assert "cannot name other files" in structured("include: {local: /x.yml}", "gitlab")[0]
+    assert "cannot include other files" in structured("include: {local: /x.yml}", "gitlab")[0]
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "docker-compose.prod.yml", "docker-stack.yml"])

@@ -30,7 +30,7 @@ TEXT = """services:
 SAME = {"web": {"image": "web:1", "platform": "linux/amd64"}, "db": {"image": "db"}, "built": {"build": {}}}
 OURS = [
     "compose.yaml:3 linux/amd64 web:1",
-    "note compose.yaml:6: no value for NOTHING: taken as empty, as compose does",
+    "note compose.yaml:6: no value for NOTHING: replaced by an empty string",
     "compose.yaml:6 db",
     "note compose.yaml:7: service built: only build:, nothing to pull",
     "note compose.yaml:9: service extra: left out, its profile is not active (--profile x)",
@@ -84,7 +84,7 @@ def test_its_answer_decides_and_the_lines_stay() -> None:
     assert listed("compose.yaml", ask=Fake(answer)) == [
         "compose.yaml:3 linux/arm64 web:2",
         "note compose.yaml:6: service db: left out, as docker compose leaves it out",
-        "note compose.yaml:7: service built: has build:, too; the image is pulled, as docker compose pull does",
+        "note compose.yaml:7: service built: has build: as well; the image is pulled",
         'bad compose.yaml:7: invalid reference format: "made:$x"',
         "compose.yaml:10 extra",
         "compose.yaml:9 data",
@@ -104,21 +104,21 @@ def test_it_may_read_what_we_cannot() -> None:
 @pytest.mark.parametrize("answer", ["", "{", "[]", "{}", "null", "what?\n"])
 def test_an_answer_that_is_none_is_said(answer: str) -> None:
     """Our own reading goes on alone."""
-    said = "note compose.yaml: read by puller alone: docker compose did not print a project"
+    said = "note compose.yaml: read without docker compose: docker compose did not print a project"
     assert listed("compose.yaml", ask=Fake(answer)) == [said, *OURS]
 
 
 def test_a_refusal_that_concerns_no_image_is_a_note() -> None:
     """A secret that is not set here keeps nobody from pulling; it is said in compose's words."""
-    found = listed("compose.yaml", ask=Fake(ValueError("docker compose refuses it: PASSWORD is missing")))
-    said = "note compose.yaml: read by puller alone: docker compose refuses it: PASSWORD is missing"
+    found = listed("compose.yaml", ask=Fake(ValueError("docker compose reports an error: PASSWORD is missing")))
+    said = "note compose.yaml: read without docker compose: docker compose reports an error: PASSWORD is missing"
     assert found == [said, *OURS]
 
 
 def test_a_refusal_for_what_we_have_found_is_said_once(tmp_path: Path) -> None:
     """Our complaint has the line."""
     (tmp_path / "f.yaml").write_text("services:\n  a: {image: 'a:${TAG:?set it}'}\n")
-    complaint = Fake(ValueError("docker compose refuses it: required variable TAG is missing a value: set it"))
+    complaint = Fake(ValueError("docker compose reports an error: required variable TAG is missing a value: set it"))
     assert listed("f.yaml", ask=complaint) == ['bad f.yaml:2: the variable TAG is required: set it: "a:${TAG:?set it}"']
 
 
@@ -126,7 +126,7 @@ def test_a_refusal_is_an_error_where_nothing_else_is_known(tmp_path: Path) -> No
     """A file in which we find nothing at all is refused in compose's words."""
     (tmp_path / "f.yaml").write_text("services: {}\n")
     assert listed("f.yaml", list_format="compose", ask=Fake(ValueError("empty compose file"))) == [
-        "bad f.yaml: read by puller alone: empty compose file"
+        "bad f.yaml: read without docker compose: empty compose file"
     ]
 
 
@@ -154,7 +154,7 @@ def test_compose_is_asked_about_whole_projects_in_files_only(tmp_path: Path) -> 
     assert listed("pipe", ask=fake) == [line.replace("compose.yaml", "pipe") for line in OURS]
     writer.join()
     (tmp_path / "twice.yaml").write_text("services: {a: {image: a, image: b}}")
-    assert listed("twice.yaml", ask=fake)[0].startswith("bad twice.yaml:1: the key image is already on line 1")
+    assert listed("twice.yaml", ask=fake)[0].startswith("bad twice.yaml:1: duplicate key image (first on line 1)")
     (tmp_path / "k8s.yaml").write_text("apiVersion: v1\nkind: Pod\nspec: {containers: [{image: a}]}")
     assert listed("k8s.yaml", ask=fake) == ["k8s.yaml:3 a"]
     assert fake.asked == []
@@ -193,9 +193,9 @@ def test_a_variable_that_concerns_no_image_stops_nothing(tmp_path: Path, monkeyp
         "a": {"image": "a:${V}", "environment": {"P": "${PASSWORD:?is missing}"}, "mem_limit": 5},
         "b": {"image": "b", "profiles": ["x"]},
     }
-    refusal = ValueError("docker compose refuses it: PASSWORD is missing")
+    refusal = ValueError("docker compose reports an error: PASSWORD is missing")
     assert listed("f.yaml", ask=Fake(refusal, raw)) == [
-        f"note f.yaml: variables filled in by puller alone: {refusal}",
+        f"note f.yaml: variables expanded without docker compose: {refusal}",
         "f.yaml:1 a:2",
         "note f.yaml:1: service b: left out, its profile is not active (--profile x)",
     ]
@@ -208,6 +208,6 @@ def test_a_variable_that_concerns_no_image_stops_nothing(tmp_path: Path, monkeyp
 def test_a_refusal_of_what_we_cannot_read_is_an_error(tmp_path: Path) -> None:
     """In the words of docker compose."""
     (tmp_path / "f.yaml").write_text("services: {a: {image: a, extends: b}}\n")
-    refusal = ValueError("docker compose refuses it: there is no b")
+    refusal = ValueError("docker compose reports an error: there is no b")
     assert listed("f.yaml", ask=Fake(refusal, refusal)) == [f"bad f.yaml: {refusal}"]
     assert listed(".", ask=Fake(refusal, refusal))[-1] == f"bad ./f.yaml: {refusal}"

@@ -55,16 +55,16 @@ def test_it_is_asked_about_these_files_and_profiles(
 def test_its_reason_is_told_without_the_warnings_before_it(plugin: Path) -> None:
     """Compose logs first, and says then what it does not like."""
     write(plugin, "echo 'time=\"x\" level=warning msg=\"version\"' >&2; echo 'no such' >&2; echo ' key' >&2; exit 15")
-    assert refusal(Compose()) == "docker compose refuses it: no such key"
+    assert refusal(Compose()) == "docker compose reports an error: no such key"
     write(plugin, "exit 3")
-    assert refusal(Compose()) == "docker compose refuses it: exit code 3"
+    assert refusal(Compose()) == "docker compose reports an error: exit code 3"
 
 
 def test_one_that_hangs_is_asked_no_more(plugin: Path) -> None:
     """The time limit is waited for once, and the program is ended."""
     write(plugin, "exec sleep 600")
     ask = Compose(seconds=0.2)
-    assert refusal(ask) == "docker compose gives no answer within 0.2s"
+    assert refusal(ask) == "docker compose did not answer within 0.2s"
     assert ask([Path("f.yaml")], ()) is None
 
 

@@ -29,8 +29,8 @@ SAMPLES = (
 REFUSED = {
     "variables.yml": "the variable UNSET_J is required",
     "policies.yml": "expected plain text",
-    "repeated.yml": "is already on line",
-    "docker-compose.legacy.yml": "read by puller alone: docker compose refuses it: validating ",
+    "repeated.yml": "duplicate key",
+    "docker-compose.legacy.yml": "read without docker compose: docker compose reports an error: validating ",
 }
 """Samples with mistakes: compose names one, we name all; and version 1 of the format, which only we still read."""
 
@@ -253,7 +253,7 @@ def test_compose_merges_what_it_cannot_fill_in(ask: AskCompose, tmp_path: Path) 
     )
     (tmp_path / "compose.override.yaml").write_text("services:\n  b: {image: 'b:2-${S}'}\n")
     found = listed(str(tmp_path / "compose.yaml"), ask=ask)
-    assert "variables filled in by puller alone: docker compose refuses it: " in found[0]
+    assert "variables expanded without docker compose: docker compose reports an error: " in found[0]
     assert found[1] == f"{tmp_path}/compose.yaml:2 a:set"
     assert found[2] == f"{tmp_path}/compose.override.yaml:2 b:2-set"
 
@@ -272,7 +272,7 @@ def test_compose_refuses_what_we_complain_of(sample: str, ask: AskCompose) -> No
     path = str(DATA / sample)
     with_compose, alone = meaning(path, ask), meaning(path, None)
     assert REFUSED[sample] in " ".join(with_compose)
-    assert [line for line in with_compose if "read by puller alone" not in line] == alone
+    assert [line for line in with_compose if "read without docker compose" not in line] == alone
 
 
 def test_the_program_asks_the_plugin(plugin: Path, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_the_program_asks_the_plugin(plugin: Path, tmp_path: Path) -> None:
     program = Program(tmp_path, {"DOCKER_CONFIG": str(tmp_path)})
     done = program.run("list", "compose.yaml", "--format", "json")
     assert (done.code, [image["sources"] for image in json.loads(done.stdout)["images"]]) == (0, [["compose.yaml:3"]])
-    assert done.stderr.startswith("compose.yaml: read by puller alone: docker compose refuses it: ")
+    assert done.stderr.startswith("compose.yaml: read without docker compose: docker compose reports an error: ")
     assert "PASSWORD" in done.stderr
     assert "is secret" in done.stderr
     quiet = program.run("list", "compose.yaml", environment={"PASSWORD": "x"})

@@ -76,9 +76,9 @@ def test_a_pipe_that_writes_line_by_line_is_waited_for() -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("nginx: 1.27\n", "bad stdin:1: not a list format that puller knows: expected Compose, Kubernetes"),
+        ("nginx: 1.27\n", "bad stdin:1: unknown list format: expected Compose, Kubernetes"),
         ("services: [\n", "bad stdin:2: not valid YAML: "),
-        ("just text here\n", 'bad stdin:1: one reference a line: "just text here"'),
+        ("just text here\n", 'bad stdin:1: one image reference per line: "just text here"'),
         ("- a\n- {name: b}\n", "stdin:1 a"),
     ],
 )
@@ -91,7 +91,9 @@ def test_what_is_of_no_kind_is_told_in_one_line(text: str, found: str) -> None:
 def test_a_format_that_is_given_is_not_guessed(list_format: str) -> None:
     """Data of another kind is a bad line or nothing at all, and never an image by accident."""
     assert not [line for line in listed("-", list_format=list_format, stdin="a: b\n") if line.startswith("stdin")]
-    assert listed("-", list_format=list_format, stdin="")[-1].startswith(("error stdin: no image", "bad stdin:1: not "))
+    assert listed("-", list_format=list_format, stdin="")[-1].startswith(
+        ("error stdin: contains no image", "bad stdin:1: not ")
+    )
 
 
 @given(st.sampled_from(FORMATS) | st.none(), st.binary() | st.text().map(str.encode))

@@ -22,11 +22,11 @@ def test_a_directory_by_format(tmp_path: Path) -> None:
 
 def test_a_directory_without_lists_is_empty(tmp_path: Path) -> None:
     """Files that are left out do not make it less so."""
-    assert listed(str(tmp_path)) == [f"error {tmp_path}: no image reference in it"]
+    assert listed(str(tmp_path)) == [f"error {tmp_path}: contains no image reference"]
     (tmp_path / "package.json").write_text('{"name": "x"}')
     assert listed(str(tmp_path)) == [
-        f"note {tmp_path}/package.json: left out: not a list format that puller knows",
-        f"error {tmp_path}: no image reference in it",
+        f"note {tmp_path}/package.json: left out: unknown list format",
+        f"error {tmp_path}: contains no image reference",
     ]
 
 

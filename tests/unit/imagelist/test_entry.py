@@ -24,7 +24,10 @@ def test_a_source_points_at_its_line(source: Source, shown: str) -> None:
 
 def test_a_bad_line_shows_what_stood_there() -> None:
     """The reason follows FILE:LINE, and the text stands in quotes at the end."""
-    assert str(BadLine(Source("a.txt", 7), "x  y", "one reference a line")) == 'a.txt:7: one reference a line: "x y"'
+    assert (
+        str(BadLine(Source("a.txt", 7), "x  y", "one image reference per line"))
+        == 'a.txt:7: one image reference per line: "x y"'
+    )
 
 
 def test_a_bad_line_without_text_shows_no_quotes() -> None:

@@ -12,9 +12,9 @@ import pytest
 from tests.unit.imagelist.shown import listed
 
 DATA = Path(__file__).parent / "data"
-BUILD_TOO = "has build:, too; the image is pulled, as docker compose pull does"
+BUILD_TOO = "has build: as well; the image is pulled"
 NO_KIND = (
-    "not a list format that puller knows: expected Compose, Kubernetes, GitHub Actions, GitLab CI, skopeo sync, "
+    "unknown list format: expected Compose, Kubernetes, GitHub Actions, GitLab CI, skopeo sync, "
     "an array of references, or plain lines of text (--from names the format)"
 )
 SUM = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -22,7 +22,7 @@ IN_A_RUN = "is known only when the workflow runs"
 NOT_HERE = "not read, it is not in this repository"
 NEEDED = (
     "needs docker compose: install its plugin (package docker-compose-plugin), "
-    "or pipe what `docker compose config` prints into puller"
+    "or pipe the output of `docker compose config` into puller"
 )
 RENDER = "render it first (helm template, kustomize build, …)"
 
@@ -79,7 +79,7 @@ EXPECTED: dict[str, list[str]] = {
         "variables.yml:6 example/e:1",
         "variables.yml:7 example/f:6",
         "variables.yml:8 yes/g",
-        "note variables.yml:9: no value for UNSET_H: taken as empty, as compose does",
+        "note variables.yml:9: no value for UNSET_H: replaced by an empty string",
         "variables.yml:9 example/h",
         'bad variables.yml:10: no value for UNSET_I: set it in the environment or in .env: "example/i:${UNSET_I}"',
         'bad variables.yml:11: the variable UNSET_J is required: which registry?: "${UNSET_J:?which registry?}/j"',
@@ -109,18 +109,18 @@ EXPECTED: dict[str, list[str]] = {
         "rendered.compose.json:8 linux/amd64 postgres:16",
     ],
     "repeated.yml": [
-        "bad repeated.yml:6: the key A is already on line 5: remove one",
-        "bad repeated.yml:7: the key image is already on line 3: remove one",
+        "bad repeated.yml:6: duplicate key A (first on line 5)",
+        "bad repeated.yml:7: duplicate key image (first on line 3)",
         "repeated.yml:7 nginx:1.27",
     ],
     "several-documents.yml": [f"bad several-documents.yml:7: a second document {NEEDED}"],
     # Kubernetes
     "k8s": [
-        "note k8s/values.yaml: left out: not a list format that puller knows",
+        "note k8s/values.yaml: left out: unknown list format",
         "k8s/web.yaml:18 busybox:1.36",
         "k8s/web.yaml:21 nginx:1.27",
         f"k8s/web.yaml:25 ghcr.io/acme/exporter@{SUM}",
-        "note k8s/dashboards/board.json: left out: not a list format that puller knows",
+        "note k8s/dashboards/board.json: left out: unknown list format",
         "k8s/jobs/backup.yml:12 postgres:16",
         "k8s/jobs/backup.yml:14 rclone/rclone:1.67",
         "k8s/jobs/once.json:3 alpine:3.20",
@@ -144,9 +144,9 @@ EXPECTED: dict[str, list[str]] = {
         "custom-resources.yaml:27 argoproj/rollouts-demo:blue",
         "custom-resources.yaml:35 busybox:1.36",
         "custom-resources.yaml:38 python:3.12-alpine",
-        "note custom-resources.yaml:42: {{inputs.parameters.image}}: known only when it runs",
+        "note custom-resources.yaml:42: {{inputs.parameters.image}}: known only at run time",
         "custom-resources.yaml:49 gcr.io/kaniko-project/executor:v1.23.0",
-        "note custom-resources.yaml:51: $(params.image): known only when it runs",
+        "note custom-resources.yaml:51: $(params.image): known only at run time",
         "custom-resources.yaml:53 docker:27-dind",
         "note custom-resources.yaml:62: image: auto is chosen by Istio when the pod starts",
     ],
@@ -158,23 +158,20 @@ EXPECTED: dict[str, list[str]] = {
     ],
     "kustomize": [
         "kustomize/base/deployment.yaml:8 nginx",
+        ("note kustomize/base/kustomization.yaml:1: a kustomization, build it first: kustomize build | puller list -"),
         (
-            "note kustomize/base/kustomization.yaml:1: a kustomization, which is not applied: "
-            "kustomize build | puller list -"
-        ),
-        (
-            "note kustomize/overlay/kustomization.yml:1: a kustomization, which is not applied: "
+            "note kustomize/overlay/kustomization.yml:1: a kustomization, build it first: "
             "kustomize build | puller list -"
         ),
         "kustomize/overlay/patch.yaml:8 envoyproxy/envoy:v1.31",
     ],
-    "chart": ["bad chart/Chart.yaml: a chart: render it first: helm template chart | puller list -"],
+    "chart": ["bad chart/Chart.yaml: a Helm chart: render it first: helm template chart | puller list -"],
     "chart/templates/deployment.yaml": [
         f"bad chart/templates/deployment.yaml:4: an unrendered template: {RENDER}",
     ],
     "quoted-template.yaml": [
         f'bad quoted-template.yaml:5: a template: {RENDER}: "{{{{ .Values.image }}}}"',
-        'bad quoted-template.yaml:6: holds a variable: fill it in first (envsubst): "registry.example/${APP}:${TAG}"',
+        'bad quoted-template.yaml:6: contains a variable: run envsubst first: "registry.example/${APP}:${TAG}"',
         "quoted-template.yaml:7 redis:7",
     ],
     "broken.yaml": [
@@ -218,7 +215,7 @@ EXPECTED: dict[str, list[str]] = {
     "platforms.Dockerfile": [
         "platforms.Dockerfile:1 linux/amd64 busybox",
         "platforms.Dockerfile:2 linux/arm64 busybox",
-        'bad platforms.Dockerfile:4: no variables can stand here: name a stage, FROM … AS NAME: "$IMAGE"',
+        'bad platforms.Dockerfile:4: variables are not allowed here: use a stage, FROM … AS NAME: "$IMAGE"',
     ],
     # GitHub Actions and GitLab CI
     "repo/.github/workflows/ci.yml": [
@@ -275,20 +272,17 @@ EXPECTED: dict[str, list[str]] = {
     ],
     # The rest
     "sync.yml": [
-        (
-            "note sync.yml:3: registry.example.com/busybox: left out: without tags all of them are meant; "
-            "write those that are wanted"
-        ),
+        ("note sync.yml:3: registry.example.com/busybox: left out: no tags means all tags; list the tags to pull"),
         "sync.yml:5 registry.example.com/redis:1.0",
         "sync.yml:6 registry.example.com/redis:2.10",
         f"sync.yml:7 registry.example.com/redis@sha256:{'0' * 32}{'1' * 32}",
         (
-            "note sync.yml:9: registry.example.com/nginx: left out: which tags match a regular expression, "
-            "only the registry knows"
+            "note sync.yml:9: registry.example.com/nginx: left out: only the registry can tell "
+            "which tags match a regular expression"
         ),
         "sync.yml:16 quay.io/coreos/etcd:latest",
         "sync.yml:20 docker.io/library/hello-world:linux",
-        "note sync.yml:19: docker.io/alpine: left out: which tags match a range of versions, only the registry knows",
+        "note sync.yml:19: docker.io/alpine: left out: only the registry can tell which tags match a range of versions",
     ],
     "images.json": [
         "images.json:2 nginx:1.27",

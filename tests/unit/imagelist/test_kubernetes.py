@@ -24,7 +24,7 @@ POD = "apiVersion: v1\nkind: Pod\n"
         ("spec: {volumes: [{image: {reference: a}}, {configMap: {name: b}}]}", ["f:3 a"]),
         ("spec: {containers: [{image: a}]}\n---\n---\n", ["f:3 a"]),
         ("kind: Pod\nspec: {containers: [{image: a}]}",
-         ["note f:3: the key kind is already on line 2: this one counts", "f:4 a"]),
+         ["note f:3: duplicate key kind (first on line 2): the last one is used", "f:4 a"]),
     ],
 )  # fmt: skip
 def test_pods(text: str, found: list[str]) -> None:

@@ -84,7 +84,7 @@ def test_no_image_anywhere_is_an_error(tmp_path: Path) -> None:
     path.write_text("# nothing\n")
     with pytest.raises(ListError) as caught:
         list(read([str(path), "-"], stdin=io.BytesIO()))
-    assert caught.value.problems == (f"{path}: no image reference in it", "stdin: no image reference in it")
+    assert caught.value.problems == (f"{path}: contains no image reference", "stdin: contains no image reference")
     with pytest.raises(ListError):
         list(read([]))
 

@@ -16,7 +16,7 @@ from tests.unit.imagelist.shown import structured
         ("r.io: {images: {A: [x]}}", [
             'bad f:1: invalid reference format: repository name (A) must be lowercase: "r.io/A:x"']),
         ("r.io: {images: {a: }}", [
-            "note f:1: r.io/a: left out: without tags all of them are meant; write those that are wanted"]),
+            "note f:1: r.io/a: left out: no tags means all tags; list the tags to pull"]),
         ("r.io: {images: }", []),
         ("r.io: {tls-verify: false, images: {a: [x]}}\ns.io:5000:\n  images:\n    b/c: [y]", [
             "f:1 r.io/a:x", "f:4 s.io:5000/b/c:y"]),

@@ -16,4 +16,4 @@ def test_a_structured_file_that_is_too_large(tmp_path: Path) -> None:
     large = tmp_path / "a.yaml"
     large.write_bytes(b"a: b\n")
     os.truncate(large, 17 * 1024 * 1024)
-    assert listed(str(large)) == [f"error {large}: larger than 16 MiB: only a text list may be"]
+    assert listed(str(large)) == [f"error {large}: larger than 16 MiB; only text lists may be larger"]

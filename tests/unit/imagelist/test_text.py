@@ -57,7 +57,7 @@ NGINX = "docker.io/library/nginx:latest <nginx>"
         ("nginx # größer \u202e\n".encode(), [f"images.txt:1 None {NGINX}"]),
         (b"--platform=linux/arm64 nginx\n", [f"images.txt:1 linux/arm64 {NGINX}"]),
         (b"  --platform=linux/x86_64 \t nginx # c\n", [f"images.txt:1 linux/amd64 {NGINX}"]),
-        (b"nginx\rnginx", ['images.txt:1: one reference a line: "nginx nginx"']),
+        (b"nginx\rnginx", ['images.txt:1: one image reference per line: "nginx nginx"']),
     ],
 )
 def test_what_a_list_means(data: bytes, expected: list[str]) -> None:
@@ -68,20 +68,20 @@ def test_what_a_list_means(data: bytes, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("nginx redis", "one reference a line"),
-        ("FROM nginx", "one reference a line"),
+        ("nginx redis", "one image reference per line"),
+        ("FROM nginx", "one image reference per line"),
         ("nginx:1#comment", "invalid reference format"),
         ("--platform linux/arm64 nginx", "write it as --platform=OS/ARCH REFERENCE, with an equals sign"),
         ("--platform", "write it as --platform=OS/ARCH REFERENCE, with an equals sign"),
         ("nginx --platform linux/arm64", "write it as --platform=OS/ARCH REFERENCE, with an equals sign"),
-        ("--platform=linux/arm64", "no reference after the platform"),
-        ("--platform=linux/arm64 # nginx", "no reference after the platform"),
+        ("--platform=linux/arm64", "no image reference after the platform"),
+        ("--platform=linux/arm64 # nginx", "no image reference after the platform"),
         ("--platform=arm64 nginx", "'arm64' is not a platform such as linux/amd64 or linux/arm/v7"),
         ("--platform= nginx", "'' is not a platform such as linux/amd64 or linux/arm/v7"),
         ("--platform=$BUILDPLATFORM nginx", "'$BUILDPLATFORM' is not a platform"),
-        ("nginx --platform=linux/arm64", "the only option is one --platform=OS/ARCH, before the reference"),
-        ("--platform=linux/arm64 --platform=linux/amd64 nginx", "the only option is one --platform=OS/ARCH"),
-        ("--platform=linux/arm64 nginx redis", "one reference a line"),
+        ("nginx --platform=linux/arm64", "unknown option; only --platform=OS/ARCH is allowed, before the image"),
+        ("--platform=linux/arm64 --platform=linux/amd64 nginx", "unknown option; only --platform=OS/ARCH is allowed"),
+        ("--platform=linux/arm64 nginx redis", "one image reference per line"),
         ("NGINX", "must be lowercase"),
     ],
 )

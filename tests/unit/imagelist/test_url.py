@@ -76,8 +76,10 @@ def test_a_sum_is_checked(serve: Callable[..., str]) -> None:
     where = serve("/x", answer(200, COMPOSE))
     right = hashlib.sha256(COMPOSE).hexdigest()
     assert listed(f"{where}#sha256={right.upper()}") == [f"{where}:2 nginx:1.27"]
-    assert listed(f"{where}#sha256={'0' * 64}") == [f"error {where}: not what was expected: its sha256 is {right}"]
-    assert listed(f"{where}#sha256=00") == [f"error {where}: what follows # must be sha256= and 64 hexadecimal digits"]
+    assert listed(f"{where}#sha256={'0' * 64}") == [f"error {where}: checksum mismatch: its sha256 is {right}"]
+    assert listed(f"{where}#sha256=00") == [
+        f"error {where}: the part after # must be sha256= and 64 hexadecimal digits"
+    ]
 
 
 def test_redirects_are_followed_a_few_times_and_nowhere_else(serve: Callable[..., str]) -> None:
@@ -86,7 +88,7 @@ def test_redirects_are_followed_a_few_times_and_nowhere_else(serve: Callable[...
     here = serve("/here", answer(302, Location="/there"))
     assert listed(here) == [f"{here}:2 nginx:1.27"]
     file = serve("/file", answer(301, Location="file:///etc/passwd"))
-    assert listed(file) == [f"error {file}: redirects to file:///etc/passwd, which is not followed"]
+    assert listed(file) == [f"error {file}: redirects to file:///etc/passwd, which is not allowed"]
     circle = serve("/circle", answer(307, Location="/circle"))
     assert listed(circle) == [f"error {circle}: redirects more than 5 times"]
 
@@ -145,11 +147,11 @@ def test_a_server_that_says_nothing_is_given_up(serve: Callable[..., str], monke
             handler.wfile.write(b"#" * 65536)
             handler.wfile.flush()
 
-    monkeypatch.setattr(url, "_SILENCE", 0.2)
+    monkeypatch.setattr(url, "_STALL_TIMEOUT", 0.2)
     where = serve("/silent", silent)
     assert listed(where)[0].startswith(f"error {where}: cannot be fetched: ")
     assert "timed out" in listed(where)[0]
     done.set()
-    monkeypatch.setattr(url, "_PATIENCE", -1)
+    monkeypatch.setattr(url, "_TIMEOUT", -1)
     where = serve("/trickle", trickle)
     assert listed(where) == [f"error {where}: cannot be fetched: not complete after -1 seconds"]

@@ -62,8 +62,8 @@ def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
         assert check_room([request("redis")], EngineInventory(FakeStore(HELD, known)), unasked, said.append) is None
     assert [words.partition(": ")[2] for words in said] == [
         "the engine is on another host",
-        "the engine does not say where it keeps images",
-        "it cannot be seen from here: No such file or directory",
+        "the engine does not report its data root",
+        f"the data root {tmp_path / 'gone'} cannot be examined: No such file or directory",
     ]
 
 

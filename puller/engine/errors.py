@@ -1,4 +1,4 @@
-"""An engine that does not answer a question of ours, in one line and with the right exit code."""
+"""EngineErrors that end a command: one line for the user and the right exit code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +9,11 @@ from puller.model import ENGINE_GONE
 
 
 @contextmanager
-def asking() -> Iterator[None]:
-    """Raise EngineUnreachableError for an engine that has gone, PullerError for one that says something else."""
+def fatal_engine_errors() -> Iterator[None]:
+    """Turn an EngineError in the block into EngineUnreachableError (exit code 69) or PullerError (exit code 1)."""
     try:
         yield
     except EngineError as error:
         why = failure(error.kind, error.message) if error.kind else classify(error.message, error.status)
         kind = EngineUnreachableError if why.kind in ENGINE_GONE else PullerError
-        raise kind(f"the engine does not say what it holds: {why.message}") from None
+        raise kind(f"the engine cannot list its images: {why.message}") from None

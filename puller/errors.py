@@ -1,13 +1,13 @@
-"""What can go wrong: the exceptions of a run, and the words for the failure of one image.
+"""Exceptions, exit codes, and the kinds and classes of failures.
 
-    PullerError                  the run cannot go on; carries its exit code
+    PullerError                  the run cannot continue; has an exit code
     ├── UsageError               a wrong option, a context that does not exist        exit 2
-    ├── ListError                a list with bad lines                                exit 2
-    ├── EngineUnreachableError   nobody answers                                       exit 69
-    └── EngineBusyError          another run is at it                                 exit 75
-    EngineError                  an engine's own words about one image; classified, never shown raw
-    RegistryError                a registry that cannot be asked, or whose answer cannot be used
-    CancelledError               the run was told to stop; not an error of anybody
+    ├── ListError                an image list with invalid lines                     exit 2
+    ├── EngineUnreachableError   the engine does not answer                           exit 69
+    └── EngineBusyError          another run is using the engine                      exit 75
+    EngineError                  an engine's error message about one image, not yet classified
+    RegistryError                a failed request to a registry, or an unusable response
+    CancelledError               the run was cancelled
 
 A failed image is a value (`puller.model.PullOutcome`), not an exception.
 """
@@ -32,20 +32,20 @@ class ExitCode(IntEnum):
 
 
 class FailureClass(StrEnum):
-    """What a failure means for the next try."""
+    """Whether another attempt may succeed."""
 
     TRANSIENT = "transient"
-    """May pass by itself: worth a retry."""
+    """A temporary error: a retry may succeed."""
     RATE_LIMITED = "rate_limited"
-    """Passes after a wait that belongs to the registry."""
+    """A retry may succeed after a wait; the wait applies to the whole registry."""
     PERMANENT = "permanent"
-    """Will not pass until somebody changes something."""
+    """A retry fails until somebody fixes the cause."""
     HOST_FATAL = "host_fatal"
-    """No image of this run can succeed."""
+    """Every image of this run fails."""
 
 
 class FailureKind(StrEnum):
-    """Stable words for what went wrong; `puller.failure` holds class and advice of each."""
+    """Stable names of failures; `puller.failure` has the class, summary and advice of each."""
 
     ACCESS_DENIED = "access_denied"
     API_VERSION_MISMATCH = "api_version_mismatch"
@@ -128,19 +128,19 @@ class FailureKind(StrEnum):
 
 
 class PullerError(Exception):
-    """The run cannot go on; `str()` of it is one line for a person."""
+    """The run cannot continue; `str()` gives the message for the user."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
 
 class UsageError(PullerError):
-    """An option, an environment variable or a context that cannot be meant."""
+    """An invalid option, environment variable, file or context."""
 
     exit_code = ExitCode.USAGE
 
 
 class ListError(PullerError):
-    """An image list that cannot be used; `problems` holds one `FILE:LINE: reason` for each bad line."""
+    """An invalid image list; `problems` has one `FILE:LINE: reason` for each invalid line."""
 
     exit_code = ExitCode.USAGE
 
@@ -150,7 +150,7 @@ class ListError(PullerError):
 
 
 class EngineUnreachableError(PullerError):
-    """The engine did not answer, or would not let us in; `kind` is set where that needs no reading of the words."""
+    """The engine does not answer or refuses access; `kind` is set if it is known without reading the message."""
 
     exit_code = ExitCode.ENGINE_UNREACHABLE
 
@@ -160,15 +160,15 @@ class EngineUnreachableError(PullerError):
 
 
 class EngineBusyError(PullerError):
-    """Another run of puller is at this engine."""
+    """Another run of puller is using this engine."""
 
     exit_code = ExitCode.TRY_AGAIN
 
 
 class EngineError(Exception):
-    """An engine's words about one pull, raw, with the HTTP status where there was one.
+    """An engine's raw error message about one image, with the HTTP status if there is one.
 
-    `kind` is set where the backend knows what happened without reading the words.
+    `kind` is set if the backend knows it without reading the message.
     """
 
     def __init__(self, message: str, *, status: int | None = None, kind: FailureKind | None = None) -> None:
@@ -179,11 +179,11 @@ class EngineError(Exception):
 
 
 class CancelledError(Exception):
-    """The run was told to stop while this pull was waiting or under way."""
+    """The run was cancelled while this pull was waiting or running."""
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk an exception's causes and the exceptions among its arguments, as urllib3 and requests nest them."""
+    """Yield an exception, its causes and the exceptions in its arguments, where urllib3 and requests keep theirs."""
     seen: list[BaseException] = [error]
     for cause in seen:
         yield cause
@@ -195,11 +195,11 @@ _LONGEST_MESSAGE = 300
 
 
 class RegistryError(Exception):
-    """The registry could not be asked, or its answer cannot be used; a reason to ask the engine, and no more.
+    """A request to a registry failed, or its response is unusable; `puller pull` then leaves the image to the engine.
 
-    `status` is that of the HTTP answer, if there was one; `wait` is how many seconds the registry wants us to wait;
-    `lost` tells that there was no answer, or no whole one, so that the next question will hardly fare better, and
-    `late` that it was waited for in vain.
+    `status` is the HTTP status, if there was a response. `wait` is the number of seconds to wait that the registry
+    asked for. `lost` is set if there was no response or an incomplete one, so that another request would probably fail
+    too; `late` is set if the request timed out.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Text on its way to people: foreign words made safe, numbers and times made readable."""
+"""Text for people: untrusted text made safe, sizes, durations, times and tables."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 _CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
 )
-# A whole terminal sequence goes, not only its first byte: "[31m" alone would be noise.
+# Remove a terminal sequence whole, not only its first byte, which would leave "[31m".
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]{0,64}[ -/]{0,16}[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[@-Z\\-_])")
 _VALUE = r"[^\s&\"',]{1,8192}"
-_NAMES_OF_SECRETS = (
+_SENSITIVE_KEYS = (
     r"(?:auth|token|password|passwd|secret|sig|signature|identitytoken|registrytoken|credential"
     r"|x-amz-signature|x-amz-security-token|x-goog-signature)"
 )
@@ -21,28 +21,25 @@ _SECRETS = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
         (r"(?<=://)[^\s/\"']+@", "***@"),
-        # user:password@host without a scheme; a tag before a digest looks alike.
+        # user:password@host without a scheme; a tag before a digest looks similar.
         (r"(?<![\w.@/+-])[\w.+-]{1,256}:[^\s/@\"']{1,1024}@(?!sha\d{3}:)", "***@"),
-        # A value has a scheme or a digit: "authorization: authorization failed" is the engine's prose.
-        (
-            rf"\b({_HEADERS}[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?){_HEADER_VALUE}",
-            r"\1***",
-        ),
+        # A secret has a scheme or a digit: "authorization: authorization failed" is the engine's prose.
+        (rf"\b({_HEADERS}[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?){_HEADER_VALUE}", r"\1***"),
         (r"\b(bearer|basic)\s{1,4}[\w.~+/=-]{20,8192}", r"\1 ***"),
         # name=value, or "name": value; a bare colon is prose ("invalid username/password: unauthorized").
-        (rf"((?<![a-z0-9]){_NAMES_OF_SECRETS}(?:=|[\"']\s{{0,4}}[:=]\s{{0,4}})[\"']?){_VALUE}", r"\1***"),
+        (rf"((?<![a-z0-9]){_SENSITIVE_KEYS}(?:=|[\"']\s{{0,4}}[:=]\s{{0,4}})[\"']?){_VALUE}", r"\1***"),
     )
 )
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kMGT])(i?))?B?", re.IGNORECASE)
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _LIMIT = 4096
-_LONGEST = 365 * 24 * 3600
-"""Seconds: a clock that runs longer is a mistake, and a few more digits would overflow it."""
+_LONGEST_DURATION = 365 * 24 * 3600
+"""Seconds: a longer one is a mistake, and with a few more digits it would overflow timers."""
 
 
 def clean(text: str, limit: int = _LIMIT) -> str:
-    """Make foreign text one safe line: no control characters, no secrets, at most `limit` characters."""
-    head = text[: max(limit, _LIMIT) * 4]  # a secret is masked whole, so look further than is shown
+    """Make untrusted text one safe line: no control characters, no secrets, at most `limit` characters."""
+    head = text[: max(limit, _LIMIT) * 4]  # longer than the result: a secret that is cut could not be recognised
     line = " ".join(_CONTROL.sub(" ", _ESCAPE.sub("", head)).split())
     for pattern, replacement in _SECRETS:
         line = pattern.sub(replacement, line)
@@ -50,24 +47,24 @@ def clean(text: str, limit: int = _LIMIT) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """Cut `text` to `width` characters, the last an ellipsis when something was cut."""
+    """Cut `text` to `width` characters, including an ellipsis if something was cut."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def parse_duration(text: str) -> float:
-    """Read `30s`, `5m`, `1h30m`, `2.5` (seconds) as seconds; raise ValueError for anything else."""
+    """Parse `30s`, `5m`, `1h30m` or `2.5` (seconds) and return seconds; raises ValueError for anything else."""
     match = _DURATION.fullmatch(text.strip())
     if match is None or not any(match.groups()):
         raise ValueError(f"{shorten(text, 40)!r} is not a duration such as 30s, 5m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     total = hours * 3600 + minutes * 60 + seconds
-    if total > _LONGEST:
+    if total > _LONGEST_DURATION:
         raise ValueError(f"{shorten(text, 40)!r} is a duration longer than a year")
     return total
 
 
 def parse_bytes(text: str) -> int:
-    """Read `20GB` (10⁹), `512MiB` (2²⁰), `1.5TB`, `4096` as bytes; raise ValueError for anything else."""
+    """Parse `20GB` (10⁹), `512MiB` (2²⁰), `1.5TB` or `4096` and return bytes; raises ValueError for anything else."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{shorten(text, 40)!r} is not a size such as 20GB or 512MiB")
@@ -76,15 +73,15 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_rate(text: str) -> int:
-    """Read `50MB/s`, or `50MB`, as bytes a second; raise ValueError for anything else, and for nothing at all."""
+    """Parse `50MB/s` or `50MB` and return bytes per second; raises ValueError for anything else and below 1 B/s."""
     rate = parse_bytes(text.strip().removesuffix("/s"))
     if rate < 1:
-        raise ValueError("nothing would ever come: a bandwidth is at least 1B/s")
+        raise ValueError("the bandwidth must be at least 1B/s")
     return rate
 
 
 def format_seconds(seconds: float) -> str:
-    """Write a duration the way it is read: `0.4s`, `12s`, `3m05s`, `1h30m`."""
+    """Format a duration: `0.4s`, `12s`, `3m05s`, `1h30m`."""
     if seconds < 10:  # noqa: PLR2004 - under ten seconds a tenth is worth showing
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
@@ -95,12 +92,12 @@ def format_seconds(seconds: float) -> str:
 
 
 def timestamp(moment: datetime) -> str:
-    """Write a moment in UTC to the second, as RFC 3339 does."""
+    """Format a time in UTC to the second, as in RFC 3339."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_bytes(count: float) -> str:
-    """Write a number of bytes in decimal units, as the docker CLI does: `512B`, `3.4MB`."""
+    """Format a number of bytes in decimal units, as the docker CLI does: `512B`, `3.4MB`."""
     if count < 999.5:  # noqa: PLR2004 - rounds to three digits
         return f"{count:.0f}B"
     for unit in ("kB", "MB", "GB"):
@@ -110,12 +107,17 @@ def format_bytes(count: float) -> str:
     return f"{count / 1000:.1f}TB"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 image` or `2 images`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 _WIDEST = 64
 
 
 def aligned(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> Iterator[str]:
-    """Lay out rows in columns, those of these numbers flush right."""
-    # One name with a digest must not push every other row off the screen: it only pushes its own.
+    """Format rows as columns; the columns with the indexes in `right` are right-aligned."""
+    # A cell wider than this, such as a reference with a digest, does not widen the column: only its own row is longer.
     widths = [
         max((len(cell) for cell in column if len(cell) <= _WIDEST), default=0) for column in zip(*rows, strict=True)
     ]

@@ -10,7 +10,7 @@ from threading import Lock
 
 from puller.blobs.missing import ImageBlobs
 from puller.blobs.store import BlobStore
-from puller.image.oci_layout import Named, blob_path, docker_entry, index_text
+from puller.image.oci_layout import LayoutImage, blob_path, docker_entry, index_text
 from puller.system import files
 
 _LAYOUT = '{"imageLayoutVersion": "1.0.0"}\n'
@@ -20,15 +20,15 @@ _LAYOUT = '{"imageLayoutVersion": "1.0.0"}\n'
 class ArchiveBuilder:
     """The images that an archive shall hold."""
 
-    images: list[tuple[Named, ImageBlobs]] = field(default_factory=list)
+    images: list[tuple[LayoutImage, ImageBlobs]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
-    def put(self, image: Named, entry: ImageBlobs) -> None:
+    def put(self, image: LayoutImage, entry: ImageBlobs) -> None:
         """Add one; a name stands for the last image that was added under it."""
         with self._lock:
             self.images = [each for each in self.images if each[0].name != image.name] + [(image, entry)]
 
-    def held(self) -> list[Named]:
+    def held(self) -> list[LayoutImage]:
         """Give what was added."""
         return [image for image, _ in self.images]
 

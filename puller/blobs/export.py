@@ -18,7 +18,7 @@ from puller.engine.model import Container, EngineInfo, ImageContents, LocalImage
 from puller.engine.responses import read_info
 from puller.errors import EngineError, FailureKind, RegistryError
 from puller.events import Phase, Progress
-from puller.image.oci_layout import Named, index_text, read_index
+from puller.image.oci_layout import LayoutImage, index_text, read_index
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.registry.client import RegistryClient
@@ -39,8 +39,8 @@ class LayoutEngine:
         client: RegistryClient,
         settings: PrefetchSettings,
         *,
-        held: Callable[[], Sequence[Named]],
-        put: Callable[[Named, ImageBlobs], None],
+        held: Callable[[], Sequence[LayoutImage]],
+        put: Callable[[LayoutImage, ImageBlobs], None],
     ) -> None:
         """`where` is for people; `held` gives what is there already."""
         self.engine = where
@@ -103,7 +103,7 @@ class LayoutEngine:
             for document in entry.documents:
                 self._blobs.add(document.digest, document.raw)
             first = entry.documents[0]
-            self._put(Named(first.digest, len(first.raw), first.media_type, name), entry)
+            self._put(LayoutImage(first.digest, len(first.raw), first.media_type, name), entry)
         except (OSError, ValueError) as error:
             raise EngineError(f"cannot write {self.engine}: {error}", kind=FailureKind.IO_ERROR) from None
 
@@ -111,7 +111,7 @@ class LayoutEngine:
 class _Shelf:
     """What is there, in the terms of an engine; fulfils `ImageStore`."""
 
-    def __init__(self, held: Callable[[], Sequence[Named]]) -> None:
+    def __init__(self, held: Callable[[], Sequence[LayoutImage]]) -> None:
         self._held = held
 
     def holdings(self) -> LocalImages:
@@ -167,11 +167,11 @@ class LayoutIndex:
         self._path = path
         self._lock = Lock()
 
-    def read(self) -> tuple[Named, ...]:
+    def read(self) -> tuple[LayoutImage, ...]:
         """Give the images; raises OSError, and ValueError for what is no index."""
         return read_index(files.read(self._path))
 
-    def put(self, image: Named) -> None:
+    def put(self, image: LayoutImage) -> None:
         """Let a name stand for an image, and for no other; raises OSError and ValueError."""
         with self._lock:
             others = [each for each in self.read() if image.name is None or each.name != image.name]

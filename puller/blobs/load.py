@@ -16,7 +16,7 @@ from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine, ImageStore, InspectedImage, ProgressSink
 from puller.errors import EngineError, UsageError
-from puller.image.oci_layout import Named, blob_path, read_index
+from puller.image.oci_layout import LayoutImage, blob_path, read_index
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
@@ -43,7 +43,7 @@ class LayoutImages:
             reason = error.strerror if isinstance(error, OSError) else error
             raise UsageError(clean(f"{path}: cannot be read as an OCI image layout: {reason}")) from None
 
-    def requests(self, own: Platform | None) -> dict[PullRequest, Named]:
+    def requests(self, own: Platform | None) -> dict[PullRequest, LayoutImage]:
         """Say what can be pulled, for the engine's own platform where an image has that."""
         found = {}
         for image in self.named:
@@ -93,7 +93,7 @@ class LayoutImages:
     def _said(self, digest: str) -> str:
         return next((image.media_type for image in self.named if image.digest == digest), "")
 
-    def _platform(self, image: Named, own: Platform | None) -> Platform | None:
+    def _platform(self, image: LayoutImage, own: Platform | None) -> Platform | None:
         """Name the platform of an index that has none of this engine's: the only one whose manifest is there."""
         there = []
         for entry in self._entries(image.digest):
@@ -113,7 +113,7 @@ class LayoutImages:
 class LoadEngine:
     """Fulfils `Engine`: an image is pulled from loopback, and named as it is in the files."""
 
-    def __init__(self, backend: Engine, images: dict[PullRequest, Named], server: LoopbackRegistry) -> None:
+    def __init__(self, backend: Engine, images: dict[PullRequest, LayoutImage], server: LoopbackRegistry) -> None:
         self._backend = backend
         self._images = images
         self._names = {

@@ -19,7 +19,7 @@ import click
 
 from puller.model import Report
 from puller.report import markdown
-from puller.report.words import name
+from puller.report.words import image_name
 from puller.system import files
 from puller.text import clean
 
@@ -94,7 +94,7 @@ def github_errors(report: Report) -> Iterator[str]:
     """Yield an `::error` for each failed image, and for a run that was stopped, but no more than GitHub shows."""
     found = [("puller stopped", clean(report.stopped))] if report.stopped else []
     for outcome in report.failed:
-        title, message = name(outcome), name(outcome)
+        title, message = image_name(outcome), image_name(outcome)
         if why := outcome.failure:
             title = f"{title}: {why.kind}"
             message = f"{title}: {clean(why.message)}\n→ {clean(why.advice)}"

@@ -14,7 +14,7 @@ from puller.engine.model import LocalImages
 from puller.imagelist.requests import RequestedImages
 from puller.model import Report
 from puller.plan.disk_check import NO_DISK_CHECK, DiskCheck, EngineDiskCheck
-from puller.prune.make_room import RoomMaker
+from puller.prune.make_room import PruningDiskCheck
 from puller.pull.platforms import refuse_what_cannot_be_kept
 from puller.pull.run import pull_all
 from puller.registry.resolver import RegistryResolver
@@ -70,4 +70,4 @@ class Run:
             return room
 
         references = [each.reference for each in self._todo.requests]
-        return RoomMaker(room, self._backend.store, references, self._told.append)
+        return PruningDiskCheck(room, self._backend.store, references, self._told.append)

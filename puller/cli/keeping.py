@@ -48,4 +48,4 @@ class Keeper:
         def with_this_run(known: tuple[PulledName, ...]) -> tuple[PulledName, ...]:
             return after_pulls(known, report.outcomes, now, *holdings)
 
-        memory.change(with_this_run)
+        memory.update(with_this_run)

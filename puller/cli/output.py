@@ -78,7 +78,7 @@ def _before(path: Path) -> str:
 def _keep(report: Report, record: str, verbose: int) -> None:
     """Add the report to the history; an error is only printed with --verbose."""
     try:
-        history.keep(report, record)
+        history.store(report, record)
     except UsageError as error:
         if verbose:
             click.echo(f"puller: the report was not added to the history: {error}", err=True)

@@ -36,7 +36,7 @@ def examine_helper(config: DockerConfig, helper: str, wanted: Collection[str]) -
     Without the helper, pulls from the registries that it serves fail; where none of them is wanted, that is a warning.
     """
     subject, program = Subject("credentials"), f"{HELPER}{helper}"
-    registry = next(iter(config.answered_by(helper, wanted)), None)
+    registry = next(iter(config.registries_of(helper, wanted)), None)
     bad = Verdict.FAILED if registry or not wanted else Verdict.WARNING
     if shutil.which(program) is None:
         fix = f"command -v {program}   # install it, add its directory to PATH, or remove it from {config.path}"

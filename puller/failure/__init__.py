@@ -1,7 +1,8 @@
-"""The words of engines and registries → what went wrong, whether it may pass, and what to do: one table.
+"""Error messages of engines and registries → the kind of failure, whether to retry, and advice.
 
-Text comes first and status second: engine 20.10 answers 500 for everything, and one 404 means four things.
-What makes the whole host fail comes before what one registry says; what is special before what is general.
+Rules on the text come before the HTTP status: engine 20.10 answers 500 for everything, and a 404 has four meanings.
+The first rule that matches decides, so rules about the host come before rules about one registry, and special rules
+before general ones.
 """
 
 import re
@@ -10,18 +11,21 @@ from datetime import UTC, datetime
 from functools import cache
 
 from puller.errors import FailureClass, FailureKind
-from puller.failure.kinds import KINDS
-from puller.failure.kinds.meaning import Meaning, Origin
-from puller.failure.message import Words, read
+from puller.failure.kinds import KINDS, Meaning, Origin
+from puller.failure.message import Message, read
 from puller.failure.retry_after import wait_of
-from puller.failure.rules import RULES
+from puller.failure.rules import Rule
 from puller.failure.rules.host import HOST
-from puller.failure.rules.rule import Rule
+from puller.failure.rules.image import CONTENT
+from puller.failure.rules.network import FALLBACK, NETWORK
+from puller.failure.rules.registry import REGISTRY
 from puller.text import clean, timestamp
 
-__all__ = ["KINDS", "Failure", "Meaning", "Origin", "classify", "error_document", "failure"]
+__all__ = ["KINDS", "RULES", "Failure", "Meaning", "Origin", "classify", "error_document", "failure"]
 
-_C, _K = FailureClass, FailureKind
+_K = FailureKind
+_RETRYABLE = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED)
+RULES: tuple[Rule, ...] = (*HOST, *REGISTRY, *CONTENT, *NETWORK, *FALLBACK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +35,22 @@ class Failure:
     kind: FailureKind
     failure_class: FailureClass
     message: str
-    """The engine's own words: one line, no control characters, no secrets."""
+    """The engine's own message: one line, no control characters, no secrets."""
     advice: str
-    """What to do about it, as one sentence."""
+    """How to fix it, as one sentence."""
 
     wait: float | None = None
-    """Seconds to wait before the next try, where the registry says so or is known for it."""
+    """Seconds to wait before the next attempt, if the registry says so or is known to require it."""
     until: datetime | None = None
-    """When it will pass, where the run could not wait for it; with its time zone."""
+    """When a retry may succeed, if the run could not wait that long; with a time zone."""
 
     @property
     def origin(self) -> Origin:
-        """Whose fault it is."""
         return KINDS[self.kind].origin
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt may end better."""
-        return self.failure_class in (_C.TRANSIENT, _C.RATE_LIMITED)
+        return self.failure_class in _RETRYABLE
 
 
 _STATUSES = {
@@ -65,65 +67,66 @@ _STATUSES = {
     503: _K.REGISTRY_5XX,
     504: _K.REGISTRY_5XX,
 }
-"""What a status means by itself; a 500 means nothing."""
+"""The kind of an HTTP status when no rule matches the text; a 500 says nothing."""
 _TRANSFER = frozenset({"downloading", "extracting", "transfer"})
-"""Phases in which the registry has already given out the manifest."""
+"""Phases after the registry has sent the manifest."""
 
 
 def classify(message: str, status: int | None = None, *, source: str = "", phase: str = "") -> Failure:
-    """Turn an engine's message, and its HTTP status where there is one, into a `Failure`; never raises.
+    """Turn an engine's error message, and its HTTP status if there is one, into a `Failure`; never raises.
 
-    `source` is who said it (`docker-cli`, `docker-py`, `engine-api`, `podman`, `nerdctl`, `containerd`), `phase` how
-    far the pull was (`resolving`, `downloading`, `extracting`); both are hints that few messages need.
+    Few messages need the other two: `source` is the program that wrote the message (`docker-cli`, `docker-py`,
+    `engine-api`, `podman`, `nerdctl`, `containerd`), `phase` how far the pull was (`resolving`, `downloading`,
+    `extracting`).
     """
-    words = read(message)
-    rule = _match(words)
-    kind = rule.kind if rule else _STATUSES.get(status or 0) or _STATUSES.get(words.status or 0, _K.UNCLASSIFIED)
-    if kind is _K.UNAUTHORIZED and _in_transfer(words.said, source, phase):
+    parsed = read(message)
+    rule = _match(parsed)
+    kind = rule.kind if rule else _STATUSES.get(status or 0) or _STATUSES.get(parsed.status or 0, _K.UNCLASSIFIED)
+    if kind is _K.UNAUTHORIZED and _is_token_expiry(parsed.text, source, phase):
         kind = _K.TOKEN_EXPIRED
     meaning = KINDS[kind]
     wait = None
-    if meaning.failure_class in (_C.TRANSIENT, _C.RATE_LIMITED):
-        wait = wait_of(words.shown, datetime.now(UTC))
+    if meaning.failure_class in _RETRYABLE:
+        wait = wait_of(parsed.shown, datetime.now(UTC))
         wait = rule.wait if wait is None and rule else wait
     advice = (rule.advice if rule else None) or meaning.advice
-    return Failure(kind, meaning.failure_class, words.shown or "the engine gave no reason", advice, wait)
+    return Failure(kind, meaning.failure_class, parsed.shown or "the engine gave no reason", advice, wait)
 
 
 def failure(kind: FailureKind, message: str, *, wait: float | None = None) -> Failure:
-    """Build the failure of a kind that is known without reading: class and advice come from the table."""
+    """Build a failure whose kind is known without reading the message."""
     meaning = KINDS[kind]
     return Failure(kind, meaning.failure_class, clean(message), meaning.advice, wait)
 
 
-def _match(words: Words) -> Rule | None:
-    for rule, about_host, patterns in _table():
-        text = words.own if about_host else words.said
+def _match(message: Message) -> Rule | None:
+    for rule, about_host, patterns in _compiled_rules():
+        text = message.engine_text if about_host else message.text
         if any(pattern.search(text) for pattern in patterns):
             return rule
     return None
 
 
 @cache
-def _table() -> tuple[tuple[Rule, bool, tuple[re.Pattern[str], ...]], ...]:
-    """Compile the rules when the first failure comes; most runs have none."""
-    # One pattern for each wording: `re` then looks for its first letters, which a joined pattern does not have.
-    return tuple((rule, rule in HOST, tuple(map(re.compile, rule.words))) for rule in RULES)
+def _compiled_rules() -> tuple[tuple[Rule, bool, tuple[re.Pattern[str], ...]], ...]:
+    """Compile the rules at the first failure; most runs have none."""
+    # Not joined into one pattern per rule: `re` searches faster for a pattern that begins with a literal.
+    return tuple((rule, rule in HOST, tuple(map(re.compile, rule.patterns))) for rule in RULES)
 
 
-def _in_transfer(said: str, source: str, phase: str) -> bool:
-    """Tell a token that ran out from a login that is missing: then the manifest had been given out before.
+def _is_token_expiry(text: str, source: str, phase: str) -> bool:
+    """Tell an expired token from a missing login: with an expired one, the registry has already sent the manifest.
 
-    docker's CLI puts "Error response from daemon" before what came ahead of the transfer, and nothing before the rest.
+    docker's CLI writes "Error response from daemon" before errors that precede the transfer, and nothing before others.
     """
     if phase.lower() in _TRANSFER:
         return True
-    bare = source == "docker-cli" and "error response from daemon" not in said
-    return bare and said.rstrip(" .").endswith("unauthorized: authentication required")
+    no_prefix = source == "docker-cli" and "error response from daemon" not in text
+    return no_prefix and text.rstrip(" .").endswith("unauthorized: authentication required")
 
 
 def error_document(failure: Failure) -> dict[str, str | None]:
-    """Write a failure as every document has it."""
+    """Return a failure as the JSON documents contain it."""
     return {
         "kind": failure.kind.value,
         "class": failure.failure_class.value,

@@ -1,7 +1,7 @@
-"""An engine's words made ready for the rules: bounded, unpacked, and with every name replaced by what it names.
+"""Prepares an error message for the rules: limits its length, removes wrappers, and replaces names by placeholders.
 
-A repository may be called `denied`, a tag `429`, a host `timeout.example`; none of them is a reason. After this the
-words hold `<name>`, `<host>`, `<url>`, `<path>` and a few more places that rules ask for.
+A repository may be called `denied`, a tag `429`, a host `timeout.example`, and must not match a rule. So names become
+`<name>`, `<host>`, `<url>`, `<path>`, `<socket>` and so on.
 """
 
 import re
@@ -13,61 +13,51 @@ from puller.text import clean
 LONGEST = 4096
 """Characters of a message that are shown."""
 _HEAD, _TAIL = 4000, 2500
-"""Characters that are read of a long message: what is wrong stands first or last, never in the middle of a page."""
+"""Characters of a long message that are read: the reason is at the beginning or at the end."""
 _SHOWN_TAIL = 1000
+_ESCAPES = {"\\u003c": "<", "\\u003e": ">", "\\u0026": "&", "\\n": " ", "\\r": " ", '\\"': '"'}
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """A message as the rules see it."""
+class Message:
+    """An error message, prepared for people and for the rules."""
 
     shown: str
     """For people: one line, no control characters, no secrets, at most `LONGEST` characters."""
-    said: str
-    """For the rules: lower case, names replaced, envelopes of clients removed."""
-    own: str
-    """The part of `said` that this host's engine said itself; what follows was quoted from a registry."""
+    text: str
+    """For the rules: lower case, names replaced, wrappers of HTTP clients removed."""
+    engine_text: str
+    """The part of `text` that comes from this host's engine, before it quotes a registry."""
     status: int | None
-    """The HTTP status on the envelope, where the text has one."""
+    """The HTTP status in a client's wrapper, if there is one."""
 
 
-def read(message: str) -> Words:
-    """Read a message of any length and any content."""
+def read(message: str) -> Message:
+    """Prepare a message of any length and content."""
     line = _both_ends(message)
     shown = line if len(line) <= LONGEST else f"{line[: LONGEST - _SHOWN_TAIL - 3]} … {line[-_SHOWN_TAIL:]}"
-    plain = _unescape(line)
-    envelope = _envelope().search(plain)
-    status = int(next(filter(None, envelope.groups()))) if envelope else None
-    said = _context().sub(r"\1<name>", _token().sub(_place, _envelope().sub(" ", plain))).lower()
-    quote = _quote().search(said)
-    return Words(shown, said, said[: quote.start()] if quote else said, status)
+    plain = line
+    for escape, char in _ESCAPES.items():
+        plain = plain.replace(escape, char)
+    wrapper = _wrapper().search(plain)
+    status = int(next(filter(None, wrapper.groups()))) if wrapper else None
+    text = _name_prefix().sub(r"\1<name>", _token().sub(_placeholder, _wrapper().sub(" ", plain))).lower()
+    quote = _quote().search(text)
+    return Message(shown, text, text[: quote.start()] if quote else text, status)
 
 
 def _both_ends(text: str) -> str:
     if len(text) <= _HEAD + _TAIL:
         return clean(text, _HEAD + _TAIL)
-    # A secret that a cut goes through is not known as one: cut first where nothing is shown, mask, and cut again.
+    # A secret that is cut in two is not recognised: so first cut more than needed, mask secrets, then cut again.
     words = text[-2 * _TAIL :].split(None, 1)
     tail = clean(words[1], 2 * _TAIL) if len(words) > 1 else ""
     return f"{clean(text, _HEAD)} {tail[-min(_TAIL, len(tail) // 2) :]}"
 
 
-def _unescape(line: str) -> str:
-    for escaped, char in (
-        ("\\u003c", "<"),
-        ("\\u003e", ">"),
-        ("\\u0026", "&"),
-        ("\\n", " "),
-        ("\\r", " "),
-        ('\\"', '"'),
-    ):
-        line = line.replace(escaped, char)
-    return line
-
-
 @cache
-def _envelope() -> re.Pattern[str]:
-    """Match what HTTP clients put around an engine's words: the status is the engine's, the words may be another's."""
+def _wrapper() -> re.Pattern[str]:
+    """Match the text that HTTP clients put around an engine's message, with the engine's HTTP status."""
     return re.compile(
         r"\b([45]\d\d) (?:Client|Server) Error(?: for \S{1,800})?:[A-Za-z' -]{0,60}"
         r"(?:for url: \S{1,800}[A-Za-z' -]{0,60})?(?=\(|$)"
@@ -78,7 +68,7 @@ def _envelope() -> re.Pattern[str]:
 
 @cache
 def _quote() -> re.Pattern[str]:
-    """Match where a registry's words begin: they are about its own disk and sockets, not about this host's."""
+    """Match the beginning of a registry's message: it is about the registry's disk and sockets, not this host's."""
     return re.compile(
         r"too ?many ?requests|error from registry|(?<!permission )(?<!access )\bdenied:|\bunauthorized\b|server message"
         r"|response body|unexpected (?:http )?status|(?:manifest|name|blob) unknown|\{ ?\"errors\""
@@ -88,13 +78,13 @@ def _quote() -> re.Pattern[str]:
 
 @cache
 def _token() -> re.Pattern[str]:
-    """Match a word between white space, quotes and brackets."""
+    """Match a word between spaces, quotes and brackets."""
     return re.compile(r"[^\s\"'`()<>,;|]+")
 
 
 @cache
-def _context() -> re.Pattern[str]:
-    """Match words after which a name follows that may look like any word."""
+def _name_prefix() -> re.Pattern[str]:
+    """Match a phrase that is followed by a name, which may look like an ordinary word."""
     return re.compile(
         r"\b(denied for |manifest for |lookup |[Nn]o such image: |with reference |find image ')[^\s,']{1,300}"
     )
@@ -119,22 +109,22 @@ _HOST = re.compile(
 )
 
 
-def _place(match: re.Match[str]) -> str:
-    """Say what a word names, if it is a name."""
+def _placeholder(match: re.Match[str]) -> str:
+    """Return the placeholder of a word that is a name, or the word itself."""
     word = match[0]
     name = word.rstrip(":.!?")
     if "/" not in name and "\\" not in name:
         if "." not in name:
             return word
-        place = "<socket>" if _SOCKET.search(name) else "<host>" if _HOST.fullmatch(name) else name
+        kind = "<socket>" if _SOCKET.search(name) else "<host>" if _HOST.fullmatch(name) else name
     elif name.lower() in _PROSE:
         return word
     else:
-        place = _address(name) if "://" in name else _path(name)
-    return place + word[len(name) :]
+        kind = _url_kind(name) if "://" in name else _path_kind(name)
+    return kind + word[len(name) :]
 
 
-def _address(url: str) -> str:
+def _url_kind(url: str) -> str:
     if url.endswith("containerd.sock"):
         return "<containerd>"
     if _ENGINES.match(url):
@@ -146,8 +136,8 @@ def _address(url: str) -> str:
     return "<blob>" if "/blobs/" in url else "<url>"
 
 
-def _path(path: str) -> str:
-    for place, names_it in (
+def _path_kind(path: str) -> str:
+    for placeholder, matches in (
         ("<containerd>", path.endswith("containerd.sock")),
         ("<socket>", _SOCKET.search(path)),
         ("<store>.tmp", "tmp" in path and _STORE.search(path)),
@@ -157,6 +147,6 @@ def _path(path: str) -> str:
         ("<path>", path.startswith(("/", "\\")) or path[1:2] == ":"),
         ("<name>@digest", "@sha256:" in path),
     ):
-        if names_it:
-            return place
+        if matches:
+            return placeholder
     return "<name>"

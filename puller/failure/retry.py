@@ -1,4 +1,4 @@
-"""The one layer that retries, by tenacity; it never reads a message, it asks the failure."""
+"""Retries with exponential backoff (tenacity). This is the only place that retries a pull."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class AttemptFailedError(Exception):
-    """One attempt failed; `failure` knows whether another is worth it, unless this one is `final` for other reasons."""
+    """One attempt failed; retried if the failure is retryable and not `final`."""
 
     def __init__(self, failure: Failure, *, final: bool = False) -> None:
         super().__init__(failure.message)
@@ -27,11 +27,11 @@ def with_retries(
     sleep: Callable[[float], None],
     on_retry: Callable[[Failure, float], None],
 ) -> T:
-    """Call `attempt` until it returns; raise the last AttemptFailedError when no attempt does.
+    """Call `attempt` until it returns; raises the AttemptFailedError of the last attempt.
 
-    Waits follow exponential backoff with full jitter, so that many hosts do not come back at the same moment; a
-    failure that asks for a wait of its own gets at least that. Before each `sleep(seconds)`, `on_retry` is told why
-    the attempt failed, and the seconds; what `sleep` raises ends it all.
+    The wait is exponential backoff with full jitter, so that many hosts do not retry at the same time, and at least
+    `Failure.wait`. `on_retry` gets the failure and the seconds before each `sleep(seconds)`; an exception of `sleep`
+    ends the retries.
     """
     backoff = tenacity.wait_random_exponential(multiplier=policy.delay, max=max(policy.longest, policy.delay))
     retrying = tenacity.Retrying(
@@ -46,5 +46,5 @@ def with_retries(
 
 
 def _failure(state: tenacity.RetryCallState) -> Failure:
-    """Return why the attempt failed: what is not an AttemptFailedError is not tried again."""
+    # Only an AttemptFailedError is retried, so the outcome is always one.
     return cast(AttemptFailedError, cast(tenacity.Future, state.outcome).exception()).failure

@@ -1,4 +1,4 @@
-"""How long a message asks to wait: Go durations, seconds, dates, and plain English."""
+"""The wait that an error message asks for: Go durations, seconds, dates and English phrases."""
 
 import re
 from collections.abc import Callable
@@ -7,19 +7,20 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 
 _LONGEST = 365 * 24 * 3600.0
-"""Seconds: who asks for more has made a mistake."""
+"""Seconds: a longer wait is taken for a mistake."""
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNIT_PREFIXES = {"millisec": 1e-3, "sec": 1.0, "min": 60.0, "hour": 3600.0, "hr": 3600.0, "day": 86400.0}
 _NUMBERS = {"a": 1.0, "an": 1.0, "one": 1.0, "two": 2.0, "five": 5.0, "ten": 10.0, "fifteen": 15.0, "thirty": 30.0}
 _NUMBER = r"\d{1,12}(?:\.\d{1,12})?"
 _PART = rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h)"
 
 
 def wait_of(message: str, now: datetime) -> float | None:
-    """Read how many seconds a message asks to wait; None where it does not say, or asks for the impossible.
+    """Return the seconds that a message asks to wait; None if it has no wait, or one longer than a year.
 
-    `now` has a time zone; a date that has passed is a wait of 0.
+    `now` has a time zone. A date in the past is a wait of 0.
     """
-    for pattern, seconds_of in _forms():
+    for pattern, seconds_of in _formats():
         for match in pattern.finditer(message):
             seconds = seconds_of(match, now)
             if seconds is not None and seconds <= _LONGEST:
@@ -28,8 +29,8 @@ def wait_of(message: str, now: datetime) -> float | None:
 
 
 @cache
-def _forms() -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime], float | None]], ...]:
-    """Compile the forms when the first limit is met: the exact ones first."""
+def _formats() -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime], float | None]], ...]:
+    """Compile the patterns at the first use; the exact formats come first."""
     after = r"retry[- ]after[\"']?\s{0,4}[:=]?\s{0,4}[\[\"']{0,2}"
     again = r"(?:try|retry|wait|again|available)(?: again)?(?: after| in| for)"
     locked = r"(?:locked|blocked|banned|suspended)(?: out)? for"
@@ -41,20 +42,15 @@ def _forms() -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime],
             (rf"{after}((?:{_PART}){{1,4}})(?![\w.])", _duration),
             (rf"{after}({_NUMBER})(?:\s{{0,2}}sec\w{{0,4}})?(?![\w.:-])", _seconds),
             (rf"{after}(\w{{3,9}}, \d\d[ -]\w{{3}}[ -]\d{{2,4}} \d\d:\d\d:\d\d GMT)", _http_date),
-            (rf"(?:until|after|at|reset\w{{0,3}})[:=]?\s{{1,4}}({stamp})", _moment),
-            (rf"(?:{again}|{locked}){about}({_NUMBER}|{'|'.join(_NUMBERS)})[\s-]{{0,2}}(\w{{1,12}})", _words),
+            (rf"(?:until|after|at|reset\w{{0,3}})[:=]?\s{{1,4}}({stamp})", _iso_date),
+            (rf"(?:{again}|{locked}){about}({_NUMBER}|{'|'.join(_NUMBERS)})[\s-]{{0,2}}(\w{{1,12}})", _phrase),
             (rf"{again}{about}((?:{_PART}){{2,4}})(?![\w.])", _duration),
         )
     )
 
 
 def _duration(match: re.Match[str], _now: datetime) -> float:
-    return sum(float(number) * _UNITS[unit] for number, unit in _parts().findall(match[1].lower()))
-
-
-@cache
-def _parts() -> re.Pattern[str]:
-    return re.compile(_PART)
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, match[1].lower()))
 
 
 def _seconds(match: re.Match[str], _now: datetime) -> float:
@@ -68,26 +64,18 @@ def _http_date(match: re.Match[str], now: datetime) -> float | None:
         return None
 
 
-def _moment(match: re.Match[str], now: datetime) -> float | None:
-    digits = re.sub(r"(\.\d{6})\d{1,3}", r"\1", match[1].upper())
+def _iso_date(match: re.Match[str], now: datetime) -> float | None:
+    microseconds = re.sub(r"(\.\d{6})\d{1,3}", r"\1", match[1].upper())
     try:
-        moment = datetime.fromisoformat(digits)
-        return (moment.astimezone(UTC) - now).total_seconds()
+        return (datetime.fromisoformat(microseconds).astimezone(UTC) - now).total_seconds()
     except (ValueError, OverflowError):
         return None
 
 
-def _words(match: re.Match[str], _now: datetime) -> float | None:
+def _phrase(match: re.Match[str], _now: datetime) -> float | None:
     word, unit = match[1].lower(), match[2].lower()
     number = _NUMBERS[word] if word in _NUMBERS else float(word)
-    for name, seconds in (
-        ("millisec", 1e-3),
-        ("sec", 1.0),
-        ("min", 60.0),
-        ("hour", 3600.0),
-        ("hr", 3600.0),
-        ("day", 86400.0),
-    ):
-        if unit.startswith(name):
+    for prefix, seconds in _UNIT_PREFIXES.items():
+        if unit.startswith(prefix):
             return number * seconds
     return number * _UNITS[unit] if unit in _UNITS else None

@@ -1,1 +1,1 @@
-"""Values without I/O: references, platforms, digests, manifests, the OCI image layout."""
+"""References, platforms, digests, manifests and the OCI image layout: values without I/O."""

@@ -1,4 +1,4 @@
-"""Digests: what content is named by (OCI image spec "Digests")."""
+"""Digests: recognise, compute and verify them (OCI image spec "Digests")."""
 
 import hashlib
 import re
@@ -7,23 +7,23 @@ _DIGEST = re.compile(r"(?P<algorithm>sha256|sha512):(?P<hex>[0-9a-f]{64}|[0-9a-f
 
 
 def is_digest(text: str | None) -> bool:
-    """Tell whether this is a digest that can be checked: sha256 or sha512 (OCI image spec "Digests")."""
+    """Tell whether `text` is a sha256 or sha512 digest, the two algorithms that puller can verify."""
     return text is not None and _parse(text) is not None
 
 
 def matches(digest: str, data: bytes) -> bool:
-    """Tell whether bytes have this digest; False, too, for a digest that cannot be checked."""
+    """Tell whether `data` has this digest; False also for a digest of another algorithm."""
     found = _parse(digest)
     return found is not None and hashlib.new(found["algorithm"], data).hexdigest() == found["hex"]
 
 
 def hasher(digest: str) -> "hashlib._Hash":
-    """Return a fresh hash of a checked digest's algorithm."""
+    """Return a new hash object for the algorithm of a valid digest."""
     return hashlib.new(digest.partition(":")[0])
 
 
 def sha256(data: bytes) -> str:
-    """Return the digest of bytes that came without one."""
+    """Return the sha256 digest of `data`."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 

@@ -1,4 +1,4 @@
-"""What an image consists of in a registry: documents and layers, read from manifests that others have written."""
+"""Manifests and image indexes: what an image consists of in a registry. Their content is not trusted."""
 
 import json
 from collections.abc import Iterable
@@ -17,17 +17,17 @@ SINGLE_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_MOST = 4096
-"""Entries of one document: an image has 127 layers at most, an index a few dozen platforms."""
-_LARGEST = 1 << 50
-"""Bytes of a blob; more is nonsense that would spoil every sum."""
+_MAX_ENTRIES = 4096
+"""An image has at most 127 layers, an index a few dozen platforms."""
+_MAX_BLOB_SIZE = 1 << 50
+"""Bytes; a larger size is an error and would spoil every sum."""
 _ATTESTATION = "unknown"
-"""The operating system and architecture of what is no image, in an index of buildx."""
+"""The operating system that buildx writes for attestations, which are index entries but not images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest or an index, byte by byte as the registry has it, checked against its digest."""
+    """A manifest or an index, byte for byte as in the registry, verified against its digest."""
 
     raw: bytes
     media_type: str
@@ -36,119 +36,118 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """One blob or document, as a manifest names it (OCI image spec "Content Descriptors")."""
+    """One blob, manifest or index as another document names it (OCI image spec "Content Descriptors")."""
 
     digest: str
     size: int
     media_type: str = ""
     platform: Platform | None = None
     diff_id: str | None = None
-    """The digest of a layer unpacked."""
+    """The digest of the uncompressed layer."""
     unpacked: int | None = None
-    """Bytes of a layer unpacked, where that is known."""
+    """Bytes of the uncompressed layer, if known."""
 
     @property
     def compressed(self) -> bool:
-        """Whether a layer has to grow when it is unpacked: its media type says so."""
         return not self.media_type.endswith(".tar")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageManifest:
-    """One image for one platform: all that a pull of it may fetch."""
+    """An image for one platform: everything that a pull of it may download."""
 
     documents: tuple[Descriptor, ...]
-    """The manifest, and before it the index that led to it."""
+    """The manifest, preceded by the index that names it, if there is one."""
     config: Descriptor
     layers: tuple[Descriptor, ...]
-    """Base first."""
+    """Base layer first."""
 
     def with_config(self, raw: bytes) -> "ImageManifest":
-        """Learn the layers' diff IDs from the config; one that tells none, as an artifact's, leaves them unknown."""
+        """Add the layers' diff IDs from the image configuration; unchanged if it has none, as for an artifact."""
         try:
-            known = json.loads(raw)["rootfs"]["diff_ids"]
+            diff_ids = json.loads(raw)["rootfs"]["diff_ids"]
         except (ValueError, LookupError, TypeError, RecursionError):
             return self
-        if not isinstance(known, list) or len(known) != len(self.layers) or not all(map(_good, known)):
+        if not isinstance(diff_ids, list) or len(diff_ids) != len(self.layers) or not all(map(_is_valid, diff_ids)):
             return self
-        return replace(
-            self,
-            layers=tuple(replace(layer, diff_id=diff_id) for layer, diff_id in zip(self.layers, known, strict=True)),
-        )
+        layers = (replace(layer, diff_id=diff_id) for layer, diff_id in zip(self.layers, diff_ids, strict=True))
+        return replace(self, layers=tuple(layers))
 
 
 def descriptor_of(manifest: Manifest) -> Descriptor:
-    """Describe a document that was fetched."""
+    """Return the descriptor of a manifest or index that was fetched."""
     return Descriptor(manifest.digest, len(manifest.raw), manifest.media_type)
 
 
 def read_index(manifest: Manifest) -> tuple[Descriptor, ...] | None:
-    """Read the images of an index (OCI image spec "Image Index"); None for a document that is none."""
-    document = _document(manifest)
-    entries = document.get("manifests")
+    """Return the images of an index, without attestations; None if the document is not an index.
+
+    See OCI image spec "Image Index". Raises RegistryError for a document that is not a JSON object.
+    """
+    entries = _document(manifest).get("manifests")
     if not isinstance(entries, list):
         return None
-    parts = (_part(entry) for entry in entries[:_MOST] if isinstance(entry, dict) and not _attests(entry))
-    return tuple(part for part in parts if part)
+    parsed = (_descriptor(entry) for entry in entries[:_MAX_ENTRIES] if not _is_attestation(entry))
+    return tuple(descriptor for descriptor in parsed if descriptor)
 
 
 def platforms_in(index: Manifest) -> tuple[Platform, ...]:
-    """List the platforms of an index's images; raises RegistryError for what is no index."""
+    """List the platforms of an index's images; raises RegistryError if the document is not an index."""
     entries = read_index(index)
     if entries is None:
-        raise RegistryError(f"the index {index.digest} cannot be read")
+        raise RegistryError(f"{index.digest} is not an image index")
     return tuple(entry.platform for entry in entries if entry.platform)
 
 
 def read_image(documents: Iterable[Descriptor], manifest: Manifest) -> ImageManifest:
     """Read an image's manifest (OCI image spec "Image Manifest"); raises RegistryError for anything else."""
     document = _document(manifest)
-    config, layers = _part(document.get("config")), document.get("layers")
-    if config is None or not isinstance(layers, list) or len(layers) > _MOST:
-        raise _trouble(manifest)
-    parts = tuple(_part(layer) for layer in layers)
-    if not all(parts):
-        raise _trouble(manifest)
-    return ImageManifest((*documents, descriptor_of(manifest)), config, tuple(part for part in parts if part))
+    config, entries = _descriptor(document.get("config")), document.get("layers")
+    if config is None or not isinstance(entries, list) or len(entries) > _MAX_ENTRIES:
+        raise _not_a_manifest(manifest)
+    layers = tuple(layer for layer in map(_descriptor, entries) if layer)
+    if len(layers) != len(entries):
+        raise _not_a_manifest(manifest)
+    return ImageManifest((*documents, descriptor_of(manifest)), config, layers)
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:
     try:
         document = json.loads(manifest.raw)
     except (ValueError, RecursionError):
-        raise _trouble(manifest) from None
+        raise _not_a_manifest(manifest) from None
     if not isinstance(document, dict):
-        raise _trouble(manifest)
+        raise _not_a_manifest(manifest)
     return document
 
 
-def _trouble(manifest: Manifest) -> RegistryError:
-    return RegistryError(f"{manifest.digest} is no manifest of an image ({manifest.media_type or 'no type'})")
+def _not_a_manifest(manifest: Manifest) -> RegistryError:
+    return RegistryError(f"{manifest.digest} is not an image manifest (media type {manifest.media_type or 'missing'})")
 
 
-def _part(entry: Any) -> Descriptor | None:
+def _descriptor(entry: Any) -> Descriptor | None:
     if not isinstance(entry, dict):
         return None
     digest, size = entry.get("digest"), entry.get("size")
-    if not _good(digest) or not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
+    if not _is_valid(digest) or not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_BLOB_SIZE:
         return None
     return Descriptor(str(digest), size, str(entry.get("mediaType") or ""), _platform(entry.get("platform")))
 
 
-def _good(digest: Any) -> bool:
+def _is_valid(digest: Any) -> bool:
     return isinstance(digest, str) and is_digest(digest)
 
 
-def _attests(entry: dict[str, Any]) -> bool:
-    platform = entry.get("platform")
+def _is_attestation(entry: Any) -> bool:
+    platform = entry.get("platform") if isinstance(entry, dict) else None
     return isinstance(platform, dict) and platform.get("os") == _ATTESTATION
 
 
-def _platform(said: Any) -> Platform | None:
-    if not isinstance(said, dict):
+def _platform(entry: Any) -> Platform | None:
+    if not isinstance(entry, dict):
         return None
-    words = "/".join(str(said[key]) for key in ("os", "architecture", "variant") if said.get(key))
+    text = "/".join(str(entry[key]) for key in ("os", "architecture", "variant") if entry.get(key))
     try:
-        return Platform.parse(words)
+        return Platform.parse(text)
     except ValueError:
-        return Platform(_ATTESTATION, words)  # nobody's: it must not be taken for one that is for any
+        return Platform(_ATTESTATION, text)  # matches no platform; None would match every platform

@@ -1,4 +1,4 @@
-"""Images in files: the index of an OCI image layout, and what an archive for `docker load` says beside it."""
+"""The `index.json` of an OCI image layout, and the `manifest.json` that `docker load` reads."""
 
 import json
 from collections.abc import Iterable
@@ -13,46 +13,46 @@ INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 _TAG = "org.opencontainers.image.ref.name"
 """OCI image spec "Pre-Defined Annotation Keys"."""
 _NAME = "io.containerd.image.name"
-"""The whole name, as `docker save` and containerd write and read it."""
+"""The full name, as `docker save` and containerd write and read it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """One image of a layout: a document, and the name that stands for it."""
+class LayoutImage:
+    """One image of a layout: its manifest or index, and its name."""
 
     digest: str
     size: int
     media_type: str
     name: ImageReference | None
-    """None where the layout gives it none, or none that could be pulled."""
+    """None if the layout has no name for it, or one that is no image reference."""
 
     @property
-    def entry(self) -> dict[str, Any]:
-        """Describe it (OCI image spec "Content Descriptors")."""
-        described: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+    def descriptor(self) -> dict[str, Any]:
+        """The entry of `index.json` (OCI image spec "Content Descriptors")."""
+        entry: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
         if self.name:
             tag = {_TAG: self.name.tag} if self.name.tag else {}
-            described["annotations"] = {_NAME: self.name.canonical, **tag}
-        return described
+            entry["annotations"] = {_NAME: self.name.canonical, **tag}
+        return entry
 
 
-def read_index(raw: bytes | str) -> tuple[Named, ...]:
-    """Read an `index.json`; raises ValueError. What it has without a digest is left out."""
+def read_index(raw: bytes | str) -> tuple[LayoutImage, ...]:
+    """Read an `index.json`, without entries that have no digest; raises ValueError for anything else."""
     document = json.loads(raw)
     entries = document.get("manifests") if isinstance(document, dict) else None
     if not isinstance(entries, list):
-        raise ValueError("its index.json is no image index")  # noqa: TRY004 - what others wrote is wrong, not a type
-    return tuple(_named(entry) for entry in entries if isinstance(entry, dict) and is_digest(entry.get("digest")))
+        raise ValueError("its index.json is not an image index")  # noqa: TRY004 - the file is wrong, not a type
+    return tuple(_image(entry) for entry in entries if isinstance(entry, dict) and is_digest(entry.get("digest")))
 
 
-def index_text(images: Iterable[Named]) -> str:
-    """Write an `index.json`."""
-    entries = [image.entry for image in images]
+def index_text(images: Iterable[LayoutImage]) -> str:
+    """Return the text of an `index.json`."""
+    entries = [image.descriptor for image in images]
     return json.dumps({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}, indent=1) + "\n"
 
 
 def docker_entry(name: ImageReference, parts: ImageManifest) -> dict[str, Any]:
-    """Describe an image as `docker load` of an engine without the containerd store wants it (`manifest.json`)."""
+    """Return the image's entry of `manifest.json`, which `docker load` of a graph-driver engine reads."""
     return {
         "Config": blob_path(parts.config.digest),
         "RepoTags": [f"{name.name}:{name.tag}"] if name.tag else [],
@@ -61,11 +61,11 @@ def docker_entry(name: ImageReference, parts: ImageManifest) -> dict[str, Any]:
 
 
 def blob_path(digest: str) -> str:
-    """Where a blob lies in a layout (OCI image layout "Blobs")."""
+    """Return the path of a blob inside a layout (OCI image layout "Blobs")."""
     return f"blobs/{digest.replace(':', '/')}"
 
 
-def _named(entry: dict[str, Any]) -> Named:
+def _image(entry: dict[str, Any]) -> LayoutImage:
     annotations = entry.get("annotations")
     text = annotations.get(_NAME) if isinstance(annotations, dict) else None
     try:
@@ -73,4 +73,5 @@ def _named(entry: dict[str, Any]) -> Named:
     except ValueError:
         name = None
     size = entry.get("size")
-    return Named(str(entry["digest"]), size if isinstance(size, int) else 0, str(entry.get("mediaType") or ""), name)
+    media_type = str(entry.get("mediaType") or "")
+    return LayoutImage(str(entry["digest"]), size if isinstance(size, int) else 0, media_type, name)

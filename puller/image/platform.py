@@ -1,46 +1,44 @@
-"""Which platforms go with which: what an engine may bring, and can run, where another one was asked for."""
+"""Which image platforms a platform can run, and which entry of an image index an engine chooses."""
 
 from collections.abc import Iterator, Sequence
 
 from puller.image.manifest import Descriptor
 from puller.image.reference import Platform
 
-_RUNS = {"amd64": "386", "arm64": "arm"}
-"""A processor and the older one whose programs it runs, as containerd's platforms package has it ("platformVector")."""
-
-
-def suits(wanted: Platform, found: Platform) -> bool:
-    """Tell whether an engine that wants one platform takes the other: the same, or an older relative that runs there.
-
-    A variant that is not said stands in nobody's way: many images for `arm` say none.
-    """
-    if wanted.os != found.os:
-        return False
-    if wanted.architecture != found.architecture:
-        return _RUNS.get(wanted.architecture) == found.architecture
-    return wanted.variant is None or found.variant is None or found.variant <= wanted.variant
-
-
-def is_asked_for(wanted: Platform, found: Platform) -> bool:
-    """Tell whether this is the platform that somebody asked for by name; a variant that is not said may be any."""
-    same = (wanted.os, wanted.architecture) == (found.os, found.architecture)
-    return same and (wanted.variant == found.variant or None in (wanted.variant, found.variant))
-
-
+_ALSO_RUNS = {"amd64": "386", "arm64": "arm"}
+"""An architecture and the older one that it also runs (containerd's platforms package, "platformVector")."""
 _OLDEST_ARM = 5
 
 
-def best(entries: Sequence[Descriptor], platform: Platform) -> Descriptor | None:
-    """Choose the entry that an engine takes for a platform; one that names no platform is for any, but comes last."""
-    for wanted in runs_on(platform):
+def can_run(platform: Platform, image: Platform) -> bool:
+    """Tell whether an engine of one platform accepts an image of another: the same, or an older compatible one.
+
+    A missing variant matches any: many images for `arm` have none.
+    """
+    if platform.os != image.os:
+        return False
+    if platform.architecture != image.architecture:
+        return _ALSO_RUNS.get(platform.architecture) == image.architecture
+    return platform.variant is None or image.variant is None or image.variant <= platform.variant
+
+
+def is_same(requested: Platform, image: Platform) -> bool:
+    """Tell whether an image has the platform that the user requested; a missing variant matches any."""
+    same = (requested.os, requested.architecture) == (image.os, image.architecture)
+    return same and (requested.variant == image.variant or None in (requested.variant, image.variant))
+
+
+def best_entry(entries: Sequence[Descriptor], platform: Platform) -> Descriptor | None:
+    """Choose the index entry that an engine pulls for a platform; an entry without a platform is the last choice."""
+    for candidate in _runnable(platform):
         for entry in entries:
-            if entry.platform == wanted:
+            if entry.platform == candidate:
                 return entry
     return next((entry for entry in entries if entry.platform is None), None)
 
 
-def runs_on(platform: Platform) -> Iterator[Platform]:
-    """Give what a machine of a platform can run, best first, as containerd's `platforms.Only` does."""
+def _runnable(platform: Platform) -> Iterator[Platform]:
+    """List what a platform can run, best first, as containerd's `platforms.Only` does."""
     yield platform
     system, machine, variant = platform.os, platform.architecture, platform.variant
     if machine == "amd64":
@@ -60,7 +58,7 @@ def _arm(system: str, newest: int) -> Iterator[Platform]:
     return (Platform(system, "arm", f"v{level}") for level in range(newest, _OLDEST_ARM - 1, -1))
 
 
-def _level(variant: str | None, otherwise: int) -> int:
-    """Read `v7` as 7; what cannot be read is the least that there is."""
-    digits = (variant or f"v{otherwise}").removeprefix("v").partition(".")[0]
+def _level(variant: str | None, default: int) -> int:
+    """Read `v7` as 7, and anything unknown as 0."""
+    digits = (variant or f"v{default}").removeprefix("v").partition(".")[0]
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 3 else 0  # noqa: PLR2004

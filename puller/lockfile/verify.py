@@ -7,7 +7,7 @@ from enum import StrEnum
 from puller.engine.interface import ImageStore
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.failure import Failure
-from puller.image.platform import is_asked_for, suits
+from puller.image.platform import can_run, is_same
 from puller.image.reference import Platform
 from puller.model import PullRequest
 from puller.text import clean
@@ -124,7 +124,7 @@ def _by_digest(
 
 
 def _fits(request: PullRequest, wanted: Platform, found: Platform) -> bool:
-    return is_asked_for(wanted, found) if request.platform else suits(wanted, found)
+    return is_same(wanted, found) if request.platform else can_run(wanted, found)
 
 
 def _holds_too(request: PullRequest, holdings: LocalImages, facts: EngineInfo, store: ImageStore) -> bool:

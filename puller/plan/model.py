@@ -1,4 +1,4 @@
-"""What a pull would do and cost, as frozen values: the answer of `puller plan`."""
+"""The result of `puller plan`: what a pull would do and cost."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ class Change(StrEnum):
     UP_TO_DATE = "up_to_date"
     WOULD_PULL = "would_pull"
     UNKNOWN = "unknown"
-    """The registry could not be asked, or its answer is that a pull would fail."""
+    """The registry did not answer, or its answer means that a pull would fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,87 +24,84 @@ class ImageEstimate:
     request: PullRequest
     change: Change
     digest: str | None = None
-    """What the reference stands for in the registry."""
+    """The digest of the reference in the registry."""
     estimate: Estimate | None = None
-    """None where nothing would be pulled, and where the registry did not tell sizes: then `note` says why."""
+    """None if nothing would be pulled, or if the sizes are unknown; `note` has the reason."""
     note: str = ""
     failure: Failure | None = None
-    """Why it is unknown."""
+    """Why the change is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaUse:
-    """A registry's quota, and what a pull would take of it."""
+    """A registry's pull quota, and how much of it a pull would use."""
 
     registry: str
     limit: int | None
     remaining: int | None
-    """When the registry was asked, before this plan looked at any manifest."""
+    """Remaining pulls before this plan fetched any manifest."""
     window_seconds: int | None
     pulls: int
-    """Images that would be pulled there: each counts as one."""
+    """Images that would be pulled; each counts once."""
     looked: int = 0
-    """Images whose manifests the plan itself fetched, for their sizes: a registry may count these, too."""
+    """Manifests that the plan itself fetched for their sizes; a registry may count these too."""
 
     @property
     def enough(self) -> bool:
-        """Whether all of the pulls are allowed now."""
         return self.remaining is None or self.pulls + self.looked <= self.remaining
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The room at the engine's data root."""
+    """Disk space in bytes at the engine's data root."""
 
     needed: int
     path: str | None = None
     free: int | None = None
-    """None where it cannot be seen from here; `note` says why."""
+    """None if it is unknown; `note` has the reason."""
     note: str = ""
 
     @property
     def enough(self) -> bool | None:
-        """Whether there is room; None where that is not known."""
+        """Whether the pull fits; None if that is unknown."""
         return None if self.free is None else self.needed <= self.free
 
 
 @dataclass(frozen=True, slots=True)
 class PullPlan:
-    """The whole plan, images in list order."""
+    """The plan of a whole pull."""
 
     engine: str
-    prospects: tuple[ImageEstimate, ...]
+    images: tuple[ImageEstimate, ...]
+    """In list order."""
     quotas: tuple[QuotaUse, ...]
     disk: Disk
     rejected: tuple[PullOutcome, ...] = ()
-    """Bad lines that were skipped."""
+    """Invalid lines that were skipped."""
 
     @property
     def would_pull(self) -> tuple[ImageEstimate, ...]:
-        """The images that a pull would fetch."""
-        return tuple(prospect for prospect in self.prospects if prospect.change is Change.WOULD_PULL)
+        return tuple(image for image in self.images if image.change is Change.WOULD_PULL)
 
     @property
     def unknown(self) -> tuple[ImageEstimate, ...]:
-        """The images of which nothing can be said."""
-        return tuple(prospect for prospect in self.prospects if prospect.change is Change.UNKNOWN)
+        return tuple(image for image in self.images if image.change is Change.UNKNOWN)
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
-        """What is known of the cost."""
-        return tuple(prospect.estimate for prospect in self.prospects if prospect.estimate)
+        return tuple(image.estimate for image in self.images if image.estimate)
 
     @property
     def complete(self) -> bool:
-        """Whether the sums are about every image that would be pulled."""
+        """Whether the sums include every image that would be pulled."""
         return not self.unknown and len(self.estimates) == len(self.would_pull)
 
     @property
     def download(self) -> int:
-        """Bytes that registries would send."""
+        """Bytes to download."""
         return sum(estimate.download for estimate in self.estimates)
 
     @property
     def ok(self) -> bool:
-        """Whether something could be said of every image and line."""
+        """Whether no image is unknown and no line is invalid."""
         return not self.unknown and not self.rejected

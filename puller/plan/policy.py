@@ -1,6 +1,6 @@
-"""When an image is pulled: what each policy makes of what the engine holds and what the registry says.
+"""Decides whether an image is pulled, from the policy, the engine's images and the registry's answer.
 
-`docs/policies.md` has the same as a table.
+`docs/policies.md` has all cases in a table.
 """
 
 from dataclasses import dataclass
@@ -15,51 +15,51 @@ from puller.settings import Policy
 
 
 class Step(Enum):
-    """What is to be done for an image."""
+    """What to do for an image."""
 
     PULL = auto()
     KEEP = auto()
-    """Nothing: it is there."""
-    NAME = auto()
-    """The image is there, and its tag is to be set."""
-    MISS = auto()
-    """Nothing, although it is not there."""
+    """Nothing: the image is present."""
+    SET_TAG = auto()
+    """Only set the tag: the image is present by digest."""
+    FAIL = auto()
+    """Nothing: the image is missing, and the policy does not allow a pull."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done, and how the image has ended when that is done; a pull ends as it ends."""
+    """What to do, and the image's status afterwards; a pull determines the status itself."""
 
     step: Step
     status: Status | None = None
     digest: str | None = None
     mirror: str | None = None
-    """The mirror whose word alone this rests on."""
+    """The mirror that gave the digest, if the registry itself did not confirm it."""
 
 
-PULL, MISS = Decision(Step.PULL), Decision(Step.MISS)
+PULL, FAIL = Decision(Step.PULL), Decision(Step.FAIL)
 
 
 class Facts(Protocol):
-    """What a decision may want to know, asked for only when it does: some of it costs a request."""
+    """What a decision may depend on. Every method is called only if needed, because some send a request."""
 
     def tagged(self, reference: ImageReference) -> LocalImage | None:
-        """Find what the engine has under the tag."""
+        """Return the engine's image with the tag of the reference."""
 
     def pinned(self, reference: ImageReference) -> LocalImage | None:
-        """Find what the engine has under the digest."""
+        """Return the engine's image with the digest of the reference."""
 
     def announced(self, reference: ImageReference) -> ResolvedTag | None:
-        """Ask the registry what the reference stands for; None where it does not tell."""
+        """Return what the registry has under the tag; None if it does not answer."""
 
     def mirrored(self, reference: ImageReference) -> bool:
-        """Whether it may have come from a mirror, by which the engine does not learn its digest."""
+        """Tell whether the registry has mirrors; the engine does not know the digest of an image from a mirror."""
 
     def is_image(self, held: LocalImage, request: PullRequest, digest: str) -> bool:
-        """Whether what is held is the image of a digest that the engine does not know; False where nobody can tell."""
+        """Tell whether the engine's image has this digest, although the engine does not know it; False if unknown."""
 
     def suits(self, held: LocalImage, request: PullRequest) -> bool:
-        """Whether what is held is for the platform that is wanted; False, too, where that cannot be told."""
+        """Tell whether the engine's image has the requested platform; False if unknown."""
 
 
 def decide(policy: Policy, request: PullRequest, facts: Facts) -> Decision:
@@ -67,50 +67,50 @@ def decide(policy: Policy, request: PullRequest, facts: Facts) -> Decision:
     if policy is Policy.ALWAYS:
         return PULL
     if policy is Policy.NEWER:
-        return _newest_pinned(request, facts) if request.reference.digest else _newest(request, facts)
-    return _there(request, facts, PULL if policy is Policy.MISSING else MISS)
+        return _newer_digest(request, facts) if request.reference.digest else _newer_tag(request, facts)
+    return _present(request, facts, PULL if policy is Policy.MISSING else FAIL)
 
 
-def _newest(request: PullRequest, facts: Facts) -> Decision:
+def _newer_tag(request: PullRequest, facts: Facts) -> Decision:
     reference = request.reference
-    held = facts.tagged(reference)
-    digests = held.digests_in(reference.name) if held else ()
-    if held is None or not (digests or facts.mirrored(reference)):
+    image = facts.tagged(reference)
+    digests = image.digests_in(reference.name) if image else ()
+    if image is None or not (digests or facts.mirrored(reference)):
         return PULL
-    said = facts.announced(reference)
-    if said is None:
+    answer = facts.announced(reference)
+    if answer is None:
         return PULL
-    if not (said.digest in digests if digests else facts.is_image(held, request, said.digest)):
+    if not (answer.digest in digests if digests else facts.is_image(image, request, answer.digest)):
         return PULL
-    if (said.single and not request.platform) or facts.suits(held, request):
-        return Decision(Step.KEEP, Status.UP_TO_DATE, said.digest, said.mirror)
+    if (answer.single and not request.platform) or facts.suits(image, request):
+        return Decision(Step.KEEP, Status.UP_TO_DATE, answer.digest, answer.mirror)
     return PULL
 
 
-def _newest_pinned(request: PullRequest, facts: Facts) -> Decision:
-    """Ask no registry: a digest never stands for anything else. It may be that of an index, so the platform counts."""
-    held = facts.pinned(request.reference)
-    if held is None or not facts.suits(held, request):
+def _newer_digest(request: PullRequest, facts: Facts) -> Decision:
+    """Decide without the registry: the content of a digest never changes. An index has several platforms, though."""
+    image = facts.pinned(request.reference)
+    if image is None or not facts.suits(image, request):
         return PULL
-    return _named(held, request, facts, Status.UP_TO_DATE)
+    return _keep(image, request, facts, Status.UP_TO_DATE)
 
 
-def _there(request: PullRequest, facts: Facts, otherwise: Decision) -> Decision:
-    """Look only whether the engine has the name; the platform counts when one was asked for, as in `docker run`."""
+def _present(request: PullRequest, facts: Facts, otherwise: Decision) -> Decision:
+    """Decide by the name alone; the platform counts only if one was requested, as in `docker run`."""
     reference = request.reference
-    held = facts.pinned(reference) if reference.digest else facts.tagged(reference)
-    if held is None or (request.platform and not facts.suits(held, request)):
+    image = facts.pinned(reference) if reference.digest else facts.tagged(reference)
+    if image is None or (request.platform and not facts.suits(image, request)):
         return otherwise
-    decision = _named(held, request, facts, Status.PRESENT)
-    return MISS if otherwise is MISS and decision.step is Step.NAME else decision
+    decision = _keep(image, request, facts, Status.PRESENT)
+    return FAIL if otherwise is FAIL and decision.step is Step.SET_TAG else decision
 
 
-def _named(held: LocalImage, request: PullRequest, facts: Facts, status: Status) -> Decision:
-    """Keep what is there, and see to it that the tag beside a digest stands for it."""
+def _keep(image: LocalImage, request: PullRequest, facts: Facts, status: Status) -> Decision:
+    """Keep the engine's image, and set the tag of a reference with tag and digest if it is on another image."""
     reference = request.reference
     if not reference.digest:
-        digests = held.digests_in(reference.name)
+        digests = image.digests_in(reference.name)
         return Decision(Step.KEEP, status, digests[0] if len(digests) == 1 else None)
-    tagged = facts.tagged(reference) if reference.tag else held
-    named = tagged is not None and tagged.identity == held.identity
-    return Decision(Step.KEEP if named else Step.NAME, status, reference.digest)
+    tagged = facts.tagged(reference) if reference.tag else image
+    is_tagged = tagged is not None and tagged.identity == image.identity
+    return Decision(Step.KEEP if is_tagged else Step.SET_TAG, status, reference.digest)

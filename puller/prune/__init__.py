@@ -1,1 +1,1 @@
-"""What puller brought, and what of it may go."""
+"""Removes images that puller pulled and that no list names any more."""

@@ -1,4 +1,4 @@
-"""Room for a pull that would not fit, made of what puller brought and the run does not name: no more than it takes."""
+"""`--make-room`: removes images that puller pulled and this run does not name, until a pull fits on the disk."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,51 +9,50 @@ from puller.failure import Failure
 from puller.image.reference import ImageReference
 from puller.model import PullRequest
 from puller.plan.disk_check import EngineDiskCheck
-from puller.prune.remove import REMOVED, forget, look, remove
+from puller.prune.remove import REMOVED, find_candidates, remove, update_record
 from puller.text import clean
 
 
-class RoomMaker:
-    """Fulfils `puller.plan.disk_check.Room` like the room that it is given, and prunes before it refuses."""
+class PruningDiskCheck:
+    """A disk check (`puller.plan.disk_check.Room`) that removes images before it refuses a pull."""
 
     def __init__(
         self,
-        room: EngineDiskCheck,
+        check: EngineDiskCheck,
         store: ImageStore,
-        wanted: Sequence[ImageReference],
+        listed: Sequence[ImageReference],
         tell: Callable[[str], None],
     ) -> None:
-        """`wanted` is what stays, `tell` gets a line for each image that went or could not."""
-        self._room = room
+        """Images that `listed` names stay; `tell` gets a line for each image that was removed or could not be."""
+        self._check = check
         self._store = store
-        self._wanted = wanted
+        self._listed = listed
         self._tell = tell
 
     def wide(self, images: int) -> bool:
-        """Look at the disk."""
-        return self._room.wide(images)
+        return self._check.wide(images)
 
     def short(self, requests: Sequence[PullRequest]) -> Failure | None:
-        """Remove and look again, until it fits or nothing is left to remove."""
-        why = self._room.short(requests)
-        while why and self._room.shortage and self._made(self._room.shortage.needed):
-            why = self._room.short(requests)
+        """Remove images and check again, until the pull fits or nothing is left to remove."""
+        why = self._check.short(requests)
+        while why and self._check.shortage and self._prune(self._check.shortage.needed):
+            why = self._check.short(requests)
         return why
 
-    def _made(self, needed: int) -> bool:
+    def _prune(self, needed: int) -> bool:
         def enough() -> bool:
             return (free_bytes(self._store.facts())[0] or 0) >= needed
 
         removed = 0
         try:
-            plan = look(self._store, self._wanted).plan
-            for step in remove([each for each in plan.going if each.whole], self._store, enough):
-                removed += step.action in REMOVED
-                self._tell(f"{step}, to make room")
+            plan = find_candidates(self._store, self._listed).plan
+            for removal in remove([each for each in plan.removable if each.whole], self._store, enough):
+                removed += removal.action in REMOVED
+                self._tell(f"{removal}, to make room")
             if removed:
-                forget(self._store)
+                update_record(self._store)
         except (EngineError, PullerError) as error:
-            self._tell(f"no more room could be made: {clean(str(error))}")
-        except Exception as error:  # noqa: BLE001 - as in `EngineRoom`: the refusal stands, and the run ends in good order
-            self._tell(f"no more room could be made: {type(error).__name__}: {clean(str(error))}")
+            self._tell(f"no more disk space could be freed: {clean(str(error))}")
+        except Exception as error:  # noqa: BLE001 - as in `EngineDiskCheck`: the pull is refused, and the run ends cleanly
+            self._tell(f"no more disk space could be freed: {type(error).__name__}: {clean(str(error))}")
         return bool(removed)

@@ -1,7 +1,7 @@
-"""Which names puller gave the images of an engine, and what becomes of that knowledge run by run. Pure.
+"""The record of the image names that puller pulled into an engine.
 
-What was there before a pull was brought by somebody else, whoever pulls it again. What somebody else names, or moves a
-tag to, later is theirs.
+An image that the engine had before belongs to somebody else, even if puller pulls it again. A tag that somebody else
+moves later belongs to them.
 """
 
 import json
@@ -22,26 +22,26 @@ from puller.system.paths import state_home
 
 @dataclass(frozen=True, slots=True)
 class PulledName:
-    """One name that puller gave one image by a pull."""
+    """A name that an image got by a pull. The fields are the keys of the record file."""
 
     name: str
-    """In full, with its tag or its digest: `docker.io/library/nginx:1.27`."""
+    """The full name with its tag or digest, such as `docker.io/library/nginx:1.27`."""
     identity: str
-    """The image's ID in that engine."""
+    """The image's ID in the engine."""
     digest: str | None
-    """What the name stood for in the registry."""
+    """The digest of the name in the registry."""
     brought: str
-    """When, in UTC as RFC 3339 has it, which sorts."""
+    """Time of the pull, in UTC as in RFC 3339, so that times sort as text."""
     wanted: str
-    """When a pull last named it."""
+    """Time of the last pull whose list had the name."""
     new: bool
-    """Whether the engine had no such image before, under no name."""
+    """Whether the engine did not have the image before."""
     named: bool = True
-    """False for good once the name was seen to stand for nothing, or for something else."""
+    """False once the name was found removed or moved to another image."""
 
 
 def names_of(reference: ImageReference) -> tuple[str, ...]:
-    """Give the names that a pull of a reference gives an image: its tag, its digest, or both."""
+    """Return the names that an image gets by a pull of the reference: its tag, its digest, or both."""
     tag = (f"{reference.name}:{reference.tag}",) if reference.tag else ()
     return (*tag, *((f"{reference.name}@{reference.digest}",) if reference.digest else ()))
 
@@ -53,50 +53,49 @@ def after_pulls(
     before: LocalImages | None = None,
     after: LocalImages | None = None,
 ) -> tuple[PulledName, ...]:
-    """Add what a run brought to what is known, in the order of the list, and note what it wanted.
+    """Add the names that a run pulled, and update the time of those that its lists had.
 
-    `before` is what the engine held before the first pull, `after` what it holds now; without them, which is the
-    case when nothing was pulled, nothing is added.
+    `before` has the engine's images before the first pull, `after` its images now; both are None if nothing was pulled.
     """
-    asked = [(name, outcome) for outcome in outcomes for name in _names(outcome)]
-    wanted = {name for name, _ in asked}
+    requested = [(name, outcome) for outcome in outcomes for name in _names(outcome)]
+    listed = {name for name, _ in requested}
     entries = {
-        (entry.name, entry.identity): replace(entry, wanted=now) if entry.named and entry.name in wanted else entry
+        (entry.name, entry.identity): replace(entry, wanted=now) if entry.named and entry.name in listed else entry
         for entry in known
     }
     if before is None or after is None:
         return tuple(entries.values())
     fresh: set[str] = set()
-    # What was pulled comes first: a second name of the same image is up to date in this very run.
-    for name, outcome in sorted(asked, key=lambda each: each[1].status is not Status.PULLED):
-        held, was = after.named(name), before.named(name)
-        if held is None or (was and was.identity == held.identity) or not _stands_for(held, name, outcome):
+    # Pulled names first: a second name of the same image is up to date in the same run.
+    for name, outcome in sorted(requested, key=lambda each: each[1].status is not Status.PULLED):
+        image, old = after.named(name), before.named(name)
+        if image is None or (old and old.identity == image.identity) or not _is_unchanged(image, name, outcome):
             continue
-        if outcome.status is not Status.PULLED and not (outcome.ok and held.identity in fresh):
+        if outcome.status is not Status.PULLED and not (outcome.ok and image.identity in fresh):
             continue
-        new = before.of(held.identity) is None or any(
-            entry.new for entry in entries.values() if entry.identity == held.identity
+        new = before.of(image.identity) is None or any(
+            entry.new for entry in entries.values() if entry.identity == image.identity
         )
-        fresh.update([held.identity] if new else ())
-        entries.pop((name, held.identity), None)
-        entries[name, held.identity] = PulledName(name, held.identity, outcome.digest, now, now, new)
+        fresh.update([image.identity] if new else ())
+        entries.pop((name, image.identity), None)
+        entries[name, image.identity] = PulledName(name, image.identity, outcome.digest, now, now, new)
     return settled(entries.values(), after)
 
 
-def settled(known: Iterable[PulledName], held: LocalImages) -> tuple[PulledName, ...]:
-    """Forget what has gone; of a name that is not puller's any more, only that puller brought the image is kept."""
+def settled(known: Iterable[PulledName], images: LocalImages) -> tuple[PulledName, ...]:
+    """Drop entries of images that are gone; entries of moved names are kept only to mark an image as puller's."""
     kept = []
     for entry in known:
-        image = held.named(entry.name)
+        image = images.named(entry.name)
         named = entry.named and image is not None and image.identity == entry.identity
-        if held.of(entry.identity) and (named or entry.new):
+        if images.of(entry.identity) and (named or entry.new):
             kept.append(replace(entry, named=named))
     return tuple(kept)
 
 
-def _stands_for(held: LocalImage, name: str, outcome: PullOutcome) -> bool:
-    """Whether a name is still on what was pulled: somebody else may have moved it since."""
-    digests = held.digests_in(ImageReference.parse(name).name)
+def _is_unchanged(image: LocalImage, name: str, outcome: PullOutcome) -> bool:
+    """Tell whether the name still has the digest that was pulled: somebody else may have moved it since."""
+    digests = image.digests_in(ImageReference.parse(name).name)
     return not outcome.digest or not digests or outcome.digest in digests
 
 
@@ -108,54 +107,53 @@ def _names(outcome: PullOutcome) -> Iterator[str]:
 
 
 _SCHEMA = "puller.brought/1"
-_WRITTEN_FOR_A_WHILE = "puller.prune.brought/1"
-"""The name that some versions gave the very same document, by mistake."""
-_PATIENCE = 10.0
-"""Seconds that another run may take to write a small file."""
+_OTHER_SCHEMA = "puller.prune.brought/1"
+"""The schema that some versions wrote by mistake for the same document."""
+_LOCK_TIMEOUT = 10.0
+"""Seconds."""
 
 
 class PullRecord:
-    """The names that puller gave the images of one engine, as the last run left them."""
+    """The record of one engine, a JSON file in the state directory."""
 
     def __init__(self, engine: str) -> None:
-        """Name the engine by its own ID; raises UsageError when there is no home."""
+        """`engine` is the engine's ID; raises UsageError if there is no home directory."""
         self._engine = engine
         self.path: Path = state_home() / "brought" / (re.sub(r"[^\w.-]", "_", engine)[:200] + ".json")
 
-    def recall(self) -> tuple[PulledName, ...]:
-        """Read them; raises PullerError for a file that puller did not write."""
+    def read(self) -> tuple[PulledName, ...]:
+        """Read the record; raises PullerError for an invalid file."""
         try:
-            return self._read(files.read(self.path))
+            return self._parse(files.read(self.path))
         except FileNotFoundError:
             return ()
         except OSError as error:
             raise PullerError(f"cannot read {self.path}: {error.strerror}") from None
         except (ValueError, LookupError, TypeError) as error:
-            raise PullerError(f"{self.path} is not what puller wrote: {error}; move it away to begin anew") from None
+            raise PullerError(f"{self.path} is not a record of puller: {error}; move it away to start again") from None
 
-    def change(self, how: Callable[[tuple[PulledName, ...]], Iterable[PulledName]]) -> None:
-        """Read, change and write while no other run does; raises PullerError."""
+    def update(self, change: Callable[[tuple[PulledName, ...]], Iterable[PulledName]]) -> None:
+        """Read, change and write the record under a lock; raises PullerError."""
         try:
             files.make_directory(self.path.parent)
-            with FileLock(self.path.with_suffix(".lock"), timeout=_PATIENCE):
-                known = self.recall()
-                changed = tuple(how(known))
+            with FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_TIMEOUT):
+                known = self.read()
+                changed = tuple(change(known))
                 if changed != known:
                     files.write(self.path, self._text(changed))
         except Timeout:
-            raise PullerError(f"{self.path} is locked by another run for {_PATIENCE:.0f}s") from None
+            raise PullerError(f"another run has locked {self.path} for {_LOCK_TIMEOUT:.0f}s") from None
         except OSError as error:
             raise PullerError(f"cannot write {self.path}: {error.strerror}") from None
 
-    def _read(self, text: str) -> tuple[PulledName, ...]:
+    def _parse(self, text: str) -> tuple[PulledName, ...]:
         document = json.loads(text)
-        known = document["schema"] in (_SCHEMA, _WRITTEN_FOR_A_WHILE)
-        if not known or document["engine"] != self._engine:
-            raise ValueError("it is of another version, or of another engine")
+        if document["schema"] not in (_SCHEMA, _OTHER_SCHEMA) or document["engine"] != self._engine:
+            raise ValueError("it is of another version or of another engine")
         return tuple(PulledName(**each) for each in document["images"])
 
     def _text(self, entries: Iterable[PulledName]) -> str:
-        # A run that is up to date writes as many of these as it has images: not by asdict, and not for the eye.
+        # Compact and without asdict, which is slow: a run that is up to date writes an entry for every image.
         names = [field.name for field in fields(PulledName)]
         images = [{name: getattr(entry, name) for name in names} for entry in entries]
         return json.dumps({"schema": _SCHEMA, "engine": self._engine, "images": images}) + "\n"

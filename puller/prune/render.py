@@ -1,80 +1,80 @@
-"""What may go, and what has gone, for people."""
+"""The output of `puller prune`: what may be removed, what was removed, and the same as JSON."""
 
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from puller.prune.planner import Reason, Staying
+from puller.prune.planner import Kept, Reason, Removable
 from puller.prune.remove import Action, PruneCandidates, Removal
-from puller.text import aligned, clean, format_bytes
+from puller.text import aligned, clean, counted, format_bytes
 
-_HEADER = ("IMAGE", "BROUGHT", "LAST WANTED", "FREES")
+_HEADER = ("IMAGE", "PULLED", "LAST LISTED", "FREES")
 _RIGHT = {3}
-_WHY = {
+_REASONS = {
     Reason.IN_USE: "a container uses it",
     Reason.BUILT_ON: "another image is built on it",
     Reason.RECENT: "it is among the newest of its repository",
-    Reason.NOT_OURS: "it was there before puller, or others have named it",
+    Reason.NOT_OURS: "puller did not pull it, or others have tagged it",
 }
 
 
-def before(look: PruneCandidates, *, until: str = "") -> str:
-    """Write what may go and what stays; `until` says how far down the list it will be gone."""
-    plan = look.plan
-    lines = [f"stays: {clean(', '.join(each.names))}: {_why(each)}" for each in plan.staying if each.reason in _WHY]
-    listed = sum(each.reason is Reason.LISTED for each in plan.staying)
+def before(candidates: PruneCandidates, *, until: str = "") -> str:
+    """Return what can be removed and what stays; `until` says when the removal stops."""
+    plan = candidates.plan
+    lines = [f"stays: {clean(', '.join(each.names))}: {_reason(each)}" for each in plan.kept if each.reason in _REASONS]
+    listed = sum(each.reason is Reason.LISTED for each in plan.kept)
     if listed:
-        lines.append(f"{_count(listed)} that puller brought {'is' if listed == 1 else 'are'} named by the lists")
-    if not plan.going:
+        lines.append(f"{counted(listed, 'image')} {'is' if listed == 1 else 'are'} still listed")
+    if not plan.removable:
         return "\n".join([*lines, "nothing to remove"]) + "\n"
-    whole, total = sum(each.whole for each in plan.going), sum(look.frees)
-    lines.append(f"may go: {_count(whole)}, up to {format_bytes(total)}{_names_only(len(plan.going) - whole)}")
+    whole, total = sum(each.whole for each in plan.removable), sum(candidates.frees)
+    names_only = _names_only(len(plan.removable) - whole)
+    lines.append(f"{counted(whole, 'image')} can be removed, up to {format_bytes(total)}{names_only}")
     if until:
-        lines.append(f"of these, from the top, as many as it takes {until}")
-    return "\n".join([*aligned([_HEADER, *_rows(look)], _RIGHT), "", *lines]) + "\n"
+        lines.append(f"they are removed from the top {until}")
+    return "\n".join([*aligned([_HEADER, *_rows(candidates)], _RIGHT), "", *lines]) + "\n"
 
 
-def after(steps: Sequence[Removal], freed: int | None, free: int | None) -> str:
-    """Write what has gone and how much more is free, as measured; then what could not be removed."""
-    removed = sum(step.action is Action.REMOVED for step in steps)
-    names = sum(step.action is Action.UNTAGGED for step in steps)
-    line = f"removed {_count(removed)}{_names_only(names)}"
+def after(removals: Sequence[Removal], freed: int | None, free: int | None) -> str:
+    """Return what was removed, how many bytes that freed as measured, and what could not be removed."""
+    removed = sum(each.action is Action.REMOVED for each in removals)
+    untagged = sum(each.action is Action.UNTAGGED for each in removals)
+    line = f"removed {counted(removed, 'image')}{_names_only(untagged)}"
     if freed is not None and free is not None:
         line += f": {format_bytes(max(freed, 0))} freed, {format_bytes(free)} are free now"
-    told = [str(step) for step in steps if step.action in (Action.CHANGED, Action.FAILED)]
-    return "\n".join([line, *told]) + "\n"
+    problems = [str(each) for each in removals if each.action in (Action.CHANGED, Action.FAILED)]
+    return "\n".join([line, *problems]) + "\n"
 
 
-def _rows(look: PruneCandidates) -> Iterator[tuple[str, str, str, str]]:
-    for each, frees in zip(look.plan.going, look.frees, strict=True):
+def _rows(candidates: PruneCandidates) -> Iterator[tuple[str, str, str, str]]:
+    for each, frees in zip(candidates.plan.removable, candidates.frees, strict=True):
         first, *others = map(clean, each.targets)
-        yield first, _moment(each.brought), _moment(each.wanted), format_bytes(frees) if each.whole else "name only"
+        yield first, _time(each.pulled), _time(each.last_listed), format_bytes(frees) if each.whole else "name only"
         yield from ((name, "", "", "") for name in others)
 
 
-def _why(staying: Staying) -> str:
-    return _WHY[staying.reason] + (f" ({clean(staying.detail)})" if staying.detail else "")
+def _reason(kept: Kept) -> str:
+    return _REASONS[kept.reason] + (f" ({clean(kept.detail)})" if kept.detail else "")
 
 
 def _names_only(count: int) -> str:
-    return f", and names of {_count(count)} that {'stays' if count == 1 else 'stay'}" if count else ""
+    return f", and names of {counted(count, 'image')} that {'stays' if count == 1 else 'stay'}" if count else ""
 
 
-def _count(number: int) -> str:
-    return f"{number} image{'' if number == 1 else 's'}"
-
-
-def _moment(text: str) -> str:
+def _time(text: str) -> str:
     return clean(text).replace("T", " ").rstrip("Z")[:16]
 
 
 def render_json(
-    look: PruneCandidates, steps: Sequence[Removal], *, dry_run: bool, free: tuple[int | None, int | None]
+    candidates: PruneCandidates, removals: Sequence[Removal], *, dry_run: bool, free: tuple[int | None, int | None]
 ) -> str:
-    """Write all of it; `free` is how many bytes were free on the engine's disk before and after, where that is seen."""
-    done = {step.going: step for step in steps}
-    going = [_going(each, frees, done.get(each)) for each, frees in zip(look.plan.going, look.frees, strict=True)]
-    staying = [
+    """Return all of it as JSON; `free` has the free bytes of the engine's disk before and after, if known."""
+    results = {each.candidate: each for each in removals}
+    removable = [
+        _removable(each, frees, results.get(each))
+        for each, frees in zip(candidates.plan.removable, candidates.frees, strict=True)
+    ]
+    kept = [
         {
             "id": each.image.identity,
             "names": each.names,
@@ -82,29 +82,29 @@ def render_json(
             "reason": each.reason.value,
             "detail": each.detail or None,
         }
-        for each in look.plan.staying
+        for each in candidates.plan.kept
     ]
     before, after = free
     document = {
         "schema": "puller.prune/1",
         "dry_run": dry_run,
-        "bytes_at_most": sum(look.frees),
+        "bytes_at_most": sum(candidates.frees),
         "free_before": before,
         "free_after": after,
         "freed": None if before is None or after is None else max(after - before, 0),
-        "images": [*going, *staying],
+        "images": [*removable, *kept],
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def _going(going: Any, frees: int, step: Removal | None) -> dict[str, Any]:
+def _removable(candidate: Removable, frees: int, removal: Removal | None) -> dict[str, Any]:
     return {
-        "id": going.image.identity,
-        "names": going.targets,
-        "action": step.action.value if step else "may_go",
-        "whole": going.whole,
-        "brought": going.brought,
-        "last_wanted": going.wanted,
+        "id": candidate.image.identity,
+        "names": candidate.targets,
+        "action": removal.action.value if removal else "may_go",
+        "whole": candidate.whole,
+        "brought": candidate.pulled,
+        "last_wanted": candidate.last_listed,
         "bytes_at_most": frees,
-        "error": (step.error or None) if step else None,
+        "error": (removal.error or None) if removal else None,
     }

@@ -110,12 +110,12 @@ class UpToDateCheck:
 
     def _settled(self, request: PullRequest, decision: Decision) -> PullOutcome | None:
         reference, status = request.reference, decision.status
-        if decision.step is Step.MISS:
+        if decision.step is Step.FAIL:
             there = reference.digest and self.pinned(reference)
             words = f"is there, but {reference.tag} does not stand for it" if there else "is not there"
             message = f"{request}: {words}, and nothing is pulled under the policy never"
             return PullOutcome.of(request, Status.FAILED, failure=failure(FailureKind.NOT_PRESENT, message))
-        if decision.step is Step.NAME:
+        if decision.step is Step.SET_TAG:
             try:
                 self._backend.store.tag(f"{reference.name}@{reference.digest}", reference)
             except EngineError:

@@ -10,7 +10,7 @@ from puller.errors import FailureKind, RegistryError
 from puller.failure import Failure, classify, failure
 from puller.failure.retry import AttemptFailedError, with_retries
 from puller.image.manifest import INDEX_TYPES, Manifest, platforms_in
-from puller.image.platform import suits
+from puller.image.platform import can_run
 from puller.image.reference import ImageReference
 from puller.model import PullRequest
 from puller.registry.pools import Lane, Lanes
@@ -45,7 +45,7 @@ def digest_with_platform(request: PullRequest, registries: Registries) -> str:
     described = registries.head(request.reference)
     if request.platform and described.media_type in INDEX_TYPES:
         offered = platforms_in(registries.manifest(request.reference, described.digest))
-        if not any(suits(request.platform, each) for each in offered):
+        if not any(can_run(request.platform, each) for each in offered):
             words = f"no image for {request.platform} in the index {described.digest}"
             raise AttemptFailedError(failure(FailureKind.NO_MATCHING_PLATFORM, words))
     return described.digest

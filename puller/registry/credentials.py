@@ -37,7 +37,7 @@ class Keyring:
                 self._configs = tuple(_read_all())
             lock = self._locks.setdefault(registry, threading.Lock())
         for config in self._configs:
-            if part := config.part_login(registry, repository):
+            if part := config.repository_login(registry, repository):
                 return part
         with lock:  # a helper is asked once, however many images wait for it
             if registry not in self._found:

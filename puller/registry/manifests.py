@@ -2,7 +2,7 @@
 
 from puller.errors import RegistryError
 from puller.image.manifest import ImageManifest, Manifest, descriptor_of, read_image, read_index
-from puller.image.platform import best
+from puller.image.platform import best_entry
 from puller.image.reference import ImageReference, Platform
 from puller.registry.client import RegistryClient
 
@@ -33,7 +33,7 @@ def manifests_of(
         entries = read_index(documents[-1])
         if entries is None:
             return tuple(documents)
-        entry = best(entries, platform)
+        entry = best_entry(entries, platform)
         if entry is None:
             there = ", ".join(dict.fromkeys(str(each.platform) for each in entries))
             raise NoPlatformError(f"no matching manifest for {platform} in the manifest list entries: {there}")

@@ -1,4 +1,4 @@
-"""Reports: a finished run as text. Renderers are pure, so that stdout, a file and a test see the same characters."""
+"""Renders a finished run. Renderers are pure functions from a report to text."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -8,12 +8,12 @@ from puller.model import Report
 from puller.report import json as as_json, text
 
 
-def _at_need(module: str) -> Callable[..., str]:
-    """Give the renderer of a module that is imported when it renders: few runs want more than one or two kinds."""
+def _lazy(module: str) -> Callable[..., str]:
+    """Return a renderer whose module is imported at its first use: few runs need more than one or two of them."""
 
     def render(report: Report, **options: Any) -> str:
-        written: str = import_module(f"puller.report.{module}").render(report, **options)
-        return written
+        rendered: str = import_module(f"puller.report.{module}").render(report, **options)
+        return rendered
 
     return render
 
@@ -21,12 +21,10 @@ def _at_need(module: str) -> Callable[..., str]:
 RENDERERS: dict[str, Callable[..., str]] = {
     "text": text.render,
     "json": as_json.render,
-    "junit": _at_need("junit"),
-    "markdown": _at_need("markdown"),
-    "prometheus": _at_need("prometheus"),
-    "failed": _at_need("failed_list"),
-    "html": _at_need("html"),
+    "junit": _lazy("junit"),
+    "markdown": _lazy("markdown"),
+    "prometheus": _lazy("prometheus"),
+    "failed": _lazy("failed_list"),
+    "html": _lazy("html"),
 }
-"""Every kind of report by the name that `--format` and `--report` know it by.
-
-Each takes the report; what else it may be told are keyword arguments with defaults."""
+"""Renderers by the names that `--format` and `--report` use. Options are keyword arguments with defaults."""

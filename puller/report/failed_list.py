@@ -1,16 +1,16 @@
-"""What is not there, as an image list: `puller pull failed.txt` tries exactly that again."""
+"""The images that failed or were cancelled, as an image list: `puller pull failed.txt` retries exactly these."""
 
 from collections.abc import Iterator, Sequence
 
 from puller.failure import Failure
 from puller.image.reference import ImageReference
 from puller.model import PullOutcome, Report
-from puller.report.words import by_failure, is_bad_line, verdict
+from puller.report.words import by_failure, is_bad_line, reason, verdict
 from puller.text import clean, timestamp
 
 
 def render(report: Report) -> str:
-    """Write a text list of what failed or was cancelled, with the reasons, and with bad lines as comments."""
+    """Return a text list of the missing images, with the failures and invalid lines as comments."""
     head = f"# {verdict(report.outcomes)}; the run of {timestamp(report.started)}"
     missing = [outcome for outcome in report.outcomes if not outcome.ok]
     blocks = ("\n".join(_block(why, outcomes)) for why, outcomes in by_failure(missing).items())
@@ -19,13 +19,13 @@ def render(report: Report) -> str:
 
 def _block(why: Failure | None, outcomes: Sequence[PullOutcome]) -> Iterator[str]:
     if why:
-        yield f"# {why.kind}: {clean(why.message)}"
+        yield f"# {reason(why)}"
     for outcome in outcomes:
         yield from _lines(outcome)
 
 
 def _lines(outcome: PullOutcome) -> Iterator[str]:
-    """Write a line for each spelling: read again, they are one image with the same spellings."""
+    """Yield a line for each spelling of the image in the lists, which `puller pull` merges again."""
     option = f"--platform={outcome.platform} " if outcome.platform else ""
     for text in outcome.requested:
         readable = not is_bad_line(outcome) and _is_reference(text)

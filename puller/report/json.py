@@ -1,4 +1,4 @@
-"""The JSON report, written and read back: a contract, described by `schemas/report.schema.json`."""
+"""The JSON report (`puller.report/1`, see `schemas/report.schema.json`): writes it and reads it back."""
 
 import json
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ from puller.model import Attempt, PullOutcome, Report, Span, Status
 from puller.text import clean, timestamp
 
 SCHEMA = "puller.report/1"
-"""Name and version; the number grows only when something promised changes its meaning."""
+"""Name and version; the number changes only if a required key changes its meaning."""
 _SCHEMAS = Path(__file__).parents[1] / "schemas"
-_LATER_IN_IMAGE: Mapping[str, Any] = {"began": 0.0, "bytes": 0, "mirror": None, "confirmed": True, "tries": []}
-_LATER_IN_TRY: Mapping[str, Any] = {"bytes": 0, "mirror": None}
-"""Keys that the first reports did not have; the records of those days are still to be read."""
+_NEWER_IMAGE_KEYS: Mapping[str, Any] = {"began": 0.0, "bytes": 0, "mirror": None, "confirmed": True, "tries": []}
+_NEWER_TRY_KEYS: Mapping[str, Any] = {"bytes": 0, "mirror": None}
+"""Keys that the first versions did not write, with defaults to read their reports."""
 _KINDS = set(FailureKind)
-_LONGEST = 200
-"""Characters of what a validator says, which repeats the value."""
+_LONGEST_ERROR = 200
+"""Characters of a validator's message, which repeats the invalid value."""
 _encode = json.JSONEncoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a report says of the run as a whole."""
+    """The part of a report that is about the whole run."""
 
     started: datetime
     seconds: float
@@ -39,7 +39,7 @@ class Summary:
 
 
 def render(report: Report) -> str:
-    """Write the report as JSON in plain ASCII, which every terminal, pipe and parser takes: an image a line."""
+    """Return the report as ASCII JSON, with one line for each image."""
     document = {
         "schema": SCHEMA,
         "started": timestamp(report.started),
@@ -54,10 +54,10 @@ def render(report: Report) -> str:
 
 
 def report_of(text: str) -> Report:
-    """Read a JSON report; raise UsageError with one line that says what is wrong with it, and where."""
+    """Parse a JSON report; raises UsageError with the first error and its position."""
     document = _document(text)
-    for image in _completed(document, "images", _LATER_IN_IMAGE):
-        _completed(image, "tries", _LATER_IN_TRY)
+    for image in _with_defaults(document, "images", _NEWER_IMAGE_KEYS):
+        _with_defaults(image, "tries", _NEWER_TRY_KEYS)
     _validate(document)
     try:
         return Report(
@@ -66,12 +66,12 @@ def report_of(text: str) -> Report:
             tuple(map(_outcome, document["images"])),
             document["stopped"] or "",
         )
-    except (ValueError, OverflowError) as error:  # a date or a number that only looks like one
+    except (ValueError, OverflowError) as error:  # a date or a number that is out of range
         raise _refusal(str(error)) from None
 
 
 def summary_of(text: str) -> Summary:
-    """Read what a JSON report says of the whole run, without a look at the images; raises UsageError likewise."""
+    """Parse the part of a JSON report that is about the whole run; raises UsageError likewise."""
     document = _document(text)
     _validate(document | {"images": []})
     try:
@@ -113,7 +113,7 @@ def _outcome(image: Mapping[str, Any]) -> PullOutcome:
         Status(image["status"]),
         Platform.parse(image["platform"]) if image["platform"] else None,
         image["digest"],
-        tries or (Attempt(0.0, 0.0, None),) * image["attempts"],  # the first reports only told how many there were
+        tries or (Attempt(0.0, 0.0, None),) * image["attempts"],  # the first versions wrote only their number
         float(image["seconds"]),
         _failure(image["error"]),
         float(image["began"]),
@@ -153,7 +153,7 @@ def _failure(node: Mapping[str, Any] | None) -> Failure | None:
         return None
     kind = node["kind"]
     return Failure(
-        FailureKind(kind) if kind in _KINDS else FailureKind.UNCLASSIFIED,  # a later puller may know more
+        FailureKind(kind) if kind in _KINDS else FailureKind.UNCLASSIFIED,  # a later version may have more kinds
         FailureClass(node["class"]),
         node["message"],
         node["advice"],
@@ -171,25 +171,25 @@ def _document(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _refusal(f"it is not JSON ({error})") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise _refusal(f"it does not begin with the schema {SCHEMA!r}")
+        raise _refusal(f"it does not have the schema {SCHEMA!r}")
     return document
 
 
-def _completed(node: Mapping[str, Any], key: str, later: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give the objects of an array, each with all keys of `later`; what is none is left for the validator to find."""
+def _with_defaults(node: Mapping[str, Any], key: str, defaults: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Add missing keys to the objects of an array and return them; the validator finds anything that is no object."""
     found = node.get(key)
     objects = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
     for each in objects:
-        each.update({name: value for name, value in later.items() if name not in each})
+        each.update({name: value for name, value in defaults.items() if name not in each})
     return objects
 
 
 def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _validate(document: dict[str, Any]) -> None:
-    from jsonschema.exceptions import best_match  # noqa: PLC0415 - 0.1 s, and only whoever reads a report needs it
+    from jsonschema.exceptions import best_match  # noqa: PLC0415 - takes 0.1 s, and only reading a report needs it
 
     if error := best_match(_validator().iter_errors(document)):
         raise _refusal(f"{error.json_path.removeprefix('$.')}: {error.message}")
@@ -203,4 +203,4 @@ def _validator() -> Any:
 
 
 def _refusal(why: str) -> UsageError:
-    return UsageError(f"this is no report of puller: {clean(why, _LONGEST)}")
+    return UsageError(f"this is not a report of puller: {clean(why, _LONGEST_ERROR)}")

@@ -1,6 +1,6 @@
-"""The metrics of the last run, as a file for the textfile collector of node_exporter.
+"""Metrics of the last run, for the textfile collector of node_exporter.
 
-A run is a sample, not a counter: all metrics are gauges, and none has a time of its own, which that collector refuses.
+All metrics are gauges, because each run is a sample, and have no timestamp, which the collector rejects.
 """
 
 from collections import Counter
@@ -23,10 +23,10 @@ _Series = tuple[str, str]
 
 
 def render(report: Report, *, name: str = "", before: str = "") -> str:
-    """Write the metrics, each with the label `list`: two files in one directory must not say the same thing twice.
+    """Return the metrics, each with the label `list`, so that the series of two files in one directory differ.
 
-    `name` is the label's value, by which people tell one list's runs from another's; `before` is what the file held,
-    for what a failed image and a failed run know of last time.
+    `name` is the value of that label. `before` is the previous content of the file: a failed image or run keeps its
+    last success from there.
     """
     registry = CollectorRegistry()
     registry.register(_Metrics(report, clean(name), _samples(before)))
@@ -34,7 +34,7 @@ def render(report: Report, *, name: str = "", before: str = "") -> str:
 
 
 class _Metrics:
-    """What prometheus-client calls a collector."""
+    """A collector in the sense of prometheus-client."""
 
     def __init__(self, report: Report, name: str, before: dict[tuple[str, str, str], float]) -> None:
         self._report = report
@@ -42,38 +42,37 @@ class _Metrics:
         self._before = before
         self._ended = round(report.started.timestamp() + report.seconds, 3)
 
-    def collect(self) -> "Iterator[Metric]":
-        """Give every metric."""
+    def collect(self) -> Iterator[Metric]:
         report = self._report
         last = self._ended if report.ok else self._before.get((_LAST_SUCCESS, "", ""), 0)
         fetched = sum(outcome.bytes for outcome in report.outcomes)
-        for metric, words, value in (
-            ("puller_last_run_timestamp_seconds", "When the last run ended, since 1970.", self._ended),
-            ("puller_last_run_success", "1 when every image was there after the last run, else 0.", report.ok),
-            (_LAST_SUCCESS, "When a run last ended with every image there; 0 for never.", last),
-            ("puller_last_run_duration_seconds", "How long the last run took.", report.seconds),
+        for metric, description, value in (
+            ("puller_last_run_timestamp_seconds", "End of the last run, in seconds since 1970.", self._ended),
+            ("puller_last_run_success", "1 if every image was present after the last run, else 0.", report.ok),
+            (_LAST_SUCCESS, "End of the last run after which every image was present; 0 if there was none.", last),
+            ("puller_last_run_duration_seconds", "Duration of the last run.", report.seconds),
             (
                 "puller_last_run_downloaded_bytes",
-                "Compressed bytes that the last run fetched, as far as the engine told.",
+                "Compressed bytes downloaded by the last run, as reported by the engine.",
                 fetched,
             ),
         ):
-            yield self._gauge(metric, words, (), {(): value})
+            yield self._gauge(metric, description, (), {(): value})
         yield self._gauge(
             "puller_last_run_images",
-            "Images of the last run, by how they ended.",
+            "Images of the last run, by status.",
             ("status",),
             {(status.value,): number for status, number in report.counts.items()},
         )
         yield self._gauge(
             "puller_last_run_failures",
-            "Images that were not there after the last run, by the kind of what was in the way.",
+            "Images missing after the last run, by kind of failure.",
             ("kind",),
             _kinds(report),
         )
         yield self._gauge(
             _IMAGE_LAST_SUCCESS,
-            "When a run last ended with this image of its list there; 0 for never.",
+            "End of the last run after which this image was present; 0 if there was none.",
             _LABELS,
             {series: self._last(series, ok=ok) for series, ok in _images_of(report).items()},
         )
@@ -81,10 +80,10 @@ class _Metrics:
     def _last(self, series: _Series, *, ok: bool) -> float:
         return self._ended if ok else self._before.get((_IMAGE_LAST_SUCCESS, *series), 0)
 
-    def _gauge(self, metric: str, words: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> "Metric":
-        family = GaugeMetricFamily(metric, words, labels=("list", *labels))
-        for of, value in values.items():
-            family.add_metric((self._name, *of), float(value))
+    def _gauge(self, metric: str, description: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
+        family = GaugeMetricFamily(metric, description, labels=("list", *labels))
+        for label_values, value in values.items():
+            family.add_metric((self._name, *label_values), float(value))
         return family
 
 
@@ -94,7 +93,7 @@ def _kinds(report: Report) -> Mapping[tuple[str], int]:
 
 
 def _images_of(report: Report) -> dict[_Series, bool]:
-    """Say of each series whether all that it stands for is there: images that differ in the digest alone share one."""
+    """Return for each series whether all of its images are present: images that differ only in the digest share one."""
     found: dict[_Series, bool] = {}
     for outcome in report.outcomes:
         if not is_bad_line(outcome):
@@ -104,12 +103,12 @@ def _images_of(report: Report) -> dict[_Series, bool]:
 
 
 def _series(outcome: PullOutcome) -> _Series:
-    """Name an image without its digest: a lock that is renewed must not leave a dead series behind each time."""
+    """Return the labels of an image, without its digest: otherwise every new lock file would add a series."""
     return clean(outcome.reference.partition("@")[0]), clean(str(outcome.platform or ""))
 
 
 def _samples(text: str) -> dict[tuple[str, str, str], float]:
-    """Read the metrics of last time; whatever cannot be read is no reason to lose those of this time."""
+    """Parse the metrics of the previous run; invalid ones are ignored."""
     try:
         return {
             (sample.name, *(sample.labels.get(label, "") for label in _LABELS)): sample.value  # type: ignore[misc]

@@ -1,1 +1,1 @@
-"""This machine: processes, files, directories, locks, disk space, docker's configuration."""
+"""This machine: processes, files, directories, the run lock, docker's config.json."""

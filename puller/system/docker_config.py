@@ -1,7 +1,4 @@
-"""docker's own configuration directory, and its config.json: the context in use, logins and credential helpers.
-
-cron starts programs with hardly any environment, and its PATH leaves out /usr/local/bin, where credential helpers live.
-"""
+"""docker's config.json: the current context, logins and credential helpers."""
 
 import base64
 import json
@@ -17,17 +14,17 @@ from typing import Any
 from puller.text import clean
 
 HELPER = "docker-credential-"
-"""What the names of credential helpers begin with."""
+"""Prefix of the program names of credential helpers."""
 _HOST = re.compile(r"(?:https?://)?([^/]*)")
 _HUB = {"index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}
 _VERSIONS = {"", "v1", "v2"}
-"""Paths of a key that mean the registry as a whole: `https://index.docker.io/v1/`."""
+"""Paths that a key of a whole registry may have, such as `https://index.docker.io/v1/`."""
 _SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An account: a name with a password, or an identity token that stands for both."""
+    """A user name and password, or an identity token."""
 
     username: str = ""
     password: str = field(default="", repr=False)
@@ -36,58 +33,57 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class DockerConfig:
-    """What config.json says; `problem` is why it cannot be read."""
+    """The content of config.json; `problem` is the reason why it cannot be read."""
 
     path: Path
     context: str = ""
     """The context that `docker context use` chose."""
     store: str = ""
-    """The helper for registries that have none of their own."""
+    """The credential helper of all registries without an entry in `helpers`."""
     helpers: Mapping[str, str] = field(default_factory=dict)
-    """The helper of single registries."""
+    """Credential helper by registry."""
     logins: Mapping[str, Credential | None] = field(default_factory=dict)
-    """Where somebody has logged in: registries, and with podman parts of them (`quay.io/team`).
+    """Logins by registry, with podman also by repository prefix (`quay.io/team`).
 
-    docker notes a login without a credential beside a store, unless the store makes its logins itself.
+    The credential is None if a credential store has it. Some stores, such as Docker Desktop's, leave no entry here.
     """
     problem: str = ""
 
     def names(self) -> tuple[str, ...]:
-        """Name all helpers, each once."""
+        """Return the names of all credential helpers, without duplicates."""
         return tuple(dict.fromkeys(filter(None, (self.store, *self.helpers.values()))))
 
     def helper_of(self, registry: str) -> str:
-        """Name the helper that docker asks for the login at a registry; empty when there is none."""
+        """Return the name of the registry's credential helper, or an empty string."""
         return self.helpers.get(registry, self.store)
 
-    def answered_by(self, helper: str, wanted: Collection[str]) -> tuple[str, ...]:
-        """Find those of the wanted registries whose logins a helper has, as far as the file tells."""
-        listed = [name for name in wanted if name in self.helpers or name in self.logins or not self.logins]
+    def registries_of(self, helper: str, registries: Collection[str]) -> tuple[str, ...]:
+        """Select the registries whose login this credential helper has, as far as the file shows."""
+        listed = [name for name in registries if name in self.helpers or name in self.logins or not self.logins]
         return tuple(name for name in listed if self.helper_of(name) == helper)
 
-    def part_login(self, registry: str, repository: str) -> Credential | None:
-        """Find the login of the longest name that holds the repository, but for the registry's own."""
+    def repository_login(self, registry: str, repository: str) -> Credential | None:
+        """Return the login of the repository or of its longest prefix, not the login of the whole registry."""
         components = repository.split("/")
         names = ("/".join((registry, *components[:count])) for count in range(len(components), 0, -1))
         return next(filter(None, map(self.logins.get, names)), None)
 
     def __str__(self) -> str:
-        """Say what is wrong with the file."""
-        return f"{self.path} cannot be read: {self.problem}; all registries are asked without an account"
+        return f"{self.path} cannot be read: {self.problem}; puller uses all registries without a login"
 
 
 def directory(environment: Mapping[str, str]) -> Path:
-    """Find it: DOCKER_CONFIG, or `.docker` in the home; without a home, a place where nothing is."""
-    if named := environment.get("DOCKER_CONFIG"):
-        return Path(named)
+    """Return DOCKER_CONFIG or `~/.docker`; without a home directory, a path that does not exist."""
+    if directory := environment.get("DOCKER_CONFIG"):
+        return Path(directory)
     try:
         return Path("~/.docker").expanduser()
-    except RuntimeError:  # no HOME, and a user whom the system does not know
+    except RuntimeError:  # HOME is not set, and the user is not in the user database
         return Path(os.devnull, ".docker")
 
 
 def read(environment: Mapping[str, str]) -> DockerConfig:
-    """Read config.json where docker reads it."""
+    """Read the config.json that docker would read; never raises."""
     folder = directory(environment)
     if folder.parent == Path(os.devnull):
         return DockerConfig(Path("config.json"), problem="no home directory is known: set HOME or DOCKER_CONFIG")
@@ -95,49 +91,52 @@ def read(environment: Mapping[str, str]) -> DockerConfig:
 
 
 def read_file(path: Path) -> DockerConfig:
-    """Read a file of this form; a file that has not changed is read once."""
+    """Read a config.json; an unchanged file is read once. Never raises."""
     try:
         status = path.stat()
         return _read(path, status.st_ino, status.st_mtime_ns, status.st_size)
     except FileNotFoundError:
-        return DockerConfig(path)  # nobody has logged in
+        return DockerConfig(path)  # no login yet
     except OSError as error:
         return DockerConfig(path, problem=error.strerror or str(error))
     except (ValueError, RecursionError):
-        return DockerConfig(path, problem="it is no JSON object of docker's")
+        return DockerConfig(path, problem="it is not a JSON object as docker writes it")
 
 
 @lru_cache(maxsize=8)
 def _read(path: Path, *_state: int) -> DockerConfig:
     config = json.loads(path.read_text())
     if not isinstance(config, dict):
-        raise ValueError("no object")  # noqa: TRY004 - what is wrong is the file
+        raise ValueError("no object")  # noqa: TRY004 - the file is wrong, not a type
     auths = _table(config, "auths")
     return DockerConfig(
         path,
         context=str(config.get("currentContext") or ""),
         store=str(config.get("credsStore") or ""),
         helpers={_login_name(name): str(helper) for name, helper in _table(config, "credHelpers").items() if helper},
-        # Of several keys for one registry that which is its name wins.
+        # Of several keys of one registry, the one that equals its name comes last and so wins.
         logins={
             _login_name(key): _credential(auths[key]) for key in sorted(auths, key=lambda key: key == _login_name(key))
         },
     )
 
 
-def troubles(registries: Collection[str], environment: Mapping[str, str]) -> Iterator[str]:
-    """Say, a line each, what keeps docker's logins at these registries from being found."""
+def login_problems(registries: Collection[str], environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield one line for each reason why the logins of these registries cannot be read.
+
+    The usual one is cron's PATH, which lacks /usr/local/bin, where credential helpers are installed.
+    """
     config = read(environment)
     if config.problem:
         yield clean(str(config))
     path = environment.get("PATH", os.defpath)
     for helper in config.names():
-        users = config.answered_by(helper, registries)
-        if users and shutil.which(HELPER + helper, path=path) is None:
-            names = clean(", ".join(users), _SHOWN)
+        affected = config.registries_of(helper, registries)
+        if affected and shutil.which(HELPER + helper, path=path) is None:
+            names = clean(", ".join(affected), _SHOWN)
             yield clean(
-                f"{config.path} leaves the logins at {names} to {HELPER}{helper}, which is not on the PATH ({path}): "
-                f"add its directory, in a crontab by a line PATH=…"
+                f"{config.path} keeps the logins for {names} in {HELPER}{helper}, which is not on the PATH ({path}): "
+                f"add its directory to the PATH, in a crontab with a line PATH=…"
             )
 
 
@@ -147,7 +146,7 @@ def _table(config: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _login_name(key: str) -> str:
-    """Give the registry that a key such as `https://index.docker.io/v1/` is about, or the part of one."""
+    """Return the registry or repository prefix of a key such as `https://index.docker.io/v1/`."""
     if "://" not in key and key.partition("/")[2].strip("/") not in _VERSIONS:
         return key
     match = _HOST.match(key)
@@ -156,7 +155,7 @@ def _login_name(key: str) -> str:
 
 
 def _credential(entry: Any) -> Credential | None:
-    """Read an entry of `auths`; None for one that is empty, as beside a store, or odd."""
+    """Read an entry of `auths`; None if it is empty, as with a credential store, or invalid."""
     if not isinstance(entry, dict):
         return None
     token, encoded = entry.get("identitytoken"), entry.get("auth")

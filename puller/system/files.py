@@ -1,9 +1,9 @@
-"""Files that puller writes: whole or not at all, refused before the run, and never where another user leads us.
+"""Writes files atomically, and safely in directories of other users.
 
-puller often runs as root and writes into directories that belong to somebody else, such as that of a metrics
-collector. So a file is always a new one, with a mode of our own, and takes its name by a rename; what has the name
-before is not followed, not waited for and not copied from. Symbolic links among the parents of a file are followed
-only if root or this user made them, as systemd does (CHASE_SAFE in its source).
+puller often runs as root and writes into directories of other users, such as that of a metrics collector. So it always
+creates a new file with a fixed mode and renames it; it does not follow, wait for or copy an existing entry of that
+name. It follows symbolic links among the parent directories only if root or this user made them, as systemd does
+(CHASE_SAFE in its source).
 """
 
 import errno
@@ -22,15 +22,15 @@ from puller.text import clean
 
 _OWN_STREAM = re.compile(r"/dev/(?:std(?P<name>out|err)|fd/(?P<number>\d+))|/proc/self/fd/(?P<proc>\d+)")
 _STALE = 3600
-"""Seconds: no report takes so long to write."""
+"""Seconds after which a temporary file was left by a killed run: no report takes that long to write."""
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_THERE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""How to open what another user may have put there: the type is looked at before anything else is done with it."""
+_EXISTING = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+"""Flags to open an entry that another user may have made: its type is checked before anything else."""
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 40
 """Symbolic links in one path, as many as Linux follows (path_resolution(7))."""
 _PRIVATE = 0o600
-_OPEN = 0o644
+_PUBLIC = 0o644
 _WRONG_TYPES = (
     (stat.S_ISLNK, errno.ELOOP, "it is a symbolic link, which is not followed"),
     (stat.S_ISDIR, errno.EISDIR, "it is a directory"),
@@ -38,7 +38,7 @@ _WRONG_TYPES = (
     (stat.S_ISSOCK, errno.EINVAL, "it is a socket"),
     (stat.S_ISBLK, errno.EINVAL, "it is a block device"),
 )
-_CURES = {
+_ADVICE = {
     errno.ENOENT: "create it first",
     errno.EISDIR: "name a file in it",
     errno.ELOOP: "name what it points to",
@@ -46,13 +46,13 @@ _CURES = {
 
 
 class _ForeignError(OSError):
-    """Something of another user is in the way."""
+    """An entry of another user prevents writing."""
 
 
 def check(path: Path) -> None:
-    """Raise UsageError when `path` cannot be written, so that nobody pulls for an hour to learn it.
+    """Raise UsageError if `path` cannot be written, so that the user learns it before the pull and not after it.
 
-    What another user has put in the way is only told by `write`: it costs the report and does not prevent the run.
+    An entry of another user is not an error here: `write` will report it, because it must not prevent the run.
     """
     try:
         if (own := _own_stream(path)) is not None:
@@ -60,10 +60,10 @@ def check(path: Path) -> None:
             return
         with _directory(path.parent) as directory:
             if stat.S_ISCHR(_type(path.name, directory)):
-                _need(os.access(path.name, os.W_OK, dir_fd=directory), "permission denied")
+                _require(os.access(path.name, os.W_OK, dir_fd=directory), "permission denied")
             else:
                 writable = os.access(".", os.W_OK | os.X_OK, dir_fd=directory)
-                _need(writable, f"the directory {path.parent} is not writable")
+                _require(writable, f"the directory {path.parent} is not writable")
     except _ForeignError:
         return
     except OSError as error:
@@ -71,29 +71,29 @@ def check(path: Path) -> None:
 
 
 def read(path: Path) -> str:
-    """Read a file that puller wrote earlier; raises OSError, also for what is no regular file of this user or root.
+    """Read a file that puller wrote earlier; raises OSError, also if it is not a regular file of this user or root.
 
     Bytes that are not UTF-8 are replaced.
     """
     with _directory(path.parent) as directory:
         _type(path.name, directory)
-        descriptor = os.open(path.name, os.O_RDONLY | _THERE, dir_fd=directory)
+        descriptor = os.open(path.name, os.O_RDONLY | _EXISTING, dir_fd=directory)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - Path.open takes no descriptor
         node = os.fstat(descriptor)
-        _need(stat.S_ISREG(node.st_mode), "it is not a regular file")
-        _need(_is_trusted(node), "it belongs to another user")
+        _require(stat.S_ISREG(node.st_mode), "it is not a regular file")
+        _require(_is_trusted(node), "it belongs to another user")
         return file.read().decode("utf-8", "replace")
 
 
 def write(path: Path, text: str, *, private: bool = False) -> None:
-    """Write `text` so that a reader sees the old file or the new one, never half; raise UsageError.
+    """Write `text` so that a reader sees the old file or the new one, never a part; raises UsageError.
 
-    The file is readable for everybody as far as the umask lets it be, or with `private` for this user alone.
+    The mode is 0644 less the umask, or 0600 with `private`.
     """
     data = text.encode("utf-8", "backslashreplace")
     try:
         if (own := _own_stream(path)) is not None:
-            # Opening /dev/stdout anew would start at the top of a redirected file, over what was printed before.
+            # Opening /dev/stdout would truncate a redirected file, and lose what was printed before.
             with open(os.dup(own), "wb") as file:  # noqa: PTH123 - as above
                 file.write(data)
             return
@@ -102,7 +102,7 @@ def write(path: Path, text: str, *, private: bool = False) -> None:
                 with _opened(path.name, directory, stat.S_ISCHR) as file:
                     file.write(data)
             else:
-                with _replacing(path.name, directory, _PRIVATE if private else _OPEN, sync=True) as file:
+                with _replacing(path.name, directory, _PRIVATE if private else _PUBLIC, sync=True) as file:
                     file.write(data)
     except OSError as error:
         raise _refusal(path, error) from error
@@ -110,33 +110,33 @@ def write(path: Path, text: str, *, private: bool = False) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file that takes the name `path` when the block ends without an error; raises OSError.
+    """Open a new file that is renamed to `path` when the block ends without an error; raises OSError.
 
-    It is not synced: what a crash of the machine takes away can be fetched again.
+    It is not synced to the disk: its content can be downloaded again after a crash of the machine.
     """
     with _directory(path.parent) as directory:
-        _need(not stat.S_ISCHR(_type(path.name, directory)), "it is a device")
-        with _replacing(path.name, directory, _OPEN, sync=False) as file:
+        _require(not stat.S_ISCHR(_type(path.name, directory)), "it is a device")
+        with _replacing(path.name, directory, _PUBLIC, sync=False) as file:
             yield file
 
 
 def append(path: Path, data: bytes) -> None:
-    """Add to a regular file, made where there is none; raises OSError."""
+    """Append to a regular file, which is created if it does not exist; raises OSError."""
     flags = os.O_APPEND | os.O_CREAT
     with _directory(path.parent) as directory, _opened(path.name, directory, stat.S_ISREG, flags) as file:
         file.write(data)
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory of this user's alone, and its parents, where there is none; raises OSError."""
+    """Create a directory and its parents with the mode 0700, if they do not exist; raises OSError."""
     with _directory(path, make=True):
         pass
 
 
 @contextmanager
 def _replacing(name: str, directory: int, mode: int, *, sync: bool) -> Iterator[IO[bytes]]:
-    """Open a new file beside the old one, then rename: the kernel makes that step whole."""
-    _sweep(directory)
+    """Open a new file in the same directory and rename it at the end of the block."""
+    _remove_stale(directory)
     temporary = f".puller-{os.urandom(8).hex()}.tmp"
     descriptor = os.open(temporary, _NEW, mode, dir_fd=directory)
     try:
@@ -148,7 +148,7 @@ def _replacing(name: str, directory: int, mode: int, *, sync: bool) -> Iterator[
             try:
                 os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
             except OSError as error:
-                # A file that is itself a mount point (docker run -v ./report.json:/report.json) keeps its place.
+                # A file that is a mount point (docker run -v ./report.json:/report.json) cannot be replaced.
                 if error.errno != errno.EBUSY:
                     raise
                 with _opened(name, directory, stat.S_ISREG) as mounted:
@@ -161,18 +161,18 @@ def _replacing(name: str, directory: int, mode: int, *, sync: bool) -> Iterator[
 
 
 @contextmanager
-def _opened(name: str, directory: int, wanted: Callable[[int], bool], flags: int = 0) -> Iterator[IO[bytes]]:
-    """Open what is there for writing, if it is of the type that is wanted; raises OSError."""
+def _opened(name: str, directory: int, is_type: Callable[[int], bool], flags: int = 0) -> Iterator[IO[bytes]]:
+    """Open an existing entry of the right type for writing; raises OSError."""
     _type(name, directory)
-    descriptor = os.open(name, os.O_WRONLY | _THERE | flags, _OPEN, dir_fd=directory)
+    descriptor = os.open(name, os.O_WRONLY | _EXISTING | flags, _PUBLIC, dir_fd=directory)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - as above
-        _need(wanted(os.fstat(descriptor).st_mode), "it is not what it was a moment ago")
+        _require(is_type(os.fstat(descriptor).st_mode), "it was replaced while it was being opened")
         os.set_blocking(descriptor, True)
         yield file
 
 
-def _sweep(directory: int) -> None:
-    """Remove what runs that were killed while they wrote have left: own files, too old to be written yet."""
+def _remove_stale(directory: int) -> None:
+    """Remove temporary files of this user that killed runs left."""
     with suppress(OSError):
         listing = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
         try:
@@ -188,9 +188,9 @@ def _sweep(directory: int) -> None:
 
 @contextmanager
 def _directory(path: Path, *, make: bool = False) -> Iterator[int]:
-    """Open a directory once, so that it stays the same whatever becomes of its name; raises OSError.
+    """Open a directory step by step; it stays the same if its name is changed meanwhile. Raises OSError.
 
-    A link on the way that another user made is refused: it could lead to a directory that only root may write.
+    A symbolic link of another user is refused: it could lead to a directory that only root may write to.
     """
     directory, rest, links = os.open(".", _STEP), [*path.parts][::-1], 0
     try:
@@ -200,27 +200,27 @@ def _directory(path: Path, *, make: bool = False) -> Iterator[int]:
             if stat.S_ISLNK(node.st_mode):
                 with _closing(entered):
                     links += 1
-                    _need(links <= _MOST_LINKS, os.strerror(errno.ELOOP), errno.ELOOP)
+                    _require(links <= _MOST_LINKS, os.strerror(errno.ELOOP), errno.ELOOP)
                     if not _is_trusted(node):
                         raise _ForeignError(errno.ELOOP, f"{path} has a symbolic link of another user in it")
                     rest += Path(os.readlink("", dir_fd=entered)).parts[::-1]
                 continue
             os.close(directory)
             directory = entered
-            _need(stat.S_ISDIR(node.st_mode), os.strerror(errno.ENOTDIR), errno.ENOTDIR)
+            _require(stat.S_ISDIR(node.st_mode), os.strerror(errno.ENOTDIR), errno.ENOTDIR)
         yield directory
     finally:
         os.close(directory)
 
 
 def _enter(name: str, directory: int, path: Path, *, make: bool) -> int:
-    """Open one step of a path, a link as itself."""
+    """Open one component of a path, without following a symbolic link."""
     try:
         return os.open(name, _STEP, dir_fd=directory)
     except FileNotFoundError:
         if not make:
             raise FileNotFoundError(errno.ENOENT, f"there is no directory {path}") from None
-    with suppress(FileExistsError):  # another run is faster
+    with suppress(FileExistsError):  # another run has just created it
         os.mkdir(name, 0o700, dir_fd=directory)
     return os.open(name, _STEP, dir_fd=directory)
 
@@ -234,14 +234,14 @@ def _closing(descriptor: int) -> Iterator[None]:
 
 
 def _type(name: str, directory: int) -> int:
-    """Give the mode of what has the name, 0 for nothing; raises OSError for what is neither file nor device."""
+    """Return the mode of an entry, 0 if there is none; raises OSError if it is neither a file nor a device."""
     try:
         node = os.stat(name or ".", dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return 0
-    for is_wrong, number, words in _WRONG_TYPES:
+    for is_wrong, number, message in _WRONG_TYPES:
         if is_wrong(node.st_mode):
-            raise (OSError if _is_trusted(node) else _ForeignError)(number, words)
+            raise (OSError if _is_trusted(node) else _ForeignError)(number, message)
     return node.st_mode
 
 
@@ -249,13 +249,13 @@ def _is_trusted(node: os.stat_result) -> bool:
     return node.st_uid in (0, os.geteuid())
 
 
-def _need(condition: bool, words: str, number: int = errno.EACCES) -> None:  # noqa: FBT001 - as of assert
+def _require(condition: bool, message: str, number: int = errno.EACCES) -> None:  # noqa: FBT001 - like assert
     if not condition:
-        raise OSError(number, words)
+        raise OSError(number, message)
 
 
 def _own_stream(path: Path) -> int | None:
-    """Give the descriptor that a name such as /dev/stdout stands for."""
+    """Return the descriptor that a path such as /dev/stdout names."""
     match = _OWN_STREAM.fullmatch(str(path))
     if match is None:
         return None
@@ -265,6 +265,6 @@ def _own_stream(path: Path) -> int | None:
 
 
 def _refusal(path: Path, error: OSError) -> UsageError:
-    words = error.strerror or "unknown error"
-    cure = _CURES.get(error.errno or 0, "choose another path")
-    return UsageError(clean(f"cannot write {path}: {words[:1].lower()}{words[1:]}; {cure}"))
+    reason = error.strerror or "unknown error"
+    advice = _ADVICE.get(error.errno or 0, "choose another path")
+    return UsageError(clean(f"cannot write {path}: {reason[:1].lower()}{reason[1:]}; {advice}"))

@@ -1,4 +1,4 @@
-"""Where puller keeps files of its own, by the XDG Base Directory Specification (0.8)."""
+"""The directories of puller's own files (XDG Base Directory Specification 0.8)."""
 
 from pathlib import Path
 
@@ -7,30 +7,30 @@ from platformdirs import PlatformDirs
 from puller.errors import UsageError
 
 SYSTEM_CONFIG = Path("/etc/puller/puller.toml")
-"""The file for every account of this host."""
+"""The configuration of all users of this host."""
 _DIRS = PlatformDirs("puller")
 
 
 def config_files() -> tuple[Path, ...]:
-    """Return where configuration is looked for: the system's file, then the user's, which wins."""
+    """Return the configuration files in the order in which they are read; the user's file overrides the system's."""
     try:
         return SYSTEM_CONFIG, config_home() / "puller.toml"
-    except UsageError:  # who has no home has no file in it
+    except UsageError:  # no home directory
         return (SYSTEM_CONFIG,)
 
 
 def config_home() -> Path:
-    """Return the user's configuration directory; raises UsageError when there is no home."""
+    """Return the user's configuration directory; raises UsageError if there is no home directory."""
     return _user_path("config")
 
 
 def state_home() -> Path:
-    """Return the directory of what must outlive a run, such as its report; raises UsageError when there is no home."""
+    """Return the directory of data that outlives a run, such as its report; raises UsageError likewise."""
     return _user_path("state")
 
 
 def cache_home() -> Path:
-    """Return the directory of what can be fetched again; raises UsageError when there is no home."""
+    """Return the directory of data that can be downloaded again; raises UsageError likewise."""
     return _user_path("cache")
 
 

@@ -1,4 +1,4 @@
-"""The ends of a program's pipes: what is read is handed over in lines, what is to be written never blocks."""
+"""Runs programs: no shell, a process group each, a time limit, bounded output. The only home of subprocess."""
 
 import fcntl
 import os
@@ -18,95 +18,94 @@ from typing import IO, cast
 from puller.cancellation import Cancellation
 
 CHUNK = 64 * 1024
-"""Bytes read at once, and kept of an output unless more are wanted: its end, where the reason stands."""
+"""Bytes read at a time. Also the default number of bytes of an output that are kept: the last ones."""
 
 
-class Reader:
-    """One output of a program: hands over whole lines, keeps the end."""
+class _Reader:
+    """Reads one output of a program: passes on whole lines and keeps the last bytes."""
 
-    def __init__(
-        self, on_line: Callable[[str], None] | None = None, *, returns: bool = False, keep: int = CHUNK
-    ) -> None:
-        self.tail = b""
-        self.partial = b""
+    def __init__(self, on_line: Callable[[str], None] | None, *, returns: bool = False, keep: int = CHUNK) -> None:
+        self._tail = b""
+        self._partial = b""
         self._on_line = on_line
         self._returns = returns
+        """Whether a carriage return ends a line, as a newline does."""
         self._keep = keep
 
     def serve(self, descriptor: int) -> bool:
-        """Read what is there; return whether there may be more."""
+        """Read the available bytes; return False at the end of the output."""
         try:
             data = os.read(descriptor, CHUNK)
         except OSError:
-            data = b""  # EIO is how a terminal says that nobody is at its other end any more
-        self.feed(data)
-        return bool(data)
-
-    def feed(self, data: bytes) -> None:
-        """Take in a piece; with `returns` a carriage return ends a line as a newline does."""
+            data = b""  # a terminal reports EIO when the program has closed it
         if self._returns:
             data = data.replace(b"\r", b"\n")
-        self.tail = (self.tail + data)[-self._keep :]
-        *lines, self.partial = (self.partial + data).split(b"\n")
-        self.partial = self.partial[-CHUNK:]
+        self._tail = (self._tail + data)[-self._keep :]
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        self._partial = self._partial[-CHUNK:]
         for line in lines:
-            self._hand_over(line)
+            self._pass_on(line)
+        return bool(data)
 
     def finish(self) -> None:
-        """Take what is left for a line."""
-        if self.partial:
-            self._hand_over(self.partial)
+        """Pass on an unfinished last line."""
+        if self._partial:
+            self._pass_on(self._partial)
 
+    @property
     def text(self) -> str:
-        """Return the end of all that was read."""
-        return self.tail.decode(errors="replace")
+        return self._tail.decode(errors="replace")
 
-    def _hand_over(self, line: bytes) -> None:
+    @property
+    def unfinished_line(self) -> str:
+        return self._partial.decode(errors="replace")
+
+    def _pass_on(self, line: bytes) -> None:
         if self._on_line:
             self._on_line(line.decode(errors="replace").rstrip("\r"))
 
 
-class Writer:
-    """The input of a program: all that it is told, as fast as it reads."""
+class _Writer:
+    """Writes the input of a program without blocking."""
 
     def __init__(self, data: bytes) -> None:
         self._left = memoryview(data)
 
     def serve(self, descriptor: int) -> bool:
-        """Write what the program takes now; return whether anything is left."""
+        """Write as much as the pipe takes; return whether anything is left."""
         try:
             self._left = self._left[os.write(descriptor, self._left[:CHUNK]) :]
         except BlockingIOError:
             return True
         except BrokenPipeError:
-            return False  # it does not want to know
+            return False  # the program does not read its input
         return bool(self._left)
 
 
 _ROWS, _COLUMNS = 4000, 300
-"""Large enough that no line is shortened."""
+"""Size of the terminal: large enough that no line is shortened."""
 _GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL."""
 _TICK = 0.2
-"""Seconds between two looks at the clock while a process is silent."""
+"""Longest time between two checks of the time limit, in seconds."""
 _START = 1.0
 """Seconds that a program may take from fork to exec."""
-_NAPS = (0.0005, 0.05)
-"""Seconds between two looks whether a program has ended: the first, and the longest."""
+_POLLING = (0.0005, 0.05)
+"""Shortest and longest time between two checks whether a program has ended, in seconds."""
 _running: set[subprocess.Popen[bytes]] = set()
 _starting = Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """How a process ended."""
+    """The exit code of a program and its output."""
 
     code: int
     stdout: str
     stderr: str
 
 
-def run(  # noqa: PLR0913 - the one door, with all that anybody needs of it
+def run(  # noqa: PLR0913 - the only way to run a program, with everything that its callers need
     argv: Sequence[str],
     *,
     environment: Mapping[str, str],
@@ -118,39 +117,40 @@ def run(  # noqa: PLR0913 - the one door, with all that anybody needs of it
     on_line: Callable[[str], None] | None = None,
     on_tick: Callable[[str], None] | None = None,
 ) -> Completed:
-    """Run a program to its end and return what it said; `on_line` gets each line of both its outputs.
+    """Run a program until it ends and return its output; `on_line` gets each line of both its outputs.
 
-    `stdin` is all that it gets to read, `keep` how many bytes of its standard output are returned: the last ones. With
-    `terminal` that is a terminal where this system has one; a carriage return ends a line there, too. `on_tick` gets
-    the line that is unfinished, several times a second, and may raise to end the program. Raises TimeoutError after
-    `timeout` seconds, CancelledError, FileNotFoundError and PermissionError; when it raises, the program and its
-    children are gone.
+    `stdin` is its whole input; `keep` is the number of last bytes of its standard output that are returned. With
+    `terminal` its standard output is a terminal if this system has one, and a carriage return ends a line there too.
+    `on_tick` gets the unfinished line several times a second, and may raise an exception to end the program.
+
+    Raises TimeoutError after `timeout` seconds, CancelledError, FileNotFoundError and PermissionError. When it raises,
+    the program and its children have ended.
     """
-    out, err = Reader(on_line, returns=terminal, keep=keep), Reader(on_line)
+    out, err = _Reader(on_line, returns=terminal, keep=keep), _Reader(on_line)
     deadline = monotonic() + timeout if timeout is not None else None
     with (
         _started(argv, environment, terminal=terminal, reads=stdin is not None) as process,
         cancel.hook(lambda: _signal(process, signal.SIGTERM)),
     ):
-        for _ in _conversing(process, Writer(stdin or b""), out, err):
+        for _ in _exchange(process, _Writer(stdin or b""), out, err):
             cancel.check()
             if deadline is not None and monotonic() > deadline:
                 raise TimeoutError
             if on_tick:
-                on_tick(out.partial.decode(errors="replace"))
+                on_tick(out.unfinished_line)
         cancel.check()
         out.finish()
         err.finish()
-        return Completed(process.wait(), out.text(), err.text())
+        return Completed(process.wait(), out.text, err.text)
 
 
 def kill_all() -> None:
-    """Kill every program still running, at once: for a process that is about to leave without clearing up."""
-    # One that a thread is just starting shall be among them; a signal handler may be that very thread, so no longer.
-    held = _starting.acquire(timeout=_START)
+    """Kill every running program, for a process that is about to exit without cleaning up."""
+    # Wait for a thread that is starting a program, but not forever: this may be a signal handler in that thread.
+    acquired = _starting.acquire(timeout=_START)
     for process in list(_running):
         _signal(process, signal.SIGKILL)
-    if held:
+    if acquired:
         _starting.release()
 
 
@@ -158,9 +158,9 @@ def kill_all() -> None:
 def _started(
     argv: Sequence[str], environment: Mapping[str, str], *, terminal: bool, reads: bool
 ) -> Iterator[subprocess.Popen[bytes]]:
-    ours, theirs = (terminal and open_terminal()) or (None, None)
+    ours, theirs = (terminal and _open_terminal()) or (None, None)
     try:
-        # A process group of its own: Ctrl-C reaches us and not the program, and its children end with it.
+        # In its own process group, so that Ctrl-C reaches puller and not the program, and its children end with it.
         with _starting:
             process = subprocess.Popen(
                 list(argv),
@@ -193,17 +193,17 @@ def _started(
                     pipe.close()
 
 
-def _conversing(process: subprocess.Popen[bytes], written: Writer, out: Reader, err: Reader) -> Iterator[None]:
-    """Write and read until the program has ended, coming up for a look around at least every tick."""
+def _exchange(process: subprocess.Popen[bytes], stdin: _Writer, out: _Reader, err: _Reader) -> Iterator[None]:
+    """Write and read until the program has ended; yields at least every tick."""
     with selectors.DefaultSelector() as selector:
         for pipe, reader in ((process.stdout, out), (process.stderr, err)):
             if pipe:
                 selector.register(pipe, selectors.EVENT_READ, reader)
         if process.stdin:
             os.set_blocking(process.stdin.fileno(), False)
-            selector.register(process.stdin, selectors.EVENT_WRITE, written)
+            selector.register(process.stdin, selectors.EVENT_WRITE, stdin)
         while selector.get_map():
-            # Looked at before the pipes are: what the program wrote last is in them when it has ended.
+            # Checked before the pipes: when the program has ended, its last output is already in them.
             ended = _has_ended(process)
             ready = selector.select(0 if ended else _TICK)
             for key, _ in ready:
@@ -212,25 +212,25 @@ def _conversing(process: subprocess.Popen[bytes], written: Writer, out: Reader, 
                     if key.fileobj is process.stdin:
                         process.stdin.close()
             if ended and not ready:
-                return  # a child of the program holds the pipes open, and has nothing to say
+                return  # a child of the program keeps the pipes open, but writes nothing
             yield
     while not _has_ended(process, _TICK):
         yield
 
 
 def _has_ended(process: subprocess.Popen[bytes], seconds: float = 0.0) -> bool:
-    """Wait for a program's end without reaping it: until then its number, and its group's, is nobody else's."""
-    deadline, (nap, longest) = monotonic() + seconds, _NAPS
+    """Wait up to `seconds` for the end of a program without reaping it, so that its ID is not given to another one."""
+    deadline, (pause, longest) = monotonic() + seconds, _POLLING
     while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
         if monotonic() >= deadline:
             return False
-        sleep(nap)
-        nap = min(2 * nap, longest)
+        sleep(pause)
+        pause = min(2 * pause, longest)
     return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group, politely first; a child may outlive the program, so the group is killed in any case."""
+    """Send SIGTERM, then SIGKILL, to the process group: children may outlive the program."""
     _signal(process, signal.SIGTERM)
     _has_ended(process, _GRACE)
     _signal(process, signal.SIGKILL)
@@ -238,13 +238,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    if process.returncode is None:  # not yet reaped, so the number cannot be somebody else's
+    if process.returncode is None:  # not reaped yet, so no other process has its ID
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
 
 
-def open_terminal() -> tuple[int, int] | None:
-    """Open a terminal and return our end and the program's; None where this system gives none."""
+def _open_terminal() -> tuple[int, int] | None:
+    """Open a pseudo-terminal and return puller's end and the program's; None if the system has none."""
     try:
         ours, theirs = os.openpty()
     except OSError:

@@ -1,9 +1,8 @@
-"""One run at a time per engine: a lock that all users of this machine share, and that goes with its process.
+"""The run lock: one run at a time per engine, across all users of this machine. It ends with its process.
 
-The lock is flock(2) on a file in a directory that everybody may write into and where nobody may remove what belongs to
-others (the sticky bit): a state directory belongs to one user, and an engine serves several. Only a file that was made
-here a moment ago is written into, and no link is followed: what others may have put there does no harm. filelock has
-no such rules, and wants to write to a file that may be another user's.
+The lock is flock(2) on a file in a sticky directory that everybody may write to, because several users may share an
+engine. puller writes only to a file that it has just created, and follows no symbolic link, so files of other users do
+no harm. filelock has no such rules: it would write to another user's file.
 """
 
 import errno
@@ -19,18 +18,19 @@ from pathlib import Path
 
 from puller.text import clean, timestamp
 
-PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - no temporary file: all users must find the same
-"""Where locks may be; the first that is open to everybody. Some systems keep /run/lock for root."""
-_OPEN = stat.S_ISVTX | stat.S_IWOTH
-_OURS = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-_THEIRS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NOTE = 1024
-"""Bytes: a process and what it does."""
+PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - not a temporary file: all users must find the same one
+"""Directories for lock files; the first that everybody may write to is used. On some systems only root may write to
+/run/lock."""
+_SHARED = stat.S_ISVTX | stat.S_IWOTH
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+_EXISTING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LONGEST_NOTE = 1024
+"""Bytes of a lock file: the process ID and the command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has the lock, as its file says; without a `pid` that is not known."""
+    """The process that holds the lock; `pid` is None if it is unknown."""
 
     pid: int | None = None
     user: str = ""
@@ -38,25 +38,24 @@ class Holder:
     doing: str = ""
 
     def __str__(self) -> str:
-        """Say it in one line."""
         if self.pid is None:
-            return "a process that cannot be seen from here, as one in another container"
-        words = f"process {self.pid}" + (f" of {self.user}" if self.user else "")
-        words += f" since {timestamp(self.since)}" if self.since else ""
-        return f"{words} ({self.doing})" if self.doing else words
+            return "a process that is not visible here, such as one in another container"
+        text = f"process {self.pid}" + (f" of {self.user}" if self.user else "")
+        text += f" since {timestamp(self.since)}" if self.since else ""
+        return f"{text} ({self.doing})" if self.doing else text
 
 
 class RunLock:
-    """The lock of one engine. Holding it is a matter of manners: whoever cannot take it may go on without."""
+    """The lock of one engine. It is advisory: a run that cannot take it may go on without it."""
 
     def __init__(self, engine: str) -> None:
-        """Take the engine's identity, such as its address; raises OSError where there is no place for locks."""
+        """Name the lock after the engine, such as its address; raises OSError if there is no directory for locks."""
         name = sha256(engine.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self.path = _place() / f"puller-{name}.lock"
         self._descriptor: int | None = None
 
     def take(self, doing: str) -> Holder | None:
-        """Take the lock, or say who has it; `doing` is for others to read. Raises OSError where that cannot be."""
+        """Take the lock, or return its holder; `doing` is the command to show to others. Raises OSError."""
         while True:
             descriptor, fresh = self._open()
             try:
@@ -64,11 +63,11 @@ class RunLock:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     return _holder(descriptor)
-                if os.fstat(descriptor).st_nlink == 0 or not (fresh or self._must_stay()):
-                    continue  # it has gone, or was left by a run that was killed: another one, made here
+                if os.fstat(descriptor).st_nlink == 0 or (not fresh and self._remove_stale()):
+                    continue  # the file was removed, or a killed run left it: create a new one
                 if fresh:
-                    os.fchmod(descriptor, 0o644)  # whatever the umask: others must be able to look
-                    os.write(descriptor, f"{os.getpid()}\n{clean(doing, _NOTE // 4)}\n".encode())
+                    os.fchmod(descriptor, 0o644)  # whatever the umask: others must be able to read it
+                    os.write(descriptor, f"{os.getpid()}\n{clean(doing, _LONGEST_NOTE // 4)}\n".encode())
                 self._descriptor, descriptor = descriptor, -1
                 return None
             finally:
@@ -76,7 +75,7 @@ class RunLock:
                     os.close(descriptor)
 
     def release(self) -> None:
-        """Give the lock back, if it was taken, and leave no file."""
+        """Release the lock, if it was taken, and remove its file."""
         if self._descriptor is None:
             return
         if os.fstat(self._descriptor).st_nlink:
@@ -86,40 +85,40 @@ class RunLock:
         self._descriptor = None
 
     def _open(self) -> tuple[int, bool]:
-        """Open the file, and say whether it was made here."""
-        for _ in range(9):  # others come and go meanwhile
+        """Open the lock file; the second value tells whether it was just created."""
+        for _ in range(9):  # other runs may create and remove it at the same time
             try:
-                return os.open(self.path, _OURS, 0o644), True
+                return os.open(self.path, _CREATE, 0o644), True
             except FileExistsError:
                 with suppress(FileNotFoundError):
-                    return os.open(self.path, _THEIRS), False
+                    return os.open(self.path, _EXISTING), False
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(self.path))
 
-    def _must_stay(self) -> bool:
-        """Remove what a killed run left, under its lock; say whether it is another user's, so that it must stay."""
+    def _remove_stale(self) -> bool:
+        """Remove the file of a killed run while holding its lock; return False if it belongs to another user."""
         try:
             self.path.unlink(missing_ok=True)
         except OSError:
-            return True
-        return False
+            return False
+        return True
 
 
 def _place() -> Path:
-    """Choose by what the directories are and not by who asks, so that all users come to the same one."""
+    """Choose the directory by its mode and not by this user's rights, so that all users choose the same one."""
     for place in PLACES:
         with suppress(OSError):
             mode = place.stat().st_mode
-            if stat.S_ISDIR(mode) and mode & _OPEN == _OPEN:
+            if stat.S_ISDIR(mode) and mode & _SHARED == _SHARED:
                 return place
     names = " nor ".join(map(str, PLACES))
-    raise OSError(errno.ENOENT, "neither is a directory that is open to everybody and sticky", names)
+    raise OSError(errno.ENOENT, "no sticky directory that everybody may write to", names)
 
 
 def _holder(descriptor: int) -> Holder:
-    """Read what the file says; a process that does not run is one that was killed, and the holder another."""
+    """Read the holder from the lock file; unknown if the process in the file has ended and so is not the holder."""
     node = os.fstat(descriptor)
-    written, _, doing = os.pread(descriptor, _NOTE, 0).decode(errors="replace").partition("\n")
-    pid = int(written) if written.isdecimal() else 0
+    first_line, _, doing = os.pread(descriptor, _LONGEST_NOTE, 0).decode(errors="replace").partition("\n")
+    pid = int(first_line) if first_line.isdecimal() else 0
     if pid == 0 or not _runs(pid):
         return Holder()
     return Holder(pid, _user(node.st_uid), datetime.fromtimestamp(node.st_mtime, UTC), clean(doing))

@@ -1,10 +1,9 @@
-"""The published page of failures, made from the tables: `python -m scripts.docs.failures > docs/failures.md`."""
+"""Generates the page of failures from the table of kinds: `python -m scripts.docs.failures > docs/failures.md`."""
 
 from collections.abc import Iterator
 
 from puller.errors import FailureClass
-from puller.failure.kinds import KINDS
-from puller.failure.rules import RULES
+from puller.failure import KINDS, RULES
 from puller.text import format_seconds
 
 _RETRIED = {
@@ -16,18 +15,18 @@ _RETRIED = {
 
 
 def page() -> str:
-    """Write the page."""
+    """Return the page."""
     return "\n".join(_lines()) + "\n"
 
 
 def _lines() -> Iterator[str]:
     yield "# Failures"
     yield ""
-    yield "What went wrong with an image is one of the kinds below; reports have it as `kind` and `class`."
-    yield "puller reads the engine's words first and the HTTP status second, since one status means many things."
-    yield "A message that it does not know is `unclassified`: it is shown whole and tried again."
+    yield "Every failure of an image has one of the kinds below; reports contain its `kind` and its `class`."
+    yield "puller reads the text of an error message first and its HTTP status second, because one status has many"
+    yield "meanings. An unknown message is `unclassified`: puller shows it whole and retries."
     yield ""
-    yield "| kind | class | whose | what it means | tried again? | what to do |"
+    yield "| kind | class | origin | meaning | retried? | what to do |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for kind, meaning in sorted(KINDS.items()):
         cells = (
@@ -44,22 +43,22 @@ def _lines() -> Iterator[str]:
 
 def _waits() -> Iterator[str]:
     yield ""
-    yield "## Waiting"
+    yield "## Waits"
     yield ""
-    yield "Where a message of the classes `rate_limited` and `transient` says how long to wait, that counts:"
-    yield "`retry-after` as a Go duration (`1h2m3.5s`, `680µs`), as seconds or as a date; `until 2024-08-13T07:45:05Z`;"
-    yield "`try again in 5 minutes`; `locked out for one hour`. A date that has passed is no wait, and more than a"
-    yield "year is taken for a mistake."
-    yield "Where it does not say:"
+    yield "For the classes `rate_limited` and `transient`, puller waits as long as the message says:"
+    yield "`retry-after` as a Go duration (`1h2m3.5s`, `680µs`), in seconds or as a date; `until 2024-08-13T07:45:05Z`;"
+    yield "`try again in 5 minutes`; `locked out for one hour`. A date in the past means no wait, and a wait of more"
+    yield "than a year is ignored."
+    yield "If the message does not say:"
     yield ""
     for rule in RULES:
         if KINDS[rule.kind].failure_class is FailureClass.RATE_LIMITED:
-            wait = f"wait {format_seconds(rule.wait)}" if rule.wait else "wait as between any two tries"
+            wait = f"wait {format_seconds(rule.wait)}" if rule.wait else "wait as before any retry"
             yield f"- `{rule.kind}`{_case(rule.advice)}: {wait}. {rule.advice or KINDS[rule.kind].advice}"
 
 
 def _case(advice: str | None) -> str:
-    return " (Docker Hub's quota of pulls)" if advice else ""
+    return " (Docker Hub's pull quota)" if advice else ""
 
 
 if __name__ == "__main__":

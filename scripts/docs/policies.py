@@ -75,10 +75,10 @@ class _Facts:
 def _words(decision: Decision) -> str:
     if decision.step is Step.PULL:
         return "pull"
-    if decision.step is Step.MISS:
+    if decision.step is Step.FAIL:
         return "failed"
     status = (decision.status or Status.PRESENT).value
-    return f"{status}, tag set" if decision.step is Step.NAME else status
+    return f"{status}, tag set" if decision.step is Step.SET_TAG else status
 
 
 def _held(digest: str, *tags: str, identity: str = "sha256:1") -> LocalImage:

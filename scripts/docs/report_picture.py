@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from puller.report.html.page import render
+from puller.report.html import render
 from tests.lab.browser import Opened, chromium
 from tests.lab.realistic import realistic
 

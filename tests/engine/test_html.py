@@ -50,7 +50,7 @@ def test_forty_images_from_two_registries(
     with chromium() as browser, Opened(browser, page) as it:
         assert it.rows.count() == len(names) + len(missing) == 40
         assert it.page.locator(".lane h3").all_inner_texts() == list(places)
-        assert it.page.get_by_role("heading", name="5 of 40 images are not here").is_visible()
+        assert it.page.get_by_role("heading", name="5 of 40 images are missing").is_visible()
         causes = it.page.locator(".cause").all_inner_texts()
         assert [sum(name in cause for cause in causes) for name in missing] == [1] * 4
         it.page.get_by_label("pulled").uncheck()

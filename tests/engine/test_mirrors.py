@@ -132,7 +132,7 @@ def test_where_only_the_mirror_answers_the_report_says_so(pair: Pair, backend: s
         assert (said["mirror"], said["confirmed"]) == (pair.place, False)
     assert pair.mirror.address not in pair.names()
     text = pair.puller.run("pull", pair.option, "--image", reference).stdout
-    assert f"mirror {pair.place}: 1 image, 1 on its word alone" in text
+    assert f"mirror {pair.place}: 1 image, 1 not confirmed" in text
 
 
 def test_a_refusal_of_the_registry_is_an_answer(pair: Pair) -> None:

@@ -226,7 +226,7 @@ def test_a_quota_is_told_and_not_wasted(registry: Registry, proxy: Proxy, puller
             "enough": True,
         }
     ]
-    assert "has 76 of 100 pulls left in 6h00m; 4 would count" in puller.run("plan", puller.list(*images)).stdout
+    assert "has 76 of 100 pulls left in 6h00m; this pull needs 4" in puller.run("plan", puller.list(*images)).stdout
 
     proxy.use(with_quota(3))
     proxy.forget()

@@ -146,7 +146,7 @@ def test_the_newest_of_a_repository_stay(engine: Engine, registry: Registry, pul
         os.close(ours)
         os.close(theirs)
         assert (done.returncode, len(identities(engine))) == (0, left), done.stderr
-        assert "may go: 1 image, up to" in done.stdout
+        assert "1 image can be removed, up to" in done.stdout
     assert "removed 1 image" in done.stdout
     assert names(engine) == {"prune/last:v1"}
 

@@ -9,8 +9,7 @@ import click
 
 from puller.cli.output import emit
 from puller.errors import UsageError
-from puller.failure import Failure, classify
-from puller.failure.kinds import KINDS
+from puller.failure import KINDS, Failure, classify
 from puller.text import clean, format_seconds
 
 _LONGEST = 64 * 1024 * 1024

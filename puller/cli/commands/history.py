@@ -6,7 +6,7 @@ import click
 
 from puller.cli.output import emit
 from puller.errors import UsageError
-from puller.report import history, runs
+from puller.report import history
 
 
 @click.command("history")
@@ -28,9 +28,9 @@ def command(form: str) -> None:
         except UsageError as error:
             click.echo(f"puller: {error}", err=True)
     if form == "json":
-        emit(runs.as_json(found))
+        emit(history.render_json(found))
     else:
-        emit(runs.as_text(found, runs.BLOCKS if _can_write(runs.BLOCKS) else runs.PLAIN))
+        emit(history.render_text(found, history.BLOCKS if _can_write(history.BLOCKS) else history.ASCII_BLOCKS))
     if not found:
         click.echo("puller: there are no runs in the history", err=True)
 

@@ -17,7 +17,7 @@ from puller.engine.interface import ImageStore
 from puller.errors import ExitCode, UsageError
 from puller.imagelist.requests import RequestedImages
 from puller.prune import render
-from puller.prune.remove import PruneCandidates, Removal, forget, look, remove
+from puller.prune.remove import PruneCandidates, Removal, find_candidates, remove, update_record
 from puller.settings import BackendChoice
 from puller.text import format_bytes
 
@@ -79,12 +79,12 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
     free, note = free_bytes(store.facts())
     if wanted is not None and free is None:
         raise UsageError(f"--until-free: the free space is not known: {note}")
-    found = look(store, [request.reference for request in todo.requests], keep_last=options["keep_last"])
+    found = find_candidates(store, [request.reference for request in todo.requests], keep_last=options["keep_last"])
     if text or asks:
         shown = render.before(found, until=_until(wanted, free))
         emit(shown) if text else click.echo(shown, nl=False, err=True)
     removals: list[Removal] = []
-    if found.plan.going and not dry_run and (not asks or click.confirm("Remove them?", err=True)):
+    if found.plan.removable and not dry_run and (not asks or click.confirm("Remove them?", err=True)):
         removals = _remove(found, store, wanted)
     after = free_bytes(store.facts())[0] if removals else free
     if not text:
@@ -103,13 +103,13 @@ def _remove(found: PruneCandidates, store: ImageStore, wanted: int | None) -> li
         return wanted is not None and (free_bytes(store.facts())[0] or 0) >= wanted
 
     # Removing one of several names of an image frees no space.
-    going = [each for each in found.plan.going if each.whole or wanted is None]
+    going = [each for each in found.plan.removable if each.whole or wanted is None]
     removals: list[Removal] = []
     try:
         removals.extend(remove(going, store, enough))
     finally:
         if removals:
-            forget(store)
+            update_record(store)
     return removals
 
 

@@ -1,4 +1,4 @@
-"""Progress: observers that show a run while it runs, on stderr; stdout belongs to the report."""
+"""Progress: observers that show a run on stderr while it runs. The report goes to stdout."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ class ProgressMode(StrEnum):
     """How to show progress."""
 
     AUTO = "auto"
-    """The live view on a terminal that a person looks at, else plain lines."""
+    """The live view on a terminal, plain lines otherwise."""
     TTY = "tty"
     PLAIN = "plain"
     JSON = "json"
@@ -24,14 +24,12 @@ class ProgressMode(StrEnum):
 
 @contextmanager
 def observe(mode: ProgressMode, stream: TextIO, *, verbose: int = 0) -> Iterator[Observer]:
-    """Yield an observer that shows events on `stream`; on the way out the terminal is left as it was found."""
+    """Yield an observer that shows events on `stream`; the terminal is restored at the end."""
     if mode is ProgressMode.AUTO:
-        mode = ProgressMode.TTY if _watched(stream) else ProgressMode.PLAIN
+        mode = ProgressMode.TTY if _is_interactive(stream) else ProgressMode.PLAIN
     quiet = QuietStream(stream)
     match mode:
         case ProgressMode.TTY:
-            # rich takes longer to import than the rest of puller: only those who see it wait for it.
-
             with live.show(quiet) as observer:
                 yield observer
         case ProgressMode.PLAIN:
@@ -42,8 +40,8 @@ def observe(mode: ProgressMode, stream: TextIO, *, verbose: int = 0) -> Iterator
             yield ignore
 
 
-def _watched(stream: TextIO) -> bool:
-    """Say whether this is a terminal that can redraw; CI systems offer terminals that nobody watches."""
+def _is_interactive(stream: TextIO) -> bool:
+    """Tell whether this is a terminal that can redraw lines; CI systems have terminals that nobody watches."""
     if os.environ.get("TERM") == "dumb" or os.environ.get("CI", "").lower() not in ("", "0", "false"):
         return False
     try:

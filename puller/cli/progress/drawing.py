@@ -1,4 +1,4 @@
-"""Snapshot → lines of a terminal: pure, and never more of them than the terminal has."""
+"""Draws a snapshot as lines of styled text, at most as many as the terminal has."""
 
 import math
 from collections.abc import Iterator
@@ -11,15 +11,16 @@ from puller.text import format_bytes, format_seconds
 
 FRAMES_PER_SECOND = 8
 Piece = tuple[str, str]
-"""Words and the style to show them in."""
+"""Text and its style."""
 Line = list[Piece]
 
+# Widths in columns.
 _PHASE = max(len(phase) for phase in Phase)
 _BYTES = len("999.9MB/999.9MB")
 _RATE = len("999.9MB/s")
 _GAP = 2
 _MARK = 2
-_FAIR_NAME = 30
+_USUAL_NAME = 30
 _SHORTEST_NAME = 12
 _SHORTEST_BAR = 10
 _LONGEST_BAR = 24
@@ -31,7 +32,7 @@ _MINUTE = 60
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """The marks of a view, in characters that the terminal has."""
+    """The symbols of the view."""
 
     marks: dict[Status, str]
     spinner: str
@@ -64,30 +65,30 @@ ASCII = Glyphs(
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """What fits beside phase and bytes: a fair part of the name, the rate, a bar, and then more of the name."""
+    """Widths of the columns beside phase and bytes. The usual name comes first, then rate, bar, and a longer name."""
 
     name: int
     bar: int
     rate: bool
 
     @classmethod
-    def fit(cls, width: int, widest: int) -> "_Columns":
-        # The last column stays free: a terminal may wrap when it is written.
+    def fit(cls, width: int, longest_name: int) -> "_Columns":
+        # The last column of the terminal stays empty: some terminals wrap after it.
         free = width - 1 - _MARK - _GAP - _PHASE - _GAP - _BYTES
-        least = min(widest, _FAIR_NAME)
+        least = min(longest_name, _USUAL_NAME)
         rate = free >= least + _GAP + _RATE
         free -= _GAP + _RATE if rate else 0
         bar = free >= least + _GAP + _SHORTEST_BAR
         free -= _GAP + _SHORTEST_BAR if bar else 0
-        name = min(widest, max(_SHORTEST_NAME, free))
+        name = min(longest_name, max(_SHORTEST_NAME, free))
         return cls(name, min(_LONGEST_BAR, _SHORTEST_BAR + free - name) if bar else 0, rate)
 
 
 def draw(snapshot: Snapshot, glyphs: Glyphs, width: int, height: int) -> Iterator[Line]:
-    """Draw one line for each image in flight, and last the whole run."""
-    room = max(0, height - 3 - len(snapshot.pauses))
-    shown = snapshot.rows if len(snapshot.rows) <= room else snapshot.rows[: max(0, room - 1)]
-    columns = _Columns.fit(width, snapshot.widest)
+    """Yield a line for each running pull and each pause, and last a line for the whole run."""
+    limit = max(0, height - 3 - len(snapshot.pauses))
+    shown = snapshot.rows if len(snapshot.rows) <= limit else snapshot.rows[: max(0, limit - 1)]
+    columns = _Columns.fit(width, snapshot.longest_name)
     frame = glyphs.spinner[int(snapshot.elapsed * FRAMES_PER_SECOND) % len(glyphs.spinner)]
     for row in shown:
         yield _row(row, columns, glyphs, frame)
@@ -95,16 +96,16 @@ def draw(snapshot: Snapshot, glyphs: Glyphs, width: int, height: int) -> Iterato
         yield [(f"{glyphs.ellipsis} and {hidden} more", "dim")]
     for pause in snapshot.pauses[: max(0, height - 3)]:
         wait = whole_seconds(math.ceil(pause.seconds_left))
-        yield [(f"{glyphs.pause} ", "yellow"), (f"{pause.subject}  waits {wait}: {pause.kind}", "yellow")]
+        yield [(f"{glyphs.pause} {pause.subject}  paused for {wait}: {pause.kind}", "yellow")]
     yield _overall(snapshot, glyphs, width)
 
 
 def _row(row: Row, columns: _Columns, glyphs: Glyphs, frame: str) -> Line:
-    label = squeeze(row.name, columns.name, glyphs.ellipsis).ljust(columns.name)
+    label = cut_middle(row.name, columns.name, glyphs.ellipsis).ljust(columns.name)
     if row.retry:
         wait = whole_seconds(math.ceil(row.retry.seconds_left))
-        words = f"  retry {row.retry.number} in {wait}: {row.retry.kind}"
-        return [(f"{glyphs.retry} ", "yellow"), (label, ""), (words, "yellow")]
+        text = f"  retry {row.retry.number} in {wait}: {row.retry.kind}"
+        return [(f"{glyphs.retry} ", "yellow"), (label, ""), (text, "yellow")]
     busy = row.phase in (Phase.DOWNLOADING, Phase.EXTRACTING)
     line = [(f"{frame} ", "cyan"), (label, ""), (f"  {row.phase or 'starting':<{_PHASE}}", "" if busy else "dim")]
     done, total, amount = _measure(row)
@@ -118,7 +119,7 @@ def _row(row: Row, columns: _Columns, glyphs: Glyphs, frame: str) -> Line:
 
 
 def _measure(row: Row) -> tuple[int, int, str]:
-    """Say how far a row is: in bytes while they come and are known, else in layers."""
+    """Return the progress of a row as done, total and text: in bytes while it downloads, otherwise in layers."""
     if row.total and row.phase is not Phase.EXTRACTING:
         return row.current, row.total, f"{format_bytes(row.current)}/{format_bytes(row.total)}"
     if row.layers:
@@ -133,23 +134,23 @@ def _overall(snapshot: Snapshot, glyphs: Glyphs, width: int) -> Line:
     if snapshot.cancelled:
         facts.append((f"{snapshot.cancelled} cancelled", "yellow"))
     facts.append((f"{snapshot.left} left", "dim"))
-    if snapshot.fetched:
-        facts.append((format_bytes(snapshot.fetched), ""))
+    if snapshot.downloaded:
+        facts.append((format_bytes(snapshot.downloaded), ""))
     if snapshot.rate >= 1 and width >= _WIDE:
         facts.append((f"{format_bytes(snapshot.rate)}/s", "dim"))
     facts.append((whole_seconds(int(snapshot.elapsed)), "dim"))
-    text = [piece for words, style in facts for piece in (("  ", ""), (words, style))]
-    # As much as the facts may come to need: the bar is not to change its length every other second.
-    needed = max(sum(len(words) for words, _ in text), _FACTS)
+    text = [piece for fact in facts for piece in (("  ", ""), fact)]
+    # At least the usual width of the facts, so that the bar does not change its length all the time.
+    needed = max(sum(len(part) for part, _ in text), _FACTS)
     bar = min(_LONGEST_OVERALL, width - 1 - needed)
     if bar < _SHORTEST_BAR:
         return text[1:]
-    parts = [(snapshot.there, "green"), (snapshot.failed, "red"), (snapshot.cancelled, "yellow")]
+    parts = [(snapshot.present, "green"), (snapshot.failed, "red"), (snapshot.cancelled, "yellow")]
     return _bar(glyphs, bar, snapshot.total, parts) + text
 
 
 def _bar(glyphs: Glyphs, width: int, total: int, parts: list[tuple[int, str]]) -> Line:
-    """Draw a bar of parts, each a share of `total` in its colour."""
+    """Draw a bar of coloured parts, each a share of `total`."""
     bar: Line = []
     reached = drawn = 0
     for number, style in parts:
@@ -160,8 +161,8 @@ def _bar(glyphs: Glyphs, width: int, total: int, parts: list[tuple[int, str]]) -
     return [*bar, (glyphs.empty * (width - drawn), "bright_black")]
 
 
-def squeeze(text: str, width: int, ellipsis: str = "…") -> str:
-    """Cut a name in its middle: where it comes from and which tag it is are at its ends."""
+def cut_middle(text: str, width: int, ellipsis: str = "…") -> str:
+    """Shorten a name in the middle, because registry and tag are at its ends."""
     if len(text) <= width:
         return text
     keep = max(0, width - len(ellipsis))
@@ -170,5 +171,5 @@ def squeeze(text: str, width: int, ellipsis: str = "…") -> str:
 
 
 def whole_seconds(seconds: int) -> str:
-    """Write a time that ticks once a second: tenths would flicker."""
+    """Format whole seconds, for times that are redrawn several times a second."""
     return f"{seconds}s" if seconds < _MINUTE else format_seconds(seconds)

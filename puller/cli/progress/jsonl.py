@@ -1,4 +1,4 @@
-"""Progress for programs: one JSON object a line, with the names that `docker compose --progress json` uses."""
+"""Progress for programs: one JSON object per line, with the keys of `docker compose --progress json`."""
 
 import json
 import threading
@@ -14,20 +14,19 @@ _STATUS = {Status.FAILED: "Error", Status.CANCELLED: "Warning"}
 
 
 class Lines:
-    """Observe a run as JSON lines: every event, nothing left out."""
+    """Writes every event as a line of ASCII JSON."""
 
     def __init__(self, stream: QuietStream) -> None:
         self._stream = stream
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Write the event as one line of plain ASCII."""
         line = json.dumps(_document(event))
         with self._lock:
             self._stream.write_line(line)
 
 
-def _document(event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one answer for each event
+def _document(event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one object for each event
     match event:
         case RunStarted():
             return _object("run_started", "", "Working", "Pulling", event.engine, total=event.total)
@@ -43,11 +42,11 @@ def _document(event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one answer for
             line = _object("retry", _id(event.request), "Warning", text, reason(event.failure))
             return line | {"seconds": event.delay}
         case Paused():
-            text = f"Waiting {format_seconds(event.seconds)}"
+            text = f"Paused for {format_seconds(event.seconds)}"
             line = _object("paused", clean(event.subject), "Warning", text, reason(event.failure))
             return line | {"seconds": event.seconds}
         case Postponed():
-            return _object("postponed", _id(event.request), "Warning", "Once more later", reason(event.failure))
+            return _object("postponed", _id(event.request), "Warning", "Will retry at the end", reason(event.failure))
         case Finished():
             outcome = event.outcome
             status = _STATUS.get(outcome.status, "Done")
@@ -65,7 +64,7 @@ def _object(
     current: int = 0,
     total: int | None = None,
 ) -> dict[str, Any]:
-    """Give every key on every line; `total` and `percent` are null where nobody knows."""
+    """Return an object with all keys; `total` and `percent` are null if they are unknown."""
     percent = min(100, current * 100 // total) if total else None
     return {
         "event": event,
@@ -80,6 +79,6 @@ def _object(
 
 
 def _id(request: PullRequest) -> str:
-    """Name the image the same whatever the list calls it."""
+    """Return the same ID for every spelling of an image."""
     platform = f" ({request.platform})" if request.platform else ""
     return request.reference.canonical + platform

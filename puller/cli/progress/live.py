@@ -1,4 +1,4 @@
-"""The live view: what has ended scrolls away above, what is in flight stands below. The only home of rich."""
+"""The live view (rich): running pulls at the bottom of the terminal, finished images scroll up above them."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from puller.cli.progress.state import Snapshot, State
 from puller.cli.progress.stream import QuietStream
 from puller.events import Event, Finished, Observer, Postponed
 from puller.model import Status
-from puller.report.words import STATUS_WIDTH, ending, reason, request_name, status_words
+from puller.report.words import STATUS_WIDTH, ending, image_name, reason, status_words
 
 _STYLES = {
     Status.PULLED: "green",
@@ -27,7 +27,7 @@ _STYLES = {
 
 @contextmanager
 def show(stream: QuietStream) -> Iterator[Observer]:
-    """Show the run on a terminal; on the way out nothing but the lines of ended images stays."""
+    """Show the run on a terminal; at the end only the lines of finished images remain."""
     console = Console(file=cast("TextIO", stream), force_terminal=True, highlight=False, markup=False, emoji=False)
     glyphs = UNICODE if stream.unicode else ASCII
     state = State()
@@ -44,13 +44,13 @@ def show(stream: QuietStream) -> Iterator[Observer]:
 
 
 class _View:
-    """A snapshot that is drawn for the terminal's size of that moment."""
+    """Draws a snapshot for the current size of the terminal."""
 
     def __init__(self, snapshot: Snapshot, glyphs: Glyphs) -> None:
         self._snapshot = snapshot
         self._glyphs = glyphs
 
-    def __rich_console__(self, console: Console, options: "ConsoleOptions") -> "RenderResult":
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
         for pieces in draw(self._snapshot, self._glyphs, width, console.size.height):
             line = Text.assemble(*pieces, no_wrap=True)
@@ -59,7 +59,7 @@ class _View:
 
 
 class _Display:
-    """Feed the state, and print what has ended above the view."""
+    """Passes events to the state, and prints finished images above the live view."""
 
     def __init__(self, console: Console, state: State, glyphs: Glyphs) -> None:
         self._console = console
@@ -70,24 +70,24 @@ class _Display:
     def __call__(self, event: Event) -> None:
         self._state.add(event)
         if isinstance(event, Finished | Postponed):
-            line = _ended(event, self._glyphs) if isinstance(event, Finished) else _postponed(event, self._glyphs)
+            line = _finished(event, self._glyphs) if isinstance(event, Finished) else _postponed(event, self._glyphs)
             with self._lock:
                 self._console.print(line, no_wrap=True, overflow="ellipsis" if self._glyphs is UNICODE else "crop")
 
 
 def _postponed(event: Postponed, glyphs: Glyphs) -> Text:
     line = Text()
-    line.append(f"{glyphs.retry} {'later':<{STATUS_WIDTH}}", "yellow")
-    line.append(f"  {request_name(event.request)}")
-    line.append(f"  {reason(event.failure)}", "yellow")
+    line.append(f"{glyphs.retry} {'postponed':<{STATUS_WIDTH}}", "yellow")
+    line.append(f"  {image_name(event.request)}")
+    line.append(f"  will retry at the end: {reason(event.failure)}", "yellow")
     return line
 
 
-def _ended(event: Finished, glyphs: Glyphs) -> Text:
+def _finished(event: Finished, glyphs: Glyphs) -> Text:
     status = event.outcome.status
     style = _STYLES[status]
     line = Text()
     line.append(f"{glyphs.marks[status]} {status_words(status):<{STATUS_WIDTH}}", style)
-    line.append(f"  {request_name(event.request)}", "dim" if style == "dim" else "")
+    line.append(f"  {image_name(event.request)}", "dim" if style == "dim" else "")
     line.append(f"  {ending(event.outcome)}", style if event.outcome.failure else "dim")
     return line

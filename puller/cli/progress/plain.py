@@ -1,15 +1,15 @@
-"""Plain progress: a line when something worth a line of a log happens."""
+"""Plain progress: log lines."""
 
 import threading
 
 from puller.cli.progress.stream import QuietStream
 from puller.events import Event, Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
-from puller.report.words import STATUS_WIDTH, ending, reason, request_name, status_words
-from puller.text import clean, format_seconds
+from puller.report.words import STATUS_WIDTH, ending, image_name, reason, status_words
+from puller.text import clean, counted, format_seconds
 
 
 class Lines:
-    """Observe a run as lines; with `verbose`, starts are told too."""
+    """Writes a line for each image that ended, and for retries and pauses; with `verbose`, also for starts."""
 
     def __init__(self, stream: QuietStream, *, verbose: int = 0) -> None:
         self._stream = stream
@@ -19,38 +19,34 @@ class Lines:
         self._done = 0
 
     def __call__(self, event: Event) -> None:
-        """Write the event's line, if it has one; the lock keeps the counter in step with the lines."""
-        with self._lock:
+        with self._lock:  # so that lines are in the order of their numbers
             line = self._line(event)
             if line is not None:
                 self._stream.write_line(line)
 
-    def _line(self, event: Event) -> str | None:  # noqa: PLR0911 - one answer for each event
+    def _line(self, event: Event) -> str | None:  # noqa: PLR0911 - one line for each event
         match event:
             case RunStarted():
                 self._total = event.total
-                noun = "image" if event.total == 1 else "images"
-                return f"pulling {event.total} {noun} with {event.engine}" if self._verbose else None
+                return f"pulling {counted(event.total, 'image')} with {event.engine}" if self._verbose else None
             case Started():
-                return f"start {request_name(event.request)}  attempt {event.attempt}" if self._verbose else None
+                return f"start {image_name(event.request)}  attempt {event.attempt}" if self._verbose else None
             case Progress():
                 return None
             case RetryScheduled():
                 wait = format_seconds(event.delay)
-                return (
-                    f"retry in {wait}  {request_name(event.request)}  attempt {event.attempt}: {reason(event.failure)}"
-                )
+                return f"retry in {wait}  {image_name(event.request)}  attempt {event.attempt}: {reason(event.failure)}"
             case Paused():
                 wait = format_seconds(event.seconds)
-                return f"pause of {wait}  {clean(event.subject)}  {reason(event.failure)}"
+                return f"paused for {wait}  {clean(event.subject)}  {reason(event.failure)}"
             case Postponed():
-                return f"once more later  {request_name(event.request)}  {reason(event.failure)}"
+                return f"will retry at the end  {image_name(event.request)}  {reason(event.failure)}"
             case Finished():
                 self._done += 1
-                return self._ending(event)
+                return self._finished(event)
 
-    def _ending(self, event: Finished) -> str:
+    def _finished(self, event: Finished) -> str:
         total = str(self._total) if self._total else "?"
         counter = f"[{self._done:>{len(total)}}/{total}]"
         status = status_words(event.outcome.status).ljust(STATUS_WIDTH)
-        return f"{counter} {status}  {request_name(event.request)}  {ending(event.outcome)}"
+        return f"{counter} {status}  {image_name(event.request)}  {ending(event.outcome)}"

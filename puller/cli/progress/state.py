@@ -1,4 +1,4 @@
-"""What the live view knows: events go in under a lock, a frozen snapshot comes out; nothing here draws."""
+"""The state of the live view: collects events under a lock and returns frozen snapshots."""
 
 import threading
 import time
@@ -19,42 +19,44 @@ from puller.events import (
     Started,
 )
 from puller.model import PullRequest, Status
-from puller.report.words import request_name
+from puller.report.words import image_name
 from puller.text import clean
 
 _WINDOW = 2.0
-_SHORTEST = 0.5
+"""Seconds over which rates are measured."""
+_SHORTEST_WINDOW = 0.5
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A row that waits for its next attempt."""
+    """The next attempt of an image."""
 
     number: int
     seconds_left: float
     kind: str
+    """The kind of failure of the last attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image in flight."""
+    """One running pull."""
 
     name: str
     phase: Phase | None = None
-    """None until the engine says something."""
+    """None until the engine reports one."""
     current: int = 0
     total: int = 0
     layers_done: int = 0
     layers: int = 0
     rate: float = 0.0
-    """Bytes a second over the last two seconds."""
+    """Bytes per second."""
     retry: Retry | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A registry that is left alone, or an engine that is waited for."""
+    """A wait for a registry or for the engine."""
 
     subject: str
     seconds_left: float
@@ -63,60 +65,61 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A run at one moment."""
+    """The state of a run at one time."""
 
     rows: tuple[Row, ...]
-    """In the order in which the images started."""
+    """In the order in which the pulls started."""
     total: int
-    there: int
+    present: int
     failed: int
     cancelled: int
-    fetched: int
-    """Bytes, finished images included; never less than before."""
+    downloaded: int
+    """Bytes of running and finished images; never decreases."""
     rate: float
+    """Bytes per second."""
     elapsed: float
-    widest: int
-    """Columns of the longest name so far: it only grows, so that the view stands still."""
+    longest_name: int
+    """Columns of the longest name so far; never decreases, so that columns keep their places."""
     pauses: tuple[Pause, ...] = ()
 
     @property
     def left(self) -> int:
-        """Images that have not ended."""
-        return max(0, self.total - self.there - self.failed - self.cancelled)
+        """The number of images that have not ended."""
+        return max(0, self.total - self.present - self.failed - self.cancelled)
 
 
-class Meter:
-    """The rate of a growing number over the last two seconds."""
+class _RateMeter:
+    """Measures the rate of an increasing number over the last two seconds."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque()
 
     def add(self, now: float, value: int) -> None:
-        """Note the number; one that shrinks begins anew."""
+        """Add a sample; a smaller value than the last one restarts the measurement."""
         if self._samples and value < self._samples[-1][1]:
             self._samples.clear()
         self._samples.append((now, value))
 
     def rate(self, now: float) -> float:
-        """Give the rate at `now`; it falls to zero when nothing comes any more."""
+        """Return the rate per second at the time `now`."""
         samples = self._samples
         while len(samples) > 1 and samples[1][0] <= now - _WINDOW:
             samples.popleft()
         if not samples:
             return 0.0
         began, first = samples[0]
-        return (samples[-1][1] - first) / min(_WINDOW, max(_SHORTEST, now - began))
+        return (samples[-1][1] - first) / min(_WINDOW, max(_SHORTEST_WINDOW, now - began))
 
 
 @dataclass(slots=True)
-class _Flight:
-    """The changing side of a row."""
+class _RunningPull:
+    """What is known about the pull of a row."""
 
     name: str
     progress: Progress | None = None
     retry: RetryScheduled | None = None
     retry_at: float = 0.0
-    meter: Meter = field(default_factory=Meter)
+    meter: _RateMeter = field(default_factory=_RateMeter)
 
     def row(self, now: float) -> Row:
         if self.retry:
@@ -130,7 +133,7 @@ class _Flight:
 
 
 class State:
-    """A run as its events tell it, safe to feed and to read from any thread."""
+    """Collects the events of a run; thread-safe."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -138,16 +141,15 @@ class State:
         self._began = clock()
         self._total = 0
         self._counts = dict.fromkeys(Status, 0)
-        self._flights: dict[PullRequest, _Flight] = {}
-        # The most bytes each image has shown: a new attempt counts from zero, and the sum must not run backwards.
+        self._running: dict[PullRequest, _RunningPull] = {}
+        # The largest number of bytes of each image: a new attempt counts from zero, and the sum must not decrease.
         self._most: dict[PullRequest, int] = {}
         self._pauses: dict[str, tuple[float, str]] = {}
-        self._fetched = 0
-        self._meter = Meter()
-        self._widest = 0
+        self._downloaded = 0
+        self._meter = _RateMeter()
+        self._longest_name = 0
 
     def add(self, event: Event) -> None:
-        """Take an event in."""
         with self._lock:
             now = self._clock()
             match event:
@@ -155,36 +157,35 @@ class State:
                     self._began, self._total = now, event.total
                 case Started():
                     self._pauses.pop(ENGINE, None)
-                    self._take_off(event.request)
+                    self._start(event.request)
                 case Progress():
                     self._progress(event, now)
                 case RetryScheduled():
-                    flight = self._flight(event.request)
-                    flight.retry, flight.retry_at = event, now + event.delay
+                    pull = self._pull(event.request)
+                    pull.retry, pull.retry_at = event, now + event.delay
                 case Paused():
                     self._pauses[event.subject] = (now + event.seconds, event.failure.kind.value)
                 case Postponed():
-                    self._flights.pop(event.request, None)
+                    self._running.pop(event.request, None)
                 case Finished():
-                    self._flights.pop(event.request, None)
+                    self._running.pop(event.request, None)
                     self._most.pop(event.request, None)
                     self._counts[event.outcome.status] += 1
 
     def snapshot(self) -> Snapshot:
-        """Give the run as it is now."""
         with self._lock:
             now = self._clock()
             failed, cancelled = self._counts[Status.FAILED], self._counts[Status.CANCELLED]
             return Snapshot(
-                rows=tuple(flight.row(now) for flight in self._flights.values()),
+                rows=tuple(pull.row(now) for pull in self._running.values()),
                 total=self._total,
-                there=sum(self._counts.values()) - failed - cancelled,
+                present=sum(self._counts.values()) - failed - cancelled,
                 failed=failed,
                 cancelled=cancelled,
-                fetched=self._fetched,
+                downloaded=self._downloaded,
                 rate=self._meter.rate(now),
                 elapsed=now - self._began,
-                widest=self._widest,
+                longest_name=self._longest_name,
                 pauses=tuple(
                     Pause(clean(subject), ends - now, kind)
                     for subject, (ends, kind) in self._pauses.items()
@@ -192,21 +193,21 @@ class State:
                 ),
             )
 
-    def _take_off(self, request: PullRequest) -> _Flight:
-        """Begin a row, or begin it again in its old place for a new attempt."""
-        flight = self._flights[request] = _Flight(request_name(request))
-        self._widest = max(self._widest, len(flight.name))
-        return flight
+    def _start(self, request: PullRequest) -> _RunningPull:
+        """Add a row, or reset the image's row for a new attempt; it keeps its place."""
+        pull = self._running[request] = _RunningPull(image_name(request))
+        self._longest_name = max(self._longest_name, len(pull.name))
+        return pull
 
-    def _flight(self, request: PullRequest) -> _Flight:
-        return self._flights.get(request) or self._take_off(request)
+    def _pull(self, request: PullRequest) -> _RunningPull:
+        return self._running.get(request) or self._start(request)
 
     def _progress(self, event: Progress, now: float) -> None:
-        flight = self._flight(event.request)
-        flight.progress, flight.retry = event, None
-        flight.meter.add(now, event.current)
+        pull = self._pull(event.request)
+        pull.progress, pull.retry = event, None
+        pull.meter.add(now, event.current)
         most = self._most.get(event.request, 0)
         if event.current > most:
             self._most[event.request] = event.current
-            self._fetched += event.current - most
-            self._meter.add(now, self._fetched)
+            self._downloaded += event.current - most
+            self._meter.add(now, self._downloaded)

@@ -1,10 +1,10 @@
-"""A stream that gives up in silence: a closed pipe costs the display, never an image."""
+"""A stream that ignores write errors, so that a closed pipe does not affect a pull."""
 
 from typing import TextIO
 
 
 class QuietStream:
-    """Wrap a text stream; after the first write that fails, say nothing more and raise nothing."""
+    """Wraps a text stream; after the first failed write it discards everything and raises nothing."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -13,11 +13,10 @@ class QuietStream:
 
     @property
     def unicode(self) -> bool:
-        """Whether marks beyond ASCII arrive."""
+        """Whether the encoding has the characters of the live view."""
         return self.encoding.lower().replace("-", "").replace("_", "") in ("utf8", "utf8sig")
 
     def write(self, text: str) -> int:
-        """Write, with what the encoding does not know spelled out."""
         if self._open:
             try:
                 self._stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
@@ -26,7 +25,6 @@ class QuietStream:
         return len(text)
 
     def flush(self) -> None:
-        """Flush, if anybody is still there."""
         if self._open:
             try:
                 self._stream.flush()
@@ -34,17 +32,15 @@ class QuietStream:
                 self._open = False
 
     def write_line(self, line: str) -> None:
-        """Write a whole line at once, so that other writers to the same terminal cannot cut it."""
+        """Write a line with one call, so that other writers to the same terminal do not split it."""
         self.write(line + "\n")
         self.flush()
 
     def isatty(self) -> bool:
-        """Whether this is a terminal."""
         try:
             return self._stream.isatty()
         except (OSError, ValueError):
             return False
 
     def fileno(self) -> int:
-        """Give the descriptor; raise OSError or ValueError where there is none."""
         return self._stream.fileno()

@@ -1,14 +1,26 @@
-"""The words of engines and registries → kinds, in one table; the first rule that matches is the answer.
+"""What a rule is; each module here has the rules of one subject. `puller.failure` puts them in order."""
 
-The host first, then what the registry says of this image, then the wire; in each, the special before the general.
-"""
+from dataclasses import dataclass
 
-from puller.failure.rules.host import HOST
-from puller.failure.rules.image import CONTENT
-from puller.failure.rules.network import LAST, WIRE
-from puller.failure.rules.registry import REGISTRY
-from puller.failure.rules.rule import Rule
+from puller.errors import FailureKind
 
-__all__ = ["HOST", "RULES", "Rule"]
 
-RULES: tuple[Rule, ...] = (*HOST, *REGISTRY, *CONTENT, *WIRE, *LAST)
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Error messages of one kind: regular expressions over the text that `puller.failure.message` prepares."""
+
+    kind: FailureKind
+    patterns: tuple[str, ...]
+    wait: float | None = None
+    """Seconds to wait if the message does not say."""
+    advice: str | None = None
+    """Replaces the advice of the kind if these messages tell more."""
+
+
+def http(codes: str) -> str:
+    """Match an HTTP status as engines, registries and web pages write it; `codes` is `404` or `50[234]`."""
+    return (
+        rf"(?:status(?: code)?|code|http(?:/\d(?:\.\d)?)?|error)(?: code)?(?: from registry)?[ :=(\"\[]{{1,3}}{codes}\b"
+        rf"|<(?:h1|title)>{codes}\b"
+        rf"|unexpected (?:http )?status[^.]{{1,120}} {codes}\b"
+    )

@@ -1,7 +1,7 @@
-"""Words about this host and its engine. They are read only up to where the message begins to quote a registry."""
+"""Rules about this host and its engine. They apply to the part of a message before it quotes a registry."""
 
 from puller.errors import FailureKind
-from puller.failure.rules.rule import Rule
+from puller.failure.rules import Rule
 
 _K = FailureKind
 _CLIENTS = r"(?:docker|podman|nerdctl)"
@@ -17,7 +17,7 @@ HOST: tuple[Rule, ...] = (
             r"permissionerror\(13",
         ),
     ),
-    # nerdctl has no engine but containerd.
+    # For nerdctl, containerd is the engine.
     Rule(_K.DAEMON_UNREACHABLE, (r"rootless containerd not running", r"cannot access containerd socket")),
     Rule(
         _K.CONTAINERD_UNREACHABLE,
@@ -52,7 +52,7 @@ HOST: tuple[Rule, ...] = (
     Rule(
         _K.DAEMON_BAD_RESPONSE,
         (
-            r"(?<!bytes\) )for api route and version",  # else it is a registry's answer that was too long to pass on
+            r"(?<!bytes\) )for api route and version",  # with "bytes)" it quotes a registry's answer that was too long
             r"(?:bad|invalid|unexpected) response from (?:the )?docker engine",
         ),
     ),
@@ -86,7 +86,7 @@ HOST: tuple[Rule, ...] = (
             r"(?:econnrefused|enoent) <(?:socket|engine)>",
         ),
     ),
-    # The disk and what stands on it.
+    # Disk, memory and other resources.
     Rule(
         _K.DISK_FULL,
         (
@@ -124,7 +124,7 @@ HOST: tuple[Rule, ...] = (
         ),
     ),
     Rule(_K.DNS_BLOCKED, (r"socket: (?:permission denied|operation not permitted|address family not supported)",)),
-    # The engine's settings and rights.
+    # The engine's configuration and privileges.
     Rule(
         _K.ENGINE_MISCONFIGURED,
         (
@@ -173,7 +173,7 @@ HOST: tuple[Rule, ...] = (
             r"(?:unsupported|unknown) proxy scheme",
         ),
     ),
-    # A store serves every registry, other helpers only their own. A helper may also fail over its network.
+    # A credential store serves every registry, a credential helper one. A helper may also fail because of the network.
     Rule(_K.CREDENTIAL_HELPER, (rf"{_STORES}.{{0,80}}(?:not found|no such file|not installed|permission denied)",)),
     Rule(
         _K.CREDENTIAL_HELPER_FAILED,
@@ -184,7 +184,7 @@ HOST: tuple[Rule, ...] = (
             ),
         ),
     ),
-    # Last: helpers and what unpacks layers may complain of flags, too.
+    # Last, because helpers and unpackers also report unknown flags.
     Rule(
         _K.CLIENT_USAGE,
         (

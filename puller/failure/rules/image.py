@@ -1,7 +1,7 @@
-"""Words about the image itself: whether it is there, whether its name can be meant, whether it can be used."""
+"""Rules about one image: missing, misnamed, damaged, or of a kind that the engine cannot use."""
 
 from puller.errors import FailureKind
-from puller.failure.rules.rule import Rule, http
+from puller.failure.rules import Rule, http
 
 _K = FailureKind
 UNPACKING = (
@@ -10,9 +10,9 @@ UNPACKING = (
 )
 
 CONTENT: tuple[Rule, ...] = (
-    # containerd's garbage collection takes what a failed attempt left while the next one relies on it.
+    # containerd's garbage collection removes what a failed attempt left while the next one relies on it.
     Rule(_K.CONTENT_LOST, (r"failed to check image .{1,200}content digest \S{1,100}:? not found",)),
-    # The engine's store speaks of "not found", too.
+    # Before NOT_FOUND, because the engine's image store also writes "not found".
     Rule(
         _K.STORAGE_CORRUPT,
         (
@@ -67,7 +67,7 @@ CONTENT: tuple[Rule, ...] = (
             http("406"),
         ),
     ),
-    # Parts of it, before the whole.
+    # Missing layers before missing images.
     Rule(
         _K.BLOB_UNKNOWN,
         (

@@ -1,12 +1,12 @@
-"""Words of the network and of servers that fail, and what is left over at the end."""
+"""Rules about the network and failing servers, and the fallback rules that come last."""
 
 from puller.errors import FailureKind
+from puller.failure.rules import Rule, http
 from puller.failure.rules.image import UNPACKING
-from puller.failure.rules.rule import Rule, http
 
 _K = FailureKind
 
-WIRE: tuple[Rule, ...] = (
+NETWORK: tuple[Rule, ...] = (
     Rule(
         _K.REGISTRY_PING_FAILED,
         (r"v1 (?:container )?registry", r"unable to ping registry", r"invalid registry endpoint"),
@@ -68,7 +68,7 @@ WIRE: tuple[Rule, ...] = (
             r"missing client certificate",
         ),
     ),
-    # The network, from names to bytes.
+    # The network: name resolution, then connections.
     Rule(
         _K.DNS_FAILURE,
         (
@@ -151,7 +151,7 @@ WIRE: tuple[Rule, ...] = (
     ),
     Rule(_K.CANCELLED, (r"(?:context|request|operation|pull)(?: was)? cancell?ed",)),
 )
-LAST: tuple[Rule, ...] = (
+FALLBACK: tuple[Rule, ...] = (
     Rule(_K.LAYER_EXTRACT_FAILED, (UNPACKING + r"(?!.{0,400}(?: busy|temporarily))",)),
     Rule(_K.BAD_MIRROR, (r"invalid character .{1,10}(?:looking for|after)", r"response body", r"<code>", http("400"))),
     Rule(_K.BAD_MIRROR, (r"\bunsupported: ",)),

@@ -1,7 +1,7 @@
-"""Words of registries: limits and policies first, since they hide behind other codes; then who may have what."""
+"""Rules about registries: rate limits and policies first, which come with various status codes, then access."""
 
 from puller.errors import FailureKind
-from puller.failure.rules.rule import Rule, http
+from puller.failure.rules import Rule, http
 
 _K = FailureKind
 _HOUR = 3600.0
@@ -17,7 +17,7 @@ REGISTRY: tuple[Rule, ...] = (
         wait=_HOUR / 4,
     ),
     Rule(_K.REMOTE_AUTO_BLOCKED, (r"auto[ -]?blocked",)),
-    # Docker Hub counts pulls over six hours; no back-off of seconds gets through.
+    # Docker Hub counts pulls over six hours, so a backoff of seconds does not help.
     Rule(
         _K.RATE_LIMITED,
         (r"reached your (?:\w{1,20} )?pull rate limit", r"<hub-limit>"),
@@ -84,7 +84,7 @@ REGISTRY: tuple[Rule, ...] = (
             r"quarantine",
         ),
     ),
-    # Tokens. Docker Hub gives anonymous ones to anybody: a refusal is an incident.
+    # Tokens. Docker Hub gives everybody an anonymous token: a refusal is an incident at Docker Hub.
     Rule(
         _K.AUTH_SERVICE_FAILURE,
         (
@@ -109,7 +109,7 @@ REGISTRY: tuple[Rule, ...] = (
             r"token (?:expired|is no longer valid)",
         ),
     ),
-    # The manifest was given out a moment before, with the same token; a link to a blob is signed for minutes.
+    # The registry has just sent the manifest for the same token; a signed link to a blob is valid for minutes.
     Rule(
         _K.TOKEN_EXPIRED,
         (r"error pulling image configuration: .{0,80}unauthorized: authentication required", r"request has expired"),
@@ -156,7 +156,7 @@ REGISTRY: tuple[Rule, ...] = (
             r"no image satisfies",
         ),
     ),
-    # "pull access denied …: denied: …" — the code after the prefix is the reason.
+    # In "pull access denied …: denied: …" the second part is the reason.
     Rule(
         _K.ACCESS_DENIED,
         (

@@ -1,5 +1,71 @@
-"""The report as one page that needs nothing else: no network, no file beside it."""
+"""The HTML report: `page.html` with style and script inside, and a policy that allows nothing else."""
 
-from puller.report.html.page import render
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
 
-__all__ = ["render"]
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+from puller.model import Report
+from puller.report.html.timeline import LABELS, describe
+from puller.report.html.view import OUTLOOK, View
+from puller.report.words import retry_time
+from puller.text import clean, counted, format_bytes, format_seconds, timestamp
+
+_ASSETS = files("puller.report.html")
+_MANY = 200
+"""With more rows, browsers lay out only the visible ones; with fewer, screenshots show the whole page."""
+
+
+def render(report: Report) -> str:
+    """Return the page. The template engine escapes untrusted text, and none of it is part of the script."""
+    return _template().render(view=View(report), report=report)
+
+
+@cache
+def _template() -> Template:
+    style, script = _asset("page.css"), _asset("page.js")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "clean": clean,
+        "code": _code,
+        "bytes": _bytes,
+        "counted": counted,
+        "seconds": format_seconds,
+        "time": timestamp,
+    }
+    environment.globals |= {
+        "style": Markup(style),  # noqa: S704 - a file of this package
+        "script": Markup(script),  # noqa: S704 - likewise
+        "style_hash": _hash(style),
+        "script_hash": _hash(script),
+        "legend": LABELS,
+        "outlook": OUTLOOK,
+        "describe": describe,
+        "retry_time": retry_time,
+        "many": _MANY,
+    }
+    return environment.from_string(_asset("page.html"))
+
+
+def _code(text: str) -> Markup:
+    """Format text between backticks as code."""
+    pieces = text.split("`")
+    shown = (Markup("<code>{}</code>").format(piece) if at % 2 else escape(piece) for at, piece in enumerate(pieces))
+    return Markup().join(shown) if len(pieces) % 2 else escape(text)
+
+
+def _bytes(count: int) -> str:
+    """Format a number of bytes; 0 means that the engine did not report it."""
+    return format_bytes(count) if count else "–"  # noqa: RUF001 - an empty cell
+
+
+def _asset(name: str) -> str:
+    return _ASSETS.joinpath(name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    """Return the hash of an inline script or style for the Content-Security-Policy."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"

@@ -1,5 +1,5 @@
 "use strict";
-// Filter and sort. All rows are in the page already: this takes them out, and puts them back in order.
+// Filter and sort: removes rows from the page and puts them back in order.
 const $ = (id) => document.getElementById(id);
 const tools = $("tools");
 if (tools) {
@@ -10,7 +10,7 @@ if (tools) {
   }));
   const rows = new Map(lanes.flatMap((lane) => lane.rows).map((row) => [`#${row.id}`, row]));
   const boxes = [...tools.querySelectorAll("[name=status]")];
-  const statuses = boxes.map((box) => box.value); // the worst first
+  const statuses = boxes.map((box) => box.value); // failed first
   const texts = new Map();
 
   const words = (row) => {
@@ -37,7 +37,7 @@ if (tools) {
         .map((row) => [key(row), orders.number(row), row])
         .sort((one, other) => one[0] - other[0] || one[1] - other[1])
         .map(([, , row]) => row);
-      list.replaceChildren(...fitting); // hiding thousands of rows takes chromium seconds, this does not
+      list.replaceChildren(...fitting); // fast; hiding thousands of rows takes chromium seconds
       lane.hidden = !fitting.length;
       count += fitting.length;
     }
@@ -51,7 +51,7 @@ if (tools) {
     arrange();
   };
 
-  // A link from a cause leads to its row, whatever hides it.
+  // Show the row that a link names, even if it is filtered out or folded.
   const reveal = () => {
     const row = rows.get(location.hash);
     if (!row) return;
@@ -62,7 +62,7 @@ if (tools) {
     row.scrollIntoView({ block: "center" });
   };
 
-  // Arrow keys go from row to row.
+  // Arrow keys move from row to row.
   const walk = (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const row = step && event.target.matches("li > details > summary") && event.target.closest("li");
@@ -84,7 +84,7 @@ if (tools) {
   addEventListener("hashchange", reveal);
   addEventListener("beforeprint", () => document.querySelectorAll(".lane, .cause details").forEach((each) => (each.open = true)));
   tools.hidden = false;
-  // A browser that comes back to the page restores what was typed.
+  // A browser that returns to the page restores the form.
   if ($("find").value || $("sort").value !== "number" || boxes.some((box) => !box.checked)) arrange();
-  addEventListener("load", reveal); // not before: the browser goes to the fragment itself, and takes the focus along
+  addEventListener("load", reveal); // not earlier: the browser itself scrolls to the fragment and moves the focus
 }

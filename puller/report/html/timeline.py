@@ -1,34 +1,35 @@
-"""One image as a bar: what it spent the run on, in percent of the page's time axis."""
+"""One image as a bar of the waterfall: its phases in percent of the page's time axis."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from puller.events import Phase
 from puller.model import Attempt, PullOutcome, Status
+from puller.report.words import reason
 from puller.text import clean, format_bytes, format_seconds
 
 QUEUED, CHECKING, PULLING, RETRYING = "queued", "checking", "pulling", "retrying"
-"""What is no phase of an engine: before the turn, a look that was enough, a pull that tells no more, and a wait."""
-WORDS = {
+"""Parts that are not phases of an engine. "pulling" is an attempt of which no phases are known."""
+LABELS = {
     QUEUED: "queued",
     CHECKING: "checking the registry",
     Phase.RESOLVING: "resolving",
-    Phase.WAITING: "waiting for a slot of the engine",
+    Phase.WAITING: "waiting for the engine",
     Phase.DOWNLOADING: "downloading",
     Phase.EXTRACTING: "extracting",
     PULLING: "pulling",
     RETRYING: "waiting for a retry",
 }
-"""Every part of a bar, in the order of the legend."""
-_NARROWEST = 0.2
-"""Percent: what is there must be seen."""
-_FINEST = 0.05
-"""Percent: shorter phases are told in words only."""
+"""Labels of the parts of a bar, in the order of the legend."""
+_SMALLEST_WIDTH = 0.2
+"""Percent: smaller parts are drawn wider, so that they are visible."""
+_SMALLEST_PART = 0.05
+"""Percent: smaller parts of long bars are only in the text."""
 
 
 class Part(NamedTuple):
-    """A stretch of the run, in seconds since its beginning."""
+    """A part of a bar; `start` is in seconds since the start of the run."""
 
     kind: str
     start: float
@@ -37,46 +38,46 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What is drawn, in percent of the axis."""
+    """A bar; positions are in percent of the axis."""
 
     parts: tuple[tuple[str, str, str], ...]
     """Kind, left edge and width."""
-    tries: tuple[str, ...]
-    """Where each attempt after the first begins."""
-    misses: tuple[str, ...]
-    """Where an attempt ended without the image."""
-    words: str
-    """The same for those who do not see it."""
+    retries: tuple[str, ...]
+    """The start of each attempt after the first."""
+    failures: tuple[str, ...]
+    """The end of each failed attempt."""
+    text: str
+    """The bar in words, for screen readers."""
 
 
 def bar(outcome: PullOutcome, length: float) -> Bar:
-    """Draw an outcome on an axis of `length` seconds."""
-    parts, began = tuple(stretches(outcome, length)), outcome.began
-    attempts = timed(outcome)
-    drawn = (part for part in parts if part.seconds * 100 > _FINEST * length or len(parts) < len(WORDS))
+    """Lay out an image on an axis of `length` seconds."""
+    parts, began = tuple(parts_of(outcome, length)), outcome.began
+    attempts = timed_attempts(outcome)
+    drawn = (part for part in parts if part.seconds * 100 > _SMALLEST_PART * length or len(parts) < len(LABELS))
     return Bar(
         tuple(
-            (kind, percent(start, length), percent(max(seconds, length * _NARROWEST / 100), length))
+            (kind, percent(start, length), percent(max(seconds, length * _SMALLEST_WIDTH / 100), length))
             for kind, start, seconds in drawn
         ),
         tuple(percent(began + attempt.started, length) for attempt in attempts[1:]),
         tuple(percent(began + _end(attempt), length) for attempt in attempts if attempt.failure),
-        ", ".join(f"{WORDS[part.kind]} {format_seconds(part.seconds)}" for part in parts),
+        _label(parts),
     )
 
 
-def timed(outcome: PullOutcome) -> tuple[Attempt, ...]:
-    """Give the attempts with their times; none where an older report knows only how many there were."""
+def timed_attempts(outcome: PullOutcome) -> tuple[Attempt, ...]:
+    """Return the attempts; none if they have no times, as in reports of the first versions."""
     return outcome.attempts if any(attempt.seconds for attempt in outcome.attempts) else ()
 
 
 def percent(seconds: float, length: float) -> str:
-    """Place a moment on the axis."""
+    """Return a position on the axis."""
     return f"{min(seconds * 100 / length, 100):.2f}%"
 
 
-def stretches(outcome: PullOutcome, length: float) -> Iterator[Part]:
-    """Tell what the image went through, in order; what never had its turn was queued to the end."""
+def parts_of(outcome: PullOutcome, length: float) -> Iterator[Part]:
+    """Yield the parts of an image's bar in order; an image that was never started is queued until the end."""
     began, attempts = outcome.began, outcome.attempts
     if not attempts and not outcome.seconds:
         if outcome.status is Status.CANCELLED:
@@ -85,7 +86,7 @@ def stretches(outcome: PullOutcome, length: float) -> Iterator[Part]:
     first = began + (attempts[0].started if attempts else 0.0)
     if first:
         yield Part(QUEUED, 0.0, first)
-    if not timed(outcome):
+    if not timed_attempts(outcome):
         yield Part(PULLING if attempts else CHECKING, first, outcome.seconds)
         return
     reached = first
@@ -98,16 +99,20 @@ def stretches(outcome: PullOutcome, length: float) -> Iterator[Part]:
         yield Part(RETRYING, reached, began + outcome.seconds - reached)
 
 
-def story(attempt: Attempt) -> str:
-    """Tell an attempt's phases in words."""
-    words = [f"{WORDS[part.kind]} {format_seconds(part.seconds)}" for part in _phases(attempt, 0.0)]
+def describe(attempt: Attempt) -> str:
+    """Describe an attempt in words."""
+    facts = [_label(_phases(attempt, 0.0))]
     if attempt.mirror:
-        words.insert(0, f"from the mirror {clean(attempt.mirror)}")
+        facts.insert(0, f"from the mirror {clean(attempt.mirror)}")
     if attempt.bytes:
-        words.append(f"{format_bytes(attempt.bytes)} fetched")
+        facts.append(f"{format_bytes(attempt.bytes)} downloaded")
     if attempt.failure:
-        words.append(f"then {attempt.failure.kind}: {clean(attempt.failure.message)}")
-    return ", ".join(words)
+        facts.append(f"then {reason(attempt.failure)}")
+    return ", ".join(facts)
+
+
+def _label(parts: Iterable[Part]) -> str:
+    return ", ".join(f"{LABELS[part.kind]} {format_seconds(part.seconds)}" for part in parts)
 
 
 def _phases(attempt: Attempt, began: float) -> Iterator[Part]:
@@ -115,7 +120,7 @@ def _phases(attempt: Attempt, began: float) -> Iterator[Part]:
     if not attempt.phases:
         yield Part(PULLING, start, attempt.seconds)
     for span in attempt.phases:
-        yield Part(span.phase if span.phase in WORDS else PULLING, start + span.started, span.seconds)
+        yield Part(span.phase if span.phase in LABELS else PULLING, start + span.started, span.seconds)
 
 
 def _end(attempt: Attempt) -> float:

@@ -47,7 +47,7 @@ def test_github_sees_a_group_errors_and_a_summary(shell: Shell) -> None:
     errors = [line for line in run.stderr.splitlines() if line.startswith("::")]
     assert len(errors) == 1
     assert errors[0].startswith("::error title=acme/missing%3A not_found::acme/missing: not_found: ")
-    assert summary.read_text().startswith("before\n### puller: 2 of 3 images are here\n")
+    assert summary.read_text().startswith("before\n### puller: 2 of 3 images are present\n")
 
 
 def test_gitlab_sees_a_section(shell: Shell) -> None:

@@ -40,7 +40,7 @@ from puller.failure.message import read
 )
 def test_names_are_replaced_by_what_they_name(message: str, said: str) -> None:
     """A rule can ask for a socket or a store, and cannot be misled by what somebody called an image."""
-    assert read(message).said == said
+    assert read(message).text == said
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_names_are_replaced_by_what_they_name(message: str, said: str) -> None:
 )
 def test_what_a_registry_says_is_kept_apart(message: str, own: str) -> None:
     """Only the engine's own words are about this host."""
-    assert read(message).own == own
+    assert read(message).engine_text == own
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_what_a_registry_says_is_kept_apart(message: str, own: str) -> None:
 def test_the_status_on_the_envelope_is_the_engines(message: str, status: int | None) -> None:
     """What a client wrote around the words is not among them."""
     assert read(message).status == status
-    assert "client error" not in read(message).said
+    assert "client error" not in read(message).text

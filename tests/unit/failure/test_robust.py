@@ -119,7 +119,7 @@ def test_no_cut_through_a_long_message_lays_a_secret_bare(secret: str) -> None:
             "x " * (length // 2) + secret + " y" * 8_000,
         ):
             words = read(message)
-            assert "cret" not in words.shown.lower() + words.said, length
+            assert "cret" not in words.shown.lower() + words.text, length
 
 
 @pytest.mark.parametrize("piece", ADVERSARIAL)

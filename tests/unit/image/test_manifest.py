@@ -7,7 +7,7 @@ import pytest
 
 from puller.errors import RegistryError
 from puller.image.manifest import Descriptor, Manifest, read_image, read_index
-from puller.image.platform import best
+from puller.image.platform import best_entry
 from puller.image.reference import Platform
 
 DIGEST = "sha256:" + "a" * 64
@@ -44,15 +44,15 @@ def entry(platform: str | None, digest: str = DIGEST) -> Descriptor:
 )
 def test_the_entry_that_an_engine_would_take(machine: str, there: list[str], chosen: str | None) -> None:
     """The machine's own before what it can run as well, newer before older, never what it cannot run."""
-    found = best([entry(each) for each in there], Platform.parse(machine))
+    found = best_entry([entry(each) for each in there], Platform.parse(machine))
     assert found == (entry(chosen) if chosen else None)
 
 
 def test_an_entry_without_a_platform_is_for_any_but_comes_last() -> None:
     """As a registry's old tools write it."""
     anybodys = entry(None, OTHER)
-    assert best([anybodys, entry("linux/amd64")], Platform("linux", "amd64")) == entry("linux/amd64")
-    assert best([anybodys, entry("linux/amd64")], Platform("linux", "s390x")) == anybodys
+    assert best_entry([anybodys, entry("linux/amd64")], Platform("linux", "amd64")) == entry("linux/amd64")
+    assert best_entry([anybodys, entry("linux/amd64")], Platform("linux", "s390x")) == anybodys
 
 
 def test_an_index_is_read_without_what_is_no_image() -> None:
@@ -71,7 +71,7 @@ def test_an_index_is_read_without_what_is_no_image() -> None:
     assert parts
     assert str(parts[0].platform) == "linux/arm/v7"
     assert len(parts) == 2
-    assert best(parts, Platform("linux", "amd64")) is None
+    assert best_entry(parts, Platform("linux", "amd64")) is None
     assert read_index(manifest({"config": {}, "layers": []})) is None
 
 
@@ -113,5 +113,5 @@ def test_an_image_is_read_and_learns_from_its_config() -> None:
 )
 def test_what_is_no_manifest_is_trouble(document: Any) -> None:
     """And never anything else."""
-    with pytest.raises(RegistryError, match="is no manifest of an image"):
+    with pytest.raises(RegistryError, match="is not an image manifest"):
         read_image((), manifest(document))

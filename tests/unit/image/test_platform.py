@@ -2,7 +2,7 @@
 
 import pytest
 
-from puller.image.platform import is_asked_for, suits
+from puller.image.platform import can_run, is_same
 from puller.image.reference import Platform
 
 
@@ -24,12 +24,12 @@ from puller.image.reference import Platform
 def test_what_an_engine_takes_and_what_was_asked_for(wanted: str, found: str, *, suited: bool, asked_for: bool) -> None:
     """An older relative runs; who asks by name wants exactly that."""
     pair = Platform.parse(wanted), Platform.parse(found)
-    assert (suits(*pair), is_asked_for(*pair)) == (suited, asked_for)
+    assert (can_run(*pair), is_same(*pair)) == (suited, asked_for)
 
 
 def test_a_variant_that_is_not_said_may_be_any() -> None:
     """The graph store leaves the variant out of many images."""
     unsaid = Platform("linux", "arm")
     for variant in ("v5", "v6", "v7"):
-        assert suits(Platform("linux", "arm", variant), unsaid)
-        assert is_asked_for(Platform("linux", "arm", variant), unsaid)
+        assert can_run(Platform("linux", "arm", variant), unsaid)
+        assert is_same(Platform("linux", "arm", variant), unsaid)

@@ -8,7 +8,7 @@ import pytest
 from puller.engine.model import LocalImage, LocalImages
 from puller.image.reference import ImageReference
 from puller.model import PullRequest, Status
-from puller.plan.policy import MISS, PULL, Decision, Step, decide
+from puller.plan.policy import FAIL, PULL, Decision, Step, decide
 from puller.registry.resolver import ResolvedTag
 from puller.settings import Policy
 from scripts.docs.policies import CASES, PAGE, Case, page
@@ -121,7 +121,7 @@ def test_a_tag_beside_a_digest_must_stand_for_it(policy: Policy) -> None:
     status = Status.UP_TO_DATE if policy is Policy.NEWER else Status.PRESENT
     for holdings in (elsewhere, absent):
         decision = decide(policy, request(f"nginx:1.27@{DIGEST}"), Known(holdings))
-        assert decision == (MISS if policy is Policy.NEVER else Decision(Step.NAME, status, DIGEST))
+        assert decision == (FAIL if policy is Policy.NEVER else Decision(Step.SET_TAG, status, DIGEST))
     for text in (f"nginx:1.27@{DIGEST}", f"nginx@{DIGEST}"):
         facts = Known(LocalImages([holding(DIGEST)]))
         assert decide(policy, request(text), facts) == Decision(Step.KEEP, status, DIGEST)

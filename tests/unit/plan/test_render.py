@@ -37,7 +37,7 @@ def test_text_has_table_total_and_disk() -> None:
         "would pull  redis:7 (linux/arm64)  0123456789ab     2/5     1.2MB\n"
         "\n"
         "2 images: 1 up to date, 1 would be pulled; 1.2MB to download\n"
-        "disk: about 3.0MB needed at /var/lib/docker, 5.0GB are free\n"
+        "disk: about 3.0MB needed at /var/lib/docker, 5.0GB free\n"
     )
 
 
@@ -60,20 +60,20 @@ def test_text_says_what_is_not_known_and_what_is_too_little() -> None:
         )
     )
     assert "3 images: 0 up to date, 2 would be pulled, 1 unknown; at least 1.2MB to download\n" in text
-    assert "quota: docker.io has 1 of 100 pulls left in 6h00m; 2 would count: not enough\n" in text
+    assert "quota: docker.io has 1 of 100 pulls left in 6h00m; this pull needs 2: not enough\n" in text
     assert (
-        "quota: x.io has 9 pulls left; 1 would count (this plan looked at 1 manifests, which may count, too)\n" in text
+        "quota: x.io has 9 pulls left; this pull needs 1 (the plan fetched 1 manifest, which may count too)\n" in text
     )
-    assert "disk: at least 3.0MB needed at /var, 1.0kB are free: not enough\n" in text
+    assert "disk: at least 3.0MB needed at /var, 1.0kB free: not enough\n" in text
     assert "unknown: nope\n  not_found: manifest unknown\n  → " in text
-    assert "no size: dear\n  its size is not asked for\n" in text
-    assert "bad line: a.txt:3: no\n" in text
+    assert "size unknown: dear\n  its size is not asked for\n" in text
+    assert "invalid line: a.txt:3: no\n" in text
 
 
 def test_text_says_why_the_disk_is_not_known() -> None:
     """An engine on another host keeps its disk to itself."""
     text = render.render_text(forecast(PULLED, disk=Disk(5, note="the engine is on another host")))
-    assert "disk: about 5B needed; what is free is not known: the engine is on another host\n" in text
+    assert "disk: about 5B needed; free space is unknown: the engine is on another host\n" in text
 
 
 def test_json_holds_the_same() -> None:

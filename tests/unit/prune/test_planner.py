@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from puller.engine.model import Container, ImageContents, LocalImage, LocalImages
 from puller.image.reference import ImageReference
-from puller.prune.planner import Going, PrunePlan, Reason, Scene, plan_prune
+from puller.prune.planner import EngineState, PrunePlan, Reason, Removable, plan_prune
 from puller.prune.pull_record import PulledName
 
 REPOSITORIES = ("a.io/x", "b.io/y")
@@ -28,12 +28,12 @@ def pin(repository: str, identity: str) -> str:
 
 def scene(
     *images: LocalImage, containers: tuple[Container, ...] = (), contents: tuple[ImageContents, ...] = ()
-) -> Scene:
+) -> EngineState:
     """Build an engine."""
-    return Scene(LocalImages(images), {content.identity: content for content in contents}, containers)
+    return EngineState(LocalImages(images), {content.identity: content for content in contents}, containers)
 
 
-def plan(known: list[PulledName], at: Scene, *wanted: str, keep_last: int = 0) -> PrunePlan:
+def plan(known: list[PulledName], at: EngineState, *wanted: str, keep_last: int = 0) -> PrunePlan:
     """Plan with lists of these references."""
     return plan_prune(known, at, map(ImageReference.parse, wanted), keep_last=keep_last)
 
@@ -42,7 +42,7 @@ def test_the_longest_unwanted_goes_first() -> None:
     """And of two images that were wanted last on one day, the one that was brought first."""
     images = [LocalImage(identity, (tag,)) for identity, tag in zip(IDS, TAGS, strict=False)]
     known = [entry(TAGS[0], IDS[0], day=3), entry(TAGS[1], IDS[1], day=2), entry(TAGS[2], IDS[2], day=3)]
-    going = plan(known, scene(*images)).going
+    going = plan(known, scene(*images)).removable
     assert [each.targets for each in going] == [(TAGS[1],), (TAGS[0],), (TAGS[2],)]
 
 
@@ -97,20 +97,20 @@ def test_one_image(
     """What goes of it, or why it stays."""
     made = plan(known, scene(image), *wanted)
     if isinstance(expected, Reason):
-        assert [each.reason for each in made.staying] == [expected]
-        assert made.going == ()
+        assert [each.reason for each in made.kept] == [expected]
+        assert made.removable == ()
     else:
-        assert [each.targets for each in made.going] == [expected]
+        assert [each.targets for each in made.removable] == [expected]
 
 
 def test_an_image_that_is_needed_stays() -> None:
     """For a container, by the image's ID or by its name, for an image built on it; the plan says which."""
     image, known = LocalImage(IDS[0], (TAGS[0],)), [entry(TAGS[0])]
     for used in (IDS[0], TAGS[0]):
-        (stays,) = plan(known, scene(image, containers=(Container("web", used),))).staying
+        (stays,) = plan(known, scene(image, containers=(Container("web", used),))).kept
         assert (stays.reason, stays.detail) == (Reason.IN_USE, "web")
     child = LocalImage(IDS[1], (TAGS[3],))
-    (stays,) = plan(known, scene(image, child, contents=(ImageContents(IDS[1], (), parent=IDS[0]),))).staying
+    (stays,) = plan(known, scene(image, child, contents=(ImageContents(IDS[1], (), parent=IDS[0]),))).kept
     assert (stays.reason, stays.detail) == (Reason.BUILT_ON, TAGS[3])
 
 
@@ -119,8 +119,8 @@ def test_the_newest_of_each_repository_stay() -> None:
     images = [LocalImage(IDS[0], (TAGS[0],)), LocalImage(IDS[1], (TAGS[1],)), LocalImage(IDS[2], (TAGS[2],))]
     known = [entry(TAGS[0], IDS[0], day=2), entry(TAGS[1], IDS[1], day=1), entry(TAGS[2], IDS[2], day=1)]
     made = plan(known, scene(*images), keep_last=1)
-    assert [each.targets for each in made.going] == [(TAGS[1],)]
-    assert {each.reason for each in made.staying} == {Reason.RECENT}
+    assert [each.targets for each in made.removable] == [(TAGS[1],)]
+    assert {each.reason for each in made.kept} == {Reason.RECENT}
 
 
 @dataclass
@@ -148,7 +148,7 @@ class World:
             found.append(LocalImage(identity, names, tuple(dict.fromkeys((*pins, *derived)))))
         return found
 
-    def remove(self, going: Going) -> None:
+    def remove(self, going: Removable) -> None:
         """Remove each target as the engine does."""
         identity = going.image.identity
         for target in going.targets:
@@ -205,7 +205,7 @@ def test_nothing_goes_that_is_listed_used_or_not_ours(
     ours = {(each.name, each.identity) for each in known if each.named}
     brought = {each.identity for each in known if each.new}
     reachable = {image.identity for image in held if {*image.tags, *image.digests} & set(wanted)}
-    for going in made.going:
+    for going in made.removable:
         world.remove(going)
     for name, identity in before_tags.items():
         assert world.tags.get(name) == identity or ((name, identity) in ours and name not in wanted)

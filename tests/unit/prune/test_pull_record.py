@@ -13,7 +13,7 @@ from puller.engine.model import ImageContents, LocalImage, LocalImages
 from puller.errors import PullerError
 from puller.image.reference import ImageReference
 from puller.model import PullOutcome, PullRequest, Status
-from puller.prune.freed import freed
+from puller.prune.planner import freed_bytes
 from puller.prune.pull_record import PulledName, PullRecord, after_pulls
 from puller.text import parse_bytes
 
@@ -81,7 +81,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PullRecord:
 
 
 def _add(number: int) -> None:
-    PullRecord("ID:WITH/odd..characters").change(lambda known: (*known, replace(KNOWN, name=f"a.io/x:{number}")))
+    PullRecord("ID:WITH/odd..characters").update(lambda known: (*known, replace(KNOWN, name=f"a.io/x:{number}")))
 
 
 def _die(known: tuple[PulledName, ...]) -> tuple[PulledName, ...]:
@@ -90,23 +90,23 @@ def _die(known: tuple[PulledName, ...]) -> tuple[PulledName, ...]:
 
 
 def _die_while_writing() -> None:
-    PullRecord("ID:WITH/odd..characters").change(_die)
+    PullRecord("ID:WITH/odd..characters").update(_die)
 
 
 def test_two_runs_at_once_and_a_kill_lose_nothing(memory: PullRecord, tmp_path: Path) -> None:
     """Whoever dies with the file in hand leaves it as it was, and nobody waits for it."""
-    memory.change(lambda _: [KNOWN])
+    memory.update(lambda _: [KNOWN])
     context = multiprocessing.get_context("fork")
     killed = context.Process(target=_die_while_writing)
     killed.start()
     killed.join()
-    assert (killed.exitcode, memory.recall()) == (-signal.SIGKILL, (KNOWN,))
+    assert (killed.exitcode, memory.read()) == (-signal.SIGKILL, (KNOWN,))
     several = [context.Process(target=_add, args=(number,)) for number in range(4)]
     for each in several:
         each.start()
     for each in several:
         each.join()
-    assert {entry.name for entry in memory.recall()} == {NAME, *(f"a.io/x:{number}" for number in range(4))}
+    assert {entry.name for entry in memory.read()} == {NAME, *(f"a.io/x:{number}" for number in range(4))}
     assert memory.path.parent == tmp_path / "puller" / "brought"
 
 
@@ -116,27 +116,27 @@ def test_a_file_that_puller_did_not_write_is_told(memory: PullRecord, text: str)
     memory.path.parent.mkdir(parents=True)
     memory.path.write_text(text)
     with pytest.raises(PullerError, match="move it away"):
-        memory.change(lambda known: known)
+        memory.update(lambda known: known)
     assert memory.path.read_text() == text
 
 
 def test_the_file_says_which_engine_it_is_about(memory: PullRecord) -> None:
     """Its name is made safe, so another engine's may be the same."""
-    assert memory.recall() == ()
-    memory.change(lambda _: [KNOWN])
+    assert memory.read() == ()
+    memory.update(lambda _: [KNOWN])
     assert json.loads(memory.path.read_text())["engine"] == "ID:WITH/odd..characters"
     with pytest.raises(PullerError, match="another engine"):
-        PullRecord("ID_WITH_odd..characters").recall()
+        PullRecord("ID_WITH_odd..characters").read()
 
 
 def test_a_record_under_the_wrong_name_is_read_and_renamed(memory: PullRecord) -> None:
     """Some versions wrote another schema: nobody's record is lost, and the next change puts it right."""
-    memory.change(lambda _: [KNOWN])
+    memory.update(lambda _: [KNOWN])
     document = json.loads(memory.path.read_text())
     assert document["schema"] == "puller.brought/1"
     memory.path.write_text(json.dumps(document | {"schema": "puller.prune.brought/1"}))
-    assert memory.recall() == (KNOWN,)
-    memory.change(lambda known: (replace(entry, wanted=NOW) for entry in known))
+    assert memory.read() == (KNOWN,)
+    memory.update(lambda known: (replace(entry, wanted=NOW) for entry in known))
     assert json.loads(memory.path.read_text())["schema"] == "puller.brought/1"
 
 
@@ -148,11 +148,11 @@ def test_shared_layers_are_free_with_their_last_image() -> None:
         TWO: ImageContents(TWO, ("base", "b"), size=17),
     }
     going = [LocalImage(ONE, size=15), LocalImage(TWO)]
-    assert freed(going, contents, lambda identity: sizes[identity], keeps_blobs=False) == {ONE: 5, TWO: 17}
-    assert freed(going, contents, lambda identity: sizes[identity], keeps_blobs=True) == {ONE: 5, TWO: 34}
+    assert freed_bytes(going, contents, lambda identity: sizes[identity], keeps_blobs=False) == {ONE: 5, TWO: 17}
+    assert freed_bytes(going, contents, lambda identity: sizes[identity], keeps_blobs=True) == {ONE: 5, TWO: 34}
     stays = contents | {"stays": ImageContents("stays", ("base",), size=10)}
-    assert freed(going, stays, lambda identity: sizes[identity], keeps_blobs=False) == {ONE: 5, TWO: 7}
-    assert freed(going, contents, lambda _: (1, 2, 3), keeps_blobs=False) == {ONE: 15, TWO: 17}
+    assert freed_bytes(going, stays, lambda identity: sizes[identity], keeps_blobs=False) == {ONE: 5, TWO: 7}
+    assert freed_bytes(going, contents, lambda _: (1, 2, 3), keeps_blobs=False) == {ONE: 15, TWO: 17}
 
 
 @pytest.mark.parametrize(

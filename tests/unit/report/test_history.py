@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def keep(report: Report) -> None:
     """Put a report on record."""
-    history.keep(report, render(report))
+    history.store(report, render(report))
 
 
 def later(minutes: float) -> Report:

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser
 from puller.errors import FailureClass, FailureKind
 from puller.failure import Failure, classify, failure
 from puller.model import Attempt, PullOutcome, Report, Span, Status
-from puller.report.html.page import render
-from puller.report.html.timeline import Part, stretches
+from puller.report.html import render
+from puller.report.html.timeline import Part, parts_of
 from puller.report.html.view import View
 from tests.lab.browser import Opened, chromium
 from tests.lab.realistic import crowd, realistic
@@ -98,7 +98,7 @@ def image(*attempts: Attempt, began: float = 2.0, seconds: float = 9.0, status: 
 )
 def test_a_bar_tells_where_the_time_went(ended: PullOutcome, parts: list[tuple[str, float, float]]) -> None:
     """Queued, each phase, waits between attempts: without a gap, whatever the report knows."""
-    assert list(stretches(ended, 20.0)) == [Part(*part) for part in parts]
+    assert list(parts_of(ended, 20.0)) == [Part(*part) for part in parts]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_failures_come_first_with_cause_and_advice() -> None:
     page = unescape(render(report(outcome(), *(outcome(f"nope:{n}", Status.FAILED) for n in range(3)))))
     head, _, waterfall = page.partition('id="waterfall"')
     why = failure(FailureKind.NOT_FOUND, "manifest unknown")
-    assert "3 of 4 images are not here" in head
+    assert "3 of 4 images are missing" in head
     assert head.count(why.advice) == head.count(why.message) == 1
     assert [f"nope:{n}" in head for n in range(3)] == [True] * 3
     assert "nginx:1.27" in waterfall
@@ -133,9 +133,9 @@ def test_failures_come_first_with_cause_and_advice() -> None:
     ("outcomes", "words"),
     [
         ((), "No images: there was nothing to pull"),
-        ((outcome(),), "The image is here"),
-        ((outcome(), outcome("b")), "All 2 images are here"),
-        ((outcome(), outcome("b", Status.CANCELLED)), "1 of 2 images is not here"),
+        ((outcome(),), "The image is present"),
+        ((outcome(), outcome("b")), "All 2 images are present"),
+        ((outcome(), outcome("b", Status.CANCELLED)), "1 of 2 images is missing"),
     ],
 )
 def test_the_verdict_is_the_title(outcomes: tuple[PullOutcome, ...], words: str) -> None:
@@ -178,7 +178,7 @@ def test_filter_and_sort(browser: Browser, tmp_path: Path) -> None:
         assert it.shown == ["data/warehouse:2026.11"]
         assert it.page.locator(".lane").filter(visible=True).count() == 1
         it.find("no such thing")
-        assert it.page.get_by_text("No image is like that.").is_visible()
+        assert it.page.get_by_text("No image matches.").is_visible()
         it.page.get_by_label("Find").press("Escape")
         assert it.shown == everything
 
@@ -191,7 +191,7 @@ def test_filter_and_sort(browser: Browser, tmp_path: Path) -> None:
         ]
         it.sort("status")
         assert it.shown[0] == "acme/intranet:2024"
-        it.sort("bytes")
+        it.sort("size")
         assert it.shown[0] == "prom/prometheus:v2.55.0"
         it.sort("list order")
         it.page.get_by_label("up to date").check()
@@ -229,7 +229,7 @@ def test_hostile_words_stay_words(browser: Browser, tmp_path: Path) -> None:
         for words in HOSTILE:
             it.find(words.split()[0])
             it.page.get_by_role("link", name=words, exact=True).click()
-        assert it.page.title() == "✗ 6 of 6 images are not here · puller"
+        assert it.page.title() == "✗ 6 of 6 images are missing · puller"
         assert it.page.locator("script").count() == 1
         assert it.page.locator("img, svg[onload], b").count() == 0
 

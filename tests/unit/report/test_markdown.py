@@ -43,7 +43,7 @@ def test_the_verdict_comes_first_then_failures_then_the_table() -> None:
     """Whoever reads three lines knows what to do."""
     made = markdown.render(report(outcome(), outcome("nope", Status.FAILED, seconds=0.2), seconds=12))
     assert made == (
-        "### puller: 1 of 2 images are here\n"
+        "### puller: 1 of 2 images are present\n"
         "\n"
         "1 pulled, 1 failed in 12s\n"
         "\n"
@@ -70,7 +70,7 @@ def test_a_stopped_run_says_so() -> None:
 def test_what_rests_on_the_word_of_a_mirror_is_said() -> None:
     """The summary hides nothing that the log tells."""
     made = page(report(outcome().by("m.example/hub", confirmed=False)))
-    assert "<p>mirror m.example/hub: 1 image, 1 on its word alone: the registry itself is silent</p>" in made
+    assert "<p>mirror m.example/hub: 1 image, 1 not confirmed: the registry itself did not answer</p>" in made
 
 
 def test_a_long_table_is_folded_and_failures_are_not() -> None:

@@ -109,7 +109,7 @@ def test_a_kind_that_only_a_later_puller_knows_is_borne() -> None:
 )
 def test_what_is_no_report_is_refused(text: str) -> None:
     """A file of another kind is called one, in one line."""
-    with pytest.raises(UsageError, match=r"this is no report of puller: it .*") as refused:
+    with pytest.raises(UsageError, match=r"this is not a report of puller: it .*") as refused:
         report_of(text)
     assert "\n" not in str(refused.value)
 
@@ -127,7 +127,7 @@ def spoil(document: Any, path: tuple[str | int, ...], value: object) -> None:
         (("images",), None, "images: None is not of type 'array'"),
         (("images", 0), 7, "images[0]: 7 is not of type 'object'"),
         (("images", 0, "status"), "done", "images[0].status: 'done' is not one of ['pulled', "),
-        (("images", 0, "seconds"), float("nan"), "it is not JSON (NaN is no number)"),
+        (("images", 0, "seconds"), float("nan"), "it is not JSON (NaN is not a number)"),
         (("images", 0, "seconds"), -1, "images[0].seconds: -1 is less than the minimum of 0"),
         (("images", 0, "seconds"), 10**400, "int too large to convert to float"),
         (("images", 0, "requested"), [], "images[0].requested: []"),
@@ -153,5 +153,5 @@ def test_a_wrong_value_is_named_with_its_place(path: tuple[str | int, ...], valu
     with pytest.raises(UsageError) as refused:
         report_of(json.dumps(document))
     message = str(refused.value)
-    assert message.startswith(f"this is no report of puller: {complaint}")
+    assert message.startswith(f"this is not a report of puller: {complaint}")
     assert message.isprintable()

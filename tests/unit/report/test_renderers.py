@@ -36,7 +36,7 @@ def test_text_has_table_then_summary_then_failures() -> None:
         "pulled  nginx:1.27  0123456789ab         1  4.2s\n"
         "failed  nope        -                    1  0.2s\n"
         "\n"
-        "1 of 2 images are here: 1 pulled, 1 failed in 12s\n"
+        "1 of 2 images are present: 1 pulled, 1 failed in 12s\n"
         "\n"
         "failed: nope\n"
         "  not_found: manifest unknown\n"
@@ -48,7 +48,7 @@ def test_quiet_text_is_empty_when_all_is_well() -> None:
     """Quiet means quiet, unless something failed."""
     assert text.render(report(outcome()), failures_only=True) == ""
     broken = text.render(report(outcome("a"), outcome("nope", Status.FAILED)), failures_only=True)
-    assert broken.startswith("1 of 2 images are here")
+    assert broken.startswith("1 of 2 images are present")
     assert "failed: nope\n" in broken
     assert "STATUS" not in broken
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from puller.model import Status
+from puller.report.history import ASCII_BLOCKS, render_json, render_text, sparkline
 from puller.report.json import render, summary_of
-from puller.report.runs import PLAIN, as_json, as_text, sparkline
 from tests.lab.samples import outcome, report
 
 REPORTS = {
@@ -19,7 +19,7 @@ RUNS = [(name, summary_of(render(each))) for name, each in REPORTS.items()]
 
 def test_a_line_for_each_run_and_a_trend() -> None:
     """Newest last; how long they took and how many images failed, as sparklines with their range."""
-    assert as_text(RUNS).splitlines() == [
+    assert render_text(RUNS).splitlines() == [
         "RUN     STARTED                TIME  IMAGES  PULLED  FAILED  CANCELLED",
         "first   2026-11-23T08:00:00Z  3m05s       5       1       1          1",
         "second  2026-11-23T08:00:00Z    12s       1       1       0          0",
@@ -28,13 +28,13 @@ def test_a_line_for_each_run_and_a_trend() -> None:
         "time    █▁▃  12s to 3m05s",
         "failed  ▃▁█  0 to 3",
     ]
-    assert as_text(RUNS, PLAIN).isascii()
-    assert as_text([]) == ""
+    assert render_text(RUNS, ASCII_BLOCKS).isascii()
+    assert render_text([]) == ""
 
 
 def test_the_same_as_a_document() -> None:
     """With the words of the report's own schema."""
-    document = json.loads(as_json(RUNS))
+    document = json.loads(render_json(RUNS))
     assert document["schema"] == "puller.history/1"
     assert document["runs"][2] == {
         "run": "third",
@@ -51,4 +51,4 @@ def test_the_same_as_a_document() -> None:
 )
 def test_a_sparkline_begins_at_nothing(values: tuple[float, ...], line: str) -> None:
     """Equal runs look equal, and none at all is no error."""
-    assert sparkline(values, PLAIN) == line
+    assert sparkline(values, ASCII_BLOCKS) == line

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from puller.system.docker_config import directory, troubles
+from puller.system.docker_config import directory, login_problems
 
 BARE = "/usr/bin:/bin"
 
@@ -29,7 +29,7 @@ class Home:
     def says(self, *registries: str, path: str = BARE, **config: Any) -> list[str]:
         """Tell what is wrong for these registries."""
         (self.folder / "config.json").write_text(json.dumps(config))
-        return list(troubles(registries, {"DOCKER_CONFIG": str(self.folder), "PATH": path}))
+        return list(login_problems(registries, {"DOCKER_CONFIG": str(self.folder), "PATH": path}))
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def test_a_helper_that_is_not_on_the_path_is_named_with_the_cure(home: Home) -> 
     helpers = {"1.ecr.aws": "ecr-login", "2.ecr.aws": "ecr-login", "ghcr.io": "gh"}
     (line,) = home.says("docker.io", "1.ecr.aws", "2.ecr.aws", credHelpers=helpers)
     assert line == (
-        f"{home.folder}/config.json leaves the logins at 1.ecr.aws, 2.ecr.aws to docker-credential-ecr-login, which is "
-        "not on the PATH (/usr/bin:/bin): add its directory, in a crontab by a line PATH=…"
+        f"{home.folder}/config.json keeps the logins for 1.ecr.aws, 2.ecr.aws in docker-credential-ecr-login, which is "
+        "not on the PATH (/usr/bin:/bin): add its directory to the PATH, in a crontab with a line PATH=…"
     )
     assert home.says("1.ecr.aws", path=f"{BARE}:{home.bin}", credHelpers=helpers) == []
 
@@ -67,30 +67,30 @@ def test_a_store_is_for_where_somebody_has_logged_in(home: Home) -> None:
     """Docker lists those beside it; a store without such a list may know every registry that has no helper."""
     auths: dict[str, Any] = {"https://index.docker.io/v1/": {}}
     (line,) = home.says("docker.io", "quay.io", auths=auths, credsStore="pass")
-    assert "the logins at docker.io to docker-credential-pass" in line
+    assert "the logins for docker.io in docker-credential-pass" in line
     assert home.says("quay.io", auths=auths, credsStore="pass") == []
     store, helper = home.says("quay.io", "ghcr.io", credsStore="ecr-login", credHelpers={"ghcr.io": "gh"})
-    assert "the logins at quay.io to docker-credential-ecr-login" in store
-    assert "the logins at ghcr.io to docker-credential-gh" in helper
+    assert "the logins for quay.io in docker-credential-ecr-login" in store
+    assert "the logins for ghcr.io in docker-credential-gh" in helper
 
 
 def test_a_file_that_cannot_be_read_is_named(home: Home) -> None:
     """What is not JSON, or no object, is told; odd values in it, and no file at all, mean that nobody has logged in."""
     environment = {"DOCKER_CONFIG": str(home.folder)}
-    assert list(troubles(["docker.io"], environment)) == []
+    assert list(login_problems(["docker.io"], environment)) == []
     for broken in ("{", "[]"):
         (home.folder / "config.json").write_text(broken)
-        (line,) = troubles(["docker.io"], environment)
-        assert line.startswith(f"{home.folder}/config.json cannot be read: it is no JSON object")
+        (line,) = login_problems(["docker.io"], environment)
+        assert line.startswith(f"{home.folder}/config.json cannot be read: it is not a JSON object")
     for odd in ('{"credHelpers": []}', '{"credsStore": null}', '{"auths": 1, "credHelpers": {"docker.io": null}}'):
         (home.folder / "config.json").write_text(odd)
-        assert list(troubles(["docker.io"], environment)) == []
+        assert list(login_problems(["docker.io"], environment)) == []
 
 
 def test_nobody_without_a_home_is_an_error(mocker: MockerFixture) -> None:
     """A user whom the system does not know, and no HOME: no traceback, and a line that says what to set."""
     mocker.patch.object(Path, "expanduser", side_effect=RuntimeError)
     assert not directory({}).exists()
-    (line,) = troubles(["docker.io"], {})
+    (line,) = login_problems(["docker.io"], {})
     assert "set HOME or DOCKER_CONFIG" in line
-    assert list(troubles(["docker.io"], {"DOCKER_CONFIG": "/elsewhere"})) == []
+    assert list(login_problems(["docker.io"], {"DOCKER_CONFIG": "/elsewhere"})) == []

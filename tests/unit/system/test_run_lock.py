@@ -160,5 +160,5 @@ def test_no_link_is_followed(place: Path, tmp_path: Path) -> None:
 def test_the_place_is_open_to_everybody(place: Path) -> None:
     """A directory that only root may use is passed over, so that all users meet; without any, it is said."""
     place.chmod(0o755)
-    with pytest.raises(OSError, match="neither is a directory that is open to everybody"):
+    with pytest.raises(OSError, match="no sticky directory that everybody may write to"):
         RunLock("engine")

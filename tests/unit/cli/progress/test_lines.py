@@ -50,8 +50,8 @@ def test_plain_tells_what_a_run_waits_for() -> None:
     """A registry that wants to be left alone, and an image that gets another try later, are a line each."""
     throttled = failure(FailureKind.RATE_LIMITED, "toomanyrequests: slow down")
     assert shown(ProgressMode.PLAIN, Paused("ghcr.io", throttled, 30), Postponed(NGINX, BUSY)) == [
-        "pause of 30s  ghcr.io  rate_limited: toomanyrequests: slow down",
-        "once more later  nginx:1.27  registry_5xx: 503 Service Unavailable",
+        "paused for 30s  ghcr.io  rate_limited: toomanyrequests: slow down",
+        "will retry at the end  nginx:1.27  registry_5xx: 503 Service Unavailable",
     ]
 
 

@@ -100,7 +100,10 @@ def test_an_image_that_is_tried_again_later_leaves_a_line() -> None:
         observer(RunStarted(1, "Docker"))
         observer(Postponed(NGINX, failure(FailureKind.REGISTRY_5XX, "503")))
         observer(Finished(NGINX, outcome("nginx:1.27")))
-    assert terminal.lines[:2] == ["↻ later       nginx:1.27  registry_5xx: 503", "✓ pulled      nginx:1.27  4.2s"]
+    assert terminal.lines[:2] == [
+        "↻ postponed   nginx:1.27  will retry at the end: registry_5xx: 503",
+        "✓ pulled      nginx:1.27  4.2s",
+    ]
 
 
 def test_the_terminal_is_tidy_after_an_exception() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from puller.cli.progress.drawing import ASCII, UNICODE, draw, squeeze
+from puller.cli.progress.drawing import ASCII, UNICODE, cut_middle, draw
 from puller.cli.progress.state import State
 from puller.errors import FailureKind
 from puller.events import ENGINE, Finished, Paused, Phase, Postponed, Progress, RetryScheduled, RunStarted, Started
@@ -60,9 +60,9 @@ def test_a_retry_counts_down_and_then_starts(state: State, clock: Clock) -> None
 def test_a_registry_that_is_left_alone_counts_down(state: State, clock: Clock) -> None:
     """A line of its own says which registry, for how long and why; it goes when the wait is over."""
     state.add(Paused("ghcr.io", failure(FailureKind.RATE_LIMITED, "slow down"), 30))
-    assert lines(state)[1] == "‖ ghcr.io  waits 30s: rate_limited"
+    assert lines(state)[1] == "‖ ghcr.io  paused for 30s: rate_limited"
     clock.now += 12.5
-    assert lines(state)[1] == "‖ ghcr.io  waits 18s: rate_limited"
+    assert lines(state)[1] == "‖ ghcr.io  paused for 18s: rate_limited"
     clock.now += 18
     assert len(lines(state)) == 2
 
@@ -70,7 +70,7 @@ def test_a_registry_that_is_left_alone_counts_down(state: State, clock: Clock) -
 def test_the_wait_for_an_engine_ends_when_an_attempt_begins(state: State) -> None:
     """The engine is back before its time is up: the line goes."""
     state.add(Paused(ENGINE, failure(FailureKind.DAEMON_UNREACHABLE, "gone"), 30))
-    assert lines(state)[1] == "‖ engine  waits 30s: daemon_unreachable"
+    assert lines(state)[1] == "‖ engine  paused for 30s: daemon_unreachable"
     state.add(Started(NGINX, 2))
     assert len(lines(state)) == 2
 
@@ -105,7 +105,7 @@ def test_bytes_never_run_backwards(state: State) -> None:
         Progress(REDIS, Phase.DOWNLOADING, 50, 100),
     ):
         state.add(event)
-        seen.append(state.snapshot().fetched)
+        seen.append(state.snapshot().downloaded)
     assert seen == [700, 700, 700, 700, 1000, 1000, 1000, 1050]
 
 
@@ -126,7 +126,7 @@ def test_an_ended_image_has_no_row_and_is_counted(state: State) -> None:
     state.add(Finished(NGINX, outcome(status=Status.FAILED)))
     snapshot = state.snapshot()
     assert snapshot.rows == ()
-    assert (snapshot.there, snapshot.failed, snapshot.left) == (0, 1, 2)
+    assert (snapshot.present, snapshot.failed, snapshot.left) == (0, 1, 2)
     assert "1/3 done  1 failed  2 left" in lines(state)[-1]
 
 
@@ -153,9 +153,9 @@ def test_the_view_fits_its_terminal(state: State, width: int, height: int) -> No
 
 def test_a_cut_name_keeps_both_ends() -> None:
     """Registry and tag are what tells images apart."""
-    assert squeeze("registry.example.com/team/service:1.2", 17) == "regis…service:1.2"
-    assert len(squeeze("registry.example.com/team/service:1.2", 17, "..")) == 17
-    assert squeeze("nginx", 5) == "nginx"
+    assert cut_middle("registry.example.com/team/service:1.2", 17) == "regis…service:1.2"
+    assert len(cut_middle("registry.example.com/team/service:1.2", 17, "..")) == 17
+    assert cut_middle("nginx", 5) == "nginx"
 
 
 def test_ascii_terminals_get_ascii(state: State) -> None:

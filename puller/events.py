@@ -1,8 +1,8 @@
-"""What a run tells about itself while it runs. Observers draw or log events; nothing reads them back."""
+"""What a session tells about itself while it runs. Observers draw or log events; nothing reads them back."""
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from puller.failure import Failure
@@ -21,8 +21,14 @@ class Phase(StrEnum):
     EXTRACTING = "extracting"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OfHost:
+    host: str | None = None
+    """The host whose engine it is; None for the only engine of a run."""
+
+
 @dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(_OfHost):
     """The run begins with this many images on this engine."""
 
     total: int
@@ -30,7 +36,7 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class Started(_OfHost):
     """An attempt begins; the first is 1."""
 
     request: PullRequest
@@ -38,7 +44,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(_OfHost):
     """How far the attempt has come. Bytes are compressed bytes of layers the engine is fetching."""
 
     request: PullRequest
@@ -54,7 +60,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryScheduled:
+class RetryScheduled(_OfHost):
     """The attempt failed, and there will be another after `delay` seconds."""
 
     request: PullRequest
@@ -68,7 +74,7 @@ ENGINE = "engine"
 
 
 @dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(_OfHost):
     """Nothing is asked of a registry, or the engine is waited for, for at most so many seconds."""
 
     subject: str
@@ -78,7 +84,7 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
-class Postponed:
+class Postponed(_OfHost):
     """The image failed for a reason that may pass: it gets one more try when all else is done."""
 
     request: PullRequest
@@ -86,7 +92,7 @@ class Postponed:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(_OfHost):
     """The image has ended, one way or another."""
 
     request: PullRequest
@@ -96,6 +102,13 @@ class Finished:
 Event = RunStarted | Started | Progress | RetryScheduled | Paused | Postponed | Finished
 Observer = Callable[[Event], None]
 """Called from many threads at once, in the order of events of each image."""
+
+
+def at_host(event: Event, host: str) -> Event:
+    """Say of an event, and of the outcome in it, at which host it happened."""
+    if isinstance(event, Finished):
+        return replace(event, host=host, outcome=replace(event.outcome, host=host))
+    return replace(event, host=host)
 
 
 def ignore(_event: Event) -> None:

@@ -1,4 +1,4 @@
-"""The frozen values of a run: what is asked for, what each attempt did, what came of it."""
+"""The frozen values of a session: what is asked for, what each attempt did, what came of it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -73,7 +73,7 @@ class Attempt:
     """One try at one image."""
 
     started: float
-    """Seconds since the image's turn came."""
+    """Seconds since puller began with the image."""
     seconds: float
     failure: Failure | None
     phases: tuple[Span, ...] = ()
@@ -96,15 +96,17 @@ class PullOutcome:
     attempts: tuple[Attempt, ...] = ()
     """Tries through the engine: none where a look was enough."""
     seconds: float = 0.0
-    """From the image's turn to its end, waits between attempts included."""
+    """From when puller began with the image to its end, waits between attempts included."""
     failure: Failure | None = None
     """Why it failed or was cancelled; None exactly when the image is there."""
     began: float = 0.0
-    """Seconds from the beginning of the run to the image's turn: so long it was queued."""
+    """Seconds from the beginning of the run to that of the image: so long it was queued."""
     mirror: str | None = None
     """The mirror that it came from, or that vouches for it; None where its own registry did."""
     confirmed: bool = True
     """False where only a mirror said which digest this is, because the registry itself was silent."""
+    host: str | None = None
+    """The host whose engine has it, or should have it; None for the only engine of a run."""
 
     @classmethod
     def of(
@@ -127,10 +129,6 @@ class PullOutcome:
     def by(self, mirror: str, *, confirmed: bool) -> "PullOutcome":
         """Give the same outcome with the mirror to which it is due."""
         return replace(self, mirror=mirror, confirmed=confirmed)
-
-    def took(self, seconds: float, began: float = 0.0) -> "PullOutcome":
-        """Give the same outcome with the time that it took, and when that began."""
-        return replace(self, seconds=seconds, began=began)
 
     @property
     def bytes(self) -> int:

@@ -167,3 +167,5 @@ class Settings:
     registries: Mapping[str, RegistrySettings] = field(default_factory=lambda: MappingProxyType({}))
     """What applies to single registries, by the name in canonical references, in lower case: `docker.io`."""
     prefetch: PrefetchSettings = PrefetchSettings()
+    disk_check: bool = True
+    """Whether to look, before the first pull, if what must be pulled fits on the engine's disk."""

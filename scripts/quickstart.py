@@ -126,10 +126,10 @@ def _environment() -> dict[str, str]:
 
 def _own_engine() -> docker.APIClient:
     """Connect to the engine the user's settings name; raises DockerException or PullerError without one."""
-    endpoint = resolve(None, os.environ)
-    if endpoint.tls:
+    address = resolve(None, os.environ)
+    if address.tls:
         raise PullerError("an engine behind TLS is on another machine")
-    return docker.APIClient(base_url=endpoint.host, version="auto", timeout=ANSWER_SECONDS)
+    return docker.APIClient(base_url=address.url, version="auto", timeout=ANSWER_SECONDS)
 
 
 def _own_engine_serves() -> bool:

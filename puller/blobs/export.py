@@ -1,13 +1,16 @@
-"""Images pulled into files: a backend without an engine, which fetches and puts down instead.
+"""Images pulled into files: an engine that only fetches images and writes them down.
 
-It fulfils `Backend`, so that lists, policies, retries, reports and exit codes are those of any other pull.
+It fulfils `Engine`, so that lists, policies, retries, reports and exit codes are those of any other pull.
 """
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
+from puller.blobs.archive import ArchiveBuilder
 from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload
 from puller.blobs.missing import ImageBlobs, MissingBlobs
@@ -16,17 +19,57 @@ from puller.cancellation import Cancellation
 from puller.engine.interface import NOTHING, ImageStore, InspectedImage, ProgressSink
 from puller.engine.model import Container, EngineInfo, ImageContents, LocalImage, LocalImages
 from puller.engine.responses import read_info
-from puller.errors import EngineError, FailureKind, RegistryError
+from puller.errors import EngineError, FailureKind, PullerError, RegistryError
 from puller.events import Phase, Progress
 from puller.image.oci_layout import LayoutImage, index_text, read_index
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.registry.client import RegistryClient
-from puller.settings import PrefetchSettings, Timeouts
+from puller.settings import PrefetchMode, PrefetchSettings, Settings, Timeouts
 from puller.system import files
+from puller.system.paths import cache_home
 
 _TICK = 0.2
 """Seconds between two looks at how far an image has come."""
+_IMAGES = 16
+"""Images at a time, at least: for each there is a thread that waits."""
+
+
+def layout_settings(settings: Settings) -> Settings:
+    """Give the settings of a session whose images go into files: without a disk check, and without prefetching."""
+    prefetch = replace(settings.prefetch, mode=PrefetchMode.NEVER)
+    return replace(settings, jobs=max(settings.jobs, _IMAGES), prefetch=prefetch, disk_check=False)
+
+
+@contextmanager
+def open_layout(path: Path, settings: Settings, *, archive: bool) -> Iterator["LayoutEngine"]:
+    """Open a folder, or an archive that is written at the end, as an engine.
+
+    Raises UsageError for a place that cannot be used, PullerError when it cannot be written.
+    """
+    where = f"{'archive' if archive else 'oci'}:{path}"
+    fetching = settings.prefetch
+    try:
+        with ExitStack() as stack:
+            client = RegistryClient(
+                registries=settings.registries, connections=fetching.connections, receive_buffer=fetching.receive_buffer
+            )
+            if archive:
+                files.check(path)
+                store, images = BlobStore(cache_home() / "blobs", fetching.cache), ArchiveBuilder()
+                stack.callback(store.close)
+                stack.callback(lambda: images.write(path, store) if images.images else None)
+                engine = LayoutEngine(where, store, client, fetching, held=images.held, put=images.put)
+            else:
+                store, index = BlobStore(path, None), LayoutIndex(path / "index.json")
+                stack.callback(store.close)
+                engine = LayoutEngine(
+                    where, store, client, fetching, held=index.read, put=lambda image, _: index.put(image)
+                )
+            stack.callback(engine.close)
+            yield engine
+    except OSError as error:
+        raise PullerError(f"cannot write {where}: {error.strerror or error}") from None
 
 
 class LayoutEngine:
@@ -51,7 +94,9 @@ class LayoutEngine:
         self._fetcher = DownloadPool(client, store, settings)
         self._lock = Lock()
         self._places = 0
-        self.store: ImageStore = _Shelf(held)
+        self._fetched: dict[str, ImageBlobs] = {}
+        """What this run has fetched, by the digest that its name stands for."""
+        self.store: ImageStore = _LayoutImages(held, self._tag)
 
     def pull(
         self,
@@ -61,7 +106,7 @@ class LayoutEngine:
         clocks: Timeouts,  # noqa: ARG002 - those who fetch have clocks of their own
         progress: ProgressSink,
     ) -> EngineResult:
-        """Fetch what one image consists of; see `Backend.pull`."""
+        """Fetch what one image consists of; see `Engine.pull`."""
         platform = request.platform or self.store.facts().platform
         if platform is None:
             raise EngineError("this machine does not say what it is: name a --platform")
@@ -98,7 +143,14 @@ class LayoutEngine:
         """Fetch nothing more."""
         self._fetcher.close()
 
+    def _tag(self, digest: str, name: ImageReference) -> None:
+        """Give a fetched image one more name, as one that came from a mirror gets its own."""
+        entry = self._fetched.get(digest)
+        if entry is not None:
+            self._put_down(name, entry)
+
     def _put_down(self, name: ImageReference, entry: ImageBlobs) -> None:
+        self._fetched[entry.digest] = entry
         try:
             for document in entry.documents:
                 self._blobs.add(document.digest, document.raw)
@@ -108,17 +160,19 @@ class LayoutEngine:
             raise EngineError(f"cannot write {self.engine}: {error}", kind=FailureKind.IO_ERROR) from None
 
 
-class _Shelf:
+class _LayoutImages:
     """What is there, in the terms of an engine; fulfils `ImageStore`."""
 
-    def __init__(self, held: Callable[[], Sequence[LayoutImage]]) -> None:
+    def __init__(self, held: Callable[[], Sequence[LayoutImage]], tag: Callable[[str, ImageReference], None]) -> None:
         self._held = held
+        self._tag = tag
 
     def holdings(self) -> LocalImages:
         return LocalImages(self._images())
 
     def facts(self) -> EngineInfo:
-        return read_info({"OSType": "linux", "Architecture": os.uname().machine}, local=True)
+        info = read_info({"OSType": "linux", "Architecture": os.uname().machine}, local=True)
+        return replace(info, keeps_platforms=True)  # a name stands for an index, and all of its platforms lie there
 
     def platforms(
         self,
@@ -137,7 +191,7 @@ class _Shelf:
         return ()
 
     def tag(self, source: str, target: ImageReference) -> None:
-        """Do nothing: the index has name and digest already."""
+        self._tag(source.partition("@")[2], target)
 
     def untag(self, name: str) -> None:
         """Do nothing: what is there stays."""

@@ -28,7 +28,7 @@ _KEYS = ("os", "architecture", "variant")
 
 
 class LayoutImages:
-    """The images of a folder or of an archive, as they lie there; fulfils `serve.Source`."""
+    """The images of a folder or of an archive, as they lie there; fulfils `loopback_registry.Source`."""
 
     def __init__(self, path: Path) -> None:
         """Look what is there; raises UsageError for what is neither an OCI image layout nor an archive of one."""
@@ -113,8 +113,8 @@ class LayoutImages:
 class LoadEngine:
     """Fulfils `Engine`: an image is pulled from loopback, and named as it is in the files."""
 
-    def __init__(self, backend: Engine, images: dict[PullRequest, LayoutImage], server: LoopbackRegistry) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine, images: dict[PullRequest, LayoutImage], server: LoopbackRegistry) -> None:
+        self._engine = engine
         self._images = images
         self._names = {
             request: ImageReference.parse(f"{server.name(f'n{place}')}@{image.digest}")
@@ -124,12 +124,12 @@ class LoadEngine:
     @property
     def engine(self) -> str:
         """The same engine."""
-        return self._backend.engine
+        return self._engine.engine
 
     @property
     def store(self) -> ImageStore:
         """The same images."""
-        return self._backend.store
+        return self._engine.store
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
@@ -138,26 +138,26 @@ class LoadEngine:
         name = self._names[request]
         source = f"{name.name}@{name.digest}"
         try:
-            pulled = self._backend.pull(
+            pulled = self._engine.pull(
                 PullRequest(name, request.platform),
                 cancel=cancel,
                 clocks=clocks,
                 progress=lambda seen: progress(replace(seen, request=request)),
             )
-            self._backend.store.tag(source, request.reference)
+            self._engine.store.tag(source, request.reference)
         finally:
             with suppress(EngineError):
-                self._backend.store.untag(source)
+                self._engine.store.untag(source)
         return EngineResult(name.digest, up_to_date=pulled.up_to_date)
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         """Ask the engine."""
-        return self._backend.inspect(reference, cancel=cancel)
+        return self._engine.inspect(reference, cancel=cancel)
 
     def alive(self) -> bool:
         """Ask the engine."""
-        return self._backend.alive()
+        return self._engine.alive()
 
     def close(self) -> None:
         """Close the engine's connections."""
-        self._backend.close()
+        self._engine.close()

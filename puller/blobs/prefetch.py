@@ -1,4 +1,4 @@
-"""What one run fetches in front of its engine: from the list to the registry on loopback."""
+"""What one run prefetches for its engine: from the list to the registry on loopback."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -47,16 +47,18 @@ class LoopbackImage:
 
 
 class Prefetch:
-    """Looks images up, fetches what is lacking, and serves it; fulfils `serve.Source`."""
+    """Looks images up, fetches what is lacking, and serves it; fulfils `loopback_registry.Source`."""
 
-    def __init__(self, client: RegistryClient, store: BlobStore, shelf: EngineInventory, settings: Settings) -> None:
+    def __init__(
+        self, client: RegistryClient, store: BlobStore, inventory: EngineInventory, settings: Settings
+    ) -> None:
         """Open the registry on loopback; raises OSError."""
         self._store = store
-        self._shelf = shelf
-        self._catalog = MissingBlobs(client, shelf, settings.policy)
+        self._inventory = inventory
+        self._catalog = MissingBlobs(client, inventory, settings.policy)
         self._fetcher = DownloadPool(client, store, settings.prefetch)
         self._lock = Lock()
-        self._offers: dict[PullRequest, Future[LoopbackImage | None]] = {}
+        self._images: dict[PullRequest, Future[LoopbackImage | None]] = {}
         self._documents: dict[str, tuple[str, bytes]] = {}
         self._known: dict[str, tuple[Descriptor, ImageReference, int]] = {}
         """Every blob of every image, whether lacking or not, and where it is to be had."""
@@ -73,17 +75,17 @@ class Prefetch:
     def begin(self, requests: Iterable[PullRequest]) -> None:
         """Look images up, and fetch what is lacking in the order of the list; raises EngineError."""
         for place, request in enumerate(requests):
-            platform = self._shelf.platform(request)
+            platform = self._inventory.platform(request)
             if platform is not None:
                 registry = request.reference.registry
-                self._offers[request] = self._catalog.soon(registry, self._prepare, place, request, platform)
+                self._images[request] = self._catalog.soon(registry, self._prepare, place, request, platform)
 
-    def offer(self, request: PullRequest, cancel: Cancellation) -> LoopbackImage | None:
+    def image(self, request: PullRequest, cancel: Cancellation) -> LoopbackImage | None:
         """Wait until an image has been looked up; None is one that the engine should pull by itself.
 
         Raises CancelledError when the run is told to stop meanwhile.
         """
-        future = self._offers.get(request)
+        future = self._images.get(request)
         while future is not None:
             cancel.check()
             try:
@@ -96,14 +98,14 @@ class Prefetch:
 
     def over(self, request: PullRequest) -> None:
         """Take note that an image is there: what no other one needs may go from the store."""
-        future = self._offers.pop(request, None)
-        offer = future.result() if future and future.done() and not future.exception() else None
-        if offer is None:
+        future = self._images.pop(request, None)
+        image = future.result() if future and future.done() and not future.exception() else None
+        if image is None:
             return
         with self._lock:
-            self._users.subtract(blob.digest for blob in offer.blobs)
-            free = {blob.digest for blob in offer.blobs if self._users[blob.digest] <= 0}
-            self._used += sum(blob.size for blob in offer.blobs if blob.digest in free)
+            self._users.subtract(blob.digest for blob in image.blobs)
+            free = {blob.digest for blob in image.blobs if self._users[blob.digest] <= 0}
+            self._used += sum(blob.size for blob in image.blobs if blob.digest in free)
             crowded = self._used * _SHARE > self._store.limit
             needed = {digest for digest, count in self._users.items() if count > 0}
             self._used = 0 if crowded else self._used

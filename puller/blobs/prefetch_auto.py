@@ -69,19 +69,19 @@ class WireGauge:
 
 
 class AutoPrefetchEngine:
-    """Fulfils `Engine` by an engine as it is, until it is better fed."""
+    """Fulfils `Engine` by an engine as it is, until prefetching for it is worth while."""
 
     def __init__(
         self,
-        backend: Engine,
+        engine: Engine,
         requests: Sequence[PullRequest],
         begin: Callable[[Iterable[PullRequest]], Engine | None],
     ) -> None:
-        """`begin` feeds the engine with what is left of the list; None where it cannot."""
-        self._backend = backend
+        """`begin` prefetches what is left of the list, and gives the engine for it; None where it cannot."""
+        self._engine = engine
         self._begin = begin
         self._left = dict.fromkeys(requests)
-        self._fed: Engine | None = None
+        self._prefetching: Engine | None = None
         self._lock = Lock()
         self._gauge = WireGauge()
         self._flying: dict[PullRequest, Cancellation] = {}
@@ -90,55 +90,54 @@ class AutoPrefetchEngine:
     @property
     def engine(self) -> str:
         """The same engine."""
-        return self._backend.engine
+        return self._engine.engine
 
     @property
     def store(self) -> ImageStore:
         """The same images."""
-        return self._backend.store
+        return self._engine.store
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
-        """Pull plainly or fed; a plain pull that is broken off for it begins again. See `Engine.pull`."""
+        """Pull plainly or with prefetching; a plain pull that is broken off for it begins again. See `Engine.pull`."""
 
         def watched(seen: Progress) -> None:
             self._look(seen)
             progress(seen)
 
-        own = Cancellation()
+        own = Cancellation(cancel)
         with self._lock:
-            fed = self._fed
-            if fed is None:
+            prefetching = self._prefetching
+            if prefetching is None:
                 self._flying[request] = own
-        if fed is None:
+        if prefetching is None:
             try:
-                with cancel.hook(lambda: own.cancel(cancel.reason)):
-                    return self._backend.pull(request, cancel=own, clocks=clocks, progress=watched)
+                return self._engine.pull(request, cancel=own, clocks=clocks, progress=watched)
             except CancelledError:
                 cancel.check()
-                fed = self._fed or self._backend
+                prefetching = self._prefetching or self._engine
             finally:
                 with self._lock:
                     self._gauge.over(request)
                     self._flying.pop(request, None)
                     self._left.pop(request, None)
-        return fed.pull(request, cancel=cancel, clocks=clocks, progress=progress)
+        return prefetching.pull(request, cancel=cancel, clocks=clocks, progress=progress)
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         """Ask the engine."""
-        return self._backend.inspect(reference, cancel=cancel)
+        return self._engine.inspect(reference, cancel=cancel)
 
     def alive(self) -> bool:
         """Ask the engine."""
-        return self._backend.alive()
+        return self._engine.alive()
 
     def close(self) -> None:
         """Close the engine's connections."""
-        self._backend.close()
+        self._engine.close()
 
     def finish(self) -> None:
-        """Wait until a feed that is being opened can be closed."""
+        """Wait until prefetching that is just beginning can be ended."""
         with self._lock:
             switch, self._switch = self._switch, Thread()
         if switch and switch.ident:
@@ -153,10 +152,10 @@ class AutoPrefetchEngine:
     def _change(self) -> None:
         with self._lock:
             left = [request for request in self._left if not self._gauge.unpacks(request)]
-        fed = self._begin(left)
+        prefetching = self._begin(left)
         with self._lock:
-            self._fed = fed
+            self._prefetching = prefetching
             flying = [own for request, own in self._flying.items() if not self._gauge.unpacks(request)]
-        if fed is not None:
+        if prefetching is not None:
             for own in flying:
                 own.cancel("it is fetched another way")

@@ -1,4 +1,4 @@
-"""Whether an engine can be fed, and the beginning and end of that."""
+"""Prefetching for one run of an engine: whether it can be done, its beginning and its end."""
 
 import re
 import socket
@@ -25,35 +25,38 @@ _PROBE = Timeouts(attempt=10.0, stall=10.0)
 _LEFT_BEHIND = re.compile(rf"{re.escape(HOST)}:(?P<port>\d+)/[0-9a-f]{{32}}/\w+@sha256:[0-9a-f]{{64}}")
 
 
-class CannotFeedError(Exception):
-    """Why this engine cannot be fed."""
+class CannotPrefetchError(Exception):
+    """Why nothing can be prefetched for this engine."""
 
 
 def open_prefetch(
     stack: ExitStack,
-    backend: Engine,
+    engine: Engine,
     requests: Iterable[PullRequest],
     settings: Settings,
     note: Callable[[str], None],
 ) -> PrefetchEngine:
-    """Open a feed for an engine, which the stack closes; raises CannotFeedError, EngineError, OSError, UsageError."""
-    shelf = EngineInventory(backend.store)
-    if not shelf.facts.local:
-        raise CannotFeedError("the engine is not on this machine, and loopback is another one there")
+    """Begin to prefetch for an engine, which ends with the stack.
+
+    Raises CannotPrefetchError, EngineError, OSError, UsageError.
+    """
+    inventory = EngineInventory(engine.store)
+    if not inventory.facts.local:
+        raise CannotPrefetchError("the engine is not on this machine, and loopback is another one there")
     store = BlobStore(cache_home() / _FOLDER, settings.prefetch.cache)
     stack.callback(store.close)
     client = RegistryClient(
-        insecure=shelf.facts.insecure,
+        insecure=inventory.facts.insecure,
         registries=settings.registries,
         connections=settings.prefetch.connections,
         receive_buffer=settings.prefetch.receive_buffer,
     )
-    feed = Prefetch(client, store, shelf, settings)
-    stack.callback(feed.close)
-    _probe(backend, feed)
-    stack.callback(_clean, backend)
-    feed.begin(_without_mirrors(requests, settings, note))
-    return PrefetchEngine(backend, feed, note)
+    prefetch = Prefetch(client, store, inventory, settings)
+    stack.callback(prefetch.close)
+    _probe(engine, prefetch)
+    stack.callback(_clean, engine)
+    prefetch.begin(_without_mirrors(requests, settings, note))
+    return PrefetchEngine(engine, prefetch, note)
 
 
 def _without_mirrors(
@@ -70,24 +73,24 @@ def _without_mirrors(
             note(f"images of {registry} are not prefetched: they may come from its mirrors")
 
 
-def _probe(backend: Engine, feed: Prefetch) -> None:
+def _probe(engine: Engine, prefetch: Prefetch) -> None:
     """Let the engine ask our registry for what it does not have: a remote or secluded one does not get through."""
-    nothing = PullRequest(ImageReference.parse(f"{feed.server.name('probe')}:none"))
+    nothing = PullRequest(ImageReference.parse(f"{prefetch.server.name('probe')}:none"))
     with suppress(EngineError):
-        backend.pull(nothing, cancel=Cancellation(), clocks=_PROBE, progress=lambda _: None)
-    if not feed.server.asked.is_set():
-        raise CannotFeedError(f"the engine does not reach a registry of ours on {HOST}")
+        engine.pull(nothing, cancel=Cancellation(), clocks=_PROBE, progress=lambda _: None)
+    if not prefetch.server.asked.is_set():
+        raise CannotPrefetchError(f"the engine does not reach a registry of ours on {HOST}")
 
 
-def _clean(backend: Engine) -> None:
+def _clean(engine: Engine) -> None:
     """Remove the names that a killed run has left in the engine."""
     with suppress(EngineError):
-        for image in backend.store.holdings().images:
+        for image in engine.store.holdings().images:
             for name in image.digests:
                 match = _LEFT_BEHIND.fullmatch(name)
                 if match and not _listens(int(match["port"])):
                     with suppress(EngineError):
-                        backend.store.untag(name)
+                        engine.store.untag(name)
 
 
 def _listens(port: int) -> bool:
@@ -97,25 +100,24 @@ def _listens(port: int) -> bool:
 
 
 @contextmanager
-def fed(
-    backend: Engine, requests: Sequence[PullRequest], settings: Settings, note: Callable[[str], None]
+def prefetching(
+    engine: Engine, requests: Sequence[PullRequest], settings: Settings, note: Callable[[str], None]
 ) -> Iterator[Engine]:
-    """Give an engine that is fed with the blobs of these images; where it cannot be, say why, and give it as it is."""
+    """Give an engine for which the blobs of these images are prefetched; where they cannot be, `note` is told why."""
     with ExitStack() as stack:
 
         def begin(wanted: Iterable[PullRequest]) -> Engine | None:
-
             try:
-                return open_prefetch(stack, backend, wanted, settings, note)
-            except (CannotFeedError, EngineError, OSError, UsageError) as reason:
+                return open_prefetch(stack, engine, wanted, settings, note)
+            except (CannotPrefetchError, EngineError, OSError, UsageError) as reason:
                 note(f"nothing is prefetched: {reason}")
                 return None
 
         if settings.prefetch.mode is PrefetchMode.AUTO:
-            watching = AutoPrefetchEngine(backend, requests, begin)
+            watching = AutoPrefetchEngine(engine, requests, begin)
             try:
                 yield watching
             finally:
                 watching.finish()
         else:
-            yield begin(requests) or backend
+            yield begin(requests) or engine

@@ -1,6 +1,7 @@
 """Options and arguments that several verbs share, and the types of options."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from glob import escape, glob
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from puller.cli.sections import section
-from puller.cli.to import Target
 from puller.errors import ListError
 from puller.image.reference import Platform, mirror_place, registry_name
 from puller.imagelist import FORMATS, read
@@ -48,6 +48,22 @@ def _mirror(text: str) -> tuple[str, str]:
     if not separator:
         raise ValueError(f"{text!r} is not REGISTRY=PLACE such as docker.io=mirror.example:5000/prefix")
     return registry_name(registry.strip()), mirror_place(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The files that images are put into instead of an engine."""
+
+    kind: str
+    path: Path
+
+    @classmethod
+    def parse(cls, text: str) -> "Target":
+        """Read `oci:DIR` or `archive:FILE`; raise ValueError."""
+        kind, separator, path = text.partition(":")
+        if kind not in ("oci", "archive") or not separator or not path:
+            raise ValueError(f"{text!r} is neither oci:DIR nor archive:FILE.tar")
+        return cls(kind, Path(path))
 
 
 class _ReportType(_Parsed):
@@ -143,7 +159,7 @@ LOCK_OPTIONS = (
     ),
     click.option("--no-lock", is_flag=True, help="Run even if another run uses the engine."),
 )
-"""For verbs that must not run twice on one engine; see `puller.cli.run_lock`."""
+"""For verbs that must not run twice on one engine; see `puller.cli.run_lock.EngineLock`."""
 
 
 def make_plan(

@@ -42,6 +42,7 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
         breaker=options["breaker"],
         max_fail=limit,
         prefetch=prefetch_settings(options),
+        disk_check=not options["no_disk_check"],
         registries=registries_with(options["mirrors"], MirrorUse(options["mirror_use"])),
     )
 

@@ -1,4 +1,4 @@
-"""A run's turn at its engine: a random wait before it, and no second run beside it."""
+"""The lock that a run has on its engine, and a random wait before it: no second run goes on beside it."""
 
 import time
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _DOING = 200
 
 @dataclass(frozen=True, slots=True)
 class RunLockSettings:
-    """What a run does for the sake of others."""
+    """What a run does for the sake of other runs."""
 
     jitter: float
     """Seconds: the longest random wait before the run."""
@@ -40,48 +40,47 @@ class RunLockSettings:
         return cls(options.get("jitter", 0.0), lock, options["lock_wait"], quiet, verbose)
 
 
-class RunLockOption:
-    """One run's turn: `begin` waits for it, the end of the block gives it back. A signal ends any wait."""
+class EngineLock:
+    """A run's lock on its engine: `take` waits for it, the end of the block releases it. A signal ends any wait."""
 
-    def __init__(self, manners: RunLockSettings, *names: str) -> None:
+    def __init__(self, settings: RunLockSettings, *names: str) -> None:
         """Take the names of what the run is about, such as its lists: who finds the engine held is told them."""
-        self._manners = manners
+        self._settings = settings
         self._doing = shorten(" ".join(("puller", *names)), _DOING)
         self._lock: RunLock | None = None
 
     def __enter__(self) -> Self:
-        """Wait for nothing yet."""
+        """Take nothing yet."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give back what was taken."""
+        """Release what was taken."""
         if self._lock:
             self._lock.release()
 
-    def begin(self, engine: str) -> None:
-        """Wait, and take the engine with this identity; raises EngineBusyError when another run keeps it too long."""
-        if self._manners.jitter:
+    def take(self, engine: str) -> None:
+        """Wait, and lock the engine with this identity; raises EngineBusyError when another run keeps it too long."""
+        if self._settings.jitter:
             from random import SystemRandom  # noqa: PLC0415 - few want to wait
 
-            seconds = SystemRandom().uniform(0, self._manners.jitter)
+            seconds = SystemRandom().uniform(0, self._settings.jitter)
             self._tell(f"begins in {format_seconds(seconds)} (--jitter)")
             time.sleep(seconds)
-        if self._manners.lock:
+        if self._settings.lock:
             try:
-                self._take(engine)
+                self._lock_or_wait(engine)
             except OSError as error:
                 self._tell(f"goes on without a lock: {error}", loud=False)
 
-    def _take(self, engine: str) -> None:
-
+    def _lock_or_wait(self, engine: str) -> None:
         self._lock = RunLock(engine)
-        ends, told = time.monotonic() + self._manners.lock_wait, False
+        ends, told = time.monotonic() + self._settings.lock_wait, False
         while holder := self._lock.take(self._doing):
             left = ends - time.monotonic()
             if left <= 0:
-                cure = "" if self._manners.lock_wait else "; --lock-wait waits for it, --no-lock goes on beside it"
+                cure = "" if self._settings.lock_wait else "; --lock-wait waits for it, --no-lock goes on beside it"
                 raise EngineBusyError(f"another run is at this engine: {holder}{cure}")
             if not told:
                 self._tell(f"waits up to {format_seconds(left)} for another run at this engine: {holder}")
@@ -89,5 +88,5 @@ class RunLockOption:
             time.sleep(min(_TICK, left))
 
     def _tell(self, words: str, *, loud: bool = True) -> None:
-        if (loud and not self._manners.quiet) or self._manners.verbose:
+        if (loud and not self._settings.quiet) or self._settings.verbose:
             click.echo(f"puller: {clean(words)}", err=True)

@@ -3,12 +3,18 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
+
+from puller.cancellation import Cancellation, interruptible
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = "\x1b[?25h"
+
+
+T = TypeVar("T")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -20,12 +26,18 @@ class Signals:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self.cancellation = Cancellation()
+        """The root of all cancellation in this process."""
         self._finishing = False
 
     @property
     def exit_code(self) -> int | None:
         """128 and the signal's number, as a shell reports it; None while no signal came."""
         return None if self.received is None else 128 + self.received
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Do work that ends in good order when it is cancelled: the first signal cancels it and raises nothing."""
+        return interruptible(work, self.cancellation)
 
     def finish(self) -> None:
         """Let a signal that comes from now on change the exit code only: the report is being written."""

@@ -159,10 +159,10 @@ def _remote_checks(
 
 
 def _downloads(scope: Scope, facts: EngineInfo | None) -> Iterable[Finding]:
-    endpoint = scope.choice.endpoint() if facts else None
-    if facts is None or endpoint is None:  # podman and nerdctl have no dockerd
+    address = scope.choice.address() if facts else None
+    if facts is None or address is None:  # podman and nerdctl have no dockerd
         return ()
-    return examine_downloads(facts, find_daemon(endpoint.host) if facts.local else None, scope.jobs)
+    return examine_downloads(facts, find_daemon(address.url) if facts.local else None, scope.jobs)
 
 
 def _engine_mirrors(scope: Scope, facts: EngineInfo) -> Iterable[Finding]:

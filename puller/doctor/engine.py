@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from puller.doctor.findings import Finding, Subject, compare_clocks, daemon_json
-from puller.engine import connect
-from puller.engine.endpoint import Endpoint, resolve
+from puller.engine import EngineAddress, connect, locate
 from puller.engine.model import EngineInfo
 from puller.errors import EngineError, EngineUnreachableError, UsageError
 from puller.settings import BackendChoice
@@ -33,9 +32,9 @@ class EngineChoice:
     docker_command: str = "docker"
     context: str | None = None
 
-    def endpoint(self) -> Endpoint | None:
+    def address(self) -> EngineAddress | None:
         """Return the engine's address; None for programs other than docker. Raises UsageError for a bad context."""
-        return resolve(self.context, os.environ) if self.docker_command == "docker" else None
+        return locate(self.backend, context=self.context) if self.docker_command == "docker" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,8 @@ class EngineReply:
 
 def ask_engine(choice: EngineChoice) -> EngineReply:
     """Ask the engine for a description of itself; raises EngineUnreachableError, EngineError, UsageError."""
-    engine = connect(choice.backend, docker_command=choice.docker_command, context=choice.context, connections=1)
+    address = locate(choice.backend, docker_command=choice.docker_command, context=choice.context)
+    engine = connect(address, choice.backend, docker_command=choice.docker_command, connections=1)
     with closing(engine):
         before = datetime.now(UTC)
         facts = engine.store.facts()
@@ -76,35 +76,34 @@ def examine_engine(choice: EngineChoice, reply: Future[EngineReply], seconds: fl
 
 def describe(choice: EngineChoice) -> str:
     """Return the engine's address and what selected it. Raises UsageError for a bad context."""
-    endpoint = choice.endpoint()
-    if endpoint is None:
+    address = choice.address()
+    if address is None:
         return f"the {choice.docker_command} command"
-    return f"{endpoint.host or f'unix://{DEFAULT_SOCKET}'} ({_selected_by(choice, endpoint, os.environ)})"
+    return f"{address.url} ({_selected_by(choice, address, os.environ)})"
 
 
-def _selected_by(choice: EngineChoice, endpoint: Endpoint, environment: Mapping[str, str]) -> str:
+def _selected_by(choice: EngineChoice, address: EngineAddress, environment: Mapping[str, str]) -> str:
     if choice.context:
         return f"--context {choice.context}"
     if environment.get("DOCKER_HOST"):
         return "DOCKER_HOST"
-    if endpoint.context == "default":
+    if address.label == "default":
         return "the default"
     source = "DOCKER_CONTEXT" if environment.get("DOCKER_CONTEXT") else "docker context use"
-    return f"context {endpoint.context}, set by {source}"
+    return f"context {address.label}, set by {source}"
 
 
 def _unreachable(choice: EngineChoice, where: str, words: str) -> Finding:
     """Find the reason by connecting to the socket, since each engine client words it differently."""
-    endpoint = choice.endpoint()
+    address = choice.address()
     if "command not found" in words:
         return ENGINE.failed("reachable", words, _INSTALL)
     if "too new" in words or "too old" in words:
         return ENGINE.failed("reachable", f"{where}: {words}", "unset DOCKER_API_VERSION")
-    host = (endpoint.host if endpoint else None) or f"unix://{DEFAULT_SOCKET}"
-    if endpoint is None or not host.startswith("unix://"):
+    if address is None or not address.url.startswith("unix://"):
         fix = "docker context ls   # is the address right, and DOCKER_HOST not set by mistake?"
-        return ENGINE.failed("reachable", f"{where}: {words}", fix if endpoint else f"{choice.docker_command} info")
-    path = Path(host.removeprefix("unix://"))
+        return ENGINE.failed("reachable", f"{where}: {words}", fix if address else f"{choice.docker_command} info")
+    path = Path(address.url.removeprefix("unix://"))
     try:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)

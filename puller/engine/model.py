@@ -23,7 +23,8 @@ class LocalImage:
 
     def digests_in(self, name: str) -> tuple[str, ...]:
         """Return the image's digests in one repository, such as `docker.io/library/nginx`."""
-        return tuple(digest for known, _, digest in (text.partition("@") for text in self.digests) if known == name)
+        prefix = f"{name}@"
+        return tuple([text[len(prefix) :] for text in self.digests if text.startswith(prefix)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,18 @@ class ImageReference:
     """`sha256:…` if the reference has one."""
     text: str = field(compare=False)
     """What the user typed: messages show it, comparison ignores it."""
+    name: str = field(init=False, compare=False, repr=False)
+    """Registry and repository, such as `docker.io/library/nginx`."""
+    canonical: str = field(init=False, compare=False, repr=False)
+    """The full reference with every default, such as `docker.io/library/nginx:latest`."""
+
+    def __post_init__(self) -> None:
+        # Every pull asks for these names several times, so they are built once.
+        name = f"{self.registry}/{self.repository}"
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "canonical", f"{name}{tag}{digest}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -82,18 +94,6 @@ class ImageReference:
     def _of(cls, registry: str, path: str, tag: str | None, digest: str | None, text: str) -> Self:
         repository = path if registry != _HUB or "/" in path else f"library/{path}"
         return cls(registry, repository, tag if tag or digest else "latest", digest, text)
-
-    @property
-    def name(self) -> str:
-        """Registry and repository, such as `docker.io/library/nginx`."""
-        return f"{self.registry}/{self.repository}"
-
-    @property
-    def canonical(self) -> str:
-        """The full reference with every default, such as `docker.io/library/nginx:latest`."""
-        tag = f":{self.tag}" if self.tag else ""
-        digest = f"@{self.digest}" if self.digest else ""
-        return f"{self.name}{tag}{digest}"
 
     def __str__(self) -> str:
         return self.text

@@ -61,7 +61,7 @@ class EngineInventory:
 
     def has(self, request: PullRequest, said: ResolvedTag | None = None) -> bool:
         """Whether a pull would leave the image alone, its registry having said this of it."""
-        return decide(Policy.NEWER, request, _Facts(self, said)).step is not Step.PULL
+        return decide(Policy.NEWER, request, self.holdings, _Facts(self, said)).step is not Step.PULL
 
     def platforms_of(self, held: LocalImage) -> tuple[Platform | None, ...]:
         """For which platforms an image is here."""
@@ -145,12 +145,6 @@ class _Facts:
 
     shelf: EngineInventory
     said: ResolvedTag | None
-
-    def tagged(self, reference: ImageReference) -> LocalImage | None:
-        return self.shelf.holdings.tagged(reference)
-
-    def pinned(self, reference: ImageReference) -> LocalImage | None:
-        return self.shelf.holdings.pinned(reference)
 
     def announced(self, _: ImageReference) -> ResolvedTag | None:
         return self.said

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from puller.engine.model import LocalImage
+from puller.engine.model import LocalImage, LocalImages
 from puller.image.reference import ImageReference
 from puller.model import PullRequest, Status
 from puller.registry.resolver import ResolvedTag
@@ -41,13 +41,7 @@ PULL, FAIL = Decision(Step.PULL), Decision(Step.FAIL)
 
 
 class Facts(Protocol):
-    """What a decision may depend on. Every method is called only if needed, because some send a request."""
-
-    def tagged(self, reference: ImageReference) -> LocalImage | None:
-        """Return the engine's image with the tag of the reference."""
-
-    def pinned(self, reference: ImageReference) -> LocalImage | None:
-        """Return the engine's image with the digest of the reference."""
+    """What a decision may depend on beside the engine's images; called only if needed: some methods send a request."""
 
     def announced(self, reference: ImageReference) -> ResolvedTag | None:
         """Return what the registry has under the tag; None if it does not answer."""
@@ -62,18 +56,18 @@ class Facts(Protocol):
         """Tell whether the engine's image has the requested platform; False if unknown."""
 
 
-def decide(policy: Policy, request: PullRequest, facts: Facts) -> Decision:
-    """Decide for one image."""
+def decide(policy: Policy, request: PullRequest, images: LocalImages, facts: Facts) -> Decision:
+    """Decide for one image; `images` is what the engine has."""
     if policy is Policy.ALWAYS:
         return PULL
     if policy is Policy.NEWER:
-        return _newer_digest(request, facts) if request.reference.digest else _newer_tag(request, facts)
-    return _present(request, facts, PULL if policy is Policy.MISSING else FAIL)
+        return _newer_digest(request, images, facts) if request.reference.digest else _newer_tag(request, images, facts)
+    return _present(request, images, facts, PULL if policy is Policy.MISSING else FAIL)
 
 
-def _newer_tag(request: PullRequest, facts: Facts) -> Decision:
+def _newer_tag(request: PullRequest, images: LocalImages, facts: Facts) -> Decision:
     reference = request.reference
-    image = facts.tagged(reference)
+    image = images.tagged(reference)
     digests = image.digests_in(reference.name) if image else ()
     if image is None or not (digests or facts.mirrored(reference)):
         return PULL
@@ -87,30 +81,30 @@ def _newer_tag(request: PullRequest, facts: Facts) -> Decision:
     return PULL
 
 
-def _newer_digest(request: PullRequest, facts: Facts) -> Decision:
+def _newer_digest(request: PullRequest, images: LocalImages, facts: Facts) -> Decision:
     """Decide without the registry: the content of a digest never changes. An index has several platforms, though."""
-    image = facts.pinned(request.reference)
+    image = images.pinned(request.reference)
     if image is None or not facts.suits(image, request):
         return PULL
-    return _keep(image, request, facts, Status.UP_TO_DATE)
+    return _keep(image, request, images, Status.UP_TO_DATE)
 
 
-def _present(request: PullRequest, facts: Facts, otherwise: Decision) -> Decision:
+def _present(request: PullRequest, images: LocalImages, facts: Facts, otherwise: Decision) -> Decision:
     """Decide by the name alone; the platform counts only if one was requested, as in `docker run`."""
     reference = request.reference
-    image = facts.pinned(reference) if reference.digest else facts.tagged(reference)
+    image = images.pinned(reference) if reference.digest else images.tagged(reference)
     if image is None or (request.platform and not facts.suits(image, request)):
         return otherwise
-    decision = _keep(image, request, facts, Status.PRESENT)
+    decision = _keep(image, request, images, Status.PRESENT)
     return FAIL if otherwise is FAIL and decision.step is Step.SET_TAG else decision
 
 
-def _keep(image: LocalImage, request: PullRequest, facts: Facts, status: Status) -> Decision:
+def _keep(image: LocalImage, request: PullRequest, images: LocalImages, status: Status) -> Decision:
     """Keep the engine's image, and set the tag of a reference with tag and digest if it is on another image."""
     reference = request.reference
     if not reference.digest:
         digests = image.digests_in(reference.name)
         return Decision(Step.KEEP, status, digests[0] if len(digests) == 1 else None)
-    tagged = facts.tagged(reference) if reference.tag else image
+    tagged = images.tagged(reference) if reference.tag else image
     is_tagged = tagged is not None and tagged.identity == image.identity
     return Decision(Step.KEEP if is_tagged else Step.SET_TAG, status, reference.digest)

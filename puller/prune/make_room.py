@@ -5,54 +5,33 @@ from collections.abc import Callable, Sequence
 from puller.engine.disk import free_bytes
 from puller.engine.interface import ImageStore
 from puller.errors import EngineError, PullerError
-from puller.failure import Failure
 from puller.image.reference import ImageReference
-from puller.model import PullRequest
-from puller.plan.disk_check import EngineDiskCheck
+from puller.plan.disk import DiskShortage
 from puller.prune.remove import REMOVED, find_candidates, remove, update_record
 from puller.text import clean
 
 
-class PruningDiskCheck:
-    """A disk check (`puller.plan.disk_check.Room`) that removes images before it refuses a pull."""
+def make_room(
+    shortage: DiskShortage, store: ImageStore, listed: Sequence[ImageReference], tell: Callable[[str], None]
+) -> bool:
+    """Remove images until the shortage is covered; return whether any was removed. Never raises.
 
-    def __init__(
-        self,
-        check: EngineDiskCheck,
-        store: ImageStore,
-        listed: Sequence[ImageReference],
-        tell: Callable[[str], None],
-    ) -> None:
-        """Images that `listed` names stay; `tell` gets a line for each image that was removed or could not be."""
-        self._check = check
-        self._store = store
-        self._listed = listed
-        self._tell = tell
+    Images that `listed` names stay; `tell` gets a line for each image that was removed or could not be.
+    """
 
-    def wide(self, images: int) -> bool:
-        return self._check.wide(images)
+    def enough() -> bool:
+        return (free_bytes(store.facts())[0] or 0) >= shortage.needed
 
-    def short(self, requests: Sequence[PullRequest]) -> Failure | None:
-        """Remove images and check again, until the pull fits or nothing is left to remove."""
-        why = self._check.short(requests)
-        while why and self._check.shortage and self._prune(self._check.shortage.needed):
-            why = self._check.short(requests)
-        return why
-
-    def _prune(self, needed: int) -> bool:
-        def enough() -> bool:
-            return (free_bytes(self._store.facts())[0] or 0) >= needed
-
-        removed = 0
-        try:
-            plan = find_candidates(self._store, self._listed).plan
-            for removal in remove([each for each in plan.removable if each.whole], self._store, enough):
-                removed += removal.action in REMOVED
-                self._tell(f"{removal}, to make room")
-            if removed:
-                update_record(self._store)
-        except (EngineError, PullerError) as error:
-            self._tell(f"no more disk space could be freed: {clean(str(error))}")
-        except Exception as error:  # noqa: BLE001 - as in `EngineDiskCheck`: the pull is refused, and the run ends cleanly
-            self._tell(f"no more disk space could be freed: {type(error).__name__}: {clean(str(error))}")
-        return bool(removed)
+    removed = 0
+    try:
+        plan = find_candidates(store, listed).plan
+        for removal in remove([each for each in plan.removable if each.whole], store, enough):
+            removed += removal.action in REMOVED
+            tell(f"{removal}, to make room")
+        if removed:
+            update_record(store)
+    except (EngineError, PullerError) as error:
+        tell(f"no more disk space could be freed: {clean(str(error))}")
+    except Exception as error:  # noqa: BLE001 - as for the disk check: the pull is refused, and the run ends cleanly
+        tell(f"no more disk space could be freed: {type(error).__name__}: {clean(str(error))}")
+    return bool(removed)

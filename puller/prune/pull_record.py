@@ -8,16 +8,19 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImage, LocalImages
 from puller.errors import PullerError
 from puller.image.reference import ImageReference
-from puller.model import PullOutcome, Status
+from puller.model import PullOutcome, Report, Status
 from puller.system import files
 from puller.system.paths import state_home
+from puller.text import timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,23 @@ def _names(outcome: PullOutcome) -> Iterator[str]:
         yield from names_of(ImageReference.parse(outcome.reference))
     except ValueError:
         return  # a bad line of a list
+
+
+def remember_pulls(report: Report, store: ImageStore, before: Callable[[], LocalImages]) -> None:
+    """Write down for `puller prune` what a run brought and what it wanted, where the engine says who it is.
+
+    `before` says what the engine had before the run. Raises PullerError, EngineError, UsageError.
+    """
+    identity = store.facts().identity
+    if identity is None:
+        return
+    record, now = PullRecord(identity), timestamp(datetime.now(UTC))
+    images: tuple[LocalImages, LocalImages] | tuple[()] = ()
+    if report.counts[Status.PULLED]:
+        images = before(), store.holdings()
+    elif not record.path.exists():
+        return
+    record.update(lambda known: after_pulls(known, report.outcomes, now, *images))
 
 
 _SCHEMA = "puller.brought/1"

@@ -1,22 +1,18 @@
 """puller as a library: one call, no output of its own."""
 
-import logging
 from collections.abc import Iterable
+from contextlib import closing
 
-from puller.engine import connect
+from puller.cancellation import Cancellation, interruptible
+from puller.engine import connect, locate
 from puller.errors import ListError
 from puller.events import Observer, ignore
 from puller.image.reference import Platform
 from puller.imagelist import read
 from puller.imagelist.requests import request_images
 from puller.model import Report
-from puller.plan.disk_check import EngineDiskCheck
-from puller.pull.platforms import refuse_what_cannot_be_kept
-from puller.pull.run import pull_all
-from puller.registry.resolver import RegistryResolver
+from puller.pull.session import PullSession
 from puller.settings import BackendChoice, Settings
-
-_log = logging.getLogger(__name__)
 
 
 def pull_images(
@@ -33,19 +29,16 @@ def pull_images(
 
     A failed image is an outcome, not an exception. Raises ListError (a ValueError's worth of bad references, all at
     once, or of tags that are wanted for more platforms than this engine keeps of one), UsageError (a context that does
-    not exist), EngineUnreachableError. `observer` is called with events from many threads. A KeyboardInterrupt cancels
-    what is in flight and comes back as a report whose `stopped` says so.
+    not exist), EngineUnreachableError. All `settings` count, the disk check and prefetching, too. `observer` is called
+    with events from many threads. A KeyboardInterrupt cancels what is in flight and comes back as a report whose
+    `stopped` says so.
     """
-    settings = settings or Settings()
+    settings, choice = settings or Settings(), BackendChoice(backend)
     todo = request_images(read((), tuple(images)), platform=platform)
     if todo.bad:
         raise ListError([str(bad) for bad in todo.bad])
-    engine = connect(BackendChoice(backend), docker_command=docker_command, context=context, connections=settings.jobs)
-    advisor = RegistryResolver(lambda: engine.store.facts().insecure, settings.registries)
-    try:
-        refuse_what_cannot_be_kept(todo.requests, engine.store)
-        room = EngineDiskCheck(engine.store, _log.info, settings.registries)
-        return pull_all(todo.requests, engine, settings, observer=observer, advisor=advisor, room=room)
-    finally:
-        advisor.close()
-        engine.close()
+    cancel = Cancellation()
+    address = locate(choice, docker_command=docker_command, context=context)
+    engine = connect(address, choice, docker_command=docker_command, connections=settings.jobs)
+    with closing(engine), PullSession(engine, None, settings, observer, cancel=cancel) as session:
+        return interruptible(lambda: session.pull(todo.requests), cancel)

@@ -5,13 +5,17 @@ a mirror that is stale has no such image, and one that lies is found out by the 
 such tag, no access) that is the answer, and no mirror is asked.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from puller.engine.interface import Engine
+from puller.errors import EngineError
 from puller.image.reference import ImageReference, Platform
+from puller.model import EngineResult, PullRequest
 from puller.registry.pools import Lane, Lanes
 from puller.registry.resolver import ResolvedTag, Resolver
-from puller.settings import MirrorUse, RegistrySettings, registry_settings
+from puller.settings import MirrorUse, RegistrySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +44,27 @@ def at(mirror: str, reference: ImageReference, digest: str | None = None) -> Ima
 class Mirrors:
     """The mirrors of a run, asked from many threads."""
 
-    def __init__(self, registries: Mapping[str, RegistrySettings], advisor: Resolver, lanes: Lanes) -> None:
+    def __init__(self, settings: Mapping[str, RegistrySettings], registries: Resolver, lanes: Lanes) -> None:
+        self._settings = {name: each for name, each in settings.items() if each.mirrors}
         self._registries = registries
-        self._advisor = advisor
         self._lanes = lanes
         self._said: dict[str, ResolvedTag] = {}
 
     def use(self, registry: str) -> MirrorUse | None:
         """Say which comes first, the registry or its mirrors; None where it has no mirrors."""
-        settings = registry_settings(self._registries, registry)
-        return settings.mirror_use if settings.mirrors else None
+        settings = self._settings.get(registry.lower())
+        return settings.mirror_use if settings else None
 
     def announced(self, reference: ImageReference) -> ResolvedTag | None:
-        """Ask the registry what a reference stands for, and where it is silent its mirrors; these answers are kept."""
-        said = self._said.get(reference.canonical) or self._ask(reference)
-        if said and self._of(reference):
+        """Ask the registry what a reference stands for, unless it wants to be left alone or is down.
+
+        Where it is silent its mirrors are asked; the answers for a registry that has mirrors are kept.
+        """
+        lane, settings = self._lanes.of(reference.registry), self._settings.get(reference.registry.lower())
+        if settings is None:
+            return None if lane.unwell else self._registries.head(reference)
+        said = self._said.get(reference.canonical) or self._ask(reference, lane, settings.mirrors)
+        if said:
             self._said[reference.canonical] = said
         return said
 
@@ -69,19 +79,50 @@ class Mirrors:
 
     def image_id(self, reference: ImageReference, digest: str, platform: Platform) -> str | None:
         """Say what ID a graph-driver store gives the image behind a digest, as a mirror tells; None without mirrors."""
-        found = (self._advisor.image_id(at(mirror, reference, digest), platform) for mirror in self._of(reference))
+        found = (self._registries.image_id(at(mirror, reference, digest), platform) for mirror in self._of(reference))
         return next(filter(None, found), None)
 
     def _of(self, reference: ImageReference) -> tuple[str, ...]:
-        return registry_settings(self._registries, reference.registry).mirrors
+        settings = self._settings.get(reference.registry.lower())
+        return settings.mirrors if settings else ()
 
-    def _ask(self, reference: ImageReference) -> ResolvedTag | None:
-        registry = reference.registry
-        unwell = self._lanes.of(registry).unwell
-        said = None if unwell else self._advisor.head(reference)
-        if said or not (unwell or self._advisor.silent(registry)):
+    def _ask(self, reference: ImageReference, lane: Lane, mirrors: Sequence[str]) -> ResolvedTag | None:
+        unwell = lane.unwell
+        said = None if unwell else self._registries.head(reference)
+        if said or not (unwell or self._registries.silent(reference.registry)):
             return said
-        for mirror in self._of(reference):
-            if said := self._advisor.head(at(mirror, reference)):
+        for mirror in mirrors:
+            if said := self._registries.head(at(mirror, reference)):
                 return replace(said, mirror=None if reference.digest else mirror, counted=True)
         return None
+
+
+def adopt(
+    engine: Engine,
+    request: PullRequest,
+    source: MirrorSource,
+    pull: Callable[[PullRequest], EngineResult],
+    *,
+    untag: bool,
+) -> None:
+    """Give what came from a mirror the name that was asked for, and with `untag` take the mirror's name away.
+
+    A tag is enough for the containerd store, which thereby knows the digest, too. A graph-driver store knows digests
+    only by pulls: the manifest, and nothing else, is pulled from the registry itself where that answers and does not
+    count pulls. Without a tag there is no other way. Raises EngineError.
+    """
+    reference, mirrored = request.reference, f"{source.reference.name}@{source.reference.digest}"
+    pinned = ImageReference.parse(f"{reference.name}@{source.reference.digest}")
+    digest_matters = source.confirmed and not source.said.counted and not engine.store.facts().keeps_platforms
+    if not reference.tag:
+        pull(replace(request, reference=pinned))
+    else:
+        named = mirrored
+        if digest_matters:
+            with suppress(EngineError):
+                pull(replace(request, reference=pinned))
+                named = pinned.canonical
+        engine.store.tag(named, reference)
+    if untag:
+        with suppress(EngineError):
+            engine.store.untag(mirrored)

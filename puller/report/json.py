@@ -91,7 +91,7 @@ def _image(outcome: PullOutcome) -> dict[str, Any]:
         "reference": outcome.reference,
         "requested": list(outcome.requested),
         "platform": str(outcome.platform) if outcome.platform else None,
-        "host": None,
+        "host": outcome.host,
         "status": outcome.status.value,
         "digest": outcome.digest,
         "attempts": len(outcome.attempts),
@@ -119,6 +119,7 @@ def _outcome(image: Mapping[str, Any]) -> PullOutcome:
         float(image["began"]),
         image["mirror"],
         image["confirmed"],
+        image["host"],
     )
 
 

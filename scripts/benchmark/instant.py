@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from puller.engine.interface import InspectedImage
 from puller.image.reference import ImageReference
 from puller.model import EngineResult, PullRequest
-from puller.pull.run import pull_all
+from puller.pull.session import PullSession
+from puller.registry.resolver import NULL_RESOLVER
 from puller.settings import Policy, Settings
 from tests.lab.fakes import FakeStore
 
@@ -50,7 +51,8 @@ def main() -> int:
     """Pull what a list names, a reference a line; 0 when all is there."""
     lines = Path(sys.argv[1]).read_text().splitlines()
     requests = [PullRequest(ImageReference.parse(line)) for line in lines]
-    return 0 if pull_all(requests, Instant(), Settings(policy=Policy.ALWAYS)).ok else 1
+    with PullSession(Instant(), NULL_RESOLVER, Settings(policy=Policy.ALWAYS, disk_check=False)) as session:
+        return 0 if session.pull(requests).ok else 1
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Case:
         facts = _Facts(self)
         reference = ImageReference.parse(self.text)
         platform = Platform.parse("linux/arm64") if self.platform_asked else None
-        decision = decide(policy, PullRequest(reference, platform), facts)
+        decision = decide(policy, PullRequest(reference, platform), LocalImages(self.held), facts)
         return _words(decision), "HEAD" if facts.asked else "-"
 
 
@@ -49,14 +49,7 @@ class _Facts:
 
     def __init__(self, case: Case) -> None:
         self._case = case
-        self._holdings = LocalImages(case.held)
         self.asked = False
-
-    def tagged(self, reference: ImageReference) -> LocalImage | None:
-        return self._holdings.tagged(reference)
-
-    def pinned(self, reference: ImageReference) -> LocalImage | None:
-        return self._holdings.pinned(reference)
 
     def announced(self, reference: ImageReference) -> ResolvedTag | None:
         self.asked = True

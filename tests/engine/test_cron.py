@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from puller.engine.endpoint import address
+from puller.engine.endpoint import EngineAddress
 from puller.system.run_lock import RunLock
 from tests.lab import Engine, Proxy, Registry, Rule, faults, layer, push_image, wait_until
 from tests.lab.program import SECONDS, Run
@@ -34,7 +34,7 @@ class Cron:
             "DOCKER_CONFIG": str(self.config),
             "XDG_STATE_HOME": str(folder / "state"),
         }
-        self.lock = RunLock(address(engine.host)).path
+        self.lock = RunLock(EngineAddress("default", engine.host, local=True).identity).path
 
     @property
     def records(self) -> list[Path]:

@@ -62,6 +62,30 @@ def test_images_travel_in_files(engine: Engine, registry: Registry, puller: Pull
         assert engine.inspect(image.reference)["RootFS"]["Layers"] == [each.diff_id for each in image.layers]
 
 
+def test_a_folder_keeps_what_several_platforms_and_mirrors_are_called(
+    registry: Registry, proxy: Proxy, puller: Puller
+) -> None:
+    """One name stands for all platforms of it, and what came from a mirror has the name that was asked for, too."""
+    platforms = {HOST_PLATFORM: [layer("files-host")], "linux/s390x": [layer("files-s390x")]}
+    index = push_index(registry, "files/both", "v1", platforms)
+    image = push_image(registry, "files/mirrored", "v1", [layer("files-mirrored")])
+    listed = puller.list(
+        *(f"--platform={platform} {index.reference}" for platform in platforms), image.at(proxy.address)
+    )
+    target = puller.folder / "images"
+    mirror = f"--mirror={proxy.address}={registry.address}"
+    run = puller.pull("--to", f"oci:{target}", mirror, listed)
+    assert (run.code, [each["status"] for each in run.images]) == (0, 3 * ["pulled"])
+    names = [
+        entry["annotations"]["io.containerd.image.name"]
+        for entry in json.loads((target / "index.json").read_text())["manifests"]
+    ]
+    assert names.count(index.reference) == 1
+    assert names.count(image.at(proxy.address)) == 1
+    for (layer_of_platform,) in platforms.values():
+        assert (target / "blobs" / layer_of_platform.digest.replace(":", "/")).is_file()
+
+
 def described(engine: Engine, reference: str) -> dict[str, Any]:
     """Say what the engine shows of an image, without what differs between any two pulls of it."""
     image = engine.inspect(reference)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from puller.cancellation import Cancellation
-from puller.engine import connect
+from puller.engine import connect, locate
 from puller.engine.interface import NOTHING, Engine as EngineClient
 from puller.errors import EngineError, FailureKind
 from puller.events import Phase, Progress
@@ -52,7 +52,7 @@ def reach(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
     def reach(engine: Engine) -> EngineClient:
         monkeypatch.setenv("DOCKER_HOST", engine.host)
-        connected.append(connect(BackendChoice(backend)))
+        connected.append(connect(locate(), BackendChoice(backend)))
         return connected[-1]
 
     yield reach

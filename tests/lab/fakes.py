@@ -7,17 +7,21 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote
 
-from puller.cancellation import Cancellation
-from puller.engine.interface import NOTHING, ImageStore, InspectedImage, ProgressSink
+from puller.cancellation import Cancellation, interruptible
+from puller.engine.interface import NOTHING, Engine, ImageStore, InspectedImage, ProgressSink
 from puller.engine.model import Container, EngineInfo, ImageContents, LocalImages
+from puller.events import Observer, ignore
 from puller.image.reference import ImageReference, Platform
-from puller.model import EngineResult, PullRequest
-from puller.settings import Timeouts
+from puller.model import EngineResult, PullOutcome, PullRequest, Report
+from puller.pull.session import PullSession
+from puller.registry.resolver import NULL_RESOLVER, Resolver
+from puller.settings import Settings, Timeouts
 from tests.lab.samples import DIGEST
 
 PULLED = EngineResult(DIGEST, up_to_date=False)
@@ -169,6 +173,22 @@ class FakeBackend:
         with self._lock:
             for name in ("", request.reference.registry):
                 self._now[name] -= 1
+
+
+def pull_all(
+    requests: Sequence[PullRequest],
+    engine: Engine,
+    settings: Settings,
+    *,
+    observer: Observer = ignore,
+    rejected: Sequence[PullOutcome] = (),
+    registries: Resolver = NULL_RESOLVER,
+) -> Report:
+    """Pull in one session, without a look at any disk; an interrupt cancels it."""
+    cancel = Cancellation()
+    settings = replace(settings, disk_check=False)
+    with PullSession(engine, registries, settings, observer, cancel=cancel) as session:
+        return interruptible(lambda: session.pull(requests, rejected), cancel)
 
 
 def until_cancelled(cancel: Cancellation) -> EngineResult:

@@ -1,10 +1,11 @@
 """Stopping a run: once, for good, and at once."""
 
+import signal
 import threading
 
 import pytest
 
-from puller.cancellation import Cancellation
+from puller.cancellation import Cancellation, interruptible
 from puller.errors import CancelledError
 
 
@@ -86,3 +87,61 @@ def test_many_threads_may_cancel_at_once() -> None:
             thread.join()
     assert seen == [1]
     assert cancel.reason.startswith("reason ")
+
+
+def test_a_child_is_cancelled_with_its_parent() -> None:
+    """With the parent's reason, and so are its own children; whatever waits below wakes up."""
+    root = Cancellation()
+    child = Cancellation(root)
+    grandchild = Cancellation(child)
+    threading.Timer(0.01, root.cancel, ("interrupted by SIGINT",)).start()
+    with pytest.raises(CancelledError, match="SIGINT"):
+        grandchild.sleep(3600)
+    assert child.reason == grandchild.reason == "interrupted by SIGINT"
+
+
+def test_a_parent_and_its_other_children_outlive_a_child() -> None:
+    """A full disk on one host ends what is done there, and nothing else."""
+    root = Cancellation()
+    one, other = Cancellation(root), Cancellation(root)
+    one.cancel("disk full")
+    assert (one.requested, other.requested, root.requested) == (True, False, False)
+    root.cancel("interrupted")
+    assert (one.reason, other.reason) == ("disk full", "interrupted")
+
+
+def test_a_child_that_comes_too_late_is_cancelled_at_once() -> None:
+    """Nothing begins below what has been stopped."""
+    root = Cancellation()
+    root.cancel("too late")
+    assert Cancellation(root).reason == "too late"
+
+
+def test_work_that_is_interrupted_is_cancelled_and_waited_for() -> None:
+    """A KeyboardInterrupt of the waiting thread tears nothing apart: the work ends as its cancellation has it."""
+    cancel, begun = Cancellation(), threading.Event()
+
+    def work() -> str:
+        begun.set()
+        with pytest.raises(CancelledError):
+            cancel.sleep(60)
+        return cancel.reason
+
+    def interrupt() -> None:
+        begun.wait(60)
+        main = threading.main_thread().ident
+        assert main
+        signal.pthread_kill(main, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    assert interruptible(work, cancel) == "interrupted"
+
+
+def test_what_the_work_raises_is_raised() -> None:
+    """As if it had been done in the same thread."""
+
+    def work() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        interruptible(work, Cancellation())

@@ -1,6 +1,7 @@
 """`puller load`: images from files into an engine."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from puller.cli.options import engine_options
 from puller.cli.output import emit
 from puller.cli.progress import ProgressMode, observe
 from puller.cli.sections import SectionedCommand
-from puller.cli.signals import handled
-from puller.engine import connect
-from puller.engine.interface import Engine
+from puller.cli.signals import Signals, handled
+from puller.engine import connect, locate
 from puller.errors import EngineError, EngineUnreachableError, UsageError
 from puller.model import Report
-from puller.pull.run import pull_all
+from puller.pull.session import PullSession
+from puller.registry.resolver import NULL_RESOLVER
 from puller.report import RENDERERS
 from puller.settings import BackendChoice, Policy, Settings
 
@@ -39,7 +40,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     puller load images.tar --context airgapped
     """  # noqa: D301 - click wants the control character itself
     with handled() as signals:
-        report = _run(options)
+        report = _load(options, signals)
         signals.finish()
         render = RENDERERS[options["form"]]
         quiet = options["form"] == "text" and options["quiet"]
@@ -47,34 +48,25 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     ctx.exit(signals.exit_code or int(report.exit_code))
 
 
-def _run(options: dict[str, Any]) -> Report:
-
-    settings = Settings(policy=Policy.ALWAYS)
+def _load(options: dict[str, Any], signals: Signals) -> Report:
+    settings = Settings(policy=Policy.ALWAYS, disk_check=False)
     images = LayoutImages(options["source"])
-    backend = connect(
-        BackendChoice(options["backend"]),
-        docker_command=options["docker_command"],
-        context=options["context"],
-        connections=settings.jobs,
-    )
+    choice, command = BackendChoice(options["backend"]), options["docker_command"]
+    address = locate(choice, docker_command=command, context=options["context"])
+    engine = connect(address, choice, docker_command=command, connections=settings.jobs)
+    if not address.local:
+        raise UsageError("the engine is not on this machine, and would not reach loopback here: run puller load there")
     try:
-        facts = backend.store.facts()
+        wanted = images.requests(engine.store.facts().platform)
     except EngineError as error:
         raise EngineUnreachableError(f"the engine cannot be asked: {error.message}") from None
-    if not facts.local:
-        raise UsageError("the engine is not on this machine, and would not reach loopback here: run puller load there")
-    wanted = images.requests(facts.platform)
     if not wanted:
         raise UsageError(f"{options['source']}: its index.json names no image")
-    return _load(backend, images, wanted, settings, quiet=options["quiet"])
-
-
-def _load(backend: Engine, images: Any, wanted: dict[Any, Any], settings: Settings, *, quiet: bool) -> Report:
-
-    server = LoopbackRegistry(images)
-    mode = ProgressMode.QUIET if quiet else ProgressMode.AUTO
-    try:
-        with observe(mode, sys.stderr, verbose=0) as observer:
-            return pull_all(tuple(wanted), LoadEngine(backend, wanted, server), settings, observer=observer)
-    finally:
-        server.close()
+    with (
+        closing(LoopbackRegistry(images)) as server,
+        observe(ProgressMode.QUIET if options["quiet"] else ProgressMode.AUTO, sys.stderr) as observer,
+        PullSession(
+            LoadEngine(engine, wanted, server), NULL_RESOLVER, settings, observer, cancel=signals.cancellation
+        ) as session,
+    ):
+        return signals.run(lambda: session.pull(tuple(wanted)))

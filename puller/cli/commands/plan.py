@@ -7,7 +7,7 @@ import click
 from puller.cli.config_option import registries
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
-from puller.engine import connect
+from puller.engine import connect, locate
 from puller.errors import EngineError, EngineUnreachableError, ExitCode
 from puller.imagelist.requests import RequestedImages
 from puller.plan import render
@@ -52,7 +52,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 def _forecast(todo: RequestedImages, choice: BackendChoice, docker_command: str, context: str | None) -> PullPlan:
 
-    backend = connect(choice, docker_command=docker_command, context=context, connections=_CONNECTIONS)
+    address = locate(choice, docker_command=docker_command, context=context)
+    backend = connect(address, choice, docker_command=docker_command, connections=_CONNECTIONS)
     try:
         shelf = EngineInventory(backend.store)
         with RegistryClient(insecure=shelf.facts.insecure, registries=registries()) as client:

@@ -8,9 +8,9 @@ import click
 
 from puller.cli.options import LOCK_OPTIONS, SIZE, engine_options, list_options, make_plan
 from puller.cli.output import emit
-from puller.cli.run_lock import RunLockOption, RunLockSettings
+from puller.cli.run_lock import EngineLock, RunLockSettings
 from puller.cli.sections import SectionedCommand, section
-from puller.engine import connect, identity
+from puller.engine import connect, locate
 from puller.engine.disk import free_bytes
 from puller.engine.errors import fatal_engine_errors
 from puller.engine.interface import ImageStore
@@ -60,15 +60,16 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
     for line in todo.bad:
         click.echo(str(line), err=True)
-    with RunLockOption(RunLockSettings.of(options), "prune", *options["lists"]) as lock:
+    with EngineLock(RunLockSettings.of(options), "prune", *options["lists"]) as lock:
         removals = _prune_engine(todo, options, lock, asks=asks)
     ctx.exit(ExitCode.FAILED if any(removal.error for removal in removals) else ExitCode.OK)
 
 
-def _prune_engine(todo: RequestedImages, options: dict[str, Any], lock: RunLockOption, *, asks: bool) -> list[Removal]:
+def _prune_engine(todo: RequestedImages, options: dict[str, Any], lock: EngineLock, *, asks: bool) -> list[Removal]:
     choice, command, context = BackendChoice(options["backend"]), options["docker_command"], options["context"]
-    lock.begin(identity(choice, docker_command=command, context=context))
-    with closing(connect(choice, docker_command=command, context=context)) as engine, fatal_engine_errors():
+    address = locate(choice, docker_command=command, context=context)
+    lock.take(address.identity)
+    with closing(connect(address, choice, docker_command=command)) as engine, fatal_engine_errors():
         return _prune(todo, engine.store, options, asks=asks)
 
 

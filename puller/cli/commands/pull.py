@@ -1,18 +1,18 @@
 """`puller pull`: the main job."""
 
 import gc
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
 
-from puller.cli.again import failed_plan
-from puller.cli.engine_run import Run
-from puller.cli.keeping import Keeper
-from puller.cli.logins import warn
-from puller.cli.options import engine_options, list_options, make_plan
+from puller.cli.options import Target, engine_options, list_options, make_plan
 from puller.cli.output import Output, deliver
-from puller.cli.progress import ProgressMode
+from puller.cli.progress import ProgressMode, observe
 from puller.cli.pull_options import (
     concurrency_options,
     lock_options,
@@ -23,32 +23,43 @@ from puller.cli.pull_options import (
     selection_options,
 )
 from puller.cli.pull_settings import settings_of
-from puller.cli.run_lock import RunLockOption, RunLockSettings
+from puller.cli.run_lock import EngineLock, RunLockSettings
 from puller.cli.sections import SectionedCommand
-from puller.cli.signals import handled
-from puller.cli.to import Target, pull_to
-from puller.engine import connect, identity
-from puller.errors import EngineUnreachableError, FailureKind
-from puller.failure import Failure, classify, failure
-from puller.imagelist.requests import RequestedImages
-from puller.model import ENGINE_GONE, Report
-from puller.pull.ahead import ahead
-from puller.pull.run import pull_nothing
+from puller.cli.signals import Signals, handled
+from puller.engine import connect, locate
+from puller.engine.interface import Engine
+from puller.errors import EngineUnreachableError, FailureKind, ListError
+from puller.failure import classify, failure
+from puller.imagelist import Source
+from puller.imagelist.entry import entry_of
+from puller.imagelist.requests import RequestedImages, request_images
+from puller.model import ENGINE_GONE, PullRequest, Report
+from puller.plan.disk import DiskShortage
+from puller.prune.make_room import make_room
+from puller.prune.pull_record import remember_pulls
+from puller.pull.session import PullSession, pull_nothing
+from puller.report import history
 from puller.settings import BackendChoice, Settings
-from puller.system import files
+from puller.system import docker_config, files
+from puller.text import clean
 
 
 @dataclass(frozen=True, slots=True)
-class _Engine:
-    """How to reach the engine."""
+class _Run:
+    """What is pulled, and how it is shown."""
 
-    choice: BackendChoice
-    command: str
-    context: str | None
-    disk_check: bool = True
-    make_room: bool = False
-    instead: Target | None = None
-    """Where images are put without one."""
+    images: RequestedImages
+    settings: Settings
+    output: Output
+    signals: Signals
+
+    def pull(self, session: PullSession) -> Report:
+        """Pull; a signal ends it in good order."""
+        return self.signals.run(lambda: session.pull(self.images.requests, self.images.rejected))
+
+    def nothing(self, kind: FailureKind, why: str) -> Report:
+        """Report that nothing could be pulled."""
+        return pull_nothing(self.images.requests, failure(kind, why), self.images.rejected)
 
 
 @click.command(
@@ -78,15 +89,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     puller pull images.txt -j 3
     puller pull --image nginx:1.27 --image redis:7 --format json
     """  # noqa: D301 - click wants the control character itself
-    if options["failed"]:
-        todo = failed_plan(options)
-    else:
-        todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
-    choice = BackendChoice(options["backend"])
-    disk_check = not options["no_disk_check"]
-    engine = _Engine(
-        choice, options["docker_command"], options["context"], disk_check, options["make_room"], options["to"]
-    )
+    images = _failed_images(options) if options["failed"] else _listed_images(options)
     output = Output(
         options["format"],
         options["reports"],
@@ -95,58 +98,123 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         progress=ProgressMode.QUIET if options["quiet"] else ProgressMode(options["progress"]),
         junit_skip_up_to_date=options["junit_skip_up_to_date"],
     )
-    turn = RunLockOption(RunLockSettings.of(options), "pull", *options["lists"], *options["images"])
-    ctx.exit(_pull(todo, engine, settings_of(options), output, turn))
-
-
-def _pull(todo: RequestedImages, engine: _Engine, settings: Settings, output: Output, turn: RunLockOption) -> int:
-
-    keeper = Keeper()
+    settings = settings_of(options)
     for _, path in output.reports:
         files.check(path)
     if not output.quiet:
-        warn(todo.requests)
-    with handled() as signals, turn:
-        if engine.instead:
-            report = pull_to(engine.instead, todo, settings, progress=output.progress, verbose=output.verbose)
+        _warn_of_logins(images.requests)
+    with (
+        handled() as signals,
+        EngineLock(RunLockSettings.of(options), "pull", *options["lists"], *options["images"]) as lock,
+    ):
+        run = _Run(images, settings, output, signals)
+        if options["to"]:
+            report, remember = _pull_into_files(run, options["to"]), None
         else:
-            report = _run(todo, engine, settings, output, turn, keeper)
+            report, remember = _pull_into_engine(run, options, lock)
         signals.finish()
         if output.quiet and not report.ok:  # a public image needs no login, and quiet success is silent
-            warn(todo.requests)
+            _warn_of_logins(images.requests)
         try:
             deliver(report, output)
         finally:
-            keeper.keep(report, verbose=output.verbose)
-    return signals.exit_code or int(report.exit_code)
+            if remember:
+                _remember(report, remember, output.verbose)
+    ctx.exit(signals.exit_code or int(report.exit_code))
 
 
-def _run(
-    todo: RequestedImages, engine: _Engine, settings: Settings, output: Output, turn: RunLockOption, keeper: Keeper
-) -> Report:
+def _pull_into_files(run: _Run, target: Target) -> Report:
+    # Only those who name --to wait for what it takes: archives and the cache of blobs.
+    from puller.blobs.export import layout_settings, open_layout  # noqa: PLC0415
 
+    settings = layout_settings(run.settings)
+    with (
+        open_layout(target.path, settings, archive=target.kind == "archive") as engine,
+        observe(run.output.progress, sys.stderr, verbose=run.output.verbose) as observer,
+        PullSession(engine, None, settings, observer, cancel=run.signals.cancellation) as session,
+    ):
+        return run.pull(session)
+
+
+def _pull_into_engine(
+    run: _Run, options: Mapping[str, Any], lock: EngineLock
+) -> tuple[Report, Callable[[Report], None] | None]:
+    """Pull, and give what notes the pulls for `puller prune`: it knows what the engine had before."""
+    choice, command = BackendChoice(options["backend"]), options["docker_command"]
     try:
-        turn.begin(identity(engine.choice, docker_command=engine.command, context=engine.context))
-        backend = connect(
-            engine.choice, docker_command=engine.command, context=engine.context, connections=settings.jobs
-        )
-        holdings = ahead(backend.store.holdings)
-        ahead(backend.store.facts)  # which the store then knows, for all who ask it later
-
-        run = Run(todo, backend, settings, holdings)
+        address = locate(choice, docker_command=command, context=options["context"])
+        lock.take(address.identity)
+        engine = connect(address, choice, docker_command=command, connections=run.settings.jobs)
     except EngineUnreachableError as error:
         click.echo(f"puller: {error}; without an engine, --to oci:DIR or archive:FILE pulls into files", err=True)
-        why = failure(error.kind, str(error)) if error.kind else classify(str(error))
-        if why.kind not in ENGINE_GONE:
-            why = failure(FailureKind.DAEMON_UNREACHABLE, str(error))
-        return _nothing(todo, why)
+        kind = error.kind or classify(str(error)).kind
+        return run.nothing(kind if kind in ENGINE_GONE else FailureKind.DAEMON_UNREACHABLE, str(error)), None
     except KeyboardInterrupt as interrupt:
-        return _nothing(todo, failure(FailureKind.CANCELLED, str(interrupt)))
+        return run.nothing(FailureKind.CANCELLED, str(interrupt)), None
     gc.freeze()
     gc.enable()
-    return run.report(output, keeper, disk_check=engine.disk_check, make_room=engine.make_room)
+    removals: list[str] = []
+    room = partial(_make_room, engine, run.images, removals) if options["make_room"] else None
+    with (
+        observe(run.output.progress, sys.stderr, verbose=run.output.verbose) as observer,
+        PullSession(engine, None, run.settings, observer, cancel=run.signals.cancellation, make_room=room) as session,
+    ):
+        before = session.images_before
+        report = run.pull(session)
+    details = [note.text for note in session.notes if run.output.verbose or not note.detail]
+    for note in (*removals, *details):
+        click.echo(f"puller: {clean(note)}", err=True)
+    if session.shortage:
+        click.echo(f"puller: {session.shortage}; --no-disk-check pulls all the same", err=True)
+    return report, partial(remember_pulls, store=engine.store, before=before.result)
 
 
-def _nothing(todo: RequestedImages, why: Failure) -> Report:
+def _make_room(engine: Engine, images: RequestedImages, removals: list[str], shortage: DiskShortage) -> bool:
+    return make_room(shortage, engine.store, [each.reference for each in images.requests], removals.append)
 
-    return pull_nothing(todo.requests, why, todo.rejected)
+
+def _remember(report: Report, remember: Callable[[Report], None], verbose: int) -> None:
+    try:
+        remember(report)
+    except Exception as error:  # noqa: BLE001 - no pull fails because puller forgets it
+        if verbose:
+            click.echo(f"puller: not remembered for `puller prune`: {clean(str(error))}", err=True)
+
+
+def _listed_images(options: Mapping[str, Any]) -> RequestedImages:
+    return make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+
+
+def _failed_images(options: Mapping[str, Any]) -> RequestedImages:
+    """Ask again for what failed or was cancelled in the last run, for its platform; end well when nothing did.
+
+    Lines that were no references are left out. Raises click.UsageError when there is a list, too, and UsageError when
+    no run is on record.
+    """
+    if options["lists"] or options["images"]:
+        raise click.UsageError("--failed takes its images from the last run: leave out the LIST and --image")
+    run = history.find()
+    missed = [outcome for outcome in run.report().outcomes if not outcome.ok]
+    items = [
+        entry_of(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
+        for outcome in missed
+        if outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE
+        for text in outcome.requested
+    ]
+    made = request_images(items, platform=options["platform"])
+    if made.bad:
+        raise ListError([str(line) for line in made.bad])
+    if not options["quiet"]:
+        number = f"{len(made.requests)} image{'s' if len(made.requests) != 1 else ''}"
+        words = f"{number} to pull again from run {run.name}" if items else f"nothing failed in run {run.name}"
+        click.echo(f"puller: {words}", err=True)
+    if not items:
+        click.get_current_context().exit()
+    return made
+
+
+def _warn_of_logins(requests: Sequence[PullRequest]) -> None:
+    """Say on stderr, a line each, why logins at the registries of these images cannot be had."""
+    registries = dict.fromkeys(request.reference.registry for request in requests)
+    for problem in docker_config.login_problems(registries, os.environ):
+        click.echo(f"puller: {problem}", err=True)

@@ -10,7 +10,7 @@ import click
 from puller.cli.config_option import registries
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
-from puller.engine import connect
+from puller.engine import connect, locate
 from puller.engine.errors import fatal_engine_errors
 from puller.engine.model import EngineInfo
 from puller.errors import ExitCode
@@ -59,14 +59,14 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 def _verify(todo: RequestedImages, options: dict[str, Any]) -> tuple[Difference, ...]:
 
-    backend = connect(
-        BackendChoice(options["backend"]), docker_command=options["docker_command"], context=options["context"]
-    )
+    choice, command = BackendChoice(options["backend"]), options["docker_command"]
+    address = locate(choice, docker_command=command, context=options["context"])
+    engine = connect(address, choice, docker_command=command)
     try:
         with fatal_engine_errors():
-            return verify(todo.requests, backend.store, None if options["offline"] else _ask)
+            return verify(todo.requests, engine.store, None if options["offline"] else _ask)
     finally:
-        backend.close()
+        engine.close()
 
 
 def _ask(requests: Sequence[PullRequest], facts: EngineInfo) -> Mapping[PullRequest, str | Failure]:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from puller.engine.endpoint import DEFAULT_HOST, Endpoint, Tls
+from puller.engine.endpoint import EngineAddress, Tls
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
 from puller.http import HttpClient, HttpError, HttpErrorKind, TlsSettings
 from puller.text import clean
@@ -46,19 +46,18 @@ class EnginePing:
 class ApiClient:
     """A client of one engine for many threads. Its methods raise EngineError."""
 
-    def __init__(self, endpoint: Endpoint, seconds: float = SECONDS, version: str = "") -> None:
+    def __init__(self, address: EngineAddress, seconds: float = SECONDS, version: str = "") -> None:
         """Use this `version` of the API, or the engine's newest; `seconds` limit connecting and each wait for a byte.
 
         Sends nothing yet. Raises EngineUnreachableError for an address that is not a socket or a TCP address.
         """
-        self.endpoint = endpoint
         self.version = version
-        scheme, _, rest = (endpoint.host or DEFAULT_HOST).partition("://")
-        self._tls = _tls(endpoint.tls) if endpoint.tls else TlsSettings()
+        scheme, _, rest = address.url.partition("://")
+        self._tls = _tls(address.tls) if address.tls else TlsSettings()
         path = rest if scheme == "unix" else None
         if path is None and scheme not in _SCHEMES:
-            raise EngineUnreachableError(f"cannot connect to the engine at {endpoint.host}: unknown kind of address")
-        web = "https" if endpoint.tls and path is None else _SCHEMES.get(scheme, "http")
+            raise EngineUnreachableError(f"cannot connect to the engine at {address.url}: unknown kind of address")
+        web = "https" if address.tls and path is None else _SCHEMES.get(scheme, "http")
         self._url = "http://localhost" if path is not None else f"{web}://{rest.rstrip('/')}"
         self._http = HttpClient(connect=seconds, read=seconds, unix_socket=path)
 
@@ -111,15 +110,14 @@ class ApiClient:
         return response.headers, body
 
 
-def ping_engine(endpoint: Endpoint) -> EnginePing:
+def ping_engine(address: EngineAddress, seconds: float = SECONDS) -> EnginePing:
     """Ping an engine; DOCKER_API_VERSION overrides the API version. Raises EngineUnreachableError."""
     try:
-        with ApiClient(endpoint) as client:
+        with ApiClient(address, seconds) as client:
             found = client.ping()
     except EngineError as error:
         reason = error.__cause__ if isinstance(error.__cause__, HttpError) else error
-        where = endpoint.host or DEFAULT_HOST
-        raise EngineUnreachableError(clean(f"cannot connect to the engine at {where}: {reason}")) from None
+        raise EngineUnreachableError(clean(f"cannot connect to the engine at {address.url}: {reason}")) from None
     return EnginePing(os.environ.get("DOCKER_API_VERSION") or found.version, found.server)
 
 

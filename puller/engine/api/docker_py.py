@@ -19,7 +19,7 @@ from docker import errors as docker_errors
 from docker.tls import TLSConfig
 from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 
-from puller.engine.endpoint import Endpoint
+from puller.engine.endpoint import EngineAddress
 from puller.errors import EngineError, FailureKind, causes
 from puller.model import PullRequest
 
@@ -32,12 +32,12 @@ _CUT = (ConnectionError, urllib3.exceptions.ProtocolError, http.client.HTTPExcep
 class DockerPy:
     """One client for all threads that pull."""
 
-    def __init__(self, endpoint: Endpoint, version: str, connections: int) -> None:
+    def __init__(self, address: EngineAddress, version: str, connections: int) -> None:
         """Use this `version` of the API, or the engine's newest; raises EngineError."""
         try:
             self._client = _Client(
-                base_url=endpoint.host,
-                tls=_tls(endpoint),
+                base_url=address.url,
+                tls=_tls(address),
                 version=version or "auto",
                 timeout=_CONNECT_SECONDS,
                 max_pool_size=max(connections, 1),
@@ -174,15 +174,15 @@ def _close_sockets(pool: Any) -> None:
     pool._new_conn = lambda: _UnixConnection(pool.base_url, pool.socket_path, pool.timeout)  # noqa: SLF001
 
 
-def _tls(endpoint: Endpoint) -> TLSConfig | bool:
-    if endpoint.tls is None:
+def _tls(address: EngineAddress) -> TLSConfig | bool:
+    if address.tls is None:
         return False
-    folder = endpoint.tls.directory
+    folder = address.tls.directory
     certificate, key = folder / "cert.pem", folder / "key.pem"
     return TLSConfig(
         client_cert=(str(certificate), str(key)) if certificate.exists() and key.exists() else None,
-        ca_cert=str(folder / "ca.pem") if endpoint.tls.verify else None,
-        verify=endpoint.tls.verify,
+        ca_cert=str(folder / "ca.pem") if address.tls.verify else None,
+        verify=address.tls.verify,
     )
 
 

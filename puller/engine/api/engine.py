@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from puller.cancellation import Cancellation
 from puller.engine.api.client import ApiClient, ping_engine
 from puller.engine.api.images import UNREADABLE, ApiImageStore
-from puller.engine.endpoint import Endpoint, is_local
+from puller.engine.endpoint import EngineAddress
 from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
 from puller.engine.progress import PullStream
 from puller.engine.responses import inspected_name, read_inspected
@@ -27,17 +27,17 @@ _ALIVE_SECONDS = 3.0
 class ApiEngine:
     """Pulls by `POST /images/create` (Engine API), reading every message of the stream."""
 
-    def __init__(self, endpoint: Endpoint, connections: int = 3) -> None:
+    def __init__(self, address: EngineAddress, connections: int = 3) -> None:
         """Ping the engine; raises EngineUnreachableError. `connections` is the number of concurrent pulls."""
-        self._endpoint = endpoint
-        self._ping = ping_engine(endpoint)
+        self._address = address
+        self._ping = ping_engine(address)
         self._version = self._ping.version or ""
         self._connections = connections
-        self._client = ApiClient(endpoint, version=self._version)
+        self._client = ApiClient(address, version=self._version)
         self._activity = LastActivity()
         self._lock = Lock()
         self._docker_py: DockerPy | None = None
-        self.store = ApiImageStore(self._client, local=is_local(endpoint.host))
+        self.store = ApiImageStore(self._client, local=address.local)
 
     @property
     def engine(self) -> str:
@@ -65,7 +65,7 @@ class ApiEngine:
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         try:  # on a connection of its own, which can be closed from another thread
-            with ApiClient(self._endpoint, version=self._version) as client, cancel.hook(client.close):
+            with ApiClient(self._address, version=self._version) as client, cancel.hook(client.close):
                 image = client.get("images", inspected_name(reference), "json")
             return read_inspected(image, reference)
         except EngineError as error:
@@ -78,7 +78,7 @@ class ApiEngine:
 
     def alive(self) -> bool:
         try:  # on a new connection: after a restart of the engine, idle ones are broken
-            with ApiClient(self._endpoint, _ALIVE_SECONDS) as client:
+            with ApiClient(self._address, _ALIVE_SECONDS) as client:
                 client.ping()
         except EngineError:
             return False
@@ -96,7 +96,7 @@ class ApiEngine:
 
         with self._lock:
             if self._docker_py is None:
-                self._docker_py = DockerPy(self._endpoint, self._version, self._connections)
+                self._docker_py = DockerPy(self._address, self._version, self._connections)
             return self._docker_py
 
 

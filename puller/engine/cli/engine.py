@@ -9,12 +9,12 @@ from pathlib import PurePath
 from puller.cancellation import Cancellation
 from puller.engine.cli.images import CliImageStore
 from puller.engine.cli.terminal import is_drawing, last_words, read
-from puller.engine.endpoint import is_local, resolve
+from puller.engine.endpoint import DOCKER, EngineAddress
 from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
 from puller.engine.progress import PullStream
 from puller.engine.responses import inspected, inspected_name, read_platform
 from puller.engine.timeouts import AttemptTimer, LastActivity
-from puller.errors import EngineError, EngineUnreachableError, FailureKind, UsageError
+from puller.errors import EngineError, EngineUnreachableError, FailureKind
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
@@ -42,21 +42,16 @@ class CliEngine:
     unpacking applies.
     """
 
-    def __init__(self, command: str = "docker", context: str | None = None) -> None:
-        """Ask the program for the engine's version; raises EngineUnreachableError, or UsageError for a bad context."""
+    def __init__(self, address: EngineAddress, command: str = DOCKER) -> None:
+        """Ask the program for the engine's version; raises EngineUnreachableError."""
         self._program = PurePath(command).name or command
         self._environment: Mapping[str, str] = dict(os.environ)
-        endpoint = None
-        if self._program == "docker":
-            endpoint = resolve(context, self._environment)
-        elif context:
-            raise UsageError(f"--context is an option for docker only; {self._program} has no contexts")
-        self._argv = (command, *(("--context", context) if context else ()))
+        self._argv = (command, *(("--context", address.context) if address.context else ()))
         self._version = self._probe(_PROBE_SECONDS)
         # podman and nerdctl never print "up to date"; the image before the pull is compared with the one after it.
         self._silent = self._program in _PROBES or "podman" in self._version.lower()
         self._activity = LastActivity()
-        self.store = CliImageStore(self._run, self._program, local=is_local(endpoint.host if endpoint else None))
+        self.store = CliImageStore(self._run, self._program, local=address.local)
 
     @property
     def engine(self) -> str:

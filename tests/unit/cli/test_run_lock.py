@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from puller.engine.endpoint import address
+from puller.engine.endpoint import EngineAddress
 from puller.system.run_lock import RunLock
 from tests.lab import wait_until
 from tests.lab.fakes import good_pull
@@ -118,7 +118,7 @@ def test_a_signal_ends_a_wait_in_good_order(
 def test_a_lock_that_cannot_be_had_costs_no_run(shell: Shell) -> None:
     """Where no lock is to be had the run goes on, and says so only to those who want to know."""
     shell.docker()
-    lock = RunLock(address(shell.environment["DOCKER_HOST"]))
+    lock = RunLock(EngineAddress("default", shell.environment["DOCKER_HOST"], local=True).identity)
     lock.path.symlink_to(shell.folder / "elsewhere")
     try:
         assert shell.run(*IMAGE, "-q").stderr == ""

@@ -13,13 +13,14 @@ import pytest
 from puller.cancellation import Cancellation
 from puller.engine.cli import engine as cli
 from puller.engine.cli.engine import CliEngine
+from puller.engine.endpoint import locate
 from puller.engine.interface import NOTHING, InspectedImage
 from puller.errors import CancelledError, EngineError, EngineUnreachableError, FailureKind, UsageError
 from puller.events import Phase, Progress
 from puller.failure import classify
 from puller.image.reference import Platform
 from puller.model import EngineResult
-from puller.settings import Timeouts
+from puller.settings import BackendChoice, Timeouts
 from tests.lab.fakes import DOCKER_VERSION, FLOOD, HANG, PROMPT, STUBBORN, FakeProgram, complain, draw, good_pull, say
 from tests.lab.samples import DIGEST, request
 from tests.unit.engine.test_endpoint import Home
@@ -37,6 +38,11 @@ def _no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
 
 
+def reached(program: Path, context: str | None = None) -> CliEngine:
+    """Reach the engine through this program."""
+    return CliEngine(locate(BackendChoice.CLI, docker_command=str(program), context=context), str(program))
+
+
 def pull(
     program: FakeProgram,
     text: str = "nginx:1.27",
@@ -49,7 +55,7 @@ def pull(
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> EngineResult:
     """Pull one image with this program."""
-    backend = CliEngine(str(program.path))
+    backend = reached(program.path)
     return backend.pull(
         request(text, platform),
         cancel=Cancellation() if cancel is None else cancel,
@@ -92,7 +98,7 @@ def test_a_context_stands_before_the_verb(tmp_path: Path) -> None:
     """`docker --context X pull …`, in the probe, too."""
     Home(tmp_path / "docker-config").context("far")
     program = FakeProgram(tmp_path / "bin")
-    backend = CliEngine(str(program.path), "far")
+    backend = reached(program.path, "far")
     backend.pull(request("nginx"), cancel=Cancellation(), clocks=Timeouts(), progress=lambda _: None)
     assert program.pulls == [["--context", "far", "pull", "docker.io/library/nginx:latest"]]
     assert all(call[:2] == ["--context", "far"] for call in program.calls)
@@ -110,12 +116,12 @@ def test_the_environment_goes_along_in_english(tmp_path: Path, monkeypatch: pyte
 
 def test_the_engine_has_a_name(tmp_path: Path) -> None:
     """Observers are told the engine's version and how it is reached."""
-    assert CliEngine(str(FakeProgram(tmp_path).path)).engine == "engine 28.5.2 through the docker command"
+    assert reached(FakeProgram(tmp_path).path).engine == "engine 28.5.2 through the docker command"
 
 
 def test_a_program_without_a_version_has_a_name_too(tmp_path: Path) -> None:
     """An empty answer is no crash."""
-    backend = CliEngine(str(FakeProgram(tmp_path, version="true").path))
+    backend = reached(FakeProgram(tmp_path, version="true").path)
     assert backend.engine == "engine ? through the docker command"
     backend.close()
 
@@ -247,7 +253,7 @@ def test_cancelling_ends_the_program(tmp_path: Path) -> None:
 def test_a_program_that_vanishes_is_an_engine_that_is_gone(tmp_path: Path) -> None:
     """A docker that is uninstalled in the middle of a run ends it."""
     program = FakeProgram(tmp_path)
-    backend = CliEngine(str(program.path))
+    backend = reached(program.path)
     program.path.unlink()
     with pytest.raises(EngineError, match="docker cannot be run") as caught:
         backend.pull(request(), cancel=Cancellation(), clocks=Timeouts(), progress=lambda _: None)
@@ -341,7 +347,7 @@ def test_who_tells_no_bytes_may_be_silent_while_it_downloads(
 def test_an_engine_is_alive_when_it_tells_its_version(tmp_path: Path) -> None:
     """The probe is asked again each time; nothing that happens raises."""
     program = FakeProgram(tmp_path)
-    backend = CliEngine(str(program.path))
+    backend = reached(program.path)
     assert backend.alive()
     FakeProgram(tmp_path, version=complain("Cannot connect to the Docker daemon"))
     assert not backend.alive()
@@ -352,7 +358,7 @@ def test_an_engine_is_alive_when_it_tells_its_version(tmp_path: Path) -> None:
 def test_an_engine_that_hangs_is_not_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The probe has a time limit."""
     program = FakeProgram(tmp_path)
-    backend = CliEngine(str(program.path))
+    backend = reached(program.path)
     FakeProgram(tmp_path, version=HANG)
     monkeypatch.setattr(cli, "_ALIVE_SECONDS", 0.3)
     assert not backend.alive()
@@ -364,7 +370,7 @@ def test_all_digests_of_an_image_are_inspected(tmp_path: Path) -> None:
     other = "sha256:" + "e" * 64
     known = say(f'["{IDENTITY}",["nginx@{DIGEST}","other@{other}","nginx@{other}"]]')
     program = FakeProgram(tmp_path, inspect=known)
-    backend = CliEngine(str(program.path))
+    backend = reached(program.path)
     pinned = request(f"nginx:1.27@{DIGEST}").reference
     assert backend.inspect(pinned, cancel=Cancellation()) == InspectedImage(IDENTITY, (DIGEST, other))
     assert program.calls[-1][-1] == f"docker.io/library/nginx@{DIGEST}"
@@ -385,14 +391,14 @@ def test_an_image_that_is_not_there_is_told_from_an_engine_that_will_not_say(
     tmp_path: Path, inspect: str, found: InspectedImage | None
 ) -> None:
     """Only the first proves that a pull did not do what it said."""
-    backend = CliEngine(str(FakeProgram(tmp_path, inspect=inspect).path))
+    backend = reached(FakeProgram(tmp_path, inspect=inspect).path)
     assert backend.inspect(request().reference, cancel=Cancellation()) == found
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     """The reason is one plain sentence."""
     with pytest.raises(EngineUnreachableError, match=r"nowhere/docker: command not found$"):
-        CliEngine(str(tmp_path / "nowhere" / "docker"))
+        reached(tmp_path / "nowhere" / "docker")
 
 
 def test_a_program_that_may_not_be_run(tmp_path: Path) -> None:
@@ -400,14 +406,14 @@ def test_a_program_that_may_not_be_run(tmp_path: Path) -> None:
     program = FakeProgram(tmp_path)
     program.path.chmod(0o644)
     with pytest.raises(EngineUnreachableError, match="docker version failed"):
-        CliEngine(str(program.path))
+        reached(program.path)
 
 
 def test_an_engine_that_does_not_answer(tmp_path: Path) -> None:
     """The program's own words are the reason, in one line."""
     words = "Cannot connect to the Docker daemon at unix:///x.sock.\nIs the docker daemon running?"
     with pytest.raises(EngineUnreachableError) as caught:
-        CliEngine(str(FakeProgram(tmp_path, version=complain(words)).path))
+        reached(FakeProgram(tmp_path, version=complain(words)).path)
     assert str(caught.value) == words.replace("\n", " ")
 
 
@@ -415,7 +421,7 @@ def test_a_misspelt_context_is_a_usage_error(tmp_path: Path) -> None:
     """The program is not even asked."""
     program = FakeProgram(tmp_path)
     with pytest.raises(UsageError, match="context 'prodd' not found"):
-        CliEngine(str(program.path), "prodd")
+        reached(program.path, "prodd")
     assert program.calls == []
 
 
@@ -425,17 +431,17 @@ def test_a_misspelt_context_is_a_usage_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["podman", "nerdctl"])
 def test_contexts_belong_to_docker(tmp_path: Path, name: str) -> None:
     """`--context` with another program is refused, not ignored."""
-    with pytest.raises(UsageError, match=f"{name} has no contexts"):
-        CliEngine(str(FakeProgram(tmp_path, name=name).path), "far")
+    with pytest.raises(UsageError, match=f"{name} has none"):
+        reached(FakeProgram(tmp_path, name=name).path, "far")
 
 
 def test_a_broken_docker_configuration_does_not_concern_podman(tmp_path: Path) -> None:
     """The current context of docker is not looked up for another program."""
     (tmp_path / "docker-config").mkdir()
     Home(tmp_path / "docker-config").config('{"currentContext": "gone"}')
-    CliEngine(str(FakeProgram(tmp_path, name="podman", version=PODMAN_VERSION).path))
+    reached(FakeProgram(tmp_path, name="podman", version=PODMAN_VERSION).path)
     with pytest.raises(UsageError, match="gone"):
-        CliEngine(str(FakeProgram(tmp_path).path))
+        reached(FakeProgram(tmp_path).path)
 
 
 @pytest.mark.parametrize(
@@ -487,7 +493,7 @@ def test_a_long_list_of_images_is_read_whole(tmp_path: Path) -> None:
         '{{"ID":"sha256:{0}","Repository":"a.io/x{0}","Tag":"v1","Digest":"' + DIGEST + '","Size":"' + "x" * 300 + '"}}'
     )
     program = FakeProgram(tmp_path, inspect=say(*(row.format(number) for number in range(1000))))
-    images = CliEngine(str(program.path)).store.holdings().images
+    images = reached(program.path).store.holdings().images
     assert len(images) == 1000
     assert images[0].digests == (f"a.io/x0@{DIGEST}",)
 
@@ -496,5 +502,5 @@ def test_the_platform_of_an_image_is_told(tmp_path: Path) -> None:
     """As far as the command tells it; 32 bits of arm come in variants that it does not."""
     for machine, platform in (("arm64", Platform.parse("linux/arm64")), ("arm", None)):
         program = FakeProgram(tmp_path, inspect=say(f'["{IDENTITY}",null,"linux","{machine}"]'))
-        found = CliEngine(str(program.path)).inspect(request().reference, cancel=Cancellation())
+        found = reached(program.path).inspect(request().reference, cancel=Cancellation())
         assert found == InspectedImage(IDENTITY, (), platform)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from puller.engine import connect
+from puller.engine import connect, locate
+from puller.engine.interface import Engine
 from puller.errors import EngineUnreachableError, UsageError
 from puller.settings import BackendChoice
 from tests.lab.fakes import FakeProgram, complain
@@ -21,37 +22,43 @@ def _no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
 
+def reach(choice: BackendChoice, docker_command: str = "docker", context: str | None = None) -> Engine:
+    """Reach the engine that these options mean."""
+    address = locate(choice, docker_command=docker_command, context=context)
+    return connect(address, choice, docker_command=docker_command)
+
+
 def test_auto_falls_back_to_the_command(tmp_path: Path) -> None:
     """A docker command that reaches an engine is good enough when the API does not answer."""
     FakeProgram(tmp_path)
-    assert connect(BackendChoice.AUTO).engine == "engine 28.5.2 through the docker command"
+    assert reach(BackendChoice.AUTO).engine == "engine 28.5.2 through the docker command"
 
 
 def test_sdk_is_not_replaced(tmp_path: Path) -> None:
     """Who asks for the API gets it or a reason, which names where it was looked for."""
     program = FakeProgram(tmp_path)
     with pytest.raises(EngineUnreachableError, match=r"none\.sock: No such file or directory"):
-        connect(BackendChoice.SDK)
+        reach(BackendChoice.SDK)
     assert program.calls == []
 
 
 def test_cli_does_not_ask_the_api(tmp_path: Path) -> None:
     """Who asks for the command gets the command."""
     FakeProgram(tmp_path)
-    assert connect(BackendChoice.CLI).engine == "engine 28.5.2 through the docker command"
+    assert reach(BackendChoice.CLI).engine == "engine 28.5.2 through the docker command"
 
 
 def test_without_any_engine_the_first_reason_is_told(tmp_path: Path) -> None:
     """When neither way leads to an engine, where it was looked for says more than the command's words."""
     FakeProgram(tmp_path, version=complain("the command's words"))
     with pytest.raises(EngineUnreachableError, match=r"cannot connect to the engine at unix://.*none\.sock"):
-        connect(BackendChoice.AUTO)
+        reach(BackendChoice.AUTO)
 
 
 def test_another_command_means_the_command(tmp_path: Path) -> None:
     """`--docker-command podman` goes through podman."""
     program = FakeProgram(tmp_path, name="podman", version="echo 4.3.1")
-    assert connect(BackendChoice.AUTO, docker_command="podman").engine == "engine 4.3.1 through the podman command"
+    assert reach(BackendChoice.AUTO, docker_command="podman").engine == "engine 4.3.1 through the podman command"
     assert program.calls[0][0] == "info"
 
 
@@ -60,7 +67,7 @@ def test_a_misspelt_context_is_never_another_engine(tmp_path: Path, choice: Back
     """There is no falling back from a name that does not exist."""
     program = FakeProgram(tmp_path)
     with pytest.raises(UsageError, match="context 'prodd' not found"):
-        connect(choice, context="prodd")
+        reach(choice, context="prodd")
     assert program.calls == []
 
 
@@ -69,6 +76,6 @@ def test_a_host_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPat
     """Whatever DOCKER_HOST says, there is a reason and no crash."""
     monkeypatch.setenv("DOCKER_HOST", host)
     with pytest.raises(EngineUnreachableError) as caught:
-        connect(BackendChoice.SDK)
+        reach(BackendChoice.SDK)
     assert str(caught.value).isprintable()
     assert host in str(caught.value)

@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from puller.engine.endpoint import Endpoint, Tls, resolve
+from puller.engine.endpoint import DEFAULT_HOST, EngineAddress, Tls, locate, resolve
 from puller.errors import ExitCode, UsageError
+
+DEFAULT = EngineAddress("default", DEFAULT_HOST, local=True)
 
 
 class Home:
@@ -41,7 +45,7 @@ class Home:
         """Write config.json."""
         (self.directory / "config.json").write_text(text)
 
-    def resolve(self, context: str | None = None, **environment: str) -> Endpoint:
+    def resolve(self, context: str | None = None, **environment: str) -> EngineAddress:
         """Resolve with this configuration."""
         return resolve(context, self.environment | environment)
 
@@ -59,27 +63,27 @@ def home(tmp_path: Path) -> Home:
 def test_the_order_is_the_docker_clis(home: Home) -> None:
     """--context, then DOCKER_HOST, then DOCKER_CONTEXT, then the current context."""
     both = {"DOCKER_HOST": "tcp://host:1", "DOCKER_CONTEXT": "variable"}
-    assert home.resolve("named", **both) == Endpoint("named", "tcp://named")
-    assert home.resolve(**both) == Endpoint("default", "tcp://host:1")
-    assert home.resolve(DOCKER_CONTEXT="variable") == Endpoint("variable", "tcp://variable")
-    assert home.resolve() == Endpoint("current", "tcp://current")
+    assert home.resolve("named", **both) == EngineAddress("named", "tcp://named", context="named")
+    assert home.resolve(**both) == EngineAddress("default", "tcp://host:1")
+    assert home.resolve(DOCKER_CONTEXT="variable") == EngineAddress("variable", "tcp://variable")
+    assert home.resolve() == EngineAddress("current", "tcp://current")
 
 
 def test_without_anything_it_is_the_default(tmp_path: Path) -> None:
     """No configuration at all means the engine's default socket."""
-    assert Home(tmp_path / "nowhere").resolve() == Endpoint("default", None)
+    assert Home(tmp_path / "nowhere").resolve() == DEFAULT
 
 
 def test_empty_variables_are_not_set(home: Home) -> None:
     """`DOCKER_HOST=` means nothing, as with docker."""
-    assert home.resolve(DOCKER_HOST="", DOCKER_CONTEXT="").context == "current"
+    assert home.resolve(DOCKER_HOST="", DOCKER_CONTEXT="").label == "current"
 
 
 def test_the_default_context_can_be_named(home: Home) -> None:
     """`--context default` and DOCKER_CONTEXT=default lead past the current context, to DOCKER_HOST where it is set."""
-    assert home.resolve("default") == Endpoint("default", None)
-    assert home.resolve(DOCKER_CONTEXT="default") == Endpoint("default", None)
-    assert home.resolve("default", DOCKER_HOST="tcp://host:1") == Endpoint("default", "tcp://host:1")
+    assert home.resolve("default") == replace(DEFAULT, context="default")
+    assert home.resolve(DOCKER_CONTEXT="default") == DEFAULT
+    assert home.resolve("default", DOCKER_HOST="tcp://host:1").url == "tcp://host:1"
 
 
 @pytest.mark.parametrize("how", ["option", "variable", "config"])
@@ -122,7 +126,7 @@ def test_a_broken_config_json_is_the_default(tmp_path: Path, text: str) -> None:
     """The docker CLI only warns about its config.json; so the default engine is meant."""
     home = Home(tmp_path)
     home.config(text)
-    assert home.resolve() == Endpoint("default", None)
+    assert home.resolve() == DEFAULT
 
 
 def test_a_context_may_have_certificates(home: Home) -> None:
@@ -138,7 +142,7 @@ def test_a_context_may_have_certificates(home: Home) -> None:
 def test_a_contexts_host_may_be_missing(home: Home) -> None:
     """An endpoint without a host is the default socket."""
     home.write("bare", '{"Endpoints": {"docker": {}}}')
-    assert home.resolve("bare") == Endpoint("bare", None)
+    assert home.resolve("bare") == EngineAddress("bare", DEFAULT_HOST, local=True, context="bare")
 
 
 @pytest.mark.parametrize(
@@ -175,4 +179,31 @@ def test_the_configuration_is_in_the_home_directory(tmp_path: Path, monkeypatch:
     (tmp_path / ".docker").mkdir()
     home = Home(tmp_path / ".docker")
     home.context("named", "ssh://me@there")
-    assert resolve("named", {}) == Endpoint("named", "ssh://me@there")
+    assert resolve("named", {}) == EngineAddress("named", "ssh://me@there", context="named")
+
+
+@pytest.mark.parametrize(
+    ("host", "local"), [("unix:///run/x.sock", True), ("tcp://127.0.0.1:2375", False), ("ssh://me@there", False)]
+)
+def test_the_address_says_whether_the_engine_is_on_this_machine(tmp_path: Path, host: str, *, local: bool) -> None:
+    """A socket that the user's own configuration names is this machine's."""
+    assert Home(tmp_path).resolve(DOCKER_HOST=host).local is local
+
+
+def test_two_ways_to_one_engine_have_one_identity(tmp_path: Path) -> None:
+    """A link to a socket is that socket; a socket that leads to another host is known by that host's name."""
+    (tmp_path / "link.sock").symlink_to(tmp_path / "real.sock")
+    home = Home(tmp_path)
+    real, link = (home.resolve(DOCKER_HOST=f"unix://{tmp_path}/{name}.sock") for name in ("real", "link"))
+    assert real.identity == link.identity == f"unix://{os.path.realpath(tmp_path)}/real.sock"
+    assert home.resolve(DOCKER_HOST="tcp://Host:1/").identity == "tcp://host:1"
+    assert EngineAddress("web-3", f"unix://{tmp_path}/forward-7.sock").identity == "web-3"
+
+
+def test_other_programs_have_an_engine_for_each_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the program lies, and whatever docker is told."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", "tcp://host:1")
+    found = locate(docker_command="/opt/bin/podman")
+    assert (found.identity, found.local) == (f"podman of user {os.geteuid()}", True)
+    assert locate(docker_command="/opt/bin/docker").url == "tcp://host:1"

@@ -30,14 +30,6 @@ class Known:
     at_mirror: str | None = None
     """The ID of the image that a mirror has for every digest."""
 
-    def tagged(self, reference: ImageReference) -> LocalImage | None:
-        """Look it up."""
-        return self.holdings.tagged(reference)
-
-    def pinned(self, reference: ImageReference) -> LocalImage | None:
-        """Look it up."""
-        return self.holdings.pinned(reference)
-
     def announced(self, reference: ImageReference) -> ResolvedTag | None:
         """Say what was told."""
         self.asked.append("registry")
@@ -80,18 +72,18 @@ def test_the_page_is_made_from_the_decisions() -> None:
 def test_a_platform_is_looked_at_when_it_can_matter(platform: str | None, *, single: bool) -> None:
     """An index holds several; one image is for one, which is known to be right unless another was asked for."""
     facts = Known(LocalImages([holding(DIGEST)]), ResolvedTag(DIGEST, single))
-    assert decide(Policy.NEWER, request("nginx:1.27", platform), facts) == KEPT
+    assert decide(Policy.NEWER, request("nginx:1.27", platform), facts.holdings, facts) == KEPT
     looked = platform is not None or not single
     assert facts.asked == ["registry", *(["platform"] if looked else [])]
     facts.suitable = False
-    assert decide(Policy.NEWER, request("nginx:1.27", platform), facts) == (PULL if looked else KEPT)
+    assert decide(Policy.NEWER, request("nginx:1.27", platform), facts.holdings, facts) == (PULL if looked else KEPT)
 
 
 def test_nobody_asks_the_registry_of_what_must_be_pulled_anyway() -> None:
     """No tag, or an image that was built here and never pulled."""
     for held in (holding(DIGEST, tags=()), holding()):
         facts = Known(LocalImages([held]), ResolvedTag(DIGEST, single=True))
-        assert decide(Policy.NEWER, request(), facts) == PULL
+        assert decide(Policy.NEWER, request(), facts.holdings, facts) == PULL
         assert facts.asked == []
 
 
@@ -101,16 +93,18 @@ def test_what_came_from_a_mirror_is_known_by_its_id() -> None:
     facts = Known(
         LocalImages([tagged]), ResolvedTag(DIGEST, single=True, mirror="mirror.test"), at_mirror=tagged.identity
     )
-    assert decide(Policy.NEWER, request(), facts) == Decision(Step.KEEP, Status.UP_TO_DATE, DIGEST, "mirror.test")
+    assert decide(Policy.NEWER, request(), facts.holdings, facts) == Decision(
+        Step.KEEP, Status.UP_TO_DATE, DIGEST, "mirror.test"
+    )
     facts.at_mirror = "sha256:2"
-    assert decide(Policy.NEWER, request(), facts) == PULL
+    assert decide(Policy.NEWER, request(), facts.holdings, facts) == PULL
 
 
 def test_one_of_several_digests_is_enough() -> None:
     """An index that was made anew over the same image leaves the engine with both of its digests."""
     facts = Known(LocalImages([holding(OTHER, DIGEST)]), ResolvedTag(DIGEST, single=True))
-    assert decide(Policy.NEWER, request(), facts) == KEPT
-    assert decide(Policy.MISSING, request(), facts) == Decision(Step.KEEP, Status.PRESENT, None)
+    assert decide(Policy.NEWER, request(), facts.holdings, facts) == KEPT
+    assert decide(Policy.MISSING, request(), facts.holdings, facts) == Decision(Step.KEEP, Status.PRESENT, None)
 
 
 @pytest.mark.parametrize("policy", [Policy.NEWER, Policy.MISSING, Policy.NEVER])
@@ -120,9 +114,9 @@ def test_a_tag_beside_a_digest_must_stand_for_it(policy: Policy) -> None:
     absent = LocalImages([holding(DIGEST, tags=())])
     status = Status.UP_TO_DATE if policy is Policy.NEWER else Status.PRESENT
     for holdings in (elsewhere, absent):
-        decision = decide(policy, request(f"nginx:1.27@{DIGEST}"), Known(holdings))
+        decision = decide(policy, request(f"nginx:1.27@{DIGEST}"), holdings, Known(holdings))
         assert decision == (FAIL if policy is Policy.NEVER else Decision(Step.SET_TAG, status, DIGEST))
     for text in (f"nginx:1.27@{DIGEST}", f"nginx@{DIGEST}"):
         facts = Known(LocalImages([holding(DIGEST)]))
-        assert decide(policy, request(text), facts) == Decision(Step.KEEP, status, DIGEST)
+        assert decide(policy, request(text), facts.holdings, facts) == Decision(Step.KEEP, status, DIGEST)
         assert "registry" not in facts.asked

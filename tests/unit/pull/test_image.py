@@ -44,12 +44,12 @@ class Scene:
             self.lanes,
             engine,
             Mirrors({}, NULL_RESOLVER, self.lanes),
-            lambda _reference: None,
+            NULL_RESOLVER,
         )
 
     def pull(self) -> PullOutcome:
         """Pull nginx."""
-        return ImagePull(request(), self.context).run(self.context.settings.retry)
+        return ImagePull(request(), self.lanes.of("docker.io"), self.context).run(self.context.settings.retry)
 
     @property
     def heard(self) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from puller import EngineUnreachableError, Event, ListError, Platform, PullerError, Status, pull_images
 from puller.errors import UsageError
 from puller.events import Finished, RunStarted
-from puller.settings import BackendChoice, RetryPolicy, Settings
+from puller.settings import BackendChoice, PrefetchMode, PrefetchSettings, RetryPolicy, Settings
 from tests.lab.fakes import FakeProgram, complain, good_pull
 from tests.lab.samples import DIGEST
 
@@ -53,6 +53,18 @@ def test_settings_and_observer_are_used(docker: FakeProgram) -> None:
     assert len(report.outcomes[0].attempts) == len(docker.pulls) == 3 + 1  # the second pass
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], Finished)
+
+
+def test_all_settings_count(docker: FakeProgram, caplog: pytest.LogCaptureFixture) -> None:
+    """Prefetching and the disk check, too: why this engine cannot have them is logged."""
+    caplog.set_level("INFO", logger="puller")
+    settings = Settings(prefetch=PrefetchSettings(PrefetchMode.ALWAYS))
+    assert pull_images(["nginx"], settings=settings, backend="cli").ok
+    assert "nothing is prefetched" in caplog.text
+    assert "disk not checked" in caplog.text
+    caplog.clear()
+    pull_images(["nginx"], settings=Settings(disk_check=False), backend="cli")
+    assert caplog.text == ""
 
 
 def test_any_iterable_will_do(docker: FakeProgram) -> None:

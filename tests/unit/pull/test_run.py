@@ -1,5 +1,6 @@
 """All images: one outcome for each, in list order, whatever happens on the way."""
 
+import os
 import signal
 import threading
 import time
@@ -10,13 +11,14 @@ from collections.abc import Iterator
 import pytest
 
 from puller.cancellation import Cancellation
+from puller.cli.signals import handled
 from puller.errors import EngineError, ExitCode, FailureKind as Kind
 from puller.events import Event, Finished, RunStarted, Started
 from puller.failure import failure
 from puller.model import EngineResult, PullOutcome, PullRequest, Report, Status
-from puller.pull.run import pull_all, pull_nothing
+from puller.pull.session import pull_nothing
 from puller.settings import NO_FAILURE, FailureLimit, RegistrySettings, RetryPolicy, Settings
-from tests.lab.fakes import PULLED, FakeBackend, until_cancelled
+from tests.lab.fakes import PULLED, FakeBackend, pull_all, until_cancelled
 from tests.lab.samples import outcome, report, request
 
 ONCE = RetryPolicy(retries=0, delay=0.0, second_pass=False)
@@ -303,11 +305,12 @@ def test_a_pull_that_cannot_be_broken_off_is_given_up() -> None:
 def test_an_interrupt_says_what_it_was() -> None:
     """The signal's name, where the command line knows it, is in the report."""
 
-    def begin(event: Event) -> None:
-        if isinstance(event, RunStarted):
-            raise KeyboardInterrupt("interrupted by SIGTERM")
+    def ask(cancel: Cancellation) -> EngineResult:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return until_cancelled(cancel)
 
-    done = pull_all(requests(2), FakeBackend(otherwise=until_cancelled), Settings(), observer=begin)
+    with handled():
+        done = pull_all(requests(2), FakeBackend(otherwise=ask), Settings(jobs=1))
     assert (statuses(done), done.stopped) == ("CC", "interrupted by SIGTERM")
 
 

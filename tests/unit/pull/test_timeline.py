@@ -4,7 +4,7 @@ from itertools import count, pairwise
 
 from puller.events import Phase
 from puller.model import Span
-from puller.pull.timeline import Timeline
+from puller.pull.attempt import Timeline
 
 
 def test_phases_follow_each_other_without_a_gap() -> None:

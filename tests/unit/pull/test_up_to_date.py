@@ -13,13 +13,12 @@ from puller.failure import failure
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullOutcome, PullRequest, Status
 from puller.pull.mirrors import Mirrors
-from puller.pull.platforms import refuse_what_cannot_be_kept
-from puller.pull.run import pull_all
+from puller.pull.session import PullSession, check_platforms
 from puller.pull.up_to_date import UpToDateCheck
 from puller.registry.pools import Lanes
 from puller.registry.resolver import ResolvedTag
 from puller.settings import Policy, RetryPolicy, Settings
-from tests.lab.fakes import FakeBackend, FakeStore
+from tests.lab.fakes import FakeBackend, FakeStore, pull_all
 from tests.lab.samples import DIGEST, request
 
 AMD, ARM = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
@@ -85,7 +84,8 @@ class Scene:
         self.registries = Registries(ResolvedTag(DIGEST, single=not index))
         self.lanes = Lanes(1)
         mirrors = Mirrors({}, self.registries, self.lanes)
-        self.check = UpToDateCheck(policy, self.backend, mirrors, Cancellation())
+        self.images = PullSession(self.backend, self.registries).images_before.result
+        self.check = UpToDateCheck(policy, self.backend, self.images, mirrors, Cancellation())
 
     def look(self, text: str = "nginx:1.27", platform: str | None = None) -> PullOutcome | None:
         """Look at one image."""
@@ -198,7 +198,7 @@ def test_a_run_looks_before_it_pulls() -> None:
     store = FakeStore(LocalImages([HELD]), EngineInfo(AMD))
     backend, registries, events = FakeBackend(store=store), Registries(ResolvedTag(DIGEST, single=True)), list[Event]()
     requests = [request("nginx:1.27"), request("redis:7")]
-    report = pull_all(requests, backend, Settings(), observer=events.append, advisor=registries)
+    report = pull_all(requests, backend, Settings(), observer=events.append, registries=registries)
     assert [outcome.status for outcome in report.outcomes] == [Status.UP_TO_DATE, Status.PULLED]
     assert [len(outcome.attempts) for outcome in report.outcomes] == [0, 1]
     assert (backend.attempts, registries.heads) == ({"redis:7": 1}, ["nginx:1.27"])
@@ -210,7 +210,7 @@ def test_a_policy_of_always_looks_at_nothing() -> None:
     """The engine is asked for every image, as it ever was."""
     store = FakeStore(LocalImages([HELD]))
     backend, registries = FakeBackend(store=store), Registries()
-    report = pull_all([request()], backend, Settings(policy=Policy.ALWAYS), advisor=registries)
+    report = pull_all([request()], backend, Settings(policy=Policy.ALWAYS), registries=registries)
     assert (report.outcomes[0].status, store.questions, registries.heads) == (Status.PULLED, 0, [])
 
 
@@ -225,7 +225,7 @@ SEVERAL = wanted(("nginx:1.27", None), ("nginx:1.27", "linux/arm64"), ("redis", 
 def test_second_platforms_are_refused_with_a_line_each() -> None:
     """Where the engine keeps one; the engine's own platform is named."""
     with pytest.raises(ListError) as caught:
-        refuse_what_cannot_be_kept(SEVERAL, FakeStore(facts=EngineInfo(AMD)))
+        check_platforms(SEVERAL, FakeStore(facts=EngineInfo(AMD)))
     first, second = caught.value.problems
     assert first.startswith("nginx:1.27 is wanted for linux/amd64 and linux/arm64, and this engine keeps one platform")
     assert second.startswith("redis is wanted for")
@@ -233,7 +233,7 @@ def test_second_platforms_are_refused_with_a_line_each() -> None:
 
 def test_second_platforms_are_not_refused_where_they_can_be_kept_or_are_none() -> None:
     """The containerd store keeps them; an engine that will not say is not contradicted; the own one is no second."""
-    refuse_what_cannot_be_kept(SEVERAL, FakeStore(facts=EngineInfo(AMD, keeps_platforms=True)))
-    refuse_what_cannot_be_kept(SEVERAL, Broken())
-    refuse_what_cannot_be_kept(wanted(("nginx", None), ("nginx", "linux/amd64")), FakeStore(facts=EngineInfo(AMD)))
-    refuse_what_cannot_be_kept(wanted(("nginx:1", None), ("nginx:2", "linux/arm64")), Broken())
+    check_platforms(SEVERAL, FakeStore(facts=EngineInfo(AMD, keeps_platforms=True)))
+    check_platforms(SEVERAL, Broken())
+    check_platforms(wanted(("nginx", None), ("nginx", "linux/amd64")), FakeStore(facts=EngineInfo(AMD)))
+    check_platforms(wanted(("nginx:1", None), ("nginx:2", "linux/arm64")), Broken())

@@ -12,9 +12,8 @@ from puller.events import Event, Finished, Paused, Postponed, RetryScheduled
 from puller.failure import failure
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullOutcome, PullRequest, Report, Status
-from puller.pull.run import pull_all
 from puller.settings import RetryPolicy, Settings
-from tests.lab.fakes import PULLED, UP_TO_DATE, FakeBackend, until_cancelled
+from tests.lab.fakes import PULLED, UP_TO_DATE, FakeBackend, pull_all, until_cancelled
 from tests.lab.samples import DIGEST, request
 
 THROTTLED = EngineError("toomanyrequests: retry-after: 0.3s, allowed: 44000/minute", status=429)
@@ -72,7 +71,7 @@ class Scene:
         self.began = monotonic()
         self.advice = advice or Advice()
         self.report: Report = pull_all(
-            self.requests, backend, settings, observer=self.events.append, advisor=self.advice
+            self.requests, backend, settings, observer=self.events.append, registries=self.advice
         )
 
     @property

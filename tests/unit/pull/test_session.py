@@ -1,0 +1,192 @@
+"""The session: one engine, and all that belongs to pulling images into it."""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from puller.cancellation import Cancellation
+from puller.engine.endpoint import EngineAddress
+from puller.engine.model import EngineInfo, LocalImage, LocalImages
+from puller.errors import EngineError, FailureKind, ListError
+from puller.events import Event, Finished
+from puller.image.reference import Platform
+from puller.model import EngineResult, PullRequest, Report, Status
+from puller.plan import disk_check
+from puller.plan.disk import DiskShortage
+from puller.pull.session import PullSession
+from puller.registry.resolver import NULL_RESOLVER
+from puller.report.json import render, report_of
+from puller.settings import Policy, PrefetchMode, PrefetchSettings, RetryPolicy, Settings
+from tests.lab.fakes import PULLED, FakeBackend, FakeStore, until_cancelled
+from tests.lab.samples import DIGEST, request
+
+FULL = EngineError("write /var/lib/docker/tmp/x: no space left on device")
+AMD = Platform.parse("linux/amd64")
+QUICK = Settings(retry=RetryPolicy(0, 0.0, second_pass=False), disk_check=False)
+
+
+def session(engine: FakeBackend, settings: Settings = QUICK, **options: object) -> PullSession:
+    """Make a session that asks no registry."""
+    return PullSession(engine, NULL_RESOLVER, settings, **options)  # type: ignore[arg-type]
+
+
+def test_one_image_has_one_outcome() -> None:
+    """`pull_one` may be called as often as there are images, in one session."""
+    engine = FakeBackend({"b.io/x": EngineError("manifest unknown")})
+    with session(engine) as pulls:
+        outcomes = [pulls.pull_one(request(text)) for text in ("a.io/x", "b.io/x", "a.io/y")]
+    assert [outcome.status for outcome in outcomes] == [Status.PULLED, Status.FAILED, Status.PULLED]
+
+
+def test_each_pull_looks_at_what_the_engine_has_then() -> None:
+    """What came or went between two calls is known to the second."""
+    store = FakeStore(facts=EngineInfo(AMD))
+    with session(FakeBackend(store=store), Settings(policy=Policy.MISSING, disk_check=False)) as pulls:
+        assert pulls.pull_one(request("nginx:1.27")).status is Status.PULLED
+        name = "docker.io/library/nginx"
+        store.held = LocalImages([LocalImage("sha256:1", (f"{name}:1.27",), (f"{name}@{DIGEST}",))])
+        assert pulls.pull_one(request("nginx:1.27")).status is Status.PRESENT
+    assert store.questions == 2
+
+
+def test_the_session_leaves_the_engine_open() -> None:
+    """Who has connected closes."""
+    engine = FakeBackend()
+    with session(engine) as pulls:
+        pulls.pull_one(request())
+    assert not engine.closed
+
+
+def test_a_failure_of_one_host_ends_its_session_only() -> None:
+    """A full disk here is none there; what begins later in the broken session is cancelled at once."""
+    root = Cancellation()
+    broken, well = FakeBackend(otherwise=FULL), FakeBackend()
+    with session(broken, cancel=root) as first, session(well, cancel=root) as second:
+        assert first.pull_one(request("a.io/x")).status is Status.FAILED
+        assert first.pull_one(request("a.io/y")).status is Status.CANCELLED
+        assert second.pull_one(request("a.io/x")).status is Status.PULLED
+    assert not root.requested
+
+
+def test_a_signal_ends_all_sessions() -> None:
+    """Whoever cancels the root cancels what is in flight everywhere, with the same reason."""
+    root, begun = Cancellation(), threading.Barrier(3)
+
+    def hang(cancel: Cancellation) -> EngineResult:
+        begun.wait(60)
+        return until_cancelled(cancel)
+
+    reports: list[Report] = []
+
+    def pull() -> None:
+        with session(FakeBackend(otherwise=hang), cancel=root) as pulls:
+            reports.append(pulls.pull([request()]))
+
+    threads = [threading.Thread(target=pull) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    begun.wait(60)
+    root.cancel("interrupted by SIGTERM")
+    for thread in threads:
+        thread.join()
+    assert [report.stopped for report in reports] == ["interrupted by SIGTERM"] * 2
+
+
+@pytest.mark.parametrize("host", [None, "web-3"])
+def test_events_and_outcomes_name_their_host(host: str | None) -> None:
+    """Where there are several; the only engine of a run has no name, and the report says null."""
+    events: list[Event] = []
+    with session(FakeBackend(), observer=events.append, host=host) as pulls:
+        report = pulls.pull([request()])
+    assert {event.host for event in events} == {host}
+    (finished,) = [event for event in events if isinstance(event, Finished)]
+    assert finished.outcome == report.outcomes[0]
+    text = render(report)
+    assert json.loads(text)["images"][0]["host"] == host
+    assert report_of(text).outcomes[0].host == host
+
+
+def test_more_platforms_than_the_engine_keeps_are_refused() -> None:
+    """By every session, whoever has made it, before anything is pulled."""
+    engine = FakeBackend(store=FakeStore(facts=EngineInfo(AMD)))
+    with session(engine) as pulls, pytest.raises(ListError, match="keeps one platform of a tag"):
+        pulls.pull([request("nginx"), request("nginx", "linux/arm64")])
+    assert engine.attempts == {}
+
+
+class Remote(FakeStore):
+    """The images of an engine that a forwarded socket leads to: its disk is not this machine's."""
+
+    def __init__(self, folder: Path) -> None:
+        address = EngineAddress("web-3", f"unix://{folder}/forward.sock", local=False)
+        super().__init__(facts=EngineInfo(AMD, data_root=str(folder), local=address.local))
+
+
+def test_an_engine_behind_a_forwarded_socket_is_not_on_this_machine(tmp_path: Path) -> None:
+    """Its disk is not looked at here, and nothing is prefetched onto a loopback that it does not have."""
+    always = PrefetchSettings(PrefetchMode.ALWAYS)
+    with session(FakeBackend(store=Remote(tmp_path)), Settings(prefetch=always)) as pulls:
+        assert pulls.pull([request()]).ok
+    assert [note.text for note in pulls.notes] == [
+        "nothing is prefetched: the engine is not on this machine, and loopback is another one there",
+        "disk not checked: the engine is on another host",
+    ]
+
+
+@contextmanager
+def too_small(monkeypatch: pytest.MonkeyPatch, *shortages: DiskShortage | None) -> Iterator[list[int]]:
+    """Let the questions about the disk have these answers; give what was asked: of how many images."""
+    asked: list[int] = []
+    left = list(shortages)
+
+    def check_room(requests: Sequence[PullRequest], *_: object) -> DiskShortage | None:
+        asked.append(len(requests))
+        return left.pop(0)
+
+    monkeypatch.setattr(disk_check, "check_room", check_room)
+    yield asked
+
+
+SHORTAGE = DiskShortage("/var/lib/docker", needed=10, free=1, images=2)
+
+
+def test_what_does_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No image is pulled, every one says why, and the disk was asked about once."""
+    engine = FakeBackend()
+    with too_small(monkeypatch, SHORTAGE) as asked, session(engine, Settings()) as pulls:
+        report = pulls.pull([request("a.io/x"), request("a.io/y")])
+    assert {outcome.failure.kind for outcome in report.outcomes if outcome.failure} == {FailureKind.DISK_FULL}
+    assert (engine.attempts, asked, report.stopped, pulls.shortage) == ({}, [2], str(SHORTAGE), SHORTAGE)
+
+
+def test_room_is_made_until_the_images_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is asked about again after each removal; when nothing more can go, the pull is refused."""
+    told: list[DiskShortage] = []
+
+    def make_room(shortage: DiskShortage) -> bool:
+        told.append(shortage)
+        return len(told) == 1
+
+    with too_small(monkeypatch, SHORTAGE, None), session(FakeBackend(), Settings(), make_room=make_room) as pulls:
+        assert pulls.pull([request()]).ok
+    with too_small(monkeypatch, SHORTAGE), session(FakeBackend(), Settings(), make_room=make_room) as pulls:
+        assert not pulls.pull([request()]).ok
+    assert told == [SHORTAGE, SHORTAGE]
+
+
+def test_a_pull_that_cannot_be_broken_off_is_given_up_at_the_deadline() -> None:
+    """The report comes, and the image that the engine never let go of is cancelled in it."""
+    never = threading.Event()
+
+    def deaf(_cancel: Cancellation) -> EngineResult:
+        assert never.wait(60)
+        return PULLED
+
+    with session(FakeBackend(otherwise=deaf), Settings(deadline=0.1, disk_check=False)) as pulls:
+        report = pulls.pull([request()])
+    never.set()
+    assert (report.outcomes[0].status, report.stopped) == (Status.CANCELLED, "the deadline of 0.1s has passed")

@@ -81,6 +81,8 @@ class Place:
     """What an implementation is opened with."""
 
     dockerd: lab.Engine
+    podman: Podman | lab.WorldError
+    """Or why there is none."""
     folder: Path
     insecure: tuple[str, ...]
     monkeypatch: pytest.MonkeyPatch
@@ -101,11 +103,13 @@ def _docker(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
 
 @contextmanager
 def _podman(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
-    try:
-        podman = Podman(place.folder, place.insecure)
-    except lab.WorldError as error:
-        pytest.skip(str(error))
-    for name, value in podman.variables.items():
+    if isinstance(place.podman, lab.WorldError):
+        pytest.skip(str(place.podman))
+    place.podman.trust(*place.insecure)
+    accounts = place.folder / "auth.json"
+    if not accounts.exists():
+        accounts.write_text("{}")
+    for name, value in (place.podman.variables | {"REGISTRY_AUTH_FILE": str(accounts)}).items():
         place.monkeypatch.setenv(name, value)
     yield connect(BackendChoice.CLI, docker_command="podman")
 

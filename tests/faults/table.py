@@ -16,7 +16,8 @@ INTRODUCTION = f"""\
 # The fault matrix
 
 What puller makes of every fault, on real engines behind a proxy that does the harm. `scripts/test` plays it and
-compares every row with `tests/faults/cases.py`; this page is made from such runs, one for each engine:
+compares the rows with `tests/faults/cases.py`, on the containerd store with the command only those that depend on both
+(`Case.depends_on_both`); this page is made from whole runs, one for each engine:
 
     FAULT_MATRIX=docs/fault-matrix.md pytest tests/faults/test_matrix.py
     FAULT_MATRIX=docs/fault-matrix.md pytest tests/faults/test_matrix.py --engine sid+containerd

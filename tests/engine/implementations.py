@@ -1,24 +1,21 @@
 """Every implementation of `puller.engine.interface.Engine`: how to open it, and the parts of the contract it lacks."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
-from puller.blobs.archive import ArchiveBuilder
-from puller.blobs.export import LayoutEngine, LayoutIndex
+from puller.blobs.export import open_layout
 from puller.blobs.load import LayoutImages, LoadEngine
 from puller.blobs.loopback_registry import LoopbackRegistry
-from puller.blobs.prefetch_session import fed
-from puller.blobs.store import BlobStore
+from puller.blobs.prefetch_session import prefetching
 from puller.cancellation import Cancellation
-from puller.engine import connect
+from puller.engine import connect, locate
 from puller.engine.interface import Engine
 from puller.model import PullRequest
-from puller.registry.client import RegistryClient
 from puller.settings import BackendChoice, PrefetchMode, PrefetchSettings, Settings, Timeouts
 from tests import lab
 from tests.lab.podman import Podman
@@ -91,14 +88,18 @@ class Place:
 Open = Callable[[Place, Sequence[PullRequest]], AbstractContextManager[Engine]]
 
 
+def _connected(choice: BackendChoice, command: str = "docker") -> Engine:
+    return connect(locate(choice, docker_command=command), choice, docker_command=command, connections=8)
+
+
 @contextmanager
 def _api(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
-    yield connect(BackendChoice.SDK, connections=8)
+    yield _connected(BackendChoice.SDK)
 
 
 @contextmanager
 def _docker(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
-    yield connect(BackendChoice.CLI)
+    yield _connected(BackendChoice.CLI)
 
 
 @contextmanager
@@ -111,7 +112,7 @@ def _podman(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
         accounts.write_text("{}")
     for name, value in (place.podman.variables | {"REGISTRY_AUTH_FILE": str(accounts)}).items():
         place.monkeypatch.setenv(name, value)
-    yield connect(BackendChoice.CLI, docker_command="podman")
+    yield _connected(BackendChoice.CLI, "podman")
 
 
 @contextmanager
@@ -120,7 +121,7 @@ def _prefetch(
 ) -> Iterator[Engine]:
     notes: list[str] = []
     settings = Settings(prefetch=PrefetchSettings(mode))
-    with fed(connect(BackendChoice.SDK, connections=8), requests, settings, notes.append) as engine:
+    with prefetching(_connected(BackendChoice.SDK), requests, settings, notes.append) as engine:
         assert not [note for note in notes if note.startswith("nothing is prefetched")]
         yield engine
 
@@ -131,26 +132,14 @@ def _prefetch_auto(place: Place, requests: Sequence[PullRequest]) -> AbstractCon
 
 @contextmanager
 def _layout(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
-    with ExitStack() as stack:
-        store = BlobStore(place.folder / "layout", None)
-        stack.callback(store.close)
-        index = LayoutIndex(place.folder / "layout/index.json")
-        yield LayoutEngine(
-            "layout",
-            store,
-            RegistryClient(),
-            PrefetchSettings(),
-            held=index.read,
-            put=lambda image, _: index.put(image),
-        )
+    with open_layout(place.folder / "layout", Settings(), archive=False) as engine:
+        yield engine
 
 
 @contextmanager
 def _archive(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
-    with ExitStack() as stack:
-        store, archive = BlobStore(place.folder / "cache", 1 << 30), ArchiveBuilder()
-        stack.callback(store.close)
-        yield LayoutEngine("archive", store, RegistryClient(), PrefetchSettings(), held=archive.held, put=archive.put)
+    with open_layout(place.folder / "images.tar", Settings(), archive=True) as engine:
+        yield engine
 
 
 @contextmanager
@@ -160,7 +149,7 @@ def _load(place: Place, requests: Sequence[PullRequest]) -> Iterator[Engine]:
             layout.pull(each, cancel=Cancellation(), clocks=Timeouts(), progress=lambda _: None)
         layout.close()
     images = LayoutImages(place.folder / "layout")
-    engine = connect(BackendChoice.SDK, connections=8)
+    engine = _connected(BackendChoice.SDK)
     wanted = images.requests(engine.store.facts().platform)
     server = LoopbackRegistry(images)
     try:

@@ -15,7 +15,8 @@ from puller.blobs.download_task import BlobDownload, DownloadTask
 from puller.blobs.partial import open_part
 from puller.blobs.queue import DownloadQueue
 from puller.blobs.store import BlobStore
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
+from puller.failure import failure
 from puller.registry.client import RegistryClient
 
 _TRIES = 5
@@ -29,19 +30,18 @@ _OTHERS = 0.2
 _SLOW, _NAP = 0.01, 0.05
 """Seconds that a read has waited when the wire is slow, and for which it is then left alone."""
 _HOPELESS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
-_THROTTLES = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 class Downloader:
-    """Carries out tasks, for many threads, and puts on the agenda what follows from them."""
+    """Carries out tasks, for many threads, and puts on the queue what follows from them."""
 
     def __init__(
-        self, client: RegistryClient, store: BlobStore, agenda: DownloadQueue, throttle: BandwidthLimit, closing: Event
+        self, client: RegistryClient, store: BlobStore, queue: DownloadQueue, bandwidth: BandwidthLimit, closing: Event
     ) -> None:
         self._client = client
         self._store = store
-        self._agenda = agenda
-        self._throttle = throttle
+        self._queue = queue
+        self._bandwidth = bandwidth
         self._closing = closing
         self._lock = Lock()
         self._in_one: set[str] = set()
@@ -83,7 +83,7 @@ class Downloader:
                 self._closing.wait(_OTHERS)
                 blob.opened = False
                 place, *rest = task.rank
-                self._agenda.add(DownloadTask((place + 1, rest[0], rest[1]), blob))
+                self._queue.add(DownloadTask((place + 1, rest[0], rest[1]), blob))
                 return
             path = self._store.find(blob.digest, blob.size)  # that run may have just finished
             if path is None:
@@ -99,7 +99,7 @@ class Downloader:
             return
         lacking = [segment for segment in blob.part.segments if not segment.whole]
         for segment in lacking:
-            self._agenda.add(DownloadTask((*blob.rank[:2], segment.number), blob, segment))
+            self._queue.add(DownloadTask((*blob.rank[:2], segment.number), blob, segment))
         if not lacking:
             self._conclude(blob)
 
@@ -115,7 +115,7 @@ class Downloader:
                     self._take_in_one(blob)
                     return
                 for chunk in self._paced(body):
-                    self._throttle.take(len(chunk))
+                    self._bandwidth.take(len(chunk))
                     piece = chunk[: segment.end - segment.at]
                     if self._closing.is_set() or blob.failure or not part.write(segment, piece):
                         return
@@ -158,11 +158,12 @@ class Downloader:
         if trouble.status in _HOPELESS or tries >= _TRIES or wait > _PATIENCE:
             self.give_up(task.blob, trouble.message)
             return
-        if trouble.status in _THROTTLES:
-            self._agenda.rest(task.blob.source.registry, wait)
-        else:
+        limit = self._client.health(task.blob.source.registry).rate_limit
+        if trouble.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            limit.extend(wait, failure(FailureKind.REGISTRY_5XX, trouble.message))
+        if not limit.left:  # else the queue waits for its end, and this thread fetches from others meanwhile
             self._closing.wait(wait)
-        self._agenda.add(DownloadTask(task.rank, task.blob, task.segment, tries))
+        self._queue.add(DownloadTask(task.rank, task.blob, task.segment, tries))
 
     def _conclude(self, blob: BlobDownload) -> None:
         """Check a part that is whole; what turns out to be wrong is fetched once more."""

@@ -22,12 +22,12 @@ class DownloadPool:
     """Brings blobs into a store, over as many connections as are allowed."""
 
     def __init__(self, client: RegistryClient, store: BlobStore, settings: PrefetchSettings) -> None:
-        self._client = client
+        self._client = client.with_patience()
         self._width = settings.connections
-        self._agenda = DownloadQueue(settings.per_registry or settings.connections, store.limit)
+        self._queue = DownloadQueue(settings.per_registry or settings.connections, store.limit, client.health)
         self._closing = Event()
-        throttle = BandwidthLimit(settings.bandwidth, self._closing.wait)
-        self._carrier = Downloader(client, store, self._agenda, throttle, self._closing)
+        bandwidth = BandwidthLimit(settings.bandwidth, self._closing.wait)
+        self._downloader = Downloader(self._client, store, self._queue, bandwidth, self._closing)
         self._lock = Lock()
         self._blobs: dict[str, BlobDownload] = {}
         self._threads: list[Thread] = []
@@ -35,7 +35,7 @@ class DownloadPool:
     @property
     def broken(self) -> str:
         """Why nothing more can be stored; empty while it can."""
-        return self._carrier.broken
+        return self._downloader.broken
 
     def want(self, parts: Iterable[Described], source: ImageReference, place: int) -> list[BlobDownload]:
         """Have blobs fetched in their order, for the image at this place of the list."""
@@ -48,27 +48,27 @@ class DownloadPool:
                     blob = self._blobs[part.digest] = BlobDownload(part.digest, part.size, source, (place, number, 0))
                     self._employ(1 + part.size // SEGMENT)
             if new:
-                self._agenda.add(DownloadTask(blob.rank, blob))
+                self._queue.add(DownloadTask(blob.rank, blob))
             found.append(blob)
         return found
 
     def hasten(self, blob: BlobDownload) -> None:
         """Let a blob have its turn however far ahead the others are: somebody waits for it."""
         if not blob.urgent and not blob.done:
-            self._agenda.hasten(blob)
+            self._queue.hasten(blob)
 
     def forget(self, digests: set[str]) -> None:
         """Take note that nobody needs these blobs any more."""
-        self._agenda.forget(digests)
+        self._queue.forget(digests)
 
     def close(self) -> None:
-        """Break off what is under way, and leave it to another time."""
+        """Break off what is under way, and leave it to another run."""
         self._closing.set()
-        self._agenda.close()
+        self._queue.close()
         self._client.close()
         for blob in list(self._blobs.values()):
             if not blob.done:
-                self._carrier.give_up(blob, "the run has ended")
+                self._downloader.give_up(blob, "the run has ended")
         for thread in self._threads:
             thread.join(1.0)
 
@@ -80,12 +80,12 @@ class DownloadPool:
                 self._threads[-1].start()
 
     def _work(self) -> None:
-        while task := self._agenda.take():
+        while task := self._queue.take():
             try:
                 if not task.blob.done:
-                    self._carrier.do(task)
+                    self._downloader.do(task)
             except Exception as error:  # noqa: BLE001 - a fault of ours costs the blob its head start, and no more
                 _log.debug("a blob cannot be fetched", exc_info=True)
-                self._carrier.give_up(task.blob, f"{type(error).__name__}: {error}")
+                self._downloader.give_up(task.blob, f"{type(error).__name__}: {error}")
             finally:
-                self._agenda.done(task)
+                self._queue.done(task)

@@ -42,8 +42,8 @@ def layout_settings(settings: Settings) -> Settings:
 
 
 @contextmanager
-def open_layout(path: Path, settings: Settings, *, archive: bool) -> Iterator["LayoutEngine"]:
-    """Open a folder, or an archive that is written at the end, as an engine.
+def open_layout(path: Path, settings: Settings, client: RegistryClient, *, archive: bool) -> Iterator["LayoutEngine"]:
+    """Open a folder, or an archive that is written at the end, as an engine that fetches with a registry client.
 
     Raises UsageError for a place that cannot be used, PullerError when it cannot be written.
     """
@@ -51,9 +51,6 @@ def open_layout(path: Path, settings: Settings, *, archive: bool) -> Iterator["L
     fetching = settings.prefetch
     try:
         with ExitStack() as stack:
-            client = RegistryClient(
-                registries=settings.registries, connections=fetching.connections, receive_buffer=fetching.receive_buffer
-            )
             if archive:
                 files.check(path)
                 store, images = BlobStore(cache_home() / "blobs", fetching.cache), ArchiveBuilder()

@@ -1,7 +1,7 @@
-"""What the images of a run consist of, and what of that the engine lacks, asked ahead of the pulls."""
+"""What the images of a run consist of, and which of their blobs the engine lacks, asked ahead of the pulls."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.plan.layers import chain_ids, chains
 from puller.plan.sizes import config_of
+from puller.registry.batch import RegistryQuestions
 from puller.registry.client import RegistryClient
 from puller.registry.manifests import manifests_of
 from puller.registry.resolver import ResolvedTag
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 _WIDTH = 4
 """Images that one registry is asked about at once."""
+_RATE_LIMIT = 10.0
+"""Seconds of a rate limit for which a question waits; after that the engine pulls the image by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +46,25 @@ class ImageBlobs:
 
 
 class MissingBlobs:
-    """Looks images up, from several threads; trouble with one is a reason to pull it plainly, and no more."""
+    """Looks images up, from several threads; where that fails, the image is pulled without prefetching."""
 
-    def __init__(self, client: RegistryClient, shelf: EngineInventory | None, policy: Policy = Policy.ALWAYS) -> None:
-        """Without a shelf, of an engine, every blob is lacking."""
-        self._client = client
-        self._shelf = shelf
+    def __init__(
+        self, client: RegistryClient, inventory: EngineInventory | None, policy: Policy = Policy.ALWAYS
+    ) -> None:
+        """Without an engine's inventory every blob is lacking."""
+        self._client = client.with_patience(rate_limit=_RATE_LIMIT)
+        self._inventory = inventory
         self._policy = policy
-        self._pools: dict[str, ThreadPoolExecutor] = {}
-        self._lost: set[str] = set()
-        """Registries that do not answer: they are asked no more."""
+        self._questions = RegistryQuestions(_WIDTH)
 
     def soon(self, registry: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call a function when it is its turn at a registry."""
-        if registry not in self._pools:
-            self._pools[registry] = ThreadPoolExecutor(_WIDTH, thread_name_prefix=f"catalog-{registry}")
-        return self._pools[registry].submit(function, *args, **kwargs)
+        return self._questions.submit(registry, function, *args, **kwargs)
 
     def close(self) -> None:
         """Look nothing more up."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._questions.close()
+        self._client.close()
 
     def entry(self, request: PullRequest, platform: Platform) -> ImageBlobs | None:
         """Look an image up; None is what the engine has already, or whose registry does not answer.
@@ -71,27 +72,22 @@ class MissingBlobs:
         Raises RegistryError for what a registry does not tell, EngineError.
         """
         reference = request.reference
-        if reference.registry in self._lost or self._is_there(request):
+        if self._client.record(reference.registry).lost or self._is_there(request):
             return None
-        try:
-            documents = manifests_of(self._client, reference, reference.digest or reference.tag or "", platform)
-            parts = read_image(map(descriptor_of, documents[:-1]), documents[-1])
-            return ImageBlobs(documents, parts, tuple(self._lacking(reference, parts)))
-        except RegistryError as trouble:
-            if trouble.lost:
-                self._lost.add(reference.registry)
-            raise
+        documents = manifests_of(self._client, reference, reference.digest or reference.tag or "", platform)
+        parts = read_image(map(descriptor_of, documents[:-1]), documents[-1])
+        return ImageBlobs(documents, parts, tuple(self._lacking(reference, parts)))
 
     def _is_there(self, request: PullRequest) -> bool:
         """Whether the engine has it, so that the check before the pull will leave it alone."""
-        if self._shelf is None or self._policy is Policy.ALWAYS or self._shelf.held(request.reference) is None:
+        if self._inventory is None or self._policy is Policy.ALWAYS or self._inventory.held(request.reference) is None:
             return False
         if self._policy is Policy.MISSING:
             return True
         if request.reference.digest:
-            return self._shelf.has(request)
+            return self._inventory.has(request)
         said = self._client.head(request.reference)
-        return self._shelf.has(request, ResolvedTag(said.digest, single=said.single))
+        return self._inventory.has(request, ResolvedTag(said.digest, single=said.single))
 
     def _lacking(self, reference: ImageReference, parts: ImageManifest) -> Iterator[Descriptor]:
         """Give the config, and the layers from the first on that the engine does not have on the same ones."""
@@ -110,8 +106,8 @@ class MissingBlobs:
     def _held(self) -> frozenset[str]:
         """The chains of layers that the engine has."""
         try:
-            if self._shelf is None or not self._shelf.holdings.images:
+            if self._inventory is None or not self._inventory.holdings.images:
                 return frozenset()
-            return frozenset(chain for each in self._shelf.contents.values() for chain in chain_ids(each.layers))
+            return frozenset(chain for each in self._inventory.contents.values() for chain in chain_ids(each.layers))
         except EngineError:
             return frozenset()

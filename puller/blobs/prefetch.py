@@ -12,7 +12,7 @@ from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.blobs.missing import ImageBlobs, MissingBlobs
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
-from puller.errors import EngineError, RegistryError
+from puller.errors import EngineError, FailureKind, RegistryError
 from puller.image.manifest import Descriptor
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
@@ -53,6 +53,7 @@ class Prefetch:
         self, client: RegistryClient, store: BlobStore, inventory: EngineInventory, settings: Settings
     ) -> None:
         """Open the registry on loopback; raises OSError."""
+        self._health = client.health
         self._store = store
         self._inventory = inventory
         self._catalog = MissingBlobs(client, inventory, settings.policy)
@@ -83,7 +84,7 @@ class Prefetch:
     def image(self, request: PullRequest, cancel: Cancellation) -> LoopbackImage | None:
         """Wait until an image has been looked up; None is one that the engine should pull by itself.
 
-        Raises CancelledError when the run is told to stop meanwhile.
+        Raises EngineError as `check_limit`, and CancelledError when the run is told to stop.
         """
         future = self._images.get(request)
         while future is not None:
@@ -93,8 +94,15 @@ class Prefetch:
             except NotYetError:
                 continue
             except (RegistryError, EngineError, NeverDoneError):
-                return None
+                break
+        self.check_limit(request)
         return None
+
+    def check_limit(self, request: PullRequest) -> None:
+        """Raise EngineError while the registry of an image has set a rate limit: the engine must not ask there, too."""
+        limit = self._health(request.reference.registry).rate_limit
+        if limit.left and limit.why:
+            raise EngineError(limit.why.message, kind=FailureKind.RATE_LIMITED)
 
     def over(self, request: PullRequest) -> None:
         """Take note that an image is there: what no other one needs may go from the store."""

@@ -53,6 +53,7 @@ class PrefetchEngine:
             return self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
         try:
             brought = self._bring(request, image, cancel, clocks, progress)
+            self._prefetch.check_limit(request)
             pulled = self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
         finally:
             self._remove(image)

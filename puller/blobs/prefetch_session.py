@@ -34,6 +34,7 @@ def open_prefetch(
     engine: Engine,
     requests: Iterable[PullRequest],
     settings: Settings,
+    registries: RegistryClient,
     note: Callable[[str], None],
 ) -> PrefetchEngine:
     """Begin to prefetch for an engine, which ends with the stack.
@@ -45,13 +46,7 @@ def open_prefetch(
         raise CannotPrefetchError("the engine is not on this machine, and loopback is another one there")
     store = BlobStore(cache_home() / _FOLDER, settings.prefetch.cache)
     stack.callback(store.close)
-    client = RegistryClient(
-        insecure=inventory.facts.insecure,
-        registries=settings.registries,
-        connections=settings.prefetch.connections,
-        receive_buffer=settings.prefetch.receive_buffer,
-    )
-    prefetch = Prefetch(client, store, inventory, settings)
+    prefetch = Prefetch(registries, store, inventory, settings)
     stack.callback(prefetch.close)
     _probe(engine, prefetch)
     stack.callback(_clean, engine)
@@ -101,14 +96,18 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def prefetching(
-    engine: Engine, requests: Sequence[PullRequest], settings: Settings, note: Callable[[str], None]
+    engine: Engine,
+    requests: Sequence[PullRequest],
+    settings: Settings,
+    registries: RegistryClient,
+    note: Callable[[str], None],
 ) -> Iterator[Engine]:
     """Give an engine for which the blobs of these images are prefetched; where they cannot be, `note` is told why."""
     with ExitStack() as stack:
 
         def begin(wanted: Iterable[PullRequest]) -> Engine | None:
             try:
-                return open_prefetch(stack, engine, wanted, settings, note)
+                return open_prefetch(stack, engine, wanted, settings, registries, note)
             except (CannotPrefetchError, EngineError, OSError, UsageError) as reason:
                 note(f"nothing is prefetched: {reason}")
                 return None

@@ -5,26 +5,28 @@ more processor time than the bytes do.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from heapq import heappop, heappush
 from threading import Condition
-from time import monotonic
 
 from puller.blobs.download_task import BlobDownload, DownloadTask
+from puller.registry.health import RateLimit, RegistryHealth
 
 
 class DownloadQueue:
-    """The tasks of many threads. A registry that wants to be left alone holds up no other."""
+    """The tasks of many threads. A registry that has set a rate limit holds up no other."""
 
-    def __init__(self, per_registry: int, ahead: int) -> None:
-        """Have so many connections to any one registry, and open blobs of no more than `ahead` bytes in all.
+    def __init__(self, per_registry: int, ahead: int, health: Callable[[str], RegistryHealth] = RegistryHealth) -> None:
+        """Use so many connections to any one registry, and open blobs of no more than `ahead` bytes in all.
 
-        A blob that somebody waits for is opened all the same.
+        A blob that somebody waits for is opened all the same. `health` tells of each registry's rate limit.
         """
         self._per_registry = per_registry
         self._ahead = ahead
         self._heaps: dict[str, list[DownloadTask]] = {}
         self._busy: Counter[str] = Counter()
-        self._rests: dict[str, float] = {}
+        self._health = health
+        self._limits: dict[str, RateLimit] = {}
         self._opened: dict[str, int] = {}
         self._closed = False
         self._changed = Condition()
@@ -32,7 +34,7 @@ class DownloadQueue:
     def add(self, task: DownloadTask) -> None:
         """Put a task where its rank is."""
         with self._changed:
-            heappush(self._heaps.setdefault(task.blob.source.registry, []), task)
+            self._push(task)
             self._changed.notify()
 
     def take(self) -> DownloadTask | None:
@@ -47,8 +49,8 @@ class DownloadQueue:
                     if any(self._heaps.values()):
                         self._changed.notify()
                     return task
-                rests = [end - monotonic() for end in self._rests.values()]
-                self._changed.wait(min((rest for rest in rests if rest > 0), default=None))
+                limited = [limit.left for limit in self._limits.values()]
+                self._changed.wait(min((left for left in limited if left), default=None))
             return None
 
     def done(self, task: DownloadTask) -> None:
@@ -57,18 +59,13 @@ class DownloadQueue:
             self._busy[task.blob.source.registry] -= 1
             self._changed.notify()
 
-    def rest(self, registry: str, seconds: float) -> None:
-        """Leave a registry alone for so long."""
-        with self._changed:
-            self._rests[registry] = max(self._rests.get(registry, 0.0), monotonic() + seconds)
-
     def hasten(self, blob: BlobDownload) -> None:
         """Open a blob however much is open: somebody waits for it."""
         with self._changed:
             blob.urgent = True
             blob.rank = (-1, *blob.rank[1:])
             if not blob.opened:  # what stands before it may be held back for ever
-                heappush(self._heaps.setdefault(blob.source.registry, []), DownloadTask(blob.rank, blob))
+                self._push(DownloadTask(blob.rank, blob))
             self._changed.notify()
 
     def forget(self, digests: set[str]) -> None:
@@ -84,8 +81,16 @@ class DownloadQueue:
             self._closed = True
             self._changed.notify_all()
 
+    def _push(self, task: DownloadTask) -> None:
+        registry = task.blob.source.registry
+        if registry not in self._heaps:
+            self._heaps[registry] = []
+            self._limits[registry] = self._health(registry).rate_limit
+        heappush(self._heaps[registry], task)
+
     def _may(self, registry: str, task: DownloadTask) -> bool:
-        if self._busy[registry] >= self._per_registry or self._rests.get(registry, 0.0) > monotonic():
+        """Tell whether a task may begin now."""
+        if self._busy[registry] >= self._per_registry or self._limits[registry].left:
             return False
         blob, opened = task.blob, sum(self._opened.values())
         fits = not opened or blob.digest in self._opened or opened + blob.size <= self._ahead

@@ -15,7 +15,7 @@ from puller.doctor.findings import Finding, Subject
 from puller.doctor.host import examine_disk, examine_overlaps
 from puller.doctor.mirrors import ENGINES, examine_mirror
 from puller.doctor.proxies import examine_proxies, own_proxies
-from puller.doctor.registries import RegistryVisit
+from puller.doctor.registries import RegistryCheck
 from puller.engine.model import EngineInfo
 from puller.image.reference import ImageReference
 from puller.registry.host import CERTS_D
@@ -146,7 +146,7 @@ def _remote_checks(
 
     def registry(name: str) -> Iterator[Finding]:
         ca = registry_settings(scope.registries, name).ca
-        return RegistryVisit(wanted[name], insecure=insecure(), certificates=scope.certificates, ca=ca)()
+        return RegistryCheck(wanted[name], insecure=insecure(), certificates=scope.certificates, ca=ca)()
 
     yield Check("mirrors", lambda: _engine_mirrors(scope, facts() or EngineInfo()), seconds)
     for name, settings in scope.registries.items():

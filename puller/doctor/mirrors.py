@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from puller.doctor.findings import Finding, Subject as About, Verdict, until_failed
+from puller.doctor.findings import Finding, Subject, Verdict, until_failed
 from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
 from puller.registry.host import Host
 from puller.registry.ping import reach
@@ -15,24 +15,24 @@ _SECONDS = 5.0
 
 def examine_mirror(url: str, origin: str, insecure: Collection[str], certificates: Path) -> Iterator[Finding]:
     """Say whether a mirror answers, and whose setting (`origin`) names it."""
-    about = About(f"mirror {url}")
+    subject = Subject(f"mirror {url}")
     scheme, netloc = _parts(url)
     if not netloc:
-        yield about.warning("reachable", f"{origin}: this is no address", "write it as https://HOST[:PORT]")
+        yield subject.warning("reachable", f"{origin}: this is no address", "write it as https://HOST[:PORT]")
         return
     wire = Wire.to(Host.of(netloc, {*insecure, netloc} if scheme == "http" else insecure), certificates)
     if scheme == "http" and ":" not in netloc.rpartition("]")[2]:
         wire = Wire(wire.host, certificates, port=80)
-    steps = (step(about, wire) for step in (resolve_name, connect_to, encrypt))
+    steps = (step(subject, wire) for step in (resolve_name, connect_to, encrypt))
     findings = list(until_failed(*steps))
     bad = [each for each in findings if each.status is not Verdict.OK]
     for each in bad:
-        yield about.warning("reachable", f"{origin}: {each.words}", f"{each.fix}\n# or take it out of {origin}")
+        yield subject.warning("reachable", f"{origin}: {each.words}", f"{each.fix}\n# or take it out of {origin}")
     if not bad and reach(netloc, _SECONDS, certificates):
-        yield about.ok("reachable", f"{origin}: it answers")
+        yield subject.ok("reachable", f"{origin}: it answers")
     elif not bad:
         fix = f"curl -v {scheme}://{netloc}/v2/\n# or take it out of {origin}"
-        yield about.warning("reachable", f"{origin}: it takes connections and does not answer", fix)
+        yield subject.warning("reachable", f"{origin}: it takes connections and does not answer", fix)
 
 
 def _parts(url: str) -> tuple[str, str]:

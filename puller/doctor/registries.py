@@ -9,14 +9,13 @@ from statistics import median
 from time import monotonic
 
 from puller.doctor.credentials import SECONDS as HELPER_SECONDS
-from puller.doctor.findings import Finding, Subject as About, compare_clocks as compare, login, until_failed
+from puller.doctor.findings import Finding, Subject, compare_clocks as compare, login, until_failed
 from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
 from puller.errors import RegistryError
 from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
 from puller.registry.credentials import Keyring
 from puller.registry.host import Host
-from puller.registry.http import RegistryHttp
 from puller.registry.responses import Quota
 from puller.settings import RegistrySettings
 from puller.text import format_seconds
@@ -30,7 +29,7 @@ _SLOW = 0.5
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
-class RegistryVisit:
+class RegistryCheck:
     """Asks one registry by the first image that is wanted from it; a HEAD counts as no pull."""
 
     def __init__(
@@ -44,14 +43,11 @@ class RegistryVisit:
         """Take all references to one registry: at least one."""
         self._sample = references[0]
         self._images = len(references)
-        self._about = About(self._sample.registry)
+        self._subject = Subject(self._sample.registry)
         self._host = Host.of(self._sample.registry, insecure)
         self._wire = Wire.to(self._host, certificates, ca)
         self._keyring = Keyring(HELPER_SECONDS)
         own = {self._sample.registry.lower(): RegistrySettings(ca=ca)}
-        self._http = RegistryHttp(
-            insecure=insecure, certificates=certificates, registries=own, connect=_SECONDS, read=_SECONDS
-        )
         self._client = RegistryClient(
             insecure=insecure,
             certificates=certificates,
@@ -68,68 +64,67 @@ class RegistryVisit:
             yield from until_failed(self._way(), self._answer(), self._admission(), self._pace(), self._allowance())
         finally:
             self._client.close()
-            self._http.close()
 
     def _way(self) -> Iterator[Finding]:
         """Connect; through a proxy nothing can be said of what lies behind it."""
         if proxy := self._proxy():
-            yield self._about.ok("proxy", f"asked through {proxy}")
+            yield self._subject.ok("proxy", f"asked through {proxy}")
             return
-        steps = (step(self._about, self._wire) for step in (resolve_name, connect_to, encrypt))
+        steps = (step(self._subject, self._wire) for step in (resolve_name, connect_to, encrypt))
         yield from until_failed(*steps)
 
     def _proxy(self) -> str | None:
-        return self._http.proxy_for(f"{self._host.schemes[0]}://{self._host.address}/v2/") or None
+        return self._client.proxy_for(self._host.name) or None
 
     def _answer(self) -> Iterator[Finding]:
         """Ask for the API's root (OCI distribution spec "Determining Support"), and read its clock."""
         before = datetime.now(UTC)
         try:
-            response = self._http.ask(self._http.endpoint(self._host.name), "GET", "/v2/", {})
-        except RegistryError as trouble:
+            response = self._client.ping(self._host.name)
+        except RegistryError as error:
             through = "through the proxy: " if self._proxy() else ""
-            yield self._about.failed("api", through + self._reason(trouble), self._curl())
+            yield self._subject.failed("api", through + self._reason(error), self._curl())
             return
         response.discard()
         here, status = before + (datetime.now(UTC) - before) / 2, response.status
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NOT_FOUND:
             meaning = "no registry is at this address" if status == HTTPStatus.NOT_FOUND else "it is not well"
-            yield self._about.failed("api", f"status {status}: {meaning}", self._curl())
+            yield self._subject.failed("api", f"status {status}: {meaning}", self._curl())
             return
         if self._host.insecure:
             scheme = response.url.partition(":")[0]
             words = "plain HTTP, as allowed" if scheme == "http" else "the certificate is not checked"
-            yield self._about.ok("tls", words)
+            yield self._subject.ok("tls", words)
         try:
             there = parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
             return  # a server without a clock sends none (RFC 9110 "Date")
-        yield compare(self._about, "its", there, here)
+        yield compare(self._subject, "its", there, here)
 
     def _admission(self) -> Iterator[Finding]:
         account = self._keyring.find(self._host.name, self._sample.repository)
         who = f"the account {account.username or 'of a stored token'}" if account else "without an account"
         try:
             self._quota = self._client.head(self._sample).quota
-        except RegistryError as trouble:
-            yield self._refusal(trouble, who, known=account is not None)
+        except RegistryError as error:
+            yield self._refusal(error, who, known=account is not None)
         else:
-            yield self._about.ok("auth", f"{who}: {self._sample.text} may be pulled")
+            yield self._subject.ok("auth", f"{who}: {self._sample.text} may be pulled")
 
-    def _refusal(self, trouble: RegistryError, who: str, *, known: bool) -> Finding:
-        name, words = self._host.name, self._reason(trouble)
-        if trouble.status in _REFUSED:
+    def _refusal(self, error: RegistryError, who: str, *, known: bool) -> Finding:
+        name, words = self._host.name, self._reason(error)
+        if error.status in _REFUSED:
             if known:
                 fix = f"{login(name, 'logout')} && {login(name)}"
-                return self._about.failed("auth", f"{who} is refused: {words}", fix)
-            return self._about.failed("auth", f"refused {who}: {words}", login(name))
-        if trouble.status == HTTPStatus.NOT_FOUND:
+                return self._subject.failed("auth", f"{who} is refused: {words}", fix)
+            return self._subject.failed("auth", f"refused {who}: {words}", login(name))
+        if error.status == HTTPStatus.NOT_FOUND:
             said = f"there is no {self._sample.text} ({who})"
-            return self._about.warning("image", said, f"docker manifest inspect {self._sample.text}   # the name?")
-        if trouble.status == HTTPStatus.TOO_MANY_REQUESTS:
-            wait = "" if trouble.wait is None else f"; it passes in {format_seconds(trouble.wait)}"
-            return self._about.failed("quota", f"it wants to be asked less{wait}: {words}", self._more())
-        return self._about.failed("api", words, self._curl())
+            return self._subject.warning("image", said, f"docker manifest inspect {self._sample.text}   # the name?")
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+            wait = "" if error.wait is None else f"; it passes in {format_seconds(error.wait)}"
+            return self._subject.failed("quota", f"it wants to be asked less{wait}: {words}", self._more())
+        return self._subject.failed("api", words, self._curl())
 
     def _pace(self) -> Iterator[Finding]:
         times = []
@@ -141,9 +136,9 @@ class RegistryVisit:
         words = f"{middle * 1000:.1f} ms for a question on a kept connection"
         if middle > _SLOW:
             fix = "puller pull -j 8 LIST   # more at once hide it; a mirror or a registry nearby ends it"
-            yield self._about.warning("latency", f"{words}: slow", fix)
+            yield self._subject.warning("latency", f"{words}: slow", fix)
         else:
-            yield self._about.ok("latency", words)
+            yield self._subject.ok("latency", words)
 
     def _allowance(self) -> Iterator[Finding]:
         quota = self._quota
@@ -153,14 +148,14 @@ class RegistryVisit:
         limit = "" if quota.limit is None else f" of {quota.limit}"
         words = f"{quota.remaining}{limit} pulls are left{window}"
         if quota.remaining <= 0:
-            yield self._about.failed("quota", words, self._more())
+            yield self._subject.failed("quota", words, self._more())
         elif quota.remaining < self._images:
-            yield self._about.warning("quota", f"{words}, and {self._images} images are wanted", self._more())
+            yield self._subject.warning("quota", f"{words}, and {self._images} images are wanted", self._more())
         else:
-            yield self._about.ok("quota", words)
+            yield self._subject.ok("quota", words)
 
-    def _reason(self, trouble: RegistryError) -> str:
-        return trouble.message.removeprefix(f"{self._host.name}: ")
+    def _reason(self, error: RegistryError) -> str:
+        return error.message.removeprefix(f"{self._host.name}: ")
 
     def _curl(self) -> str:
         return f"curl -v {self._host.schemes[0]}://{self._host.address}/v2/"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from threading import Lock
+from threading import Event, Lock
 from typing import NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
@@ -28,6 +28,15 @@ class _Origin(NamedTuple):
     scheme: str
     address: str
     tls: TlsSettings
+
+
+class RequestGroup:
+    """Requests that are broken off together, by `HttpClient.break_off`."""
+
+    def __init__(self) -> None:
+        self.ended = Event()
+        """Set when they have been; further requests are refused."""
+        self.handles: set[Handle] = set()
 
 
 class HttpClient:
@@ -59,7 +68,8 @@ class HttpClient:
         self._lock = Lock()
         self._idle: dict[_Origin, list[Handle]] = {}
         self._busy: set[Handle] = set()
-        self._closed = False
+        self._group = RequestGroup()
+        self.closed = False
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -78,25 +88,26 @@ class HttpClient:
         *,
         tls: TlsSettings = SYSTEM,
         timeouts: tuple[float, float] | None = None,
+        group: RequestGroup | None = None,
     ) -> HttpResponse:
         """Send one request, and read the headers of the answer but nothing of its body; raises HttpError.
 
-        What a URL says of a user is not sent. `timeouts` replace the client's for this request.
+        What a URL says of a user is not sent. `timeouts` replace the client's for this request. `group` lets it be
+        broken off with others.
         """
         url, origin = _address(url, tls)
         lines = _lines(_HEADERS if headers is None else {**_HEADERS, **headers})
         connect, read = timeouts or self._timeouts
-        handle = self._take(origin, url)
-
+        group = group or self._group
+        handle = self._take(origin, url, group)
         try:
             handle.start(method, url, lines, body, connect=connect, read=read)
         except BaseException:
-            self._give_back(origin, handle)
+            self._give_back(origin, group, handle)
             raise
-        response = HttpResponse(handle, url, partial(self._give_back, origin))
+        response = HttpResponse(handle, url, partial(self._give_back, origin, group))
         if method == "HEAD":
-            with suppress(HttpError):
-                response.next()  # the end of the stream, so that the connection can be kept
+            response.end()
         return response
 
     def proxy_for(self, url: str) -> str:
@@ -108,10 +119,18 @@ class HttpClient:
         except ValueError:
             raise HttpError(HttpErrorKind.REQUEST, "no valid address") from None
 
+    def break_off(self, group: RequestGroup) -> None:
+        """Break off the requests of a group, at once, and refuse further ones."""
+        with self._lock:
+            group.ended.set()
+            handles = list(group.handles)
+        for handle in handles:
+            handle.abort()
+
     def close(self) -> None:
         """Break off what any thread is asking, at once, and close the kept connections."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             busy, idle = list(self._busy), list(self._idle.values())
             self._idle.clear()
         for handle in busy:
@@ -120,12 +139,11 @@ class HttpClient:
             for handle in handles:
                 handle.close()
 
-    def _take(self, origin: _Origin, url: str) -> Handle:
-        while handle := self._take_kept(origin):
+    def _take(self, origin: _Origin, url: str, group: RequestGroup) -> Handle:
+        while handle := self._take_kept(origin, group):
             if handle.fresh:
                 return handle
-            with self._lock:
-                self._busy.discard(handle)
+            self._let_go(group, handle)
             handle.close()
         handle = Handle(
             origin.tls if origin.scheme == "https" else None,
@@ -135,27 +153,35 @@ class HttpClient:
         )
         with self._lock:
             self._busy.add(handle)
-            closed = self._closed
-        if closed:
+            group.handles.add(handle)
+            ended = self.closed or group.ended.is_set()
+        if ended:
             handle.abort()
         return handle
 
-    def _take_kept(self, origin: _Origin) -> Handle | None:
+    def _take_kept(self, origin: _Origin, group: RequestGroup) -> Handle | None:
         with self._lock:
-            if self._closed:
+            if self.closed or group.ended.is_set():
                 raise HttpError(HttpErrorKind.CLOSED, "broken off")
             kept = self._idle.get(origin)
             if not kept:
                 return None
             self._busy.add(kept[-1])
+            group.handles.add(kept[-1])
             return kept.pop()
 
-    def _give_back(self, origin: _Origin, handle: Handle) -> None:
+    def _let_go(self, group: RequestGroup, handle: Handle) -> None:
+        with self._lock:
+            self._busy.discard(handle)
+            group.handles.discard(handle)
+
+    def _give_back(self, origin: _Origin, group: RequestGroup, handle: Handle) -> None:
         usable = handle.finish()
         unwanted: list[Handle] = []
         with self._lock:
             self._busy.discard(handle)
-            kept = self._idle.setdefault(origin, []) if usable and not self._closed else None
+            group.handles.discard(handle)
+            kept = self._idle.setdefault(origin, []) if usable and not self.closed else None
             if kept is None or len(kept) >= self._kept:
                 unwanted.append(handle)
             else:

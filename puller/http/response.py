@@ -1,6 +1,7 @@
 """An answer: its status and headers, and its body as it comes."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from time import monotonic
 from typing import Self
@@ -84,6 +85,13 @@ class HttpResponse:
         finally:
             self.close()
         return body
+
+    def end(self) -> None:
+        """Read to the end of an answer that has no body, so that the connection can be kept."""
+        if self._handle and not self._handle.done:
+            with suppress(HttpError):
+                self.next()
+        self.close()
 
     def close(self) -> None:
         """Read no further."""

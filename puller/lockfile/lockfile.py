@@ -9,9 +9,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
-from puller.errors import ListError
+from puller.errors import ListError, UsageError
 from puller.failure import Failure
+from puller.image.reference import ImageReference
+from puller.imagelist import Entry, read
+from puller.imagelist.requests import request_images
 from puller.model import PullRequest
 from puller.text import clean, timestamp
 
@@ -19,6 +23,10 @@ Digests = Mapping[PullRequest, str]
 """What is wanted (see `want`) → what it stands for."""
 Ask = Callable[[Iterable[PullRequest]], Mapping[PullRequest, str | Failure]]
 """Asks the registries for digests."""
+
+
+ALL = "*"
+"""The word of `--upgrade` that means everything."""
 
 
 class Change(StrEnum):
@@ -160,3 +168,32 @@ def render(digests: "Digests", sources: Sequence[str], moment: datetime, version
         "# Each line is an image by its digest. Renew it with `puller lock --upgrade`, do not edit it.",
     )
     return "".join(f"{line}\n" for line in (*header, *lines(digests)))
+
+
+def chosen(upgrades: Sequence[str], wanted: Mapping[PullRequest, str | None]) -> set[PullRequest]:
+    """Find what `--upgrade` names among what the lists want; raises UsageError for what no list names."""
+    if ALL in upgrades:
+        return set(wanted)
+    found: set[PullRequest] = set()
+    for text in upgrades:
+        try:
+            reference = want(PullRequest(ImageReference.parse(text))).reference
+        except ValueError as error:
+            raise UsageError(f"--upgrade {clean(text)}: {error}") from None
+        named = {wish for wish in wanted if wish.reference == reference}
+        if not named:
+            raise UsageError(f"--upgrade {clean(text)}: no list names it; to upgrade everything, write --upgrade last")
+        found |= named
+    return found
+
+
+def read_lock(path: Path) -> dict[PullRequest, str]:
+    """Read a lock; a file that is not there, or empty, has locked nothing. Raises ListError and UsageError."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return {}
+    entries = [*read([str(path)])]
+    for item in entries:
+        if not isinstance(item, Entry) or not item.reference.digest:
+            raise UsageError(f"{clean(str(path))} is no lock: {clean(str(item.source))} pins nothing")
+    found = wishes(request_images(entries).requests)
+    return {wish: digest for wish, digest in found.items() if digest}

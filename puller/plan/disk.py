@@ -1,9 +1,8 @@
-"""Is there room at an engine's data root? The check that `puller pull` makes before the first byte.
+"""Whether images fit on the disk of an engine: the check that `puller pull` makes before the first byte.
 
-The check is cheap by design, and made only when an image must be pulled. With `has_ample_space` no registry is
-asked. Images whose name the engine has are left out: an update shares most of its layers. For what is absent it takes
-one or two manifests each; only if these look too large are configs, the engine's layers and the true sizes asked for,
-and only what cannot fit is refused: not what merely might not.
+It is made only when an image must be pulled. With `has_ample_space` no registry is asked. Images whose name the engine
+has are left out: an update shares most of its layers. An absent image costs one or two manifests; only if these look
+too large are configs, the engine's layers and the true sizes asked for. Only what cannot fit is refused.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ from puller.text import clean, format_bytes
 
 _PROBES = 3
 """Images by which each registry shows whether it answers, and whether it counts pulls."""
-_PATIENCE = 10.0
+_LONGEST = 10.0
 """Seconds after which no registry is waited for: the pull begins, checked or not."""
 
 
@@ -41,7 +40,7 @@ class DiskShortage:
     """How many absent images were counted."""
 
     def __str__(self) -> str:
-        """Say it with numbers."""
+        """Return the message for the user."""
         noun = "1 image needs" if self.images == 1 else f"{self.images} images need"
         return (
             f"no space left on device: {noun} about {format_bytes(self.needed)} at {clean(self.path)},"
@@ -57,30 +56,30 @@ def disk(facts: EngineInfo, needed: int) -> Disk:
 
 def check_room(
     requests: Sequence[PullRequest],
-    shelf: EngineInventory,
-    connect: Callable[[EngineInfo], RegistryClient],
+    inventory: EngineInventory,
+    registries: RegistryClient,
     say: Callable[[str], None],
 ) -> DiskShortage | None:
-    """Find out whether what is absent fits on the engine's disk; None where it does, and where that is not known.
+    """Tell whether what is absent fits on the engine's disk; None where it does, and where that is not known.
 
-    `connect` makes a client for the registries, at need; `say` is told why nothing was checked.
+    `say` is told why nothing was checked.
     """
     try:
-        room = disk(shelf.facts, 0)
+        room = disk(inventory.facts, 0)
         if room.free is None or room.path is None:
             say(f"disk not checked: {room.note}")
             return None
-        if has_ample_space(shelf.facts, len(requests)):
+        if has_ample_space(inventory.facts, len(requests)):
             return None
-        absent = [each for each in requests if shelf.held(each.reference) is None]
+        absent = [each for each in requests if inventory.held(each.reference) is None]
         if not absent:
             return None
-        with connect(shelf.facts) as client:
-            enough = Timer(_PATIENCE, client.close)
+        with registries.quick() as client:
+            enough = Timer(_LONGEST, client.close)
             enough.daemon = True
             enough.start()
             try:
-                return _check(absent, room.path, room.free, _Look(shelf, client, say))
+                return _check(absent, room.path, room.free, _Look(inventory, client, say))
             finally:
                 enough.cancel()
     except (EngineError, RegistryError) as trouble:
@@ -90,7 +89,7 @@ def check_room(
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    shelf: EngineInventory
+    inventory: EngineInventory
     client: RegistryClient
     say: Callable[[str], None]
 
@@ -98,25 +97,26 @@ class _Look:
 def _check(absent: list[PullRequest], path: str, free: int, look: _Look) -> DiskShortage | None:
     wanted = _free_to_look_at(absent, look)
     names = [each.reference.digest or each.reference.tag or "latest" for each in wanted]
-    answers = images_of(wanted, names, look.shelf, look.client)
+    answers = images_of(wanted, names, look.inventory, look.client)
     images = [
         (each, parts) for each, parts in zip(wanted, answers, strict=True) if not isinstance(parts, RegistryError)
     ]
     if len(images) < len(wanted):
         look.say(f"disk: {len(wanted) - len(images)} images could not be looked at")
-    ledger, keeps_blobs = LayerAccount(Stock(look.shelf.facts.keeps_platforms)), look.shelf.facts.keeps_platforms
-    if room_needed([ledger.add(parts) for _, parts in images], keeps_blobs=keeps_blobs) <= free:
+    keeps_blobs = look.inventory.facts.keeps_platforms
+    account = LayerAccount(Stock(keeps_blobs))
+    if room_needed([account.add(parts) for _, parts in images], keeps_blobs=keeps_blobs) <= free:
         return None
     images = explained(images, look.client)
-    stock = look.shelf.stock(images, look.client, {each.reference.registry for each in wanted})
-    ledger = LayerAccount(stock)
-    estimates = [ledger.add(parts) for parts in measured(images, stock, look.client)]
+    stock = look.inventory.stock(images, look.client, {each.reference.registry for each in wanted})
+    account = LayerAccount(stock)
+    estimates = [account.add(parts) for parts in measured(images, stock, look.client)]
     needed = room_needed_at_least(estimates, keeps_blobs=keeps_blobs)
     return DiskShortage(path, needed, free, len(images)) if needed > free else None
 
 
 def _free_to_look_at(absent: list[PullRequest], look: _Look) -> list[PullRequest]:
-    """Leave out the images of registries that do not answer, and of those where a look would count as a pull."""
+    """Leave out images of registries that do not answer, and of those where a manifest would count as a pull."""
     probes: dict[str, list[PullRequest]] = {}
     for each in absent:
         if len(probes.setdefault(each.reference.registry, [])) < _PROBES:

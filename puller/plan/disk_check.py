@@ -1,22 +1,16 @@
 """The disk check of a run, made once and as late as can be: when an image turns out to need a pull."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from puller.engine.disk import has_ample_space
 from puller.engine.interface import ImageStore
-from puller.engine.model import EngineInfo
 from puller.errors import EngineError, FailureKind
 from puller.failure import Failure, failure
 from puller.model import PullRequest
 from puller.plan.disk import DiskShortage, check_room
 from puller.plan.inventory import EngineInventory
 from puller.registry.client import RegistryClient
-from puller.settings import RegistrySettings
-
-_CONNECT, _READ = 3.0, 5.0
-"""Seconds: less patience than elsewhere, since a pull waits for this."""
 
 MakeRoom = Callable[[DiskShortage], bool]
 """Removes images where what must be pulled does not fit; whether any was removed."""
@@ -29,13 +23,13 @@ class DiskCheck:
         self,
         store: ImageStore,
         say: Callable[[str], None],
-        registries: Mapping[str, RegistrySettings],
+        registries: RegistryClient,
         make_room: MakeRoom | None = None,
     ) -> None:
-        """`say` is told why nothing, or not everything, was checked; `registries` are the settings of single ones."""
+        """`say` is told why nothing, or not everything, was checked; `registries` are asked how large images are."""
         self._store = store
         self._say = say
-        self._connect = partial(_connect, registries=registries)
+        self._registries = registries
         self._make_room = make_room
         self._lock = Lock()
         self._checked = False
@@ -72,11 +66,7 @@ class DiskCheck:
 
     def _ask(self, requests: Sequence[PullRequest]) -> DiskShortage | None:
         try:
-            return check_room(requests, EngineInventory(self._store), self._connect, self._say)
+            return check_room(requests, EngineInventory(self._store), self._registries, self._say)
         except Exception as error:  # noqa: BLE001 - a check that breaks must not cost a pull
             self._say(f"disk not checked: {error}")
             return None
-
-
-def _connect(facts: EngineInfo, registries: Mapping[str, RegistrySettings]) -> RegistryClient:
-    return RegistryClient(insecure=facts.insecure, registries=registries, connect=_CONNECT, read=_READ)

@@ -141,9 +141,9 @@ class EngineInventory:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What a shelf and one answer of a registry tell; fulfils `policy.Facts`."""
+    """What a inventory and one answer of a registry tell; fulfils `policy.Facts`."""
 
-    shelf: EngineInventory
+    inventory: EngineInventory
     said: ResolvedTag | None
 
     def announced(self, _: ImageReference) -> ResolvedTag | None:
@@ -156,5 +156,5 @@ class _Facts:
         return False
 
     def suits(self, held: LocalImage, request: PullRequest) -> bool:
-        wanted = self.shelf.platform(request)
-        return wanted is not None and wanted in self.shelf.platforms_of(held)
+        wanted = self.inventory.platform(request)
+        return wanted is not None and wanted in self.inventory.platforms_of(held)

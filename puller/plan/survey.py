@@ -21,48 +21,50 @@ _FOR_THE_QUOTA = "its size is not asked for: that would cost as much of the regi
 
 
 def survey(
-    requests: Sequence[PullRequest], shelf: EngineInventory, client: RegistryClient
+    requests: Sequence[PullRequest], inventory: EngineInventory, client: RegistryClient
 ) -> tuple[tuple[ImageEstimate, ...], tuple[QuotaUse, ...]]:
-    """Say what would become of every image, in list order, and what it takes of the registries' quotas.
+    """Estimate what a pull would do with each image, in list order, and what it takes of the registries' quotas.
 
-    What a registry will not tell is in the prospects. Raises EngineError when the engine does not answer.
+    What a registry does not tell is in the estimates. Raises EngineError when the engine does not answer.
     """
-    answers = ask_all([(each.reference.registry, each) for each in requests], lambda each: _look(shelf, client, each))
-    prospects = [_judge(each, answer) for each, answer in zip(requests, answers, strict=True)]
+    asked = [(each.reference.registry, each) for each in requests]
+    answers = ask_all(asked, lambda each: _look(inventory, client, each))
+    estimates = [_estimate(each, answer) for each, answer in zip(requests, answers, strict=True)]
     quotas = _quotas(requests, answers)
     pulls = dict.fromkeys(quotas, 0)
-    for each in prospects:
+    for each in estimates:
         if each.change is Change.WOULD_PULL and each.request.reference.registry in pulls:
             pulls[each.request.reference.registry] += 1
-    dear = {name for name, quota in quotas.items() if quota.remaining is not None and 2 * pulls[name] > quota.remaining}
-    prospects = _with_estimates(prospects, shelf, client, dear=dear, counted=quotas.keys())
-    return tuple(prospects), tuple(
+    left = {name: quota.remaining for name, quota in quotas.items() if quota.remaining is not None}
+    costly = {name for name, remaining in left.items() if 2 * pulls[name] > remaining}
+    estimates = _with_estimates(estimates, inventory, client, costly=costly, counted=quotas.keys())
+    return tuple(estimates), tuple(
         QuotaUse(
             name,
             quota.limit,
             quota.remaining,
             quota.window_seconds,
             pulls[name],
-            looked=0 if name in dear else pulls[name],
+            looked=0 if name in costly else pulls[name],
         )
         for name, quota in quotas.items()
     )
 
 
 def images_of(
-    wanted: Sequence[PullRequest], names: Sequence[str], shelf: EngineInventory, client: RegistryClient
+    wanted: Sequence[PullRequest], names: Sequence[str], inventory: EngineInventory, client: RegistryClient
 ) -> list[ImageManifest | RegistryError]:
-    """Fetch the manifests that have these names (digests or tags), each once; trouble takes the place of an image."""
+    """Fetch the manifests that have these names (digests or tags), each once; an error takes the place of an image."""
 
     def fetch(item: tuple[PullRequest, str]) -> ImageManifest:
         request, name = item
-        platform = shelf.platform(request)
+        platform = inventory.platform(request)
         if platform is None:
             raise RegistryError("the engine does not say for which platform it pulls")
         return parts_of(client, request.reference, name, platform)
 
     keys = [
-        (name if ":" in name else (each.reference.name, name), shelf.platform(each))
+        (name if ":" in name else (each.reference.name, name), inventory.platform(each))
         for each, name in zip(wanted, names, strict=True)
     ]
     firsts: dict[object, tuple[PullRequest, str]] = {}
@@ -112,23 +114,23 @@ class _Seen:
     quota: Quota | None = None
 
 
-def _look(shelf: EngineInventory, client: RegistryClient, request: PullRequest) -> _Seen:
+def _look(inventory: EngineInventory, client: RegistryClient, request: PullRequest) -> _Seen:
     digest = request.reference.digest
-    if digest and shelf.has(request):
+    if digest and inventory.has(request):
         return _Seen(digest, there=True)  # a digest is always up to date, and nobody need be asked
     said = client.head(request.reference)
-    there = shelf.has(request, ResolvedTag(said.digest, single=said.single))
+    there = inventory.has(request, ResolvedTag(said.digest, single=said.single))
     return _Seen(said.digest, there, said.quota)
 
 
-def _judge(request: PullRequest, answer: _Seen | RegistryError) -> ImageEstimate:
+def _estimate(request: PullRequest, answer: _Seen | RegistryError) -> ImageEstimate:
     if isinstance(answer, RegistryError):
         return ImageEstimate(request, Change.UNKNOWN, failure=classify(answer.message, answer.status))
     return ImageEstimate(request, Change.UP_TO_DATE if answer.there else Change.WOULD_PULL, answer.digest)
 
 
 def _quotas(requests: Sequence[PullRequest], answers: Sequence[_Seen | RegistryError]) -> dict[str, Quota]:
-    """Give each registry's quota as it was told last, by those that have one."""
+    """Return the quotas of the registries that have one, as they were told last."""
     return {
         request.reference.registry: answer.quota
         for request, answer in zip(requests, answers, strict=True)
@@ -137,22 +139,22 @@ def _quotas(requests: Sequence[PullRequest], answers: Sequence[_Seen | RegistryE
 
 
 def _with_estimates(
-    prospects: Sequence[ImageEstimate],
-    shelf: EngineInventory,
+    estimates: Sequence[ImageEstimate],
+    inventory: EngineInventory,
     client: RegistryClient,
     *,
-    dear: Collection[str],
+    costly: Collection[str],
     counted: Collection[str],
 ) -> list[ImageEstimate]:
-    found = list(prospects)
+    found = list(estimates)
     places = []
-    for place, each in enumerate(prospects):
-        if each.change is Change.WOULD_PULL and each.request.reference.registry in dear:
+    for place, each in enumerate(estimates):
+        if each.change is Change.WOULD_PULL and each.request.reference.registry in costly:
             found[place] = replace(each, note=_FOR_THE_QUOTA)
         elif each.change is Change.WOULD_PULL:
             places.append(place)
     wanted = [found[place].request for place in places]
-    answers = images_of(wanted, [found[place].digest or "" for place in places], shelf, client)
+    answers = images_of(wanted, [found[place].digest or "" for place in places], inventory, client)
     known = []
     for place, answer in zip(places, answers, strict=True):
         if isinstance(answer, RegistryError):
@@ -162,15 +164,15 @@ def _with_estimates(
     if not known:
         return found
     images = explained([(found[place].request, parts) for place, parts in known], client)
-    stock = shelf.stock(images, client, {each.request.reference.registry for each in prospects} - set(counted))
-    ledger = LayerAccount(stock)
+    stock = inventory.stock(images, client, {each.request.reference.registry for each in estimates} - set(counted))
+    account = LayerAccount(stock)
     for (place, _), parts in zip(known, measured(images, stock, client), strict=True):
-        found[place] = replace(found[place], estimate=ledger.add(parts))
+        found[place] = replace(found[place], estimate=account.add(parts))
     return found
 
 
-def _without_size(prospect: ImageEstimate, trouble: RegistryError) -> ImageEstimate:
+def _without_size(estimate: ImageEstimate, trouble: RegistryError) -> ImageEstimate:
     if isinstance(trouble, NoPlatformError):
         why: Failure = failure(FailureKind.NO_MATCHING_PLATFORM, trouble.message)
-        return replace(prospect, change=Change.UNKNOWN, failure=why)
-    return replace(prospect, note=f"its size is not known: {trouble.message}")
+        return replace(estimate, change=Change.UNKNOWN, failure=why)
+    return replace(estimate, note=f"its size is not known: {trouble.message}")

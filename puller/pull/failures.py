@@ -44,13 +44,14 @@ def registry_failure(
     wait = why.wait
     if wait is None and why.failure_class is not FailureClass.RATE_LIMITED:
         return AttemptFailedError(why)
+    limit = lane.health.rate_limit
     if wait is None or context.too_long(wait):  # words are often vague about a long wait, headers are not
-        wait = lane.cooldown.left or context.registries.wait_of(reference) or wait
+        wait = limit.left or context.registries.wait_of(reference) or wait
     if wait is None:
         wait = context.throttle_wait(attempts)
-    grew, too_long = lane.cooldown.extend(wait, why), context.too_long(wait)
+    grew, too_long = limit.extend(wait, why), context.too_long(wait)
     if too_long:
-        return AttemptFailedError(replace(why, wait=wait, until=lane.cooldown.until), final=True)
+        return AttemptFailedError(replace(why, wait=wait, until=limit.until), final=True)
     if grew:
         context.emit(Paused(lane.registry, why, wait))
     return AttemptFailedError(replace(why, wait=wait))

@@ -64,15 +64,15 @@ class ImagePull:
         """Ask the mirrors, the registry, or both: in the order that the settings say, the healthy first."""
         context = self.context
         use = context.mirrors.use(self.request.reference.registry)
-        mirrors_first = use is MirrorUse.FIRST or (use is not None and self.lane.unwell)
+        mirrors_first = use is MirrorUse.FIRST or (use is not None and self.lane.health.impaired)
         if mirrors_first and (pulled := self._from_mirrors()):
             return pulled
         try:
-            self.lane.await_turn(context.cancel, context.too_long)
+            self.lane.health.wait(context.cancel, context.too_long)
             with context.lanes.slots:
                 context.cancel.check()
                 result = attempt(self.request, context, self.attempts, self.began)
-            self.lane.breaker.record(result if isinstance(result, Failure) else None)
+            self.lane.health.breaker.record(result if isinstance(result, Failure) else None)
             if isinstance(result, Failure):
                 raise registry_failure(result, self.request.reference, len(self.attempts), self.lane, context)
         except AttemptFailedError as error:
@@ -91,7 +91,7 @@ class ImagePull:
             with context.lanes.slots:
                 context.cancel.check()
                 result = attempt(self.request, context, self.attempts, self.began, source)
-            source.lane.breaker.record(result if isinstance(result, Failure) else None)
+            source.lane.health.breaker.record(result if isinstance(result, Failure) else None)
             if isinstance(result, EngineResult):
                 self.source = source
                 return result
@@ -100,7 +100,7 @@ class ImagePull:
                 raise AttemptFailedError(result)
             if result.failure_class is FailureClass.RATE_LIMITED:
                 wait = result.wait or context.throttle_wait(len(self.attempts))
-                source.lane.cooldown.extend(wait, result)
+                source.lane.health.rate_limit.extend(wait, result)
             elif not result.retryable or result.kind is FailureKind.DIGEST_MISMATCH:
                 self.useless.add(source.mirror)
         return None

@@ -62,7 +62,7 @@ class Mirrors:
         """
         lane, settings = self._lanes.of(reference.registry), self._settings.get(reference.registry.lower())
         if settings is None:
-            return None if lane.unwell else self._registries.head(reference)
+            return None if lane.health.impaired else self._registries.resolve(reference)
         said = self._said.get(reference.canonical) or self._ask(reference, lane, settings.mirrors)
         if said:
             self._said[reference.canonical] = said
@@ -74,7 +74,7 @@ class Mirrors:
         for mirror in self._of(reference) if said else ():
             there = at(mirror, reference, said.digest if said else None)
             lane = self._lanes.of(there.registry)
-            if said and not lane.cooldown.left and lane.breaker.admits():
+            if said and not lane.health.rate_limit.left and lane.health.breaker.admits():
                 yield MirrorSource(mirror, there, said, lane)
 
     def image_id(self, reference: ImageReference, digest: str, platform: Platform) -> str | None:
@@ -87,12 +87,12 @@ class Mirrors:
         return settings.mirrors if settings else ()
 
     def _ask(self, reference: ImageReference, lane: Lane, mirrors: Sequence[str]) -> ResolvedTag | None:
-        unwell = lane.unwell
-        said = None if unwell else self._registries.head(reference)
-        if said or not (unwell or self._registries.silent(reference.registry)):
+        impaired = lane.health.impaired
+        said = None if impaired else self._registries.resolve(reference)
+        if said or not (impaired or self._registries.silent(reference.registry)):
             return said
         for mirror in mirrors:
-            if said := self._registries.head(at(mirror, reference)):
+            if said := self._registries.resolve(at(mirror, reference)):
                 return replace(said, mirror=None if reference.digest else mirror, counted=True)
         return None
 

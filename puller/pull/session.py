@@ -27,8 +27,9 @@ from puller.pull.engine_recovery import EngineRecovery
 from puller.pull.mirrors import Mirrors
 from puller.pull.run import Run
 from puller.pull.up_to_date import UpToDateCheck
+from puller.registry.client import RegistryClient
 from puller.registry.pools import Lanes
-from puller.registry.resolver import RegistryResolver, Resolver
+from puller.registry.resolver import Resolver
 from puller.settings import Policy, PrefetchMode, Settings
 
 _log = logging.getLogger(__name__)
@@ -61,7 +62,9 @@ class PullSession:
         cancel: Cancellation | None = None,
         make_room: MakeRoom | None = None,
     ) -> None:
-        """Take an engine, which somebody else closes, and what asks the registries: None makes that for the session.
+        """Take an engine, which somebody else closes, and the registry client: None makes one for the session.
+
+        A resolver that is no `RegistryClient` cannot fetch manifests: then there is no disk check and no prefetching.
 
         `host` names the engine's host in events and outcomes where there are several. A `cancel` cancels the session
         when it is cancelled itself. `make_room` is asked to remove images when the disk is too small.
@@ -69,9 +72,8 @@ class PullSession:
         self._engine = engine
         self._settings = settings or Settings()
         self._owns_registries = registries is None
-        self._registries = registries or RegistryResolver(
-            lambda: engine.store.facts().insecure, self._settings.registries
-        )
+        self._registries = registries or RegistryClient.of(self._settings, lambda: engine.store.facts().insecure)
+        self._client = self._registries if isinstance(self._registries, RegistryClient) else None
         self._host = host
         self._emit = fan_out(observer if host is None else lambda event: observer(at_host(event, host)))
         self._cancel = Cancellation(cancel)
@@ -114,15 +116,22 @@ class PullSession:
             self._background.submit(store.facts)  # which the store then knows, for all who ask it later
         images = self.images_before.result if settings.policy is not Policy.ALWAYS else LocalImages
         check_platforms(requests, store)
-        disk_check = DiskCheck(store, self._note_detail, settings.registries, self._make_room)
+        if self._owns_registries:
+            self._registries.new_run()
+        resolver = self._registries.quick()
+        disk_check = (
+            DiskCheck(store, self._note_detail, self._client.quick(), self._make_room)
+            if settings.disk_check and self._client
+            else None
+        )
         total = len(requests) + len(rejected)
-        with self._prefetching(requests) as engine, self._closing_registries():
-            context = self._context(engine, began)
+        with self._prefetching(requests) as engine, self._cancel.hook(resolver.close):
+            context = self._context(engine, resolver, began)
             check = UpToDateCheck(settings.policy, engine, images, context.mirrors, self._cancel, began)
             budget = FailureBudget(settings.max_fail, total, len(rejected), self._cancel)
-            run = Run(requests, context, check, budget, disk_check if settings.disk_check else None)
+            run = Run(requests, context, check, budget, disk_check)
             outcomes = run.outcomes()
-        self._images, self.shortage = None, disk_check.shortage
+        self._images, self.shortage = None, disk_check.shortage if disk_check else None
         if self._host is not None:
             outcomes = [replace(outcome, host=self._host) for outcome in outcomes]
         return Report(started, monotonic() - began, (*outcomes, *rejected), self._cancel.reason)
@@ -131,12 +140,10 @@ class PullSession:
         """Pull one image, and say what came of it. Raises nothing for an image that cannot be had."""
         return self.pull((request,)).outcomes[0]
 
-    def _context(self, engine: Engine, began: float) -> RunContext:
-        settings, registries = self._settings, self._registries
+    def _context(self, engine: Engine, registries: Resolver, began: float) -> RunContext:
+        settings = self._settings
         widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
-        lanes = Lanes(
-            settings.jobs, settings.per_registry, widths=widths, breaker=settings.breaker, reach=registries.reach
-        )
+        lanes = Lanes(settings.jobs, settings.per_registry, widths=widths, health=registries.health)
         mirrors = Mirrors(settings.registries, registries, lanes)
         recovery = EngineRecovery(engine.alive, settings.engine_wait, self._tell_that_the_engine_has_gone)
         ends = None if settings.deadline is None else began + settings.deadline
@@ -144,16 +151,13 @@ class PullSession:
 
     def _prefetching(self, requests: Sequence[PullRequest]) -> AbstractContextManager[Engine]:
         settings = self._settings
-        if settings.prefetch.mode is PrefetchMode.NEVER or settings.policy is Policy.NEVER:
+        unwanted = settings.prefetch.mode is PrefetchMode.NEVER or settings.policy is Policy.NEVER
+        if unwanted or self._client is None:
             return nullcontext(self._engine)
         # Its web server takes a sixth of the start-up: only those who prefetch wait for it.
         from puller.blobs.prefetch_session import prefetching  # noqa: PLC0415
 
-        return prefetching(self._engine, requests, settings, self._note)
-
-    def _closing_registries(self) -> AbstractContextManager[None]:
-        """Break off what registries are being asked when the session is cancelled, unless others ask them, too."""
-        return self._cancel.hook(self._registries.close) if self._owns_registries else nullcontext()
+        return prefetching(self._engine, requests, settings, self._client, self._note)
 
     def _tell_that_the_engine_has_gone(self) -> None:
         why = failure(FailureKind.DAEMON_UNREACHABLE, "the engine does not answer")

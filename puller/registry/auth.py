@@ -1,4 +1,4 @@
-"""Who we are to a registry: nobody, an account (Basic), or a token for one repository (Bearer), kept while it is good.
+"""Authentication at a registry: none, an account (Basic), or a token for one repository (Bearer), kept while valid.
 
 "Docker Registry v2 authentication via central service" and its "Token Authentication Implementation" say how tokens
 are asked for; "OAuth2 token authentication" says how an identity token is exchanged for one.
@@ -7,15 +7,16 @@ are asked for; "OAuth2 token authentication" says how an identity token is excha
 import base64
 import json
 import re
-import threading
-from dataclasses import dataclass, field
 from http import HTTPStatus
+from threading import Lock
 from time import monotonic
 from urllib.parse import urlencode, urlsplit
 
 from puller.errors import RegistryError
 from puller.registry.credentials import Keyring
-from puller.registry.http import RegistryEndpoint, RegistryHttp, RegistryResponse
+from puller.registry.http import RegistryHttp, RegistryResponse, RequestLimits
+from puller.registry.record import RegistryRecord
+from puller.registry.responses import Challenge, Token
 from puller.system.docker_config import Credential
 
 _TOKEN_BYTES = 256 << 10
@@ -31,108 +32,84 @@ _SCHEME = re.compile(rf"[\s,]*({_WORD})", re.ASCII)
 _ESCAPED = re.compile(r"\\(.)")
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """One way to answer a 401 (RFC 9110 "WWW-Authenticate")."""
-
-    scheme: str
-    """In small letters: `basic`, `bearer`."""
-    parameters: dict[str, str] = field(default_factory=dict)
-    """Names in small letters: `realm`, `service`, `scope`."""
-
-    def without(self, name: str) -> "Challenge":
-        """Return the same challenge without one of its parameters."""
-        return Challenge(self.scheme, {key: value for key, value in self.parameters.items() if key != name})
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A token, ready to be sent."""
-
-    header: str
-    ends: float
-
-
 class Authority:
-    """The headers that let us in, for many threads: each token is asked for once, and again when it runs out."""
+    """Makes the headers that let us in, for many threads: each token is asked for once, and again when it runs out."""
 
-    def __init__(self, http: RegistryHttp, keyring: "Keyring | None" = None) -> None:
+    def __init__(self, http: RegistryHttp, keyring: Keyring | None = None) -> None:
         """Take accounts from a `keyring`, by default this user's."""
         self._http = http
-        self._keyring = keyring
-        self._challenges: dict[tuple[str, str], Challenge] = {}
-        self._kept: dict[tuple[str, str], _Kept] = {}
-        self._locks: dict[tuple[str, str], threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._keyring = keyring or Keyring()
 
-    def header(self, endpoint: RegistryEndpoint, repository: str) -> str:
-        """Return what to send ahead of any question: empty as long as the registry has not asked who we are."""
-        name = endpoint.host.name
-        challenge = self._challenges.get((name, repository)) or self._challenges.get((name, ""))
-        return self._answer(endpoint, repository, challenge, "") if challenge else ""
+    def header(self, record: RegistryRecord, repository: str, limits: RequestLimits) -> str:
+        """Return what to send with a first request: empty as long as the registry has not asked who we are."""
+        challenge = record.challenges.get(repository) or record.challenges.get("")
+        return self._answer(record, repository, challenge, "", limits) if challenge else ""
 
-    def renewed(self, endpoint: RegistryEndpoint, repository: str, reply: RegistryResponse, refused: str) -> str:
+    def renewed(
+        self, record: RegistryRecord, repository: str, reply: RegistryResponse, refused: str, limits: RequestLimits
+    ) -> str:
         """Return what to send after a 401: never what was refused; empty when there is nothing else.
 
-        Where the registry has led us to somebody else, that one does not get to say where credentials are to be sent.
+        Only the registry itself may say where credentials are to be sent, and no server that it redirects to.
         """
         challenge = choose_challenge(reply.headers.get("www-authenticate", ""))
-        if challenge is None or not endpoint.owns(reply.url):
+        if challenge is None or not record.owns(reply.url):
             return ""
-        with self._lock:
-            self._challenges[endpoint.host.name, repository] = challenge
+        with record.lock:
+            record.challenges[repository] = challenge
             # The next repository will be asked the same, but for the scope.
-            self._challenges[endpoint.host.name, ""] = challenge.without("scope")
-        header = self._answer(endpoint, repository, challenge, refused)
+            record.challenges[""] = challenge.without("scope")
+        header = self._answer(record, repository, challenge, refused, limits)
         return "" if header == refused else header
 
-    def _answer(self, endpoint: RegistryEndpoint, repository: str, challenge: Challenge, refused: str) -> str:
+    def _answer(
+        self, record: RegistryRecord, repository: str, challenge: Challenge, refused: str, limits: RequestLimits
+    ) -> str:
         if challenge.scheme == "basic":
-            return _basic(self._account(endpoint, repository))
-        key = (endpoint.host.name, repository)
-        with self._lock:
-            lock = self._locks.setdefault(key, threading.Lock())
+            return _basic(self._keyring.find(record.host.name, repository))
+        with record.lock:
+            lock = record.token_locks.setdefault(repository, Lock())
         with lock:
-            kept = self._kept.get(key)
-            if kept is None or monotonic() >= kept.ends or kept.header == refused:
-                kept = self._kept[key] = self._ask(endpoint, repository, challenge)
-            return kept.header
+            token = record.tokens.get(repository)
+            if token is None or monotonic() >= token.ends or token.header == refused:
+                token = record.tokens[repository] = self._ask(record, repository, challenge, limits)
+            return token.header
 
-    def _account(self, endpoint: RegistryEndpoint, repository: str) -> "Credential | None":
-        with self._lock:
-            keyring = self._keyring = self._keyring or Keyring()
-        return keyring.find(endpoint.host.name, repository)
-
-    def _ask(self, endpoint: RegistryEndpoint, repository: str, challenge: Challenge) -> _Kept:
+    def _ask(self, record: RegistryRecord, repository: str, challenge: Challenge, limits: RequestLimits) -> Token:
         began = monotonic()
-        credential = self._account(endpoint, repository)
+        credential = self._keyring.find(record.host.name, repository)
         scope = challenge.parameters.get("scope") or f"repository:{repository}:pull"
-        reply = self._send(endpoint, challenge, scope, credential)
+        reply = self._send(record, challenge, scope, credential, limits)
         if reply.status != HTTPStatus.OK:
-            raise self._http.refusal(endpoint, reply, *_secrets(credential))
-        token, lifetime = _read(endpoint, self._http.read(reply, _TOKEN_BYTES))
-        return _Kept(f"Bearer {token}", began + lifetime - min(_MARGIN, lifetime * _SHARE))
+            raise self._http.refusal(record, reply, *_secrets(credential))
+        token, lifetime = _read(record, reply.read(_TOKEN_BYTES))
+        return Token(f"Bearer {token}", began + lifetime - min(_MARGIN, lifetime * _SHARE))
 
     def _send(
-        self, endpoint: RegistryEndpoint, challenge: Challenge, scope: str, credential: "Credential | None"
+        self,
+        record: RegistryRecord,
+        challenge: Challenge,
+        scope: str,
+        credential: Credential | None,
+        limits: RequestLimits,
     ) -> RegistryResponse:
         try:
             realm = urlsplit(challenge.parameters["realm"])
         except ValueError:
-            raise RegistryError(f"{endpoint.host.name}: its token server has no address") from None
-        if realm.scheme != "https" and not (realm.scheme == "http" and endpoint.host.insecure):
-            raise RegistryError(f"{endpoint.host.name}: its token server does not speak HTTPS")
+            raise RegistryError(f"{record.host.name}: its token server has no address") from None
+        if realm.scheme != "https" and not (realm.scheme == "http" and record.host.insecure):
+            raise RegistryError(f"{record.host.name}: its token server does not speak HTTPS")
         fields = {"service": challenge.parameters.get("service", ""), "scope": scope}
         fields = {name: value for name, value in fields.items() if value}
         if credential and credential.identity_token:
             form = {"grant_type": "refresh_token", "refresh_token": credential.identity_token, "client_id": "puller"}
-            return self._http.send(endpoint, "POST", realm.geturl(), {}, form | fields)
+            return self._http.send(record, "POST", realm.geturl(), {}, limits, form | fields)
         if credential:
             fields["account"] = credential.username
         query = "&".join(filter(None, (realm.query, urlencode(fields))))
         header = _basic(credential)
         url = realm._replace(query=query, fragment="").geturl()
-        return self._http.send(endpoint, "GET", url, {"Authorization": header} if header else {})
+        return self._http.send(record, "GET", url, {"Authorization": header} if header else {}, limits)
 
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
@@ -167,23 +144,23 @@ def secrets_of(header: str) -> tuple[str, ...]:
     return (value, base64.b64decode(value).decode().partition(":")[2])
 
 
-def _secrets(credential: "Credential | None") -> tuple[str, ...]:
+def _secrets(credential: Credential | None) -> tuple[str, ...]:
     return (credential.password, credential.identity_token, *secrets_of(_basic(credential))) if credential else ()
 
 
-def _basic(credential: "Credential | None") -> str:
+def _basic(credential: Credential | None) -> str:
     if credential is None or credential.identity_token:
         return ""
     pair = f"{credential.username}:{credential.password}".encode()
     return f"Basic {base64.b64encode(pair).decode()}"
 
 
-def _read(endpoint: RegistryEndpoint, body: bytes) -> tuple[str, float]:
+def _read(record: RegistryRecord, body: bytes) -> tuple[str, float]:
     try:
         answer = json.loads(body)
         token, lifetime = answer.get("token") or answer.get("access_token"), answer.get("expires_in")
     except (ValueError, AttributeError, RecursionError):
         token = lifetime = None
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,65536}", token):
-        raise RegistryError(f"{endpoint.host.name}: its token server sent no token")
+        raise RegistryError(f"{record.host.name}: its token server sent no token")
     return token, float(lifetime) if isinstance(lifetime, (int, float)) and 0 < lifetime < 1 << 31 else _LIFETIME

@@ -1,38 +1,50 @@
-"""The client: what a registry knows of an image. Thread-safe, and never the reason that an image fails."""
+"""The client of all registries: what they know of images. Thread-safe; one for a process."""
 
+import copy
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
+from threading import Lock
 from typing import Self
 
 from puller.errors import RegistryError
 from puller.image.digest import is_digest, matches, sha256
 from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES, Manifest
-from puller.image.reference import ImageReference
+from puller.image.reference import ImageReference, Platform
 from puller.registry.auth import Authority, secrets_of
 from puller.registry.blob import Blob
 from puller.registry.credentials import Keyring
-from puller.registry.host import CERTS_D
-from puller.registry.http import RegistryHttp, RegistryResponse
+from puller.registry.health import BREAKER_LIMIT, RegistryHealth
+from puller.registry.host import CERTS_D, Host, Insecure
+from puller.registry.http import RegistryHttp, RegistryResponse, RequestLimits
+from puller.registry.manifests import parts_of
+from puller.registry.ping import reach
+from puller.registry.record import RegistryRecord
+from puller.registry.resolver import ResolvedTag
 from puller.registry.responses import Described, Quota, media_type_of, size_of, wait_of
-from puller.settings import RegistrySettings
+from puller.settings import RegistrySettings, Settings, registry_settings
 
 MANIFEST_TYPES = (*INDEX_TYPES, *SINGLE_TYPES)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _LARGEST = 4 << 20
 """Bytes of a manifest; registries take no larger ones ("Pushing Manifests")."""
 _NO_HEAD = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
+_OK = (HTTPStatus.OK,)
 _FULL_OR_PART = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 
 
 class RegistryClient:
-    """Asks registries for many threads. Whatever goes wrong is a RegistryError: ask the engine then."""
+    """Asks registries for many threads, and owns what is known of each of them: its `RegistryRecord`.
 
-    def __init__(
+    The questions raise RegistryError, whatever goes wrong; those that `Resolver` names never raise.
+    """
+
+    def __init__(  # noqa: PLR0913 - all by keyword
         self,
         *,
-        insecure: Collection[str] = (),
+        insecure: Insecure = (),
         certificates: Path = CERTS_D,
         registries: Mapping[str, RegistrySettings] | None = None,
         connect: float = 5.0,
@@ -40,23 +52,36 @@ class RegistryClient:
         connections: int = 16,
         receive_buffer: int | None = None,
         keyring: Keyring | None = None,
+        breaker: int = BREAKER_LIMIT,
     ) -> None:
-        """Take plain HTTP and any certificate from `insecure` hosts and networks, and from loopback.
+        """Accept plain HTTP and any certificate from `insecure` hosts and networks, and from loopback.
 
-        `registries` are the settings of single ones, of which `insecure` and `ca` count here.
-        `connect` and `read` are time limits in seconds, `connections` how many to keep for each registry.
+        `registries` are the settings of single ones, of which `insecure` and `ca` count here. `connect` and `read` are
+        time limits in seconds (see `with_patience`), `connections` how many to keep for each registry.
         `receive_buffer` is how many bytes the kernel may take in ahead on each; None leaves it to the kernel.
+        After `breaker` failed connections in a row a registry counts as down.
         """
-        self._http = RegistryHttp(
-            insecure=insecure,
-            certificates=certificates,
-            registries=registries,
-            connect=connect,
-            read=read,
-            connections=connections,
-            receive_buffer=receive_buffer,
-        )
+        self._insecure = insecure
+        self._certificates = certificates
+        self._registries = registries or {}
+        self._breaker = breaker
+        self._http = RegistryHttp(connections=connections, receive_buffer=receive_buffer)
         self._authority = Authority(self._http, keyring)
+        self._records: dict[str, RegistryRecord] = {}
+        self._lock = Lock()
+        self._limits = RequestLimits(connect, read)
+        self._whole = True
+
+    @classmethod
+    def of(cls, settings: Settings, insecure: Insecure = ()) -> Self:
+        """Make the client of a run with these settings; see `__init__` for `insecure`."""
+        return cls(
+            insecure=insecure,
+            registries=settings.registries,
+            connections=settings.prefetch.connections,
+            receive_buffer=settings.prefetch.receive_buffer,
+            breaker=settings.breaker,
+        )
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -66,45 +91,91 @@ class RegistryClient:
         """Close the client."""
         self.close()
 
+    def with_patience(
+        self, *, connect: float | None = None, read: float | None = None, rate_limit: float = 0.0
+    ) -> Self:
+        """Return the same client with other limits; its `close` breaks off what was asked by it, and nothing else.
+
+        A request waits `connect` seconds for a connection, `read` for each byte of the answer, and `rate_limit` for
+        the end of the registry's rate limit; where that lasts longer, the request is refused with what is left.
+        """
+        client, old = copy.copy(self), self._limits
+        client._limits = RequestLimits(connect or old.connect, read or old.read, rate_limit)  # noqa: SLF001 - its own
+        client._whole = False  # noqa: SLF001 - its own
+        return client
+
+    def quick(self) -> Self:
+        """Return the same client for questions that a pull waits for: without an answer soon, the engine is asked."""
+        return self.with_patience(connect=3.0, read=5.0, rate_limit=10.0)
+
     def close(self) -> None:
         """Break off what any thread is asking, and forget the kept connections."""
-        self._http.close()
+        if self._whole:
+            self._http.close()
+        else:
+            self._http.break_off(self._limits.group)
+
+    def record(self, registry: str) -> RegistryRecord:
+        """Return what is known of a registry; everybody gets the same object."""
+        name = registry.lower()
+        record = self._records.get(name)
+        if record is None:
+            own = registry_settings(self._registries, registry)
+            try:
+                host = Host.of(registry, (registry,) if own.insecure else self._insecure)
+            except Exception:  # noqa: BLE001 - an engine that does not tell what is insecure: then it is secure
+                host = Host.of(registry)
+            health = RegistryHealth(registry, self._breaker, lambda: self.reach(registry))
+            record = RegistryRecord(host, health, certificates=self._certificates, ca=own.ca)
+            with self._lock:
+                record = self._records.setdefault(name, record)
+        return record
+
+    def new_run(self) -> None:
+        """Ask every tag again; for a client that serves several runs."""
+        with self._lock:
+            records = list(self._records.values())
+        for record in records:
+            record.new_run()
+
+    def proxy_for(self, registry: str) -> str:
+        """Return the proxy that leads to a registry; empty where none does."""
+        host = self.record(registry).host
+        return self._http.proxy_for(f"{host.schemes[0]}://{host.address}/v2/")
+
+    def ping(self, registry: str) -> RegistryResponse:
+        """Ask for the API's root, without an account (OCI distribution spec "Determining Support")."""
+        return self._http.ask(self.record(registry), "GET", "/v2/", {}, self._limits)
 
     def head(self, reference: ImageReference) -> Described:
-        """Say what a reference stands for (OCI distribution spec "Pulling manifests", HEAD).
+        """Return what a reference stands for (OCI distribution spec "Pulling manifests", HEAD).
 
-        Where HEAD is not answered, or without a digest, the manifest is fetched instead.
+        A tag is asked once in a run, however many want to know. Where HEAD is not answered, or without a digest, the
+        manifest is fetched instead.
         """
-        headers: Mapping[str, str] = {}
-        try:
-            with self._asked("HEAD", reference, _manifest_path(reference), _ACCEPT) as reply:
-                headers = reply.headers
-        except RegistryError as trouble:
-            if trouble.status not in _NO_HEAD:
-                raise
-        digest = headers.get("docker-content-digest")
-        if digest is None or not is_digest(digest):
-            manifest = self.manifest(reference)
-            return Described(manifest.digest, manifest.media_type, len(manifest.raw), Quota.of(headers))
-        if reference.digest and digest != reference.digest:
-            raise RegistryError(f"{reference.registry}: answers with another digest, {digest}")
-        return Described(digest, media_type_of(headers), size_of(headers), Quota.of(headers))
+        if reference.digest:
+            return self._head(reference)
+        return self.record(reference.registry).ask_tag(reference, lambda: self._head(reference))
 
     def manifest(self, reference: ImageReference, digest_or_tag: str | None = None) -> Manifest:
         """Fetch a manifest or an index (OCI distribution spec "Pulling manifests"), checked against its digest.
 
-        `digest_or_tag` asks for another one of the same repository, such as an index's entry.
+        `digest_or_tag` asks for another one of the same repository, such as an index's entry. What a tag stands for
+        stays the same for the whole run.
         """
-        path = _manifest_path(reference, digest_or_tag)
-        with self._asked("GET", reference, path, _ACCEPT) as reply:
-            raw = self._http.read(reply, _LARGEST)
-            headers = reply.headers
-        asked = path.rpartition("/")[2]
-        said = headers.get("docker-content-digest")
-        digest = next((each for each in (asked, said) if each and ":" in each), None) or sha256(raw)
-        if not matches(digest, raw):
-            raise RegistryError(f"{reference.registry}: sends something else for {digest}")
-        return Manifest(raw, media_type_of(headers), digest)
+        name = digest_or_tag or reference.digest or reference.tag or ""
+        if ":" in name:
+            return self._manifest(reference, name)[0]
+        fetched: list[Manifest] = []
+
+        def fetch() -> Described:
+            manifest, described = self._manifest(reference, name)
+            fetched.append(manifest)
+            return described
+
+        tagged = replace(reference, tag=name, digest=None)
+        described = self.record(reference.registry).ask_tag(tagged, fetch)
+        return fetched[0] if fetched else self._manifest(reference, described.digest)[0]
 
     @contextmanager
     def blob(
@@ -118,50 +189,107 @@ class RegistryClient:
             raise RegistryError(f"{reference.registry}: {digest} is no digest that can be checked")
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         path = f"/v2/{reference.repository}/blobs/{digest}"
-        with self._asked("GET", reference, path, headers, _FULL_OR_PART) as reply:
+        reply = self._ask("GET", reference, path, headers, _FULL_OR_PART)
+        try:
             yield Blob(reference.registry, reply, digest, start, check=check and end is None)
+        finally:
+            reply.close()
+
+    def reach(self, registry: str) -> bool:
+        """Tell whether anybody answers there; see `puller.registry.ping.reach`."""
+        try:
+            return reach(registry)
+        except Exception:  # noqa: BLE001 - a name that no client can make an address of
+            return False
+
+    def health(self, registry: str) -> RegistryHealth:
+        """Return whether a registry may be asked now; see `Resolver.health`."""
+        return self.record(registry).health
+
+    def resolve(self, reference: ImageReference) -> ResolvedTag | None:
+        """Return what a reference stands for now; see `Resolver.resolve`."""
+        if self.record(reference.registry).lost:
+            return None
+        try:
+            described = self.head(reference)
+        except Exception:  # noqa: BLE001 - help that fails is no help, and no harm
+            return None
+        return ResolvedTag(described.digest, single=described.single, counted=described.quota is not None)
+
+    def silent(self, registry: str) -> bool:
+        """Tell whether a registry did not answer last time; see `Resolver.silent`."""
+        return self.record(registry).silent
+
+    def image_id(self, reference: ImageReference, platform: Platform) -> str | None:
+        """Return the ID of the image behind a digest; see `Resolver.image_id`."""
+        try:
+            return parts_of(self, reference, reference.digest or "", platform).config.digest
+        except Exception:  # noqa: BLE001 - help that fails is no help, and no harm
+            return None
 
     def wait_of(self, reference: ImageReference) -> float | None:
-        """Ask once how many seconds to wait, after a 429 of the engine; None when the registry does not say.
-
-        Any trouble is None, too. A HEAD is no pull that would count.
-        """
+        """Return how many seconds a registry wants no pulls; see `Resolver.wait_of`. A HEAD counts as no pull."""
+        if left := self.record(reference.registry).health.rate_limit.left:
+            return left
         try:
-            with self._asked("HEAD", reference, _manifest_path(reference), _ACCEPT) as reply:
-                return wait_of(reply.status, reply.headers)
-        except RegistryError as trouble:
-            return trouble.wait
+            reply = self._ask("HEAD", reference, _manifest_path(reference), _ACCEPT)
+            return wait_of(reply.status, reply.headers)
+        except RegistryError as error:
+            return error.wait
+        except Exception:  # noqa: BLE001 - help that fails is no help, and no harm
+            return None
 
-    @contextmanager
-    def _asked(
+    def _head(self, reference: ImageReference) -> Described:
+        headers: Mapping[str, str] = {}
+        try:
+            headers = self._ask("HEAD", reference, _manifest_path(reference), _ACCEPT).headers
+        except RegistryError as error:
+            if error.status not in _NO_HEAD:
+                raise
+        digest = headers.get("docker-content-digest")
+        if digest is None or not is_digest(digest):
+            return self._manifest(reference, reference.digest or reference.tag or "")[1]
+        if reference.digest and digest != reference.digest:
+            raise RegistryError(f"{reference.registry}: answers with another digest, {digest}")
+        return Described(digest, media_type_of(headers), size_of(headers), Quota.of(headers))
+
+    def _manifest(self, reference: ImageReference, name: str) -> tuple[Manifest, Described]:
+        reply = self._ask("GET", reference, _manifest_path(reference, name), _ACCEPT)
+        raw, headers = reply.read(_LARGEST), reply.headers
+        said = headers.get("docker-content-digest")
+        digest = next((each for each in (name, said) if each and ":" in each), None) or sha256(raw)
+        if not matches(digest, raw):
+            raise RegistryError(f"{reference.registry}: sends something else for {digest}")
+        manifest = Manifest(raw, media_type_of(headers), digest)
+        return manifest, Described(digest, manifest.media_type, len(raw), Quota.of(headers))
+
+    def _ask(
         self,
         method: str,
         reference: ImageReference,
         path: str,
-        headers: Mapping[str, str] | None = None,
-        accepted: Collection[int] = (HTTPStatus.OK,),
-    ) -> Iterator[RegistryResponse]:
+        headers: Mapping[str, str],
+        accepted: Collection[int] = _OK,
+    ) -> RegistryResponse:
         """Ask, answering a challenge once; raises RegistryError for any status that is not accepted."""
-        endpoint = self._http.endpoint(reference.registry)
-        header = self._authority.header(endpoint, reference.repository)
-        reply = self._http.ask(endpoint, method, path, _with(headers, header))
+        record, limits, repository = self.record(reference.registry), self._limits, reference.repository
+        header = self._authority.header(record, repository, limits)
+        reply = self._http.ask(record, method, path, _with(headers, header), limits)
         if reply.status == HTTPStatus.UNAUTHORIZED:
-            refused = self._http.refusal(endpoint, reply, *secrets_of(header))
-            header = self._authority.renewed(endpoint, reference.repository, reply, header)
+            refused = self._http.refusal(record, reply, *secrets_of(header))
+            header = self._authority.renewed(record, repository, reply, header, limits)
             if not header:
                 raise refused
-            reply = self._http.ask(endpoint, method, path, _with(headers, header))
+            reply = self._http.ask(record, method, path, _with(headers, header), limits)
         if reply.status not in accepted:
-            raise self._http.refusal(endpoint, reply, *secrets_of(header))
-        try:
-            yield reply
-        finally:
-            reply.close()
+            raise self._http.refusal(record, reply, *secrets_of(header))
+        record.quota = Quota.of(reply.headers) or record.quota
+        return reply
 
 
 def _manifest_path(reference: ImageReference, digest_or_tag: str | None = None) -> str:
     return f"/v2/{reference.repository}/manifests/{digest_or_tag or reference.digest or reference.tag}"
 
 
-def _with(headers: Mapping[str, str] | None, authorization: str) -> dict[str, str]:
-    return dict(headers or {}) | ({"Authorization": authorization} if authorization else {})
+def _with(headers: Mapping[str, str], authorization: str) -> Mapping[str, str]:
+    return {**headers, "Authorization": authorization} if authorization else headers

@@ -1,7 +1,7 @@
 """Where a registry is: the address to connect to, the scheme, and the certificates that belong to it."""
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,9 @@ CERTS_D = Path("/etc/docker/certs.d")
 """Where the engine looks for the certificates of a registry."""
 _HUB = "docker.io"
 _HUB_ADDRESS = "registry-1.docker.io"
+
+Insecure = Collection[str] | Callable[[], Collection[str]]
+"""Where plain HTTP and any certificate will do; a function is called when it matters for a registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,8 @@ class Host:
     """To be tried in this order."""
 
     @classmethod
-    def of(cls, registry: str, insecure: Collection[str] = ()) -> "Host":
-        """Describe a registry; `insecure` holds hosts (`HOST[:PORT]`) and networks (`10.0.0.0/8`).
+    def of(cls, registry: str, insecure: Insecure = ()) -> "Host":
+        """Describe a registry; `insecure` holds hosts (`HOST[:PORT]`) and networks (`10.0.0.0/8`), or tells them.
 
         A loopback address is insecure by itself, as it is to the engine, and nearly always plain; Docker Hub never is.
         """
@@ -66,9 +69,9 @@ def bare(registry: str) -> str:
     return registry.partition(":")[0].lower()
 
 
-def _is_listed(registry: str, insecure: Collection[str]) -> bool:
+def _is_listed(registry: str, insecure: Insecure) -> bool:
     address = _address(bare(registry))
-    for entry in insecure:
+    for entry in insecure() if callable(insecure) else insecure:
         if entry.lower() == registry.lower():
             return True
         try:

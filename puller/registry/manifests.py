@@ -1,10 +1,12 @@
 """From a digest to the image that an engine would take: through an index, or through several."""
 
+from typing import Protocol
+
 from puller.errors import RegistryError
 from puller.image.manifest import ImageManifest, Manifest, descriptor_of, read_image, read_index
 from puller.image.platform import best_entry
 from puller.image.reference import ImageReference, Platform
-from puller.registry.client import RegistryClient
+from puller.registry.responses import Described
 
 _DEEPEST = 3
 """Indexes inside indexes that are followed."""
@@ -14,15 +16,23 @@ class NoPlatformError(RegistryError):
     """An index has nothing for the machine: a pull would fail."""
 
 
-def parts_of(client: RegistryClient, reference: ImageReference, digest: str, platform: Platform) -> ImageManifest:
+class Manifests(Protocol):
+    """The questions of `RegistryClient` that manifests answer; raises RegistryError."""
+
+    def head(self, reference: ImageReference) -> Described:
+        """See `RegistryClient.head`."""
+
+    def manifest(self, reference: ImageReference, digest_or_tag: str | None = None) -> Manifest:
+        """See `RegistryClient.manifest`."""
+
+
+def parts_of(client: Manifests, reference: ImageReference, digest: str, platform: Platform) -> ImageManifest:
     """Describe what an engine would take for a platform, with the index that leads to it; raises as `manifests_of`."""
     *leading, manifest = manifests_of(client, reference, digest, platform)
     return read_image(map(descriptor_of, leading), manifest)
 
 
-def manifests_of(
-    client: RegistryClient, reference: ImageReference, digest: str, platform: Platform
-) -> tuple[Manifest, ...]:
+def manifests_of(client: Manifests, reference: ImageReference, digest: str, platform: Platform) -> tuple[Manifest, ...]:
     """Fetch the manifest that an engine would take for a platform, and before it the index that leads to it.
 
     Raises RegistryError, and NoPlatformError where there is nothing for the platform.

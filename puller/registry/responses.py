@@ -1,13 +1,15 @@
-"""What a registry says, as frozen values, and the one exception for all that can go wrong on the way."""
+"""What a registry says, as frozen values, and how its headers are read."""
 
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Self
 
 from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES
+from puller.registry.health import LONGEST_WAIT
 from puller.text import clean
 
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
@@ -16,6 +18,30 @@ _EPOCH = 1_000_000_000
 """A number of seconds this large is a point in time: Docker Hub sends those, too."""
 _AT_ONCE = ("retry-after", "x-retry-after")
 _WHEN_LIMITED = ("ratelimit-reset", "x-ratelimit-reset")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One way to answer a 401 (RFC 9110 "WWW-Authenticate")."""
+
+    scheme: str
+    """In small letters: `basic`, `bearer`."""
+    parameters: dict[str, str] = field(default_factory=dict)
+    """Names in small letters: `realm`, `service`, `scope`."""
+
+    def without(self, name: str) -> "Challenge":
+        """Return the same challenge without one of its parameters."""
+        return Challenge(self.scheme, {key: value for key, value in self.parameters.items() if key != name})
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token for one repository."""
+
+    header: str
+    """The Authorization header that carries it."""
+    ends: float
+    """Until when it is used, on the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +55,8 @@ class Quota:
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Self | None:
         """Read `ratelimit-limit: 100;w=21600` and `ratelimit-remaining: 76;w=21600`; None where neither is there."""
+        if "ratelimit-limit" not in headers and "ratelimit-remaining" not in headers:
+            return None
         limit, remaining = (
             _QUOTA.match(headers.get(f"ratelimit-{name}", "").strip()) for name in ("limit", "remaining")
         )
@@ -54,18 +82,21 @@ class Described:
 
     @property
     def single(self) -> bool:
-        """Whether it is the manifest of one image; an index is not, and what calls itself anything else may be one."""
+        """Whether it is the manifest of one image; anything of another media type may be an index."""
         return self.media_type in SINGLE_TYPES
 
 
 def wait_of(status: int, headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks us to wait (RFC 9110 "Retry-After", or a quota's reset)."""
+    """Return the seconds that an answer asks us to wait (RFC 9110 "Retry-After", or a quota's reset).
+
+    They are no more than `LONGEST_WAIT`, whatever the header says; None where there is no such header.
+    """
     quota = Quota.of(headers)
     limited = status == HTTPStatus.TOO_MANY_REQUESTS or (quota is not None and quota.remaining == 0)
     for name in (*_AT_ONCE, *(_WHEN_LIMITED if limited else ())):
         seconds = _seconds(headers.get(name, "").strip())
         if seconds is not None:
-            return seconds
+            return min(seconds, LONGEST_WAIT)
     if status == HTTPStatus.TOO_MANY_REQUESTS and quota is not None and quota.remaining == 0:
         return quota.window_seconds  # at most: the window slides
     return None
@@ -88,8 +119,6 @@ def _seconds(text: str) -> float | None:
     if _NUMBER.fullmatch(text):
         number = float(text)
         return max(0.0, number - time.time()) if number >= _EPOCH else number
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - few answers have a date that counts
-
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError):

@@ -16,6 +16,7 @@ from puller.cancellation import Cancellation
 from puller.engine import connect, locate
 from puller.engine.interface import Engine
 from puller.model import PullRequest
+from puller.registry.client import RegistryClient
 from puller.settings import BackendChoice, PrefetchMode, PrefetchSettings, Settings, Timeouts
 from tests import lab
 from tests.lab.podman import Podman
@@ -121,7 +122,8 @@ def _prefetch(
 ) -> Iterator[Engine]:
     notes: list[str] = []
     settings = Settings(prefetch=PrefetchSettings(mode))
-    with prefetching(_connected(BackendChoice.SDK), requests, settings, notes.append) as engine:
+    registries = RegistryClient(insecure=place.insecure)
+    with prefetching(_connected(BackendChoice.SDK), requests, settings, registries, notes.append) as engine:
         assert not [note for note in notes if note.startswith("nothing is prefetched")]
         yield engine
 
@@ -132,13 +134,13 @@ def _prefetch_auto(place: Place, requests: Sequence[PullRequest]) -> AbstractCon
 
 @contextmanager
 def _layout(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
-    with open_layout(place.folder / "layout", Settings(), archive=False) as engine:
+    with open_layout(place.folder / "layout", Settings(), RegistryClient(), archive=False) as engine:
         yield engine
 
 
 @contextmanager
 def _archive(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
-    with open_layout(place.folder / "images.tar", Settings(), archive=True) as engine:
+    with open_layout(place.folder / "images.tar", Settings(), RegistryClient(), archive=True) as engine:
         yield engine
 
 

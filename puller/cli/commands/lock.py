@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +15,27 @@ from puller.cli.options import complete_files, list_options, make_plan
 from puller.cli.output import emit
 from puller.errors import ExitCode, UsageError
 from puller.failure import Failure, error_document
-from puller.image.reference import ImageReference
-from puller.imagelist import Entry, read
-from puller.imagelist.requests import RequestedImages, request_images
+from puller.imagelist.requests import RequestedImages
 from puller.lockfile.lockfile import (
+    ALL,
+    Ask,
     Change,
     Difference,
     Digests,
+    chosen,
     compared,
     differences,
     lines,
+    read_lock,
     render,
     renewed,
-    want,
     wishes,
 )
 from puller.model import PullRequest, exit_code_of
-from puller.registry.batch import digest_of, digest_with_platform, resolve
+from puller.registry.batch import digests
 from puller.registry.client import RegistryClient
-from puller.registry.ping import reach
 from puller.system import files
 from puller.text import clean
-
-_ALL = "*"
 
 
 @click.command(
@@ -53,7 +50,7 @@ _ALL = "*"
     help="The lock file, instead of stdout; what it has locked, it keeps.",
 )  # fmt: skip
 @click.option(
-    "--upgrade", "upgrades", is_flag=False, flag_value=_ALL, multiple=True, metavar="[REF]",
+    "--upgrade", "upgrades", is_flag=False, flag_value=ALL, multiple=True, metavar="[REF]",
     help="Resolve anew what is locked, too: everything, or only this image; may be repeated.",
 )  # fmt: skip
 @click.option("--check", is_flag=True, help="Write nothing; say how the lock differs from lists and registries.")
@@ -91,28 +88,28 @@ def _lock(todo: RequestedImages, output: Path | None, sources: Sequence[str], up
     if output:
         _guard(output, sources)
         files.check(output)
-    before = _locked(output) if output else {}
+    before = read_lock(output) if output else {}
     wanted = wishes(todo.requests)
-    digests, failures = renewed(wanted, before, _ask(platforms=True), _chosen(upgrades, wanted))
+    locked, failures = renewed(wanted, before, _ask(platforms=True), chosen(upgrades, wanted))
     if failures:
         for wish, why in failures.items():
             click.echo(f"puller: {clean(str(wish))}: {why.kind}: {why.message}", err=True)
         click.echo(f"puller: {len(failures)} of {len(wanted)} could not be resolved, nothing was written", err=True)
         return int(exit_code_of(failures.values()))
-    text = render(digests, sources, datetime.now(UTC), __version__)
+    text = render(locked, sources, datetime.now(UTC), __version__)
     if output is None:
         emit(text)
         return ExitCode.OK
-    if not before or _rows(output) != lines(digests):  # else nothing but its time would change
+    if not before or _rows(output) != lines(locked):  # else nothing but its time would change
         files.write(output, text)
-    _tell(output, before, digests)
+    _tell(output, before, locked)
     return ExitCode.OK
 
 
 def _check(todo: RequestedImages, output: Path | None, form: str) -> int:
     wanted: Mapping[PullRequest, str | None] = wishes(todo.requests)
     if output:
-        lock: Digests = _locked(output)
+        lock: Digests = read_lock(output)
     else:
         lock = {wish: digest for wish, digest in wanted.items() if digest}
         wanted = {wish: None if wish.reference.tag else digest for wish, digest in wanted.items()}
@@ -145,48 +142,17 @@ def _json(todo: RequestedImages, images: int, found: Sequence[Difference]) -> st
     return json.dumps(document, indent=2) + "\n"
 
 
-def _ask(*, platforms: bool) -> Any:
+def _ask(*, platforms: bool) -> Ask:
     """Make the question to the registries; the client is made when there is something to ask."""
 
     def ask(asked: Iterable[PullRequest]) -> Mapping[PullRequest, str | Failure]:
         requests = tuple(asked)
         if not requests:
             return {}
-
-        question = digest_with_platform if platforms else digest_of
         with RegistryClient(registries=registries()) as client:
-            return resolve(requests, partial(question, registries=client), reach=reach)
+            return digests(requests, client, platforms=platforms)
 
     return ask
-
-
-def _chosen(upgrades: Sequence[str], wanted: Mapping[PullRequest, str | None]) -> set[PullRequest]:
-    """Find what `--upgrade` names among what the lists want; raises UsageError for what no list names."""
-    if _ALL in upgrades:
-        return set(wanted)
-    chosen: set[PullRequest] = set()
-    for text in upgrades:
-        try:
-            reference = want(PullRequest(ImageReference.parse(text))).reference
-        except ValueError as error:
-            raise UsageError(f"--upgrade {clean(text)}: {error}") from None
-        named = {wish for wish in wanted if wish.reference == reference}
-        if not named:
-            raise UsageError(f"--upgrade {clean(text)}: no list names it; to upgrade everything, write --upgrade last")
-        chosen |= named
-    return chosen
-
-
-def _locked(path: Path) -> dict[PullRequest, str]:
-    """Read a lock; a file that is not there, or empty, has locked nothing. Raises ListError and UsageError."""
-    if not path.is_file() or path.stat().st_size == 0:
-        return {}
-    entries = [*read([str(path)])]
-    for item in entries:
-        if not isinstance(item, Entry) or not item.reference.digest:
-            raise UsageError(f"{clean(str(path))} is no lock: {clean(str(item.source))} pins nothing")
-    found = wishes(request_images(entries).requests)
-    return {wish: digest for wish, digest in found.items() if digest}
 
 
 def _rows(path: Path) -> tuple[str, ...]:

@@ -11,11 +11,8 @@ from puller.engine import connect, locate
 from puller.errors import EngineError, EngineUnreachableError, ExitCode
 from puller.imagelist.requests import RequestedImages
 from puller.plan import render
-from puller.plan.disk import disk
-from puller.plan.inventory import EngineInventory
-from puller.plan.layers import room_needed
 from puller.plan.model import PullPlan
-from puller.plan.survey import survey
+from puller.plan.pull_plan import plan_pull
 from puller.registry.client import RegistryClient
 from puller.settings import BackendChoice
 
@@ -51,17 +48,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _forecast(todo: RequestedImages, choice: BackendChoice, docker_command: str, context: str | None) -> PullPlan:
-
     address = locate(choice, docker_command=docker_command, context=context)
-    backend = connect(address, choice, docker_command=docker_command, connections=_CONNECTIONS)
+    engine = connect(address, choice, docker_command=docker_command, connections=_CONNECTIONS)
+    client = RegistryClient(insecure=lambda: engine.store.facts().insecure, registries=registries())
     try:
-        shelf = EngineInventory(backend.store)
-        with RegistryClient(insecure=shelf.facts.insecure, registries=registries()) as client:
-            prospects, quotas = survey(todo.requests, shelf, client)
-        estimates = [prospect.estimate for prospect in prospects if prospect.estimate]
-        needed = room_needed(estimates, keeps_blobs=shelf.facts.keeps_platforms)
-        return PullPlan(backend.engine, prospects, quotas, disk(shelf.facts, needed), todo.rejected)
+        with client:
+            return plan_pull(todo, engine, client)
     except EngineError as error:
         raise EngineUnreachableError(f"the engine cannot be asked: {error.message}") from None
     finally:
-        backend.close()
+        engine.close()

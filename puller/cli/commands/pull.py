@@ -38,6 +38,7 @@ from puller.plan.disk import DiskShortage
 from puller.prune.make_room import make_room
 from puller.prune.pull_record import remember_pulls
 from puller.pull.session import PullSession, pull_nothing
+from puller.registry.client import RegistryClient
 from puller.report import history
 from puller.settings import BackendChoice, Settings
 from puller.system import docker_config, files
@@ -129,9 +130,10 @@ def _pull_into_files(run: _Run, target: Target) -> Report:
 
     settings = layout_settings(run.settings)
     with (
-        open_layout(target.path, settings, archive=target.kind == "archive") as engine,
+        RegistryClient.of(settings) as registries,
+        open_layout(target.path, settings, registries, archive=target.kind == "archive") as engine,
         observe(run.output.progress, sys.stderr, verbose=run.output.verbose) as observer,
-        PullSession(engine, None, settings, observer, cancel=run.signals.cancellation) as session,
+        PullSession(engine, registries, settings, observer, cancel=run.signals.cancellation) as session,
     ):
         return run.pull(session)
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import click
@@ -18,9 +17,8 @@ from puller.failure import Failure, error_document
 from puller.imagelist.requests import RequestedImages
 from puller.lockfile.verify import Difference, verify
 from puller.model import PullRequest, exit_code_of
-from puller.registry.batch import digest_of, resolve
+from puller.registry.batch import digests
 from puller.registry.client import RegistryClient
-from puller.registry.ping import reach
 from puller.settings import BackendChoice
 
 
@@ -72,7 +70,7 @@ def _verify(todo: RequestedImages, options: dict[str, Any]) -> tuple[Difference,
 def _ask(requests: Sequence[PullRequest], facts: EngineInfo) -> Mapping[PullRequest, str | Failure]:
     """Ask the registries as this engine would: without TLS where it goes without."""
     with RegistryClient(insecure=facts.insecure if facts.local else (), registries=registries()) as client:
-        return resolve(requests, partial(digest_of, registries=client), reach=reach)
+        return digests(requests, client)
 
 
 def _json(todo: RequestedImages, found: Sequence[Difference]) -> str:

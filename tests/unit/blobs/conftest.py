@@ -55,9 +55,10 @@ Fetch = Callable[..., BlobDownload]
 def fetch(proxy: Proxy) -> Iterator[Fetch]:
     """Fetch one layer through the proxy, to the end, with a fetcher of its own."""
     fetchers: list[DownloadPool] = []
+    client = RegistryClient(read=5)
 
     def begin(store: BlobStore, layer: Layer = LARGE, *, wait: bool = True, connections: int = 24) -> BlobDownload:
-        fetchers.append(DownloadPool(RegistryClient(read=5), store, PrefetchSettings(connections=connections)))
+        fetchers.append(DownloadPool(client, store, PrefetchSettings(connections=connections)))
         reference = ImageReference.parse(f"{proxy.address}/prefetch/app:v1")
         (blob,) = fetchers[-1].want([Descriptor(layer.digest, len(layer.data))], reference, 0)
         if wait:
@@ -67,3 +68,4 @@ def fetch(proxy: Proxy) -> Iterator[Fetch]:
     yield begin
     for fetcher in fetchers:
         fetcher.close()
+    client.close()

@@ -8,9 +8,12 @@ from puller.blobs.bandwidth import BandwidthLimit
 from puller.blobs.download_task import BlobDownload, DownloadTask
 from puller.blobs.prefetch_auto import WireGauge
 from puller.blobs.queue import DownloadQueue
+from puller.errors import FailureKind
 from puller.events import Phase, Progress
+from puller.failure import failure
 from puller.image.reference import ImageReference
 from puller.model import PullRequest
+from puller.registry.health import RegistryHealth
 from tests.lab.process import wait_until
 
 MB = 1_000_000
@@ -63,6 +66,9 @@ def test_a_bandwidth_is_shared() -> None:
     assert naps[-1] == pytest.approx(0.1)
 
 
+LIMITED = failure(FailureKind.RATE_LIMITED, "slow down")
+
+
 def blob(name: str, size: int, place: int) -> BlobDownload:
     """Want a blob of an image."""
     return BlobDownload(f"sha256:{place:064}", size, ImageReference.parse(name), (place, 0, 0))
@@ -77,13 +83,14 @@ def take(agenda: DownloadQueue) -> BlobDownload:
 
 def test_the_list_gives_the_order_and_each_registry_its_limit() -> None:
     """A registry whose connections are all in use, or that wants to rest, holds up no other."""
-    agenda = DownloadQueue(per_registry=1, ahead=100)
+    one = RegistryHealth("one.example")
+    agenda = DownloadQueue(1, 100, lambda name: one if name == "one.example" else RegistryHealth(name))
     blobs = [blob("one.example/a", 1, 0), blob("one.example/b", 1, 1), blob("two.example/c", 1, 2)]
     blobs.append(blob("two.example/d", 1, 3))
     for each in reversed(blobs):
         agenda.add(DownloadTask(each.rank, each))
     assert [take(agenda), take(agenda)] == [blobs[0], blobs[2]]
-    agenda.rest("one.example", 60)
+    one.rate_limit.extend(60, LIMITED)
     agenda.done(DownloadTask(blobs[0].rank, blobs[0]))
     agenda.done(DownloadTask(blobs[2].rank, blobs[2]))
     assert take(agenda) is blobs[3]
@@ -91,12 +98,13 @@ def test_the_list_gives_the_order_and_each_registry_its_limit() -> None:
 
 def test_idle_threads_hear_of_work_that_becomes_possible() -> None:
     """Threads that waited before it was there, and before its registry had to rest, do all of it."""
-    agenda, done = DownloadQueue(per_registry=1, ahead=1000), list[BlobDownload]()
+    one, done = RegistryHealth("one.example"), list[BlobDownload]()
+    agenda = DownloadQueue(1, 1000, lambda name: one if name == "one.example" else RegistryHealth(name))
 
     def work() -> None:
         while task := agenda.take():
             if not done:
-                agenda.rest("one.example", 0.2)
+                one.rate_limit.extend(0.2, LIMITED)
             done.append(task.blob)
             agenda.done(task)
 

@@ -1,6 +1,8 @@
 """Requests against real servers: bodies as they come, limits, an end from any thread, TLS, proxies, Unix sockets."""
 
 import json
+import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -8,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -195,6 +197,26 @@ def test_a_unix_socket(tmp_path: Path) -> None:
             thread.start()
             assert client.send("GET", "http://localhost/_ping").read(10) == b"pong"
             thread.join()
+
+
+def test_more_descriptors_than_select_takes(client: HttpClient) -> None:
+    """A process with over 1,024 open files gets its answers like any other."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 2048), hard))
+
+    def slow(connection: socket.socket, _: int) -> bool:
+        time.sleep(0.3)
+        connection.sendall(answer(b"late"))
+        return True
+
+    try:
+        with ExitStack() as files, serving(slow) as server:
+            while files.enter_context(Path(os.devnull).open()).fileno() < 1100:
+                pass
+            for method, body in (("GET", b"late"), ("HEAD", b""), ("GET", b"late")):
+                assert client.send(method, f"http://{server.address}/").read(10) == body
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_an_ipv6_address(client: HttpClient) -> None:

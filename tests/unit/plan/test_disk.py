@@ -1,17 +1,18 @@
 """When the disk check asks whom: what it costs where nothing is wrong."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from pytest_mock import MockerFixture
 
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
-from puller.errors import EngineError
+from puller.errors import EngineError, RegistryError
 from puller.image.reference import Platform
 from puller.plan.disk import check_room, disk
 from puller.plan.inventory import EngineInventory
+from puller.registry.client import RegistryClient
 from tests.lab.fakes import FakeStore
 from tests.lab.samples import request
 
@@ -19,9 +20,11 @@ HELD = LocalImages([LocalImage("sha256:1", ("docker.io/library/nginx:1.27",))])
 AMD64 = Platform("linux", "amd64")
 
 
-def unasked(facts: EngineInfo) -> NoReturn:
-    """Be no client."""
-    raise AssertionError
+@pytest.fixture
+def unasked() -> Iterator[RegistryClient]:
+    """Make a client that no registry answers."""
+    with RegistryClient() as client:
+        yield client
 
 
 def facts(folder: Path, *, local: bool = True) -> EngineInfo:
@@ -35,7 +38,9 @@ def free(mocker: MockerFixture, count: int) -> None:
     mocker.patch("os.statvfs", return_value=seen)
 
 
-def test_where_nothing_is_absent_no_registry_is_asked(tmp_path: Path, mocker: MockerFixture) -> None:
+def test_where_nothing_is_absent_no_registry_is_asked(
+    tmp_path: Path, mocker: MockerFixture, unasked: RegistryClient
+) -> None:
     """Only the list of images is; and that is not asked for where it is known already."""
     free(mocker, 1 << 20)
     store = FakeStore(HELD, facts(tmp_path))
@@ -45,17 +50,18 @@ def test_where_nothing_is_absent_no_registry_is_asked(tmp_path: Path, mocker: Mo
     assert store.questions == 1
 
 
-def test_a_wide_disk_is_not_measured(tmp_path: Path, mocker: MockerFixture) -> None:
+def test_a_wide_disk_is_not_measured(tmp_path: Path, mocker: MockerFixture, unasked: RegistryClient) -> None:
     """Where there is room for the largest of images, not even the engine is asked what it has."""
     free(mocker, 60 << 30)
     store = FakeStore(HELD, facts(tmp_path))
     assert check_room([request("redis")], EngineInventory(store), unasked, print) is None
     assert store.questions == 0
-    with pytest.raises(AssertionError):
-        check_room([request(f"redis:{n}") for n in range(9)], EngineInventory(store), unasked, print)
+    quick = mocker.patch.object(unasked, "quick", side_effect=RegistryError("asked"))
+    check_room([request(f"redis:{n}") for n in range(9)], EngineInventory(store), unasked, print)
+    assert quick.call_count == 1
 
 
-def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_seen_is_said(tmp_path: Path, unasked: RegistryClient) -> None:
     """An engine elsewhere, one that does not say where, and a folder that is not there."""
     said: list[str] = []
     for known in (facts(tmp_path, local=False), EngineInfo(AMD64), facts(tmp_path / "gone")):
@@ -67,7 +73,7 @@ def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
     ]
 
 
-def test_an_engine_in_trouble_is_said(tmp_path: Path, mocker: MockerFixture) -> None:
+def test_an_engine_in_trouble_is_said(tmp_path: Path, mocker: MockerFixture, unasked: RegistryClient) -> None:
     """The pull will find out for itself."""
     said: list[str] = []
     store = FakeStore(facts=facts(tmp_path))

@@ -1,6 +1,7 @@
 """The look before a pull: what is asked, how often, and what is left to the engine."""
 
 from threading import Barrier, Thread
+from typing import Self
 
 import pytest
 
@@ -15,6 +16,7 @@ from puller.model import PullOutcome, PullRequest, Status
 from puller.pull.mirrors import Mirrors
 from puller.pull.session import PullSession, check_platforms
 from puller.pull.up_to_date import UpToDateCheck
+from puller.registry.health import RegistryHealth
 from puller.registry.pools import Lanes
 from puller.registry.resolver import ResolvedTag
 from puller.settings import Policy, RetryPolicy, Settings
@@ -34,14 +36,14 @@ class Registries:
         self.heads: list[str] = []
         self.closed = False
 
-    def head(self, reference: ImageReference) -> ResolvedTag | None:
+    def resolve(self, reference: ImageReference) -> ResolvedTag | None:
         """Answer."""
         self.heads.append(reference.text)
         return self.says
 
-    def reach(self, registry: str) -> bool:
-        """Be there."""
-        return True
+    def health(self, registry: str) -> RegistryHealth:
+        """Be well."""
+        return RegistryHealth(registry)
 
     def silent(self, registry: str) -> bool:
         """Be there."""
@@ -58,6 +60,13 @@ class Registries:
     def close(self) -> None:
         """Remember it."""
         self.closed = True
+
+    def quick(self) -> Self:
+        """Return itself."""
+        return self
+
+    def new_run(self) -> None:
+        """Forget nothing."""
 
 
 class Broken(FakeStore):
@@ -156,11 +165,11 @@ def test_never_says_what_is_not_there() -> None:
 def test_a_registry_that_wants_to_be_left_alone_is() -> None:
     """A cool-down and an open breaker hold for our own questions, too."""
     scene = Scene(HELD)
-    scene.lanes.of("docker.io").cooldown.extend(60.0, failure(FailureKind.RATE_LIMITED, "slow down"))
+    scene.lanes.of("docker.io").health.rate_limit.extend(60.0, failure(FailureKind.RATE_LIMITED, "slow down"))
     assert (scene.look(), scene.registries.heads) == (None, [])
     scene = Scene(HELD)
     for _ in range(5):
-        scene.lanes.of("docker.io").breaker.record(failure(FailureKind.CONNECTION_REFUSED, "refused"))
+        scene.lanes.of("docker.io").health.breaker.record(failure(FailureKind.CONNECTION_REFUSED, "refused"))
     assert (scene.look(), scene.registries.heads) == (None, [])
 
 

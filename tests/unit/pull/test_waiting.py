@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from time import monotonic
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import pytest
 
@@ -12,6 +12,7 @@ from puller.events import Event, Finished, Paused, Postponed, RetryScheduled
 from puller.failure import failure
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullOutcome, PullRequest, Report, Status
+from puller.registry.health import RegistryHealth
 from puller.settings import RetryPolicy, Settings
 from tests.lab.fakes import PULLED, UP_TO_DATE, FakeBackend, pull_all, until_cancelled
 from tests.lab.samples import DIGEST, request
@@ -37,12 +38,16 @@ class Advice:
         self.alive = alive
         self.asked: list[str] = []
 
-    def reach(self, registry: str) -> bool:
-        """Answer, and remember who was asked for."""
-        self.asked.append(registry)
-        return self.alive
+    def health(self, registry: str) -> RegistryHealth:
+        """Answer probes, and remember who was asked for."""
 
-    def head(self, reference: ImageReference) -> None:
+        def probe() -> bool:
+            self.asked.append(registry)
+            return self.alive
+
+        return RegistryHealth(registry, probe=probe)
+
+    def resolve(self, reference: ImageReference) -> None:
         """Say nothing of what it holds."""
 
     def silent(self, registry: str) -> bool:
@@ -54,6 +59,13 @@ class Advice:
 
     def close(self) -> None:
         """Let go of nothing."""
+
+    def quick(self) -> Self:
+        """Return itself."""
+        return self
+
+    def new_run(self) -> None:
+        """Forget nothing."""
 
     def wait_of(self, reference: ImageReference) -> float | None:
         """Answer, and remember who was asked for."""

@@ -9,6 +9,7 @@ import pytest
 
 from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
+from puller.registry.responses import Described
 from tests.lab import Pushed, Registry, push_image
 
 Configure = Callable[[dict[str, Any]], Path]
@@ -54,10 +55,18 @@ def image(registry: Registry) -> Pushed:
     return push_image(registry, "lab/app")
 
 
+class AskingAgain(RegistryClient):
+    """Sends a HEAD each time, also for a tag that it has asked: what is tested is the request."""
+
+    def head(self, reference: ImageReference) -> Described:
+        """Ask."""
+        return self._head(reference)
+
+
 @pytest.fixture
 def client() -> Iterator[RegistryClient]:
     """Make a client that is soon at the end of its patience."""
-    with RegistryClient(connect=5, read=20) as client:
+    with AskingAgain(connect=5, read=20) as client:
         yield client
 
 

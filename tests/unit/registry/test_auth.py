@@ -302,4 +302,5 @@ def test_a_token_server_in_trouble(
     open_tokens.use(Rule("^/token", faults.answer(status, {"Retry-After": "9"})))
     reference = named(image, open_tokens.address)
     trouble = refused(client, reference)
-    assert (trouble.status, trouble.wait, client.wait_of(reference)) == (status, 9, 9)
+    assert (trouble.status, trouble.wait) == (status, 9)
+    assert client.wait_of(reference) == pytest.approx(9, abs=1)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from puller.registry.auth import Challenge, choose_challenge as choose, parse_challenges as parse
+from puller.registry.auth import choose_challenge as choose, parse_challenges as parse
+from puller.registry.responses import Challenge
 
 BEARER = 'Bearer realm="https://auth.example/token",service="registry.example",scope="repository:a/b:pull,push"'
 

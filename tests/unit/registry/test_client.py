@@ -27,7 +27,7 @@ from tests.lab import (
     push_index,
 )
 from tests.lab.images import Kind
-from tests.unit.registry.conftest import named
+from tests.unit.registry.conftest import AskingAgain, named
 
 MANIFESTS = "/manifests/"
 
@@ -193,10 +193,23 @@ def test_a_limited_registry_says_how_long(proxy: Proxy, image: PushedImage, clie
     assert client.wait_of(reference) == 11
     with pytest.raises(RegistryError) as raised:
         client.head(reference)
-    assert (raised.value.status, raised.value.wait) == (429, 11)
+    assert raised.value.status == 429
+    assert raised.value.wait == pytest.approx(11, abs=1)
+    assert client.wait_of(reference) == pytest.approx(11, abs=1)
+    assert (proxy.count("HEAD"), proxy.count("GET")) == (2, 0)
+
+
+def test_a_limit_without_a_time_is_short_at_first(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
+    """Nobody knows when it ends: a second, and longer each time that it was not enough."""
+    reference = named(image, proxy.address)
     proxy.use(Rule(MANIFESTS, faults.answer(429)))
     assert client.wait_of(reference) is None
-    assert proxy.count("GET") == 0
+    assert 0 < (client.wait_of(reference) or 0) <= 1
+    patient = client.with_patience(rate_limit=5)
+    with pytest.raises(RegistryError) as raised:
+        patient.head(reference)
+    assert (raised.value.status, proxy.count("HEAD")) == (429, 2)
+    assert 1 < (client.wait_of(reference) or 0) <= 2
 
 
 def test_the_quota_is_told(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
@@ -288,7 +301,7 @@ def test_many_threads_share_few_connections(proxy: Proxy, image: PushedImage) ->
         enter(connection)
 
     proxy.enter = counted  # type: ignore[method-assign]
-    with RegistryClient(connections=20) as client, ThreadPoolExecutor(20) as pool:
+    with AskingAgain(connections=20) as client, ThreadPoolExecutor(20) as pool:
         digests = set(pool.map(lambda _: client.head(reference).digest, range(400)))
     assert digests == {image.digest}
     assert proxy.count("HEAD") == 400

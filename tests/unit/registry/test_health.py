@@ -6,7 +6,7 @@ import pytest
 
 from puller.errors import FailureKind as Kind
 from puller.failure import Failure, failure
-from puller.registry.health import Breaker
+from puller.registry.health import CircuitBreaker
 
 REFUSED = failure(Kind.CONNECTION_REFUSED, "connection refused")
 
@@ -24,9 +24,9 @@ class Probe:
         return self.answer
 
 
-def broken(probe: Probe, *failures: Failure | None, limit: int = 3) -> Breaker:
+def broken(probe: Probe, *failures: Failure | None, limit: int = 3) -> CircuitBreaker:
     """Make a breaker that has seen these attempts."""
-    breaker = Breaker(limit, probe)
+    breaker = CircuitBreaker(limit, probe)
     for each in failures:
         breaker.record(each)
     return breaker

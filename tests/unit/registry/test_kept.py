@@ -1,6 +1,7 @@
 """HEAD on kept connections: what servers may do, and what they should not."""
 
 import socket
+import threading
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from puller.errors import RegistryError
 from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
 from tests.lab.http_server import Script, Server, saying, serving
+from tests.unit.registry.conftest import AskingAgain
 
 DIGEST = "sha256:" + "a" * 64
 HEADERS = f"Docker-Content-Digest: {DIGEST}\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\n"
@@ -17,7 +19,7 @@ GOOD = f"HTTP/1.1 200 OK\r\n{HEADERS}Content-Length: 7\r\n\r\n".encode()
 
 def head(server: Server, times: int = 1) -> None:
     """Ask so many times, one after the other, and see that the answer is understood."""
-    with RegistryClient(connect=2, read=2) as client:
+    with AskingAgain(connect=2, read=2) as client:
         for _ in range(times):
             assert client.head(ImageReference.parse(f"{server.address}/a/b:1")).digest == DIGEST
             time.sleep(0.02)
@@ -142,3 +144,36 @@ def test_dripping_headers_are_not_waited_for() -> None:
         pytest.raises(RegistryError, match="no answer in time"),
     ):
         client.head(ImageReference.parse(f"{server.address}/a"))
+
+
+def _once(connection: socket.socket, number: int) -> bool:
+    """Answer the first question of a connection, and be silent after that."""
+    if number == 0:
+        connection.sendall(GOOD)
+        return True
+    connection.recv(1)
+    return False
+
+
+def test_silence_on_a_kept_connection_ends_in_time() -> None:
+    """As it does on a new one."""
+    with serving(_once) as server, AskingAgain(connect=2, read=0.3) as client:
+        reference = ImageReference.parse(f"{server.address}/a")
+        client.head(reference)
+        begun = time.monotonic()
+        with pytest.raises(RegistryError, match="no answer in time") as caught:
+            client.head(reference)
+        assert caught.value.late
+        assert time.monotonic() - begun < 2
+
+
+def test_silence_on_a_kept_connection_is_broken_off_from_another_thread() -> None:
+    """At once, however long the answer may take."""
+    with serving(_once) as server, AskingAgain(connect=60, read=60) as client:
+        reference = ImageReference.parse(f"{server.address}/a")
+        client.head(reference)
+        threading.Timer(0.3, client.close).start()
+        begun = time.monotonic()
+        with pytest.raises(RegistryError, match="broken off"):
+            client.head(reference)
+        assert time.monotonic() - begun < 2

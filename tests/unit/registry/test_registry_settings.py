@@ -9,7 +9,6 @@ from puller.cli.main import puller
 from puller.errors import RegistryError
 from puller.registry import host as hosts
 from puller.registry.client import RegistryClient
-from puller.registry.resolver import RegistryResolver
 from puller.settings import RegistrySettings
 from puller.system import paths as places
 from tests.lab import Pushed, Registry
@@ -48,14 +47,12 @@ def test_an_authority_for_one_registry(front: TlsFront, image: Pushed) -> None:
 def test_a_look_before_a_pull_goes_without_tls(image: Pushed) -> None:
     """Where its registry is insecure, whatever the engine says of it."""
     reference = named(image)
-    advisor = RegistryResolver(registries={image.address: RegistrySettings(insecure=True)})
-    said = advisor.head(reference)
-    advisor.close()
+    with RegistryClient(registries={image.address: RegistrySettings(insecure=True)}) as client:
+        said = client.resolve(reference)
     assert said is not None
     assert said.digest == image.digest
-    advisor = RegistryResolver()
-    assert advisor.head(reference) is None
-    advisor.close()
+    with RegistryClient() as client:
+        assert client.resolve(reference) is None
 
 
 def test_a_lock_reaches_a_registry_without_tls(

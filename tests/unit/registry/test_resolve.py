@@ -12,6 +12,7 @@ from puller.image.manifest import Manifest
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
 from puller.registry.batch import WIDTH, digest_of, digest_with_platform, resolve
+from puller.registry.health import RegistryHealth
 from puller.registry.responses import Described
 from puller.settings import RetryPolicy
 from tests.lab import OCI
@@ -122,7 +123,8 @@ def test_a_registry_that_is_down_is_not_asked_for_ever() -> None:
     """Five connection failures in a row, and a look that finds nobody, speak for all that is left."""
     script = Script(RegistryError("a.example: Connection refused"))
     names = requests(*(f"a.example/{n}" for n in range(200)))
-    answers = resolve(names, script, policy=RetryPolicy(retries=0), reach=lambda _: False)
+    down = RegistryHealth("a.example", probe=lambda: False)
+    answers = resolve(names, script, policy=RetryPolicy(retries=0), health=lambda _: down)
     kinds = {answer.kind for answer in answers.values() if isinstance(answer, Failure)}
     assert kinds == {FailureKind.CONNECTION_REFUSED, FailureKind.REGISTRY_UNAVAILABLE}
     assert script.asked <= 5 + WIDTH
@@ -155,7 +157,7 @@ class Shelf:
 
 
 INDEX = (
-    f'{{"manifests":[{{"digest":"sha256:{"a" * 64}","size":1,'
+    f'{{"manifests":[{{"digest":"{DIGEST}","size":2,'
     '"platform":{"os":"linux","architecture":"arm","variant":"v6"}}]}'
 ).encode()
 

@@ -154,7 +154,7 @@ class PullSession:
         unwanted = settings.prefetch.mode is PrefetchMode.NEVER or settings.policy is Policy.NEVER
         if unwanted or self._client is None:
             return nullcontext(self._engine)
-        # Its web server takes a sixth of the start-up: only those who prefetch wait for it.
+        # Only those who prefetch wait for what it takes: a web server, and the cache of blobs.
         from puller.blobs.prefetch_session import prefetching  # noqa: PLC0415
 
         return prefetching(self._engine, requests, settings, self._client, self._note)

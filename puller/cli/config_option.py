@@ -1,7 +1,7 @@
 """The option --config: options from files become the defaults of a verb (click's `default_map`)."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from puller.cli.registry_tables import registries_in, settings
 from puller.cli.toml_file import Found, Value, find
 from puller.errors import UsageError
 from puller.settings import MirrorUse, RegistrySettings
-from puller.system.paths import config_files
 
 _PRECEDENCE = (
     ParameterSource.COMMANDLINE,
@@ -40,20 +39,21 @@ class ConfigFiles:
     """The configuration of one start of the program: click's context object."""
 
     chosen: tuple[str, ...] = ()
-    """The files named before the verb."""
-    loaded: Configuration | None = None
-    """The configuration of the verb, or None where there is no file."""
+    """The paths given before the verb."""
+    found: Found | None = None
+    """The files, which are read once: one may be a pipe such as <(make-config)."""
+    configuration: Configuration = Configuration(Found((), (), ()), {}, {}, {})
+    """For the current verb."""
 
 
-def configuration() -> Configuration | None:
-    """Return the configuration of the current verb; None where there is no file."""
-    return _config_files(click.get_current_context()).loaded
+def configuration() -> Configuration:
+    """Return the configuration of the current verb."""
+    return _config_files(click.get_current_context()).configuration
 
 
 def registries() -> Mapping[str, RegistrySettings]:
     """Return the settings by registry for the current verb."""
-    found = configuration()
-    return found.settings if found else {}
+    return configuration().settings
 
 
 def outranks(one: str, other: str) -> bool:
@@ -69,23 +69,22 @@ def typed(option: str) -> bool:
 
 
 def configured(command: click.Command) -> click.Command:
-    """Add the option --config to a verb; it sets the defaults of all other options from files."""
-    if not isinstance(command, click.Group) and not any("--config" in each.opts for each in command.params):
-        command.params.append(
-            click.Option(
-                ["-c", "--config", "config_files"],
-                type=click.Path(),
-                multiple=True,
-                metavar="PATH",
-                is_eager=True,  # the other options need the defaults
-                expose_value=False,
-                allow_from_autoenv=False,
-                callback=_load,
-                help="Read options from this file instead of /etc/puller/puller.toml and the user's file; may be "
-                "repeated, the last one wins.",
-            )
-        )
-    return command
+    """Return a verb with the option --config, which sets the defaults of all other options from files."""
+    option = click.Option(
+        ["-c", "--config", "config_files"],
+        type=click.Path(),
+        multiple=True,
+        metavar="PATH",
+        is_eager=True,  # the other options need the defaults
+        expose_value=False,
+        allow_from_autoenv=False,
+        callback=_set_defaults,
+        help="Read options from this file instead of /etc/puller/puller.toml and the user's file; may be "
+        "repeated, the last one wins.",
+    )
+    verb = copy(command)
+    verb.params = [*command.params, option]
+    return verb
 
 
 def _choose(ctx: click.Context, _option: click.Parameter, paths: tuple[str, ...]) -> None:
@@ -99,39 +98,21 @@ choose_config = click.option(
 """The option --config before the verb, and the variable PULLER_CONFIG."""
 
 
-def _load(ctx: click.Context, _option: click.Parameter, paths: tuple[str, ...]) -> None:
+def _set_defaults(ctx: click.Context, _option: click.Parameter, paths: tuple[str, ...]) -> None:
     """Read the files and set the defaults; raises UsageError with one line for each error."""
     if ctx.resilient_parsing:  # completion reads no files
         return
-    state = _config_files(ctx)
-    paths = paths or state.chosen
-    before = state.loaded  # `puller config` loads it for itself, then for pull
-    if not before and not paths and not any(map(_may_exist, config_files())):
-        return
-    state.loaded = loaded = load(ctx, paths, before.found if before else None)
-    ctx.default_map = {name: each.value for name, each in loaded.options.items()}
+    files = _config_files(ctx)
+    files.found = files.found or find([Path(path) for path in paths or files.chosen])
+    files.configuration = _checked(ctx, files.found)
+    ctx.default_map = {name: each.value for name, each in files.configuration.options.items()}
 
 
 def _config_files(ctx: click.Context) -> ConfigFiles:
     return ctx.find_root().ensure_object(ConfigFiles)
 
 
-def _may_exist(path: os.PathLike[str]) -> bool:
-    try:
-        os.stat(path)  # noqa: PTH116 - Path.exists is False for a file that cannot be accessed
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def load(ctx: click.Context, paths: Sequence[str] = (), found: Found | None = None) -> Configuration:
-    """Read the files for the verb of `ctx`; raises UsageError with one line for each error in them.
-
-    `found` are files that were read before: a pipe such as <(make-config) can be read only once.
-    """
-    found = found or find([Path(path) for path in paths])
+def _checked(ctx: click.Context, found: Found) -> Configuration:
     options, wrong_options = file_options(ctx, found.files)
     registries, wrong_registries = registries_in(found.files)
     if use := options.get("mirror_use"):  # the default of all tables of registries

@@ -60,7 +60,7 @@ def ask_engine(choice: EngineChoice) -> EngineReply:
 def examine_engine(choice: EngineChoice, reply: Future[EngineReply], seconds: float) -> Iterator[Finding]:
     """Check that the engine answers within so many seconds, and show what it is."""
     try:
-        where = describe(choice)
+        where = _described(choice)
         answer = reply.result(seconds)
     except UsageError as error:
         yield ENGINE.failed("reachable", str(error), "docker context ls")
@@ -74,7 +74,7 @@ def examine_engine(choice: EngineChoice, reply: Future[EngineReply], seconds: fl
         yield from _properties(answer)
 
 
-def describe(choice: EngineChoice) -> str:
+def _described(choice: EngineChoice) -> str:
     """Return the engine's address and what selected it. Raises UsageError for a bad context."""
     address = choice.address()
     if address is None:

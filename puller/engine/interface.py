@@ -91,12 +91,7 @@ class Engine(Protocol):
         """The images of this engine."""
 
     def pull(
-        self,
-        request: PullRequest,
-        *,
-        cancel: Cancellation,
-        clocks: Timeouts,
-        progress: ProgressSink,
+        self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
         """Pull one image, once: no retry, no verification.
 

@@ -46,6 +46,7 @@ def read_info(info: Mapping[str, Any], *, local: bool) -> EngineInfo:
     system, machine = info.get("OSType") or host.get("os"), info.get("Architecture") or host.get("arch")
     registries = info.get("RegistryConfig") or {}
     named = registries.get("IndexConfigs") or {}
+    proxies = [str(info.get(key) or "") for key in ("HttpProxy", "HttpsProxy", "NoProxy")]
     return EngineInfo(
         platform=read_platform(system, _MACHINES.get(str(machine), machine)),
         keeps_platforms="io.containerd.snapshotter.v1" in json.dumps(info.get("DriverStatus") or ()),
@@ -58,7 +59,7 @@ def read_info(info: Mapping[str, Any], *, local: bool) -> EngineInfo:
         version=info.get("ServerVersion") or (info.get("version") or {}).get("Version") or None,
         driver=info.get("Driver") or graph.get("graphDriverName") or None,
         mirrors=tuple(map(str, registries.get("Mirrors") or ())),
-        proxies=_proxies(info) if "HttpProxy" in info else None,
+        proxies=ProxySettings(*proxies) if "HttpProxy" in info else None,
         clock=_moment(str(info.get("SystemTime") or "")),
         identity=str(info.get("ID") or "") or None,
     )
@@ -129,11 +130,6 @@ def read_layer_sizes(history: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
 
 def _platform_in(image: Mapping[str, Any]) -> Platform | None:
     return read_platform(image.get("Os"), image.get("Architecture"), image.get("Variant"))
-
-
-def _proxies(info: Mapping[str, Any]) -> ProxySettings:
-    http, https, exceptions = (str(info.get(key) or "") for key in ("HttpProxy", "HttpsProxy", "NoProxy"))
-    return ProxySettings(http, https, exceptions)
 
 
 def _moment(text: str) -> datetime | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from puller.imagelist.entry import BadLine, Item, Note, Source, entry_of
 from puller.imagelist.nodes import Node
-from puller.imagelist.variables import expand
+from puller.imagelist.variables import Expanded, expand
 
 TOP_LEVEL = {"version", "name", "include", "services", "networks", "volumes", "secrets", "configs", "models"}
 """The keys at the top of a Compose file, extensions (`x-…`) aside."""
@@ -51,15 +51,14 @@ def services_of(root: Node, environment: Mapping[str, str]) -> dict[str, Service
 
 def images_of(name: str, service: Service, enabled: set[str]) -> Iterator[Item]:
     """Yield the images of a service when these profiles are enabled, or notes about why there are none."""
-    notes: list[Note] = []
     try:
-        profiles = [_expanded(profile, service.environment, notes)[0] for profile in service.items("profiles")]
+        profiles = [_expanded(profile, service.environment).text for profile in service.items("profiles")]
         if profiles and ALL_PROFILES not in enabled and not enabled & set(profiles):
             which = " or ".join(f"--profile {profile}" for profile in profiles)
             yield Note(service.source, f"service {name}: left out, its profile is not active ({which})")
             return
         policy = service.get("pull_policy")
-        if policy and _expanded(policy, service.environment, notes)[0] in _NEVER_PULLED:
+        if policy and _expanded(policy, service.environment).text in _NEVER_PULLED:
             yield Note(policy.source, f"service {name}: pull_policy: {policy.text}, nothing to pull")
             return
     except _UnreadableError as error:
@@ -84,22 +83,23 @@ def _image(name: str, service: Service) -> Iterator[Item]:
 
 
 def _entry(image: Node, platform: Node | None, environment: Mapping[str, str]) -> Iterator[Item]:
-    notes: list[Note] = []
+    nodes = (image, platform) if platform else (image,)
     try:
-        text, unset = _expanded(image, environment, notes)
-        target = _expanded(platform, environment, notes)[0] if platform else None
+        values = [_expanded(node, environment) for node in nodes]
     except _UnreadableError as error:
         yield error.bad
         return
+    text, unset = values[0].text, ", ".join(values[0].unset)
     if not text and not unset:
         yield Note(image.source, "image: is empty, nothing to pull")
         return
-    item = entry_of(text, image.source, target)
+    item = entry_of(text, image.source, values[1].text if platform else None)
     if isinstance(item, BadLine) and unset:
-        names = ", ".join(unset)
-        yield BadLine(image.source, image.text or "", f"no value for {names}: set it in the environment or in .env")
+        yield BadLine(image.source, image.text or "", f"no value for {unset}: set it in the environment or in .env")
         return
-    yield from notes
+    for node, value in zip(nodes, values, strict=True):
+        if value.unset:
+            yield Note(node.source, f"no value for {', '.join(value.unset)}: replaced by an empty string")
     yield item
 
 
@@ -111,14 +111,12 @@ class _UnreadableError(Exception):
         self.bad = bad
 
 
-def _expanded(node: Node, environment: Mapping[str, str], notes: list[Note]) -> tuple[str, tuple[str, ...]]:
-    """Expand the variables of a value, and return those that are not set; `notes` gets a note about them."""
+def _expanded(node: Node, environment: Mapping[str, str]) -> Expanded:
+    """Expand the variables of a value, and remove white space around it."""
     if node.text is None:
         raise _UnreadableError(BadLine(node.source, "", "expected plain text"))
     try:
         result = expand(node.text, environment)
     except ValueError as error:
         raise _UnreadableError(BadLine(node.source, node.text, str(error))) from None
-    if result.unset:
-        notes.append(Note(node.source, f"no value for {', '.join(result.unset)}: replaced by an empty string"))
-    return result.text.strip(), result.unset
+    return Expanded(result.text.strip(), result.unset)

@@ -17,6 +17,7 @@ _LINE = re.compile(
     re.MULTILINE | re.VERBOSE | re.DOTALL,
 )
 _COMMENT = re.compile(r"(?:^|\s)#.*")
+_ESCAPE = re.compile(r"\\([nrt\"\\])")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -37,13 +38,12 @@ def parse(text: str, environment: Mapping[str, str]) -> dict[str, str]:
         if single is not None:
             found[match["name"]] = single
             continue
-        value = _COMMENT.sub("", bare).strip() if double is None else re.sub(r"\\([nrt\"\\])", _unescape, double)
+        if double is None:
+            value = _COMMENT.sub("", bare).strip()
+        else:
+            value = _ESCAPE.sub(lambda match: _ESCAPES.get(match[1], match[1]), double)
         try:
             found[match["name"]] = expand(value, {**found, **environment}, escape="\\").text
         except ValueError:
             found[match["name"]] = value
     return found
-
-
-def _unescape(match: re.Match[str]) -> str:
-    return _ESCAPES.get(match[1], match[1])

@@ -56,7 +56,7 @@ def _image(node: Node, values: Sequence[Mapping[str, str]]) -> Iterator[Item]:
     platform = node.get("docker", "platform")
     if name is None or not name.text:
         return
-    for text, unknown in _expansions(name.text, values):
+    for text, unknown in dict.fromkeys(_expand(name.text, row, {}) for row in values):
         if unknown:
             yield Note(name.source, f"{name.text}: {unknown} is known only in the pipeline")
         else:
@@ -75,12 +75,8 @@ def _variables(shared: Node | None, job: Node) -> Sequence[Mapping[str, str]]:
     return rows or [values]
 
 
-def _expansions(text: str, rows: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the distinct values of `text`, each with the first variable that is not known."""
-    yield from dict.fromkeys(_expand(text, values, {}) for values in rows)
-
-
 def _expand(text: str, values: Mapping[str, str], known: dict[str, tuple[str, str]]) -> tuple[str, str]:
+    """Expand a text; return it with its first variable that is not known, or an empty string."""
     unknown = ""
 
     def value(match: re.Match[str]) -> str:

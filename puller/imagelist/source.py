@@ -74,16 +74,16 @@ def read_file(path: Path, name: str) -> bytes:
         raise ListError([f"{clean(name)}: {unreadable(error)}"]) from None
 
 
-def bounded(data: bytes, name: str, largest: int = LARGEST) -> bytes:
-    """Return the data; raise ListError when it is larger than `largest` bytes."""
-    if len(data) > largest:
-        raise too_large(name, largest)
+def bounded(data: bytes, name: str) -> bytes:
+    """Return the content of a structured file; raise ListError when it is larger than LARGEST."""
+    if len(data) > LARGEST:
+        raise too_large(name)
     return data
 
 
-def too_large(name: str, largest: int = LARGEST) -> ListError:
+def too_large(name: str) -> ListError:
     """Return the error for a structured file that is too large."""
-    return ListError([f"{clean(name)}: larger than {largest // 1024 // 1024} MiB; only text lists may be larger"])
+    return ListError([f"{clean(name)}: larger than {LARGEST // 1024 // 1024} MiB; only text lists may be larger"])
 
 
 def unreadable(error: Exception) -> str:

@@ -4,9 +4,10 @@ import errno
 import json
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from puller.engine.endpoint import EngineAddress, Tls
@@ -61,12 +62,6 @@ class ApiClient:
         self._url = "http://localhost" if path is not None else f"{web}://{rest.rstrip('/')}"
         self._http = HttpClient(connect=seconds, read=seconds, unix_socket=path)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def ping(self) -> EnginePing:
         """Send `GET /_ping`, and `GET /version` where the response names no API version."""
         headers, _ = self._send("GET", "/_ping")
@@ -113,7 +108,7 @@ class ApiClient:
 def ping_engine(address: EngineAddress, seconds: float = SECONDS) -> EnginePing:
     """Ping an engine; DOCKER_API_VERSION overrides the API version. Raises EngineUnreachableError."""
     try:
-        with ApiClient(address, seconds) as client:
+        with closing(ApiClient(address, seconds)) as client:
             found = client.ping()
     except EngineError as error:
         reason = error.__cause__ if isinstance(error.__cause__, HttpError) else error
@@ -135,12 +130,12 @@ def engine_error(error: HttpError) -> EngineError:
 def _tls(settings: Tls) -> TlsSettings:
     """Use a directory of certificates as docker does: only its own CA is trusted, not the system's."""
     certificate, key = settings.directory / "cert.pem", settings.directory / "key.pem"
-    ours = certificate.exists() and key.exists()
+    present = certificate.exists() and key.exists()
     return TlsSettings(
         verify=settings.verify,
         authorities=(settings.directory / "ca.pem",) if settings.verify else (),
-        certificate=certificate if ours else None,
-        key=key if ours else None,
+        certificate=certificate if present else None,
+        key=key if present else None,
         system=False,
     )
 

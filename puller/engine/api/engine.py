@@ -65,9 +65,9 @@ class ApiEngine:
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         try:  # on a connection of its own, which can be closed from another thread
-            with ApiClient(self._address, version=self._version) as client, cancel.hook(client.close):
-                image = client.get("images", inspected_name(reference), "json")
-            return read_inspected(image, reference)
+            client = ApiClient(self._address, version=self._version)
+            with closing(client), cancel.hook(client.close):
+                return read_inspected(client.get("images", inspected_name(reference), "json"), reference)
         except EngineError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return NOTHING
@@ -78,7 +78,7 @@ class ApiEngine:
 
     def alive(self) -> bool:
         try:  # on a new connection: after a restart of the engine, idle ones are broken
-            with ApiClient(self._address, _ALIVE_SECONDS) as client:
+            with closing(ApiClient(self._address, _ALIVE_SECONDS)) as client:
                 client.ping()
         except EngineError:
             return False

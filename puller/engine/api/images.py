@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from threading import Lock
+from typing import Any
 
 from puller.engine.api.client import ApiClient
 from puller.engine.model import Container, EngineInfo, ImageContents, LocalImages
@@ -40,18 +41,13 @@ class ApiImageStore:
         # Engines before API 1.49 ignore the platform.
         parts = {"os": asked.os, "architecture": asked.architecture, "variant": asked.variant} if asked else {}
         parameters = {"platform": json.dumps({key: part for key, part in parts.items() if part})} if asked else {}
-        found = {}
-        for identity in identities:
-            with _if_present(), _readable():
-                found[identity] = platform_of(self._client.get("images", identity, "json", **parameters))
-        return {identity: platform for identity, platform in found.items() if platform}
+        with _readable():
+            found = self._inspect(identities, **parameters)
+            return {identity: platform for identity, image in found.items() if (platform := platform_of(image))}
 
     def contents(self, identities: Sequence[str]) -> tuple[ImageContents, ...]:
-        found = []
-        for identity in identities:
-            with _if_present(), _readable():
-                found.append(read_content(self._client.get("images", identity, "json")))
-        return tuple(found)
+        with _readable():
+            return tuple(map(read_content, self._inspect(identities).values()))
 
     def layer_sizes(self, identity: str) -> tuple[int, ...]:
         with _readable():
@@ -70,15 +66,16 @@ class ApiImageStore:
     def untag(self, name: str) -> None:
         self._client.delete("images", name, seconds=_REMOVE_SECONDS)
 
-
-@contextmanager
-def _if_present() -> Iterator[None]:
-    """Skip an image that has been removed meanwhile."""
-    try:
-        yield
-    except EngineError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
+    def _inspect(self, identities: Sequence[str], **parameters: str) -> Mapping[str, Any]:
+        """Return the description of each image by its ID, without images that have been removed meanwhile."""
+        found = {}
+        for identity in identities:
+            try:
+                found[identity] = self._client.get("images", identity, "json", **parameters)
+            except EngineError as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+        return found
 
 
 @contextmanager

@@ -58,12 +58,7 @@ class CliEngine:
         return f"engine {self._version.split()[0]} through the {self._program} command"
 
     def pull(
-        self,
-        request: PullRequest,
-        *,
-        cancel: Cancellation,
-        clocks: Timeouts,
-        progress: ProgressSink,
+        self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
         reference = request.reference
         before = self.inspect(reference, cancel=cancel) if self._silent else NOTHING

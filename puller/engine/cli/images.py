@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
 
 from puller.engine.model import Container, EngineInfo, ImageContents, LocalImages
 from puller.engine.responses import platform_of, read_content, read_images, read_info, read_layer_sizes, read_rows
@@ -45,29 +46,13 @@ class CliImageStore:
 
     def platforms(self, identities: Sequence[str], asked: Platform | None = None) -> Mapping[str, Platform]:
         option = ("--platform", str(asked)) if asked else ()
-        try:
-            with _readable("description of an image"):
-                images = json.loads(self._run("image", "inspect", *option, *identities))
-                found = {identity: platform_of(image) for identity, image in zip(identities, images, strict=True)}
-        except EngineError as error:
-            if not _ABSENT.search(error.message):
-                raise
-            if len(identities) == 1:
-                return {}
-            return {key: value for each in identities for key, value in self.platforms((each,), asked).items()}
-        return {identity: platform for identity, platform in found.items() if platform}
+        with _readable("description of an image"):
+            found = self._inspect(identities, *option)
+            return {identity: platform for identity, image in found.items() if (platform := platform_of(image))}
 
     def contents(self, identities: Sequence[str]) -> tuple[ImageContents, ...]:
-        if not identities:
-            return ()
-        try:
-            output = self._run("image", "inspect", *identities)
-        except EngineError:  # one image has been removed meanwhile
-            if len(identities) == 1:
-                return ()
-            return tuple(content for identity in identities for content in self.contents((identity,)))
         with _readable("description of an image"):
-            return tuple(map(read_content, json.loads(output)))
+            return tuple(map(read_content, self._inspect(identities).values()))
 
     def layer_sizes(self, identity: str) -> tuple[int, ...]:
         form = ("--format", "json") if self._podman else ("--no-trunc", "--human=false", "--format", "{{json .}}")
@@ -98,6 +83,20 @@ class CliImageStore:
 
     def untag(self, name: str) -> None:
         self._run("rmi", name, seconds=_REMOVE_SECONDS)
+
+    def _inspect(self, identities: Sequence[str], *options: str) -> Mapping[str, Any]:
+        """Return the description of each image by its ID: by one command, or if an image is missing by one for each."""
+        if not identities:
+            return {}
+        try:
+            images = json.loads(self._run("image", "inspect", *options, *identities))
+        except EngineError as error:
+            if not _ABSENT.search(error.message):
+                raise
+            if len(identities) == 1:
+                return {}
+            return {key: value for each in identities for key, value in self._inspect((each,), *options).items()}
+        return dict(zip(identities, images, strict=True))
 
 
 @contextmanager

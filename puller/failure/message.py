@@ -6,7 +6,6 @@ A repository may be called `denied`, a tag `429`, a host `timeout.example`, and 
 
 import re
 from dataclasses import dataclass
-from functools import cache
 
 from puller.text import clean
 
@@ -39,10 +38,10 @@ def read(message: str) -> Message:
     plain = line
     for escape, char in _ESCAPES.items():
         plain = plain.replace(escape, char)
-    wrapper = _wrapper().search(plain)
+    wrapper = re.search(_WRAPPER, plain)
     status = int(next(filter(None, wrapper.groups()))) if wrapper else None
-    text = _name_prefix().sub(r"\1<name>", _token().sub(_placeholder, _wrapper().sub(" ", plain))).lower()
-    quote = _quote().search(text)
+    text = re.sub(_NAME_PREFIX, r"\1<name>", re.sub(_WORD, _placeholder, re.sub(_WRAPPER, " ", plain))).lower()
+    quote = re.search(_QUOTE, text)
     return Message(shown, text, text[: quote.start()] if quote else text, status)
 
 
@@ -55,58 +54,37 @@ def _both_ends(text: str) -> str:
     return f"{clean(text, _HEAD)} {tail[-min(_TAIL, len(tail) // 2) :]}"
 
 
-@cache
-def _wrapper() -> re.Pattern[str]:
-    """Match the text that HTTP clients put around an engine's message, with the engine's HTTP status."""
-    return re.compile(
-        r"\b([45]\d\d) (?:Client|Server) Error(?: for \S{1,800})?:[A-Za-z' -]{0,60}"
-        r"(?:for url: \S{1,800}[A-Za-z' -]{0,60})?(?=\(|$)"
-        r"|\(HTTP code (\d{3})\) [a-z ]{0,40}- "
-        r"|\bAPI error \((\d{3})\): "
-    )
-
-
-@cache
-def _quote() -> re.Pattern[str]:
-    """Match the beginning of a registry's message: it is about the registry's disk and sockets, not this host's."""
-    return re.compile(
-        r"too ?many ?requests|error from registry|(?<!permission )(?<!access )\bdenied:|\bunauthorized\b|server message"
-        r"|response body|unexpected (?:http )?status|(?:manifest|name|blob) unknown|\{ ?\"errors\""
-        r"|^(?:[a-z]{1,20}(?:\[\d{1,9}\])?:? )?(?:error response from daemon: )?unknown: (?!failed to)"
-    )
-
-
-@cache
-def _token() -> re.Pattern[str]:
-    """Match a word between spaces, quotes and brackets."""
-    return re.compile(r"[^\s\"'`()<>,;|]+")
-
-
-@cache
-def _name_prefix() -> re.Pattern[str]:
-    """Match a phrase that is followed by a name, which may look like an ordinary word."""
-    return re.compile(
-        r"\b(denied for |manifest for |lookup |[Nn]o such image: |with reference |find image ')[^\s,']{1,300}"
-    )
-
-
+# Patterns are compiled at the first failure; most runs have none.
+_WRAPPER = (
+    r"\b([45]\d\d) (?:Client|Server) Error(?: for \S{1,800})?:[A-Za-z' -]{0,60}"
+    r"(?:for url: \S{1,800}[A-Za-z' -]{0,60})?(?=\(|$)"
+    r"|\(HTTP code (\d{3})\) [a-z ]{0,40}- "
+    r"|\bAPI error \((\d{3})\): "
+)
+"""The text that HTTP clients put around an engine's message, with the engine's HTTP status."""
+_QUOTE = (
+    r"too ?many ?requests|error from registry|(?<!permission )(?<!access )\bdenied:|\bunauthorized\b|server message"
+    r"|response body|unexpected (?:http )?status|(?:manifest|name|blob) unknown|\{ ?\"errors\""
+    r"|^(?:[a-z]{1,20}(?:\[\d{1,9}\])?:? )?(?:error response from daemon: )?unknown: (?!failed to)"
+)
+"""The beginning of a registry's message: it is about the registry's disk and sockets, not this host's."""
+_WORD = r"[^\s\"'`()<>,;|]+"
+"""A word between spaces, quotes and brackets."""
+_NAME_PREFIX = r"\b(denied for |manifest for |lookup |[Nn]o such image: |with reference |find image ')[^\s,']{1,300}"
+"""A phrase that is followed by a name, which may look like an ordinary word."""
 _PROSE = frozenset(
     {"i/o", "fork/exec", "input/output", "net/http", "archive/tar", "and/or", "username/password", "user/password"}
 )
-_ENGINES = re.compile(
+_ENGINES = (
     r"(?i)(?:unix|npipe|tcp|ssh|fd|http\+docker|https?\+unix)://|https?://(?:%2f|docker/v\d|[^/]{1,255}:237[56](?:/|$))"
     r"|/(?:v1\.\d\d/|version$|_ping$|info$)"
 )
-_SOCKET = re.compile(
-    r"(?i)(?:docker|podman|colima|buildkit|engine)[^:]{0,200}\.sock$|[\\/]pipe[\\/]|^docker[\w.-]{0,40}\.sock$"
-)
-_STORE = re.compile(
+_SOCKET = r"(?i)(?:docker|podman|colima|buildkit|engine)[^:]{0,200}\.sock$|[\\/]pipe[\\/]|^docker[\w.-]{0,40}\.sock$"
+_STORE = (
     r"(?i)[\\/](?:overlay2?|overlayfs|fuse-overlayfs|aufs|btrfs|zfs|vfs|devicemapper|windowsfilter|layerdb|imagedb"
     r"|containers[\\/]storage|io\.containerd\.[\w.-]{1,80}|lib[\\/](?:docker|containerd))(?:[\\/]|$)|GetImageBlob"
 )
-_HOST = re.compile(
-    r"(?!docker|urllib3|requests|socket|ssl|http|errno|io\.)(?=.{0,255}[a-z])[a-z\d-]+(?:\.[a-z\d-]+)+(?::\d+)?"
-)
+_HOST = r"(?!docker|urllib3|requests|socket|ssl|http|errno|io\.)(?=.{0,255}[a-z])[a-z\d-]+(?:\.[a-z\d-]+)+(?::\d+)?"
 
 
 def _placeholder(match: re.Match[str]) -> str:
@@ -116,7 +94,7 @@ def _placeholder(match: re.Match[str]) -> str:
     if "/" not in name and "\\" not in name:
         if "." not in name:
             return word
-        kind = "<socket>" if _SOCKET.search(name) else "<host>" if _HOST.fullmatch(name) else name
+        kind = "<socket>" if re.search(_SOCKET, name) else "<host>" if re.fullmatch(_HOST, name) else name
     elif name.lower() in _PROSE:
         return word
     else:
@@ -127,7 +105,7 @@ def _placeholder(match: re.Match[str]) -> str:
 def _url_kind(url: str) -> str:
     if url.endswith("containerd.sock"):
         return "<containerd>"
-    if _ENGINES.match(url):
+    if re.match(_ENGINES, url):
         return "<engine>"
     if "auth.docker.io" in url:
         return "<hub-auth>"
@@ -139,10 +117,10 @@ def _url_kind(url: str) -> str:
 def _path_kind(path: str) -> str:
     for placeholder, matches in (
         ("<containerd>", path.endswith("containerd.sock")),
-        ("<socket>", _SOCKET.search(path)),
-        ("<store>.tmp", "tmp" in path and _STORE.search(path)),
-        ("<store>", _STORE.search(path)),
-        ("<engine>", _ENGINES.match(path)),
+        ("<socket>", re.search(_SOCKET, path)),
+        ("<store>.tmp", "tmp" in path and re.search(_STORE, path)),
+        ("<store>", re.search(_STORE, path)),
+        ("<engine>", re.match(_ENGINES, path)),
         ("<config>", path.endswith(("/policy.json", "/registries.conf", "/storage.conf"))),
         ("<path>", path.startswith(("/", "\\")) or path[1:2] == ":"),
         ("<name>@digest", "@sha256:" in path),

@@ -3,6 +3,8 @@
 import hashlib
 import re
 
+from puller.text import clean
+
 _DIGEST = re.compile(r"(?P<algorithm>sha256|sha512):(?P<hex>[0-9a-f]{64}|[0-9a-f]{128})")
 
 
@@ -25,6 +27,11 @@ def hasher(digest: str) -> "hashlib._Hash":
 def sha256(data: bytes) -> str:
     """Return the sha256 digest of `data`."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def short_digest(digest: str | None) -> str:
+    """Return the first 12 hexadecimal digits, as docker shows them; empty without a digest."""
+    return clean(digest or "").partition(":")[2][:12]
 
 
 def _parse(digest: str) -> re.Match[str] | None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from puller.failure import error_document
+from puller.image.digest import short_digest
 from puller.plan.model import Change, Disk, ImageEstimate, PullPlan, QuotaUse
 from puller.text import aligned, clean, counted, format_bytes, format_seconds
 
@@ -30,7 +31,7 @@ def _cells(image: ImageEstimate) -> tuple[str, ...]:
     return (
         image.change.value.replace("_", " "),
         clean(str(image.request)),
-        (image.digest or "").partition(":")[2][:12] or "-",
+        short_digest(image.digest) or "-",
         f"{estimate.missing}/{estimate.layers}" if estimate else no_estimate,
         format_bytes(estimate.download) if estimate else no_estimate,
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from puller.failure import Failure
+from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report
 from puller.report.words import (
     by_failure,
@@ -11,7 +12,6 @@ from puller.report.words import (
     image_name,
     mirrors,
     retry_time,
-    short_digest,
     status_words,
     totals,
     verdict,

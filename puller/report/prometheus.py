@@ -4,7 +4,7 @@ All metrics are gauges, because each run is a sample, and have no timestamp, whi
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import Metric
@@ -29,67 +29,65 @@ def render(report: Report, *, name: str = "", before: str = "") -> str:
     last success from there.
     """
     registry = CollectorRegistry()
-    registry.register(_Metrics(report, clean(name), _samples(before)))
+    registry.register(_Collector([*_metrics(report, clean(name), _samples(before))]))
     return generate_latest(registry).decode()
 
 
-class _Metrics:
-    """A collector in the sense of prometheus-client."""
+class _Collector:
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
 
-    def __init__(self, report: Report, name: str, before: dict[tuple[str, str, str], float]) -> None:
-        self._report = report
-        self._name = name
-        self._before = before
-        self._ended = round(report.started.timestamp() + report.seconds, 3)
+    def collect(self) -> Sequence[Metric]:
+        return self._metrics
 
-    def collect(self) -> Iterator[Metric]:
-        report = self._report
-        last = self._ended if report.ok else self._before.get((_LAST_SUCCESS, "", ""), 0)
-        fetched = sum(outcome.bytes for outcome in report.outcomes)
-        for metric, description, value in (
-            ("puller_last_run_timestamp_seconds", "End of the last run, in seconds since 1970.", self._ended),
-            ("puller_last_run_success", "1 if every image was present after the last run, else 0.", report.ok),
-            (_LAST_SUCCESS, "End of the last run after which every image was present; 0 if there was none.", last),
-            ("puller_last_run_duration_seconds", "Duration of the last run.", report.seconds),
-            (
-                "puller_last_run_downloaded_bytes",
-                "Compressed bytes downloaded by the last run, as reported by the engine.",
-                fetched,
-            ),
-        ):
-            yield self._gauge(metric, description, (), {(): value})
-        yield self._gauge(
-            "puller_last_run_images",
-            "Images of the last run, by status.",
-            ("status",),
-            {(status.value,): number for status, number in report.counts.items()},
-        )
-        yield self._gauge(
-            "puller_last_run_failures",
-            "Images missing after the last run, by kind of failure.",
-            ("kind",),
-            _kinds(report),
-        )
-        yield self._gauge(
-            _IMAGE_LAST_SUCCESS,
-            "End of the last run after which this image was present; 0 if there was none.",
-            _LABELS,
-            {series: self._last(series, ok=ok) for series, ok in _images_of(report).items()},
-        )
 
-    def _last(self, series: _Series, *, ok: bool) -> float:
-        return self._ended if ok else self._before.get((_IMAGE_LAST_SUCCESS, *series), 0)
+def _metrics(report: Report, name: str, before: Mapping[tuple[str, str, str], float]) -> Iterator[Metric]:
+    ended = round(report.started.timestamp() + report.seconds, 3)
 
-    def _gauge(self, metric: str, description: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
+    def gauge(metric: str, description: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
         family = GaugeMetricFamily(metric, description, labels=("list", *labels))
         for label_values, value in values.items():
-            family.add_metric((self._name, *label_values), float(value))
+            family.add_metric((name, *label_values), float(value))
         return family
 
-
-def _kinds(report: Report) -> Mapping[tuple[str], int]:
+    for metric, description, value in (
+        ("puller_last_run_timestamp_seconds", "End of the last run, in seconds since 1970.", ended),
+        ("puller_last_run_success", "1 if every image was present after the last run, else 0.", report.ok),
+        (
+            _LAST_SUCCESS,
+            "End of the last run after which every image was present; 0 if there was none.",
+            ended if report.ok else before.get((_LAST_SUCCESS, "", ""), 0),
+        ),
+        ("puller_last_run_duration_seconds", "Duration of the last run.", report.seconds),
+        (
+            "puller_last_run_downloaded_bytes",
+            "Compressed bytes downloaded by the last run, as reported by the engine.",
+            sum(outcome.bytes for outcome in report.outcomes),
+        ),
+    ):
+        yield gauge(metric, description, (), {(): value})
+    yield gauge(
+        "puller_last_run_images",
+        "Images of the last run, by status.",
+        ("status",),
+        {(status.value,): number for status, number in report.counts.items()},
+    )
     kinds = Counter((outcome.failure.kind.value,) for outcome in report.outcomes if outcome.failure)
-    return dict(sorted(kinds.items()))
+    yield gauge(
+        "puller_last_run_failures",
+        "Images missing after the last run, by kind of failure.",
+        ("kind",),
+        dict(sorted(kinds.items())),
+    )
+    yield gauge(
+        _IMAGE_LAST_SUCCESS,
+        "End of the last run after which this image was present; 0 if there was none.",
+        _LABELS,
+        {
+            series: ended if ok else before.get((_IMAGE_LAST_SUCCESS, *series), 0)
+            for series, ok in _images_of(report).items()
+        },
+    )
 
 
 def _images_of(report: Report) -> dict[_Series, bool]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report
 from puller.report.words import (
     by_failure,
@@ -10,7 +11,6 @@ from puller.report.words import (
     mirrors,
     reason,
     retry_time,
-    short_digest,
     status_words,
     totals,
     verdict,

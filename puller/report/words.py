@@ -22,11 +22,6 @@ def status_words(status: Status) -> str:
     return status.value.replace("_", " ")
 
 
-def short_digest(digest: str | None) -> str:
-    """Return the first 12 hexadecimal digits, as docker shows them; empty without a digest."""
-    return clean(digest or "").partition(":")[2][:12]
-
-
 def reason(failure: Failure) -> str:
     """Return the kind and the message of a failure as one line."""
     return f"{failure.kind}: {clean(failure.message)}"

@@ -1,4 +1,4 @@
-"""The page about the commands, made from their own help: `python -m scripts.docs.commands > docs/commands.md`."""
+"""Generates the page of commands from their help: `python -m scripts.docs.commands > docs/commands.md`."""
 
 import click
 
@@ -6,17 +6,17 @@ from puller.cli.main import puller
 
 PAGE = "docs/commands.md"
 WIDTH = 78
-"""What click makes of a terminal of 80 columns and more."""
+"""The width that click uses on a terminal of 80 columns and more."""
 
 _HEAD = """\
 # Commands
 
-What `puller --help` and `puller VERB --help` print. The same is in `man puller`.
+The output of `puller --help` and `puller VERB --help`. `man puller` has the same.
 """
 
 
 def page() -> str:
-    """Make the page."""
+    """Return the page."""
     root = click.Context(puller, info_name="puller", terminal_width=WIDTH, **puller.context_settings)
     parts = [_HEAD, _block(root)]
     for name in puller.list_commands(root):

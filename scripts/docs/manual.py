@@ -1,6 +1,6 @@
-"""The manual page, made from the commands themselves: `python -m scripts.docs.manual > docs/puller.1`.
+"""Generates the manual page from the commands: `python -m scripts.docs.manual > docs/puller.1`.
 
-Not by click-man: it does not see verbs that are imported at need, and knows no sections of options.
+click-man cannot do this: it does not see commands that are imported lazily, nor sections of options.
 """
 
 import inspect
@@ -20,11 +20,11 @@ _DATE = "2026-11-23"
 _WIDE = 10_000
 
 _MEANINGS = {
-    ExitCode.OK: "Every image is there.",
-    ExitCode.FAILED: "Some image failed.",
-    ExitCode.USAGE: "Usage, a bad list or a bad configuration: nothing was pulled.",
+    ExitCode.OK: "Every image is present.",
+    ExitCode.FAILED: "Some images failed.",
+    ExitCode.USAGE: "Wrong usage, an invalid list or an invalid configuration: nothing was pulled.",
     ExitCode.ENGINE_UNREACHABLE: "The engine cannot be reached.",
-    ExitCode.TRY_AGAIN: "Failed, but only for reasons that may pass: run it again.",
+    ExitCode.TRY_AGAIN: "All failures are temporary, or another run is using the engine: run puller again.",
     ExitCode.INTERRUPTED: "Interrupted by SIGINT.",
     ExitCode.TERMINATED: "Interrupted by SIGTERM.",
 }
@@ -32,26 +32,26 @@ _DOCKER = "DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY, DOCKER
 
 
 def page() -> str:
-    """Make the page, in the language of man(7)."""
+    """Return the page in man(7) format."""
     root = click.Context(puller, info_name="puller", terminal_width=_WIDE, **puller.context_settings)
     verbs = [(name, puller.get_command(root, name)) for name in puller.list_commands(root)]
     lines = [
         f'.TH PULLER 1 {_DATE} "puller {__version__}" "User Commands"',
         ".SH NAME",
-        "puller " + r"\-" + " pull a list of container images, and report the truth about each",
+        "puller " + r"\-" + " pull a list of container images in parallel",
         ".SH SYNOPSIS",
         "\n.br\n".join(_synopsis(root, name, verb) for name, verb in verbs if verb),
         ".SH DESCRIPTION",
         _text(inspect.cleandoc(puller.help or "")),
         ".PP",
-        _text("`puller VERB --help` shows a verb's options; `puller --version` the version."),
+        _text("`puller VERB --help` shows the options of a command; `puller --version` the version."),
     ]
     for name, verb in verbs:
         if verb:
             lines += [f'.SH "PULLER {name.upper()}"', *_verb(root, name, verb)]
     lines += [".SH EXIT STATUS", *(line for code in ExitCode for line in _item(str(code.value), _MEANINGS[code]))]
     lines += [".SH ENVIRONMENT", *_environment(), ".SH FILES", *_files()]
-    lines += [".SH DIAGNOSTICS", "Every failure is of one of these kinds."]
+    lines += [".SH DIAGNOSTICS", "Every failure has one of these kinds."]
     lines += [line for kind, meaning in KINDS.items() for line in _item(kind.value, meaning.summary)]
     lines += [".SH SEE ALSO", ".BR docker (1),", ".BR podman (1),", ".BR nerdctl (1)"]
     return "\n".join(lines) + "\n"
@@ -81,7 +81,7 @@ def _verb(root: click.Context, name: str, verb: click.Command) -> Iterator[str]:
 
 
 def _paragraphs(words: str) -> Iterator[str]:
-    """Set help as click shows it: what follows a backspace keeps its lines."""
+    """Format help as click does: lines of a paragraph that begins with a backspace are kept."""
     for number, paragraph in enumerate(re.split(r"\n\s*\n", inspect.cleandoc(words))):
         if number:
             yield ".PP"
@@ -96,18 +96,18 @@ def _item(term: str, words: str) -> Iterator[str]:
 
 
 def _environment() -> Iterator[str]:
-    yield from _item("PULLER_JOBS, PULLER_TIMEOUT, ...", "Every option of a verb, by its long name.")
-    yield from _item(_DOCKER, "As they are to docker.")
-    yield from _item("XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME", "Where puller keeps files of its own.")
+    yield from _item("PULLER_JOBS, PULLER_TIMEOUT, ...", "The options of a command, by their long names.")
+    yield from _item(_DOCKER, "The same as for docker.")
+    yield from _item("XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME", "The directories of puller's own files.")
 
 
 def _files() -> Iterator[str]:
-    yield from _item("~/.docker/config.json", "Accounts of registries, and the helpers that know them.")
-    yield from _item("~/.local/state/puller/", "What must outlive a run.")
+    yield from _item("~/.docker/config.json", "Logins of registries, and credential helpers.")
+    yield from _item("~/.local/state/puller/", "Reports of past runs, and records of pulled images.")
 
 
 def _text(words: str) -> str:
-    """Write prose so that no character of it is a request, in lines of a fair length."""
+    """Escape and wrap prose."""
     lines = textwrap.wrap(_escaped(words), 78, break_long_words=False, break_on_hyphens=False)
     return "\n".join(_escaped_dot(line) for line in lines)
 

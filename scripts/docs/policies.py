@@ -1,4 +1,4 @@
-"""The page about policies, made by playing every case: `python -m scripts.docs.policies > docs/policies.md`."""
+"""Generates the page about policies from all cases: `python -m scripts.docs.policies > docs/policies.md`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,61 +84,61 @@ def _each(always: str, newer: str, missing: str, never: str) -> dict[Policy, str
 
 _HERE, _OLD = (_held(_NOW, "1.27"),), (_held(_THEN, "1.27"),)
 CASES = (
-    Case("not there", _each("pull", "pull", "pull", "failed")),
-    Case("there, and the registry has the same", _each("pull", "up_to_date", "present", "present"), held=_HERE),
-    Case("there, and the tag has moved in the registry", _each("pull", "pull", "present", "present"), held=_OLD),
+    Case("missing", _each("pull", "pull", "pull", "failed")),
+    Case("present, and the registry has the same", _each("pull", "up_to_date", "present", "present"), held=_HERE),
+    Case("present, and the tag has moved in the registry", _each("pull", "pull", "present", "present"), held=_OLD),
     Case(
-        "the tag was given to another image here", _each("pull", "pull", "present", "present"),
+        "present, but the tag is on another image", _each("pull", "pull", "present", "present"),
         held=(_held(_NOW), _held(_THEN, "1.27", identity="sha256:2")),
     ),
-    Case("there, but only under another tag", _each("pull", "pull", "pull", "failed"), held=(_held(_NOW, "other"),)),
+    Case("present, but only under another tag", _each("pull", "pull", "pull", "failed"), held=(_held(_NOW, "other"),)),
     Case("built here, never pulled", _each("pull", "pull", "present", "present"),
          held=(LocalImage("sha256:1", (f"{_NAME}:1.27",)),)),
     Case("the same index, for the engine's platform", _each("pull", "up_to_date", "present", "present"),
          held=_HERE, says=ResolvedTag(_NOW, single=False)),
     Case("the same index, for another platform", _each("pull", "pull", "present", "present"),
          held=_HERE, says=ResolvedTag(_NOW, single=False), suits=False),
-    Case("`--platform` is the one that is there", _each("pull", "up_to_date", "present", "present"),
+    Case("`--platform` is the platform of the image", _each("pull", "up_to_date", "present", "present"),
          held=_HERE, platform_asked=True),
-    Case("`--platform` is another one", _each("pull", "pull", "pull", "failed"),
+    Case("`--platform` is another platform", _each("pull", "pull", "pull", "failed"),
          held=_HERE, suits=False, platform_asked=True),
-    Case("there, and the registry does not tell", _each("pull", "pull", "present", "present"),
+    Case("present, and the registry does not answer", _each("pull", "pull", "present", "present"),
          held=_HERE, says=None),
-    Case("by digest, not there", _each("pull", "pull", "pull", "failed"), _DIGEST, _OLD),
-    Case("by digest, there", _each("pull", "up_to_date", "present", "present"), _DIGEST, _HERE),
-    Case("by digest, there for another platform", _each("pull", "pull", "present", "present"), _DIGEST, _HERE,
+    Case("by digest, missing", _each("pull", "pull", "pull", "failed"), _DIGEST, _OLD),
+    Case("by digest, present", _each("pull", "up_to_date", "present", "present"), _DIGEST, _HERE),
+    Case("by digest, present for another platform", _each("pull", "pull", "present", "present"), _DIGEST, _HERE,
          suits=False),
-    Case("by tag and digest, the tag stands for it", _each("pull", "up_to_date", "present", "present"), _BOTH, _HERE),
-    Case("by tag and digest, the tag is elsewhere or absent",
+    Case("by tag and digest, the tag is right", _each("pull", "up_to_date", "present", "present"), _BOTH, _HERE),
+    Case("by tag and digest, the tag is on another image or missing",
          _each("pull", "up_to_date, tag set", "present, tag set", "failed"), _BOTH, (_held(_NOW),)),
-    Case("by tag and digest, not there", _each("pull", "pull", "pull", "failed"), _BOTH, _OLD),
+    Case("by tag and digest, missing", _each("pull", "pull", "pull", "failed"), _BOTH, _OLD),
 )  # fmt: skip
 
 _TOP = """# Policies
 
-When an image is pulled, by what `--policy` says, what the engine holds, and what the registry says.
-What the engine holds is asked once for a whole run.
+Whether an image is pulled depends on `--policy`, on the engine's images and on the registry's answer. puller asks the
+engine for its images once per run.
 
-"pull" means that the engine is asked to pull, as `docker pull` does: it asks the registry itself, and the image ends as
-`pulled` or `up_to_date`. Every other word is the image's status without a pull; `attempts` is 0 then. "tag set" means
-that the name was changed on the engine and nothing was fetched. "failed" is the kind `not_present`.
-HEAD is the one question that puller itself asks the registry: no manifest is fetched, and no registry counts it as a
-pull. Where there is none, nothing goes over the network unless the engine pulls.
+"pull" means that puller asks the engine to pull, as `docker pull` does; the status is then `pulled` or `up_to_date`.
+Every other word is the status without a pull, with 0 `attempts`. "tag set" means that puller set the tag in the engine
+and downloaded nothing. "failed" is the kind `not_present`. HEAD means that puller sends a HEAD request to the registry:
+it downloads no manifest, and no registry counts it as a pull. Without HEAD, nothing uses the network unless the engine
+pulls.
 
 | the image is | always | newer | HEAD | missing | never |
 | --- | --- | --- | --- | --- | --- |
 """
 _END = """
-- **newer** is the default. Whatever puller cannot learn (the registry refuses, is silent, wants to be left alone; the
-  engine does not say what it holds or for which platform) is a reason to ask the engine, never a failed image. A
-  registry that was silent, or answered 429, is not asked again by puller in the same run.
-- **platform**: `--platform`, or that of a line, or else the engine's own (not that of the machine on which puller
-  runs). `missing` and `never` look at it only where one was asked for, as `docker run` does.
-- **by tag and digest**: after a pull, too, the tag stands for the digest. Engines leave it where it was.
-- **several platforms of one tag** in one list are pulled where the engine keeps them (the containerd store). The graph
+- **newer** is the default. If puller cannot find something out (the registry refuses, does not answer or has a rate
+  limit; the engine does not report its images or their platform), it asks the engine to pull and never fails the image.
+  If a registry did not answer, or answered 429, puller sends it no more HEAD requests in this run.
+- **platform** is `--platform`, or the platform of the line, or the engine's own, which may differ from that of the
+  machine on which puller runs. `missing` and `never` check it only if one was requested, as `docker run` does.
+- **by tag and digest**: after a pull, puller also sets the tag. Engines do not.
+- **several platforms of one tag** in one list are pulled if the engine can keep them (the containerd store). The graph
   store cannot: then nothing is pulled, each such tag is named, and the exit code is 2.
-- On the containerd store an engine older than API 1.47, or one behind `--backend cli`, tells only the platform that it
-  would run: an image for any other platform is always left to the engine.
+- On the containerd store, an engine older than API 1.47, or one used with `--backend cli`, reports only the platform
+  that it would run: for an image of any other platform, puller always asks the engine to pull.
 """
 
 

@@ -15,19 +15,18 @@ Cells = tuple[str, ...]
 INTRODUCTION = f"""\
 # The fault matrix
 
-What puller makes of every fault, on real engines behind a proxy that does the harm. `scripts/test` plays it and
-compares the rows with `tests/faults/cases.py`, on the containerd store with the command only those that depend on both
-(`Case.depends_on_both`); this page is made from whole runs, one for each engine:
+How puller handles every fault, on real engines behind a proxy that injects faults. `scripts/test` runs the cases and
+compares the rows with `tests/faults/cases.py`; on the containerd store the command runs only the cases that depend on both
+(`Case.depends_on_both`). This page is generated from complete runs, one for each engine:
 
     FAULT_MATRIX=docs/fault-matrix.md pytest tests/faults/test_matrix.py
     FAULT_MATRIX=docs/fault-matrix.md pytest tests/faults/test_matrix.py --engine sid+containerd
 
-The graph store is the one of engine 20.10, the containerd store that of engine 28.5. Each list has the image that the
-fault befalls, and then two others from a registry that is well: they are "the rest". The options are
-`{" ".join(OPTIONS)}` and what the name of the case says. A `-` means that the image arrived after all.
-"Once" is as much trouble as it takes for an engine to give up once, where it does.
-"Left running" is what was still there three seconds after puller's end: the graph store does not break off a
-connection on which the registry is silent, whoever cancels the pull.
+The graph store is that of engine 20.10, the containerd store that of engine 28.5. Each list has the affected image and
+then two others from a healthy registry, "the rest". The options are
+`{" ".join(OPTIONS)}` and those in the name of the case. A `-` means that the image was pulled in the
+end. "Once" means as many faults as make the engine fail once. "Left running" is what was still running three seconds
+after puller exited: the graph store keeps a connection to a silent registry open, whoever cancels the pull.
 
 """
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from puller.cli.progress.state import Row, Snapshot
-from puller.events import Phase
+from puller.events import Phase, Progress
 from puller.model import Status
 from puller.text import format_bytes, format_seconds
 
@@ -106,24 +106,25 @@ def _row(row: Row, columns: _Columns, glyphs: Glyphs, frame: str) -> Line:
         wait = whole_seconds(math.ceil(row.retry.seconds_left))
         text = f"  retry {row.retry.number} in {wait}: {row.retry.kind}"
         return [(f"{glyphs.retry} ", "yellow"), (label, ""), (text, "yellow")]
-    busy = row.phase in (Phase.DOWNLOADING, Phase.EXTRACTING)
-    line = [(f"{frame} ", "cyan"), (label, ""), (f"  {row.phase or 'starting':<{_PHASE}}", "" if busy else "dim")]
-    done, total, amount = _measure(row)
+    phase = row.progress.phase if row.progress else None
+    style = "" if phase in (Phase.DOWNLOADING, Phase.EXTRACTING) else "dim"
+    line = [(f"{frame} ", "cyan"), (label, ""), (f"  {phase or 'starting':<{_PHASE}}", style)]
+    done, total, amount = _measure(row.progress) if row.progress else (0, 0, "")
     if columns.bar:
         bar = _bar(glyphs, columns.bar, total, [(done, "cyan")]) if total else [(" " * columns.bar, "")]
         line += [("  ", ""), *bar]
     line.append((f"  {amount:>{_BYTES}}", ""))
-    if columns.rate and row.phase is Phase.DOWNLOADING and row.rate >= 1:
+    if columns.rate and phase is Phase.DOWNLOADING and row.rate >= 1:
         line.append((f"  {format_bytes(row.rate) + '/s':>{_RATE}}", "dim"))
     return line
 
 
-def _measure(row: Row) -> tuple[int, int, str]:
-    """Return the progress of a row as done, total and text: in bytes while it downloads, otherwise in layers."""
-    if row.total and row.phase is not Phase.EXTRACTING:
-        return row.current, row.total, f"{format_bytes(row.current)}/{format_bytes(row.total)}"
-    if row.layers:
-        return row.layers_done, row.layers, f"{row.layers_done}/{row.layers} layers"
+def _measure(seen: Progress) -> tuple[int, int, str]:
+    """Return done, total and text: in bytes if they are known and the engine downloads, otherwise in layers."""
+    if seen.total and seen.phase is not Phase.EXTRACTING:
+        return seen.current, seen.total, f"{format_bytes(seen.current)}/{format_bytes(seen.total)}"
+    if seen.layers:
+        return seen.layers_done, seen.layers, f"{seen.layers_done}/{seen.layers} layers"
     return 0, 0, ""
 
 

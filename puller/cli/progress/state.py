@@ -11,7 +11,6 @@ from puller.events import (
     Event,
     Finished,
     Paused,
-    Phase,
     Postponed,
     Progress,
     RetryScheduled,
@@ -43,12 +42,8 @@ class Row:
     """One running pull."""
 
     name: str
-    phase: Phase | None = None
-    """None until the engine reports one."""
-    current: int = 0
-    total: int = 0
-    layers_done: int = 0
-    layers: int = 0
+    progress: Progress | None = None
+    """None until the engine reports something, and while the image waits for a retry."""
     rate: float = 0.0
     """Bytes per second."""
     retry: Retry | None = None
@@ -125,11 +120,7 @@ class _RunningPull:
         if self.retry:
             wait = max(0.0, self.retry_at - now)
             return Row(self.name, retry=Retry(self.retry.attempt, wait, self.retry.failure.kind.value))
-        if self.progress is None:
-            return Row(self.name)
-        seen = self.progress
-        rate = self.meter.rate(now)
-        return Row(self.name, seen.phase, seen.current, seen.total, seen.layers_done, seen.layers, rate)
+        return Row(self.name, self.progress, self.meter.rate(now))
 
 
 class State:

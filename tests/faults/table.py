@@ -16,8 +16,8 @@ INTRODUCTION = f"""\
 # The fault matrix
 
 How puller handles every fault, on real engines behind a proxy that injects faults. `scripts/test` runs the cases and
-compares the rows with `tests/faults/cases.py`; on the containerd store the command runs only the cases that depend on both
-(`Case.depends_on_both`). This page is generated from complete runs, one for each engine:
+compares the rows with `tests/faults/cases.py`; on the containerd store the command runs only the cases that depend on
+both (`Case.depends_on_both`). This page is generated from complete runs, one for each engine:
 
     FAULT_MATRIX=docs/fault-matrix.md pytest tests/faults/test_matrix.py
     FAULT_MATRIX=docs/fault-matrix.md pytest tests/faults/test_matrix.py --engine sid+containerd

@@ -13,12 +13,12 @@ from puller.engine.endpoint import EngineAddress
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import EngineError, FailureKind, ListError
 from puller.events import Event, Finished
-from puller.image.reference import Platform
+from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest, Report, Status
 from puller.plan import disk_check
 from puller.plan.disk import DiskShortage
 from puller.pull.session import PullSession
-from puller.registry.resolver import NULL_RESOLVER
+from puller.registry.client import RegistryClient
 from puller.report.json import render, report_of
 from puller.settings import Policy, PrefetchMode, PrefetchSettings, RetryPolicy, Settings
 from tests.lab.fakes import PULLED, FakeBackend, FakeStore, until_cancelled
@@ -29,9 +29,16 @@ AMD = Platform.parse("linux/amd64")
 QUICK = Settings(retry=RetryPolicy(0, 0.0, second_pass=False), disk_check=False)
 
 
+class SilentRegistries(RegistryClient):
+    """A client whose registries answer nothing."""
+
+    def resolve(self, reference: ImageReference) -> None:
+        """Return nothing."""
+
+
 def session(engine: FakeBackend, settings: Settings = QUICK, **options: object) -> PullSession:
     """Make a session that asks no registry."""
-    return PullSession(engine, NULL_RESOLVER, settings, **options)  # type: ignore[arg-type]
+    return PullSession(engine, SilentRegistries(), settings, **options)  # type: ignore[arg-type]
 
 
 def test_one_image_has_one_outcome() -> None:

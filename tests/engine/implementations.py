@@ -122,8 +122,10 @@ def _prefetch(
 ) -> Iterator[Engine]:
     notes: list[str] = []
     settings = Settings(prefetch=PrefetchSettings(mode))
-    registries = RegistryClient(insecure=place.insecure)
-    with prefetching(_connected(BackendChoice.SDK), requests, settings, registries, notes.append) as engine:
+    with (
+        RegistryClient(insecure=place.insecure) as registries,
+        prefetching(_connected(BackendChoice.SDK), requests, settings, registries, notes.append) as engine,
+    ):
         assert not [note for note in notes if note.startswith("nothing is prefetched")]
         yield engine
 
@@ -134,13 +136,19 @@ def _prefetch_auto(place: Place, requests: Sequence[PullRequest]) -> AbstractCon
 
 @contextmanager
 def _layout(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
-    with open_layout(place.folder / "layout", Settings(), RegistryClient(), archive=False) as engine:
+    with (
+        RegistryClient() as registries,
+        open_layout(place.folder / "layout", Settings(), registries, archive=False) as engine,
+    ):
         yield engine
 
 
 @contextmanager
 def _archive(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
-    with open_layout(place.folder / "images.tar", Settings(), RegistryClient(), archive=True) as engine:
+    with (
+        RegistryClient() as registries,
+        open_layout(place.folder / "images.tar", Settings(), registries, archive=True) as engine,
+    ):
         yield engine
 
 

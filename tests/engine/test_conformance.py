@@ -360,7 +360,7 @@ def test_an_attempt_that_stands_still_is_stalled(
     engine, began = opened(request), time.monotonic()
     error = failure_of(engine, request, stall=1.0)
     assert time.monotonic() - began < SOON
-    assert (error.kind, error.message) == (Kind.STALLED, "stalled: nothing came for 1.0s while downloading")
+    assert (error.kind, error.message) == (Kind.STALLED, "stalled: no progress for 1.0s while downloading")
     assert engine.inspect(request.reference, cancel=Cancellation()) == NOTHING
     opened.close()
     assert_nothing_is_left(place, proxy)

@@ -1,14 +1,15 @@
 """Pulls through the Engine API by docker-py's low-level client, in a way that any thread can abort one.
 
-docker-py's `images.pull()` discards the stream: a failed pull of a tag that is present returns success. The private
-`HTTPConnectionPool._get_conn` of urllib3 is used, as no public hook tells which connection a request uses.
+docker-py's `images.pull()` discards the stream: a failed pull of a tag that is present returns success. Two private
+attributes are used, as neither library has a public hook there: `HTTPConnectionPool._get_conn` of urllib3, to learn
+which connection a request uses, and `_new_conn` of docker-py's pool.
 """
 
 import http.client
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import docker
@@ -16,6 +17,7 @@ import requests
 import urllib3
 from docker import errors as docker_errors
 from docker.tls import TLSConfig
+from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 
 from puller.engine.endpoint import EngineAddress
 from puller.errors import EngineError, FailureKind, causes
@@ -103,6 +105,18 @@ class PullCall:
             self._response.close()
 
 
+class _UnixConnection(UnixHTTPConnection):
+    """docker-py's connection, which leaks its socket when it cannot connect."""
+
+    def connect(self) -> None:
+        with ExitStack() as stack:
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+            sock.settimeout(self.timeout)
+            sock.connect(self.unix_socket)
+            self.sock = sock
+            stack.pop_all()
+
+
 class _Client(docker.APIClient):
     """A docker-py client shared by many threads, each of which may have one `PullCall` in progress."""
 
@@ -149,9 +163,15 @@ class _Client(docker.APIClient):
                     return connection
 
                 pool._get_conn = get_connection  # noqa: SLF001
+                if isinstance(pool, UnixHTTPConnectionPool):
+                    _close_sockets(pool)
             return pool
 
         adapter.get_connection_with_tls_context = watched
+
+
+def _close_sockets(pool: Any) -> None:
+    pool._new_conn = lambda: _UnixConnection(pool.base_url, pool.socket_path, pool.timeout)  # noqa: SLF001
 
 
 def _tls(address: EngineAddress) -> TLSConfig | bool:

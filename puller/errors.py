@@ -12,7 +12,7 @@
 A failed image is a value (`puller.model.PullOutcome`), not an exception.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 from typing import ClassVar
 
@@ -180,15 +180,6 @@ class EngineError(Exception):
 
 class CancelledError(Exception):
     """The run was cancelled while this pull was waiting or running."""
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, its causes and the exceptions in its arguments, where urllib3 and requests keep theirs."""
-    seen: list[BaseException] = [error]
-    for cause in seen:
-        yield cause
-        nested = (cause.__cause__, cause.__context__, *cause.args, getattr(cause, "reason", None))
-        seen.extend(item for item in nested if isinstance(item, BaseException) and item not in seen)
 
 
 _LONGEST_MESSAGE = 300

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from puller.errors import EngineError, EngineUnreachableError, PullerError
-from puller.failure import classify, failure
+from puller.failure import engine_failure
 from puller.model import ENGINE_GONE
 
 
@@ -14,6 +14,6 @@ def fatal_engine_errors() -> Iterator[None]:
     try:
         yield
     except EngineError as error:
-        why = failure(error.kind, error.message) if error.kind else classify(error.message, error.status)
+        why = engine_failure(error)
         kind = EngineUnreachableError if why.kind in ENGINE_GONE else PullerError
         raise kind(f"the engine cannot list its images: {why.message}") from None

@@ -93,11 +93,8 @@ def inspected(
     """Make an inspected image, with those of its `RepoDigests` that belong to the reference's repository."""
     digests: list[str] = []
     for text in repo_digests:
-        try:
-            known = ImageReference.parse(text)
-        except ValueError:
-            continue
-        if known.name == reference.name and known.digest and known.digest not in digests:
+        known = ImageReference.read(text)
+        if known and known.name == reference.name and known.digest and known.digest not in digests:
             digests.append(known.digest)
     return InspectedImage(identity, tuple(digests), platform)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
-from puller.errors import FailureClass, FailureKind
+from puller.errors import EngineError, FailureClass, FailureKind
 from puller.failure.kinds import KINDS, Meaning, Origin
 from puller.failure.message import Message, read
 from puller.failure.retry_after import wait_of
@@ -21,7 +21,7 @@ from puller.failure.rules.network import FALLBACK, NETWORK
 from puller.failure.rules.registry import REGISTRY
 from puller.text import clean, timestamp
 
-__all__ = ["KINDS", "RULES", "Failure", "Meaning", "Origin", "classify", "error_document", "failure"]
+__all__ = ["KINDS", "RULES", "Failure", "Meaning", "Origin", "classify", "engine_failure", "error_document", "failure"]
 
 _K = FailureKind
 _RETRYABLE = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED)
@@ -97,6 +97,13 @@ def failure(kind: FailureKind, message: str, *, wait: float | None = None) -> Fa
     """Build a failure whose kind is known without reading the message."""
     meaning = KINDS[kind]
     return Failure(kind, meaning.failure_class, clean(message), meaning.advice, wait)
+
+
+def engine_failure(error: EngineError, *, phase: str = "") -> Failure:
+    """Turn an engine's error into a `Failure`, by its kind if that is known, else by its message; see `classify`."""
+    if error.kind:
+        return failure(error.kind, error.message)
+    return classify(error.message, error.status, phase=phase)
 
 
 def _match(message: Message) -> Rule | None:

@@ -68,7 +68,7 @@ class ImageManifest:
             diff_ids = json.loads(raw)["rootfs"]["diff_ids"]
         except (ValueError, LookupError, TypeError, RecursionError):
             return self
-        if not isinstance(diff_ids, list) or len(diff_ids) != len(self.layers) or not all(map(_is_valid, diff_ids)):
+        if not isinstance(diff_ids, list) or len(diff_ids) != len(self.layers) or not all(map(is_digest, diff_ids)):
             return self
         layers = (replace(layer, diff_id=diff_id) for layer, diff_id in zip(self.layers, diff_ids, strict=True))
         return replace(self, layers=tuple(layers))
@@ -129,13 +129,9 @@ def _descriptor(entry: Any) -> Descriptor | None:
     if not isinstance(entry, dict):
         return None
     digest, size = entry.get("digest"), entry.get("size")
-    if not _is_valid(digest) or not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_BLOB_SIZE:
+    if not is_digest(digest) or not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_BLOB_SIZE:
         return None
-    return Descriptor(str(digest), size, str(entry.get("mediaType") or ""), _platform(entry.get("platform")))
-
-
-def _is_valid(digest: Any) -> bool:
-    return isinstance(digest, str) and is_digest(digest)
+    return Descriptor(digest, size, str(entry.get("mediaType") or ""), _platform(entry.get("platform")))
 
 
 def _is_attestation(entry: Any) -> bool:

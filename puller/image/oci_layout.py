@@ -68,10 +68,7 @@ def blob_path(digest: str) -> str:
 def _image(entry: dict[str, Any]) -> LayoutImage:
     annotations = entry.get("annotations")
     text = annotations.get(_NAME) if isinstance(annotations, dict) else None
-    try:
-        name = ImageReference.parse(str(text)) if text else None
-    except ValueError:
-        name = None
+    name = ImageReference.read(str(text)) if text else None
     size = entry.get("size")
     media_type = str(entry.get("mediaType") or "")
-    return LayoutImage(str(entry["digest"]), size if isinstance(size, int) else 0, media_type, name)
+    return LayoutImage(entry["digest"], size if isinstance(size, int) else 0, media_type, name)

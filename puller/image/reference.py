@@ -91,6 +91,14 @@ class ImageReference:
         return cls._of(parsed.domain(), parsed.path(), parsed["tag"], parsed["digest"], text)
 
     @classmethod
+    def read(cls, text: str) -> Self | None:
+        """Parse a reference; None if it is invalid."""
+        try:
+            return cls.parse(text)
+        except ValueError:
+            return None
+
+    @classmethod
     def _of(cls, registry: str, path: str, tag: str | None, digest: str | None, text: str) -> Self:
         repository = path if registry != _HUB or "/" in path else f"library/{path}"
         return cls(registry, repository, tag if tag or digest else "latest", digest, text)
@@ -107,10 +115,7 @@ def _is_short(plain: re.Match[str]) -> bool:
 
 def registry_name(text: str) -> str:
     """Parse a registry as references name it, such as `docker.io` or `localhost:5000`; raises ValueError."""
-    try:
-        parsed = ImageReference.parse(f"{text}/a/b")
-    except ValueError:
-        parsed = None
+    parsed = ImageReference.read(f"{text}/a/b")
     host = _HUB if text.lower() == _HUB_ALIAS else text.lower()
     if parsed is None or parsed.registry != host or parsed.repository != "a/b":
         raise ValueError(f"{text!r} is not a registry such as docker.io or registry.example:5000")
@@ -121,10 +126,7 @@ def mirror_place(text: str) -> str:
     """Parse the address of a mirror, `HOST[:PORT][/PREFIX]`; raises ValueError."""
     place = text.strip().rstrip("/")
     host, _, prefix = place.partition("/")
-    try:
-        parsed = ImageReference.parse(f"{place}/a")
-    except ValueError:
-        parsed = None
+    parsed = ImageReference.read(f"{place}/a")
     if parsed is None or parsed.registry != host or parsed.repository != f"{prefix}/a".lstrip("/"):
         raise ValueError(f"{text!r} is not a mirror such as mirror.example:5000 or mirror.example/prefix")
     return place

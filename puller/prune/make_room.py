@@ -24,7 +24,7 @@ def make_room(
 
     removed = 0
     try:
-        plan = find_candidates(store, listed).plan
+        plan = find_candidates(store, listed)
         for removal in remove([each for each in plan.removable if each.whole], store, enough):
             removed += removal.action in REMOVED
             tell(f"{removal}, to make room")

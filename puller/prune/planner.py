@@ -41,6 +41,8 @@ class Removable:
     pulled: str
     """Time of the last pull, as in `PulledName`."""
     last_listed: str
+    frees: int = 0
+    """Bytes that the removal frees at most, after those before it in the plan."""
 
 
 @dataclass(frozen=True, slots=True)

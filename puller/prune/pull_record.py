@@ -6,7 +6,7 @@ moves later belongs to them.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,11 +102,9 @@ def _is_unchanged(image: LocalImage, name: str, outcome: PullOutcome) -> bool:
     return not outcome.digest or not digests or outcome.digest in digests
 
 
-def _names(outcome: PullOutcome) -> Iterator[str]:
-    try:
-        yield from names_of(ImageReference.parse(outcome.reference))
-    except ValueError:
-        return  # a bad line of a list
+def _names(outcome: PullOutcome) -> tuple[str, ...]:
+    reference = ImageReference.read(outcome.reference)
+    return names_of(reference) if reference else ()  # a bad line of a list
 
 
 def remember_pulls(report: Report, store: ImageStore, before: Callable[[], LocalImages]) -> None:

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImage
 from puller.errors import EngineError, PullerError
-from puller.failure import classify, failure
+from puller.failure import engine_failure
 from puller.image.reference import ImageReference
 from puller.model import ENGINE_GONE
 from puller.plan.inventory import EngineInventory
@@ -54,26 +54,18 @@ _PHRASES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PruneCandidates:
-    """The plan, and what it would free."""
-
-    plan: PrunePlan
-    frees: tuple[int, ...]
-    """Bytes that each of `plan.removable` frees at most, after those before it were removed."""
-
-
-def find_candidates(store: ImageStore, listed: Iterable[ImageReference], *, keep_last: int = 0) -> PruneCandidates:
+def find_candidates(store: ImageStore, listed: Iterable[ImageReference], *, keep_last: int = 0) -> PrunePlan:
     """Plan the removal of what puller pulled; raises EngineError, and PullerError if the engine has no ID."""
     inventory = EngineInventory(store)
     known = settled(_record(store).read(), inventory.holdings)
     if not known:
-        return PruneCandidates(PrunePlan((), ()), ())
+        return PrunePlan((), ())
     engine = EngineState(inventory.holdings, inventory.contents, store.containers())
     plan = plan_prune(known, engine, listed, keep_last=keep_last)
     whole = [each.image for each in plan.removable if each.whole]
     frees = freed_bytes(whole, inventory.contents, store.layer_sizes, keeps_blobs=inventory.facts.keeps_platforms)
-    return PruneCandidates(plan, tuple(frees.get(each.image.identity, 0) for each in plan.removable))
+    removable = (replace(each, frees=frees.get(each.image.identity, 0)) for each in plan.removable)
+    return replace(plan, removable=tuple(removable))
 
 
 def remove(
@@ -107,7 +99,7 @@ def _remove(candidate: Removable, store: ImageStore) -> Removal:
         try:
             store.untag(target)
         except EngineError as error:
-            why = failure(error.kind, error.message) if error.kind else classify(error.message, error.status)
+            why = engine_failure(error)
             if why.kind in ENGINE_GONE:
                 raise
             if not _ABSENT.search(error.message):

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from puller.prune.planner import Kept, Reason, Removable
-from puller.prune.remove import Action, PruneCandidates, Removal
+from puller.prune.planner import Kept, PrunePlan, Reason, Removable
+from puller.prune.remove import Action, Removal
 from puller.text import aligned, clean, counted, format_bytes
 
 _HEADER = ("IMAGE", "PULLED", "LAST LISTED", "FREES")
@@ -18,21 +18,20 @@ _REASONS = {
 }
 
 
-def before(candidates: PruneCandidates, *, until: str = "") -> str:
+def before(plan: PrunePlan, *, until: str = "") -> str:
     """Return what can be removed and what stays; `until` says when the removal stops."""
-    plan = candidates.plan
     lines = [f"stays: {clean(', '.join(each.names))}: {_reason(each)}" for each in plan.kept if each.reason in _REASONS]
     listed = sum(each.reason is Reason.LISTED for each in plan.kept)
     if listed:
         lines.append(f"{counted(listed, 'image')} {'is' if listed == 1 else 'are'} still listed")
     if not plan.removable:
         return "\n".join([*lines, "nothing to remove"]) + "\n"
-    whole, total = sum(each.whole for each in plan.removable), sum(candidates.frees)
+    whole, total = sum(each.whole for each in plan.removable), sum(each.frees for each in plan.removable)
     names_only = _names_only(len(plan.removable) - whole)
     lines.append(f"{counted(whole, 'image')} can be removed, up to {format_bytes(total)}{names_only}")
     if until:
         lines.append(f"they are removed from the top {until}")
-    return "\n".join([*aligned([_HEADER, *_rows(candidates)], _RIGHT), "", *lines]) + "\n"
+    return "\n".join([*aligned([_HEADER, *_rows(plan)], _RIGHT), "", *lines]) + "\n"
 
 
 def after(removals: Sequence[Removal], freed: int | None, free: int | None) -> str:
@@ -46,10 +45,15 @@ def after(removals: Sequence[Removal], freed: int | None, free: int | None) -> s
     return "\n".join([line, *problems]) + "\n"
 
 
-def _rows(candidates: PruneCandidates) -> Iterator[tuple[str, str, str, str]]:
-    for each, frees in zip(candidates.plan.removable, candidates.frees, strict=True):
+def _rows(plan: PrunePlan) -> Iterator[tuple[str, str, str, str]]:
+    for each in plan.removable:
         first, *others = map(clean, each.targets)
-        yield first, _time(each.pulled), _time(each.last_listed), format_bytes(frees) if each.whole else "name only"
+        yield (
+            first,
+            _time(each.pulled),
+            _time(each.last_listed),
+            format_bytes(each.frees) if each.whole else "name only",
+        )
         yield from ((name, "", "", "") for name in others)
 
 
@@ -66,14 +70,11 @@ def _time(text: str) -> str:
 
 
 def render_json(
-    candidates: PruneCandidates, removals: Sequence[Removal], *, dry_run: bool, free: tuple[int | None, int | None]
+    plan: PrunePlan, removals: Sequence[Removal], *, dry_run: bool, free: tuple[int | None, int | None]
 ) -> str:
     """Return all of it as JSON; `free` has the free bytes of the engine's disk before and after, if known."""
     results = {each.candidate: each for each in removals}
-    removable = [
-        _removable(each, frees, results.get(each))
-        for each, frees in zip(candidates.plan.removable, candidates.frees, strict=True)
-    ]
+    removable = [_removable(each, results.get(each)) for each in plan.removable]
     kept = [
         {
             "id": each.image.identity,
@@ -82,13 +83,13 @@ def render_json(
             "reason": each.reason.value,
             "detail": each.detail or None,
         }
-        for each in candidates.plan.kept
+        for each in plan.kept
     ]
     before, after = free
     document = {
         "schema": "puller.prune/1",
         "dry_run": dry_run,
-        "bytes_at_most": sum(candidates.frees),
+        "bytes_at_most": sum(each.frees for each in plan.removable),
         "free_before": before,
         "free_after": after,
         "freed": None if before is None or after is None else max(after - before, 0),
@@ -97,7 +98,7 @@ def render_json(
     return json.dumps(document, indent=2) + "\n"
 
 
-def _removable(candidate: Removable, frees: int, removal: Removal | None) -> dict[str, Any]:
+def _removable(candidate: Removable, removal: Removal | None) -> dict[str, Any]:
     return {
         "id": candidate.image.identity,
         "names": candidate.targets,
@@ -105,6 +106,6 @@ def _removable(candidate: Removable, frees: int, removal: Removal | None) -> dic
         "whole": candidate.whole,
         "brought": candidate.pulled,
         "last_wanted": candidate.last_listed,
-        "bytes_at_most": frees,
+        "bytes_at_most": candidate.frees,
         "error": (removal.error or None) if removal else None,
     }

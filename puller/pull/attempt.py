@@ -6,7 +6,7 @@ from time import monotonic
 
 from puller.errors import CancelledError, EngineError, FailureKind
 from puller.events import Phase, Progress, Started
-from puller.failure import Failure, classify, failure
+from puller.failure import Failure, engine_failure, failure
 from puller.model import Attempt, EngineResult, PullRequest, Span
 from puller.pull.context import RunContext
 from puller.pull.mirrors import MirrorSource, adopt
@@ -69,8 +69,7 @@ def attempt(
             return _pull_from(source, request, context, progress)
         return _pull(request, context, progress)
     except EngineError as error:
-        kind, phase = error.kind, words_phase
-        why = failure(kind, error.message) if kind else classify(error.message, error.status, phase=phase)
+        why = engine_failure(error, phase=words_phase)
     except CancelledError:
         why = failure(FailureKind.CANCELLED, context.cancel.reason)
         raise

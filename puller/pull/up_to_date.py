@@ -10,7 +10,7 @@ from puller.cancellation import Cancellation
 from puller.engine.interface import Engine
 from puller.engine.model import LocalImage, LocalImages
 from puller.errors import CancelledError, EngineError, FailureKind
-from puller.failure import Failure, classify, failure
+from puller.failure import Failure, engine_failure, failure
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullOutcome, PullRequest, Status
 from puller.plan.policy import PULL, Step, decide
@@ -60,7 +60,7 @@ class UpToDateCheck:
         except CancelledError:
             return None
         except EngineError as error:
-            why = failure(error.kind, error.message) if error.kind else classify(error.message, error.status)
+            why = engine_failure(error)
         except Exception as error:  # noqa: BLE001 - a fault of ours costs the saving, not the image
             why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
         status = Status.FAILED if why and self._policy is Policy.NEVER else decision.status

@@ -28,13 +28,5 @@ def _lines(outcome: PullOutcome) -> Iterator[str]:
     """Yield a line for each spelling of the image in the lists, which `puller pull` merges again."""
     option = f"--platform={outcome.platform} " if outcome.platform else ""
     for text in outcome.requested:
-        readable = not is_bad_line(outcome) and _is_reference(text)
+        readable = not is_bad_line(outcome) and ImageReference.read(text)
         yield f"{option}{text}" if readable else f"# {clean(text)}"
-
-
-def _is_reference(text: str) -> bool:
-    try:
-        ImageReference.parse(text)
-    except ValueError:
-        return False
-    return True

@@ -17,7 +17,8 @@ from puller.engine.interface import ImageStore
 from puller.errors import ExitCode, UsageError
 from puller.imagelist.requests import RequestedImages
 from puller.prune import render
-from puller.prune.remove import PruneCandidates, Removal, find_candidates, remove, update_record
+from puller.prune.planner import PrunePlan
+from puller.prune.remove import Removal, find_candidates, remove, update_record
 from puller.settings import BackendChoice
 from puller.text import format_bytes
 
@@ -74,7 +75,6 @@ def _prune_engine(todo: RequestedImages, options: dict[str, Any], lock: EngineLo
 
 
 def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *, asks: bool) -> list[Removal]:
-
     wanted: int | None = options["until_free"]
     text, dry_run = options["form"] == "text", options["dry_run"]
     free, note = free_bytes(store.facts())
@@ -85,7 +85,7 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
         shown = render.before(found, until=_until(wanted, free))
         emit(shown) if text else click.echo(shown, nl=False, err=True)
     removals: list[Removal] = []
-    if found.plan.removable and not dry_run and (not asks or click.confirm("Remove them?", err=True)):
+    if found.removable and not dry_run and (not asks or click.confirm("Remove them?", err=True)):
         removals = _remove(found, store, wanted)
     after = free_bytes(store.facts())[0] if removals else free
     if not text:
@@ -97,14 +97,14 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
     return removals
 
 
-def _remove(found: PruneCandidates, store: ImageStore, wanted: int | None) -> list[Removal]:
+def _remove(found: PrunePlan, store: ImageStore, wanted: int | None) -> list[Removal]:
     """Remove images, and update the record of pulled images even after an error."""
 
     def enough() -> bool:
         return wanted is not None and (free_bytes(store.facts())[0] or 0) >= wanted
 
     # Removing one of several names of an image frees no space.
-    going = [each for each in found.plan.removable if each.whole or wanted is None]
+    going = [each for each in found.removable if each.whole or wanted is None]
     removals: list[Removal] = []
     try:
         removals.extend(remove(going, store, enough))

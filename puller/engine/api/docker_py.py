@@ -20,7 +20,7 @@ from docker.tls import TLSConfig
 from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 
 from puller.engine.endpoint import EngineAddress
-from puller.errors import EngineError, FailureKind, causes
+from puller.errors import EngineError, FailureKind
 from puller.model import PullRequest
 
 _CONNECT_SECONDS = 20.0
@@ -190,7 +190,7 @@ def _translate(error: Exception) -> EngineError:
     """Return the EngineError for an exception of docker-py, with the engine's message where there is one."""
     if isinstance(error, docker_errors.APIError):
         return EngineError(str(error.explanation or error), status=error.status_code)
-    found = list(causes(error))
+    found = _causes(error)
     for cause in found:
         if isinstance(cause, PermissionError):
             return EngineError(f"{cause}: the engine's socket", kind=FailureKind.SOCKET_PERMISSION)
@@ -199,3 +199,12 @@ def _translate(error: Exception) -> EngineError:
     if broken := [cause for cause in found if isinstance(cause, _CUT)]:
         return EngineError(f"the engine closed the connection: {broken[-1]}", kind=FailureKind.ENGINE_DISCONNECTED)
     return EngineError(str(error))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an exception, its causes and the exceptions in its arguments, where urllib3 and requests keep theirs."""
+    seen = [error]
+    for cause in seen:
+        nested = (cause.__cause__, cause.__context__, *cause.args, getattr(cause, "reason", None))
+        seen.extend(item for item in nested if isinstance(item, BaseException) and item not in seen)
+    return seen

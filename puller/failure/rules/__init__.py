@@ -17,6 +17,11 @@ class Rule:
     """Replaces the advice of the kind if these messages tell more."""
 
 
+def rule(kind: FailureKind, *patterns: str, wait: float | None = None, advice: str | None = None) -> Rule:
+    """Return a rule; see `Rule`."""
+    return Rule(kind, patterns, wait, advice)
+
+
 def http(codes: str) -> str:
     """Match an HTTP status as engines, registries and web pages write it; `codes` is `404` or `50[234]`."""
     return (

@@ -9,7 +9,6 @@ from puller.failure import Failure
 from puller.image.reference import ImageReference
 from puller.model import Attempt, PullOutcome, Report, Status
 from puller.report.html.timeline import Bar, bar, percent, timed_attempts
-from puller.report.words import cancelled
 from puller.text import format_seconds
 
 _TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
@@ -77,22 +76,6 @@ class Cause:
         return sum(len(rows) for rows in self.messages.values())
 
 
-@dataclass(frozen=True)
-class Lane:
-    """The images of one registry."""
-
-    registry: str
-    rows: list[Row]
-
-    @property
-    def bytes(self) -> int:
-        return sum(row.outcome.bytes for row in self.rows)
-
-    @property
-    def failed(self) -> int:
-        return sum(row.outcome.status is Status.FAILED for row in self.rows)
-
-
 class View:
     """A report as the page shows it."""
 
@@ -106,30 +89,13 @@ class View:
         ]
 
     @property
-    def missing(self) -> int:
-        """The number of images that are not present."""
-        return sum(not outcome.ok for outcome in self.report.outcomes)
-
-    @property
     def worth_a_retry(self) -> bool:
         """Whether all failures are temporary."""
         return self.report.exit_code is ExitCode.TRY_AGAIN
 
     @property
-    def bytes(self) -> int:
-        return sum(outcome.bytes for outcome in self.report.outcomes)
-
-    @property
     def retries(self) -> int:
         return sum(max(len(outcome.attempts) - 1, 0) for outcome in self.report.outcomes)
-
-    @property
-    def shows_retries(self) -> bool:
-        return any(row.bar.retries for row in self.rows)
-
-    @property
-    def shows_failures(self) -> bool:
-        return any(row.bar.failures for row in self.rows)
 
     @property
     def kinds(self) -> set[str]:
@@ -161,21 +127,15 @@ class View:
                 cause.messages.setdefault(why.message, []).append(row)
         return sorted(causes.values(), key=lambda cause: -cause.count)
 
-    @property
-    def cancelled(self) -> dict[str, int]:
-        return cancelled(self.report.outcomes)
-
     @cached_property
-    def lanes(self) -> list[Lane]:
-        """One group for each registry, in list order; invalid lines come last."""
-        lanes: dict[str, Lane] = {}
+    def lanes(self) -> list[tuple[str, list[Row]]]:
+        """The rows of each registry, in list order; invalid lines come last."""
+        lanes: dict[str, list[Row]] = {}
         for row in self.rows:
-            lanes.setdefault(row.registry, Lane(row.registry, [])).rows.append(row)
-        return sorted(lanes.values(), key=lambda lane: not lane.registry)
+            lanes.setdefault(row.registry, []).append(row)
+        return sorted(lanes.items(), key=lambda lane: not lane[0])
 
 
 def _registry(outcome: PullOutcome) -> str:
-    try:
-        return ImageReference.parse(outcome.reference).registry
-    except ValueError:
-        return ""
+    reference = ImageReference.read(outcome.reference)
+    return reference.registry if reference else ""

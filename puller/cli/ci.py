@@ -38,7 +38,6 @@ class EscapingStream(TextIOWrapper):
         return len(text)
 
     def command(self, text: str) -> None:
-        """Write a command to the runner."""
         super().write(text)
         self.flush()
 

@@ -15,21 +15,21 @@ from puller.cli.config_option import choose_config, configured
 from puller.errors import ExitCode, PullerError
 
 _VERBS = {
-    "completion": ("completion", "Completion of verbs, options and files for bash, zsh and fish."),
-    "config": ("config", "What options are in force, and where each comes from."),
-    "doctor": ("doctor", "What would stop or slow a pull here, and how to put it right."),
-    "explain": ("explain", "What an error of a pull means, and what to do."),
-    "history": ("history", "The last runs of this user, with a trend."),
-    "list": ("list", "What a list means, without pulling anything."),
-    "load": ("load", "Bring images from files into an engine."),
-    "lock": ("lock", "Write lists again with every tag pinned to its digest."),
-    "plan": ("plan", "What a pull would do and cost: images, bytes, quota, disk."),
-    "prune": ("prune", "Remove what puller brought and no list wants any more."),
+    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
+    "config": ("config", "Show the effective options, and where each comes from."),
+    "doctor": ("doctor", "Check this host for problems that would block or slow pulls."),
+    "explain": ("explain", "Explain an error of a pull, and what to do about it."),
+    "history": ("history", "List the last runs of this user, with a trend."),
+    "list": ("list", "Show the images that lists resolve to."),
+    "load": ("load", "Load images from files into an engine."),
+    "lock": ("lock", "Write a list with every tag pinned to its digest."),
+    "plan": ("plan", "Show what a pull would do and cost: images, bytes, quota, disk."),
+    "prune": ("prune", "Remove images that puller pulled and no list contains any more."),
     "pull": ("pull", "Pull every image of the lists, and report on each."),
-    "report": ("report", "The report of a past run once more, in any form."),
-    "verify": ("verify", "Whether this host has exactly what the lists say."),
+    "report": ("report", "Show the report of an earlier run, in any format."),
+    "verify": ("verify", "Check that this host has exactly the images of the lists."),
 }
-"""Each verb's module and its line in `puller --help`, which thereby need not import it."""
+"""Each verb's module and its line in `puller --help`, so that the help imports no verb."""
 
 
 class _Verbs(click.Group):
@@ -58,21 +58,21 @@ class _Verbs(click.Group):
 @click.group(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="`puller VERB --help` tells a verb's options. Exit codes: 0 all images are there, 1 some failed, "
-    "2 usage or a bad list, 69 no engine, 75 failed but may pass, 130/143 interrupted.",
+    epilog="`puller VERB --help` shows a verb's options. Exit codes: 0 all images are there, 1 some failed, "
+    "2 usage or a bad list, 69 no engine, 75 failed but a later run may succeed, 130/143 interrupted.",
 )
 @click.version_option(__version__, message="puller %(version)s")
 @choose_config
 def puller() -> None:
-    """Pull a list of Docker images, all of them, and report the truth about each."""
+    """Pull a list of Docker images, all of them, and report on each."""
 
 
 def main() -> NoReturn:
-    """Run the program: the one place that turns exceptions into a line and an exit code."""
-    gc.disable()  # imports make garbage for nobody: a tenth of the start-up; a verb that runs long enables it
+    """Run the program; exceptions become a line on stderr and an exit code."""
+    gc.disable()  # saves a tenth of the start-up; a verb that runs long enables it again
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a narrow encoding must not cost the report
+            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal must not break the report
     ci = import_module("puller.cli.ci") if "GITHUB_ACTIONS" in os.environ else None
     if ci:
         ci.escape_streams()
@@ -97,7 +97,7 @@ def main() -> NoReturn:
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit now: a thread still waiting for an engine that never answers must not keep the process."""
+    """Exit at once, even if a thread still waits for an engine that never answers."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

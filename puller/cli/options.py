@@ -1,15 +1,15 @@
 """Options and arguments that several verbs share, and the types of options."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from glob import escape, glob
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from puller.cli.sections import section
+from puller.cli.sections import choice, flag, section
 from puller.errors import ListError
 from puller.image.reference import Platform, mirror_place, registry_name
 from puller.imagelist import FORMATS, read
@@ -18,6 +18,8 @@ from puller.imagelist.requests import RequestedImages, request_images
 from puller.report import RENDERERS
 from puller.settings import BackendChoice, FailureLimit
 from puller.text import parse_bytes, parse_duration, parse_rate
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since click 8.2
@@ -96,94 +98,69 @@ list_options = section(
     "Images",
     click.argument("lists", metavar="[LIST]...", nargs=-1, shell_complete=complete_files),
     click.option(
-        "--image",
-        "images",
-        metavar="REF",
-        multiple=True,
+        "--image", "images", metavar="REF", multiple=True,
         help="An image, in addition to those of the lists; may be repeated.",
     ),
     click.option(
-        "--platform",
-        type=PLATFORM,
-        envvar=["PULLER_PLATFORM", "DOCKER_DEFAULT_PLATFORM"],
-        metavar="OS/ARCH[/VARIANT]",
+        "--platform", type=PLATFORM, envvar=["PULLER_PLATFORM", "DOCKER_DEFAULT_PLATFORM"], metavar="OS/ARCH[/VARIANT]",
         help="Platform of all images without one in the list (default: that of the engine).",
     ),
     click.option(
-        "--from",
-        "kind",
-        type=click.Choice(FORMATS),
-        envvar="PULLER_FROM",
+        "--from", "kind", type=click.Choice(FORMATS), envvar="PULLER_FROM",
         help="Format of the lists (default: detected).",
     ),
     click.option(
-        "--profile",
-        "profiles",
-        envvar="PULLER_PROFILE",
-        metavar="NAME",
-        multiple=True,
+        "--profile", "profiles", envvar="PULLER_PROFILE", metavar="NAME", multiple=True,
         help="Include the services of this Compose profile; may be repeated.",
     ),
-    click.option("--skip-invalid", is_flag=True, help="Skip bad lines of the lists, and continue with the others."),
-)
+    flag("--skip-invalid", help="Skip bad lines of the lists, and continue with the others."),
+)  # fmt: skip
 """The options and arguments `lists`, `images`, `platform`, `kind`, `profiles` and `skip_invalid`; see `make_plan`."""
 
 engine_options = section(
     "Engine",
-    click.option(
-        "--backend",
-        type=click.Choice([choice.value for choice in BackendChoice]),
-        default=BackendChoice.AUTO.value,
-        show_default=True,
-        help="How to reach the engine: by its API (sdk) or by a command (cli).",
+    choice(
+        "--backend", default=BackendChoice.AUTO, help="How to reach the engine: by its API (sdk) or by a command (cli)."
     ),
     click.option(
-        "--docker-command",
-        default="docker",
-        show_default=True,
-        metavar="NAME",
+        "--docker-command", default="docker", show_default=True, metavar="NAME",
         help="The command: docker, podman or nerdctl.",
     ),
     click.option("--context", metavar="NAME", help="The docker context to use."),
-)
+)  # fmt: skip
 """The options `backend`, `docker_command` and `context`: how to reach the engine."""
 
+
+def duration(*names: str, help: str, default: str | None = None) -> Callable[[_F], _F]:  # noqa: A002 - click's name
+    """Return an option that takes a duration."""
+    return click.option(*names, type=DURATION, default=default, show_default=True, metavar="D", help=help)
+
+
 LOCK_OPTIONS = (
-    click.option(
-        "--lock-wait",
-        type=DURATION,
-        default="0",
-        show_default=True,
-        metavar="D",
-        help="How long to wait for another run that uses the engine, before exit code 75.",
+    duration(
+        "--lock-wait", default="0", help="How long to wait for another run that uses the engine, before exit code 75."
     ),
-    click.option("--no-lock", is_flag=True, help="Run even if another run uses the engine."),
+    flag("--no-lock", help="Run even if another run uses the engine."),
 )
 """For verbs that must not run twice on one engine; see `puller.cli.run_lock.EngineLock`."""
 
 
-def make_plan(
-    lists: Sequence[str],
-    images: Sequence[str],
-    platform: Platform | None,
-    *,
-    skip_invalid: bool,
-    keep_sources: bool = False,
-) -> RequestedImages:
-    """Read the lists of the current verb, with its options `--from` and `--profile`; notes go to stderr.
+def make_plan(options: Mapping[str, Any], *, keep_sources: bool = False, report_bad: bool = True) -> RequestedImages:
+    """Read the lists of a verb with `list_options`; notes go to stderr, and bad lines too with `report_bad`.
 
-    With `skip_invalid` the result includes the bad lines. Raises click.UsageError when there is neither a list nor an
+    With `--skip-invalid` the result includes the bad lines. Raises click.UsageError when there is neither a list nor an
     image, and ListError for a list that cannot be read or, with all bad lines, when these are not to be skipped.
     """
+    lists, images = options["lists"], options["images"]
     if not lists and not images:
         raise click.UsageError("no images given: pass a list file, - for stdin, or --image REF")
-    options = click.get_current_context().params
-    profiles = options.get("profiles") or ()
-    items = read(lists, images, list_format=options.get("kind"), profiles=profiles, ask_compose=Compose())
-    requested = request_images(items, platform=platform, keep_sources=keep_sources)
-    if requested.bad and not skip_invalid:
+    items = read(lists, images, list_format=options["kind"], profiles=options["profiles"] or (), ask_compose=Compose())
+    requested = request_images(items, platform=options["platform"], keep_sources=keep_sources)
+    if requested.bad and not options["skip_invalid"]:
         raise ListError([str(line) for line in requested.bad])
     if not options.get("quiet"):
         for note in requested.notes:
             click.echo(str(note), err=True)
+    for line in requested.bad if report_bad else ():
+        click.echo(str(line), err=True)
     return requested

@@ -5,21 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 from puller.cli.config_option import outranks, registries, typed
-from puller.cli.pull_options import prefetch_settings
 from puller.settings import (
     NO_FAILURE,
     FailureLimit,
     MirrorUse,
     Policy,
+    PrefetchMode,
+    PrefetchSettings,
     RegistrySettings,
     RetryPolicy,
     Settings,
     Timeouts,
-)
+)  # fmt: skip
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:
-    """Collect them; a duration of 0 means no limit."""
+    """Return the settings of a run; a duration of 0 means no limit."""
     fail_fast = options["fail_fast"] and not outranks("max_fail", "fail_fast")
     limit: FailureLimit | None = NO_FAILURE if fail_fast else options["max_fail"]
     return Settings(
@@ -41,7 +42,13 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
         engine_wait=options["engine_wait"],
         breaker=options["breaker"],
         max_fail=limit,
-        prefetch=prefetch_settings(options),
+        prefetch=PrefetchSettings(
+            mode=PrefetchMode(options["prefetch"]),
+            connections=options["connections"],
+            per_registry=options["registry_connections"],
+            bandwidth=options["bandwidth"],
+            cache=options["cache_size"],
+        ),
         disk_check=not options["no_disk_check"],
         registries=registries_with(options["mirrors"], MirrorUse(options["mirror_use"])),
     )
@@ -50,7 +57,7 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
 def registries_with(
     mirrors: Iterable[tuple[str, str]], use: MirrorUse = MirrorUse.FIRST
 ) -> Mapping[str, RegistrySettings]:
-    """Join what files say of single registries with the mirrors given as options, which count instead of a file's."""
+    """Return the settings of registries from files; mirrors given as options replace those of a file."""
     places: dict[str, dict[str, None]] = {}
     for registry, place in mirrors:
         places.setdefault(registry, {})[place] = None

@@ -1,9 +1,9 @@
-"""The lock that a run has on its engine, and a random wait before it: no second run goes on beside it."""
+"""The lock of a run on its engine, so that no two runs use one engine at a time, and a random wait before it."""
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import click
@@ -14,65 +14,58 @@ from puller.system.run_lock import RunLock
 from puller.text import clean, format_seconds, shorten
 
 _TICK = 0.25
-"""Seconds between two looks at a lock that another run holds."""
+"""Seconds between two attempts to take a lock."""
 _DOING = 200
 
 
 @dataclass(frozen=True, slots=True)
 class RunLockSettings:
-    """What a run does for the sake of other runs."""
+    """How a run avoids other runs on the same engine."""
 
     jitter: float
     """Seconds: the longest random wait before the run."""
     lock: bool
-    """Whether it wants the engine for itself."""
+    """Whether the run locks the engine."""
     lock_wait: float
-    """Seconds that it waits for a run that is there already."""
+    """Seconds to wait for a run that has the lock."""
     quiet: bool
     verbose: int
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """Take them from the options of a verb that has `LOCK_OPTIONS`; who changes nothing disturbs nobody."""
+        """Read the options of a verb that has `LOCK_OPTIONS`; a run that changes nothing needs no lock."""
         idle = options.get("policy") == Policy.NEVER or options.get("dry_run", False)
         lock = not (options["no_lock"] or idle)
         quiet, verbose = options.get("quiet", False), options.get("verbose", 0)
         return cls(options.get("jitter", 0.0), lock, options["lock_wait"], quiet, verbose)
 
 
-class EngineLock:
+class EngineLock(AbstractContextManager["EngineLock"]):
     """A run's lock on its engine: `take` waits for it, the end of the block releases it. A signal ends any wait."""
 
     def __init__(self, settings: RunLockSettings, *names: str) -> None:
-        """Take the names of what the run is about, such as its lists: who finds the engine held is told them."""
+        """`names` describe this run to others that wait for the lock, such as its verb and lists."""
         self._settings = settings
         self._doing = shorten(" ".join(("puller", *names)), _DOING)
         self._lock: RunLock | None = None
 
-    def __enter__(self) -> Self:
-        """Take nothing yet."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Release what was taken."""
+    def __exit__(self, *_: object) -> None:
         if self._lock:
             self._lock.release()
 
     def take(self, engine: str) -> None:
-        """Wait, and lock the engine with this identity; raises EngineBusyError when another run keeps it too long."""
+        """Wait, and lock the engine with this identity; raises EngineBusyError after `--lock-wait`."""
         if self._settings.jitter:
-            from random import SystemRandom  # noqa: PLC0415 - few want to wait
+            from random import SystemRandom  # noqa: PLC0415 - few runs need it
 
             seconds = SystemRandom().uniform(0, self._settings.jitter)
-            self._tell(f"begins in {format_seconds(seconds)} (--jitter)")
+            self._tell(f"starts in {format_seconds(seconds)} (--jitter)")
             time.sleep(seconds)
         if self._settings.lock:
             try:
                 self._lock_or_wait(engine)
             except OSError as error:
-                self._tell(f"goes on without a lock: {error}", loud=False)
+                self._tell(f"continues without a lock: {error}", loud=False)
 
     def _lock_or_wait(self, engine: str) -> None:
         self._lock = RunLock(engine)
@@ -80,10 +73,10 @@ class EngineLock:
         while holder := self._lock.take(self._doing):
             left = ends - time.monotonic()
             if left <= 0:
-                cure = "" if self._settings.lock_wait else "; --lock-wait waits for it, --no-lock goes on beside it"
-                raise EngineBusyError(f"another run is at this engine: {holder}{cure}")
+                cure = "" if self._settings.lock_wait else "; --lock-wait waits for it, --no-lock ignores it"
+                raise EngineBusyError(f"another run uses this engine: {holder}{cure}")
             if not told:
-                self._tell(f"waits up to {format_seconds(left)} for another run at this engine: {holder}")
+                self._tell(f"waits up to {format_seconds(left)} for another run that uses this engine: {holder}")
                 told = True
             time.sleep(min(_TICK, left))
 

@@ -1,6 +1,7 @@
-"""Sections of options in `--help`."""
+"""The options of verbs: their sections in `--help`, and the kinds of option that several verbs have."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import click
@@ -20,6 +21,35 @@ def section(title: str, *options: Callable[[_F], _F]) -> Callable[[_F], _F]:
         return verb
 
     return decorate
+
+
+def flag(*names: str, help: str) -> Callable[[_F], _F]:  # noqa: A002 - click's own name
+    """Return an option without a value."""
+    return click.option(*names, is_flag=True, help=help)
+
+
+def number(
+    *names: str,
+    help: str,  # noqa: A002
+    least: int = 1,
+    most: int | None = 1000,
+    default: int | None = None,
+    metavar: str | None = "N",
+) -> Callable[[_F], _F]:
+    """Return an option that takes an integer."""
+    kind = click.IntRange(least, most)
+    return click.option(*names, type=kind, default=default, show_default=True, metavar=metavar, help=help)
+
+
+def choice(*names: str, default: StrEnum, help: str, **more: Any) -> Callable[[_F], _F]:  # noqa: A002
+    """Return an option that takes one value of the enumeration of its default."""
+    kind = click.Choice([each.value for each in type(default)])
+    return click.option(*names, type=kind, default=default.value, show_default=True, help=help, **more)
+
+
+text_or_json = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output."
+)
 
 
 class SectionedCommand(click.Command):

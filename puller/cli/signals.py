@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: once ends the run in good order, twice ends the process."""
+"""SIGINT and SIGTERM: the first ends the run with a report, the second ends the process."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Signals:
-    """Which signal came, if any."""
+    """The signal that was received, if any."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -36,17 +36,17 @@ class Signals:
         return None if self.received is None else 128 + self.received
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do work that ends in good order when it is cancelled: the first signal cancels it and raises nothing."""
+        """Run `work`; the first signal cancels it and raises nothing."""
         return interruptible(work, self.cancellation)
 
     def finish(self) -> None:
-        """Let a signal that comes from now on change the exit code only: the report is being written."""
+        """From now on a signal changes only the exit code: the report is being written."""
         self._finishing = True
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Raise Interrupted the first time; kill what runs and leave at once the second."""
+        """Raise Interrupted at the first signal; at the second kill all programs and exit."""
         if self.received is not None:
-            if process := sys.modules.get("puller.system.process"):  # else nothing was started
+            if process := sys.modules.get("puller.system.process"):  # else no program was started
                 process.kill_all()
             if sys.stderr.isatty():
                 os.write(2, _SHOW_CURSOR.encode())
@@ -58,7 +58,7 @@ class Signals:
 
 @contextmanager
 def handled() -> Iterator[Signals]:
-    """Handle both signals while the block runs, and give them back to whoever had them."""
+    """Handle both signals in the block; the former handlers are restored after it."""
     signals = Signals()
     before = {number: signal.signal(number, signals.handle) for number in _SIGNALS}
     try:

@@ -13,9 +13,9 @@ from puller.doctor.daemon import examine_downloads, find_daemon
 from puller.doctor.engine import EngineChoice, ask_engine, examine_engine
 from puller.doctor.findings import Finding, Subject
 from puller.doctor.host import examine_disk, examine_overlaps
-from puller.doctor.mirrors import ENGINES, examine_mirror
 from puller.doctor.proxies import examine_proxies, own_proxies
 from puller.doctor.registries import RegistryCheck
+from puller.doctor.wire import examine_mirror
 from puller.engine.model import EngineInfo
 from puller.image.reference import ImageReference
 from puller.registry.host import CERTS_D
@@ -24,9 +24,9 @@ from puller.system import docker_config
 
 _ENGINE_SECONDS = 15.0
 _LOCAL_SECONDS = 5.0
-"""For checks of this host, after the engine has answered."""
+"""Time for checks of this host, in addition to the engine's."""
 _REGISTRY_SECONDS = 30.0
-"""For all steps at one registry."""
+"""Time for all steps of one registry, in addition to the engine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check."""
+    """One check, which runs in its own thread."""
 
     subject: str
     run: Callable[[], Iterable[Finding]]
@@ -87,7 +87,7 @@ def run_checks(checks: Sequence[Check]) -> tuple[Finding, ...]:
 
 def _collect(check: Check, found: list[Finding]) -> None:
     for finding in check.run():
-        found.append(finding)  # noqa: PERF402 - each is kept, should the next one hang
+        found.append(finding)  # noqa: PERF402 - findings before one that hangs are kept
 
 
 def _checks(scope: Scope) -> list[Check]:
@@ -100,7 +100,7 @@ def _checks(scope: Scope) -> list[Check]:
     executor.shutdown(wait=False)
 
     def facts() -> EngineInfo | None:
-        """Wait for the engine's description; None where it does not answer."""
+        """Wait for the engine's description; None if it does not answer."""
         try:
             return engine.result(scope.engine_seconds).facts
         except Exception:  # noqa: BLE001 - another check reports the reason
@@ -167,7 +167,7 @@ def _downloads(scope: Scope, facts: EngineInfo | None) -> Iterable[Finding]:
 
 def _engine_mirrors(scope: Scope, facts: EngineInfo) -> Iterable[Finding]:
     def check(url: str) -> Check:
-        run = partial(examine_mirror, url, ENGINES, facts.insecure, scope.certificates)
+        run = partial(examine_mirror, url, "registry-mirrors of the engine", facts.insecure, scope.certificates)
         return Check(f"mirror {url}", run, _REGISTRY_SECONDS)
 
     return run_checks([check(url) for url in facts.mirrors])
@@ -175,5 +175,5 @@ def _engine_mirrors(scope: Scope, facts: EngineInfo) -> Iterable[Finding]:
 
 def _remote_engine(facts: EngineInfo | None) -> Iterator[Finding]:
     if facts and not facts.local:
-        words = "checked from this host; the engine is on another one, whose network, proxy and certificates may differ"
+        words = "checked from this host; the engine's host may have another network, proxy and certificates"
         yield Subject("registries").ok("standpoint", words)

@@ -3,7 +3,7 @@
 import grp
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -75,26 +75,24 @@ def examine_engine(choice: EngineChoice, reply: Future[EngineReply], seconds: fl
 
 
 def _described(choice: EngineChoice) -> str:
-    """Return the engine's address and what selected it. Raises UsageError for a bad context."""
+    """Return the engine's address and the setting that selected it; raises UsageError for a bad context."""
     address = choice.address()
     if address is None:
         return f"the {choice.docker_command} command"
-    return f"{address.url} ({_selected_by(choice, address, os.environ)})"
-
-
-def _selected_by(choice: EngineChoice, address: EngineAddress, environment: Mapping[str, str]) -> str:
     if choice.context:
-        return f"--context {choice.context}"
-    if environment.get("DOCKER_HOST"):
-        return "DOCKER_HOST"
-    if address.label == "default":
-        return "the default"
-    source = "DOCKER_CONTEXT" if environment.get("DOCKER_CONTEXT") else "docker context use"
-    return f"context {address.label}, set by {source}"
+        source = f"--context {choice.context}"
+    elif os.environ.get("DOCKER_HOST"):
+        source = "DOCKER_HOST"
+    elif address.label == "default":
+        source = "the default"
+    else:
+        setting = "DOCKER_CONTEXT" if os.environ.get("DOCKER_CONTEXT") else "docker context use"
+        source = f"context {address.label}, set by {setting}"
+    return f"{address.url} ({source})"
 
 
 def _unreachable(choice: EngineChoice, where: str, words: str) -> Finding:
-    """Find the reason by connecting to the socket, since each engine client words it differently."""
+    """Find the reason by connecting to the socket, because engine clients report it in different words."""
     address = choice.address()
     if "command not found" in words:
         return ENGINE.failed("reachable", words, _INSTALL)

@@ -15,7 +15,7 @@ _INSIDE = (".local", ".internal", ".lan", ".intranet", ".corp", ".home.arpa")
 
 
 def own_proxies(environment: Mapping[str, str] = os.environ) -> ProxySettings:
-    """Read the variables that puller uses."""
+    """Return puller's own proxies."""
     return ProxySettings(*ProxyVariables.of(environment))
 
 
@@ -43,7 +43,7 @@ def _bypassed(settings: ProxySettings, registry: str) -> bool:
 
 
 def _is_inside(registry: str) -> bool:
-    """Tell whether a registry is internal, by its name or address; loopback never goes through a proxy."""
+    """Tell whether a registry's name or address is internal; loopback addresses are never reached through a proxy."""
     host = bare(registry)
     if is_loopback(registry):
         return False

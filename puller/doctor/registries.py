@@ -1,4 +1,4 @@
-"""One registry, asked as a pull would ask it, step by step: the first that fails tells why all after it would."""
+"""Checks one registry with the requests of a pull, step by step, up to the first step that fails."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from statistics import median
 from time import monotonic
 
 from puller.doctor.credentials import SECONDS as HELPER_SECONDS
-from puller.doctor.findings import Finding, Subject, compare_clocks as compare, login, until_failed
+from puller.doctor.findings import Finding, Subject, compare_clocks, login, until_failed
 from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
 from puller.errors import RegistryError
 from puller.image.reference import ImageReference
@@ -21,16 +21,16 @@ from puller.settings import RegistrySettings
 from puller.text import format_seconds
 
 _SECONDS = 5.0
-"""To connect, and to answer."""
+"""Time limit to connect, and to answer a request."""
 _HEADS = 3
-"""HEADs on a kept connection, of which the median counts."""
+"""HEAD requests on one connection; their median is the latency."""
 _SLOW = 0.5
-"""Seconds for one: then an image takes seconds before its first byte."""
+"""Seconds for one request; with a higher latency an image takes seconds before its first byte."""
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
 class RegistryCheck:
-    """Asks one registry by the first image that is wanted from it; a HEAD counts as no pull."""
+    """Checks a registry with the first of its images; HEAD requests do not count as pulls."""
 
     def __init__(
         self,
@@ -40,18 +40,17 @@ class RegistryCheck:
         certificates: Path,
         ca: str | None = None,
     ) -> None:
-        """Take all references to one registry: at least one."""
+        """Check the registry of these `references`, of which there is at least one."""
         self._sample = references[0]
         self._images = len(references)
         self._subject = Subject(self._sample.registry)
         self._host = Host.of(self._sample.registry, insecure)
         self._wire = Wire.to(self._host, certificates, ca)
         self._keyring = Keyring(HELPER_SECONDS)
-        own = {self._sample.registry.lower(): RegistrySettings(ca=ca)}
         self._client = RegistryClient(
             insecure=insecure,
             certificates=certificates,
-            registries=own,
+            registries={self._sample.registry.lower(): RegistrySettings(ca=ca)},
             connect=_SECONDS,
             read=_SECONDS,
             keyring=self._keyring,
@@ -59,14 +58,15 @@ class RegistryCheck:
         self._quota: Quota | None = None
 
     def __call__(self) -> Iterator[Finding]:
-        """Go as far as it leads."""
         try:
-            yield from until_failed(self._way(), self._answer(), self._admission(), self._pace(), self._allowance())
+            yield from until_failed(
+                self._connection(), self._api(), self._authorization(), self._latency(), self._pull_quota()
+            )
         finally:
             self._client.close()
 
-    def _way(self) -> Iterator[Finding]:
-        """Connect; through a proxy nothing can be said of what lies behind it."""
+    def _connection(self) -> Iterator[Finding]:
+        """Connect; behind a proxy the steps cannot be checked one by one."""
         if proxy := self._proxy():
             yield self._subject.ok("proxy", f"asked through {proxy}")
             return
@@ -76,8 +76,8 @@ class RegistryCheck:
     def _proxy(self) -> str | None:
         return self._client.proxy_for(self._host.name) or None
 
-    def _answer(self) -> Iterator[Finding]:
-        """Ask for the API's root (OCI distribution spec "Determining Support"), and read its clock."""
+    def _api(self) -> Iterator[Finding]:
+        """Request the root of the API (OCI distribution spec "Determining Support"), and compare the clocks."""
         before = datetime.now(UTC)
         try:
             response = self._client.ping(self._host.name)
@@ -88,20 +88,24 @@ class RegistryCheck:
         response.discard()
         here, status = before + (datetime.now(UTC) - before) / 2, response.status
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NOT_FOUND:
-            meaning = "no registry is at this address" if status == HTTPStatus.NOT_FOUND else "it is not well"
+            meaning = (
+                "no registry is at this address"
+                if status == HTTPStatus.NOT_FOUND
+                else "the registry has an internal error"
+            )
             yield self._subject.failed("api", f"status {status}: {meaning}", self._curl())
             return
         if self._host.insecure:
             scheme = response.url.partition(":")[0]
-            words = "plain HTTP, as allowed" if scheme == "http" else "the certificate is not checked"
+            words = "plain HTTP, which is allowed for it" if scheme == "http" else "the certificate is not checked"
             yield self._subject.ok("tls", words)
         try:
             there = parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
-            return  # a server without a clock sends none (RFC 9110 "Date")
-        yield compare(self._subject, "its", there, here)
+            return  # a server without a clock sends no Date (RFC 9110)
+        yield compare_clocks(self._subject, "its", there, here)
 
-    def _admission(self) -> Iterator[Finding]:
+    def _authorization(self) -> Iterator[Finding]:
         account = self._keyring.find(self._host.name, self._sample.repository)
         who = f"the account {account.username or 'of a stored token'}" if account else "without an account"
         try:
@@ -122,25 +126,25 @@ class RegistryCheck:
             said = f"there is no {self._sample.text} ({who})"
             return self._subject.warning("image", said, f"docker manifest inspect {self._sample.text}   # the name?")
         if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-            wait = "" if error.wait is None else f"; it passes in {format_seconds(error.wait)}"
-            return self._subject.failed("quota", f"it wants to be asked less{wait}: {words}", self._more())
+            wait = "" if error.wait is None else f", for another {format_seconds(error.wait)}"
+            return self._subject.failed("quota", f"the rate limit is exceeded{wait}: {words}", self._more())
         return self._subject.failed("api", words, self._curl())
 
-    def _pace(self) -> Iterator[Finding]:
+    def _latency(self) -> Iterator[Finding]:
         times = []
         for _ in range(_HEADS):
             begun = monotonic()
             self._client.wait_of(self._sample)
             times.append(monotonic() - begun)
         middle = median(times)
-        words = f"{middle * 1000:.1f} ms for a question on a kept connection"
+        words = f"{middle * 1000:.1f} ms for a request on an open connection"
         if middle > _SLOW:
-            fix = "puller pull -j 8 LIST   # more at once hide it; a mirror or a registry nearby ends it"
+            fix = "puller pull -j 8 LIST   # more concurrent pulls hide it; a mirror nearby avoids it"
             yield self._subject.warning("latency", f"{words}: slow", fix)
         else:
             yield self._subject.ok("latency", words)
 
-    def _allowance(self) -> Iterator[Finding]:
+    def _pull_quota(self) -> Iterator[Finding]:
         quota = self._quota
         if quota is None or quota.remaining is None:
             return
@@ -150,7 +154,9 @@ class RegistryCheck:
         if quota.remaining <= 0:
             yield self._subject.failed("quota", words, self._more())
         elif quota.remaining < self._images:
-            yield self._subject.warning("quota", f"{words}, and {self._images} images are wanted", self._more())
+            yield self._subject.warning(
+                "quota", f"{words}, fewer than the {self._images} images of the list", self._more()
+            )
         else:
             yield self._subject.ok("quota", words)
 
@@ -161,4 +167,4 @@ class RegistryCheck:
         return f"curl -v {self._host.schemes[0]}://{self._host.address}/v2/"
 
     def _more(self) -> str:
-        return f"{login(self._host.name)}   # an account has a quota of its own; or wait, or pull through a mirror"
+        return f"{login(self._host.name)}   # an account has its own quota; or wait, or use a mirror"

@@ -1,60 +1,60 @@
-"""The way to a registry or a mirror, step by step: its name, a connection, and who answers there."""
+"""Checks the connection to a registry or a mirror, step by step: DNS, TCP, TLS."""
 
 import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from puller.doctor.findings import Finding, Subject, daemon_json
+from puller.doctor.findings import Finding, Subject, Verdict, daemon_json, until_failed
 from puller.http import HttpClient, HttpError, HttpErrorKind, TlsSettings
 from puller.http.errors import OTHER_NAME
 from puller.http.probe import probe
 from puller.http.proxies import NO_PROXIES
 from puller.registry.host import CERTS_D, Host, bare
+from puller.registry.ping import reach
 
 _SECONDS = 5.0
-"""For a connection, whichever address of the name takes it."""
+"""Time limit to connect to any address of the name, and for a mirror to answer."""
 _ADDRESSES = 3
-"""Of a name that has many, so many are shown."""
+"""Addresses of a name that are shown."""
 _DAYS = 14
 _UNTRUSTED = {18, 19, 20, 21}
-"""OpenSSL's X509_V_ERR_* for certificates that lead to no known authority."""
+"""OpenSSL's X509_V_ERR_* for certificates of unknown authorities."""
 _NOT_YET, _EXPIRED = 9, 10
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Where to connect, and what to trust there."""
+    """Where to connect, and which authorities to trust."""
 
     host: Host
     certificates: Path = CERTS_D
     ca: str | None = None
-    """A file of further authorities."""
+    """A file with additional authorities."""
     port: int = 443
 
     @classmethod
     def to(cls, host: Host, certificates: Path = CERTS_D, ca: str | None = None) -> "Wire":
-        """Find the port that is meant."""
+        """Take the port from the host's address, or else 443."""
         _, colon, digits = host.address.rpartition("]")[2].partition(":")
         return cls(host, certificates, ca, int(digits) if colon and digits.isdigit() else 443)
 
     @property
     def name(self) -> str:
-        """Host without port."""
         return bare(self.host.address)
 
     @property
     def address(self) -> str:
-        """Host and port."""
         return self.host.address if ":" in self.host.address else f"{self.host.address}:{self.port}"
 
 
 def resolve_name(subject: Subject, wire: Wire) -> Iterator[Finding]:
-    """Look the name up; raises nothing."""
+    """Look up the name in DNS."""
     try:
         found = socket.getaddrinfo(wire.name, wire.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -71,13 +71,13 @@ def resolve_name(subject: Subject, wire: Wire) -> Iterator[Finding]:
 
 
 def connect_to(subject: Subject, wire: Wire) -> Iterator[Finding]:
-    """Open a connection, and close it again."""
+    """Open a TCP connection, and close it."""
     try:
         found = probe(f"http://{wire.address}/", TlsSettings(), _SECONDS)
     except HttpError as error:
         late = error.kind is HttpErrorKind.CONNECT_TIMEOUT
         reason = f"no connection within {_SECONDS:g}s" if late else error.words
-        hint = "a firewall between, or a proxy that is needed?" if late else "does it run, is the port right?"
+        hint = "is there a firewall, or is a proxy needed?" if late else "is the server running, is the port right?"
         fix = f"curl -v {wire.host.schemes[0]}://{wire.address}/v2/   # {hint}"
         yield subject.failed("tcp", f"{wire.address}: {reason}", fix)
     else:
@@ -85,9 +85,9 @@ def connect_to(subject: Subject, wire: Wire) -> Iterator[Finding]:
 
 
 def encrypt(subject: Subject, wire: Wire) -> Iterator[Finding]:
-    """Make a TLS connection as strictly as the engine does, and look at the certificate."""
+    """Make a TLS connection with the engine's rules, and check the certificate."""
     if wire.host.insecure:
-        return  # no certificate is looked at, and plain HTTP will do
+        return  # certificates are not verified, and plain HTTP is allowed
     try:
         found = probe(f"https://{wire.address}/", wire.host.tls(wire.certificates, wire.ca), _SECONDS)
         if found.certificate_end:
@@ -105,55 +105,90 @@ def encrypt(subject: Subject, wire: Wire) -> Iterator[Finding]:
 
 def _unusable(subject: Subject, wire: Wire, reason: str) -> Finding:
     where = wire.ca or wire.certificates / wire.host.name
-    return subject.failed("tls", f"the certificates for it cannot be used: {reason}", f"ls -l {where}")
+    return subject.failed("tls", f"the certificate files cannot be used: {reason}", f"ls -l {where}")
 
 
 def _validity(subject: Subject, wire: Wire, end: datetime) -> Finding:
     days = math.floor((end - datetime.now(UTC)).total_seconds() / 86400)
-    words = f"the certificate is good until {end:%Y-%m-%d}"
+    words = f"the certificate is valid until {end:%Y-%m-%d}"
     if days < _DAYS:
-        return subject.warning("tls", f"{words}, {days} more days", _show(wire, "renew it before that"))
+        return subject.warning("tls", f"{words}: for {days} more days", _show(wire, "renew it before it expires"))
     return subject.ok("tls", words)
 
 
 def _distrusted(subject: Subject, wire: Wire, error: HttpError) -> Finding:
     code = error.verify_code
     if code == _EXPIRED:
-        return subject.failed("tls", "the certificate has expired, or the clock here is wrong", _show(wire, "renew it"))
+        return subject.failed(
+            "tls", "the certificate has expired, or this host's clock is wrong", _show(wire, "renew it")
+        )
     if code == _NOT_YET:
         return subject.failed(
-            "tls", "the certificate is not valid yet, or the clock here is wrong", "timedatectl status"
+            "tls", "the certificate is not valid yet, or this host's clock is wrong", "timedatectl status"
         )
     if code == OTHER_NAME:
-        fix = _show(wire, "for which names it is")
-        return subject.failed("tls", f"the certificate is for another name than {wire.name}", fix)
+        fix = _show(wire, "shows its names")
+        return subject.failed("tls", f"the certificate is not for the name {wire.name}", fix)
     if code in _UNTRUSTED:
         folder = wire.certificates / wire.host.name
-        fix = f"sudo mkdir -p {folder}\nsudo cp ca.crt {folder}/ca.crt   # its authority's; no restart is needed"
-        return subject.failed("tls", "the certificate is from an authority that is not known here", fix)
-    return subject.failed("tls", f"the certificate is refused: {error.words}", _show(wire, "what is wrong"))
+        fix = f"sudo mkdir -p {folder}\nsudo cp ca.crt {folder}/ca.crt   # of its authority; no restart is needed"
+        return subject.failed("tls", "the certificate is from an unknown authority", fix)
+    return subject.failed("tls", f"the certificate is refused: {error.words}", _show(wire, "shows the certificate"))
 
 
 def _no_tls(subject: Subject, wire: Wire, error: HttpError) -> Finding:
-    if _speaks_plainly(wire):
+    if _uses_plain_http(wire):
         fix = daemon_json({"insecure-registries": [wire.host.name]})
-        return subject.failed("tls", "it speaks plain HTTP, which is not allowed for it", fix)
+        return subject.failed("tls", "it uses plain HTTP, which is not allowed for it", fix)
     if "certificate required" in error.words or "handshake failure" in error.words:
         folder = wire.certificates / wire.host.name
-        words = "it breaks off: it may want a certificate of ours"
+        words = "it closes the connection: it may require a client certificate"
         return subject.failed("tls", f"{words} ({error.words})", f"sudo cp client.cert client.key {folder}/")
     fix = f"openssl s_client -connect {wire.address} </dev/null"
     return subject.failed("tls", f"no TLS connection: {error.words}", fix)
 
 
-def _speaks_plainly(wire: Wire) -> bool:
+def _uses_plain_http(wire: Wire) -> bool:
     with suppress(HttpError), HttpClient(connect=_SECONDS, read=_SECONDS, proxies=NO_PROXIES) as client:
         response = client.send("GET", f"http://{wire.address}/v2/")
         response.close()
-        return response.status != HTTPStatus.BAD_REQUEST  # what TLS servers say to plain HTTP
+        return response.status != HTTPStatus.BAD_REQUEST  # the answer of TLS servers to plain HTTP
     return False
 
 
 def _show(wire: Wire, why: str) -> str:
     show = "openssl x509 -noout -subject -issuer -dates -ext subjectAltName"
     return f"openssl s_client -connect {wire.address} </dev/null 2>/dev/null | {show}   # {why}"
+
+
+def examine_mirror(url: str, origin: str, insecure: Collection[str], certificates: Path) -> Iterator[Finding]:
+    """Check whether a mirror answers; `origin` is the setting that names it.
+
+    A mirror that does not answer fails no image, but delays each, and the images use the quota of the registry.
+    """
+    subject = Subject(f"mirror {url}")
+    scheme, netloc = _parts(url)
+    if not netloc:
+        yield subject.warning("reachable", f"{origin}: not an address", "write it as https://HOST[:PORT]")
+        return
+    wire = Wire.to(Host.of(netloc, {*insecure, netloc} if scheme == "http" else insecure), certificates)
+    if scheme == "http" and ":" not in netloc.rpartition("]")[2]:
+        wire = Wire(wire.host, certificates, port=80)
+    findings = list(until_failed(*(step(subject, wire) for step in (resolve_name, connect_to, encrypt))))
+    bad = [each for each in findings if each.status is not Verdict.OK]
+    for each in bad:
+        yield subject.warning("reachable", f"{origin}: {each.words}", f"{each.fix}\n# or remove it from {origin}")
+    if not bad and reach(netloc, _SECONDS, certificates):
+        yield subject.ok("reachable", f"{origin}: it answers")
+    elif not bad:
+        fix = f"curl -v {scheme}://{netloc}/v2/\n# or remove it from {origin}"
+        yield subject.warning("reachable", f"{origin}: it accepts connections, but does not answer", fix)
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """Split a URL, or `HOST[:PORT][/PREFIX]`, into its scheme and its host with port."""
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.netloc.rpartition("@")[2]

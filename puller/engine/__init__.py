@@ -1,4 +1,4 @@
-"""The ways to an engine. To add one, write a file that fulfils `Engine`, and name it in `connect`."""
+"""Engines. To add one, write a class that implements `Engine`, and use it in `connect`."""
 
 from puller.engine.api.engine import ApiEngine
 from puller.engine.cli.engine import CliEngine
@@ -17,9 +17,9 @@ def connect(
     docker_command: str = DOCKER,
     connections: int = 3,
 ) -> Engine:
-    """Reach the engine, or raise EngineUnreachableError; `connections` is how many pulls will be in flight.
+    """Connect to the engine for so many concurrent pulls; raises EngineUnreachableError.
 
-    `auto` takes the SDK when the engine's API answers and no other program than docker is asked for, else the CLI.
+    `auto` means the API if it answers and `docker_command` is docker, otherwise the command.
     """
     if choice is BackendChoice.CLI or (choice is BackendChoice.AUTO and docker_command != DOCKER):
         return CliEngine(address, docker_command)
@@ -31,5 +31,5 @@ def connect(
         try:
             return CliEngine(address, docker_command)
         except EngineUnreachableError:
-            pass  # the SDK's own reason says more than the CLI's
+            pass  # the reason of the API says more than the command's
         raise

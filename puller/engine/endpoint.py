@@ -17,12 +17,12 @@ from puller.system import docker_config
 
 DOCKER = "docker"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
-"""Where docker engines listen that were not told otherwise."""
+"""Docker's default socket."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Where the certificates of an engine behind TLS are."""
+    """The certificates for an engine behind TLS."""
 
     directory: Path
     """Holds ca.pem, cert.pem and key.pem."""
@@ -31,21 +31,21 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class EngineAddress:
-    """Where an engine is. It is resolved once, and all that belongs to one run uses it."""
+    """The address of an engine, resolved once for a run."""
 
     label: str
-    """What people call it: the docker context, or the program and the user whose engine it is."""
+    """Its name for people: the docker context, or the program and the user of the engine."""
     url: str
-    """`unix://…`, `tcp://…`, `ssh://…`; empty for podman and nerdctl, which find their engine themselves."""
+    """`unix://…`, `tcp://…`, `ssh://…`; empty for podman and nerdctl, which find their engine by themselves."""
     tls: Tls | None = None
     local: bool = False
-    """Whether the engine runs on this machine. A socket that is forwarded from another host is not local."""
+    """Whether the engine runs on this machine; a socket forwarded from another host is not local."""
     context: str | None = None
-    """The docker context that was asked for by name: the docker command must be told of it."""
+    """The docker context given by an option, for the docker command."""
 
     @property
     def identity(self) -> str:
-        """The same text for all who mean this engine, however they reach it: it names the run lock."""
+        """The name of the run lock: the same text however the engine is reached."""
         scheme, _, rest = self.url.partition("://")
         if not self.url or (scheme == "unix" and not self.local):
             return self.label
@@ -55,7 +55,7 @@ class EngineAddress:
 def locate(
     choice: BackendChoice = BackendChoice.AUTO, *, docker_command: str = DOCKER, context: str | None = None
 ) -> EngineAddress:
-    """Find the engine that the options and the environment mean, without asking it.
+    """Find the engine by the options and the environment, without asking it.
 
     podman and nerdctl have an engine for each user. Raises UsageError for a context that does not exist or cannot be
     read, and for one that is given to a program other than docker.
@@ -75,7 +75,7 @@ def resolve(context: str | None, environment: Mapping[str, str]) -> EngineAddres
     """
     directory = docker_config.directory(environment)
     host = environment.get("DOCKER_HOST")
-    # A broken config.json is only a warning to the docker CLI, too.
+    # The docker CLI also ignores a broken config.json.
     chosen = "default" if host else environment.get("DOCKER_CONTEXT") or docker_config.read(environment).context
     name = context or chosen or "default"
     if name == "default":
@@ -94,7 +94,7 @@ def resolve(context: str | None, environment: Mapping[str, str]) -> EngineAddres
 
 
 def _address(name: str, host: str, tls: Tls | None, context: str | None) -> EngineAddress:
-    """Take a socket that the user's own configuration names for one of this machine: nobody has forwarded it."""
+    """Make an address; a socket in the user's own configuration counts as local."""
     url = host or DEFAULT_HOST
     return EngineAddress(name, url, tls, local=url.startswith(("unix://", "npipe://")), context=context)
 

@@ -155,7 +155,6 @@ class Layers:
 
     @property
     def phase(self) -> Phase:
-        """The phase to show."""
         statuses = self._statuses
         if any(status.startswith(("Downloading", "Retrying", "Verifying", "Copying")) for status in statuses):
             return Phase.DOWNLOADING

@@ -85,10 +85,7 @@ def read_inspected(image: Mapping[str, Any], reference: ImageReference) -> Inspe
 
 
 def inspected(
-    identity: str | None,
-    repo_digests: Iterable[str],
-    reference: ImageReference,
-    platform: Platform | None = None,
+    identity: str | None, repo_digests: Iterable[str], reference: ImageReference, platform: Platform | None = None
 ) -> InspectedImage:
     """Make an inspected image, with those of its `RepoDigests` that belong to the reference's repository."""
     digests: list[str] = []
@@ -143,11 +140,7 @@ def _names(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _local_image(
-    identity: str,
-    tags: tuple[str, ...],
-    digests: tuple[str, ...],
-    size: int = 0,
-    platforms: tuple[Platform, ...] = (),
+    identity: str, tags: tuple[str, ...], digests: tuple[str, ...], size: int = 0, platforms: tuple[Platform, ...] = ()
 ) -> LocalImage:
     """Make an image, with the digest in each repository that has a tag for it.
 

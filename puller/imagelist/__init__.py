@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from puller.errors import ListError
-from puller.imagelist import directory, dockerfile, text
-from puller.imagelist.compose_cli import DEFAULT_NAMES
-from puller.imagelist.detect import Shape, detect
+from puller.imagelist import dockerfile, text
+from puller.imagelist.compose_cli import DEFAULT_NAMES, OVERRIDES
+from puller.imagelist.detect import DOCKERFILE_NAME, Shape, detect
 from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
 from puller.imagelist.source import (
     LARGEST,
@@ -31,6 +31,9 @@ __all__ = ["FORMATS", "BadLine", "Entry", "Item", "Note", "Source", "read"]
 FORMATS = ("text", "compose", "kubernetes", "dockerfile", "github", "gitlab", "skopeo", "json")
 """The formats of lists, by the names that `--from` takes."""
 _STDIN = "-"
+_DATA_FILES = (".yaml", ".yml", ".json")
+_TEXT_FILES = (".txt", ".list", ".lock")
+_CHART = "Chart.yaml"
 
 
 def read(
@@ -83,7 +86,7 @@ class _Reader:
         elif is_url(path):
             yield from self._url(path)
         elif Path(path).is_dir():
-            for found in directory.files(path, self.list_format):
+            for found in _files(path, self.list_format):
                 if isinstance(found, BadLine):
                     yield found
                 elif self.list_format in ("text", "dockerfile"):
@@ -146,3 +149,26 @@ def _structured(data: bytes, source: ListSource, list_format: str | None, *, is_
 
 
 _SHAPES: dict[str | None, Shape] = {"text": Shape.TEXT, "dockerfile": Shape.DOCKERFILE}
+
+
+def _files(path: str, list_format: str | None) -> Iterator[str | BadLine]:
+    """Yield the files below a directory that may be lists, in order, without hidden ones.
+
+    A Helm chart is a bad line, as it has to be rendered first.
+    """
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        if _CHART in names and list_format in (None, "kubernetes"):
+            chart = os.path.join(folder, _CHART)  # noqa: PTH118 - Path would change the text the user typed
+            yield BadLine(Source(chart), "", f"a Helm chart: render it first: helm template {folder} | puller list -")
+            folders[:] = []
+            continue
+        for name in sorted(names):
+            if _may_be_a_list(name, list_format) and not name.startswith(".") and name not in OVERRIDES:
+                yield os.path.join(folder, name)  # noqa: PTH118
+
+
+def _may_be_a_list(name: str, list_format: str | None) -> bool:
+    if list_format == "dockerfile":
+        return bool(DOCKERFILE_NAME.fullmatch(name))
+    return name.lower().endswith(_TEXT_FILES if list_format == "text" else _DATA_FILES)

@@ -51,7 +51,6 @@ class _Dockerfile:
         self.stages: list[str] = []
 
     def images(self, keyword: str, rest: str, source: Source) -> Iterator[Item]:
-        """Yield the images of one instruction."""
         if keyword == "ARG" and not self.stages:
             self._argument(rest)
         elif keyword == "FROM":

@@ -1,10 +1,11 @@
-"""What an engine holds, looked into layer by layer: whether it is this very image, and what of others is there."""
+"""The images and layers that an engine has, and which of the wanted ones are among them."""
 
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
+from puller.engine.disk import free_bytes
 from puller.engine.interface import ImageStore
 from puller.engine.model import EngineInfo, ImageContents, LocalImage, LocalImages
 from puller.errors import RegistryError
@@ -12,6 +13,7 @@ from puller.image.manifest import ImageManifest
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
 from puller.plan.layers import Stock, chain_ids
+from puller.plan.model import Disk
 from puller.plan.policy import Step, decide
 from puller.registry.client import RegistryClient
 from puller.registry.manifests import parts_of
@@ -19,14 +21,14 @@ from puller.registry.resolver import ResolvedTag
 from puller.settings import Policy
 
 _WIDTH = 4
-"""Images that the engine is asked about at once."""
+"""Concurrent requests about images to the engine."""
 
 
 class EngineInventory:
-    """An engine's images at one moment. What costs a question is asked when it is needed, and once."""
+    """An engine's images at one moment. Each request to the engine is made when its answer is needed, and once."""
 
     def __init__(self, store: ImageStore, holdings: LocalImages | None = None, facts: EngineInfo | None = None) -> None:
-        """Ask nothing yet, and never what is given; what is asked later may raise EngineError."""
+        """Make no request yet; later ones may raise EngineError. What is given here is not requested."""
         self._store = store
         self._looked_at: dict[str, ImageContents | None] = {}
         if holdings is not None:
@@ -36,17 +38,15 @@ class EngineInventory:
 
     @cached_property
     def holdings(self) -> LocalImages:
-        """All images."""
         return self._store.holdings()
 
     @cached_property
     def facts(self) -> EngineInfo:
-        """What kind of engine it is."""
         return self._store.facts()
 
     @cached_property
     def contents(self) -> dict[str, ImageContents]:
-        """What each image is made of, by its ID."""
+        """The layers of each image, by its ID."""
         identities = list(dict.fromkeys(image.identity for image in self.holdings.images))
         shares = [share for start in range(_WIDTH) if (share := identities[start::_WIDTH])]
         with ThreadPoolExecutor(_WIDTH, thread_name_prefix="inspect") as pool:
@@ -56,31 +56,34 @@ class EngineInventory:
         return found
 
     def held(self, reference: ImageReference) -> LocalImage | None:
-        """Find what a reference stands for here: by its digest where it has one, else by its tag."""
+        """Find the image of a reference, by its digest if it has one, otherwise by its tag."""
         return self.holdings.pinned(reference) if reference.digest else self.holdings.tagged(reference)
 
-    def has(self, request: PullRequest, said: ResolvedTag | None = None) -> bool:
-        """Whether a pull would leave the image alone, its registry having said this of it."""
-        return decide(Policy.NEWER, request, self.holdings, _Facts(self, said)).step is not Step.PULL
+    def has(self, request: PullRequest, answer: ResolvedTag | None = None) -> bool:
+        """Tell whether the image is up to date, given the registry's answer."""
+        return decide(Policy.NEWER, request, self.holdings, _Facts(self, answer)).step is not Step.PULL
 
     def platforms_of(self, held: LocalImage) -> tuple[Platform | None, ...]:
-        """For which platforms an image is here."""
+        """Return the platforms of an image."""
         return held.platforms or (self._platform(held),)
 
     def platform(self, request: PullRequest) -> Platform | None:
-        """For which platform a request is; None where even the engine does not tell."""
+        """Return the platform of a request; None if the engine does not report its own."""
         return request.platform or self.facts.platform
 
-    def stock(
-        self,
-        images: Iterable[tuple[PullRequest, ImageManifest]],
-        client: RegistryClient,
-        registries: Collection[str],
-    ) -> Stock:
-        """Say what is held of the images that shall be pulled.
+    def disk(self, needed: int) -> Disk:
+        """Compare the bytes that a pull needs with the free space where the engine keeps its images."""
+        free, note = free_bytes(self.facts)
+        return Disk(needed, self.facts.data_root, free, note)
 
-        An engine does not tell by which digests it knows its layers: the manifests of the images that have them do.
-        Only `registries` are asked for them; where one cannot be had, the layers are taken to be the same ones.
+    def stock(
+        self, images: Iterable[tuple[PullRequest, ImageManifest]], client: RegistryClient, registries: Collection[str]
+    ) -> Stock:
+        """Return which parts of the wanted images the engine has.
+
+        An engine does not report the compressed digests of its layers; the manifests of its images have them. Only
+        these `registries` are asked for such manifests; without a manifest, a layer with the same diff ID counts as
+        present.
         """
         contents = self.contents if self.holdings.images else {}
         known: set[str] = set()
@@ -111,7 +114,7 @@ class EngineInventory:
         )
 
     def _platform(self, held: LocalImage) -> Platform | None:
-        """Look at one image, unless all have been looked at."""
+        """Return the platform of an image; asks the engine unless it is known."""
         identity = held.identity
         if identity not in self._looked_at:
             self._looked_at[identity] = next(iter(self._store.contents((identity,))), None)
@@ -119,14 +122,14 @@ class EngineInventory:
         return content.platform if content else None
 
     def _holders(self, diff_id: str | None) -> Iterator[LocalImage]:
-        """Give the images that came from registries and have a layer."""
+        """Yield the images that have this layer and came from a registry."""
         for image in self.holdings.images:
             content = self.contents.get(image.identity)
             if diff_id and image.digests and content and diff_id in content.layers:
                 yield image
 
     def _parts_of(self, held: LocalImage, client: RegistryClient, registries: Collection[str]) -> ImageManifest | None:
-        """Fetch the manifest that a held image came with; None where that cannot be done."""
+        """Fetch the manifest of an image that the engine has; None if that fails."""
         platform = self._platform(held) or self.facts.platform
         for name in held.digests:
             reference = ImageReference.parse(name)
@@ -141,13 +144,13 @@ class EngineInventory:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What a inventory and one answer of a registry tell; fulfils `policy.Facts`."""
+    """Implements `policy.Facts` by an inventory and the answer of one registry."""
 
     inventory: EngineInventory
-    said: ResolvedTag | None
+    answer: ResolvedTag | None
 
     def announced(self, _: ImageReference) -> ResolvedTag | None:
-        return self.said
+        return self.answer
 
     def mirrored(self, _: ImageReference) -> bool:
         return False

@@ -1,12 +1,12 @@
-"""What pulls will fetch and unpack, worked out from manifests and from what an engine holds. Pure.
+"""The bytes that pulls will fetch and unpack, calculated from manifests and from what an engine has. No I/O.
 
-Counted are the bodies that a registry sends: indexes, manifests, configs and layers, each one that the engine will
-ask for, and no HTTP headers. The rules are what two kinds of engine were seen to do (`tests/engine/test_plan.py`):
+The count includes every index, manifest, config and layer that the engine will request, without HTTP headers. The
+rules were found by experiments with both kinds of engine (`tests/engine/test_plan.py`):
 
-- The graph-driver store finds a layer again by its chain (itself on exactly these layers), and only if it remembers
-  the compressed digest from an earlier pull; from the first layer that is missing it fetches every one.
-- The containerd store finds a layer by its chain, whatever it is compressed to; from the first that is missing it
-  fetches every blob that it does not keep. Blobs are kept whole beside what is unpacked from them.
+- The graph-driver store reuses a layer if it has the chain ID, and knows the compressed digest from an earlier pull;
+  it fetches the first missing layer and all above it.
+- The containerd store reuses a layer if it has the chain ID, whatever the compressed digest; of the first missing layer
+  and all above it, it fetches each blob that it does not have. It keeps blobs beside the unpacked layers.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from itertools import accumulate
 from puller.image.manifest import Descriptor, ImageManifest
 
 GROWTH = 2.5
-"""Bytes that a compressed byte becomes, where nothing better is known; common images have 2 to 3."""
+"""Assumed ratio of unpacked to compressed bytes; common images have 2 to 3."""
 _AT_ONCE = 3
-"""Images whose layers wait at once to be unpacked; both puller and engines do three things at a time."""
+"""Images that are unpacked at the same time; puller and engines both have three concurrent tasks by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What an engine holds, in the terms that decide what it fetches."""
+    """The content of an engine that decides what it fetches."""
 
     keeps_blobs: bool = False
     """Whether it is the containerd store."""
@@ -34,12 +34,12 @@ class Stock:
     chains: frozenset[str] = frozenset()
     """Chain IDs of the layers."""
     blobs: frozenset[str] = frozenset()
-    """Compressed digests of layers that were pulled, and with the containerd store are still there."""
+    """Compressed digests of layers that were pulled; with the containerd store, of blobs that it still has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What one image will cost, after all that comes before it in the list."""
+    """The cost of one image, after those before it in the list were pulled."""
 
     download: int
     """Bytes that the registry will send."""
@@ -47,26 +47,25 @@ class Estimate:
     missing: int
     """How many of the layers will be fetched."""
     unpacked: int
-    """Bytes that its new layers take when they are unpacked."""
+    """Bytes of its new layers, unpacked."""
     blobs: int
     """Bytes of the download that are layers."""
     alone: int = 0
-    """Bytes on the graph store's disk at the fullest moment of this image by itself: a layer and its blob at once."""
+    """Peak bytes on the disk of a graph store that pulls only this image: a layer and its blob exist at once."""
     last: int = 0
-    """Bytes of the blob that it unpacks last."""
+    """Bytes of the last blob to be unpacked."""
 
 
 class LayerAccount:
-    """Adds image after image to what an engine holds, so that nothing is counted twice."""
+    """Counts image after image against what an engine has, so that nothing is counted twice."""
 
     def __init__(self, stock: Stock) -> None:
-        """Begin with what is held now."""
         self._keeps_blobs = stock.keeps_blobs
         self._configs, self._documents = set(stock.configs), set(stock.documents)
         self._chains, self._blobs = set(stock.chains), set(stock.blobs)
 
     def add(self, image: ImageManifest) -> Estimate:
-        """Say what a pull of the image costs now, and take it as pulled."""
+        """Return the cost of an image, and count it as pulled from now on."""
         manifest = image.documents[-1]
         whole = image.config.digest in self._configs or (self._keeps_blobs and manifest.digest in self._documents)
         documents = [part for part in image.documents if part.digest not in self._documents]
@@ -88,7 +87,7 @@ class LayerAccount:
         )
 
     def _missing(self, layers: Sequence[Descriptor]) -> Iterator[Descriptor]:
-        """Give what will be fetched; a digest that an image has twice is fetched once."""
+        """Yield the layers to fetch, each digest once."""
         seen: set[str] = set()
         found = True
         for layer, chain in zip(layers, chains(layers), strict=True):
@@ -108,12 +107,12 @@ class LayerAccount:
 
 
 def chains(layers: Sequence[Descriptor]) -> Iterator[str]:
-    """Give each layer's chain ID (OCI image spec "Layer ChainID"); of unknown diff IDs digests make a stand-in."""
+    """Yield each layer's chain ID (OCI image spec "Layer ChainID"); a digest replaces an unknown diff ID."""
     return chain_ids(layer.diff_id or f"?{layer.digest}" for layer in layers)
 
 
 def chain_ids(diff_ids: Iterable[str]) -> Iterator[str]:
-    """Give the chain ID of every layer of an image, base first."""
+    """Yield the chain ID of every layer of an image, base first."""
     chain = ""
     for diff_id in diff_ids:
         chain = f"sha256:{hashlib.sha256(f'{chain} {diff_id}'.encode()).hexdigest()}" if chain else diff_id
@@ -121,24 +120,24 @@ def chain_ids(diff_ids: Iterable[str]) -> Iterator[str]:
 
 
 def new_layers(image: ImageManifest, stock: Stock) -> Iterator[Descriptor]:
-    """Give the layers of an image that will be unpacked, as far as the stock tells."""
+    """Yield the layers of an image that the engine will unpack."""
     if stock.keeps_blobs or image.config.digest not in stock.configs:
         pairs = zip(image.layers, chains(image.layers), strict=True)
         yield from (layer for layer, chain in pairs if chain not in stock.chains)
 
 
 def unpacked_size(layer: Descriptor) -> int:
-    """Say how large a layer gets: as known, as it is where it is not compressed, or `GROWTH` times its size."""
+    """Return a layer's unpacked bytes, estimated by `GROWTH` if a compressed layer's are unknown."""
     if layer.unpacked is not None:
         return layer.unpacked
     return round(layer.size * GROWTH) if layer.compressed else layer.size
 
 
-def room_needed(estimates: Sequence[Estimate], *, keeps_blobs: bool) -> int:
-    """Say how much disk pulls may need at their fullest moment.
+def disk_needed(estimates: Sequence[Estimate], *, keeps_blobs: bool) -> int:
+    """Return the peak number of bytes that pulls may need on the disk.
 
-    The containerd store keeps what it fetched; the graph store has blobs only until they are unpacked, so the
-    largest few images' at once.
+    The containerd store keeps all blobs; the graph store only until they are unpacked, so at most those of the
+    largest images that are unpacked at the same time.
     """
     unpacked = sum(estimate.unpacked for estimate in estimates)
     if keeps_blobs:
@@ -146,11 +145,11 @@ def room_needed(estimates: Sequence[Estimate], *, keeps_blobs: bool) -> int:
     return unpacked + sum(sorted(estimate.blobs for estimate in estimates)[-_AT_ONCE:])
 
 
-def room_needed_at_least(estimates: Sequence[Estimate], *, keeps_blobs: bool) -> int:
-    """Say what pulls need however they come to lie in time: with less, one of them fails."""
+def disk_needed_at_least(estimates: Sequence[Estimate], *, keeps_blobs: bool) -> int:
+    """Return the bytes that pulls need in whatever order they run: with less, one of them fails."""
     if keeps_blobs:
-        return room_needed(estimates, keeps_blobs=True)
-    # Of any images, one is unpacked last, and its last blob still lies there when all else of them is unpacked.
+        return disk_needed(estimates, keeps_blobs=True)
+    # When the last layer of the last image is unpacked, its blob and all other unpacked layers are on the disk.
     largest = sorted(estimates, key=lambda estimate: estimate.last, reverse=True)
     together = accumulate(estimate.unpacked for estimate in largest)
     moments = (size + estimate.last for size, estimate in zip(together, largest, strict=True))

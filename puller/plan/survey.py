@@ -1,15 +1,17 @@
-"""Asks registries and the engine what a pull would do and cost, without pulling: the work behind `puller plan`."""
+"""Asks registries and the engine what a pull would do and cost, without pulling. The work of `puller plan`."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from puller.engine.interface import Engine
 from puller.errors import FailureKind, RegistryError
-from puller.failure import Failure, classify, failure
+from puller.failure import classify, failure
 from puller.image.manifest import ImageManifest
+from puller.imagelist.requests import RequestedImages
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
-from puller.plan.layers import LayerAccount, Stock, new_layers
-from puller.plan.model import Change, ImageEstimate, QuotaUse
+from puller.plan.layers import LayerAccount, Stock, disk_needed, new_layers
+from puller.plan.model import Change, ImageEstimate, PullPlan, QuotaUse
 from puller.plan.sizes import config_of, unpacked_size
 from puller.registry.batch import ask_all
 from puller.registry.client import RegistryClient
@@ -17,16 +19,22 @@ from puller.registry.manifests import NoPlatformError, parts_of
 from puller.registry.resolver import ResolvedTag
 from puller.registry.responses import Quota
 
-_FOR_THE_QUOTA = "its size is not asked for: that would cost as much of the registry's quota as the pull"
+_SPARES_QUOTA = "its size is not asked for: that would cost as much of the registry's quota as the pull"
 
 
-def survey(
+def plan_pull(todo: RequestedImages, engine: Engine, client: RegistryClient) -> PullPlan:
+    """Return what a pull of these images would do and cost; raises EngineError when the engine does not answer."""
+    inventory = EngineInventory(engine.store)
+    estimates, quotas = _survey(todo.requests, inventory, client)
+    known = [each.estimate for each in estimates if each.estimate]
+    needed = disk_needed(known, keeps_blobs=inventory.facts.keeps_platforms)
+    return PullPlan(engine.engine, estimates, quotas, inventory.disk(needed), todo.rejected)
+
+
+def _survey(
     requests: Sequence[PullRequest], inventory: EngineInventory, client: RegistryClient
 ) -> tuple[tuple[ImageEstimate, ...], tuple[QuotaUse, ...]]:
-    """Estimate what a pull would do with each image, in list order, and what it takes of the registries' quotas.
-
-    What a registry does not tell is in the estimates. Raises EngineError when the engine does not answer.
-    """
+    """Estimate what a pull would do with each image, in list order, and how much of the quotas it would use."""
     asked = [(each.reference.registry, each) for each in requests]
     answers = ask_all(asked, lambda each: _look(inventory, client, each))
     estimates = [_estimate(each, answer) for each, answer in zip(requests, answers, strict=True)]
@@ -39,28 +47,22 @@ def survey(
     costly = {name for name, remaining in left.items() if 2 * pulls[name] > remaining}
     estimates = _with_estimates(estimates, inventory, client, costly=costly, counted=quotas.keys())
     return tuple(estimates), tuple(
-        QuotaUse(
-            name,
-            quota.limit,
-            quota.remaining,
-            quota.window_seconds,
-            pulls[name],
-            looked=0 if name in costly else pulls[name],
-        )
+        QuotaUse(name, quota.limit, quota.remaining, quota.window_seconds, pulls[name], looked)
         for name, quota in quotas.items()
+        for looked in (0 if name in costly else pulls[name],)
     )
 
 
 def images_of(
     wanted: Sequence[PullRequest], names: Sequence[str], inventory: EngineInventory, client: RegistryClient
 ) -> list[ImageManifest | RegistryError]:
-    """Fetch the manifests that have these names (digests or tags), each once; an error takes the place of an image."""
+    """Fetch the manifests with these names (digests or tags), each once; the result has an error for each failure."""
 
     def fetch(item: tuple[PullRequest, str]) -> ImageManifest:
         request, name = item
         platform = inventory.platform(request)
         if platform is None:
-            raise RegistryError("the engine does not say for which platform it pulls")
+            raise RegistryError("the engine does not report its platform")
         return parts_of(client, request.reference, name, platform)
 
     keys = [
@@ -78,7 +80,7 @@ def images_of(
 def explained(
     images: Sequence[tuple[PullRequest, ImageManifest]], client: RegistryClient
 ) -> list[tuple[PullRequest, ImageManifest]]:
-    """Learn from the images' configs, each fetched once, how an engine knows their layers."""
+    """Add the diff IDs of the layers, which are in the images' configs; each config is fetched once."""
     firsts = {parts.config.digest: (request, parts) for request, parts in images}
     answers = ask_all(
         [(item[0].reference.registry, item) for item in firsts.values()],
@@ -92,7 +94,7 @@ def explained(
 def measured(
     images: Sequence[tuple[PullRequest, ImageManifest]], stock: Stock, client: RegistryClient
 ) -> list[ImageManifest]:
-    """Learn how large the new layers of images get, where their registries tell."""
+    """Add the unpacked sizes of new layers, where their registries allow to read them."""
     new = {layer.digest: (request, layer) for request, parts in images for layer in new_layers(parts, stock)}
     answers = ask_all(
         [(item[0].reference.registry, item) for item in new.values()],
@@ -107,7 +109,7 @@ def measured(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What an image is, and whether the engine has it."""
+    """The digest of an image, and whether the engine has it."""
 
     digest: str
     there: bool
@@ -117,10 +119,10 @@ class _Seen:
 def _look(inventory: EngineInventory, client: RegistryClient, request: PullRequest) -> _Seen:
     digest = request.reference.digest
     if digest and inventory.has(request):
-        return _Seen(digest, there=True)  # a digest is always up to date, and nobody need be asked
-    said = client.head(request.reference)
-    there = inventory.has(request, ResolvedTag(said.digest, single=said.single))
-    return _Seen(said.digest, there, said.quota)
+        return _Seen(digest, there=True)  # a digest is always up to date
+    answer = client.head(request.reference)
+    there = inventory.has(request, ResolvedTag(answer.digest, single=answer.single))
+    return _Seen(answer.digest, there, answer.quota)
 
 
 def _estimate(request: PullRequest, answer: _Seen | RegistryError) -> ImageEstimate:
@@ -130,7 +132,7 @@ def _estimate(request: PullRequest, answer: _Seen | RegistryError) -> ImageEstim
 
 
 def _quotas(requests: Sequence[PullRequest], answers: Sequence[_Seen | RegistryError]) -> dict[str, Quota]:
-    """Return the quotas of the registries that have one, as they were told last."""
+    """Return the last reported quota of each registry that has one."""
     return {
         request.reference.registry: answer.quota
         for request, answer in zip(requests, answers, strict=True)
@@ -150,7 +152,7 @@ def _with_estimates(
     places = []
     for place, each in enumerate(estimates):
         if each.change is Change.WOULD_PULL and each.request.reference.registry in costly:
-            found[place] = replace(each, note=_FOR_THE_QUOTA)
+            found[place] = replace(each, note=_SPARES_QUOTA)
         elif each.change is Change.WOULD_PULL:
             places.append(place)
     wanted = [found[place].request for place in places]
@@ -173,6 +175,6 @@ def _with_estimates(
 
 def _without_size(estimate: ImageEstimate, trouble: RegistryError) -> ImageEstimate:
     if isinstance(trouble, NoPlatformError):
-        why: Failure = failure(FailureKind.NO_MATCHING_PLATFORM, trouble.message)
+        why = failure(FailureKind.NO_MATCHING_PLATFORM, trouble.message)
         return replace(estimate, change=Change.UNKNOWN, failure=why)
     return replace(estimate, note=f"its size is not known: {trouble.message}")

@@ -20,8 +20,7 @@ from puller.events import ENGINE, Observer, Paused, at_host, fan_out, ignore
 from puller.failure import Failure, failure
 from puller.image.reference import Platform
 from puller.model import PullOutcome, PullRequest, Report, Status
-from puller.plan.disk import DiskShortage
-from puller.plan.disk_check import DiskCheck, MakeRoom
+from puller.plan.disk import DiskCheck, DiskShortage, MakeRoom
 from puller.pull.context import FailureBudget, RunContext
 from puller.pull.engine_recovery import EngineRecovery
 from puller.pull.mirrors import Mirrors

@@ -38,11 +38,7 @@ _WRONG_TYPES = (
     (stat.S_ISSOCK, errno.EINVAL, "it is a socket"),
     (stat.S_ISBLK, errno.EINVAL, "it is a block device"),
 )
-_ADVICE = {
-    errno.ENOENT: "create it first",
-    errno.EISDIR: "name a file in it",
-    errno.ELOOP: "name what it points to",
-}
+_ADVICE = {errno.ENOENT: "create it first", errno.EISDIR: "name a file in it", errno.ELOOP: "name what it points to"}
 
 
 class _ForeignError(OSError):
@@ -198,12 +194,14 @@ def _directory(path: Path, *, make: bool = False) -> Iterator[int]:
             entered = _enter(rest.pop(), directory, path, make=make)
             node = os.fstat(entered)
             if stat.S_ISLNK(node.st_mode):
-                with _closing(entered):
-                    links += 1
+                links += 1
+                try:
                     _require(links <= _MOST_LINKS, os.strerror(errno.ELOOP), errno.ELOOP)
                     if not _is_trusted(node):
                         raise _ForeignError(errno.ELOOP, f"{path} has a symbolic link of another user in it")
                     rest += Path(os.readlink("", dir_fd=entered)).parts[::-1]
+                finally:
+                    os.close(entered)
                 continue
             os.close(directory)
             directory = entered
@@ -223,14 +221,6 @@ def _enter(name: str, directory: int, path: Path, *, make: bool) -> int:
     with suppress(FileExistsError):  # another run has just created it
         os.mkdir(name, 0o700, dir_fd=directory)
     return os.open(name, _STEP, dir_fd=directory)
-
-
-@contextmanager
-def _closing(descriptor: int) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _type(name: str, directory: int) -> int:
@@ -259,9 +249,7 @@ def _own_stream(path: Path) -> int | None:
     match = _OWN_STREAM.fullmatch(str(path))
     if match is None:
         return None
-    if name := match["name"]:
-        return 1 if name == "out" else 2
-    return int(match["number"] or match["proc"])
+    return {"out": 1, "err": 2}.get(match["name"]) or int(match["number"] or match["proc"])
 
 
 def _refusal(path: Path, error: OSError) -> UsageError:

@@ -116,9 +116,9 @@ def test_two_runs_at_once_and_a_third_that_heals(registry: Registry, proxy: Prox
         stdout, stderr = waiting.communicate(timeout=SECONDS)
     name = pwd.getpwuid(os.geteuid()).pw_name
     assert (second.code, second.stdout) == (75, "")
-    assert second.stderr.startswith(f"puller: another run is at this engine: process {first.pid} of {name} since 20")
+    assert second.stderr.startswith(f"puller: another run uses this engine: process {first.pid} of {name} since 20")
     assert f"(puller pull {reference})" in second.stderr
-    assert f"waits up to 2m00s for another run at this engine: process {first.pid} of {name} since" in said
+    assert f"waits up to 2m00s for another run that uses this engine: process {first.pid} of {name} since" in said
     assert (waiting.returncode, stderr) == (0, "")
     (image,) = json.loads(stdout)["images"]
     assert (image["status"], image["digest"]) == ("pulled", pushed.digest)

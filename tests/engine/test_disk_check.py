@@ -53,7 +53,7 @@ def test_trouble_with_the_check_costs_nothing(registry: Registry, proxy: Proxy, 
     """A registry that puller cannot ask is none that the engine could not: the pull goes on, and -v says so."""
     run = cramped.pull("--image", f"{proxy.address}/room/nothing:v1", "-v")
     assert run.images[0]["error"]["kind"] == "not_found"
-    assert "it tells nothing of them" in run.stderr
+    assert "not counted: it does not answer" in run.stderr
 
 
 def test_a_registry_that_counts_pulls_is_not_looked_at(registry: Registry, proxy: Proxy, cramped: Puller) -> None:
@@ -66,7 +66,7 @@ def test_a_registry_that_counts_pulls_is_not_looked_at(registry: Registry, proxy
     }
     proxy.use(Rule("/manifests/", faults.answer(200, headers), method="HEAD", times=1))
     run = cramped.pull("--image", image.at(proxy.address), "-v")
-    assert "would count as a pull there" in run.stderr
+    assert "would count as a pull" in run.stderr
     assert run.code == 0
     assert proxy.count("GET", "/manifests/") == 1
 
@@ -76,5 +76,5 @@ def test_a_registry_that_hangs_holds_nothing_up_for_long(registry: Registry, pro
     image = push_image(registry, "room/hanging", layers=[layer("hanging", 1000)])
     proxy.use(Rule("/manifests/", faults.hang(60), method="HEAD", times=1))
     run = cramped.pull("--image", image.at(proxy.address), "-v")
-    assert "it tells nothing of them" in run.stderr
+    assert "not counted: it does not answer" in run.stderr
     assert run.code == 0

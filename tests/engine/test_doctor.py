@@ -145,7 +145,7 @@ def test_an_engine_with_little_room_few_slots_and_a_dead_mirror(
         slots = "# in " + str(engine.directory / "daemon.json") + ':\n{"max-concurrent-downloads": 10}\n'
         assert_found(found["engine", "downloads"], Verdict.WARNING, "is 2, for all pulls together: -j 8", slots)
     dead = found[f"mirror http://{NOBODY}/", "reachable"]
-    assert_found(dead, Verdict.WARNING, "registry-mirrors of the engine", "# or take it out of registry-mirrors")
+    assert_found(dead, Verdict.WARNING, "registry-mirrors of the engine", "# or remove it from registry-mirrors")
     dead = found[f"mirror {NOBODY}/cache", "reachable"]
     assert_found(dead, Verdict.WARNING, f"mirrors of {proxy.address}: {NOBODY}: Connection refused", "curl -v")
 
@@ -190,10 +190,10 @@ def test_names_and_certificates(tmp_path: Path) -> None:
     found, (nowhere, unknown, expired, soon, good, plain) = secluded(inside)
     assert_found(found[nowhere, "dns"], Verdict.FAILED, "does not resolve", "/etc/resolv.conf")
     folder = certificates / unknown
-    assert_found(found[unknown, "tls"], Verdict.FAILED, "not known here", f"sudo cp ca.crt {folder}/ca.crt")
+    assert_found(found[unknown, "tls"], Verdict.FAILED, "unknown authority", f"sudo cp ca.crt {folder}/ca.crt")
     assert_found(found[expired, "tls"], Verdict.FAILED, "has expired", f"openssl s_client -connect {expired}")
     assert_found(found[soon, "tls"], Verdict.WARNING, "4 more days", "renew it")
-    assert_found(found[good, "tls"], Verdict.OK, "is good until", "")
+    assert_found(found[good, "tls"], Verdict.OK, "is valid until", "")
     assert_found(found[plain, "tls"], Verdict.FAILED, "plain HTTP", f'{{"insecure-registries": ["{plain}"]}}')
 
 
@@ -242,9 +242,9 @@ def test_registries_that_answer_oddly(proxy: Proxy, image: PushedImage) -> None:
     found = asked("quota", Rule("/manifests/", quota(0, image)))
     assert_found(found, Verdict.FAILED, "0 of 100 pulls are left in 6h00m", f"docker login {proxy.address}")
     found = asked("quota", Rule("/manifests/", quota(2, image)), tags=("1", "2", "3"))
-    assert_found(found, Verdict.WARNING, "and 3 images are wanted", "docker login")
+    assert_found(found, Verdict.WARNING, "fewer than the 3 images", "docker login")
     found = asked("quota", Rule("/manifests/", faults.answer(429, {"Retry-After": "90"})))
-    assert_found(found, Verdict.FAILED, "it passes in 1m30s", "docker login")
+    assert_found(found, Verdict.FAILED, "for another 1m30s", "docker login")
     found = asked("api", Rule("/v2/$", faults.answer(503)))
     assert_found(found, Verdict.FAILED, "status 503", f"curl -v http://{proxy.address}/v2/")
     found = asked("image", repository="doctor/nope")

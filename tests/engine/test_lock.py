@@ -161,7 +161,7 @@ def test_a_list_is_not_overwritten(registry: Registry, puller: Puller) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--upgrade", "images.txt"], "write --upgrade last"),
+        (["--upgrade", "images.txt"], "write it last"),
         (["images.txt", "--upgrade", "redis:7"], "no list names it"),
         (["images.txt", "--upgrade", "NO"], "--upgrade NO: "),
         (["images.txt", "--upgrade", "--check"], "leave out --upgrade"),

@@ -25,19 +25,10 @@ class _OptionWithEquals(ShellComplete):
         return items
 
 
-class _Bash(_OptionWithEquals, BashComplete):
-    pass
-
-
-class _Zsh(_OptionWithEquals, ZshComplete):
-    pass
-
-
-class _Fish(_OptionWithEquals, FishComplete):
-    pass
-
-
-_SHELLS = {shell.name: add_completion_class(shell) for shell in (_Bash, _Zsh, _Fish)}
+_SHELLS: dict[str, type[ShellComplete]] = {
+    shell.name: add_completion_class(type(shell.__name__, (_OptionWithEquals, shell), {}))
+    for shell in (BashComplete, ZshComplete, FishComplete)
+}
 
 
 @click.command(

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from puller.cli.config_option import Configuration, configuration
 from puller.cli.file_options import options_of, verb_of
 from puller.cli.output import emit
+from puller.cli.sections import text_or_json
 from puller.settings import RegistrySettings
 from puller.text import clean
 
@@ -36,7 +37,7 @@ class _Row:
     epilog="The text output is a configuration file: puller config > puller.toml",
 )  # fmt: skip
 @click.argument("arguments", metavar="[PULL OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output.")
+@text_or_json
 @click.pass_context
 def command(ctx: click.Context, arguments: tuple[str, ...], form: str) -> None:
     """Show the effective settings of `puller pull` and where each of them comes from.

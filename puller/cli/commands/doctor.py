@@ -7,7 +7,7 @@ import click
 from puller.cli.options import MIRROR, engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.pull_settings import registries_with
-from puller.cli.sections import SectionedCommand, section
+from puller.cli.sections import SectionedCommand, number, section, text_or_json
 from puller.doctor import EngineChoice, Scope, Verdict, examine, render
 from puller.errors import ExitCode
 from puller.model import PullRequest
@@ -24,24 +24,15 @@ from puller.settings import BackendChoice, Settings
 @engine_options
 @section(
     "Checks",
-    click.option(
-        "-j",
-        "--jobs",
-        type=click.IntRange(min=1),
-        default=Settings().jobs,
-        show_default=True,
-        help="Concurrent pulls to check for.",
+    number(
+        "-j", "--jobs", default=Settings().jobs, most=None, metavar=None, help="Concurrent pulls to check for."
     ),
     click.option(
-        "--mirror",
-        "mirrors",
-        type=MIRROR,
-        multiple=True,
-        metavar="REGISTRY=PLACE",
+        "--mirror", "mirrors", type=MIRROR, multiple=True, metavar="REGISTRY=PLACE",
         help="A mirror to check; may be repeated.",
     ),
-    click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output."),
-)
+    text_or_json,
+)  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Check this host for problems that would block or slow pulls, and say how to fix them.
@@ -57,11 +48,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """  # noqa: D301 - click wants the control character itself
     requests: tuple[PullRequest, ...] = ()
     if options["lists"] or options["images"]:
-        todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
-        requests = todo.requests
-        for line in todo.bad:
-            click.echo(str(line), err=True)
-
+        requests = make_plan(options).requests
     choice = EngineChoice(BackendChoice(options["backend"]), options["docker_command"], options["context"])
     references = tuple(request.reference for request in requests)
     findings = examine(Scope(choice, references, options["jobs"], registries_with(options["mirrors"])))

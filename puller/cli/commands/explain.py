@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from puller.cli.output import emit
+from puller.cli.sections import text_or_json
 from puller.errors import UsageError
 from puller.failure import KINDS, Failure, classify
 from puller.text import clean, format_seconds
@@ -17,11 +18,10 @@ _LONGEST = 64 * 1024 * 1024
 
 
 @click.command(
-    "explain",
-    epilog='JSON lines are objects with a "message", and optionally the HTTP "status" of the response.',
+    "explain", epilog='JSON lines are objects with a "message", and optionally the HTTP "status" of the response.'
 )
 @click.argument("message", nargs=-1)
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output.")
+@text_or_json
 def command(message: tuple[str, ...], form: str) -> None:
     """Explain an error MESSAGE of docker pull: what it means, whether to retry, and what to do.
 

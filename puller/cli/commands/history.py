@@ -5,12 +5,13 @@ import sys
 import click
 
 from puller.cli.output import emit
+from puller.cli.sections import text_or_json
 from puller.errors import UsageError
 from puller.report import history
 
 
 @click.command("history")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output.")
+@text_or_json
 def command(form: str) -> None:
     """List the last runs of `puller pull`, newest last, with charts of time and failures.
 

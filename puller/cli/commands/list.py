@@ -8,6 +8,7 @@ import click
 
 from puller.cli.options import list_options, make_plan
 from puller.cli.output import emit
+from puller.cli.sections import flag, text_or_json
 from puller.imagelist import Source
 from puller.imagelist.requests import RequestedImages
 from puller.model import PullRequest
@@ -15,10 +16,8 @@ from puller.model import PullRequest
 
 @click.command("list")
 @list_options
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output.")
-@click.option(
-    "--sources", is_flag=True, help="Add the place of each image in the lists as a comment; JSON always has it."
-)
+@text_or_json
+@flag("--sources", help="Add the place of each image in the lists as a comment; JSON always has it.")
 def command(**options: Any) -> None:
     """Show the images that each LIST resolves to: each image once, with its full name.
 
@@ -30,15 +29,7 @@ def command(**options: Any) -> None:
     puller list compose.yaml k8s/ --sources
     """  # noqa: D301 - click wants the control character itself
     is_json = options["form"] == "json"
-    found = make_plan(
-        options["lists"],
-        options["images"],
-        options["platform"],
-        skip_invalid=options["skip_invalid"],
-        keep_sources=options["sources"] or is_json,
-    )
-    for line in found.bad:
-        click.echo(str(line), err=True)
+    found = make_plan(options, keep_sources=options["sources"] or is_json)
     emit(_json(found) if is_json else _text(found))
 
 

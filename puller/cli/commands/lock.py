@@ -13,6 +13,7 @@ from puller import __version__
 from puller.cli.config_option import registries
 from puller.cli.options import complete_files, list_options, make_plan
 from puller.cli.output import emit
+from puller.cli.sections import flag
 from puller.errors import ExitCode, UsageError
 from puller.failure import Failure, error_document
 from puller.imagelist.requests import RequestedImages
@@ -41,27 +42,27 @@ from puller.text import clean
 @click.command(
     "lock",
     context_settings={"auto_envvar_prefix": "PULLER"},
-    epilog="Exit codes: 0 locked, or the lock is up to date; 1 something could not be resolved, or the lock is not up "
-    "to date; 2 usage or a bad list; 75 failed, but may pass.",
+    epilog="Exit codes: 0 locked, or the lock is up to date; 1 an image could not be resolved, or the lock is not up "
+    "to date; 2 usage or a bad list; 75 failed, but a later run may succeed.",
 )
 @list_options
 @click.option(
     "-o", "--output", metavar="PATH", shell_complete=complete_files,
-    help="The lock file, instead of stdout; what it has locked, it keeps.",
+    help="The lock file, instead of stdout; images that it has keep their digests.",
 )  # fmt: skip
 @click.option(
     "--upgrade", "upgrades", is_flag=False, flag_value=ALL, multiple=True, metavar="[REF]",
-    help="Resolve anew what is locked, too: everything, or only this image; may be repeated.",
+    help="Resolve locked images again: all, or only this one; may be repeated.",
 )  # fmt: skip
-@click.option("--check", is_flag=True, help="Write nothing; say how the lock differs from lists and registries.")
+@flag("--check", help="Write nothing; report how the lock differs from the lists and registries.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of what --check says."
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the result of --check."
 )
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Write an image list with every tag of the LISTs pinned to the digest it has in its registry. Needs no engine.
+    """Write the LISTs as one list in which every tag is pinned to its digest in the registry. Needs no engine.
 
-    With --check and without -o each LIST is taken for a lock itself.
+    With --check and without -o, each LIST is itself checked as a lock.
 
     \b
     puller lock images.txt -o images.lock
@@ -73,10 +74,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if options["form"] == "json" and not options["check"]:
         raise click.UsageError("--format json is for --check: a lock is an image list")
     if options["upgrades"] and not options["lists"] and not options["images"]:
-        raise click.UsageError("name a LIST; the word after --upgrade is taken for an image, so write --upgrade last")
-    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
-    for line in todo.bad:
-        click.echo(str(line), err=True)
+        raise click.UsageError("name a LIST; --upgrade takes the next word as an image, so write it last")
+    todo = make_plan(options)
     output = Path(options["output"]) if options["output"] not in (None, "-") else None
     if options["check"]:
         ctx.exit(_check(todo, output, options["form"]))
@@ -86,7 +85,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 def _lock(todo: RequestedImages, output: Path | None, sources: Sequence[str], upgrades: Sequence[str]) -> int:
     if output:
-        _guard(output, sources)
+        _refuse_overwriting(output, sources)
         files.check(output)
     before = read_lock(output) if output else {}
     wanted = wishes(todo.requests)
@@ -100,9 +99,9 @@ def _lock(todo: RequestedImages, output: Path | None, sources: Sequence[str], up
     if output is None:
         emit(text)
         return ExitCode.OK
-    if not before or _rows(output) != lines(locked):  # else nothing but its time would change
+    if not before or _rows(output) != lines(locked):  # else only the time in it would change
         files.write(output, text)
-    _tell(output, before, locked)
+    _report_changes(output, before, locked)
     return ExitCode.OK
 
 
@@ -143,7 +142,7 @@ def _json(todo: RequestedImages, images: int, found: Sequence[Difference]) -> st
 
 
 def _ask(*, platforms: bool) -> Ask:
-    """Make the question to the registries; the client is made when there is something to ask."""
+    """Return a function that asks registries for digests; without images it makes no client."""
 
     def ask(asked: Iterable[PullRequest]) -> Mapping[PullRequest, str | Failure]:
         requests = tuple(asked)
@@ -156,18 +155,18 @@ def _ask(*, platforms: bool) -> Ask:
 
 
 def _rows(path: Path) -> tuple[str, ...]:
-    """Read a lock's lines as they are written."""
+    """Return the lines of a lock file without comments."""
     return tuple(row for row in path.read_text(errors="replace").splitlines() if not row.startswith("#"))
 
 
-def _guard(output: Path, sources: Sequence[str]) -> None:
+def _refuse_overwriting(output: Path, sources: Sequence[str]) -> None:
     for source in sources:
         if output.exists() and os.path.exists(source) and os.path.samefile(source, output):  # noqa: PTH110, PTH121
             raise UsageError(f"-o {clean(str(output))} is one of the lists, and would be overwritten")
 
 
-def _tell(output: Path, before: Digests, digests: Digests) -> None:
-    """Say on stderr what has become of the lock."""
+def _report_changes(output: Path, before: Digests, digests: Digests) -> None:
+    """Report on stderr what changed in the lock."""
     words = {Change.MISSING: "added", Change.EXTRA: "dropped"}
     changed = [*differences(dict.fromkeys(digests), before, digests)] if before else []
     for difference in changed:

@@ -1,25 +1,22 @@
 """`puller prune`: removes images that puller pulled and no list uses any more."""
 
 import sys
-from contextlib import closing
 from typing import Any
 
 import click
 
+from puller.cli.engine import address_of, engine_at, fatal_engine_errors
 from puller.cli.options import LOCK_OPTIONS, SIZE, engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.run_lock import EngineLock, RunLockSettings
-from puller.cli.sections import SectionedCommand, section
-from puller.engine import connect, locate
+from puller.cli.sections import SectionedCommand, flag, section, text_or_json
 from puller.engine.disk import free_bytes
-from puller.engine.errors import fatal_engine_errors
 from puller.engine.interface import ImageStore
 from puller.errors import ExitCode, UsageError
 from puller.imagelist.requests import RequestedImages
 from puller.prune import render
 from puller.prune.planner import PrunePlan
 from puller.prune.remove import Removal, find_candidates, remove, update_record
-from puller.settings import BackendChoice
 from puller.text import format_bytes
 
 
@@ -39,9 +36,9 @@ from puller.text import format_bytes
         "--keep-last", type=click.IntRange(0, 1000), default=0, metavar="N",
         help="Keep the N newest images that puller pulled of each repository.",
     ),
-    click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
-    click.option("--dry-run", is_flag=True, help="Only show what would be removed."),
-    click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output."),
+    flag("-y", "--yes", help="Do not ask for confirmation."),
+    flag("--dry-run", help="Only show what would be removed."),
+    text_or_json,
 )  # fmt: skip
 @section("Locking", *LOCK_OPTIONS)
 @click.pass_context
@@ -58,20 +55,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     asks = not (options["yes"] or options["dry_run"])
     if asks and not sys.stdin.isatty():
         raise click.UsageError("not a terminal: confirm with --yes, or preview with --dry-run")
-    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
-    for line in todo.bad:
-        click.echo(str(line), err=True)
+    todo = make_plan(options)
     with EngineLock(RunLockSettings.of(options), "prune", *options["lists"]) as lock:
-        removals = _prune_engine(todo, options, lock, asks=asks)
+        address = address_of(options)
+        lock.take(address.identity)
+        with engine_at(address, options) as engine, fatal_engine_errors():
+            removals = _prune(todo, engine.store, options, asks=asks)
     ctx.exit(ExitCode.FAILED if any(removal.error for removal in removals) else ExitCode.OK)
-
-
-def _prune_engine(todo: RequestedImages, options: dict[str, Any], lock: EngineLock, *, asks: bool) -> list[Removal]:
-    choice, command, context = BackendChoice(options["backend"]), options["docker_command"], options["context"]
-    address = locate(choice, docker_command=command, context=context)
-    lock.take(address.identity)
-    with closing(connect(address, choice, docker_command=command)) as engine, fatal_engine_errors():
-        return _prune(todo, engine.store, options, asks=asks)
 
 
 def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *, asks: bool) -> list[Removal]:

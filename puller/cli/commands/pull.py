@@ -55,11 +55,10 @@ class _Run:
     signals: Signals
 
     def pull(self, session: PullSession) -> Report:
-        """Pull; a signal ends it in good order."""
+        """Pull; after a signal the report is still complete."""
         return self.signals.run(lambda: session.pull(self.images.requests, self.images.rejected))
 
     def nothing(self, kind: FailureKind, why: str) -> Report:
-        """Report that nothing could be pulled."""
         return pull_nothing(self.images.requests, failure(kind, why), self.images.rejected)
 
 
@@ -67,8 +66,8 @@ class _Run:
     "pull",
     cls=SectionedCommand,
     context_settings={"auto_envvar_prefix": "PULLER"},
-    epilog="Every option can be given as an environment variable, too: PULLER_JOBS=5, PULLER_TIMEOUT=10m; or in a "
-    "file: see docs/configuration.md, and `puller config` for what is in force.",
+    epilog="Every option can also be set by an environment variable (PULLER_JOBS=5, PULLER_TIMEOUT=10m) or in a file: "
+    "see docs/configuration.md. `puller config` shows the effective settings.",
 )
 @list_options
 @selection_options
@@ -83,14 +82,14 @@ class _Run:
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Pull every image of the lists, and report on each.
 
-    LIST is a file, a directory, a URL or - for stdin: plain lines, or where images are written down already (Compose,
-    Kubernetes, Dockerfile, CI files, …). The report goes to stdout, progress to stderr.
+    LIST is a file, a directory, a URL or - for stdin: plain lines, or a file with images (Compose, Kubernetes,
+    Dockerfile, CI files, …). The report goes to stdout, progress to stderr.
 
     \b
     puller pull images.txt -j 3
     puller pull --image nginx:1.27 --image redis:7 --format json
     """  # noqa: D301 - click wants the control character itself
-    images = _failed_images(options) if options["failed"] else _listed_images(options)
+    images = _failed_images(options) if options["failed"] else make_plan(options, report_bad=False)
     output = Output(
         options["format"],
         options["reports"],
@@ -103,7 +102,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     for _, path in output.reports:
         files.check(path)
     if not output.quiet:
-        _warn_of_logins(images.requests)
+        _warn_about_logins(images.requests)
     with (
         handled() as signals,
         EngineLock(RunLockSettings.of(options), "pull", *options["lists"], *options["images"]) as lock,
@@ -115,7 +114,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             report, remember = _pull_into_engine(run, options, lock)
         signals.finish()
         if output.quiet and not report.ok:  # a public image needs no login, and quiet success is silent
-            _warn_of_logins(images.requests)
+            _warn_about_logins(images.requests)
         try:
             deliver(report, output)
         finally:
@@ -125,8 +124,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _pull_into_files(run: _Run, target: Target) -> Report:
-    # Only those who name --to wait for what it takes: archives and the cache of blobs.
-    from puller.blobs.export import layout_settings, open_layout  # noqa: PLC0415
+    from puller.blobs.export import layout_settings, open_layout  # noqa: PLC0415 - slow to import, and only for --to
 
     settings = layout_settings(run.settings)
     with (
@@ -141,7 +139,7 @@ def _pull_into_files(run: _Run, target: Target) -> Report:
 def _pull_into_engine(
     run: _Run, options: Mapping[str, Any], lock: EngineLock
 ) -> tuple[Report, Callable[[Report], None] | None]:
-    """Pull, and give what notes the pulls for `puller prune`: it knows what the engine had before."""
+    """Pull; the second value records the pulls for `puller prune`, compared with the images before the run."""
     choice, command = BackendChoice(options["backend"]), options["docker_command"]
     try:
         address = locate(choice, docker_command=command, context=options["context"])
@@ -167,7 +165,7 @@ def _pull_into_engine(
     for note in (*removals, *details):
         click.echo(f"puller: {clean(note)}", err=True)
     if session.shortage:
-        click.echo(f"puller: {session.shortage}; --no-disk-check pulls all the same", err=True)
+        click.echo(f"puller: {session.shortage}; --no-disk-check pulls anyway", err=True)
     return report, partial(remember_pulls, store=engine.store, before=before.result)
 
 
@@ -178,20 +176,15 @@ def _make_room(engine: Engine, images: RequestedImages, removals: list[str], sho
 def _remember(report: Report, remember: Callable[[Report], None], verbose: int) -> None:
     try:
         remember(report)
-    except Exception as error:  # noqa: BLE001 - no pull fails because puller forgets it
+    except Exception as error:  # noqa: BLE001 - a pull must not fail because its record fails
         if verbose:
-            click.echo(f"puller: not remembered for `puller prune`: {clean(str(error))}", err=True)
-
-
-def _listed_images(options: Mapping[str, Any]) -> RequestedImages:
-    return make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
+            click.echo(f"puller: the pulls were not recorded for `puller prune`: {clean(str(error))}", err=True)
 
 
 def _failed_images(options: Mapping[str, Any]) -> RequestedImages:
-    """Ask again for what failed or was cancelled in the last run, for its platform; end well when nothing did.
+    """Return the images that failed or were cancelled in the last run; exits with 0 when there are none.
 
-    Lines that were no references are left out. Raises click.UsageError when there is a list, too, and UsageError when
-    no run is on record.
+    Bad lines are left out. Raises click.UsageError when there is also a list, and UsageError when the history is empty.
     """
     if options["lists"] or options["images"]:
         raise click.UsageError("--failed takes its images from the last run: leave out the LIST and --image")
@@ -215,8 +208,8 @@ def _failed_images(options: Mapping[str, Any]) -> RequestedImages:
     return made
 
 
-def _warn_of_logins(requests: Sequence[PullRequest]) -> None:
-    """Say on stderr, a line each, why logins at the registries of these images cannot be had."""
+def _warn_about_logins(requests: Sequence[PullRequest]) -> None:
+    """Report on stderr why logins for the registries of these images cannot be read, one line for each reason."""
     registries = dict.fromkeys(request.reference.registry for request in requests)
     for problem in docker_config.login_problems(registries, os.environ):
         click.echo(f"puller: {problem}", err=True)

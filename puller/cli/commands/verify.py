@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from puller.cli.config_option import registries
+from puller.cli.engine import address_of, engine_at, fatal_engine_errors
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
-from puller.engine import connect, locate
-from puller.engine.errors import fatal_engine_errors
+from puller.cli.sections import flag, text_or_json
 from puller.engine.model import EngineInfo
 from puller.errors import ExitCode
 from puller.failure import Failure, error_document
@@ -19,35 +19,32 @@ from puller.lockfile.verify import Difference, verify
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digests
 from puller.registry.client import RegistryClient
-from puller.settings import BackendChoice
 
 
 @click.command(
     "verify",
     context_settings={"auto_envvar_prefix": "PULLER"},
-    epilog="Exit codes: 0 all is as the lists say; 1 it is not; 2 usage or a bad list; 69 no engine; 75 nothing is "
-    "wrong that is known, but a registry could not be asked.",
+    epilog="Exit codes: 0 no difference; 1 a difference; 2 usage or a bad list; 69 no engine; 75 no difference is "
+    "known, but a registry could not be asked.",
 )
 @list_options
 @engine_options
-@click.option(
-    "--offline", is_flag=True, help="Ask no registry: of a tag that nothing pins, only look whether it is there."
-)
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@flag("--offline", help="Ask no registry: only check that an image without a digest in the list is there.")
+@text_or_json
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Compare the images of this host with the LISTs: digests, platforms, tags. One line for each difference.
+    """Compare the images of this host with the LISTs: digests, platforms, tags. Prints a line for each difference.
 
-    What a list or a lock pins by digest is compared without any network; of a tag, the registry is asked by a HEAD.
+    An image with a digest in the list or lock is compared without the network. For a tag, the registry gets a HEAD
+    request.
 
     \b
     puller verify images.lock
     puller verify images.txt --offline
     """  # noqa: D301 - click wants the control character itself
-    todo = make_plan(options["lists"], options["images"], options["platform"], skip_invalid=options["skip_invalid"])
-    for line in todo.bad:
-        click.echo(str(line), err=True)
-    found = _verify(todo, options)
+    todo = make_plan(options)
+    with engine_at(address_of(options), options) as engine, fatal_engine_errors():
+        found = verify(todo.requests, engine.store, None if options["offline"] else _ask)
     emit(_json(todo, found) if options["form"] == "json" else "".join(f"{difference}\n" for difference in found))
     failures = [difference.failure for difference in found if difference.failure]
     if len(failures) < len(found) or todo.bad:
@@ -55,20 +52,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     ctx.exit(int(exit_code_of(failures)))
 
 
-def _verify(todo: RequestedImages, options: dict[str, Any]) -> tuple[Difference, ...]:
-
-    choice, command = BackendChoice(options["backend"]), options["docker_command"]
-    address = locate(choice, docker_command=command, context=options["context"])
-    engine = connect(address, choice, docker_command=command)
-    try:
-        with fatal_engine_errors():
-            return verify(todo.requests, engine.store, None if options["offline"] else _ask)
-    finally:
-        engine.close()
-
-
 def _ask(requests: Sequence[PullRequest], facts: EngineInfo) -> Mapping[PullRequest, str | Failure]:
-    """Ask the registries as this engine would: without TLS where it goes without."""
+    """Ask the registries, without TLS where a local engine uses none."""
     with RegistryClient(insecure=facts.insecure if facts.local else (), registries=registries()) as client:
         return digests(requests, client)
 

@@ -55,14 +55,7 @@ def _document(event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one object for
 
 
 def _object(
-    event: str,
-    ident: str,
-    status: str,
-    text: str,
-    details: str,
-    *,
-    current: int = 0,
-    total: int | None = None,
+    event: str, ident: str, status: str, text: str, details: str, *, current: int = 0, total: int | None = None
 ) -> dict[str, Any]:
     """Return an object with all keys; `total` and `percent` are null if they are unknown."""
     percent = min(100, current * 100 // total) if total else None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO, cast
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -33,7 +33,7 @@ def show(stream: QuietStream) -> Iterator[Observer]:
     state = State()
     live = Live(
         console=console,
-        get_renderable=lambda: _View(state.snapshot(), glyphs),
+        get_renderable=lambda: _view(state.snapshot(), glyphs, console),
         refresh_per_second=FRAMES_PER_SECOND,
         transient=True,
         redirect_stdout=False,
@@ -43,19 +43,13 @@ def show(stream: QuietStream) -> Iterator[Observer]:
         yield _Display(console, state, glyphs)
 
 
-class _View:
-    """Draws a snapshot for the current size of the terminal."""
-
-    def __init__(self, snapshot: Snapshot, glyphs: Glyphs) -> None:
-        self._snapshot = snapshot
-        self._glyphs = glyphs
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = options.max_width
-        for pieces in draw(self._snapshot, self._glyphs, width, console.size.height):
-            line = Text.assemble(*pieces, no_wrap=True)
-            line.truncate(max(1, width - 1))
-            yield line
+def _view(snapshot: Snapshot, glyphs: Glyphs, console: Console) -> Group:
+    """Draw a snapshot for the current size of the terminal."""
+    width, height = console.size
+    lines = [Text.assemble(*pieces, no_wrap=True) for pieces in draw(snapshot, glyphs, width, height)]
+    for line in lines:
+        line.truncate(max(1, width - 1))
+    return Group(*lines)
 
 
 class _Display:
@@ -76,18 +70,18 @@ class _Display:
 
 
 def _postponed(event: Postponed, glyphs: Glyphs) -> Text:
-    line = Text()
-    line.append(f"{glyphs.retry} {'postponed':<{STATUS_WIDTH}}", "yellow")
-    line.append(f"  {image_name(event.request)}")
-    line.append(f"  will retry at the end: {reason(event.failure)}", "yellow")
-    return line
+    return Text.assemble(
+        (f"{glyphs.retry} {'postponed':<{STATUS_WIDTH}}", "yellow"),
+        f"  {image_name(event.request)}",
+        (f"  will retry at the end: {reason(event.failure)}", "yellow"),
+    )
 
 
 def _finished(event: Finished, glyphs: Glyphs) -> Text:
     status = event.outcome.status
     style = _STYLES[status]
-    line = Text()
-    line.append(f"{glyphs.marks[status]} {status_words(status):<{STATUS_WIDTH}}", style)
-    line.append(f"  {image_name(event.request)}", "dim" if style == "dim" else "")
-    line.append(f"  {ending(event.outcome)}", style if event.outcome.failure else "dim")
-    return line
+    return Text.assemble(
+        (f"{glyphs.marks[status]} {status_words(status):<{STATUS_WIDTH}}", style),
+        (f"  {image_name(event.request)}", "dim" if style == "dim" else ""),
+        (f"  {ending(event.outcome)}", style if event.outcome.failure else "dim"),
+    )

@@ -6,17 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from puller.events import (
-    ENGINE,
-    Event,
-    Finished,
-    Paused,
-    Postponed,
-    Progress,
-    RetryScheduled,
-    RunStarted,
-    Started,
-)
+from puller.events import ENGINE, Event, Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
 from puller.model import PullRequest, Status
 from puller.report.words import image_name
 from puller.text import clean

@@ -23,41 +23,16 @@ from puller.engine.endpoint import EngineAddress
 from puller.errors import EngineError, FailureKind
 from puller.model import PullRequest
 
-_CONNECT_SECONDS = 20.0
+_CONNECT_SECONDS = 20
 _ERRORS = (docker_errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 _GONE = (ConnectionRefusedError, FileNotFoundError, urllib3.exceptions.NewConnectionError)
 _CUT = (ConnectionError, urllib3.exceptions.ProtocolError, http.client.HTTPException)
 
 
-class DockerPy:
-    """One client for all threads that pull."""
-
-    def __init__(self, address: EngineAddress, version: str, connections: int) -> None:
-        """Use this `version` of the API, or the engine's newest; raises EngineError."""
-        try:
-            self._client = _Client(
-                base_url=address.url,
-                tls=_tls(address),
-                version=version or "auto",
-                timeout=_CONNECT_SECONDS,
-                max_pool_size=max(connections, 1),
-            )
-        except _ERRORS as error:
-            raise _translate(error) from None
-
-    def start(self, request: PullRequest) -> "PullCall":
-        """Return a pull that starts when its messages are read."""
-        return PullCall(self._client, request)
-
-    def close(self) -> None:
-        """Close the idle connections."""
-        self._client.close()
-
-
 class PullCall:
-    """One pull in progress, and its connection."""
+    """One pull, which starts when its messages are read, and its connection."""
 
-    def __init__(self, client: "_Client", request: PullRequest) -> None:
+    def __init__(self, client: "DockerPy", request: PullRequest) -> None:
         self._client = client
         self._request = request
         self._connection: Any = None
@@ -117,14 +92,27 @@ class _UnixConnection(UnixHTTPConnection):
             stack.pop_all()
 
 
-class _Client(docker.APIClient):
+class DockerPy(docker.APIClient):
     """A docker-py client shared by many threads, each of which may have one `PullCall` in progress."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, address: EngineAddress, version: str, connections: int) -> None:
+        """Use this `version` of the API, or the engine's newest; raises EngineError."""
         self.current = threading.local()
-        super().__init__(**kwargs)
+        try:
+            super().__init__(
+                base_url=address.url,
+                tls=_tls(address),
+                version=version or "auto",
+                timeout=_CONNECT_SECONDS,
+                max_pool_size=max(connections, 1),
+            )
+        except _ERRORS as error:
+            raise _translate(error) from None
         # Neither a proxy nor ~/.netrc applies to a local socket, and looking them up takes time at every request.
         self.trust_env = not self.base_url.startswith("http+docker://localhost")
+
+    def start_pull(self, request: PullRequest) -> PullCall:
+        return PullCall(self, request)
 
     def mount(self, prefix: Any, adapter: Any) -> None:
         """Add an adapter, with a hook to learn the connection of each request."""

@@ -49,7 +49,7 @@ class ApiEngine:
         before = self.inspect(request.reference, cancel=cancel) if self._ping.omits_results else NOTHING
         timer = AttemptTimer(clocks, self._activity)
         stream = PullStream(request, progress, timer)
-        call = self._docker().start(request)
+        call = self._docker().start_pull(request)
         try:
             with closing(call), cancel.hook(call.abort), timer.aborting(call.abort):
                 for message in call.messages():

@@ -48,7 +48,7 @@ def test_a_second_run_leaves_and_names_the_first(shell: Shell, holder: "subproce
     run = shell.run(*IMAGE, "-q", "--report", "json=out.json")
     assert (run.code, run.stdout) == (75, "")
     (line,) = run.stderr.splitlines()
-    assert line.startswith(f"puller: another run is at this engine: process {holder.pid} of ")
+    assert line.startswith(f"puller: another run uses this engine: process {holder.pid} of ")
     assert "(puller pull images.txt)" in line
     assert (shell.folder / "out.json").read_text() == "of the last run\n"
 
@@ -57,7 +57,7 @@ def test_a_second_run_may_wait_for_the_first(shell: Shell, holder: "subprocess.P
     """With --lock-wait it says for whom, and begins when the first has ended."""
     with shell.start(*IMAGE, "--lock-wait", "100", "--progress", "quiet", "--format", "json") as second:
         assert second.stderr
-        assert f"puller: waits up to 1m40s for another run at this engine: process {holder.pid} " in (
+        assert f"puller: waits up to 1m40s for another run that uses this engine: process {holder.pid} " in (
             second.stderr.readline()
         )
         (shell.folder / "go").touch()
@@ -77,7 +77,7 @@ def test_patience_ends(shell: Shell, holder: "subprocess.Popen[str]") -> None:
 def test_nothing_is_pruned_while_a_run_pulls(shell: Shell, holder: "subprocess.Popen[str]") -> None:
     """What it brings next could be what goes; a dry run disturbs nobody."""
     run = shell.run("prune", "images.txt", "--backend", "cli", "--yes")
-    assert (run.code, f"another run is at this engine: process {holder.pid}" in run.stderr) == (75, True)
+    assert (run.code, f"another run uses this engine: process {holder.pid}" in run.stderr) == (75, True)
     assert "another run" not in shell.run("prune", "images.txt", "--backend", "cli", "--dry-run").stderr
 
 
@@ -96,7 +96,7 @@ def test_a_run_may_go_on_beside_another(shell: Shell, holder: "subprocess.Popen[
 @pytest.mark.parametrize(
     ("option", "said", "number", "code"),
     [
-        ("--jitter", "puller: begins in ", signal.SIGINT, 130),
+        ("--jitter", "puller: starts in ", signal.SIGINT, 130),
         ("--lock-wait", "puller: waits up to 8760h00m for another run", signal.SIGTERM, 143),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_lock_that_cannot_be_had_costs_no_run(shell: Shell) -> None:
     lock.path.symlink_to(shell.folder / "elsewhere")
     try:
         assert shell.run(*IMAGE, "-q").stderr == ""
-        assert "puller: goes on without a lock: " in shell.run(*IMAGE, "-v").stderr
+        assert "puller: continues without a lock: " in shell.run(*IMAGE, "-v").stderr
     finally:
         lock.path.unlink()
     assert not (shell.folder / "elsewhere").exists()

@@ -10,7 +10,7 @@ from pytest_mock import MockerFixture
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import EngineError, RegistryError
 from puller.image.reference import Platform
-from puller.plan.disk import check_room, disk
+from puller.plan.disk import check_disk
 from puller.plan.inventory import EngineInventory
 from puller.registry.client import RegistryClient
 from tests.lab.fakes import FakeStore
@@ -44,9 +44,9 @@ def test_where_nothing_is_absent_no_registry_is_asked(
     """Only the list of images is; and that is not asked for where it is known already."""
     free(mocker, 1 << 20)
     store = FakeStore(HELD, facts(tmp_path))
-    assert check_room([request("nginx:1.27")], EngineInventory(store), unasked, print) is None
+    assert check_disk([request("nginx:1.27")], EngineInventory(store), unasked, print) is None
     assert store.questions == 1
-    assert check_room([request("nginx:1.27")], EngineInventory(store, HELD), unasked, print) is None
+    assert check_disk([request("nginx:1.27")], EngineInventory(store, HELD), unasked, print) is None
     assert store.questions == 1
 
 
@@ -54,10 +54,10 @@ def test_a_wide_disk_is_not_measured(tmp_path: Path, mocker: MockerFixture, unas
     """Where there is room for the largest of images, not even the engine is asked what it has."""
     free(mocker, 60 << 30)
     store = FakeStore(HELD, facts(tmp_path))
-    assert check_room([request("redis")], EngineInventory(store), unasked, print) is None
+    assert check_disk([request("redis")], EngineInventory(store), unasked, print) is None
     assert store.questions == 0
     quick = mocker.patch.object(unasked, "quick", side_effect=RegistryError("asked"))
-    check_room([request(f"redis:{n}") for n in range(9)], EngineInventory(store), unasked, print)
+    check_disk([request(f"redis:{n}") for n in range(9)], EngineInventory(store), unasked, print)
     assert quick.call_count == 1
 
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_seen_is_said(tmp_path: Path, unasked: RegistryClient) ->
     """An engine elsewhere, one that does not say where, and a folder that is not there."""
     said: list[str] = []
     for known in (facts(tmp_path, local=False), EngineInfo(AMD64), facts(tmp_path / "gone")):
-        assert check_room([request("redis")], EngineInventory(FakeStore(HELD, known)), unasked, said.append) is None
+        assert check_disk([request("redis")], EngineInventory(FakeStore(HELD, known)), unasked, said.append) is None
     assert [words.partition(": ")[2] for words in said] == [
         "the engine is on another host",
         "the engine does not report its data root",
@@ -79,13 +79,13 @@ def test_an_engine_in_trouble_is_said(tmp_path: Path, mocker: MockerFixture, una
     store = FakeStore(facts=facts(tmp_path))
     free(mocker, 1 << 20)
     mocker.patch.object(store, "holdings", side_effect=EngineError("gone"))
-    assert check_room([request("redis")], EngineInventory(store), unasked, said.append) is None
+    assert check_disk([request("redis")], EngineInventory(store), unasked, said.append) is None
     assert said == ["disk not checked: gone"]
 
 
 def test_free_room_is_what_the_system_says(tmp_path: Path) -> None:
     """In bytes, as df tells it."""
-    seen = disk(facts(tmp_path), 1)
-    assert seen.free
-    assert (seen.enough, disk(facts(tmp_path), 1 << 60).enough) == (True, False)
-    assert disk(EngineInfo(), 1).enough is None
+    inventory = EngineInventory(FakeStore(facts=facts(tmp_path)))
+    assert inventory.disk(1).free
+    assert (inventory.disk(1).enough, inventory.disk(1 << 60).enough) == (True, False)
+    assert EngineInventory(FakeStore(facts=EngineInfo())).disk(1).enough is None

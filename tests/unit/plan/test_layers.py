@@ -7,9 +7,9 @@ from puller.plan.layers import (
     LayerAccount,
     Stock,
     chain_ids,
+    disk_needed,
+    disk_needed_at_least,
     new_layers,
-    room_needed,
-    room_needed_at_least,
     unpacked_size,
 )
 from puller.plan.sizes import likeliest_size
@@ -121,8 +121,8 @@ def test_room_is_for_what_lies_there_at_once() -> None:
     """The containerd store keeps blobs; the graph store has some of them for a time, and one of them for certain."""
     small, large = (Estimate(size, 1, 1, size * 3, size, size * 4, size) for size in (10, 100))
     both = [small, large]
-    assert room_needed(both, keeps_blobs=True) == room_needed_at_least(both, keeps_blobs=True) == 330 + 110
-    assert room_needed(both, keeps_blobs=False) == 330 + 110
-    assert room_needed_at_least(both, keeps_blobs=False) == 400  # the large one by itself
-    assert room_needed_at_least([large, large], keeps_blobs=False) == 600 + 100
-    assert room_needed_at_least([], keeps_blobs=False) == room_needed([], keeps_blobs=False) == 0
+    assert disk_needed(both, keeps_blobs=True) == disk_needed_at_least(both, keeps_blobs=True) == 330 + 110
+    assert disk_needed(both, keeps_blobs=False) == 330 + 110
+    assert disk_needed_at_least(both, keeps_blobs=False) == 400  # the large one by itself
+    assert disk_needed_at_least([large, large], keeps_blobs=False) == 600 + 100
+    assert disk_needed_at_least([], keeps_blobs=False) == disk_needed([], keeps_blobs=False) == 0

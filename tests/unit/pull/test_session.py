@@ -15,7 +15,7 @@ from puller.errors import EngineError, FailureKind, ListError
 from puller.events import Event, Finished
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest, Report, Status
-from puller.plan import disk_check
+from puller.plan import disk
 from puller.plan.disk import DiskShortage
 from puller.pull.session import PullSession
 from puller.registry.client import RegistryClient
@@ -150,11 +150,11 @@ def too_small(monkeypatch: pytest.MonkeyPatch, *shortages: DiskShortage | None) 
     asked: list[int] = []
     left = list(shortages)
 
-    def check_room(requests: Sequence[PullRequest], *_: object) -> DiskShortage | None:
+    def check_disk(requests: Sequence[PullRequest], *_: object) -> DiskShortage | None:
         asked.append(len(requests))
         return left.pop(0)
 
-    monkeypatch.setattr(disk_check, "check_room", check_room)
+    monkeypatch.setattr(disk, "check_disk", check_disk)
     yield asked
 
 

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 
+# Patterns are compiled at the first use: `puller --version` needs none.
 # C0 and C1 controls, line and paragraph separators, and the marks that reorder text on a screen.
-_CONTROL = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
-)
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
 # Remove a terminal sequence whole, not only its first byte, which would leave "[31m".
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]{0,64}[ -/]{0,16}[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[@-Z\\-_])")
+_ESCAPE = r"\x1b(?:\[[0-?]{0,64}[ -/]{0,16}[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[@-Z\\-_])"
 _VALUE = r"[^\s&\"',]{1,8192}"
 _SENSITIVE_KEYS = (
     r"(?:auth|token|password|passwd|secret|sig|signature|identitytoken|registrytoken|credential"
@@ -17,21 +17,20 @@ _SENSITIVE_KEYS = (
 )
 _HEADERS = r"(?:(?:proxy-)?authorization|x-registry-auth)"
 _HEADER_VALUE = rf"(?:(?:basic|bearer|digest)\s{{1,4}}{_VALUE}|(?=[^\s\d]{{0,64}}\d){_VALUE})"
-_SECRETS = tuple(
-    (re.compile(pattern, re.IGNORECASE), replacement)
-    for pattern, replacement in (
-        (r"(?<=://)[^\s/\"']+@", "***@"),
-        # user:password@host without a scheme; a tag before a digest looks similar.
-        (r"(?<![\w.@/+-])[\w.+-]{1,256}:[^\s/@\"']{1,1024}@(?!sha\d{3}:)", "***@"),
-        # A secret has a scheme or a digit: "authorization: authorization failed" is the engine's prose.
-        (rf"\b({_HEADERS}[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?){_HEADER_VALUE}", r"\1***"),
-        (r"\b(bearer|basic)\s{1,4}[\w.~+/=-]{20,8192}", r"\1 ***"),
-        # name=value, or "name": value; a bare colon is prose ("invalid username/password: unauthorized").
-        (rf"((?<![a-z0-9]){_SENSITIVE_KEYS}(?:=|[\"']\s{{0,4}}[:=]\s{{0,4}})[\"']?){_VALUE}", r"\1***"),
-    )
+_SECRETS = (
+    (r"(?<=://)[^\s/\"']+@", "***@"),
+    # user:password@host without a scheme; a tag before a digest looks similar.
+    (r"(?<![\w.@/+-])[\w.+-]{1,256}:[^\s/@\"']{1,1024}@(?!sha\d{3}:)", "***@"),
+    # A secret has a scheme or a digit: "authorization: authorization failed" is the engine's prose.
+    (rf"\b({_HEADERS}[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?){_HEADER_VALUE}", r"\1***"),
+    (r"\b(bearer|basic)\s{1,4}[\w.~+/=-]{20,8192}", r"\1 ***"),
+    # name=value, or "name": value; a bare colon is prose ("invalid username/password: unauthorized").
+    (rf"((?<![a-z0-9]){_SENSITIVE_KEYS}(?:=|[\"']\s{{0,4}}[:=]\s{{0,4}})[\"']?){_VALUE}", r"\1***"),
 )
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kMGT])(i?))?B?", re.IGNORECASE)
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_SIZE = r"(\d+(?:\.\d+)?) ?(?:([kMGT])(i?))?B?"
+_DURATION = r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?"
+_PLAIN = re.compile(r"[\w./:-]*", re.ASCII)
+"""Most names of images: of the secrets, only those after a header's name could look so."""
 _LIMIT = 4096
 _LONGEST_DURATION = 365 * 24 * 3600
 """Seconds: a longer one is a mistake, and with a few more digits it would overflow timers."""
@@ -39,11 +38,19 @@ _LONGEST_DURATION = 365 * 24 * 3600
 
 def clean(text: str, limit: int = _LIMIT) -> str:
     """Make untrusted text one safe line: no control characters, no secrets, at most `limit` characters."""
+    if len(text) <= limit and _PLAIN.fullmatch(text) and "auth" not in text.lower():
+        return text
     head = text[: max(limit, _LIMIT) * 4]  # longer than the result: a secret that is cut could not be recognised
-    line = " ".join(_CONTROL.sub(" ", _ESCAPE.sub("", head)).split())
-    for pattern, replacement in _SECRETS:
+    line = " ".join(re.sub(_CONTROL, " ", re.sub(_ESCAPE, "", head)).split())
+    for pattern, replacement in _secrets():
         line = pattern.sub(replacement, line)
     return shorten(line if len(head) == len(text) else line + "…", limit)
+
+
+@cache
+def _secrets() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Compile the patterns at the first use: `puller --version` has no untrusted text."""
+    return tuple((re.compile(pattern, re.IGNORECASE), replacement) for pattern, replacement in _SECRETS)
 
 
 def shorten(text: str, width: int) -> str:
@@ -53,7 +60,7 @@ def shorten(text: str, width: int) -> str:
 
 def parse_duration(text: str) -> float:
     """Parse `30s`, `5m`, `1h30m` or `2.5` (seconds) and return seconds; raises ValueError for anything else."""
-    match = _DURATION.fullmatch(text.strip())
+    match = re.fullmatch(_DURATION, text.strip())
     if match is None or not any(match.groups()):
         raise ValueError(f"{shorten(text, 40)!r} is not a duration such as 30s, 5m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
@@ -65,7 +72,7 @@ def parse_duration(text: str) -> float:
 
 def parse_bytes(text: str) -> int:
     """Parse `20GB` (10⁹), `512MiB` (2²⁰), `1.5TB` or `4096` and return bytes; raises ValueError for anything else."""
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE)
     if match is None:
         raise ValueError(f"{shorten(text, 40)!r} is not a size such as 20GB or 512MiB")
     number, unit, binary = match.groups()

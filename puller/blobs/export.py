@@ -169,7 +169,7 @@ class _LayoutImages:
 
     def facts(self) -> EngineInfo:
         info = read_info({"OSType": "linux", "Architecture": os.uname().machine}, local=True)
-        return replace(info, keeps_platforms=True)  # a name stands for an index, and all of its platforms lie there
+        return info._replace(keeps_platforms=True)  # a name stands for an index, and all of its platforms lie there
 
     def platforms(
         self,

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from puller.cli.file_options import file_options
-from puller.cli.registry_tables import registries_in, settings
-from puller.cli.toml_file import Found, Value, find
-from puller.errors import UsageError
-from puller.settings import MirrorUse, RegistrySettings
+from puller.settings import RegistrySettings
+from puller.system import paths as places
+
+if TYPE_CHECKING:  # imported when there is a file
+    from puller.cli.configuration import Configuration
+    from puller.cli.toml_file import Found
 
 _PRECEDENCE = (
     ParameterSource.COMMANDLINE,
@@ -22,38 +23,24 @@ _PRECEDENCE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """The content of the files, checked."""
-
-    found: Found
-    options: Mapping[str, Value]
-    """The options of one verb, by the names of click's parameters."""
-    registries: Mapping[str, Mapping[str, Value]]
-    """The settings of each registry, by the names of the fields of RegistrySettings."""
-    settings: Mapping[str, RegistrySettings]
-
-
-@dataclass(slots=True)
 class ConfigFiles:
     """The configuration of one start of the program: click's context object."""
 
-    chosen: tuple[str, ...] = ()
-    """The paths given before the verb."""
-    found: Found | None = None
+    found: "Found | None" = None
     """The files, which are read once: one may be a pipe such as <(make-config)."""
-    configuration: Configuration = Configuration(Found((), (), ()), {}, {}, {})
+    configuration: "Configuration | None" = None
     """For the current verb."""
 
 
-def configuration() -> Configuration:
-    """Return the configuration of the current verb."""
+def configuration() -> "Configuration | None":
+    """Return the configuration of the current verb; None if there is no file."""
     return _config_files(click.get_current_context()).configuration
 
 
 def registries() -> Mapping[str, RegistrySettings]:
     """Return the settings by registry for the current verb."""
-    return configuration().settings
+    made = configuration()
+    return made.settings if made else {}
 
 
 def outranks(one: str, other: str) -> bool:
@@ -87,37 +74,31 @@ def configured(command: click.Command) -> click.Command:
     return verb
 
 
-def _choose(ctx: click.Context, _option: click.Parameter, paths: tuple[str, ...]) -> None:
-    _config_files(ctx).chosen = paths
-
-
-choose_config = click.option(
-    "-c", "--config", "config_files", type=click.Path(), multiple=True, metavar="PATH",
-    envvar="PULLER_CONFIG", expose_value=False, callback=_choose, help="Like --config after the verb.",
-)  # fmt: skip
-"""The option --config before the verb, and the variable PULLER_CONFIG."""
-
-
 def _set_defaults(ctx: click.Context, _option: click.Parameter, paths: tuple[str, ...]) -> None:
     """Read the files and set the defaults; raises UsageError with one line for each error."""
     if ctx.resilient_parsing:  # completion reads no files
         return
     files = _config_files(ctx)
-    files.found = files.found or find([Path(path) for path in paths or files.chosen])
-    files.configuration = _checked(ctx, files.found)
+    named = [Path(path) for path in paths or ctx.find_root().params.get("config_files", ())]
+    if not named and not files.found and not any(map(_is_there, places.config_files())):
+        return
+    from puller.cli.configuration import Configuration, find  # noqa: PLC0415 - most hosts have no file
+
+    files.found = files.found or find(named)
+    files.configuration = Configuration.of(ctx, files.found)
     ctx.default_map = {name: each.value for name, each in files.configuration.options.items()}
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is a file, or something that keeps it from being read."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _config_files(ctx: click.Context) -> ConfigFiles:
     return ctx.find_root().ensure_object(ConfigFiles)
-
-
-def _checked(ctx: click.Context, found: Found) -> Configuration:
-    options, wrong_options = file_options(ctx, found.files)
-    registries, wrong_registries = registries_in(found.files)
-    if use := options.get("mirror_use"):  # the default of all tables of registries
-        for table in registries.values():
-            table.setdefault("mirror_use", replace(use, value=MirrorUse(use.value)))
-    if problems := (*found.problems, *wrong_options, *wrong_registries):
-        raise UsageError("\n".join(problems))
-    return Configuration(found, options, registries, settings(registries))

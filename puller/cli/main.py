@@ -8,10 +8,8 @@ from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import click
-from click.shell_completion import CompletionItem
 
 from puller import __version__
-from puller.cli.config_option import choose_config, configured
 from puller.errors import ExitCode, PullerError
 
 _VERBS = {
@@ -41,8 +39,9 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _VERBS:
             return None
-        command: click.Command = import_module(f"puller.cli.commands.{_VERBS[cmd_name][0]}").command
-        return configured(command)
+        verb = import_module(f"puller.cli.commands.{_VERBS[cmd_name][0]}")
+        configured: click.Command = import_module("puller.cli.config_option").configured(verb.command)
+        return configured
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
@@ -52,7 +51,8 @@ class _Verbs(click.Group):
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         verbs = [(name, line) for name, (_, line) in sorted(_VERBS.items()) if name.startswith(incomplete)]
-        return [CompletionItem(name, help=line) for name, line in verbs]
+        item = import_module("click.shell_completion").CompletionItem
+        return [item(name, help=line) for name, line in verbs]
 
 
 @click.group(
@@ -62,8 +62,11 @@ class _Verbs(click.Group):
     "2 usage or a bad list, 69 no engine, 75 failed but a later run may succeed, 130/143 interrupted.",
 )
 @click.version_option(__version__, message="puller %(version)s")
-@choose_config
-def puller() -> None:
+@click.option(
+    "-c", "--config", "config_files", type=click.Path(), multiple=True, metavar="PATH",
+    envvar="PULLER_CONFIG", help="Like --config after the verb.",
+)  # fmt: skip
+def puller(config_files: tuple[str, ...]) -> None:
     """Pull a list of Docker images, all of them, and report on each."""
 
 

@@ -1,10 +1,9 @@
 """Options and arguments that several verbs share, and the types of options."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from glob import escape, glob
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -52,8 +51,7 @@ def _mirror(text: str) -> tuple[str, str]:
     return registry_name(registry.strip()), mirror_place(place)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The files that images are put into instead of an engine."""
 
     kind: str

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Self
+from random import SystemRandom
+from typing import Any, NamedTuple, Self
 
 import click
 
@@ -18,8 +18,7 @@ _TICK = 0.25
 _DOING = 200
 
 
-@dataclass(frozen=True, slots=True)
-class RunLockSettings:
+class RunLockSettings(NamedTuple):
     """How a run avoids other runs on the same engine."""
 
     jitter: float
@@ -56,8 +55,6 @@ class EngineLock(AbstractContextManager["EngineLock"]):
     def take(self, engine: str) -> None:
         """Wait, and lock the engine with this identity; raises EngineBusyError after `--lock-wait`."""
         if self._settings.jitter:
-            from random import SystemRandom  # noqa: PLC0415 - few runs need it
-
             seconds = SystemRandom().uniform(0, self._settings.jitter)
             self._tell(f"starts in {format_seconds(seconds)} (--jitter)")
             time.sleep(seconds)

@@ -1,13 +1,17 @@
-"""Engines. To add one, write a class that implements `Engine`, and use it in `connect`."""
+"""Engines. To add one, write a class that implements `Engine`, and name it here."""
 
-from puller.engine.api.engine import ApiEngine
-from puller.engine.cli.engine import CliEngine
+from collections.abc import Callable
+from importlib import import_module
+
 from puller.engine.endpoint import DOCKER, EngineAddress, locate
 from puller.engine.interface import Engine
 from puller.errors import EngineUnreachableError
 from puller.settings import BackendChoice
 
 __all__ = ["EngineAddress", "connect", "locate"]
+
+_API, _CLI = ("api.engine", "ApiEngine"), ("cli.engine", "CliEngine")
+"""The module and the class of each way, which is imported when it is chosen."""
 
 
 def connect(
@@ -22,14 +26,20 @@ def connect(
     `auto` means the API if it answers and `docker_command` is docker, otherwise the command.
     """
     if choice is BackendChoice.CLI or (choice is BackendChoice.AUTO and docker_command != DOCKER):
-        return CliEngine(address, docker_command)
+        return _imported(_CLI)(address, docker_command)
     try:
-        return ApiEngine(address, connections)
+        return _imported(_API)(address, connections)
     except EngineUnreachableError:
         if choice is BackendChoice.SDK:
             raise
         try:
-            return CliEngine(address, docker_command)
+            return _imported(_CLI)(address, docker_command)
         except EngineUnreachableError:
             pass  # the reason of the API says more than the command's
         raise
+
+
+def _imported(way: tuple[str, str]) -> Callable[..., Engine]:
+    module, name = way
+    made: Callable[..., Engine] = getattr(import_module(f"puller.engine.{module}"), name)
+    return made

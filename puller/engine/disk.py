@@ -1,13 +1,34 @@
 """The free space on the disk where an engine keeps its images."""
 
 import os
+from typing import NamedTuple
 
 from puller.engine.model import EngineInfo
+from puller.text import clean, format_bytes
 
 _AMPLE = 40 << 30
 """Free bytes that are enough for one image; the largest images in common use need less, unpacked."""
 _AMPLE_EACH = 4 << 30
 """Free bytes that each further image adds to that."""
+
+
+class DiskShortage(NamedTuple):
+    """The reason why images cannot be pulled."""
+
+    path: str
+    needed: int
+    """Bytes, in whatever order the pulls run; images of unknown size are not included."""
+    free: int
+    images: int
+    """How many absent images were counted."""
+
+    def __str__(self) -> str:
+        """Return the message for the user."""
+        noun = "1 image needs" if self.images == 1 else f"{self.images} images need"
+        return (
+            f"no space left on device: {noun} about {format_bytes(self.needed)} at {clean(self.path)},"
+            f" {format_bytes(self.free)} are free"
+        )
 
 
 def free_bytes(facts: EngineInfo) -> tuple[int | None, str]:

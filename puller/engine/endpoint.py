@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from puller.errors import UsageError
 from puller.settings import BackendChoice
@@ -20,8 +21,7 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 """Docker's default socket."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(NamedTuple):
     """The certificates for an engine behind TLS."""
 
     directory: Path

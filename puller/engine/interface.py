@@ -6,8 +6,7 @@ engine said, in the engine's own words, and decides nothing: classifying errors,
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from puller.cancellation import Cancellation
 from puller.engine.model import Container, EngineInfo, ImageContents, LocalImages
@@ -19,8 +18,7 @@ from puller.settings import Timeouts
 ProgressSink = Callable[[Progress], None]
 
 
-@dataclass(frozen=True, slots=True)
-class InspectedImage:
+class InspectedImage(NamedTuple):
     """One image of an engine, as `image inspect` shows it."""
 
     identity: str | None

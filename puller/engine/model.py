@@ -1,14 +1,13 @@
 """What an engine has: its images, its containers, and a description of the engine itself."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from puller.image.reference import ImageReference, Platform
 
 
-@dataclass(frozen=True, slots=True)
-class LocalImage:
+class LocalImage(NamedTuple):
     """One image of an engine, with all its names there, in full (`docker.io/library/nginx:1.27`)."""
 
     identity: str
@@ -27,8 +26,7 @@ class LocalImage:
         return tuple([text[len(prefix) :] for text in self.digests if text.startswith(prefix)])
 
 
-@dataclass(frozen=True, slots=True)
-class ImageContents:
+class ImageContents(NamedTuple):
     """The layers and the origin of one image."""
 
     identity: str
@@ -43,8 +41,7 @@ class ImageContents:
     """Each `NAME@DIGEST` that was pulled or tagged under that name; only the containerd store lists them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """A container of an engine, running or not."""
 
     name: str
@@ -77,8 +74,7 @@ class LocalImages:
         return self._by_name.get(f"{reference.name}@{reference.digest}") if reference.digest else None
 
 
-@dataclass(frozen=True, slots=True)
-class ProxySettings:
+class ProxySettings(NamedTuple):
     """Addresses of proxies; empty where there is none."""
 
     http: str = ""
@@ -87,8 +83,7 @@ class ProxySettings:
     """NO_PROXY: hosts and networks that are reached directly."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
+class EngineInfo(NamedTuple):
     """What an engine reports about itself; what it does not report is None or empty."""
 
     platform: Platform | None = None

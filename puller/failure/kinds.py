@@ -1,8 +1,8 @@
 """Every kind of failure: its class, its origin, a summary and advice. `docs/failures.md` is generated from it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from typing import NamedTuple
 
 from puller.errors import FailureClass, FailureKind
 
@@ -20,8 +20,7 @@ class Origin(StrEnum):
     PULLER = "puller"
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """What is known about every failure of one kind."""
 
     failure_class: FailureClass

@@ -1,12 +1,13 @@
 """Retries with exponential backoff (tenacity). This is the only place that retries a pull."""
 
 from collections.abc import Callable
-from typing import TypeVar, cast
-
-import tenacity
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from puller.failure import Failure
 from puller.settings import RetryPolicy
+
+if TYPE_CHECKING:  # imported for the first pull
+    import tenacity
 
 T = TypeVar("T")
 
@@ -33,6 +34,8 @@ def with_retries(
     `Failure.wait`. `on_retry` gets the failure and the seconds before each `sleep(seconds)`; an exception of `sleep`
     ends the retries.
     """
+    import tenacity  # noqa: PLC0415 - a run with nothing to pull does not wait for it
+
     backoff = tenacity.wait_random_exponential(multiplier=policy.delay, max=max(policy.longest, policy.delay))
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(policy.retries + 1),
@@ -45,6 +48,6 @@ def with_retries(
     return retrying(attempt)
 
 
-def _failure(state: tenacity.RetryCallState) -> Failure:
+def _failure(state: "tenacity.RetryCallState") -> Failure:
     # Only an AttemptFailedError is retried, so the outcome is always one.
-    return cast(AttemptFailedError, cast(tenacity.Future, state.outcome).exception()).failure
+    return cast(AttemptFailedError, cast("tenacity.Future", state.outcome).exception()).failure

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 
 _LONGEST = 365 * 24 * 3600.0
@@ -26,6 +25,16 @@ def wait_of(message: str, now: datetime) -> float | None:
             if seconds is not None and seconds <= _LONGEST:
                 return max(seconds, 0.0)
     return None
+
+
+def seconds_until(date: str, now: datetime) -> float | None:
+    """Return the seconds until an HTTP date, which are negative after it; None if it is no date."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - takes as long as all rules, and dates are rare
+
+    try:
+        return (parsedate_to_datetime(date) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 @cache
@@ -58,10 +67,7 @@ def _seconds(match: re.Match[str], _now: datetime) -> float:
 
 
 def _http_date(match: re.Match[str], now: datetime) -> float | None:
-    try:
-        return (parsedate_to_datetime(match[1]) - now).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
+    return seconds_until(match[1], now)
 
 
 def _iso_date(match: re.Match[str], now: datetime) -> float | None:

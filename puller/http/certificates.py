@@ -3,35 +3,14 @@
 The wheel of pycurl brings an OpenSSL of its own that knows no certificate store, so it is told where the system's is.
 """
 
-import functools
-import os
-import re
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import pycurl
 
-_BUNDLES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/tls/cacert.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-)
-"""Where distributions keep their authorities, if Python's OpenSSL does not know (Go's crypto/x509 has this list)."""
-_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_BEGIN = b"-----BEGIN CERTIFICATE-----"
-_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-
-
-class Store(NamedTuple):
-    """Files and folders with authorities, as OpenSSL reads them."""
-
-    file: str | None
-    directory: str | None
+if TYPE_CHECKING:  # imported for the first server with TLS
+    from puller.http.authorities import Store
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,15 +57,15 @@ class TlsSettings:
             curl.setopt(pycurl.KEYPASSWD, "")  # else OpenSSL would ask for one on the terminal
 
     def _trust(self, curl: pycurl.Curl) -> None:
-        store = system_store() if self.system else Store(None, None)
+        store = system_store() if self.system else None
         curl.unsetopt(pycurl.CAINFO)  # the wheel's own default is a path of the machine that built it
         curl.unsetopt(pycurl.CAPATH)
         if self.authorities:
-            files = (*self.authorities, *((Path(store.file),) if store.file else ()))
+            files = (*self.authorities, *((Path(store.file),) if store and store.file else ()))
             curl.setopt(pycurl.CAINFO_BLOB, b"\n".join(path.read_bytes() for path in files))
-        elif store.file:
+        elif store and store.file:
             curl.setopt(pycurl.CAINFO, store.file)
-        if store.directory:
+        if store and store.directory:
             curl.setopt(pycurl.CAPATH, store.directory)
 
 
@@ -104,32 +83,8 @@ def trust_proxy(curl: pycurl.Curl) -> None:
         curl.setopt(pycurl.PROXY_CAPATH, store.directory)
 
 
-def system_store() -> Store:
-    """Find what REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE name; else SSL_CERT_FILE, SSL_CERT_DIR or the system's store.
+def system_store() -> "Store":
+    """Find the system's authorities; see `puller.http.authorities`."""
+    from puller.http import authorities  # noqa: PLC0415 - imports ssl, which plain HTTP does not need
 
-    Where there is none, certifi's bundle.
-    """
-    return _store(*map(os.environ.get, _VARIABLES))
-
-
-@functools.cache
-def _store(requests: str | None, curl: str | None, file: str | None, directory: str | None) -> Store:
-    if bundle := requests or curl:
-        return Store(None, bundle) if Path(bundle).is_dir() else Store(bundle, None)
-    found = ssl.get_default_verify_paths()  # it heeds both variables
-    hashed = _hashed(Path(found.capath)) if found.capath else 0
-    known = found.cafile or next(filter(os.path.isfile, _BUNDLES), None)
-    if file is None and directory is None and known and hashed >= Path(known).read_bytes().count(_BEGIN) > 0:
-        return Store(None, found.capath)  # the same authorities, of which libcurl reads only the one that it needs
-    if found.cafile or hashed:
-        return Store(found.cafile, found.capath if hashed else None)
-    if known:
-        return Store(known, None)
-    import certifi  # noqa: PLC0415 - hardly any system has no store, and it is searched for as a resource
-
-    return Store(certifi.where(), None)
-
-
-def _hashed(directory: Path) -> int:
-    """Count the certificates that OpenSSL finds in a folder by their names."""
-    return sum(bool(_HASHED.fullmatch(file.name)) for file in directory.iterdir())
+    return authorities.system_store()

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from puller.errors import RegistryError
 from puller.image.digest import is_digest
@@ -25,8 +24,7 @@ _ATTESTATION = "unknown"
 """The operating system that buildx writes for attestations, which are index entries but not images."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """A manifest or an index, byte for byte as in the registry, verified against its digest."""
 
     raw: bytes
@@ -34,8 +32,7 @@ class Manifest:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """One blob, manifest or index as another document names it (OCI image spec "Content Descriptors")."""
 
     digest: str
@@ -52,8 +49,7 @@ class Descriptor:
         return not self.media_type.endswith(".tar")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageManifest:
+class ImageManifest(NamedTuple):
     """An image for one platform: everything that a pull of it may download."""
 
     documents: tuple[Descriptor, ...]
@@ -70,8 +66,8 @@ class ImageManifest:
             return self
         if not isinstance(diff_ids, list) or len(diff_ids) != len(self.layers) or not all(map(is_digest, diff_ids)):
             return self
-        layers = (replace(layer, diff_id=diff_id) for layer, diff_id in zip(self.layers, diff_ids, strict=True))
-        return replace(self, layers=tuple(layers))
+        layers = (layer._replace(diff_id=diff_id) for layer, diff_id in zip(self.layers, diff_ids, strict=True))
+        return self._replace(layers=tuple(layers))
 
 
 def descriptor_of(manifest: Manifest) -> Descriptor:

@@ -81,12 +81,11 @@ class ImageReference:
         if scheme := _SCHEME.match(text):
             raise ValueError(f"invalid reference format: leave out {scheme.group()!r}")
         # The library imports `regex`, which takes long to load, and most lists do not need it.
-        from docker_image.digest import InvalidDigest  # noqa: PLC0415
-        from docker_image.reference import InvalidReference, Reference  # noqa: PLC0415
+        from docker_image import digest, reference  # noqa: PLC0415 - imports regex; most lists do not need it
 
         try:
-            parsed = Reference.parse_normalized_named(text)
-        except (InvalidReference, InvalidDigest) as error:
+            parsed = reference.Reference.parse_normalized_named(text)
+        except (reference.InvalidReference, digest.InvalidDigest) as error:
             raise ValueError(str(error)) from None
         return cls._of(parsed.domain(), parsed.path(), parsed["tag"], parsed["digest"], text)
 

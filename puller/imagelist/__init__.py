@@ -4,12 +4,13 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from puller.errors import ListError
-from puller.imagelist import dockerfile, text
+from puller.imagelist import text
 from puller.imagelist.compose_cli import DEFAULT_NAMES, OVERRIDES
 from puller.imagelist.detect import DOCKERFILE_NAME, Shape, detect
 from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
@@ -67,8 +68,7 @@ def read(
         raise ListError([f"{name}: contains no image reference" for name in names] or ["no image list given"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(NamedTuple):
     """Reads lists, each from a file, a directory, a URL or stdin."""
 
     list_format: str | None
@@ -105,8 +105,7 @@ class _Reader:
             yield from self._stream(stream, file_source(path, self.compose))
 
     def _url(self, address: str) -> Iterator[Item]:
-        from puller.imagelist import url  # noqa: PLC0415 - imports the HTTP client, which few lists need
-
+        url = _module("url")
         yield from self._stream(io.BytesIO(url.fetch(address)), url.describe(address, self.compose.profiles))
 
     def _stream(self, stream: BinaryIO, source: ListSource) -> Iterator[Item]:
@@ -121,7 +120,7 @@ class _Reader:
         except OSError as error:
             raise ListError([f"{clean(source.name)}: {unreadable(error)}"]) from None
         if shape is Shape.DOCKERFILE:
-            yield from dockerfile.parse(data, source.name)
+            yield from _module("dockerfile").parse(data, source.name)
         else:
             yield from _structured(data, source, self.list_format)
 
@@ -138,14 +137,18 @@ class _Reader:
 
 
 def _structured(data: bytes, source: ListSource, list_format: str | None, *, is_member: bool = False) -> Iterator[Item]:
-    from puller.imagelist import formats, nodes  # noqa: PLC0415 - imports PyYAML, which text lists do not need
-
-    parsed = nodes.load(data, source.name)
+    formats = _module("formats")
+    parsed = _module("nodes").load(data, source.name)
     known = list_format or parsed.problem or formats.recognise(parsed, source)
     if is_member and not known:
         yield Note(Source(source.name), "left out: unknown list format")
     else:
         yield from formats.parse(parsed, source, list_format)
+
+
+def _module(name: str) -> Any:
+    """Import what text lists do not need: PyYAML (`nodes`, `formats`), the HTTP client (`url`), `dockerfile`."""
+    return import_module(f"puller.imagelist.{name}")
 
 
 _SHAPES: dict[str | None, Shape] = {"text": Shape.TEXT, "dockerfile": Shape.DOCKERFILE}

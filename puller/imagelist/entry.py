@@ -1,7 +1,7 @@
 """The items of a list: an image, a line that is not valid, or a note about something that is left out."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from puller.image.reference import ImageReference, Platform
 from puller.text import clean, shorten
@@ -12,8 +12,7 @@ _REASON_KEPT = 200
 _NOTE_KEPT = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A place in a list, for messages."""
 
     name: str
@@ -26,8 +25,7 @@ class Source:
         return name if self.line is None else f"{name}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One image of a list."""
 
     reference: ImageReference
@@ -55,8 +53,7 @@ class BadLine:
         return f"{self.source}: {self.reason}{quoted}"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """Something in a list that is left out on purpose. This is not an error."""
 
     source: Source

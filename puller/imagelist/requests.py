@@ -1,7 +1,7 @@
 """The items of lists as requests: each image once, with all its spellings, and all bad lines."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from puller.errors import FailureKind
 from puller.failure import failure
@@ -10,8 +10,7 @@ from puller.imagelist.entry import BadLine, Item, Note, Source
 from puller.model import PullOutcome, PullRequest, Status
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedImages:
+class RequestedImages(NamedTuple):
     """The images of all lists, and the lines that are not valid."""
 
     requests: tuple[PullRequest, ...]

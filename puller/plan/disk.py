@@ -7,13 +7,11 @@ what certainly does not fit.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from threading import Lock, Timer
+from threading import Timer
+from typing import NamedTuple
 
-from puller.engine.disk import has_ample_space
-from puller.engine.interface import ImageStore
-from puller.errors import EngineError, FailureKind, RegistryError
-from puller.failure import Failure, failure
+from puller.engine.disk import DiskShortage, has_ample_space
+from puller.errors import EngineError, RegistryError
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.plan.layers import LayerAccount, Stock, disk_needed, disk_needed_at_least
@@ -21,92 +19,11 @@ from puller.plan.survey import explained, images_of, measured
 from puller.registry.batch import ask_all
 from puller.registry.client import RegistryClient
 from puller.registry.responses import Described
-from puller.text import clean, format_bytes
 
 _PROBES = 3
 """Images of each registry that are asked for first, to learn whether it answers and has a pull quota."""
 _LONGEST = 10.0
 """Time limit of all requests to registries, in seconds; after it the pull begins without the check."""
-
-
-@dataclass(frozen=True, slots=True)
-class DiskShortage:
-    """The reason why images cannot be pulled."""
-
-    path: str
-    needed: int
-    """Bytes, in whatever order the pulls run; images of unknown size are not included."""
-    free: int
-    images: int
-    """How many absent images were counted."""
-
-    def __str__(self) -> str:
-        """Return the message for the user."""
-        noun = "1 image needs" if self.images == 1 else f"{self.images} images need"
-        return (
-            f"no space left on device: {noun} about {format_bytes(self.needed)} at {clean(self.path)},"
-            f" {format_bytes(self.free)} are free"
-        )
-
-
-MakeRoom = Callable[[DiskShortage], bool]
-"""Removes images when the disk is too small; returns whether any was removed."""
-
-
-class DiskCheck:
-    """The disk check of one run. An error in it does not prevent the pull."""
-
-    def __init__(
-        self,
-        store: ImageStore,
-        say: Callable[[str], None],
-        registries: RegistryClient,
-        make_room: MakeRoom | None = None,
-    ) -> None:
-        """`say` gets the reason when images are not checked; `registries` are asked for the sizes of images."""
-        self._store = store
-        self._say = say
-        self._registries = registries
-        self._make_room = make_room
-        self._lock = Lock()
-        self._checked = False
-        self._refusal: Failure | None = None
-        self.shortage: DiskShortage | None = None
-        """Why the run was refused."""
-
-    def refusal(self, total: int, absent: Callable[[], Sequence[PullRequest]]) -> Failure | None:
-        """Return the reason why none of `total` images can be pulled, or None.
-
-        `absent` waits until all images that must be pulled are known; it is not called if the disk is so large that
-        `total` images certainly fit.
-        """
-        with self._lock:
-            if not self._checked:
-                self._checked = True
-                if not self._certainly_fits(total):
-                    self.shortage = self._shortage(absent())
-                    self._refusal = failure(FailureKind.DISK_FULL, str(self.shortage)) if self.shortage else None
-            return self._refusal
-
-    def _certainly_fits(self, images: int) -> bool:
-        try:
-            return has_ample_space(self._store.facts(), images)
-        except EngineError:
-            return False
-
-    def _shortage(self, requests: Sequence[PullRequest]) -> DiskShortage | None:
-        """Check, remove images and check again, until the images fit or no more can be removed."""
-        shortage = self._check(requests)
-        while shortage and self._make_room and self._make_room(shortage):
-            shortage = self._check(requests)
-        return shortage
-
-    def _check(self, requests: Sequence[PullRequest]) -> DiskShortage | None:
-        try:
-            return check_disk(requests, EngineInventory(self._store), self._registries, self._say)
-        except Exception as error:  # noqa: BLE001 - an error in the check must not prevent the pull
-            self._say(f"disk not checked: {error}")
-            return None
 
 
 def check_disk(
@@ -139,8 +56,7 @@ def check_disk(
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
+class _Check(NamedTuple):
     inventory: EngineInventory
     client: RegistryClient
     say: Callable[[str], None]

@@ -3,9 +3,8 @@
 `docs/policies.md` has all cases in a table.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from puller.engine.model import LocalImage, LocalImages
 from puller.image.reference import ImageReference
@@ -26,8 +25,7 @@ class Step(Enum):
     """Nothing: the image is missing, and the policy does not allow a pull."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What to do, and the image's status afterwards; a pull determines the status itself."""
 
     step: Step

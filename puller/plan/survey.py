@@ -102,7 +102,7 @@ def measured(
     )
     sizes = {digest: size for digest, size in zip(new, answers, strict=True) if isinstance(size, int)}
     return [
-        replace(parts, layers=tuple(replace(layer, unpacked=sizes.get(layer.digest)) for layer in parts.layers))
+        parts._replace(layers=tuple(layer._replace(unpacked=sizes.get(layer.digest)) for layer in parts.layers))
         for _, parts in images
     ]
 

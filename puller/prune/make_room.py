@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from puller.engine.disk import free_bytes
+from puller.engine.disk import DiskShortage, free_bytes
 from puller.engine.interface import ImageStore
 from puller.errors import EngineError, PullerError
 from puller.image.reference import ImageReference
-from puller.plan.disk import DiskShortage
 from puller.prune.remove import REMOVED, find_candidates, remove, update_record
 from puller.text import clean
 

@@ -7,11 +7,9 @@ moves later belongs to them.
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import NamedTuple
 
 from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImage, LocalImages
@@ -23,8 +21,7 @@ from puller.system.paths import state_home
 from puller.text import timestamp
 
 
-@dataclass(frozen=True, slots=True)
-class PulledName:
+class PulledName(NamedTuple):
     """A name that an image got by a pull. The fields are the keys of the record file."""
 
     name: str
@@ -63,7 +60,7 @@ def after_pulls(
     requested = [(name, outcome) for outcome in outcomes for name in _names(outcome)]
     listed = {name for name, _ in requested}
     entries = {
-        (entry.name, entry.identity): replace(entry, wanted=now) if entry.named and entry.name in listed else entry
+        (entry.name, entry.identity): entry._replace(wanted=now) if entry.named and entry.name in listed else entry
         for entry in known
     }
     if before is None or after is None:
@@ -92,7 +89,7 @@ def settled(known: Iterable[PulledName], images: LocalImages) -> tuple[PulledNam
         image = images.named(entry.name)
         named = entry.named and image is not None and image.identity == entry.identity
         if images.of(entry.identity) and (named or entry.new):
-            kept.append(replace(entry, named=named))
+            kept.append(entry._replace(named=named))
     return tuple(kept)
 
 
@@ -154,12 +151,12 @@ class PullRecord:
         """Read, change and write the record under a lock; raises PullerError."""
         try:
             files.make_directory(self.path.parent)
-            with FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_TIMEOUT):
+            with files.locked(self.path.with_suffix(".lock"), _LOCK_TIMEOUT):
                 known = self.read()
                 changed = tuple(change(known))
                 if changed != known:
                     files.write(self.path, self._text(changed))
-        except Timeout:
+        except TimeoutError:
             raise PullerError(f"another run has locked {self.path} for {_LOCK_TIMEOUT:.0f}s") from None
         except OSError as error:
             raise PullerError(f"cannot write {self.path}: {error.strerror}") from None
@@ -171,7 +168,5 @@ class PullRecord:
         return tuple(PulledName(**each) for each in document["images"])
 
     def _text(self, entries: Iterable[PulledName]) -> str:
-        # Compact and without asdict, which is slow: a run that is up to date writes an entry for every image.
-        names = [field.name for field in fields(PulledName)]
-        images = [{name: getattr(entry, name) for name in names} for entry in entries]
+        images = [entry._asdict() for entry in entries]
         return json.dumps({"schema": _SCHEMA, "engine": self._engine, "images": images}) + "\n"

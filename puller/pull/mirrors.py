@@ -7,7 +7,8 @@ such tag, no access) that is the answer, and no mirror is asked.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from puller.engine.interface import Engine
 from puller.errors import EngineError
@@ -18,8 +19,7 @@ from puller.registry.resolver import ResolvedTag, Resolver
 from puller.settings import MirrorUse, RegistrySettings
 
 
-@dataclass(frozen=True, slots=True)
-class MirrorSource:
+class MirrorSource(NamedTuple):
     """What a reference stands for, at a mirror."""
 
     mirror: str
@@ -93,7 +93,7 @@ class Mirrors:
             return said
         for mirror in mirrors:
             if said := self._registries.resolve(at(mirror, reference)):
-                return replace(said, mirror=None if reference.digest else mirror, counted=True)
+                return said._replace(mirror=None if reference.digest else mirror, counted=True)
         return None
 
 

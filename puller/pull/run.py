@@ -11,7 +11,7 @@ from puller.errors import FailureKind
 from puller.events import Finished, Postponed, RunStarted
 from puller.failure import Failure, failure
 from puller.model import PullOutcome, PullRequest, Status
-from puller.plan.disk import DiskCheck
+from puller.plan.disk_check import DiskCheck
 from puller.pull.context import FailureBudget, RunContext
 from puller.pull.image import ImagePull, cancelled
 from puller.pull.up_to_date import UpToDateCheck

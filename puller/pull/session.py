@@ -7,12 +7,13 @@ import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Self
+from typing import NamedTuple, Self
 
 from puller.cancellation import Cancellation
+from puller.engine.disk import DiskShortage
 from puller.engine.interface import Engine, ImageStore
 from puller.engine.model import LocalImages
 from puller.errors import EngineError, FailureKind, ListError
@@ -20,7 +21,7 @@ from puller.events import ENGINE, Observer, Paused, at_host, fan_out, ignore
 from puller.failure import Failure, failure
 from puller.image.reference import Platform
 from puller.model import PullOutcome, PullRequest, Report, Status
-from puller.plan.disk import DiskCheck, DiskShortage, MakeRoom
+from puller.plan.disk_check import DiskCheck, MakeRoom
 from puller.pull.context import FailureBudget, RunContext
 from puller.pull.engine_recovery import EngineRecovery
 from puller.pull.mirrors import Mirrors
@@ -34,8 +35,7 @@ from puller.settings import Policy, PrefetchMode, Settings
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """What a session found out that is in no report."""
 
     text: str

@@ -6,11 +6,14 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from puller.cancellation import Cancellation
-from puller.system import docker_config, process
+from puller.system import docker_config
 from puller.system.docker_config import HELPER, Credential, DockerConfig
+
+if TYPE_CHECKING:  # imported when a helper is asked
+    from puller.system import process
 
 _HUB = "https://index.docker.io/v1/"
 _TOKEN = "<token>"  # noqa: S105 - the name that helpers give to an identity token
@@ -65,12 +68,14 @@ def server_name(registry: str | None) -> str:
     return _HUB if registry == "docker.io" else registry or ""
 
 
-def ask_helper(program: str, registry: str | None, seconds: float) -> process.Completed:
+def ask_helper(program: str, registry: str | None, seconds: float) -> "process.Completed":
     """Ask a credential helper for the login at a registry, or for the list of all.
 
     Raises TimeoutError when there is no answer within so many seconds, and OSError. The protocol is that of
     docker/docker-credential-helpers.
     """
+    from puller.system import process  # noqa: PLC0415 - imports subprocess, and few registries have a helper
+
     return process.run(
         (program, "get" if registry else "list"),
         environment=dict(os.environ),

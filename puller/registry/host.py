@@ -2,8 +2,8 @@
 
 import ipaddress
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from puller.http import TlsSettings
 
@@ -16,8 +16,7 @@ Insecure = Collection[str] | Callable[[], Collection[str]]
 """Where plain HTTP and any certificate will do; a function is called when it matters for a registry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """One registry."""
 
     name: str

@@ -1,14 +1,12 @@
 """What registries say for themselves: before an engine is asked at all, and when its words are not enough."""
 
-from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from puller.image.reference import ImageReference, Platform
 from puller.registry.health import RegistryHealth
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedTag:
+class ResolvedTag(NamedTuple):
     """What a reference stands for in its registry."""
 
     digest: str

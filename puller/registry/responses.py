@@ -4,10 +4,11 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Self
+from typing import NamedTuple, Self
 
+from puller.failure.retry_after import seconds_until
 from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES
 from puller.registry.health import LONGEST_WAIT
 from puller.text import clean
@@ -34,8 +35,7 @@ class Challenge:
         return Challenge(self.scheme, {key: value for key, value in self.parameters.items() if key != name})
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A token for one repository."""
 
     header: str
@@ -44,8 +44,7 @@ class Token:
     """Until when it is used, on the monotonic clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(NamedTuple):
     """How many pulls a registry allows in a window of time, and how many are left (Docker Hub's ratelimit-*)."""
 
     limit: int | None
@@ -70,8 +69,7 @@ class Quota:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(NamedTuple):
     """What a tag or a digest stands for, without its content."""
 
     digest: str
@@ -119,7 +117,5 @@ def _seconds(text: str) -> float | None:
     if _NUMBER.fullmatch(text):
         number = float(text)
         return max(0.0, number - time.time()) if number >= _EPOCH else number
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None
+    wait = seconds_until(text, datetime.now(UTC)) if text else None
+    return None if wait is None else max(0.0, wait)

@@ -4,10 +4,9 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from puller.errors import UsageError
 from puller.model import Report, Status
@@ -29,8 +28,7 @@ _HEADER = ("RUN", "STARTED", "TIME", "IMAGES", "PULLED", "FAILED", "CANCELLED")
 _RIGHT = {2, 3, 4, 5, 6}
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """A run whose report is stored."""
 
     path: Path

@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from puller.errors import FailureClass, FailureKind, UsageError
 from puller.failure import Failure, error_document
@@ -26,8 +25,7 @@ _LONGEST_ERROR = 200
 _encode = json.JSONEncoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """The part of a report that is about the whole run."""
 
     started: datetime
@@ -190,17 +188,20 @@ def _no_number(word: str) -> None:
 
 
 def _validate(document: dict[str, Any]) -> None:
-    from jsonschema.exceptions import best_match  # noqa: PLC0415 - takes 0.1 s, and only reading a report needs it
-
-    if error := best_match(_validator().iter_errors(document)):
+    if error := _best_match(document):
         raise _refusal(f"{error.json_path.removeprefix('$.')}: {error.message}")
 
 
-@cache
-def _validator() -> Any:
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - as above
+def _best_match(document: dict[str, Any]) -> Any:
+    """Return the error that says most about what is wrong with a document, or None."""
+    from jsonschema import Draft202012Validator, exceptions  # noqa: PLC0415 - 0.1 s, and only reading a report needs it
 
-    return Draft202012Validator(json.loads((_SCHEMAS / "report.schema.json").read_text(encoding="utf-8")))
+    return exceptions.best_match(Draft202012Validator(_schema()).iter_errors(document))
+
+
+@cache
+def _schema() -> Any:
+    return json.loads((_SCHEMAS / "report.schema.json").read_text(encoding="utf-8"))
 
 
 def _refusal(why: str) -> UsageError:

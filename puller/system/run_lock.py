@@ -11,10 +11,10 @@ import os
 import pwd
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from puller.text import clean, timestamp
 
@@ -28,8 +28,7 @@ _LONGEST_NOTE = 1024
 """Bytes of a lock file: the process ID and the command."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """The process that holds the lock; `pid` is None if it is unknown."""
 
     pid: int | None = None

@@ -9,7 +9,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from puller.cli.config_option import Configuration, configuration
+from puller.cli.config_option import configuration
+from puller.cli.configuration import Configuration, find
 from puller.cli.file_options import options_of, verb_of
 from puller.cli.output import emit
 from puller.cli.sections import text_or_json
@@ -50,7 +51,7 @@ def command(ctx: click.Context, arguments: tuple[str, ...], form: str) -> None:
     puller config --jobs 5 --format json
     """  # noqa: D301 - click wants the control character itself
     with verb_of(ctx, _VERB).make_context(_VERB, [*arguments], parent=ctx.parent) as pull:
-        made = configuration()
+        made = configuration() or Configuration.of(pull, find())
         rows = [*_rows(pull, arguments, made)]
     registries = {name: [*_registry_rows(table)] for name, table in made.registries.items()}
     emit(_json(made, rows, registries) if form == "json" else _text(made, rows, registries))

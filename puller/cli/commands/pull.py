@@ -4,9 +4,8 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -27,16 +26,15 @@ from puller.cli.run_lock import EngineLock, RunLockSettings
 from puller.cli.sections import SectionedCommand
 from puller.cli.signals import Signals, handled
 from puller.engine import connect, locate
-from puller.engine.interface import Engine
+from puller.engine.disk import DiskShortage
+from puller.engine.interface import Engine, ImageStore
+from puller.engine.model import LocalImages
 from puller.errors import EngineUnreachableError, FailureKind, ListError
 from puller.failure import classify, failure
 from puller.imagelist import Source
 from puller.imagelist.entry import entry_of
 from puller.imagelist.requests import RequestedImages, request_images
 from puller.model import ENGINE_GONE, PullRequest, Report
-from puller.plan.disk import DiskShortage
-from puller.prune.make_room import make_room
-from puller.prune.pull_record import remember_pulls
 from puller.pull.session import PullSession, pull_nothing
 from puller.registry.client import RegistryClient
 from puller.report import history
@@ -45,8 +43,7 @@ from puller.system import docker_config, files
 from puller.text import clean
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(NamedTuple):
     """What is pulled, and how it is shown."""
 
     images: RequestedImages
@@ -166,11 +163,19 @@ def _pull_into_engine(
         click.echo(f"puller: {clean(note)}", err=True)
     if session.shortage:
         click.echo(f"puller: {session.shortage}; --no-disk-check pulls anyway", err=True)
-    return report, partial(remember_pulls, store=engine.store, before=before.result)
+    return report, partial(_remember_pulls, store=engine.store, before=before.result)
 
 
 def _make_room(engine: Engine, images: RequestedImages, removals: list[str], shortage: DiskShortage) -> bool:
+    from puller.prune.make_room import make_room  # noqa: PLC0415 - only a disk that is too small needs it
+
     return make_room(shortage, engine.store, [each.reference for each in images.requests], removals.append)
+
+
+def _remember_pulls(report: Report, store: ImageStore, before: Callable[[], LocalImages]) -> None:
+    from puller.prune.pull_record import remember_pulls  # noqa: PLC0415 - not for --to, nor where no engine answers
+
+    remember_pulls(report, store, before)
 
 
 def _remember(report: Report, remember: Callable[[Report], None], verbose: int) -> None:

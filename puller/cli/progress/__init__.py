@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
+from importlib import import_module
 from typing import TextIO
 
-from puller.cli.progress import jsonl, live, plain
+from puller.cli.progress import jsonl, plain
 from puller.cli.progress.stream import QuietStream
 from puller.events import Observer, ignore
 
@@ -22,6 +23,10 @@ class ProgressMode(StrEnum):
     QUIET = "quiet"
 
 
+_LIVE = "puller.cli.progress.live"
+"""The live view, which is imported when it is shown: it needs rich."""
+
+
 @contextmanager
 def observe(mode: ProgressMode, stream: TextIO, *, verbose: int = 0) -> Iterator[Observer]:
     """Yield an observer that shows events on `stream`; the terminal is restored at the end."""
@@ -30,7 +35,8 @@ def observe(mode: ProgressMode, stream: TextIO, *, verbose: int = 0) -> Iterator
     quiet = QuietStream(stream)
     match mode:
         case ProgressMode.TTY:
-            with live.show(quiet) as observer:
+            live: AbstractContextManager[Observer] = import_module(_LIVE).show(quiet)
+            with live as observer:
                 yield observer
         case ProgressMode.PLAIN:
             yield plain.Lines(quiet, verbose=verbose)

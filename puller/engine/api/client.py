@@ -5,9 +5,8 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from puller.engine.endpoint import EngineAddress, Tls
@@ -24,8 +23,7 @@ _GONE = {HttpErrorKind.CONNECT, HttpErrorKind.NAME}
 _CUT = {HttpErrorKind.CUT, HttpErrorKind.PROTOCOL}
 
 
-@dataclass(frozen=True, slots=True)
-class EnginePing:
+class EnginePing(NamedTuple):
     """How an engine introduces itself (Engine API "Ping")."""
 
     version: str | None

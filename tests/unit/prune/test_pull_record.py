@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,7 +61,7 @@ def test_a_moved_tag_leaves_an_image_that_puller_brought() -> None:
     after = LocalImages([held(TWO, NAME), LocalImage(ONE)])
     old, new = after_pulls([KNOWN], [outcome()], NOW, LocalImages([held(ONE, NAME)]), after)
     assert (old.named, old.new, new.identity, new.named) == (False, True, TWO, True)
-    (only,) = after_pulls([replace(KNOWN, new=False)], [outcome()], NOW, LocalImages([held(ONE, NAME)]), after)
+    (only,) = after_pulls([KNOWN._replace(new=False)], [outcome()], NOW, LocalImages([held(ONE, NAME)]), after)
     assert only.identity == TWO
 
 
@@ -81,7 +80,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PullRecord:
 
 
 def _add(number: int) -> None:
-    PullRecord("ID:WITH/odd..characters").update(lambda known: (*known, replace(KNOWN, name=f"a.io/x:{number}")))
+    PullRecord("ID:WITH/odd..characters").update(lambda known: (*known, KNOWN._replace(name=f"a.io/x:{number}")))
 
 
 def _die(known: tuple[PulledName, ...]) -> tuple[PulledName, ...]:
@@ -136,7 +135,7 @@ def test_a_record_under_the_wrong_name_is_read_and_renamed(memory: PullRecord) -
     assert document["schema"] == "puller.brought/1"
     memory.path.write_text(json.dumps(document | {"schema": "puller.prune.brought/1"}))
     assert memory.read() == (KNOWN,)
-    memory.update(lambda known: (replace(entry, wanted=NOW) for entry in known))
+    memory.update(lambda known: (entry._replace(wanted=NOW) for entry in known))
     assert json.loads(memory.path.read_text())["schema"] == "puller.brought/1"
 
 

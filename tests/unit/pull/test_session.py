@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from puller.cancellation import Cancellation
+from puller.engine.disk import DiskShortage
 from puller.engine.endpoint import EngineAddress
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import EngineError, FailureKind, ListError
@@ -16,7 +17,6 @@ from puller.events import Event, Finished
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest, Report, Status
 from puller.plan import disk
-from puller.plan.disk import DiskShortage
 from puller.pull.session import PullSession
 from puller.registry.client import RegistryClient
 from puller.report.json import render, report_of

@@ -1,9 +1,9 @@
-"""Cancellation: a tree of flags, each of which stops the work below it, with hooks that break off what is in flight."""
+"""Cancellation as a tree: cancelling a node cancels its children, and hooks stop the work in flight."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -12,18 +12,18 @@ from puller.errors import CancelledError
 T = TypeVar("T")
 
 _TICK = 0.2
-"""Seconds within which an interrupt is noticed."""
+"""Seconds between two checks for an interrupt."""
 
 
 class Cancellation:
-    """Stops work once, for good; thread-safe. A child is cancelled with its parent, and never the other way round.
+    """Stops work, once and permanently; thread-safe. A child is cancelled with its parent, but not the reverse.
 
-    A pull in flight registers a hook that breaks it off (closes a socket, ends a process), because a thread that waits
-    for an engine cannot look at a flag.
+    A pull in flight registers a hook that stops it (closes a socket, ends a process), because a thread that waits for
+    an engine cannot check a flag.
     """
 
     def __init__(self, parent: "Cancellation | None" = None) -> None:
-        """Make a root, or a child of `parent`; the child of a cancelled parent is cancelled."""
+        """Create a root, or a child of `parent`, which is cancelled at once if the parent already is."""
         self._event = Event()
         self._lock = Lock()
         self._hooks: dict[object, Callable[[], None]] = {}
@@ -34,16 +34,15 @@ class Cancellation:
 
     @property
     def reason(self) -> str:
-        """Why the work was stopped, in words for a report; empty while it goes on."""
+        """Why the work was cancelled, as text for a report; empty before."""
         return self._reason
 
     @property
     def requested(self) -> bool:
-        """Whether the work has been told to stop."""
         return self._event.is_set()
 
     def cancel(self, reason: str) -> None:
-        """Stop the work; the first reason stays. A hook that raises does not keep the others from running."""
+        """Cancel the work; later calls are ignored. All hooks are called, even if one raises."""
         with self._lock:
             if self._event.is_set():
                 return
@@ -56,24 +55,24 @@ class Cancellation:
             _run(hook)
 
     def check(self) -> None:
-        """Raise CancelledError when the work has been told to stop."""
+        """Raise CancelledError if the work is cancelled."""
         if self._event.is_set():
             raise CancelledError(self._reason)
 
     def sleep(self, seconds: float) -> None:
-        """Wait; raise CancelledError at once when the work is told to stop meanwhile."""
+        """Sleep; raise CancelledError as soon as the work is cancelled."""
         self._event.wait(seconds)
         self.check()
 
     @contextmanager
     def hook(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Have `stop` called from the cancelling thread while the block runs, or now when it is too late."""
+        """Call `stop` from the cancelling thread while the block runs, or at once if already cancelled."""
         key = object()
         with self._lock:
             self._hooks[key] = stop
-            late = self._event.is_set()
+            already = self._event.is_set()
         try:
-            if late:
+            if already:
                 _run(stop)
             yield
         finally:
@@ -81,31 +80,42 @@ class Cancellation:
                 self._hooks.pop(key, None)
 
     def add_child(self, child: "Cancellation") -> None:
-        """Cancel the child with this one; at once, where this one is cancelled already."""
+        """Cancel the child together with this node, or at once if this node already is."""
         with self._lock:
             self._children.add(child)
-            late = self._event.is_set()
-        if late:
+            already = self._event.is_set()
+        if already:
             child.cancel(self._reason)
 
 
 def interruptible(work: Callable[[], T], cancel: Cancellation) -> T:
-    """Do the work in another thread, and let a KeyboardInterrupt of this one cancel it instead of tearing it apart.
+    """Run `work` in another thread; a KeyboardInterrupt in this thread cancels it, and its result is still returned.
 
-    The work is still waited for: it is expected to return soon after it was cancelled. Python runs the handlers of
-    signals in the main thread only, and wakes it for a signal only where it waits with a time limit.
+    The work must return soon after it is cancelled. Python runs signal handlers in the main thread only, and wakes it
+    for a signal only during a wait with a time limit.
     """
-    executor = ThreadPoolExecutor(1, thread_name_prefix="session")
-    future = executor.submit(work)
-    executor.shutdown(wait=False)
-    while not future.done():
+    result: Future[T] = Future()
+    once = Lock()
+
+    def run() -> None:
+        if not once.acquire(blocking=False):  # an interrupt during `start` makes the thread start twice
+            return
         try:
-            wait((future,), timeout=_TICK)
+            result.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is awaited
+            result.set_exception(error)
+
+    thread = Thread(target=run, name="session", daemon=True)
+    while True:
+        try:
+            if thread.ident is None:
+                thread.start()
+            if wait((result,), timeout=_TICK).done:
+                return result.result()
         except KeyboardInterrupt as interrupt:
             cancel.cancel(str(interrupt) or "interrupted")
-    return future.result()
 
 
 def _run(hook: Callable[[], None]) -> None:
-    with suppress(Exception):  # what is being stopped may already be gone; there is nobody to tell
+    with suppress(Exception):  # the work may have ended already
         hook()

@@ -189,8 +189,8 @@ class RegistryError(Exception):
     """A request to a registry failed, or its response is unusable; `puller pull` then leaves the image to the engine.
 
     `status` is the HTTP status, if there was a response. `wait` is the number of seconds to wait that the registry
-    asked for. `lost` is set if there was no response or an incomplete one, so that another request would probably fail
-    too; `late` is set if the request timed out.
+    asked for. `unanswered` is set if there was no response or an incomplete one, so that another request would probably
+    fail too; `timed_out` is set if the request timed out.
     """
 
     def __init__(
@@ -199,12 +199,12 @@ class RegistryError(Exception):
         *,
         status: int | None = None,
         wait: float | None = None,
-        lost: bool = False,
-        late: bool = False,
+        unanswered: bool = False,
+        timed_out: bool = False,
     ) -> None:
         self.message = clean(message, _LONGEST_MESSAGE)
         super().__init__(self.message)
         self.status = status
         self.wait = wait
-        self.lost = lost
-        self.late = late
+        self.unanswered = unanswered
+        self.timed_out = timed_out

@@ -1,4 +1,4 @@
-"""What a session tells about itself while it runs. Observers draw or log events; nothing reads them back."""
+"""Events of a running session, for observers that draw or log them."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -16,52 +16,52 @@ class Phase(StrEnum):
 
     RESOLVING = "resolving"
     WAITING = "waiting"
-    """All layers of the image queue for one of the engine's download slots."""
+    """All layers of the image are queued for the engine's download slots."""
     DOWNLOADING = "downloading"
     EXTRACTING = "extracting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _OfHost:
+class _HostEvent:
     host: str | None = None
-    """The host whose engine it is; None for the only engine of a run."""
+    """The host of the engine; None for the only engine of a run."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunStarted(_OfHost):
-    """The run begins with this many images on this engine."""
+class RunStarted(_HostEvent):
+    """The run starts, with `total` images on this engine."""
 
     total: int
     engine: str
 
 
 @dataclass(frozen=True, slots=True)
-class Started(_OfHost):
-    """An attempt begins; the first is 1."""
+class Started(_HostEvent):
+    """An attempt starts; the first has number 1."""
 
     request: PullRequest
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
-class Progress(_OfHost):
-    """How far the attempt has come. Bytes are compressed bytes of layers the engine is fetching."""
+class Progress(_HostEvent):
+    """The progress of an attempt, in compressed bytes of the layers that the engine fetches."""
 
     request: PullRequest
     phase: Phase
     current: int = 0
     """Bytes fetched."""
     total: int = 0
-    """Bytes known so far; grows while the engine opens layers, and stays 0 with podman and nerdctl, which tell none."""
+    """Bytes known so far: grows as the engine starts layers, and stays 0 with podman and nerdctl."""
     layers_done: int = 0
     layers: int = 0
     of_layers: Mapping[str, int] = field(default_factory=dict)
-    """Bytes fetched of each layer, by its short ID: images that share one, and wait for it together, all tell of it."""
+    """Bytes fetched by layer (short ID). Concurrent pulls of images that share a layer all report it."""
 
 
 @dataclass(frozen=True, slots=True)
-class RetryScheduled(_OfHost):
-    """The attempt failed, and there will be another after `delay` seconds."""
+class RetryScheduled(_HostEvent):
+    """The attempt failed, and another follows after `delay` seconds."""
 
     request: PullRequest
     attempt: int
@@ -70,30 +70,30 @@ class RetryScheduled(_OfHost):
 
 
 ENGINE = "engine"
-"""What a pause is about when it is not about a registry."""
+"""The subject of a pause that does not concern a registry."""
 
 
 @dataclass(frozen=True, slots=True)
-class Paused(_OfHost):
-    """Nothing is asked of a registry, or the engine is waited for, for at most so many seconds."""
+class Paused(_HostEvent):
+    """Pulls wait for a registry's rate limit, or for the engine, at most `seconds`."""
 
     subject: str
-    """A registry, or `ENGINE`."""
+    """The registry, or `ENGINE`."""
     failure: Failure
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Postponed(_OfHost):
-    """The image failed for a reason that may pass: it gets one more try when all else is done."""
+class Postponed(_HostEvent):
+    """The image had a transient failure, and is tried again after all other images."""
 
     request: PullRequest
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
-class Finished(_OfHost):
-    """The image has ended, one way or another."""
+class Finished(_HostEvent):
+    """The image has its final outcome."""
 
     request: PullRequest
     outcome: PullOutcome
@@ -101,11 +101,11 @@ class Finished(_OfHost):
 
 Event = RunStarted | Started | Progress | RetryScheduled | Paused | Postponed | Finished
 Observer = Callable[[Event], None]
-"""Called from many threads at once, in the order of events of each image."""
+"""Called from many threads; the events of one image are in order."""
 
 
 def at_host(event: Event, host: str) -> Event:
-    """Say of an event, and of the outcome in it, at which host it happened."""
+    """Set the host of an event, and of the outcome in it."""
     if isinstance(event, Finished):
         return replace(event, host=host, outcome=replace(event.outcome, host=host))
     return replace(event, host=host)
@@ -116,13 +116,13 @@ def ignore(_event: Event) -> None:
 
 
 def fan_out(*observers: Observer) -> Observer:
-    """Join observers into one that never raises: a broken display must not cost an image."""
+    """Combine observers into one that never raises, so that a broken display cannot fail an image."""
 
     def emit(event: Event) -> None:
         for observer in observers:
             try:
                 observer(event)
-            except Exception:  # noqa: BLE001 - an observer is foreign code
+            except Exception:  # noqa: BLE001 - an observer may be the caller's code
                 _log.debug("an observer failed", exc_info=True)
 
     return emit

@@ -1,4 +1,4 @@
-"""The frozen values of a session: what is asked for, what each attempt did, what came of it."""
+"""The frozen values of a session: requests, attempts, outcomes and the report."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,54 +15,53 @@ ENGINE_GONE = {
     FailureKind.DAEMON_UNREACHABLE,
     FailureKind.SOCKET_PERMISSION,
 }
-"""Kinds of failure that mean: no engine could be reached."""
-_MAY_PASS = {FailureClass.TRANSIENT, FailureClass.RATE_LIMITED}
+"""Kinds of failure that mean that no engine could be reached."""
+_TRANSIENT_CLASSES = {FailureClass.TRANSIENT, FailureClass.RATE_LIMITED}
 
 
 class Status(StrEnum):
-    """How an image ended."""
+    """The result of an image."""
 
     PULLED = "pulled"
-    """Something was fetched."""
+    """The engine fetched something."""
     UP_TO_DATE = "up_to_date"
-    """The engine already had exactly this."""
+    """The engine already had exactly this image."""
     PRESENT = "present"
-    """The engine has the name; nobody asked the registry whether it is the newest."""
+    """The engine has the name; the registry was not asked whether it is current."""
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """Not tried, or broken off, because the run was stopped."""
+    """Not tried, or stopped, because the run was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """One image to pull: unique in its run by reference and platform."""
+    """One image to pull, unique in its run by reference and platform."""
 
     reference: ImageReference
     platform: Platform | None = None
-    """None means the engine's own."""
+    """None means the engine's own platform."""
     requested: tuple[str, ...] = ()
-    """Every spelling that the lists use for it, in order."""
+    """Every spelling in the lists, in order."""
 
     def __str__(self) -> str:
-        """Say what a person typed, with the platform where one was asked for."""
         return f"{self.reference.text} ({self.platform})" if self.platform else self.reference.text
 
 
 @dataclass(frozen=True, slots=True)
 class EngineResult:
-    """What an engine says after a pull that went well."""
+    """The result of a successful pull."""
 
     digest: str | None
-    """What the reference resolves to in the registry; None where the engine will not say."""
+    """The digest that the reference resolves to; None if the engine does not report it."""
     up_to_date: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A phase of an attempt."""
+    """One phase of an attempt."""
 
     phase: str
-    """A word of `puller.events.Phase`, or of another puller that wrote the report."""
+    """A value of `puller.events.Phase`, or another one in a report by another version."""
     started: float
     """Seconds since the attempt began."""
     seconds: float
@@ -70,23 +69,23 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at one image."""
+    """One attempt to pull an image."""
 
     started: float
-    """Seconds since puller began with the image."""
+    """Seconds since puller started on the image."""
     seconds: float
     failure: Failure | None
     phases: tuple[Span, ...] = ()
-    """What the engine did meanwhile, in order; what lies between two attempts is waiting."""
+    """The phases in order."""
     bytes: int = 0
-    """Compressed bytes fetched, as far as the engine told."""
+    """Compressed bytes fetched, as far as the engine reports them."""
     mirror: str | None = None
-    """Where it was pulled from, when that was not the registry itself."""
+    """The mirror that was tried; None for the registry itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullOutcome:
-    """What came of one image. For a line that is no reference, `reference` is that line made safe to show."""
+    """The outcome of one image. For an invalid line of a list, `reference` is the line, made safe to print."""
 
     reference: str
     requested: tuple[str, ...]
@@ -94,19 +93,19 @@ class PullOutcome:
     platform: Platform | None = None
     digest: str | None = None
     attempts: tuple[Attempt, ...] = ()
-    """Tries through the engine: none where a look was enough."""
+    """The attempts of the engine; none for an image that needed no pull."""
     seconds: float = 0.0
-    """From when puller began with the image to its end, waits between attempts included."""
+    """Seconds from the start of the image to its end, including waits between attempts."""
     failure: Failure | None = None
-    """Why it failed or was cancelled; None exactly when the image is there."""
+    """Why it failed or was cancelled; None if and only if the image is present."""
     began: float = 0.0
-    """Seconds from the beginning of the run to that of the image: so long it was queued."""
+    """Seconds from the start of the run to that of the image, in which the image was queued."""
     mirror: str | None = None
-    """The mirror that it came from, or that vouches for it; None where its own registry did."""
+    """The mirror that served the image or its digest; None for its own registry."""
     confirmed: bool = True
-    """False where only a mirror said which digest this is, because the registry itself was silent."""
+    """False if the digest is known from a mirror only, because the registry did not answer."""
     host: str | None = None
-    """The host whose engine has it, or should have it; None for the only engine of a run."""
+    """The host of the engine; None for the only engine of a run."""
 
     @classmethod
     def of(
@@ -127,48 +126,47 @@ class PullOutcome:
         return cls(name, requested, status, platform, digest, attempts, seconds, failure, began)
 
     def by(self, mirror: str, *, confirmed: bool) -> "PullOutcome":
-        """Give the same outcome with the mirror to which it is due."""
+        """Return the same outcome with the mirror that it is due to."""
         return replace(self, mirror=mirror, confirmed=confirmed)
 
     @property
     def bytes(self) -> int:
-        """Compressed bytes fetched in all attempts, as far as the engine told."""
+        """Compressed bytes fetched in all attempts."""
         return sum(attempt.bytes for attempt in self.attempts)
 
     @property
     def ok(self) -> bool:
-        """Whether the image is there."""
+        """Whether the engine has the image."""
         return self.status in (Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
 
     def __str__(self) -> str:
-        """Say the first spelling in the list, with the platform where one was asked for."""
         return f"{self.requested[0]} ({self.platform})" if self.platform else self.requested[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The truth about a run: one outcome for each image, in list order."""
+    """The report of a run: one outcome for each image, in list order."""
 
     started: datetime
-    """With its time zone."""
+    """The start of the run, with time zone."""
     seconds: float
     outcomes: tuple[PullOutcome, ...]
     stopped: str = ""
-    """Why the run ended before its time; empty when it did not."""
+    """Why the run ended early; else empty."""
 
     @property
     def ok(self) -> bool:
-        """Whether every image is there."""
+        """Whether the engine has every image."""
         return all(outcome.ok for outcome in self.outcomes)
 
     @property
     def failed(self) -> tuple[PullOutcome, ...]:
-        """The images that failed, without those that were cancelled."""
+        """The failed images, without cancelled ones."""
         return tuple(outcome for outcome in self.outcomes if outcome.status is Status.FAILED)
 
     @property
     def counts(self) -> Mapping[Status, int]:
-        """How many images ended in each status, zeros included."""
+        """The number of images by status, zeros included."""
         counts = dict.fromkeys(Status, 0)
         for outcome in self.outcomes:
             counts[outcome.status] += 1
@@ -176,15 +174,15 @@ class Report:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the process that made this report exits with, signals aside."""
+        """The exit code of the process, unless a signal ended it."""
         return exit_code_of(outcome.failure for outcome in self.outcomes if outcome.failure)
 
 
 def exit_code_of(failures: Iterable[Failure]) -> ExitCode:
-    """Give the exit code that some failures mean together: to be tried again only when every one of them may pass."""
+    """Return the exit code for failures; TRY_AGAIN only if all of them are transient."""
     kinds = {failure.kind: failure.failure_class for failure in failures}
     if not kinds:
         return ExitCode.OK
     if not ENGINE_GONE.isdisjoint(kinds):
         return ExitCode.ENGINE_UNREACHABLE
-    return ExitCode.TRY_AGAIN if _MAY_PASS.issuperset(kinds.values()) else ExitCode.FAILED
+    return ExitCode.TRY_AGAIN if _TRANSIENT_CLASSES.issuperset(kinds.values()) else ExitCode.FAILED

@@ -1,4 +1,4 @@
-"""The settings of a run, with their defaults: the one place where they are written down."""
+"""The settings of a run, with their defaults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from types import MappingProxyType
 
 
 class BackendChoice(StrEnum):
-    """How to talk to the engine."""
+    """How to reach the engine."""
 
     AUTO = "auto"
-    """The SDK when the engine's API answers, else the CLI."""
+    """The SDK if the engine's API answers, else the CLI."""
     SDK = "sdk"
     CLI = "cli"
 
@@ -19,32 +19,32 @@ class Policy(StrEnum):
     """When to pull."""
 
     ALWAYS = "always"
-    """The engine is asked for every image, every time."""
+    """The engine pulls every image, every time."""
     MISSING = "missing"
-    """What is there stays; the rest is pulled."""
+    """Only images that the engine does not have are pulled."""
     NEWER = "newer"
-    """What the registry says to be there already is not pulled again."""
+    """Images that the engine does not have with the registry's current digest are pulled."""
     NEVER = "never"
-    """Nothing is pulled: the report says what is there."""
+    """Nothing is pulled; the report says which images the engine has."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureLimit:
-    """How many failed images a run bears: a number, or a percentage of the list."""
+    """The number of failed images after which a run is cancelled, or a percentage of the list."""
 
     number: float
     percent: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "FailureLimit":
-        """Read `5` or `10%`; raise ValueError."""
+        """Parse `5` or `10%`; raises ValueError."""
         digits, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
         if not digits.isascii() or not digits.isdigit() or (percent and int(digits) > 100):  # noqa: PLR2004
             raise ValueError(f"{text!r} is not a number of images such as 5, or a share such as 10%")
         return cls(int(digits), percent)
 
     def exceeded(self, failed: int, total: int) -> bool:
-        """Whether `failed` of `total` images are more than this run bears."""
+        """Whether `failed` of `total` images exceed the limit."""
         return failed > (self.number * total / 100 if self.percent else self.number)
 
 
@@ -53,119 +53,118 @@ NO_FAILURE = FailureLimit(0)
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how patiently to try again. Waits are drawn from 0 to a doubling bound (full jitter)."""
+    """The retries of an image. Waits are random, from 0 to a bound that doubles (full jitter)."""
 
     retries: int = 3
-    """Tries after the first."""
+    """Attempts after the first."""
     delay: float = 1.0
-    """Seconds: the bound of the first wait."""
+    """Bound of the first wait, in seconds."""
     longest: float = 60.0
-    """Seconds: no wait is longer, unless `delay` is, or a registry asks for more."""
+    """Bound of all waits in seconds, unless `delay` is longer; a registry's rate limit is separate."""
     max_wait: float = 300.0
-    """Seconds: what a registry may ask for; when it asks for more, the image fails and tells until when."""
+    """Longest rate limit to wait for, in seconds; with a longer one the image fails."""
     second_pass: bool = True
-    """Whether images that failed for a passing reason get one more try, one by one, when all else is done."""
+    """Whether images with a transient failure are tried once more at the end, one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long an attempt may take and how long it may be silent, in seconds; None is for ever."""
+    """Time limits of an attempt, in seconds; None means no limit."""
 
     attempt: float | None = None
-    """From the attempt's start to its end."""
+    """From the start of the attempt to its end."""
     stall: float | None = 120.0
-    """Without a byte and without a change of state, while the engine asks and downloads."""
+    """Without a byte and without a change of state, while the engine resolves and downloads."""
     unpack: float | None = 1800.0
-    """The same while it unpacks: some engines say nothing until a large layer is done."""
+    """The same while it unpacks: some engines report nothing until a large layer is done."""
 
 
 class MirrorUse(StrEnum):
-    """Which comes first, the mirrors of a registry or the registry itself."""
+    """Whether the mirrors of a registry are tried before or after the registry itself."""
 
     FIRST = "first"
-    """The mirrors, in their order, and then the registry itself."""
+    """The mirrors in order, and then the registry itself."""
     FALLBACK = "fallback"
-    """The registry itself, and the mirrors where it does not serve."""
+    """The registry itself, and the mirrors if it fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """What applies to one registry and to no other."""
+    """The settings of one registry."""
 
     concurrency: int | None = None
-    """Pulls in flight there; None means no other limit than that of the run."""
+    """Pulls in flight; None means the limit of the run."""
     mirrors: tuple[str, ...] = ()
-    """Where else its repositories are to be had, as `HOST[:PORT][/PREFIX]`, in the order in which they are tried."""
+    """Mirrors as `HOST[:PORT][/PREFIX]`, in the order to try them."""
     mirror_use: MirrorUse = MirrorUse.FIRST
     insecure: bool = False
-    """Whether puller itself asks it over plain HTTP, or with a certificate that nobody vouches for."""
+    """Whether puller's own requests may use plain HTTP and accept any certificate."""
     ca: str | None = None
-    """A file of further certificate authorities for what puller itself asks of it."""
+    """A file with further certificate authorities for puller's own requests."""
 
 
-_NOTHING_SPECIAL = RegistrySettings()
+_DEFAULT_REGISTRY = RegistrySettings()
 
 
 def registry_settings(registries: Mapping[str, RegistrySettings], registry: str) -> RegistrySettings:
-    """Give what applies to a registry; a host's name has no case."""
-    return registries.get(registry.lower(), _NOTHING_SPECIAL)
+    """Return the settings of a registry; host names are case-insensitive."""
+    return registries.get(registry.lower(), _DEFAULT_REGISTRY)
 
 
 class PrefetchMode(StrEnum):
-    """When blobs are fetched in front of the engine."""
+    """When to prefetch blobs."""
 
     AUTO = "auto"
-    """When the first seconds show that the wire is what the engine waits for."""
+    """When the first seconds show that the network is the bottleneck."""
     ALWAYS = "always"
     NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
 class PrefetchSettings:
-    """How blobs are fetched in front of the engine."""
+    """The settings of prefetching."""
 
     mode: PrefetchMode = PrefetchMode.NEVER
     connections: int = 48
-    """To all registries together."""
+    """Connections to all registries together."""
     per_registry: int | None = None
-    """To any one registry; None means no other limit than `connections`."""
+    """Connections to one registry; None means `connections`."""
     bandwidth: float | None = None
-    """Bytes a second, over all connections; None is any number."""
+    """Bytes a second over all connections; None means no limit."""
     cache: int = 10_000_000_000
-    """Bytes that are kept from run to run, and that are fetched ahead of the engine."""
+    """Size of the blob store in bytes; also the limit of blobs fetched before the engine pulls them."""
 
     @property
     def receive_buffer(self) -> int | None:
-        """Bytes that the kernel may take in ahead on one connection; None leaves it to the kernel.
+        """Size of a connection's receive buffer in bytes; None means the kernel's default.
 
-        Within a limited bandwidth it is half a second's worth over all of them: what lies there has crossed the wire
-        already, too early, and for nothing if the run is killed.
+        With a bandwidth limit all buffers together hold half a second's worth: buffered bytes exceed the limit, and are
+        lost if the run is killed.
         """
         return None if self.bandwidth is None else int(self.bandwidth / self.connections / 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one run behaves."""
+    """The settings of a run."""
 
     jobs: int = 3
     """Pulls in flight, over all registries."""
     per_registry: int | None = None
-    """Pulls in flight on any one registry; None means no other limit than `jobs`."""
+    """Pulls in flight on one registry; None means `jobs`."""
     clocks: Timeouts = Timeouts()
     retry: RetryPolicy = RetryPolicy()
     deadline: float | None = None
-    """Seconds that the whole run may take; None means any."""
+    """Time limit of the run in seconds; None means no limit."""
     engine_wait: float = 30.0
-    """Seconds that an engine which has gone gets to come back."""
+    """Seconds to wait for an engine that stopped answering."""
     breaker: int = 5
     """Connection failures in a row after which a registry counts as down."""
     max_fail: FailureLimit | None = None
-    """End the run when more images than this have failed; None means never."""
+    """Cancel the run when more images than this have failed; None means never."""
     policy: Policy = Policy.NEWER
-    """When to pull."""
     registries: Mapping[str, RegistrySettings] = field(default_factory=lambda: MappingProxyType({}))
-    """What applies to single registries, by the name in canonical references, in lower case: `docker.io`."""
+    """Settings of single registries, by the lower-case name in canonical references: `docker.io`."""
     prefetch: PrefetchSettings = PrefetchSettings()
     disk_check: bool = True
-    """Whether to look, before the first pull, if what must be pulled fits on the engine's disk."""
+    """Whether to check, before the first pull, that the images fit on the engine's disk."""

@@ -1,10 +1,9 @@
-"""Blobs fetched in front of the engine: over many connections, resumable, and offered to it on loopback.
+"""Blobs fetched without the engine: prefetching, `--to`, `load`, and the store that they share.
 
-store, part      blobs on disk: whole ones in an OCI image layout, parts that survive the process
-wanted, agenda   what is to be fetched, in which order, and how far it has come
-fetch            the threads that fetch it
-catalog          what images consist of, and what of that the engine lacks
-serve            the registry on loopback that engines pull from
-backend          the engine, fed by all this
-layout, archive  images as files, without an engine
+store, partial, journal             blobs on disk: complete ones in an OCI image layout, parts that survive the process
+download, download_pool, queue      the downloads: threads, order, limits and retries
+missing                             the blobs of an image that the engine lacks
+loopback_registry                   the registry on loopback that the engine pulls from
+prefetch, prefetch_*                prefetching for an engine
+export, load                        images as files: written without an engine, and loaded into one
 """

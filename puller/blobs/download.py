@@ -1,16 +1,15 @@
-"""Brings blobs into a store, segment by segment, and does not give up easily.
+"""Downloads of blobs into a store, segment by segment, with retries.
 
-Every segment is asked for at the registry itself, and so gets a fresh redirect: no address of an object store is kept
-that could expire. A registry that answers a range with everything is asked for the rest of a blob in one stream.
+Every segment is requested from the registry itself and gets a new redirect, because the URLs of object stores expire.
+If a registry ignores ranges, the rest of the blob is fetched as one stream.
 """
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from threading import Event, Lock
 from time import monotonic, sleep
 
-from puller.blobs.bandwidth import BandwidthLimit
 from puller.blobs.download_task import BlobDownload, DownloadTask
 from puller.blobs.partial import open_part
 from puller.blobs.queue import DownloadQueue
@@ -20,20 +19,47 @@ from puller.failure import failure
 from puller.registry.client import RegistryClient
 
 _TRIES = 5
-"""Tries of a segment without a byte, until its blob is left to the engine."""
+"""Tries of a segment without receiving a byte; after that the engine fetches the blob itself."""
 _BACKOFF = 0.25
-"""Seconds: the wait after the first of them; it doubles."""
-_PATIENCE = 60.0
-"""Seconds that a registry may ask to be left alone; if it asks for more, the engine's own pull tells so."""
-_OTHERS = 0.2
-"""Seconds between two looks at a blob that another run is fetching."""
-_SLOW, _NAP = 0.01, 0.05
-"""Seconds that a read has waited when the wire is slow, and for which it is then left alone."""
-_HOPELESS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+"""Seconds to wait after the first of them; the wait doubles."""
+_MAX_WAIT = 60.0
+"""Longest rate limit to wait for, in seconds; with a longer one the blob fails."""
+_LOCKED_INTERVAL = 0.2
+"""Seconds between two checks of a blob that another run is fetching."""
+_SLOW, _PAUSE = 0.01, 0.05
+"""Seconds after which a read counts as slow, and seconds to pause after a slow read."""
+_BURST = 0.1
+"""Seconds' worth of bytes that may arrive at once after an idle time."""
+_PERMANENT = {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+
+
+class BandwidthLimit:
+    """A bandwidth that many connections share: each waits until its bytes are within the limit, first come first."""
+
+    def __init__(
+        self, rate: float | None, sleep: Callable[[float], object], now: Callable[[], float] = monotonic
+    ) -> None:
+        """`rate` is in bytes a second; None means no limit."""
+        self._rate = rate
+        self._sleep = sleep
+        self._now = now
+        self._free = 0.0
+        self._lock = Lock()
+
+    def take(self, count: int) -> None:
+        """Wait after receiving `count` bytes."""
+        if self._rate is None:
+            return
+        with self._lock:
+            now = self._now()
+            self._free = max(self._free, now - _BURST) + count / self._rate
+            wait = self._free - now
+        if wait > 0:
+            self._sleep(wait)
 
 
 class Downloader:
-    """Carries out tasks, for many threads, and puts on the queue what follows from them."""
+    """Executes the tasks of a queue, for many threads, and adds the tasks that follow from them."""
 
     def __init__(
         self, client: RegistryClient, store: BlobStore, queue: DownloadQueue, bandwidth: BandwidthLimit, closing: Event
@@ -44,13 +70,13 @@ class Downloader:
         self._bandwidth = bandwidth
         self._closing = closing
         self._lock = Lock()
-        self._in_one: set[str] = set()
-        """Registries that take no ranges."""
+        self._without_ranges: set[str] = set()
+        """Registries that ignore ranges."""
         self.broken = ""
-        """Why nothing more can be stored; empty while it can."""
+        """Why the store is unusable, for example a full disk; else empty."""
 
-    def do(self, task: DownloadTask) -> None:
-        """Carry one out; what cannot be had, or stored, is told by its blob."""
+    def run(self, task: DownloadTask) -> None:
+        """Execute a task; a failure is recorded in its blob."""
         try:
             if self.broken:
                 task.blob.fail(self.broken)
@@ -59,10 +85,10 @@ class Downloader:
             else:
                 self._fetch(task)
         except OSError as error:
-            self._cannot_store(task.blob, error)
+            self._storage_failed(task.blob, error)
 
     def give_up(self, blob: BlobDownload, why: str) -> None:
-        """Leave a blob to another time, and what has come of it."""
+        """Fail a blob, and keep the part that was fetched for a later run."""
         with self._lock:
             part, blob.part = blob.part, None
         if part:
@@ -70,7 +96,7 @@ class Downloader:
         blob.fail(why)
 
     def _open(self, task: DownloadTask) -> None:
-        """Find a blob in the store, or begin to fetch it."""
+        """Find a blob in the store, or start to fetch it."""
         blob = task.blob
         with self._lock:
             if blob.opened:
@@ -78,30 +104,29 @@ class Downloader:
             blob.opened = True
         path = self._store.find(blob.digest, blob.size)
         if path is None:
-            part = open_part(self._store, blob.digest, blob.size, in_one=blob.source.registry in self._in_one)
-            if part is None:  # another run is fetching it; meanwhile there is other work
-                self._closing.wait(_OTHERS)
+            part = open_part(self._store, blob.digest, blob.size, single=blob.source.registry in self._without_ranges)
+            if part is None:  # another run is fetching it: check again after the tasks of the same rank
+                self._closing.wait(_LOCKED_INTERVAL)
                 blob.opened = False
                 place, *rest = task.rank
                 self._queue.add(DownloadTask((place + 1, rest[0], rest[1]), blob))
                 return
-            path = self._store.find(blob.digest, blob.size)  # that run may have just finished
+            path = self._store.find(blob.digest, blob.size)  # another run may have completed it meanwhile
             if path is None:
                 blob.part, blob.expected = part, blob.size - part.resumed
-                self._go_on(blob)
+                self._queue_segments(blob)
                 return
             part.discard()
-        blob.settle(path)
+        blob.complete(path)
 
-    def _go_on(self, blob: BlobDownload) -> None:
-        """Fetch what a part still lacks."""
+    def _queue_segments(self, blob: BlobDownload) -> None:
         if blob.part is None:
             return
-        lacking = [segment for segment in blob.part.segments if not segment.whole]
-        for segment in lacking:
+        missing = [segment for segment in blob.part.segments if not segment.whole]
+        for segment in missing:
             self._queue.add(DownloadTask((*blob.rank[:2], segment.number), blob, segment))
-        if not lacking:
-            self._conclude(blob)
+        if not missing:
+            self._verify(blob)
 
     def _fetch(self, task: DownloadTask) -> None:
         blob, segment = task.blob, task.segment
@@ -112,78 +137,78 @@ class Downloader:
         try:
             with self._client.blob(blob.source, blob.digest, segment.at, end, check=False) as body:
                 if not body.partial and len(part.segments) > 1:
-                    self._take_in_one(blob)
+                    self._fetch_as_stream(blob)
                     return
                 for chunk in self._paced(body):
                     self._bandwidth.take(len(chunk))
                     piece = chunk[: segment.end - segment.at]
                     if self._closing.is_set() or blob.failure or not part.write(segment, piece):
                         return
-                    blob.came(len(piece))
+                    blob.received(len(piece))
                     if len(piece) < len(chunk):
                         break
-        except RegistryError as trouble:
-            self._try_again(task, trouble, came=segment.at > before)
+        except RegistryError as error:
+            self._retry(task, error, progress=segment.at > before)
             return
         if not segment.whole:
-            self._try_again(task, RegistryError("the answer is too short"), came=segment.at > before)
+            self._retry(task, RegistryError("the response is too short"), progress=segment.at > before)
             return
         if part.finish(segment):
-            self._conclude(blob)
+            self._verify(blob)
 
     def _paced(self, body: Iterable[bytes]) -> Iterator[bytes]:
-        """Let bytes gather in the kernel where the wire is slow: each look at them costs much more than they do."""
-        asked = monotonic()
+        """Pause on a slow connection, so that each read returns more bytes and there are fewer reads."""
+        before = monotonic()
         for chunk in body:
-            slow = monotonic() - asked > _SLOW
+            slow = monotonic() - before > _SLOW
             yield chunk
             if slow:
-                sleep(_NAP)
-            asked = monotonic()
+                sleep(_PAUSE)
+            before = monotonic()
 
-    def _take_in_one(self, blob: BlobDownload) -> None:
-        """Fetch the rest of a blob in one stream: its registry takes no ranges."""
+    def _fetch_as_stream(self, blob: BlobDownload) -> None:
+        """Fetch the rest of a blob as one stream, because its registry ignores ranges."""
         with self._lock:
-            self._in_one.add(blob.source.registry)
+            self._without_ranges.add(blob.source.registry)
             if blob.part is None or len(blob.part.segments) == 1:
                 return
-            blob.part.start_again(in_one=True)
-        self._go_on(blob)
+            blob.part.restart(single=True)
+        self._queue_segments(blob)
 
-    def _try_again(self, task: DownloadTask, trouble: RegistryError, *, came: bool) -> None:
-        tries = 0 if came else task.tries + 1
-        wait = _BACKOFF * 2**tries if trouble.wait is None else trouble.wait
+    def _retry(self, task: DownloadTask, error: RegistryError, *, progress: bool) -> None:
+        tries = 0 if progress else task.tries + 1
+        wait = _BACKOFF * 2**tries if error.wait is None else error.wait
         if self._closing.is_set():
             return
-        if trouble.status in _HOPELESS or tries >= _TRIES or wait > _PATIENCE:
-            self.give_up(task.blob, trouble.message)
+        if error.status in _PERMANENT or tries >= _TRIES or wait > _MAX_WAIT:
+            self.give_up(task.blob, error.message)
             return
         limit = self._client.health(task.blob.source.registry).rate_limit
-        if trouble.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            limit.extend(wait, failure(FailureKind.REGISTRY_5XX, trouble.message))
-        if not limit.left:  # else the queue waits for its end, and this thread fetches from others meanwhile
+        if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            limit.extend(wait, failure(FailureKind.REGISTRY_5XX, error.message))
+        if not limit.left:  # else the queue waits for the limit to end, and this thread is free
             self._closing.wait(wait)
         self._queue.add(DownloadTask(task.rank, task.blob, task.segment, tries))
 
-    def _conclude(self, blob: BlobDownload) -> None:
-        """Check a part that is whole; what turns out to be wrong is fetched once more."""
+    def _verify(self, blob: BlobDownload) -> None:
+        """Check the digest of a complete part; a wrong part is fetched once more."""
         part, blob.part = blob.part, None
         if part is None:
             return
-        if part.right():
-            blob.settle(part.settle(self._store))
-        elif blob.renewed:
+        if part.is_valid():
+            blob.complete(part.move_to(self._store))
+        elif blob.restarts:
             part.discard()
-            blob.fail(f"{blob.source.registry} sends something else for {blob.digest}")
+            blob.fail(f"{blob.source.registry} sends wrong content for {blob.digest}")
         else:
-            blob.renewed += 1
-            part.start_again()
+            blob.restarts += 1
+            part.restart()
             blob.part, blob.expected = part, blob.fetched + blob.size
-            self._go_on(blob)
+            self._queue_segments(blob)
 
-    def _cannot_store(self, blob: BlobDownload, error: OSError) -> None:
-        """Give room back where there is none left, and store nothing more."""
-        with self._lock:  # another connection that fails, too, says so when all is removed
+    def _storage_failed(self, blob: BlobDownload, error: OSError) -> None:
+        """Remove the part to free disk space; after a permanent error store nothing more."""
+        with self._lock:  # so that a second failing connection waits until the part is removed
             part, blob.part = blob.part, None
             if part:
                 part.discard()

@@ -1,16 +1,18 @@
-"""Images pulled into files: an engine that only fetches images and writes them down.
+"""Export to files (`--to`): an engine that only fetches images and writes them to a folder or an archive.
 
-It fulfils `Engine`, so that lists, policies, retries, reports and exit codes are those of any other pull.
+It implements `Engine`, so lists, policies, retries, reports and exit codes work as for any other pull.
 """
 
+import io
+import json
 import os
+import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
-from puller.blobs.archive import ArchiveBuilder
 from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload
 from puller.blobs.missing import ImageBlobs, MissingBlobs
@@ -21,7 +23,7 @@ from puller.engine.model import Container, EngineInfo, ImageContents, LocalImage
 from puller.engine.responses import read_info
 from puller.errors import EngineError, FailureKind, PullerError, RegistryError
 from puller.events import Phase, Progress
-from puller.image.oci_layout import LayoutImage, index_text, read_index
+from puller.image.oci_layout import LayoutImage, blob_path, docker_entry, index_text, read_index
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.registry.client import RegistryClient
@@ -29,23 +31,24 @@ from puller.settings import PrefetchMode, PrefetchSettings, Settings, Timeouts
 from puller.system import files
 from puller.system.paths import cache_home
 
+_LAYOUT = '{"imageLayoutVersion": "1.0.0"}\n'
 _TICK = 0.2
-"""Seconds between two looks at how far an image has come."""
+"""Seconds between two progress events of an image."""
 _IMAGES = 16
-"""Images at a time, at least: for each there is a thread that waits."""
+"""Minimum number of concurrent images; each has a thread that only waits."""
 
 
 def layout_settings(settings: Settings) -> Settings:
-    """Give the settings of a session whose images go into files: without a disk check, and without prefetching."""
+    """Return settings for a session that exports: without disk check and prefetching."""
     prefetch = replace(settings.prefetch, mode=PrefetchMode.NEVER)
     return replace(settings, jobs=max(settings.jobs, _IMAGES), prefetch=prefetch, disk_check=False)
 
 
 @contextmanager
 def open_layout(path: Path, settings: Settings, client: RegistryClient, *, archive: bool) -> Iterator["LayoutEngine"]:
-    """Open a folder, or an archive that is written at the end, as an engine that fetches with a registry client.
+    """Open a folder, or an archive that is written at the end, as an engine.
 
-    Raises UsageError for a place that cannot be used, PullerError when it cannot be written.
+    Raises UsageError for an unusable path, and PullerError when it cannot be written.
     """
     where = f"{'archive' if archive else 'oci'}:{path}"
     fetching = settings.prefetch
@@ -56,12 +59,12 @@ def open_layout(path: Path, settings: Settings, client: RegistryClient, *, archi
                 store, images = BlobStore(cache_home() / "blobs", fetching.cache), ArchiveBuilder()
                 stack.callback(store.close)
                 stack.callback(lambda: images.write(path, store) if images.images else None)
-                engine = LayoutEngine(where, store, client, fetching, held=images.held, put=images.put)
+                engine = LayoutEngine(where, store, client, fetching, images=images.added, add=images.add)
             else:
                 store, index = BlobStore(path, None), LayoutIndex(path / "index.json")
                 stack.callback(store.close)
                 engine = LayoutEngine(
-                    where, store, client, fetching, held=index.read, put=lambda image, _: index.put(image)
+                    where, store, client, fetching, images=index.read, add=lambda image, _: index.add(image)
                 )
             stack.callback(engine.close)
             yield engine
@@ -70,7 +73,7 @@ def open_layout(path: Path, settings: Settings, client: RegistryClient, *, archi
 
 
 class LayoutEngine:
-    """Fetches images into a store, and tells `put` of each that is whole."""
+    """Fetches images into a store, and passes each complete one to `add`."""
 
     def __init__(
         self,
@@ -79,97 +82,93 @@ class LayoutEngine:
         client: RegistryClient,
         settings: PrefetchSettings,
         *,
-        held: Callable[[], Sequence[LayoutImage]],
-        put: Callable[[LayoutImage, ImageBlobs], None],
+        images: Callable[[], Sequence[LayoutImage]],
+        add: Callable[[LayoutImage, ImageBlobs], None],
     ) -> None:
-        """`where` is for people; `held` gives what is there already."""
+        """`where` is shown to users; `images` returns the images that are present."""
         self.engine = where
-        self._held = held
-        self._put = put
+        self._images = images
+        self._add = add
         self._blobs = store
-        self._catalog = MissingBlobs(client, None)
-        self._fetcher = DownloadPool(client, store, settings)
+        self._missing = MissingBlobs(client, None)
+        self._downloads = DownloadPool(client, store, settings)
         self._lock = Lock()
         self._places = 0
         self._fetched: dict[str, ImageBlobs] = {}
-        """What this run has fetched, by the digest that its name stands for."""
-        self.store: ImageStore = _LayoutImages(held, self._tag)
+        """Images fetched in this run, by digest."""
+        self.store: ImageStore = _LayoutStore(images, self._tag)
 
     def pull(
         self,
         request: PullRequest,
         *,
         cancel: Cancellation,
-        clocks: Timeouts,  # noqa: ARG002 - those who fetch have clocks of their own
+        clocks: Timeouts,  # noqa: ARG002 - downloads have their own time limits
         progress: ProgressSink,
     ) -> EngineResult:
-        """Fetch what one image consists of; see `Engine.pull`."""
         platform = request.platform or self.store.facts().platform
         if platform is None:
-            raise EngineError("this machine does not say what it is: name a --platform")
+            raise EngineError("the platform of this machine is unknown: add --platform")
         with self._lock:
             self._places, place = self._places + 1, self._places
         try:
-            entry = self._catalog.entry(request, platform)
-        except RegistryError as trouble:
-            raise EngineError(trouble.message, status=trouble.status) from None
+            entry = self._missing.look_up(request, platform)
+        except RegistryError as error:
+            raise EngineError(error.message, status=error.status) from None
         if entry is None:
             raise EngineError(f"{request.reference.registry} does not answer", kind=FailureKind.REGISTRY_UNAVAILABLE)
-        blobs = self._fetcher.want(entry.lacking, request.reference, place)
+        blobs = self._downloads.fetch(entry.missing, request.reference, place)
         for blob in blobs:
-            self._fetcher.hasten(blob)
+            self._downloads.prioritize(blob)
             while not blob.done:
                 cancel.check()
                 progress(_progress(request, blobs))
                 blob.wait(blob.size, _TICK)
             if blob.failure:
                 raise EngineError(blob.failure)
-        self._put_down(request.reference, entry)
+        self._save(request.reference, entry)
         return EngineResult(entry.digest, up_to_date=not any(blob.fetched for blob in blobs))
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:  # noqa: ARG002
-        """Look into what is there."""
-        digests = tuple(each.digest for each in self._held() if each.name == reference)
+        digests = tuple(each.digest for each in self._images() if each.name == reference)
         return InspectedImage(digests[0], digests) if digests else NOTHING
 
     def alive(self) -> bool:
-        """Files are always there."""
         return True
 
     def close(self) -> None:
-        """Fetch nothing more."""
-        self._fetcher.close()
+        self._downloads.close()
 
     def _tag(self, digest: str, name: ImageReference) -> None:
-        """Give a fetched image one more name, as one that came from a mirror gets its own."""
+        """Add a name to a fetched image; an image from a mirror gets its requested name so."""
         entry = self._fetched.get(digest)
         if entry is not None:
-            self._put_down(name, entry)
+            self._save(name, entry)
 
-    def _put_down(self, name: ImageReference, entry: ImageBlobs) -> None:
+    def _save(self, name: ImageReference, entry: ImageBlobs) -> None:
         self._fetched[entry.digest] = entry
         try:
             for document in entry.documents:
                 self._blobs.add(document.digest, document.raw)
             first = entry.documents[0]
-            self._put(LayoutImage(first.digest, len(first.raw), first.media_type, name), entry)
+            self._add(LayoutImage(first.digest, len(first.raw), first.media_type, name), entry)
         except (OSError, ValueError) as error:
             raise EngineError(f"cannot write {self.engine}: {error}", kind=FailureKind.IO_ERROR) from None
 
 
-class _LayoutImages:
-    """What is there, in the terms of an engine; fulfils `ImageStore`."""
+class _LayoutStore:
+    """The images of a folder or an archive; implements `ImageStore`."""
 
-    def __init__(self, held: Callable[[], Sequence[LayoutImage]], tag: Callable[[str, ImageReference], None]) -> None:
-        self._held = held
+    def __init__(self, images: Callable[[], Sequence[LayoutImage]], tag: Callable[[str, ImageReference], None]) -> None:
+        self._images = images
         self._tag = tag
 
     def holdings(self) -> LocalImages:
-        return LocalImages(self._images())
+        return LocalImages(self._local_images())
 
     def facts(self) -> EngineInfo:
         info = read_info({"OSType": "linux", "Architecture": os.uname().machine}, local=True)
-        return info._replace(keeps_platforms=True)  # a name stands for an index, and all of its platforms lie there
+        return info._replace(keeps_platforms=True)  # a name can refer to an index with all its platforms
 
     def platforms(
         self,
@@ -191,10 +190,10 @@ class _LayoutImages:
         self._tag(source.partition("@")[2], target)
 
     def untag(self, name: str) -> None:
-        """Do nothing: what is there stays."""
+        """Do nothing: exported images stay."""
 
-    def _images(self) -> Iterator[LocalImage]:
-        for each in self._held():
+    def _local_images(self) -> Iterator[LocalImage]:
+        for each in self._images():
             if each.name:
                 tags = (f"{each.name.name}:{each.name.tag}",) if each.name.tag else ()
                 yield LocalImage(each.digest, tags, (f"{each.name.name}@{each.digest}",))
@@ -212,21 +211,63 @@ def _progress(request: PullRequest, blobs: Sequence[BlobDownload]) -> Progress:
 
 
 class LayoutIndex:
-    """The `index.json` of a folder, changed by several threads; what others have put into it stays."""
+    """The `index.json` of a folder; thread-safe. Entries of other programs are kept."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
 
     def read(self) -> tuple[LayoutImage, ...]:
-        """Give the images; raises OSError, and ValueError for what is no index."""
+        """Return the images; raises OSError, and ValueError for an invalid index."""
         return read_index(files.read(self._path))
 
-    def put(self, image: LayoutImage) -> None:
-        """Let a name stand for an image, and for no other; raises OSError and ValueError."""
+    def add(self, image: LayoutImage) -> None:
+        """Add an image, and replace the one with the same name; raises OSError and ValueError."""
         with self._lock:
             others = [each for each in self.read() if image.name is None or each.name != image.name]
             if image not in others:
                 others.append(image)
             with files.replacing(self._path) as file:
                 file.write(index_text(others).encode())
+
+
+@dataclass(slots=True)
+class ArchiveBuilder:
+    """An archive for `docker load`: an OCI image layout with docker's `manifest.json`."""
+
+    images: list[tuple[LayoutImage, ImageBlobs]] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
+
+    def add(self, image: LayoutImage, entry: ImageBlobs) -> None:
+        """Add an image, and replace the one with the same name."""
+        with self._lock:
+            self.images = [each for each in self.images if each[0].name != image.name] + [(image, entry)]
+
+    def added(self) -> list[LayoutImage]:
+        return [image for image, _ in self.images]
+
+    def write(self, path: Path, store: BlobStore) -> None:
+        """Write the file atomically; raises OSError. The same images give the same bytes."""
+        images = sorted(self.images, key=lambda each: each[0].name.canonical if each[0].name else "")
+        digests = {document.digest for _, entry in images for document in entry.documents}
+        digests |= {part.digest for _, entry in images for part in (entry.parts.config, *entry.parts.layers)}
+        docker = [docker_entry(image.name, entry.parts) for image, entry in images if image.name]
+        with files.replacing(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            _add_text(tar, "oci-layout", _LAYOUT)
+            _add_text(tar, "index.json", index_text(image for image, _ in images))
+            _add_text(tar, "manifest.json", json.dumps(docker))
+            for digest in sorted(digests):
+                with store.path(digest).open("rb") as blob:
+                    entry = _tar_entry(blob_path(digest), os.fstat(blob.fileno()).st_size)
+                    tar.addfile(entry, blob)
+
+
+def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
+    data = text.encode()
+    tar.addfile(_tar_entry(name, len(data)), io.BytesIO(data))
+
+
+def _tar_entry(name: str, size: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o644
+    return entry

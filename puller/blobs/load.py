@@ -1,7 +1,7 @@
-"""Images from files into an engine: it pulls them from our registry on loopback, and they get their names.
+"""Loading images from files: the engine pulls them from a registry on loopback, and they get their names.
 
-What an engine keeps differs. The containerd store has names and digests as after a pull. The graph-driver store has the
-name and the very same image ID; it notes a repository's digest (`RepoDigests`) only when it pulls from there itself.
+A containerd store then has names and digests as after a pull. A graph-driver store has the name and the same image ID,
+but no digest: it records a repository's digest (`RepoDigests`) only when it pulls from that repository.
 """
 
 import json
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from puller.blobs.download_task import BlobDownload
+from puller.blobs.engine_wrapper import EngineWrapper
 from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.cancellation import Cancellation
-from puller.engine.interface import Engine, ImageStore, InspectedImage, ProgressSink
+from puller.engine.interface import Engine, ProgressSink
 from puller.errors import EngineError, UsageError
 from puller.image.oci_layout import LayoutImage, blob_path, read_index
 from puller.image.reference import ImageReference, Platform
@@ -23,28 +24,28 @@ from puller.settings import Timeouts
 from puller.text import clean
 
 _LARGEST = 4 << 20
-"""Bytes of a document."""
+"""Bytes of a manifest or index."""
 _KEYS = ("os", "architecture", "variant")
 
 
 class LayoutImages:
-    """The images of a folder or of an archive, as they lie there; fulfils `loopback_registry.Source`."""
+    """The images in a folder or an archive; implements `loopback_registry.Source`."""
 
     def __init__(self, path: Path) -> None:
-        """Look what is there; raises UsageError for what is neither an OCI image layout nor an archive of one."""
+        """Read the index; raises UsageError for anything but an OCI image layout or an archive of one."""
         self._places: dict[str, tuple[Path, int, int]] = {}
         try:
-            self._find(path)
+            self._locate(path)
             index = self._read("index.json")
             if index is None:
-                raise UsageError(f"{path}: has no index.json, and so is no OCI image layout")
+                raise UsageError(f"{path}: is not an OCI image layout: it has no index.json")
             self.named = read_index(index)
         except (OSError, ValueError, tarfile.TarError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise UsageError(clean(f"{path}: cannot be read as an OCI image layout: {reason}")) from None
 
     def requests(self, own: Platform | None) -> dict[PullRequest, LayoutImage]:
-        """Say what can be pulled, for the engine's own platform where an image has that."""
+        """Return the requests for all named images, for the engine's own platform if an image has it."""
         found = {}
         for image in self.named:
             if name := image.name:
@@ -54,16 +55,15 @@ class LayoutImages:
         return found
 
     def document(self, digest: str) -> tuple[str, bytes] | None:
-        """Give a manifest."""
         raw = self._read(blob_path(digest))
         if raw is None:
             return None
         with suppress(ValueError, AttributeError):
-            return str(json.loads(raw).get("mediaType") or self._said(digest)), raw
+            return str(json.loads(raw).get("mediaType") or self._media_type(digest)), raw
         return None
 
     def blob(self, digest: str) -> BlobDownload | None:
-        """Give a blob: engines check them, and so we need not."""
+        """See `Source.blob`. The digest is not checked here: the engine does that."""
         place = self._places.get(blob_path(digest))
         if place is None:
             return None
@@ -72,7 +72,7 @@ class LayoutImages:
         blob.path, blob.offset = path, offset
         return blob
 
-    def _find(self, path: Path) -> None:
+    def _locate(self, path: Path) -> None:
         if path.is_dir():
             for file in (path / "index.json", *path.glob("blobs/*/*")):
                 self._places[str(file.relative_to(path))] = (file, 0, file.stat().st_size)
@@ -90,18 +90,18 @@ class LayoutImages:
             file.seek(offset)
             return file.read(size)
 
-    def _said(self, digest: str) -> str:
+    def _media_type(self, digest: str) -> str:
         return next((image.media_type for image in self.named if image.digest == digest), "")
 
     def _platform(self, image: LayoutImage, own: Platform | None) -> Platform | None:
-        """Name the platform of an index that has none of this engine's: the only one whose manifest is there."""
-        there = []
+        """Return the platform of an index if only one manifest is present, and that is not for the engine's own."""
+        platforms = []
         for entry in self._entries(image.digest):
             if blob_path(str(entry.get("digest"))) in self._places:
-                said = entry.get("platform") or {}
+                fields = entry.get("platform") or {}
                 with suppress(ValueError):
-                    there.append(Platform.parse("/".join(str(said[key]) for key in _KEYS if said.get(key))))
-        return there[0] if len(there) == 1 and there[0] != own else None
+                    platforms.append(Platform.parse("/".join(str(fields[key]) for key in _KEYS if fields.get(key))))
+        return platforms[0] if len(platforms) == 1 and platforms[0] != own else None
 
     def _entries(self, digest: str) -> list[dict[str, Any]]:
         try:
@@ -110,31 +110,21 @@ class LayoutImages:
             return []
 
 
-class LoadEngine:
-    """Fulfils `Engine`: an image is pulled from loopback, and named as it is in the files."""
+class LoadEngine(EngineWrapper):
+    """Pulls each image from loopback, and gives it the name that it has in the files."""
 
     def __init__(self, engine: Engine, images: dict[PullRequest, LayoutImage], server: LoopbackRegistry) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._images = images
         self._names = {
             request: ImageReference.parse(f"{server.name(f'n{place}')}@{image.digest}")
             for place, (request, image) in enumerate(images.items())
         }
 
-    @property
-    def engine(self) -> str:
-        """The same engine."""
-        return self._engine.engine
-
-    @property
-    def store(self) -> ImageStore:
-        """The same images."""
-        return self._engine.store
-
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
-        """Pull from loopback, give it its name, and take that of loopback away; see `Engine.pull`."""
+        """Pull from loopback, set the name, and remove the name on loopback; see `Engine.pull`."""
         name = self._names[request]
         source = f"{name.name}@{name.digest}"
         try:
@@ -142,22 +132,10 @@ class LoadEngine:
                 PullRequest(name, request.platform),
                 cancel=cancel,
                 clocks=clocks,
-                progress=lambda seen: progress(replace(seen, request=request)),
+                progress=lambda event: progress(replace(event, request=request)),
             )
             self._engine.store.tag(source, request.reference)
         finally:
             with suppress(EngineError):
                 self._engine.store.untag(source)
         return EngineResult(name.digest, up_to_date=pulled.up_to_date)
-
-    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
-        """Ask the engine."""
-        return self._engine.inspect(reference, cancel=cancel)
-
-    def alive(self) -> bool:
-        """Ask the engine."""
-        return self._engine.alive()
-
-    def close(self) -> None:
-        """Close the engine's connections."""
-        self._engine.close()

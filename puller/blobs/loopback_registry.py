@@ -1,7 +1,7 @@
-"""A registry on loopback, read-only and for this run: what engines pull from it is what was fetched for them.
+"""A read-only registry on loopback for one run, which serves prefetched images to the engine.
 
-It speaks what a pull needs of the OCI distribution spec: the ping, manifests and blobs by digest, and ranges. A blob
-that is still on its way is sent as it comes; the engine checks it as it checks all that registries send.
+It implements the part of the OCI distribution spec that a pull needs: ping, manifests and blobs by digest, ranges. A
+blob is served while it is being downloaded; the engine verifies its digest as for any registry.
 """
 
 import re
@@ -25,35 +25,34 @@ _TICK = 0.5
 
 
 class Source(Protocol):
-    """Where the registry has its answers from."""
+    """The manifests and blobs to serve."""
 
     def document(self, digest: str) -> tuple[str, bytes] | None:
-        """Give a manifest's media type and bytes."""
+        """Return the media type and the bytes of a manifest; None for an unknown one."""
 
     def blob(self, digest: str) -> BlobDownload | None:
-        """Give a blob, and see to it that it comes."""
+        """Return a blob, and start its download if necessary; None for an unknown one."""
 
 
 class LoopbackRegistry:
-    """Serves on a free port, under a name that nobody can guess, until it is closed."""
+    """Serves on a free port, below a secret path, until it is closed."""
 
     def __init__(self, source: Source) -> None:
         """Listen; raises OSError."""
         self.source = source
         self.secret = secrets.token_hex(16)
-        self.asked = Event()
-        """Whether anybody who knows the name has come."""
+        self.contacted = Event()
+        """Set by the first request for the secret path."""
         self.closing = Event()
         self._server = _Server((HOST, 0), type("_Bound", (_Exchange,), {"registry": self}))
         self.address = f"{HOST}:{self._server.server_address[1]}"
         Thread(target=self._server.serve_forever, args=(0.1,), name="loopback", daemon=True).start()
 
     def name(self, label: str) -> str:
-        """Give the name of a repository here; a label is one word."""
+        """Return the full name of a repository here; a label is one word."""
         return f"{self.address}/{self.secret}/{label}"
 
     def close(self) -> None:
-        """Serve nothing more."""
         self.closing.set()
         self._server.shutdown()
         self._server.server_close()
@@ -65,7 +64,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: engines break connections off, and it is they who tell why."""
+        """Ignore errors: engines break off connections, and report the reason themselves."""
 
 
 class _Exchange(BaseHTTPRequestHandler):
@@ -77,7 +76,7 @@ class _Exchange(BaseHTTPRequestHandler):
     registry: LoopbackRegistry
 
     def handle(self) -> None:
-        """Tell those who try TLS first that there is none: without an answer they would wait for one."""
+        """Refuse TLS at once, which some engines try first: without a response they would wait for one."""
         with suppress(OSError):
             if self.connection.recv(1, socket.MSG_PEEK) == _TLS_HELLO:
                 self.connection.sendall(_NO_TLS)
@@ -85,7 +84,6 @@ class _Exchange(BaseHTTPRequestHandler):
             super().handle()
 
     def do_GET(self) -> None:
-        """Answer."""
         if self.path in {"/v2/", "/v2"}:
             self._send(HTTPStatus.OK, "application/json", b"{}")
             return
@@ -93,7 +91,7 @@ class _Exchange(BaseHTTPRequestHandler):
         if match is None or not secrets.compare_digest(match["secret"], self.registry.secret):
             self._send(HTTPStatus.NOT_FOUND, "application/json", _UNKNOWN)
             return
-        self.registry.asked.set()
+        self.registry.contacted.set()
         if match["kind"] == "blobs":
             self._blob(match["digest"])
         elif document := self.registry.source.document(match["digest"]):
@@ -101,10 +99,10 @@ class _Exchange(BaseHTTPRequestHandler):
         else:
             self._send(HTTPStatus.NOT_FOUND, "application/json", _UNKNOWN)
 
-    do_HEAD = do_GET  # noqa: N815 - likewise
+    do_HEAD = do_GET  # noqa: N815 - the name is http.server's
 
     def log_message(self, *_: object) -> None:
-        """Print nothing."""
+        pass
 
     def _send(self, status: HTTPStatus, media_type: str, body: bytes, digest: str = "") -> None:
         self._head(status, media_type, len(body), digest)
@@ -126,7 +124,7 @@ class _Exchange(BaseHTTPRequestHandler):
         blob = self.registry.source.blob(digest)
         found = _RANGE.fullmatch(self.headers.get("Range", ""))
         start = int(found[1]) if found else 0
-        if blob is None or start > blob.size or (self.command != "HEAD" and not self._comes(blob, start)):
+        if blob is None or start > blob.size or (self.command != "HEAD" and not self._wait_for_byte(blob, start)):
             self._send(HTTPStatus.NOT_FOUND, "application/json", _UNKNOWN)
             return
         status = HTTPStatus.PARTIAL_CONTENT if found else HTTPStatus.OK
@@ -137,26 +135,26 @@ class _Exchange(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _copy(self, blob: BlobDownload, start: int) -> bool:
-        """Send a blob as it comes; False when it is not to be had after all."""
-        renewed = blob.renewed
+        """Send a blob while it is downloaded; False if the download fails."""
+        restarts = blob.restarts
         while (file := blob.file) is not None:
             try:
                 opened = file.open("rb")
-            except FileNotFoundError:  # it has just become whole, and lies elsewhere
+            except FileNotFoundError:  # the download completed, and its file was renamed
                 if file == blob.file:
                     return False
                 continue
             with opened:
                 at = start
                 while at < blob.size:
-                    if not self._comes(blob, at) or blob.renewed != renewed:
+                    if not self._wait_for_byte(blob, at) or blob.restarts != restarts:
                         return False
                     at += self.connection.sendfile(opened, blob.offset + at, blob.available - at)
             return True
         return False
 
-    def _comes(self, blob: BlobDownload, beyond: int) -> bool:
-        """Wait for a byte: those who fetch it give up sooner or later."""
+    def _wait_for_byte(self, blob: BlobDownload, beyond: int) -> bool:
+        """Wait for the byte after `beyond`; False if the download fails, which happens sooner or later."""
         while blob.available <= beyond and blob.size > beyond:
             if blob.failure or self.registry.closing.is_set():
                 return False

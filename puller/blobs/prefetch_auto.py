@@ -1,44 +1,44 @@
-"""Prefetching only where the wire is the limit: the engine pulls by itself until its first seconds have shown that.
+"""Automatic prefetching: the engine pulls by itself until its first seconds show that the network is slow.
 
-The sign is an engine that mostly downloads, hardly unpacks, and yet gets few bytes. On a fast wire it unpacks most of
-the time, and a second program at work would only take processors from it. Nothing is measured that the engine does not
-tell anyway, so that watching costs nothing. What is being downloaded when the sign comes is broken off and fetched.
+The network is slow when the engine mostly downloads, rarely unpacks, and receives few bytes. On a fast network it
+unpacks most of the time, and prefetching would only take processor time from it. Only the progress that the engine
+reports anyway is measured. Pulls that are downloading when prefetching begins are cancelled and prefetched.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock, Thread
 from time import monotonic
 
+from puller.blobs.engine_wrapper import EngineWrapper
 from puller.cancellation import Cancellation
-from puller.engine.interface import Engine, ImageStore, InspectedImage, ProgressSink
+from puller.engine.interface import Engine, ProgressSink
 from puller.errors import CancelledError
 from puller.events import Phase, Progress
-from puller.image.reference import ImageReference
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
 
 WINDOW = 1.5
-"""Seconds after the first byte, and again, after which a look is taken."""
+"""Length of a measurement in seconds; the first begins with the first byte."""
 SLOW = 30_000_000
-"""Bytes a second; an engine unpacks about twice as many, so that with more the wire is not what it waits for."""
+"""Bytes a second below which the network is slow; an engine unpacks about twice as many."""
 _SHARE = 0.75
-"""The part of the time in which nothing may be unpacked."""
+"""Minimum share of the time in which nothing is unpacked."""
 
 
-class WireGauge:
-    """Tells from the progress of all pulls whether the engine waits for the wire; to be called under a lock."""
+class NetworkMonitor:
+    """Detects a slow network from the progress of all pulls; not thread-safe."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
         self._phases: dict[PullRequest, Phase] = {}
         self._bytes: dict[str, int] = {}
-        """Of each layer, however many images share it."""
+        """By layer, which images may share."""
         self._last = self._began = 0.0
         self._base = 0
         self._waited = 0.0
 
-    def shows(self, progress: Progress) -> bool:
-        """Take in what a pull tells; whether the last seconds show a slow wire."""
+    def update(self, progress: Progress) -> bool:
+        """Record the progress of a pull; return True at the end of a measurement that shows a slow network."""
         now, phases = self._now(), self._phases.values()
         if self._began and Phase.EXTRACTING not in phases:
             self._waited += now - self._last
@@ -47,29 +47,29 @@ class WireGauge:
         for layer, count in progress.of_layers.items():
             self._bytes[layer] = max(count, self._bytes.get(layer, 0))
         if not self._began:
-            self._open(now) if progress.current else None
+            if progress.current:
+                self._begin(now)
             return False
         if now - self._began < WINDOW:
             return False
-        seconds, came = now - self._began, sum(self._bytes.values()) - self._base
-        slow = self._waited >= _SHARE * seconds and came < SLOW * seconds
-        self._open(now)
+        seconds, received = now - self._began, sum(self._bytes.values()) - self._base
+        slow = self._waited >= _SHARE * seconds and received < SLOW * seconds
+        self._begin(now)
         return slow and Phase.DOWNLOADING in phases
 
-    def unpacks(self, request: PullRequest) -> bool:
-        """Whether all of an image has been downloaded."""
+    def is_unpacking(self, request: PullRequest) -> bool:
+        """Whether an image is downloaded and being unpacked."""
         return self._phases.get(request) is Phase.EXTRACTING
 
-    def over(self, request: PullRequest) -> None:
-        """Take note that a pull has ended."""
+    def finished(self, request: PullRequest) -> None:
         self._phases.pop(request, None)
 
-    def _open(self, now: float) -> None:
+    def _begin(self, now: float) -> None:
         self._began, self._base, self._waited = now, sum(self._bytes.values()), 0.0
 
 
-class AutoPrefetchEngine:
-    """Fulfils `Engine` by an engine as it is, until prefetching for it is worth while."""
+class AutoPrefetchEngine(EngineWrapper):
+    """Pulls with an engine as it is, until the network turns out to be slow."""
 
     def __init__(
         self,
@@ -77,40 +77,30 @@ class AutoPrefetchEngine:
         requests: Sequence[PullRequest],
         begin: Callable[[Iterable[PullRequest]], Engine | None],
     ) -> None:
-        """`begin` prefetches what is left of the list, and gives the engine for it; None where it cannot."""
-        self._engine = engine
-        self._begin = begin
+        """`begin` starts to prefetch images and returns the engine for them, or None if that is not possible."""
+        super().__init__(engine)
+        self._begin_prefetch = begin
         self._left = dict.fromkeys(requests)
         self._prefetching: Engine | None = None
         self._lock = Lock()
-        self._gauge = WireGauge()
-        self._flying: dict[PullRequest, Cancellation] = {}
+        self._monitor = NetworkMonitor()
+        self._in_flight: dict[PullRequest, Cancellation] = {}
         self._switch: Thread | None = None
-
-    @property
-    def engine(self) -> str:
-        """The same engine."""
-        return self._engine.engine
-
-    @property
-    def store(self) -> ImageStore:
-        """The same images."""
-        return self._engine.store
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
-        """Pull plainly or with prefetching; a plain pull that is broken off for it begins again. See `Engine.pull`."""
+        """Pull plainly or with prefetching; a plain pull cancelled for prefetching starts again. See `Engine.pull`."""
 
-        def watched(seen: Progress) -> None:
-            self._look(seen)
-            progress(seen)
+        def watched(event: Progress) -> None:
+            self._watch(event)
+            progress(event)
 
         own = Cancellation(cancel)
         with self._lock:
             prefetching = self._prefetching
             if prefetching is None:
-                self._flying[request] = own
+                self._in_flight[request] = own
         if prefetching is None:
             try:
                 return self._engine.pull(request, cancel=own, clocks=clocks, progress=watched)
@@ -119,43 +109,31 @@ class AutoPrefetchEngine:
                 prefetching = self._prefetching or self._engine
             finally:
                 with self._lock:
-                    self._gauge.over(request)
-                    self._flying.pop(request, None)
+                    self._monitor.finished(request)
+                    self._in_flight.pop(request, None)
                     self._left.pop(request, None)
         return prefetching.pull(request, cancel=cancel, clocks=clocks, progress=progress)
 
-    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
-        """Ask the engine."""
-        return self._engine.inspect(reference, cancel=cancel)
-
-    def alive(self) -> bool:
-        """Ask the engine."""
-        return self._engine.alive()
-
-    def close(self) -> None:
-        """Close the engine's connections."""
-        self._engine.close()
-
     def finish(self) -> None:
-        """Wait until prefetching that is just beginning can be ended."""
+        """Wait for the start of prefetching, if that is under way, and prevent a later one."""
         with self._lock:
             switch, self._switch = self._switch, Thread()
         if switch and switch.ident:
             switch.join()
 
-    def _look(self, seen: Progress) -> None:
+    def _watch(self, event: Progress) -> None:
         with self._lock:
-            if self._gauge.shows(seen) and self._switch is None:
-                self._switch = Thread(target=self._change, name="prefetch", daemon=True)
+            if self._monitor.update(event) and self._switch is None:
+                self._switch = Thread(target=self._start_prefetch, name="prefetch", daemon=True)
                 self._switch.start()
 
-    def _change(self) -> None:
+    def _start_prefetch(self) -> None:
         with self._lock:
-            left = [request for request in self._left if not self._gauge.unpacks(request)]
-        prefetching = self._begin(left)
+            left = [request for request in self._left if not self._monitor.is_unpacking(request)]
+        prefetching = self._begin_prefetch(left)
         with self._lock:
             self._prefetching = prefetching
-            flying = [own for request, own in self._flying.items() if not self._gauge.unpacks(request)]
+            in_flight = [own for request, own in self._in_flight.items() if not self._monitor.is_unpacking(request)]
         if prefetching is not None:
-            for own in flying:
-                own.cancel("it is fetched another way")
+            for own in in_flight:
+                own.cancel("it is prefetched")

@@ -1,43 +1,33 @@
 """An engine with prefetching: it pulls each image from loopback first, and then under its own name.
 
-The second pull finds all layers there, and leaves the engine as a plain pull would have. Whatever goes wrong with the
-first one, the second one is that plain pull: prefetching never costs an image.
+The second pull finds all layers in the engine, which ends up in the same state as after a plain pull. If the first pull
+fails, the second is a plain pull: prefetching never makes an image fail.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from puller.blobs.engine_wrapper import EngineWrapper
 from puller.blobs.prefetch import LoopbackImage, Prefetch
 from puller.cancellation import Cancellation
-from puller.engine.interface import Engine, ImageStore, InspectedImage, ProgressSink
+from puller.engine.interface import Engine, ProgressSink
 from puller.errors import CancelledError, EngineError
 from puller.events import Progress
-from puller.image.reference import ImageReference
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
 from puller.text import clean
 
 
-class PrefetchEngine:
-    """Fulfils `Engine` by another one and a `Prefetch`."""
+class PrefetchEngine(EngineWrapper):
+    """Pulls with another engine and a `Prefetch`, which the caller closes."""
 
     def __init__(self, engine: Engine, prefetch: Prefetch, note: Callable[[str], None]) -> None:
-        """`note` is told, once for each reason, why an image was pulled plainly after all."""
-        self._engine = engine
+        """`note` is called, once for each reason, when an image was pulled without prefetching."""
+        super().__init__(engine)
         self._prefetch = prefetch
         self._note = note
         self._noted: set[str] = set()
-
-    @property
-    def engine(self) -> str:
-        """The same engine."""
-        return self._engine.engine
-
-    @property
-    def store(self) -> ImageStore:
-        """The same images."""
-        return self._engine.store
 
     def pull(
         self,
@@ -52,27 +42,15 @@ class PrefetchEngine:
         if image is None:
             return self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
         try:
-            brought = self._bring(request, image, cancel, clocks, progress)
+            fetched = self._pull_from_loopback(request, image, cancel, clocks, progress)
             self._prefetch.check_limit(request)
             pulled = self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
         finally:
             self._remove(image)
-        self._prefetch.over(request)
-        return replace(pulled, up_to_date=pulled.up_to_date and not brought)
+        self._prefetch.finished(request)
+        return replace(pulled, up_to_date=pulled.up_to_date and not fetched)
 
-    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
-        """Ask the engine."""
-        return self._engine.inspect(reference, cancel=cancel)
-
-    def alive(self) -> bool:
-        """Ask the engine."""
-        return self._engine.alive()
-
-    def close(self) -> None:
-        """Close the engine's connections; the prefetch is closed by those who began it."""
-        self._engine.close()
-
-    def _bring(
+    def _pull_from_loopback(
         self,
         request: PullRequest,
         image: LoopbackImage,
@@ -80,13 +58,13 @@ class PrefetchEngine:
         clocks: Timeouts,
         progress: ProgressSink,
     ) -> bool:
-        """Let the engine pull from loopback; tell whether it got anything there."""
+        """Let the engine pull from loopback; return whether it fetched any blob."""
 
-        def relay(seen: Progress) -> None:
-            progress(replace(seen, request=request, current=image.current, total=image.total))
+        def relay(event: Progress) -> None:
+            progress(replace(event, request=request, current=image.current, total=image.total))
 
         try:
-            # The engine may wait for a blob that is far behind others. Those who fetch it have clocks of their own.
+            # The engine may wait long for a blob that is queued behind others; downloads have their own time limits.
             pulled = self._engine.pull(
                 PullRequest(image.name, request.platform),
                 cancel=cancel,
@@ -95,16 +73,16 @@ class PrefetchEngine:
             )
         except EngineError as error:
             failures = [blob.failure for blob in image.blobs if blob.failure]
-            self._say(failures[0] if failures else error.message)
+            self._note_once(failures[0] if failures else error.message)
             return False
         return not pulled.up_to_date
 
     def _remove(self, image: LoopbackImage) -> None:
-        """Let the engine forget the name on loopback; there may be none, if its pull has failed."""
+        """Remove the name on loopback, which does not exist if that pull failed."""
         with suppress(EngineError, CancelledError):
             self._engine.store.untag(f"{image.name.name}@{image.name.digest}")
 
-    def _say(self, reason: str) -> None:
+    def _note_once(self, reason: str) -> None:
         if reason not in self._noted:
             self._noted.add(reason)
             self._note(f"pulled without prefetching: {clean(reason)}")

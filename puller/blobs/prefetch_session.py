@@ -1,4 +1,4 @@
-"""Prefetching for one run of an engine: whether it can be done, its beginning and its end."""
+"""The start and end of prefetching for a run, if the engine allows it."""
 
 import re
 import socket
@@ -22,11 +22,11 @@ from puller.system.paths import cache_home
 
 _FOLDER = "blobs"
 _PROBE = Timeouts(attempt=10.0, stall=10.0)
-_LEFT_BEHIND = re.compile(rf"{re.escape(HOST)}:(?P<port>\d+)/[0-9a-f]{{32}}/\w+@sha256:[0-9a-f]{{64}}")
+_STALE_NAME = re.compile(rf"{re.escape(HOST)}:(?P<port>\d+)/[0-9a-f]{{32}}/\w+@sha256:[0-9a-f]{{64}}")
 
 
-class CannotPrefetchError(Exception):
-    """Why nothing can be prefetched for this engine."""
+class PrefetchUnavailableError(Exception):
+    """Prefetching is not possible for this engine."""
 
 
 def open_prefetch(
@@ -37,13 +37,13 @@ def open_prefetch(
     registries: RegistryClient,
     note: Callable[[str], None],
 ) -> PrefetchEngine:
-    """Begin to prefetch for an engine, which ends with the stack.
+    """Start prefetching for an engine, until the stack is closed.
 
-    Raises CannotPrefetchError, EngineError, OSError, UsageError.
+    Raises PrefetchUnavailableError, EngineError, OSError, UsageError.
     """
     inventory = EngineInventory(engine.store)
     if not inventory.facts.local:
-        raise CannotPrefetchError("the engine is not on this machine, and loopback is another one there")
+        raise PrefetchUnavailableError("the engine is not on this machine, and has another loopback")
     store = BlobStore(cache_home() / _FOLDER, settings.prefetch.cache)
     stack.callback(store.close)
     prefetch = Prefetch(registries, store, inventory, settings)
@@ -57,7 +57,7 @@ def open_prefetch(
 def _without_mirrors(
     requests: Iterable[PullRequest], settings: Settings, note: Callable[[str], None]
 ) -> Iterator[PullRequest]:
-    """Leave out images of registries that have mirrors: it is not known yet where these come from."""
+    """Leave out images of registries with mirrors: their source is not known yet."""
     noted = set[str]()
     for request in requests:
         registry = request.reference.registry
@@ -69,20 +69,20 @@ def _without_mirrors(
 
 
 def _probe(engine: Engine, prefetch: Prefetch) -> None:
-    """Let the engine ask our registry for what it does not have: a remote or secluded one does not get through."""
-    nothing = PullRequest(ImageReference.parse(f"{prefetch.server.name('probe')}:none"))
+    """Let the engine request a missing image from our registry, to find out whether it can reach loopback."""
+    missing = PullRequest(ImageReference.parse(f"{prefetch.server.name('probe')}:none"))
     with suppress(EngineError):
-        engine.pull(nothing, cancel=Cancellation(), clocks=_PROBE, progress=lambda _: None)
-    if not prefetch.server.asked.is_set():
-        raise CannotPrefetchError(f"the engine does not reach a registry of ours on {HOST}")
+        engine.pull(missing, cancel=Cancellation(), clocks=_PROBE, progress=lambda _: None)
+    if not prefetch.server.contacted.is_set():
+        raise PrefetchUnavailableError(f"the engine cannot reach puller's registry on {HOST}")
 
 
 def _clean(engine: Engine) -> None:
-    """Remove the names that a killed run has left in the engine."""
+    """Remove names on loopback that a killed run left in the engine."""
     with suppress(EngineError):
         for image in engine.store.holdings().images:
             for name in image.digests:
-                match = _LEFT_BEHIND.fullmatch(name)
+                match = _STALE_NAME.fullmatch(name)
                 if match and not _listens(int(match["port"])):
                     with suppress(EngineError):
                         engine.store.untag(name)
@@ -102,21 +102,21 @@ def prefetching(
     registries: RegistryClient,
     note: Callable[[str], None],
 ) -> Iterator[Engine]:
-    """Give an engine for which the blobs of these images are prefetched; where they cannot be, `note` is told why."""
+    """Return an engine that prefetches these images; if that is not possible, `note` is called with the reason."""
     with ExitStack() as stack:
 
-        def begin(wanted: Iterable[PullRequest]) -> Engine | None:
+        def begin(images: Iterable[PullRequest]) -> Engine | None:
             try:
-                return open_prefetch(stack, engine, wanted, settings, registries, note)
-            except (CannotPrefetchError, EngineError, OSError, UsageError) as reason:
+                return open_prefetch(stack, engine, images, settings, registries, note)
+            except (PrefetchUnavailableError, EngineError, OSError, UsageError) as reason:
                 note(f"nothing is prefetched: {reason}")
                 return None
 
         if settings.prefetch.mode is PrefetchMode.AUTO:
-            watching = AutoPrefetchEngine(engine, requests, begin)
+            automatic = AutoPrefetchEngine(engine, requests, begin)
             try:
-                yield watching
+                yield automatic
             finally:
-                watching.finish()
+                automatic.finish()
         else:
             yield begin(requests) or engine

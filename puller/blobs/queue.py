@@ -1,7 +1,7 @@
-"""What is fetched next: in the order of the list, within each registry's limits, no further ahead than fits.
+"""The queue of downloads: in list order, within the limits of each registry and of the store.
 
-Whatever may give work wakes one thread, and who takes a task wakes the next: to wake all of them for each task costs
-more processor time than the bytes do.
+Each change wakes one thread, and a thread that takes a task wakes the next: waking all of them for each task would take
+more processor time than the downloads.
 """
 
 from collections import Counter
@@ -14,15 +14,17 @@ from puller.registry.health import RateLimit, RegistryHealth
 
 
 class DownloadQueue:
-    """The tasks of many threads. A registry that has set a rate limit holds up no other."""
+    """A thread-safe queue of tasks; a registry with a rate limit does not delay the others."""
 
-    def __init__(self, per_registry: int, ahead: int, health: Callable[[str], RegistryHealth] = RegistryHealth) -> None:
-        """Use so many connections to any one registry, and open blobs of no more than `ahead` bytes in all.
+    def __init__(
+        self, per_registry: int, budget: int, health: Callable[[str], RegistryHealth] = RegistryHealth
+    ) -> None:
+        """Allow `per_registry` connections to one registry, and open blobs of up to `budget` bytes in all.
 
-        A blob that somebody waits for is opened all the same. `health` tells of each registry's rate limit.
+        A blob that the engine is waiting for is opened regardless of the budget.
         """
         self._per_registry = per_registry
-        self._ahead = ahead
+        self._budget = budget
         self._heaps: dict[str, list[DownloadTask]] = {}
         self._busy: Counter[str] = Counter()
         self._health = health
@@ -32,16 +34,15 @@ class DownloadQueue:
         self._changed = Condition()
 
     def add(self, task: DownloadTask) -> None:
-        """Put a task where its rank is."""
         with self._changed:
             self._push(task)
             self._changed.notify()
 
     def take(self) -> DownloadTask | None:
-        """Wait for the next task; None when there will be none. `done` must follow."""
+        """Wait for the next task; None after `close`. The caller must call `done`."""
         with self._changed:
             while not self._closed:
-                ready = [heap for registry, heap in self._heaps.items() if heap and self._may(registry, heap[0])]
+                ready = [heap for registry, heap in self._heaps.items() if heap and self._can_start(registry, heap[0])]
                 if ready:
                     task = heappop(min(ready, key=lambda heap: heap[0]))
                     self._busy[task.blob.source.registry] += 1
@@ -54,29 +55,27 @@ class DownloadQueue:
             return None
 
     def done(self, task: DownloadTask) -> None:
-        """Give the connection back."""
         with self._changed:
             self._busy[task.blob.source.registry] -= 1
             self._changed.notify()
 
-    def hasten(self, blob: BlobDownload) -> None:
-        """Open a blob however much is open: somebody waits for it."""
+    def prioritize(self, blob: BlobDownload) -> None:
+        """Move a blob to the front, because the engine is waiting for it."""
         with self._changed:
             blob.urgent = True
             blob.rank = (-1, *blob.rank[1:])
-            if not blob.opened:  # what stands before it may be held back for ever
+            if not blob.opened:  # its own task may be behind one that exceeds the budget
                 self._push(DownloadTask(blob.rank, blob))
             self._changed.notify()
 
     def forget(self, digests: set[str]) -> None:
-        """Count blobs no longer: nobody needs them any more."""
+        """Remove blobs from the budget: no image needs them."""
         with self._changed:
             for digest in digests:
                 self._opened.pop(digest, None)
             self._changed.notify()
 
     def close(self) -> None:
-        """End all waiting."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -88,10 +87,9 @@ class DownloadQueue:
             self._limits[registry] = self._health(registry).rate_limit
         heappush(self._heaps[registry], task)
 
-    def _may(self, registry: str, task: DownloadTask) -> bool:
-        """Tell whether a task may begin now."""
+    def _can_start(self, registry: str, task: DownloadTask) -> bool:
         if self._busy[registry] >= self._per_registry or self._limits[registry].left:
             return False
         blob, opened = task.blob, sum(self._opened.values())
-        fits = not opened or blob.digest in self._opened or opened + blob.size <= self._ahead
+        fits = not opened or blob.digest in self._opened or opened + blob.size <= self._budget
         return fits or blob.urgent

@@ -1,7 +1,7 @@
-"""Blobs kept on disk by their digest, as an OCI image layout that several runs share.
+"""Blobs on disk by digest, as an OCI image layout that several runs share.
 
-A blob is believed when it has been read and its digest is right, in every run anew: nothing that happens to the files
-between two runs can do more harm than that a blob is fetched again. The folder may be deleted at any time.
+Every run verifies the digest of a blob before it uses it, so a damaged file is only fetched again. The folder may be
+deleted at any time.
 """
 
 import json
@@ -20,17 +20,16 @@ _INDEX = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+j
 _CHUNK = 1 << 20
 _ANY = 1 << 62
 _MODE = 0o700
-"""Images may be private: the folder is its owner's."""
+"""Images may be private: only the owner can read the folder."""
 
 
 class BlobStore:
-    """One folder of blobs; safe for many threads, and for several runs at once."""
+    """A folder of blobs; safe for many threads and several concurrent runs."""
 
     def __init__(self, root: Path, limit: int | None) -> None:
-        """Open or make the folder; raises OSError. More than `limit` bytes are not kept beyond what is in use.
+        """Open or create the folder; raises OSError. It is trimmed to `limit` bytes, or half the free space if less.
 
-        Of a disk that is nearly full no more than half of what is free is taken. Without a limit it is no cache, but
-        somebody's images: all are kept, and the folder's mode is what the user's umask says.
+        Without a limit the folder is an export and not a cache: nothing is removed, and the umask sets its mode.
         """
         self.root = root
         self.parts = root / "parts"
@@ -41,79 +40,81 @@ class BlobStore:
         _write_once(root / "index.json", json.dumps(_INDEX))
         self._runs = root / "runs"
         self._runs.mkdir(exist_ok=True)
-        self._run = FileLock(self._runs / secrets.token_hex(8), thread_local=False)  # says that this run lives
+        self._run = FileLock(
+            self._runs / secrets.token_hex(8), thread_local=False
+        )  # locked while this run uses the store
         self._run.acquire()
         disk = os.statvfs(root)
-        room = self.held() + disk.f_bavail * disk.f_frsize // 2
-        self.limit = _ANY if limit is None else min(limit, room)
+        available = self.used_bytes() + disk.f_bavail * disk.f_frsize // 2
+        self.limit = _ANY if limit is None else min(limit, available)
 
     def path(self, digest: str) -> Path:
-        """Where a blob is, or would be (OCI image layout "Blobs")."""
+        """Return the path of a blob, present or not (OCI image layout "Blobs")."""
         algorithm, _, encoded = digest.partition(":")
         return self.root / "blobs" / algorithm / encoded
 
     def find(self, digest: str, size: int) -> Path | None:
-        """Give the path of a blob that is there and right; a wrong one is removed."""
+        """Return the path of a blob that is present and valid; an invalid one is removed."""
         path = self.path(digest)
         try:
-            right = path.stat().st_size == size and digest_of(path, digest) == digest
-            if not right:
+            valid = path.stat().st_size == size and digest_of(path, digest) == digest
+            if not valid:
                 path.unlink(missing_ok=True)
                 return None
-            os.utime(path)  # last used now: what is evicted first is what was not
+            os.utime(path)  # `trim` removes the least recently used first
         except OSError:
             return None
         return path
 
-    def settle(self, part: Path, digest: str) -> Path:
-        """Take in a blob that was found right, by renaming; raises OSError."""
+    def move_in(self, part: Path, digest: str) -> Path:
+        """Move a verified blob into the store; raises OSError."""
         path = self.path(digest)
         path.parent.mkdir(mode=self._mode, exist_ok=True)
         part.replace(path)
         return path
 
     def add(self, digest: str, data: bytes) -> None:
-        """Take in a document that was checked already; raises OSError."""
+        """Store a verified manifest; raises OSError."""
         temporary = self.parts / f"{digest.replace(':', '-')}.{secrets.token_hex(4)}"
         with temporary.open("xb") as file:
             file.write(data)
-        self.settle(temporary, digest)
+        self.move_in(temporary, digest)
 
-    def held(self) -> int:
-        """Bytes on disk, of whole blobs and of parts."""
+    def used_bytes(self) -> int:
+        """Return the size on disk of complete blobs and parts."""
         return sum(status.st_blocks * 512 for _, status in self._files())
 
     def trim(self, keep: Collection[str] = ()) -> None:
-        """Remove what was not used for longest until the rest is below the limit: nothing that any live run uses.
+        """Remove the least recently used blobs until the rest is within the limit.
 
-        `keep` are the digests that this run still needs; while another run lives, nothing is removed.
+        `keep` are the digests that this run needs. Nothing is removed while another run uses the store.
         """
         if self.limit == _ANY or not self._is_only_run():
             return
         kept = {self.path(digest) for digest in keep}
         files = sorted(self._files(), key=lambda item: item[1].st_mtime)
-        held = sum(status.st_blocks * 512 for _, status in files)
+        used = sum(status.st_blocks * 512 for _, status in files)
         for path, status in files:
-            if held <= self.limit:
+            if used <= self.limit:
                 return
             if path not in kept and not (path.parent == self.parts and _is_locked(path.with_suffix(".lock"))):
                 with suppress(OSError):
                     path.unlink()
-                    held -= status.st_blocks * 512
+                    used -= status.st_blocks * 512
 
     def close(self) -> None:
-        """Remove what is too much, and count as a run no more."""
+        """Trim the store, and release this run's lock."""
         self.trim()
         release(self._run)
         if self.limit == _ANY:
             for folder in (self.parts, self._runs):
-                with suppress(OSError):  # another run is at work, or has left something to go on with
+                with suppress(OSError):  # used by another run, or not empty: a part can be resumed
                     folder.rmdir()
 
     def _is_only_run(self) -> bool:
-        """Tell whether no other run lives; the lock files of dead ones are removed."""
+        """Whether no other run uses the store; lock files of dead runs are removed."""
         others = [path for path in self._runs.glob("*") if str(path) != self._run.lock_file]
-        return not any([_is_locked(path) for path in others])  # noqa: C419 - look at each, to remove it
+        return not any([_is_locked(path) for path in others])  # noqa: C419 - the list removes every stale file
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         for folder in (*(self.root / "blobs").glob("*"), self.parts):
@@ -124,8 +125,8 @@ class BlobStore:
 
 
 def try_lock(path: Path) -> FileLock | None:
-    """Lock a file, made if need be; None while somebody else has it locked. Raises OSError."""
-    lock = FileLock(path, thread_local=False)  # one thread takes it, another may release it
+    """Lock a file, creating it if necessary; None while another process holds the lock. Raises OSError."""
+    lock = FileLock(path, thread_local=False)  # another thread may release it
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -134,14 +135,14 @@ def try_lock(path: Path) -> FileLock | None:
 
 
 def release(lock: FileLock) -> None:
-    """Release a lock, and remove its file first: whoever waits for a removed file makes a new one."""
+    """Remove the lock file, and then release the lock; other processes create a new file."""
     with suppress(OSError):
         Path(lock.lock_file).unlink()
     lock.release()
 
 
 def _is_locked(path: Path) -> bool:
-    """Tell whether a run has this file locked, or may have; a lock file that nobody holds is removed."""
+    """Whether another run holds a lock, or may hold it; a stale lock file is removed."""
     try:
         lock = try_lock(path)
     except OSError:
@@ -152,7 +153,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def digest_of(path: Path, like: str) -> str:
-    """Read a file and give its digest, by the algorithm of another digest; raises OSError."""
+    """Return the digest of a file, with the algorithm of the digest `like`; raises OSError."""
     check = hasher(like)
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):

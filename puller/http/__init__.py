@@ -1,4 +1,4 @@
-"""HTTP on libcurl, for registries, lists from URLs, doctor's checks and the engine's API; pycurl's only home."""
+"""HTTP on libcurl, for registries, lists from URLs, doctor's checks and the engine's API."""
 
 from puller.http.certificates import TlsSettings
 from puller.http.client import HttpClient, RequestGroup

@@ -1,6 +1,6 @@
-"""Whose certificates are accepted, and which of ours are shown.
+"""Trusted authorities and client certificates.
 
-The wheel of pycurl brings an OpenSSL of its own that knows no certificate store, so it is told where the system's is.
+The pycurl wheel contains an OpenSSL without a certificate store, so libcurl is given the path of the system's store.
 """
 
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ if TYPE_CHECKING:  # imported for the first server with TLS
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TlsSettings:
-    """How TLS is spoken to a server; connections are kept for each object, so that one is made for each server."""
+    """TLS settings for a server. Connections are pooled by object, so make one object for each server."""
 
     verify: bool = True
     """False accepts any certificate."""
     authorities: tuple[Path, ...] = ()
-    """PEM files with authorities beside the system's."""
+    """PEM files with authorities in addition to the system's."""
     certificate: Path | None = None
-    """Ours, with its key."""
+    """The client certificate."""
     key: Path | None = None
     system: bool = True
-    """Whether the system's authorities are accepted, too."""
+    """Whether to trust the system's authorities too."""
 
     @classmethod
     def from_certs_d(cls, folder: Path, *, verify: bool = True, ca: str | None = None) -> "TlsSettings":
-        """Read a host's folder as docker does: `*.crt` are authorities, a `*.cert` with its `*.key` is ours.
+        """Read a host's folder as docker does: `*.crt` are authorities, `*.cert` and `*.key` are client certificates.
 
-        `ca` is one more file with authorities. Raises OSError for a file that cannot be read, ValueError for one that
-        holds no certificate. Of several certificates of ours the last is shown.
+        `ca` is one more file with authorities. Raises OSError for a file that cannot be read, and ValueError for one
+        without a certificate. Of several client certificates the last is used.
         """
         authorities = (*sorted(folder.glob("*.crt")), *((Path(ca),) if ca else ()))
         for path in authorities:
@@ -46,7 +46,7 @@ class TlsSettings:
         return cls(verify, authorities, ours[-1] if ours else None, keys[-1] if keys else None)
 
     def apply(self, curl: pycurl.Curl) -> None:
-        """Set libcurl's options; raises OSError for a file that cannot be read."""
+        """Set the options of a libcurl handle; raises OSError for a file that cannot be read."""
         curl.setopt(pycurl.SSL_VERIFYPEER, int(self.verify))
         curl.setopt(pycurl.SSL_VERIFYHOST, 2 * self.verify)
         if self.verify:
@@ -54,11 +54,11 @@ class TlsSettings:
         if self.certificate and self.key:
             curl.setopt(pycurl.SSLCERT, str(self.certificate))
             curl.setopt(pycurl.SSLKEY, str(self.key))
-            curl.setopt(pycurl.KEYPASSWD, "")  # else OpenSSL would ask for one on the terminal
+            curl.setopt(pycurl.KEYPASSWD, "")  # else OpenSSL prompts for a passphrase on the terminal
 
     def _trust(self, curl: pycurl.Curl) -> None:
         store = system_store() if self.system else None
-        curl.unsetopt(pycurl.CAINFO)  # the wheel's own default is a path of the machine that built it
+        curl.unsetopt(pycurl.CAINFO)  # the wheel's default is a path on its build machine
         curl.unsetopt(pycurl.CAPATH)
         if self.authorities:
             files = (*self.authorities, *((Path(store.file),) if store and store.file else ()))
@@ -73,7 +73,7 @@ SYSTEM = TlsSettings()
 
 
 def trust_proxy(curl: pycurl.Curl) -> None:
-    """Let an HTTPS proxy have a certificate of the system's authorities, and no other."""
+    """Verify the certificate of an HTTPS proxy with the system's authorities."""
     store = system_store()
     curl.unsetopt(pycurl.PROXY_CAINFO)
     curl.unsetopt(pycurl.PROXY_CAPATH)
@@ -84,7 +84,7 @@ def trust_proxy(curl: pycurl.Curl) -> None:
 
 
 def system_store() -> "Store":
-    """Find the system's authorities; see `puller.http.authorities`."""
+    """Return the system's certificate authorities; see `puller.http.authorities`."""
     from puller.http import authorities  # noqa: PLC0415 - imports ssl, which plain HTTP does not need
 
     return authorities.system_store()

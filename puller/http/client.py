@@ -1,4 +1,4 @@
-"""Requests from many threads, over kept connections."""
+"""A thread-safe HTTP client with persistent connections."""
 
 import re
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from puller.http.response import HttpResponse
 
 _HEADERS = {"User-Agent": f"puller/{__version__}", "Accept-Encoding": "identity"}
 _ORIGINS = 8
-"""Servers to which connections are kept: a registry, its token server, and where it redirects to."""
+"""Servers with idle connections: a registry, its token server, and redirect targets."""
 _SAFE = "!#$%&'()*+,/:;=?@[]~"
-"""What stays as it is in a URL (RFC 3986 "Reserved Characters"), and what is quoted already."""
+"""Characters in a URL that are not quoted: RFC 3986 "Reserved Characters", and `%`."""
 _PLAIN = re.compile(r"(?P<scheme>https?)://(?P<address>[a-z0-9.-]+(?::[0-9]{1,5})?)/[\w.~/:?&=-]*", re.ASCII)
-"""A URL in which nothing needs to be quoted, folded or refused."""
+"""A URL that needs no quoting, no case folding and no validation."""
 
 
 class _Origin(NamedTuple):
@@ -31,18 +31,18 @@ class _Origin(NamedTuple):
 
 
 class RequestGroup:
-    """Requests that are broken off together, by `HttpClient.break_off`."""
+    """Requests to cancel together, with `HttpClient.cancel`."""
 
     def __init__(self) -> None:
         self.ended = Event()
-        """Set when they have been; further requests are refused."""
+        """Set when the group is cancelled; further requests fail."""
         self.handles: set[Handle] = set()
 
 
 class HttpClient:
-    """Sends requests; no redirect is followed, no cookie is kept, nothing is retried but on a connection that was kept.
+    """Sends requests. It follows no redirects, keeps no cookies, and retries only a stale persistent connection.
 
-    Each request has a handle, and so a connection, of its own; handles with their connections are kept for the next.
+    Each request has its own handle, and so its own connection; both are kept for later requests.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class HttpClient:
         unix_socket: str | None = None,
         proxies: ProxyVariables | None = None,
     ) -> None:
-        """Give up after `connect` seconds for all addresses together, or `read` seconds without a byte.
+        """Set limits: `connect` seconds for all addresses together, and `read` seconds without a byte.
 
-        Up to `kept` connections are kept to each server; on each the kernel takes in no more than about
-        `receive_buffer` bytes ahead. `proxies` are the environment's by default, and none for a `unix_socket`.
+        Up to `kept` idle connections are kept to each server, each with a kernel buffer of `receive_buffer` bytes.
+        `proxies` default to those of the environment; a `unix_socket` uses none.
         """
         self._timeouts = (connect, read)
         self._kept = kept
@@ -72,11 +72,9 @@ class HttpClient:
         self.closed = False
 
     def __enter__(self) -> Self:
-        """Return the client."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the client."""
         self.close()
 
     def send(
@@ -90,10 +88,10 @@ class HttpClient:
         timeouts: tuple[float, float] | None = None,
         group: RequestGroup | None = None,
     ) -> HttpResponse:
-        """Send one request, and read the headers of the answer but nothing of its body; raises HttpError.
+        """Send a request, and read the headers of the response but not its body; raises HttpError.
 
-        What a URL says of a user is not sent. `timeouts` replace the client's for this request. `group` lets it be
-        broken off with others.
+        User information in a URL is not sent. `timeouts` (connect, read) replace the client's; `group` is a group of
+        requests to cancel together.
         """
         url, origin = _address(url, tls)
         lines = _lines(_HEADERS if headers is None else {**_HEADERS, **headers})
@@ -111,7 +109,7 @@ class HttpClient:
         return response
 
     def proxy_for(self, url: str) -> str:
-        """Return the proxy that leads to a URL; empty where none does. Raises HttpError for a bad URL."""
+        """Return the URL of the proxy for a URL; empty for a direct connection. Raises HttpError for an invalid URL."""
         if self._unix_socket:
             return ""
         try:
@@ -119,8 +117,8 @@ class HttpClient:
         except ValueError:
             raise HttpError(HttpErrorKind.REQUEST, "no valid address") from None
 
-    def break_off(self, group: RequestGroup) -> None:
-        """Break off the requests of a group, at once, and refuse further ones."""
+    def cancel(self, group: RequestGroup) -> None:
+        """Cancel the requests of a group at once, and refuse further ones."""
         with self._lock:
             group.ended.set()
             handles = list(group.handles)
@@ -128,7 +126,7 @@ class HttpClient:
             handle.abort()
 
     def close(self) -> None:
-        """Break off what any thread is asking, at once, and close the kept connections."""
+        """Cancel the requests of all threads at once, and close the idle connections."""
         with self._lock:
             self.closed = True
             busy, idle = list(self._busy), list(self._idle.values())
@@ -143,7 +141,7 @@ class HttpClient:
         while handle := self._take_kept(origin, group):
             if handle.fresh:
                 return handle
-            self._let_go(group, handle)
+            self._remove(group, handle)
             handle.close()
         handle = Handle(
             origin.tls if origin.scheme == "https" else None,
@@ -162,7 +160,7 @@ class HttpClient:
     def _take_kept(self, origin: _Origin, group: RequestGroup) -> Handle | None:
         with self._lock:
             if self.closed or group.ended.is_set():
-                raise HttpError(HttpErrorKind.CLOSED, "broken off")
+                raise HttpError(HttpErrorKind.CLOSED, "cancelled")
             kept = self._idle.get(origin)
             if not kept:
                 return None
@@ -170,30 +168,30 @@ class HttpClient:
             group.handles.add(kept[-1])
             return kept.pop()
 
-    def _let_go(self, group: RequestGroup, handle: Handle) -> None:
+    def _remove(self, group: RequestGroup, handle: Handle) -> None:
         with self._lock:
             self._busy.discard(handle)
             group.handles.discard(handle)
 
     def _give_back(self, origin: _Origin, group: RequestGroup, handle: Handle) -> None:
         usable = handle.finish()
-        unwanted: list[Handle] = []
+        surplus: list[Handle] = []
         with self._lock:
             self._busy.discard(handle)
             group.handles.discard(handle)
             kept = self._idle.setdefault(origin, []) if usable and not self.closed else None
             if kept is None or len(kept) >= self._kept:
-                unwanted.append(handle)
+                surplus.append(handle)
             else:
                 kept.append(handle)
                 if len(self._idle) > _ORIGINS:
-                    unwanted += self._idle.pop(next(iter(self._idle)))
-        for each in unwanted:
+                    surplus += self._idle.pop(next(iter(self._idle)))
+        for each in surplus:
             each.close()
 
 
 def _address(url: str, tls: TlsSettings) -> tuple[str, _Origin]:
-    """Return a URL as it can be sent, without user and fragment, and where it leads."""
+    """Return the URL without user information and fragment, quoted, and its origin."""
     if plain := _PLAIN.fullmatch(url):
         return url, _Origin(plain["scheme"], plain["address"], tls)
     try:
@@ -201,7 +199,7 @@ def _address(url: str, tls: TlsSettings) -> tuple[str, _Origin]:
         address = parts.netloc.rpartition("@")[2]
         with suppress(UnicodeError):
             address = address if address.isascii() else address.encode("idna").decode()
-        parts.port  # noqa: B018 - a bad one raises
+        parts.port  # noqa: B018 - raises for an invalid port
     except ValueError:
         raise HttpError(HttpErrorKind.REQUEST, "no valid address") from None
     if parts.scheme not in {"http", "https"} or not address:

@@ -1,4 +1,4 @@
-"""Why an HTTP request got no answer, or no whole one."""
+"""Errors of HTTP requests."""
 
 import os
 import re
@@ -8,45 +8,45 @@ import pycurl
 
 
 class HttpErrorKind(StrEnum):
-    """What went wrong."""
+    """The cause of an `HttpError`."""
 
     NAME = "name"
-    """The host name has no address."""
+    """The host name cannot be resolved."""
     CONNECT = "connect"
-    """Nobody accepted the connection."""
+    """The connection failed."""
     CONNECT_TIMEOUT = "connect_timeout"
     TLS = "tls"
-    """No TLS connection, for another reason than the two below."""
+    """The TLS handshake failed, for another reason than the two below."""
     UNTRUSTED = "untrusted"
-    """The server's certificate is not accepted; `HttpError.verify_code` tells OpenSSL's reason."""
+    """The server's certificate is not trusted; `HttpError.verify_code` is OpenSSL's reason."""
     CERTIFICATE_FILE = "certificate_file"
-    """A certificate or key on this machine cannot be used."""
+    """A local certificate or key file cannot be used."""
     PROXY = "proxy"
     TIMEOUT = "timeout"
-    """Nothing came for too long, or the headers took too long."""
+    """No byte arrived within the time limit, or the headers were too slow."""
     CUT = "cut"
-    """The connection ended before the answer did."""
+    """The connection ended before the response was complete."""
     PROTOCOL = "protocol"
-    """What came is not HTTP, or its headers have no end."""
+    """The response is not HTTP, or its headers are too long."""
     TOO_LARGE = "too_large"
-    """A body is longer than its limit."""
+    """The body exceeds its size limit."""
     TOO_SLOW = "too_slow"
-    """A body did not end within its time limit."""
+    """The body exceeds its time limit."""
     CLOSED = "closed"
-    """The request was broken off by us."""
+    """We cancelled the request."""
     REQUEST = "request"
-    """The URL or a header cannot be sent."""
+    """The URL or a header is invalid."""
 
 
 OTHER_NAME = 62
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH."""
 _OTHER_NAME = re.compile(r"subject name .*?('[^']*')")
 _VERIFY_RESULT = re.compile(r"verify result: (.+?)(?: \(\d+\))?$")
-LATE = frozenset({HttpErrorKind.CONNECT_TIMEOUT, HttpErrorKind.TIMEOUT})
+_TIMEOUTS = frozenset({HttpErrorKind.CONNECT_TIMEOUT, HttpErrorKind.TIMEOUT})
 
 
 class HttpError(Exception):
-    """A request failed; the words name neither the URL nor a secret.
+    """A request failed; `words` contains neither the URL nor a secret.
 
     `errno` is the operating system's error of a failed connection, `verify_code` OpenSSL's X509_V_ERR_* number.
     """
@@ -61,13 +61,12 @@ class HttpError(Exception):
         self.verify_code = verify_code
 
     @property
-    def late(self) -> bool:
-        """Whether the server was waited for in vain."""
-        return self.kind in LATE
+    def timed_out(self) -> bool:
+        return self.kind in _TIMEOUTS
 
     @property
     def alert(self) -> bool:
-        """Whether the server refused the TLS connection, so that it does speak TLS."""
+        """Whether the server sent a TLS alert, and so does speak TLS."""
         return self.kind in {HttpErrorKind.TLS, HttpErrorKind.CUT} and "alert" in self.words
 
 
@@ -80,7 +79,7 @@ _KINDS = {
     pycurl.E_PEER_FAILED_VERIFICATION: HttpErrorKind.UNTRUSTED,
     pycurl.E_SSL_CACERT_BADFILE: HttpErrorKind.CERTIFICATE_FILE,
     pycurl.E_SSL_CERTPROBLEM: HttpErrorKind.CERTIFICATE_FILE,
-    pycurl.E_BAD_FUNCTION_ARGUMENT: HttpErrorKind.CERTIFICATE_FILE,  # of a key that is no key, or locked
+    pycurl.E_BAD_FUNCTION_ARGUMENT: HttpErrorKind.CERTIFICATE_FILE,  # for a file without a key, or an encrypted key
     pycurl.E_OPERATION_TIMEDOUT: HttpErrorKind.TIMEOUT,
     pycurl.E_GOT_NOTHING: HttpErrorKind.CUT,
     pycurl.E_PARTIAL_FILE: HttpErrorKind.CUT,
@@ -89,9 +88,9 @@ _KINDS = {
     pycurl.E_UNSUPPORTED_PROTOCOL: HttpErrorKind.PROTOCOL,
     pycurl.E_URL_MALFORMAT: HttpErrorKind.REQUEST,
 }
-"""By libcurl's error codes; every other one means that the server does not keep to HTTP."""
+"""By libcurl's error codes; all others are protocol errors."""
 _TOO_LARGE = 100
-"""CURLE_TOO_LARGE, for which pycurl has no name: more headers than libcurl takes."""
+"""CURLE_TOO_LARGE, which pycurl does not name: the headers exceed libcurl's limit."""
 _WORDS = {
     HttpErrorKind.NAME: "Name or service not known",
     HttpErrorKind.TIMEOUT: "timed out",
@@ -100,7 +99,7 @@ _WORDS = {
 
 
 def from_curl(curl: pycurl.Curl, code: int, message: str, *, begun: bool) -> HttpError:
-    """Make an error of what libcurl reports; `begun` is whether any of the answer had come."""
+    """Make an error from libcurl's; `begun` is whether part of the response had arrived."""
     kind = _KINDS.get(code, HttpErrorKind.PROTOCOL)
     if "CONNECT tunnel failed" in message or kind is HttpErrorKind.PROXY:
         return HttpError(HttpErrorKind.PROXY, message)
@@ -116,7 +115,7 @@ def from_curl(curl: pycurl.Curl, code: int, message: str, *, begun: bool) -> Htt
 
 def _untrusted(curl: pycurl.Curl, message: str) -> HttpError:
     kind = HttpErrorKind.UNTRUSTED
-    if found := _OTHER_NAME.search(message):  # libcurl compares names itself, after OpenSSL has found the chain good
+    if found := _OTHER_NAME.search(message):  # libcurl checks the name itself, after OpenSSL has verified the chain
         return HttpError(kind, f"certificate is not valid for {found[1]}", verify_code=OTHER_NAME)
     found = _VERIFY_RESULT.search(message)
     words = f"certificate verify failed: {found[1] if found else message}"

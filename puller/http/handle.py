@@ -1,9 +1,9 @@
-"""One libcurl handle with its connection, driven by the thread that waits for the answer.
+"""One libcurl handle with its connection, driven by the thread that waits for the response.
 
-libcurl offers two ways: `perform`, which returns at the end of a transfer, and a multi handle, which is driven step by
-step. A HEAD on a connection that was kept takes the first, which costs a third of the processor time when eight threads
-ask. Everything else takes the second: nothing is read ahead of the reader, and each time limit is ours. Both find the
-connection in the handle's own share object. docs/http.md has the figures.
+libcurl has two interfaces: `perform`, which returns at the end of a transfer, and a multi handle, which is driven step
+by step. A HEAD on a persistent connection uses `perform`, which takes a third of the processor time with eight threads.
+All other requests use a multi handle: it reads only on demand, and the time limits are ours. Both find the connection
+in the handle's own share object. docs/http.md has the figures.
 """
 
 import os
@@ -22,40 +22,40 @@ from puller.http.certificates import TlsSettings, trust_proxy
 from puller.http.errors import HttpError, HttpErrorKind, from_curl
 
 _BUFFER = 64 << 10
-"""Bytes that libcurl reads at a time: more costs more processor time, for fresh pages (docs/http.md)."""
+"""Bytes that libcurl reads at a time; larger buffers take more processor time for new pages (docs/http.md)."""
 _SMALL_BUFFER = 16 << 10
-"""Bytes; libcurl allocates its buffer anew for each request."""
+"""The same for a HEAD; libcurl allocates the buffer for each request."""
 _JOINED = 4
-"""Pieces that are handed over as one; libcurl makes them of 16 KiB."""
+"""Chunks to return as one; libcurl delivers chunks of 16 KiB."""
 _LARGEST_HEADERS = 64 << 10
 _HEAD = re.compile(
     r"HTTP/[0-9.]+ +(?P<status>[1-9][0-9]{2})(?: +(?P<reason>[^\r\n]*))?\r?\n(?P<fields>(?:[^\r\n][^\n]*\n)*)\r?\n"
 )
-"""A status line with headers to their end (RFC 9112 "Message")."""
+"""A status line with all its headers (RFC 9112 "Message")."""
 _SLICE = 0.25
-"""Seconds after which a waiting thread looks whether it was told to stop: no socket tells while a name is looked up."""
-_NOTHING_TO_WAIT_FOR = 0.002
+"""Seconds between two checks for cancellation: during a name lookup there is no socket to wake the thread."""
+_NO_SOCKET_SLEEP = 0.002
 _SUPPRESS_CONNECT_HEADERS = 265
-"""CURLOPT_SUPPRESS_CONNECT_HEADERS, for which pycurl has no name."""
+"""CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl does not name."""
 
 
 class Handle:
-    """Sends one request at a time; belongs to one thread from `start` to `finish`. Only `abort` is for all threads."""
+    """Sends one request at a time, in one thread from `start` to `finish`. Any thread may call `abort`."""
 
     def __init__(
         self, tls: TlsSettings | None, proxy: str, *, unix_socket: str | None = None, receive_buffer: int | None = None
     ) -> None:
-        """Without `tls` only plain HTTP can be spoken. Raises HttpError for certificates that cannot be read."""
+        """Without `tls` only plain HTTP is possible. Raises HttpError for unreadable certificates."""
         self._receive_buffer = receive_buffer
         self._sockets: dict[int, socket.socket] = {}
-        """By inode. libcurl has duplicates of their descriptors: a connection ends when both have closed theirs."""
+        """By inode. libcurl duplicates their descriptors: a connection ends when both sides have closed theirs."""
         self._lock = Lock()
         self._aborted = False
         self._parts: deque[bytes] = deque()
         self._lines: list[bytes] = []
-        """Of the headers, as they came."""
+        """The raw lines of the headers."""
         self._share = pycurl.CurlShare()
-        """Of one handle alone: it lets `perform` and the multi handle use the same connection."""
+        """For this handle alone: `perform` and the multi handle then use the same connection."""
         self._share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_CONNECT)
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, 1)
@@ -64,7 +64,7 @@ class Handle:
         self._running = self._multiplexed = False
         self._method = ""
         self._set: dict[int, object] = {}
-        """Options of the last request, so that only what differs is set again."""
+        """Options of the last request; only changed ones are set again."""
         self._kept = -1
         self._news = select.poll()
         self._reset()
@@ -75,7 +75,7 @@ class Handle:
             (pycurl.NOSIGNAL, 1),
             (pycurl.SHARE, self._share),
             (pycurl.MAXCONNECTS, 1),
-            (pycurl.PROXY, proxy),  # an empty one keeps libcurl from looking into the environment
+            (pycurl.PROXY, proxy),  # empty, libcurl ignores the environment
             (pycurl.NOPROXY, ""),
             (_SUPPRESS_CONNECT_HEADERS, 1),
             (pycurl.PATH_AS_IS, 1),
@@ -105,27 +105,27 @@ class Handle:
         self._head_ended = self.done = False
         self._opened = self._watched = False
         self._error: HttpError | None = None
-        """Why the transfer has ended; told when all that came before has been read."""
+        """Why the transfer failed; raised when all earlier data has been read."""
         self._parts.clear()
 
     def start(
         self, method: str, url: str, headers: list[str], body: bytes | None, *, connect: float, read: float
     ) -> None:
-        """Send a request and read the headers of the answer; raises HttpError, after which the handle is unusable."""
+        """Send a request and read the headers of the response; raises HttpError, after which the handle is unusable."""
         self._reset()
         self._read = read
-        at_once = method == "HEAD" and self._kept >= 0
+        blocking = method == "HEAD" and self._kept >= 0
         self._set_options(
             {
                 pycurl.URL: url,
                 pycurl.HTTPHEADER: headers,
                 pycurl.CONNECTTIMEOUT_MS: max(1, int(connect * 1000)),
-                pycurl.TIMEOUT_MS: max(1, int(read * 1000)) if at_once else 0,
+                pycurl.TIMEOUT_MS: max(1, int(read * 1000)) if blocking else 0,
                 pycurl.BUFFERSIZE: _SMALL_BUFFER if method == "HEAD" else _BUFFER,
             }
         )
         self._set_method(method, body)
-        if at_once:
+        if blocking:
             self._perform()
             return
         self._multi.add_handle(self.curl)
@@ -152,14 +152,14 @@ class Handle:
             curl.unsetopt(pycurl.CUSTOMREQUEST)
 
     def _perform(self) -> None:
-        """Send a request without a body and take its answer within `read` seconds; raises HttpError."""
+        """Send a HEAD and read its response within `read` seconds; raises HttpError."""
         try:
             self.curl.perform()
         except pycurl.error as error:
             code, *message = error.args
             if self._aborted:
-                raise _broken_off() from None
-            if code == pycurl.E_OPERATION_TIMEDOUT and not self._opened:  # there was no connection to wait for
+                raise _cancelled() from None
+            if code == pycurl.E_OPERATION_TIMEDOUT and not self._opened:  # the connection existed already
                 raise _timed_out() from None
             raise from_curl(self.curl, int(code), str(*message), begun=bool(self._lines)) from None
         self._read_head()
@@ -169,7 +169,7 @@ class Handle:
         self._forget_closed()
 
     def _read_headers(self) -> None:
-        """Wait for them: `read` seconds for each piece, and twice as long for all, since the request was sent."""
+        """Wait for the headers: `read` seconds for each part, and twice as long in all, once the request is sent."""
         sent: float | None = None
         last = 0.0
         while True:
@@ -186,11 +186,11 @@ class Handle:
                 self._watch()
             elif came:
                 last = now
-            # Before the request is sent, libcurl's limit for connecting holds.
+            # Until the request is sent, libcurl's connect timeout applies.
             self._wait(_SLICE if sent is None else self._left(min(last + self._read, sent + 2 * self._read)))
 
     def next(self) -> bytes:
-        """Return what has come of the body, as soon as anything has; empty at its end. Raises HttpError."""
+        """Return the next bytes of the body as soon as there are any; empty at its end. Raises HttpError."""
         deadline = time.monotonic() + self._read
         while not self._parts and not self.done:
             if self._error:
@@ -214,15 +214,15 @@ class Handle:
 
     @property
     def fresh(self) -> bool:
-        """Whether the kept connection is as the last answer left it.
+        """Whether nothing arrived on the idle connection since the last response.
 
-        Some servers end what is idle with a status of their own, which libcurl would take for the next answer.
+        Some servers send a status before they close an idle connection, which libcurl would take for the next response.
         HTTP/2 has its own messages for that.
         """
         return self._multiplexed or not self._news.poll(0)
 
     def finish(self) -> bool:
-        """End the request; return whether the handle may take another: not when it has left a body unread."""
+        """End the request; return whether the handle is reusable, which it is not if part of the body is unread."""
         if self._running:
             self._running = False
             if self.done:
@@ -232,7 +232,7 @@ class Handle:
         return self.done and not self._aborted
 
     def abort(self) -> None:
-        """Break off what is under way, from any thread, and whatever would come later."""
+        """Cancel the current request, from any thread, and refuse later ones."""
         with self._lock:
             self._aborted = True
             for sock in self._sockets.values():
@@ -251,9 +251,9 @@ class Handle:
             self._sockets.clear()
 
     def _step(self) -> None:
-        """Let libcurl do what it can without waiting; raises HttpError when the request is broken off."""
+        """Let libcurl proceed without waiting; raises HttpError when the request was cancelled."""
         if self._aborted:
-            raise _broken_off()
+            raise _cancelled()
         _, running = self._multi.perform()
         if running or self.done:
             return
@@ -266,18 +266,18 @@ class Handle:
 
     def _wait(self, seconds: float) -> None:
         seconds = min(seconds, _SLICE)
-        if self._opened:  # libcurl has timers of its own for a new connection
+        if self._opened:  # libcurl has its own timers for a new connection
             timer = self._multi.timeout()
             seconds = seconds if timer < 0 else min(seconds, timer / 1000)
         if seconds <= 0:
             return
         if self._watched:
             self._news.poll(max(1, seconds * 1000))
-        elif self._multi.select(seconds) < 0:  # there is no socket yet, or its number is too high for select(2)
-            time.sleep(_NOTHING_TO_WAIT_FOR)
+        elif self._multi.select(seconds) < 0:  # no socket yet, or a descriptor too high for select(2)
+            time.sleep(_NO_SOCKET_SLEEP)
 
     def _watch(self) -> None:
-        """Wait for the answer by poll(2), which takes any descriptor, now that there is nothing more to send."""
+        """From now on wait with poll(2), which accepts any descriptor: there is nothing more to send."""
         with self._lock:
             self._watched = self._method != "POST" and len(self._sockets) == 1
             if self._watched and self._opened:
@@ -289,7 +289,7 @@ class Handle:
             self._news.register(sock, select.POLLIN)
 
     def _read_head(self) -> None:
-        """Look whether the headers have come, past those of answers that only inform (RFC 9110 "1xx")."""
+        """Parse the headers if they are complete, and skip informational responses (RFC 9110 "1xx")."""
         lines = self._lines
         self._seen = len(lines)
         text = b"".join(lines).decode("latin-1")
@@ -306,7 +306,7 @@ class Handle:
 
     def _open_socket(self, _purpose: int, address: Any) -> Any:
         sock = socket.socket(address.family, address.socktype, address.protocol)
-        if self._receive_buffer is not None:  # the window of a connection is agreed upon when it begins
+        if self._receive_buffer is not None:  # must be set before the connection negotiates its window
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
         self._opened = True
         with self._lock:
@@ -317,7 +317,7 @@ class Handle:
         return sock
 
     def _forget_closed(self) -> None:
-        """Close our side of the connections that libcurl has closed: all but the one that it keeps, if any."""
+        """Close our descriptors of the connections that libcurl has closed, all but the active one."""
         kept = self.curl.getinfo(pycurl.ACTIVESOCKET)
         if kept == self._kept and not self._opened:
             return
@@ -333,8 +333,8 @@ def _timed_out() -> HttpError:
     return HttpError(HttpErrorKind.TIMEOUT, "timed out")
 
 
-def _broken_off() -> HttpError:
-    return HttpError(HttpErrorKind.CLOSED, "broken off")
+def _cancelled() -> HttpError:
+    return HttpError(HttpErrorKind.CLOSED, "cancelled")
 
 
 def _headers(fields: str) -> dict[str, str]:
@@ -342,6 +342,6 @@ def _headers(fields: str) -> dict[str, str]:
     for line in fields.split("\n"):
         name, _, value = line.partition(":")
         name, value = name.lower(), value.strip()
-        # What comes several times is one list (RFC 9110 "Field Order").
+        # Repeated fields form one list (RFC 9110 "Field Order").
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers

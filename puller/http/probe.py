@@ -1,4 +1,4 @@
-"""A connection that sends nothing: how long it takes, and how long the certificate of a server is good."""
+"""A probe that connects and sends nothing: it measures the connection, and reads the server's certificate."""
 
 import ssl
 from contextlib import closing
@@ -13,16 +13,16 @@ from puller.http.errors import HttpError, HttpErrorKind, from_curl
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a connection told."""
+    """The result of `probe`."""
 
     connect_seconds: float
-    """For the name and TCP, without TLS."""
+    """Seconds for name lookup and TCP, without TLS."""
     certificate_end: datetime | None
-    """Until when the server's certificate is good; None without TLS."""
+    """When the server's certificate expires; None without TLS."""
 
 
 def probe(url: str, tls: TlsSettings, seconds: float) -> Probe:
-    """Connect to the host of a URL, with TLS if its scheme is https, and hang up; no proxy. Raises HttpError."""
+    """Connect to the host of a URL without a proxy, with TLS for https, and disconnect; raises HttpError."""
     with closing(pycurl.Curl()) as curl:
         for option, value in (
             (pycurl.URL, url),

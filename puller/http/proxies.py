@@ -1,6 +1,7 @@
-"""Which proxy leads to a URL: the environment's variables, read as Go programs (docker among them) read them.
+"""The proxy for a URL, from the environment variables as Go programs such as docker read them.
 
-Go's golang.org/x/net/http/httpproxy is the reference for NO_PROXY; ALL_PROXY and small letters first are curl's rules.
+Go's golang.org/x/net/http/httpproxy is the reference for NO_PROXY. ALL_PROXY, and the precedence of lower-case names,
+are curl's rules.
 """
 
 import ipaddress
@@ -14,7 +15,7 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class ProxyVariables(NamedTuple):
-    """What the environment says; empty where it says nothing."""
+    """The proxy variables of the environment; unset ones are empty."""
 
     http: str
     https: str
@@ -22,7 +23,7 @@ class ProxyVariables(NamedTuple):
 
     @classmethod
     def of(cls, environment: Mapping[str, str] | None = None) -> "ProxyVariables":
-        """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; names in small letters count more."""
+        """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; lower-case names take precedence."""
         variables = os.environ if environment is None else environment
 
         def value(name: str) -> str:
@@ -36,21 +37,21 @@ NO_PROXIES = ProxyVariables("", "", "")
 
 
 def proxy_for(url: str, variables: ProxyVariables) -> str:
-    """Return the URL of the proxy that leads to `url`; empty where none does. Raises ValueError for a bad URL."""
+    """Return the URL of the proxy for `url`; empty for a direct connection. Raises ValueError for an invalid URL."""
     parts = urlsplit(url)
     proxy = variables.https if parts.scheme == "https" else variables.http
     if not proxy or bypasses(variables.no_proxy, parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)):
         return ""
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    # Go, unlike curl, lets a SOCKS 5 proxy look the name up.
+    # Go, unlike curl, lets a SOCKS 5 proxy resolve the name.
     return f"socks5h{proxy[6:]}" if proxy.lower().startswith("socks5:") else proxy
 
 
 def bypasses(no_proxy: str, host: str, port: int) -> bool:
-    """Tell whether NO_PROXY lets a host be reached without proxy; loopback always is.
+    """Whether NO_PROXY excludes a host from the proxy; loopback is always excluded.
 
-    Entries: `*`; a host with everything below it (`x.example`); only what is below (`.x.example`, `*.x.example`);
-    an IP address; a network (`10.0.0.0/8`, `fd00::/8`). All but networks may end in a port.
+    Entries: `*`; a host and its subdomains (`x.example`); subdomains only (`.x.example`, `*.x.example`); an IP address;
+    a network (`10.0.0.0/8`, `fd00::/8`). All but networks may end in a port.
     """
     name = host.strip().strip("[]").lower().rstrip(".")
     address = _address(name)
@@ -62,19 +63,18 @@ def bypasses(no_proxy: str, host: str, port: int) -> bool:
 
 def _matches(entry: str, name: str, address: _Address | None, port: int) -> bool:
     if "/" in entry:
-        return address is not None and _holds(entry, address)
-    host, wanted_port = _split(entry)
-    if not host or (wanted_port and wanted_port != str(port)):
+        return address is not None and _contains(entry, address)
+    host, entry_port = _split(entry)
+    if not host or (entry_port and entry_port != str(port)):
         return False
-    wanted = _address(host)
-    if wanted:
-        return wanted == address
+    if entry_address := _address(host):
+        return entry_address == address
     domain = host.removeprefix("*") if host.startswith("*.") else host
     return name.endswith(domain) if domain.startswith(".") else name == domain or name.endswith(f".{domain}")
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Split an entry into host and port; an IPv6 address needs brackets only before a port."""
+    """Split an entry into host and port; an IPv6 address needs brackets only with a port."""
     if entry.startswith("["):
         host, _, rest = entry[1:].partition("]")
         return host, rest.removeprefix(":")
@@ -91,7 +91,7 @@ def _address(host: str) -> _Address | None:
         return None
 
 
-def _holds(network: str, address: _Address) -> bool:
+def _contains(network: str, address: _Address) -> bool:
     try:
         return address in ipaddress.ip_network(network, strict=False)
     except ValueError:

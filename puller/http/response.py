@@ -1,4 +1,4 @@
-"""An answer: its status and headers, and its body as it comes."""
+"""An HTTP response: status, headers, and the body as a stream."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,32 +21,30 @@ _DISCARDED_SECONDS = 2.0
 
 
 class HttpResponse:
-    """A status with its headers; whoever gets one reads the body to its end or closes it."""
+    """A response; the caller reads the body to its end or closes the response."""
 
     def __init__(self, handle: Handle, url: str, release: Callable[[Handle], None]) -> None:
         self.status = handle.status
         self.reason = handle.reason
         self.headers: Mapping[str, str] = handle.headers
-        """By names in small letters."""
+        """With lower-case names."""
         self.url = url
         self._handle: Handle | None = handle
         self._release = release
 
     def __enter__(self) -> Self:
-        """Return the response."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the response."""
         self.close()
 
     @property
     def target(self) -> str | None:
-        """Where it redirects to."""
+        """The target of a redirect."""
         return self.headers.get("location") if self.status in _REDIRECTS else None
 
     def next(self) -> bytes:
-        """Return what has come of the body; empty at its end. Raises HttpError for a cut or silent one."""
+        """Return the next bytes of the body; empty at its end. Raises HttpError if it is incomplete or stalls."""
         if self._handle is None:
             return b""
         try:
@@ -66,13 +64,13 @@ class HttpResponse:
             while chunk := self.next():
                 body += chunk
                 if len(body) > limit:
-                    raise HttpError(HttpErrorKind.TOO_LARGE, f"an answer of more than {limit} bytes")
+                    raise HttpError(HttpErrorKind.TOO_LARGE, f"a response of more than {limit} bytes")
                 if deadline is not None and monotonic() > deadline:
-                    raise HttpError(HttpErrorKind.TOO_SLOW, "the answer comes too slowly")
+                    raise HttpError(HttpErrorKind.TOO_SLOW, "the response is too slow")
         return bytes(body)
 
     def discard(self) -> bytes:
-        """Read a small body, so that the connection can be kept, and return it; a large or slow one is cut off."""
+        """Return a small body, so that the connection is reusable; a large or slow one is cut off."""
         length = self.headers.get("content-length", "0")
         deadline = monotonic() + _DISCARDED_SECONDS
         body = b""
@@ -81,20 +79,19 @@ class HttpResponse:
                 while len(body) < _DISCARDED_BYTES and monotonic() < deadline and (chunk := self.next()):
                     body += chunk
         except HttpError:
-            pass  # the status was what mattered
+            pass  # the status is enough
         finally:
             self.close()
         return body
 
     def end(self) -> None:
-        """Read to the end of an answer that has no body, so that the connection can be kept."""
+        """Finish a response without a body, so that the connection is reusable."""
         if self._handle and not self._handle.done:
             with suppress(HttpError):
                 self.next()
         self.close()
 
     def close(self) -> None:
-        """Read no further."""
         handle, self._handle = self._handle, None
         if handle:
             self._release(handle)

@@ -1,1 +1,1 @@
-"""Lock files: every tag with its digest, and whether a host has exactly that."""
+"""Lock files, which pin every tag to a digest, and the comparison of a host with them."""

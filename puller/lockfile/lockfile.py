@@ -1,8 +1,7 @@
-"""Locks: every tag of some lists with the digest that it stood for, written as an image list.
+"""Lock files: every tag of some lists with the digest that it resolved to, written as an image list.
 
-A lock line is a reference as docker takes it (`docker.io/library/nginx:1.27@sha256:…`), and pulling the file pulls
-exactly these images. The digest is the one that `RepoDigests` shows: that of the index where there is one, for an
-image that is wanted for one platform, too.
+A line is a reference that docker accepts (`docker.io/library/nginx:1.27@sha256:…`), so pulling the file pulls exactly
+these images. The digest is the one in `RepoDigests`: that of the index if there is one, even for a single platform.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,33 +19,33 @@ from puller.model import PullRequest
 from puller.text import clean, timestamp
 
 Digests = Mapping[PullRequest, str]
-"""What is wanted (see `want`) → what it stands for."""
+"""Pinnable request (see `unpinned`) → digest."""
 Ask = Callable[[Iterable[PullRequest]], Mapping[PullRequest, str | Failure]]
-"""Asks the registries for digests."""
+"""Resolves tags at their registries."""
 
 
 ALL = "*"
-"""The word of `--upgrade` that means everything."""
+"""The value of `--upgrade` for all images."""
 
 
 class Change(StrEnum):
-    """How a lock differs from what the lists or the registry say now."""
+    """How a lock differs from the lists or the registry."""
 
     MOVED = "moved"
-    """The tag stands for something else in the registry now."""
+    """The tag has another digest in the registry now."""
     REPINNED = "repinned"
-    """The list itself pins the tag, to another digest."""
+    """The list itself pins the tag to another digest."""
     MISSING = "missing"
-    """The lists name it, the lock does not."""
+    """The image is in a list, but not in the lock."""
     EXTRA = "extra"
-    """The lock names it, no list does."""
+    """The image is in the lock, but in no list."""
     UNKNOWN = "unknown"
-    """The registry cannot be asked about it."""
+    """The registry did not resolve the tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One image about which a lock is not up to date."""
+    """One image for which a lock is outdated."""
 
     change: Change
     request: PullRequest
@@ -55,113 +54,115 @@ class Difference:
     after: str | None = None
     """The digest now."""
     failure: Failure | None = None
-    """Why nobody knows."""
+    """Why the registry did not resolve the tag."""
 
     def __str__(self) -> str:
-        """Say it in one line: `moved: nginx:1.27 sha256:… → sha256:…`."""
+        """Return one line: `moved: nginx:1.27 sha256:… → sha256:…`."""
         line = f"{self.change}: {clean(str(self.request))}"
         if self.failure:
             return f"{line}: {self.failure.kind}: {self.failure.message}"
         return f"{line} {self.before} → {self.after}" if self.before and self.after else line
 
 
-def want(request: PullRequest) -> PullRequest:
-    """Give the wish behind a request: its tag without a digest, or its digest where it has no tag."""
+def unpinned(request: PullRequest) -> PullRequest:
+    """Return the request without the digest beside its tag; a request without a tag keeps its digest."""
     reference = request.reference
     if reference.tag:
         reference = replace(reference, digest=None, text=reference.text.partition("@")[0])
     return PullRequest(reference, request.platform)
 
 
-def wishes(requests: Iterable[PullRequest]) -> dict[PullRequest, str | None]:
-    """Give what lists want, with the digest where they pin it themselves; a pin speaks for the bare tag beside it.
+def pins(requests: Iterable[PullRequest]) -> dict[PullRequest, str | None]:
+    """Return the unpinned requests of lists, with the digests that the lists pin; a pin also applies to the bare tag.
 
-    Raises ListError when one tag is pinned to two digests: only one can have the tag.
+    Raises ListError for a tag that is pinned to two digests.
     """
     found: dict[PullRequest, str | None] = {}
     problems = []
     for request in requests:
-        wish, digest = want(request), request.reference.digest
-        known = found.setdefault(wish, digest)
+        bare, digest = unpinned(request), request.reference.digest
+        known = found.setdefault(bare, digest)
         if known is None:
-            found[wish] = digest
+            found[bare] = digest
         elif digest not in (None, known):
             problems.append(
-                f"{clean(str(wish))} is pinned twice, to {known} and to {digest}: only one can have the tag"
+                f"{clean(str(bare))} is pinned twice, to {known} and to {digest}: only one can have the tag"
             )
     if problems:
         raise ListError(problems)
     return found
 
 
-def unlocked(
-    wanted: Mapping[PullRequest, str | None], lock: "Digests", fresh: Collection[PullRequest]
+def to_resolve(
+    listed: Mapping[PullRequest, str | None], lock: Digests, upgrades: Collection[PullRequest]
 ) -> Iterator[PullRequest]:
-    """Yield what must be asked for: what is not in the lock yet, and of `fresh` what is; never what a list pins."""
-    for wish, pinned in wanted.items():
-        if pinned is None and (wish not in lock or wish in fresh):
-            yield wish
+    """Yield the requests to resolve: those not in the lock, and those to upgrade, except for pinned ones."""
+    for request, pinned in listed.items():
+        if pinned is None and (request not in lock or request in upgrades):
+            yield request
 
 
 def renewed(
-    wanted: Mapping[PullRequest, str | None],
-    lock: "Digests",
-    ask: "Ask",
-    fresh: Collection[PullRequest] = (),
-) -> "tuple[Digests, Mapping[PullRequest, Failure]]":
-    """Make the new lock out of the old one; with a failure for each wish that could not be resolved.
+    listed: Mapping[PullRequest, str | None],
+    lock: Digests,
+    ask: Ask,
+    upgrades: Collection[PullRequest] = (),
+) -> tuple[Digests, Mapping[PullRequest, Failure]]:
+    """Return the digests of the new lock, and a failure for each request that could not be resolved.
 
-    What is locked keeps its digest, unless it is one of `fresh`; what nobody wants any more goes.
+    Locked requests keep their digest, except for those in `upgrades`; requests that are in no list are dropped.
     """
-    answers = ask(unlocked(wanted, lock, fresh))
+    answers = ask(to_resolve(listed, lock, upgrades))
     digests: dict[PullRequest, str] = {}
     failures: dict[PullRequest, Failure] = {}
-    for wish, pinned in wanted.items():
-        answer = pinned or answers.get(wish) or lock[wish]
+    for request, pinned in listed.items():
+        answer = pinned or answers.get(request) or lock[request]
         if isinstance(answer, str):
-            digests[wish] = answer
+            digests[request] = answer
         else:
-            failures[wish] = answer
+            failures[request] = answer
     return digests, failures
 
 
-def compared(wanted: Mapping[PullRequest, str | None], lock: "Digests", ask: "Ask") -> tuple[Difference, ...]:
-    """Compare a lock with the lists and with what the registries say now."""
-    answers = ask(wish for wish, pinned in wanted.items() if pinned is None and wish in lock and wish.reference.tag)
-    return tuple(differences(wanted, lock, answers))
+def compared(listed: Mapping[PullRequest, str | None], lock: Digests, ask: Ask) -> tuple[Difference, ...]:
+    """Compare a lock with the lists and with the registries."""
+    answers = ask(
+        request for request, pinned in listed.items() if pinned is None and request in lock and request.reference.tag
+    )
+    return tuple(differences(listed, lock, answers))
 
 
 def differences(
-    wanted: Mapping[PullRequest, str | None], lock: "Digests", now: Mapping[PullRequest, str | Failure]
+    listed: Mapping[PullRequest, str | None], lock: Digests, now: Mapping[PullRequest, str | Failure]
 ) -> Iterator[Difference]:
-    """Yield how a lock differs from what lists want and from what tags stand for `now`, in the lists' order."""
-    for wish, pinned in wanted.items():
-        before, answer = lock.get(wish), now.get(wish)
+    """Yield the differences of a lock from the lists and from the digests `now`, in the order of the lists."""
+    for request, pinned in listed.items():
+        before, answer = lock.get(request), now.get(request)
         if before is None:
-            yield Difference(Change.MISSING, wish)
+            yield Difference(Change.MISSING, request)
         elif pinned:
             if pinned != before:
-                yield Difference(Change.REPINNED, wish, before, pinned)
+                yield Difference(Change.REPINNED, request, before, pinned)
         elif answer is not None and not isinstance(answer, str):
-            yield Difference(Change.UNKNOWN, wish, before, failure=answer)
+            yield Difference(Change.UNKNOWN, request, before, failure=answer)
         elif answer is not None and answer != before:
-            yield Difference(Change.MOVED, wish, before, answer)
-    for wish, before in lock.items():
-        if wish not in wanted:
-            yield Difference(Change.EXTRA, wish, before)
+            yield Difference(Change.MOVED, request, before, answer)
+    for request, before in lock.items():
+        if request not in listed:
+            yield Difference(Change.EXTRA, request, before)
 
 
-def lines(digests: "Digests") -> tuple[str, ...]:
-    """Write a lock's lines, sorted by name; each without its option is a reference as docker takes it."""
+def lines(digests: Digests) -> tuple[str, ...]:
+    """Return the lines of a lock, sorted by name; without its option each line is a reference that docker accepts."""
     rows = []
-    for wish, digest in digests.items():
-        pinned = replace(wish.reference, digest=digest).canonical
-        rows.append((pinned, f"--platform={wish.platform} {pinned}" if wish.platform else pinned))
+    for request, digest in digests.items():
+        pinned = replace(request.reference, digest=digest).canonical
+        rows.append((pinned, f"--platform={request.platform} {pinned}" if request.platform else pinned))
     return tuple(line for _, line in sorted(rows))
 
 
-def render(digests: "Digests", sources: Sequence[str], moment: datetime, version: str) -> str:
-    """Write a lock with a header that says from what, when and by whom it was made."""
+def render(digests: Digests, sources: Sequence[str], moment: datetime, version: str) -> str:
+    """Return the text of a lock, with a header that names the version, the time and the sources."""
     header = (
         f"# Locked by puller {version} at {timestamp(moment)}",
         f"# from {', '.join(map(clean, sources))}",
@@ -170,17 +171,17 @@ def render(digests: "Digests", sources: Sequence[str], moment: datetime, version
     return "".join(f"{line}\n" for line in (*header, *lines(digests)))
 
 
-def chosen(upgrades: Sequence[str], wanted: Mapping[PullRequest, str | None]) -> set[PullRequest]:
-    """Find what `--upgrade` names among what the lists want; raises UsageError for what no list names."""
+def chosen(upgrades: Sequence[str], listed: Mapping[PullRequest, str | None]) -> set[PullRequest]:
+    """Return the requests that `--upgrade` names; raises UsageError for a name that is in no list."""
     if ALL in upgrades:
-        return set(wanted)
+        return set(listed)
     found: set[PullRequest] = set()
     for text in upgrades:
         try:
-            reference = want(PullRequest(ImageReference.parse(text))).reference
+            reference = unpinned(PullRequest(ImageReference.parse(text))).reference
         except ValueError as error:
             raise UsageError(f"--upgrade {clean(text)}: {error}") from None
-        named = {wish for wish in wanted if wish.reference == reference}
+        named = {request for request in listed if request.reference == reference}
         if not named:
             raise UsageError(f"--upgrade {clean(text)}: no list names it; to upgrade everything, write --upgrade last")
         found |= named
@@ -188,12 +189,12 @@ def chosen(upgrades: Sequence[str], wanted: Mapping[PullRequest, str | None]) ->
 
 
 def read_lock(path: Path) -> dict[PullRequest, str]:
-    """Read a lock; a file that is not there, or empty, has locked nothing. Raises ListError and UsageError."""
+    """Read a lock; a missing or empty file is an empty lock. Raises ListError and UsageError."""
     if not path.is_file() or path.stat().st_size == 0:
         return {}
     entries = [*read([str(path)])]
     for item in entries:
         if not isinstance(item, Entry) or not item.reference.digest:
-            raise UsageError(f"{clean(str(path))} is no lock: {clean(str(item.source))} pins nothing")
-    found = wishes(request_images(entries).requests)
-    return {wish: digest for wish, digest in found.items() if digest}
+            raise UsageError(f"{clean(str(path))} is not a lock file: {clean(str(item.source))} has no digest")
+    found = pins(request_images(entries).requests)
+    return {request: digest for request, digest in found.items() if digest}

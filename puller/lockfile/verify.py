@@ -1,4 +1,4 @@
-"""Whether a host has exactly what lists say: the digests, the platforms, and the tags where they belong."""
+"""Comparison of a host's images with lists: digests, platforms and tags."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,37 +13,37 @@ from puller.model import PullRequest
 from puller.text import clean
 
 Ask = Callable[[Sequence[PullRequest], EngineInfo], Mapping[PullRequest, str | Failure]]
-"""Asks the registries for digests."""
+"""Resolves tags at their registries."""
 
 
 class Fault(StrEnum):
-    """What is wrong with one image of a host."""
+    """What is wrong with an image on a host."""
 
     MISSING = "missing"
     OTHER_DIGEST = "other_digest"
-    """The tag is there, and stands for something else."""
+    """The tag is on an image with another digest."""
     TAG_ELSEWHERE = "tag_elsewhere"
-    """The image is there by its digest, and the tag beside the digest is not on it."""
+    """The engine has the digest, but the requested tag is not on that image."""
     OTHER_PLATFORM = "other_platform"
     UNKNOWN = "unknown"
-    """The registry does not say what the tag stands for."""
+    """The registry did not resolve the tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as the lists say."""
+    """One difference between a host and the lists."""
 
     fault: Fault
     request: PullRequest
     wanted: str | None = None
-    """A digest, or a platform."""
+    """The expected digest or platform."""
     found: str | None = None
-    """What is there instead; None where that is nothing."""
+    """The digest or platform on the host; None if there is none."""
     failure: Failure | None = None
-    """Why nobody knows what is wanted."""
+    """Why the registry did not resolve the tag."""
 
     def __str__(self) -> str:
-        """Say it in one line: `other digest: nginx:1.27: wanted sha256:…, found sha256:…`."""
+        """Return one line: `other digest: nginx:1.27: wanted sha256:…, found sha256:…`."""
         line = f"{self.fault.replace('_', ' ')}: {clean(str(self.request))}"
         if self.failure:
             return f"{line}: {self.failure.kind}: {self.failure.message}"
@@ -54,10 +54,10 @@ class Difference:
         return f"{line}: wanted {self.wanted}, found {self.found or 'none'}"
 
 
-def verify(requests: Sequence[PullRequest], store: ImageStore, ask: "Ask | None") -> tuple[Difference, ...]:
-    """Compare what an engine holds with what is wanted; raises EngineError when it does not tell.
+def verify(requests: Sequence[PullRequest], store: ImageStore, ask: Ask | None) -> tuple[Difference, ...]:
+    """Compare an engine's images with requests; raises EngineError.
 
-    `ask` gives the digests of tags that nothing pins; without it only their presence counts.
+    `ask` resolves tags that no request pins; without it only their presence is checked.
     """
     facts, holdings = store.facts(), store.holdings()
     unpinned = [request for request in requests if not request.reference.digest and find(request, holdings)]
@@ -67,14 +67,14 @@ def verify(requests: Sequence[PullRequest], store: ImageStore, ask: "Ask | None"
     found = []
     for request in requests:
         for difference in differences(request, holdings, facts, platforms, current):
-            if difference.fault is Fault.OTHER_PLATFORM and _holds_too(request, holdings, facts, store):
+            if difference.fault is Fault.OTHER_PLATFORM and _has_platform(request, holdings, facts, store):
                 continue
             found.append(difference)
     return tuple(found)
 
 
 def find(request: PullRequest, holdings: LocalImages) -> LocalImage | None:
-    """Find the image that a request means: by its digest where it has one, else by its tag."""
+    """Find the image of a request by its digest, or else by its tag."""
     return holdings.pinned(request.reference) if request.reference.digest else holdings.tagged(request.reference)
 
 
@@ -85,9 +85,9 @@ def differences(
     platforms: Mapping[str, Platform],
     current: Mapping[PullRequest, str | Failure],
 ) -> Iterator[Difference]:
-    """Yield what is wrong with one image.
+    """Yield the differences of one image.
 
-    `platforms` is by the image's ID, `current` what tags stand for; what neither of them knows is taken as right.
+    `platforms` are by image ID, `current` are the digests of tags; an image in neither of them is taken as right.
     """
     image = find(request, holdings)
     if image is None:
@@ -103,7 +103,7 @@ def _absent(request: PullRequest, holdings: LocalImages) -> Difference:
     tagged = holdings.tagged(request.reference)
     if tagged is None:
         return Difference(Fault.MISSING, request, request.reference.digest)
-    found = _listed(tagged.digests_in(request.reference.name))
+    found = _joined(tagged.digests_in(request.reference.name))
     return Difference(Fault.OTHER_DIGEST, request, request.reference.digest, found)
 
 
@@ -116,19 +116,19 @@ def _by_digest(
         if reference.tag and tagged is not image:
             yield Difference(Fault.TAG_ELSEWHERE, request, image.identity, tagged.identity if tagged else None)
         return
-    wanted, here = current.get(request), image.digests_in(reference.name)
-    if isinstance(wanted, Failure):
-        yield Difference(Fault.UNKNOWN, request, failure=wanted)
-    elif wanted and wanted not in here:
-        yield Difference(Fault.OTHER_DIGEST, request, wanted, _listed(here))
+    expected, local = current.get(request), image.digests_in(reference.name)
+    if isinstance(expected, Failure):
+        yield Difference(Fault.UNKNOWN, request, failure=expected)
+    elif expected and expected not in local:
+        yield Difference(Fault.OTHER_DIGEST, request, expected, _joined(local))
 
 
 def _fits(request: PullRequest, wanted: Platform, found: Platform) -> bool:
     return is_same(wanted, found) if request.platform else can_run(wanted, found)
 
 
-def _holds_too(request: PullRequest, holdings: LocalImages, facts: EngineInfo, store: ImageStore) -> bool:
-    """Look again where one image may hold several platforms: the engine tells of one, unless it is asked by name."""
+def _has_platform(request: PullRequest, holdings: LocalImages, facts: EngineInfo, store: ImageStore) -> bool:
+    """Whether a multi-platform image includes the platform: an engine lists only one unless asked for another."""
     image, wanted = find(request, holdings), request.platform or facts.platform
     if not facts.keeps_platforms or image is None or wanted is None:
         return False
@@ -136,5 +136,5 @@ def _holds_too(request: PullRequest, holdings: LocalImages, facts: EngineInfo, s
     return named is not None and _fits(request, wanted, named)
 
 
-def _listed(digests: Iterable[str]) -> str | None:
+def _joined(digests: Iterable[str]) -> str | None:
     return ", ".join(digests) or None

@@ -1,1 +1,1 @@
-"""The main job: a run, an image, an attempt; policies, mirrors, recovery."""
+"""The pull itself: sessions, runs, images and attempts; mirrors, and recovery of the engine."""

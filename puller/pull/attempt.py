@@ -1,4 +1,4 @@
-"""One attempt at one image: the engine pulls, what it has then is compared with what was asked for, the tag is set."""
+"""One attempt to pull one image: the engine pulls, the result is verified, and the tag is set."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,16 +9,16 @@ from puller.events import Phase, Progress, Started
 from puller.failure import Failure, engine_failure, failure
 from puller.model import Attempt, EngineResult, PullRequest, Span
 from puller.pull.context import RunContext
-from puller.pull.mirrors import MirrorSource, adopt
+from puller.pull.mirrors import MirrorSource, rename
 
 _RESOLVING, _TRANSFER = "resolving", "transfer"
-"""Before and after the engine has the manifest: the same words may mean another thing then."""
-_MOST = 100
-"""Phases of an attempt that are told apart; whoever goes back and forth more often tells nothing more by it."""
+"""Before and after the engine has the manifest: the same message can mean different failures."""
+_MAX_SPANS = 100
+"""Phases recorded for one attempt; an engine can switch between two phases without end."""
 
 
 class Timeline:
-    """The phases of one attempt and the bytes that came; thousands of events an image cost it a comparison each."""
+    """The phases of one attempt, and the bytes it fetched. `record` is cheap: an image causes thousands of events."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
@@ -27,18 +27,18 @@ class Timeline:
         self._since = self.began
         self._spans: list[Span] = []
         self.bytes = 0
-        """Compressed bytes fetched: the most that the engine has told."""
+        """Compressed bytes fetched: the highest number that the engine reported."""
 
-    def saw(self, phase: Phase, fetched: int) -> None:
-        """Take note of what the engine is doing, and of the bytes fetched so far."""
+    def record(self, phase: Phase, fetched: int) -> None:
+        """Record the current phase, and the bytes fetched so far."""
         self.bytes = max(self.bytes, fetched)
-        if phase != self._phase and len(self._spans) < _MOST:
+        if phase != self._phase and len(self._spans) < _MAX_SPANS:
             now = self._now()
             self._spans.append(Span(self._phase, self._since - self.began, now - self._since))
             self._phase, self._since = phase, now
 
     def phases(self) -> tuple[Span, ...]:
-        """Give the phases up to now, one after the other without a gap."""
+        """Return the phases until now, in order and without gaps."""
         return (*self._spans, Span(self._phase, self._since - self.began, self._now() - self._since))
 
 
@@ -49,18 +49,17 @@ def attempt(
     began: float,
     source: MirrorSource | None = None,
 ) -> EngineResult | Failure:
-    """Pull once, from the registry itself or from a mirror, and add the attempt to `attempts`.
+    """Pull once, from the registry or from a mirror, and append the attempt to `attempts`.
 
-    `began` is when puller began with the image, on the monotonic clock. Raises CancelledError when the run is told to
-    stop.
+    `began` is the time when puller started on the image, on the monotonic clock. Raises CancelledError.
     """
-    timeline, why, words_phase = Timeline(), None, _RESOLVING
+    timeline, why, stage = Timeline(), None, _RESOLVING
 
     def progress(seen: Progress) -> None:
-        nonlocal words_phase
+        nonlocal stage
         if seen.layers:
-            words_phase = _TRANSFER
-        timeline.saw(seen.phase, seen.current)
+            stage = _TRANSFER
+        timeline.record(seen.phase, seen.current)
         context.emit(seen if seen.request is request else replace(seen, request=request))
 
     context.emit(Started(request, len(attempts) + 1))
@@ -69,11 +68,11 @@ def attempt(
             return _pull_from(source, request, context, progress)
         return _pull(request, context, progress)
     except EngineError as error:
-        why = engine_failure(error, phase=words_phase)
+        why = engine_failure(error, phase=stage)
     except CancelledError:
         why = failure(FailureKind.CANCELLED, context.cancel.reason)
         raise
-    except Exception as error:  # noqa: BLE001 - a fault of ours costs this image, not the run
+    except Exception as error:  # noqa: BLE001 - a bug of ours fails this image, not the run
         why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
     finally:
         seconds, mirror = monotonic() - timeline.began, source.mirror if source else None
@@ -82,11 +81,10 @@ def attempt(
 
 
 def _pull(request: PullRequest, context: RunContext, progress: Callable[[Progress], None]) -> EngineResult:
-    """Pull under the name that the request has, and verify what the engine has then."""
     engine, cancel, reference = context.engine, context.cancel, request.reference
     pulled = engine.pull(request, cancel=cancel, clocks=context.settings.clocks, progress=progress)
     _verify(request, pulled, context)
-    if reference.tag and reference.digest:  # engines leave the tag beside a digest where it was
+    if reference.tag and reference.digest:  # engines ignore the tag of NAME:TAG@DIGEST
         engine.store.tag(f"{reference.name}@{reference.digest}", reference)
     return pulled
 
@@ -94,33 +92,33 @@ def _pull(request: PullRequest, context: RunContext, progress: Callable[[Progres
 def _pull_from(
     source: MirrorSource, request: PullRequest, context: RunContext, progress: Callable[[Progress], None]
 ) -> EngineResult:
-    """Pull from a mirror, and give the image the name that was asked for."""
+    """Pull from a mirror, and give the image its requested name."""
     engine = context.engine
-    there = engine.inspect(source.reference, cancel=context.cancel)
+    before = engine.inspect(source.reference, cancel=context.cancel)
     _pull(replace(request, reference=source.reference), context, progress)
-    is_ours = there is None or there.identity is None
-    adopt(engine, request, source, lambda wanted: _pull(wanted, context, progress), untag=is_ours)
-    return EngineResult(source.said.digest, up_to_date=False)
+    is_new = before is None or before.identity is None
+    rename(engine, request, source, lambda pinned: _pull(pinned, context, progress), untag=is_new)
+    return EngineResult(source.resolved.digest, up_to_date=False)
 
 
 def _verify(request: PullRequest, pulled: EngineResult, context: RunContext) -> None:
-    """Compare what the engine has now with the digest that was asked for, or else announced.
+    """Compare the image in the engine with the requested digest, or else with the digest that the engine reported.
 
-    Raises EngineError where they differ, CancelledError when the run is told to stop.
+    Raises EngineError if they differ, and CancelledError.
     """
     reference = request.reference
-    wanted = reference.digest or pulled.digest
-    kept = context.engine.inspect(reference, cancel=context.cancel)
-    if wanted is None or kept is None:
+    expected = reference.digest or pulled.digest
+    local = context.engine.inspect(reference, cancel=context.cancel)
+    if expected is None or local is None:
         return
-    if kept.identity is None and request.platform:
-        return  # some engines see the images of their own platform only
+    if local.identity is None and request.platform:
+        return  # some engines list only the images of their own platform
     if reference.digest and pulled.digest not in (None, reference.digest):
-        message = f"asked for {reference.digest}, the engine announced {pulled.digest}"
-    elif kept.identity is None:
-        message = f"the engine announced {wanted} and has no such image"
-    elif kept.digests and wanted not in kept.digests:
-        message = f"expected {wanted}, the engine has {', '.join(kept.digests)}"
+        message = f"requested {reference.digest}, the engine reported {pulled.digest}"
+    elif local.identity is None:
+        message = f"the engine reported {expected} and has no such image"
+    elif local.digests and expected not in local.digests:
+        message = f"expected {expected}, the engine has {', '.join(local.digests)}"
     else:
         return
     raise EngineError(message, kind=FailureKind.DIGEST_MISMATCH)

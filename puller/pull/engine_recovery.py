@@ -1,4 +1,4 @@
-"""An engine that has gone may be restarting: wait for it, once for all pulls that notice."""
+"""Recovery from a lost engine, which may be restarting: all pulls that notice share one wait."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -8,14 +8,14 @@ from puller.cancellation import Cancellation
 from puller.errors import CancelledError
 
 _INTERVAL = 0.25
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 class EngineRecovery:
-    """Gives a lost engine so many seconds, from when it was first missed, to come back."""
+    """Waits up to `patience` seconds for a lost engine, counted from the first check that it did not answer."""
 
     def __init__(self, alive: Callable[[], bool], patience: float, on_missing: Callable[[], None]) -> None:
-        """Ask `alive` whether it answers; `on_missing` is called each time that it turns out not to, once."""
+        """`alive` tells whether the engine answers; `on_missing` is called once for each outage."""
         self._alive = alive
         self._patience = patience
         self._on_missing = on_missing
@@ -23,26 +23,26 @@ class EngineRecovery:
         self._missed_at: float | None = None
 
     def missing(self) -> bool:
-        """Whether the engine does not answer now."""
-        here = self._alive()
+        """Check whether the engine does not answer."""
+        alive = self._alive()
         with self._lock:
-            news = not here and self._missed_at is None
-            if here:
+            outage_begins = not alive and self._missed_at is None
+            if alive:
                 self._missed_at = None
-            elif news:
+            elif outage_begins:
                 self._missed_at = monotonic()
-        if news:
+        if outage_begins:
             self._on_missing()
-        return not here
+        return not alive
 
     @property
     def left(self) -> float:
-        """Seconds that are left to the engine."""
+        """Seconds until the wait ends."""
         missed_at = self._missed_at
         return self._patience if missed_at is None else max(0.0, missed_at + self._patience - monotonic())
 
     def comes_back(self, cancel: Cancellation) -> bool:
-        """Wait until the engine answers, or until its time is up; raises CancelledError when the run is stopped."""
+        """Wait until the engine answers; False at the end of the wait. Raises CancelledError."""
         while self.missing():
             if not self.left:
                 return False
@@ -51,5 +51,5 @@ class EngineRecovery:
             except CancelledError:
                 if self.left:
                     raise
-                return False  # another pull found the time to be up a moment earlier, and ended the run
+                return False  # another pull saw the end of the wait first, and cancelled the run
         return True

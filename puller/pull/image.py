@@ -1,25 +1,24 @@
-"""One image: from its registry or its mirrors, with retries. A failed image is a value; nothing here raises for it."""
+"""The pull of one image, from its registry or a mirror, with retries. A failed image is a value, not an exception."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from puller.errors import CancelledError, FailureClass, FailureKind
-from puller.events import RetryScheduled
+from puller.events import Paused, RetryScheduled
 from puller.failure import Failure, failure
 from puller.failure.retry import AttemptFailedError, with_retries
 from puller.model import Attempt, EngineResult, PullOutcome, PullRequest, Status
 from puller.pull.attempt import attempt
 from puller.pull.context import RunContext
-from puller.pull.failures import registry_failure, wait_for_engine
 from puller.pull.mirrors import MirrorSource
-from puller.registry.pools import Lane
+from puller.registry.pools import RegistryPool
 from puller.settings import MirrorUse, RetryPolicy
 
-_THE_ENGINE = {FailureKind.DAEMON_UNREACHABLE, FailureKind.ENGINE_DISCONNECTED}
+_ENGINE_FAILURES = {FailureKind.DAEMON_UNREACHABLE, FailureKind.ENGINE_DISCONNECTED}
 
 
 def cancelled(request: PullRequest, reason: str) -> PullOutcome:
-    """Build the outcome of an image that was never tried."""
+    """Return the outcome of an image that was never tried."""
     return PullOutcome.of(request, Status.CANCELLED, failure=failure(FailureKind.CANCELLED, reason))
 
 
@@ -28,18 +27,18 @@ class ImagePull:
     """The pull of one image, with all its attempts."""
 
     request: PullRequest
-    lane: Lane
-    """Its registry's."""
+    pool: RegistryPool
+    """The pool of the image's registry."""
     context: RunContext
     began: float = field(default_factory=monotonic)
     attempts: list[Attempt] = field(default_factory=list)
-    useless: set[str] = field(default_factory=set)
-    """Mirrors that do not have this image, or have another."""
+    excluded_mirrors: set[str] = field(default_factory=set)
+    """Mirrors that do not have this image, or have a different one under its name."""
     source: MirrorSource | None = None
-    """The mirror from which it came."""
+    """The mirror that served the image; None for its registry."""
 
     def run(self, policy: RetryPolicy) -> PullOutcome:
-        """Pull, trying again as the policy says; a second call goes on where the first one ended."""
+        """Pull with the retries of the policy. A second call adds to the attempts of the first."""
         digest, why = None, None
         try:
             pulled = with_retries(self._try, policy, sleep=self.context.cancel.sleep, on_retry=self._announce_retry)
@@ -61,20 +60,20 @@ class ImagePull:
         return outcome.by(self.source.mirror, confirmed=self.source.confirmed) if self.source else outcome
 
     def _try(self) -> EngineResult:
-        """Ask the mirrors, the registry, or both: in the order that the settings say, the healthy first."""
-        context = self.context
+        """Try the registry and its mirrors in the configured order; an impaired registry comes after its mirrors."""
+        context, health = self.context, self.pool.health
         use = context.mirrors.use(self.request.reference.registry)
-        mirrors_first = use is MirrorUse.FIRST or (use is not None and self.lane.health.impaired)
+        mirrors_first = use is MirrorUse.FIRST or (use is not None and health.impaired)
         if mirrors_first and (pulled := self._from_mirrors()):
             return pulled
         try:
-            self.lane.health.wait(context.cancel, context.too_long)
-            with context.lanes.slots:
+            health.wait(context.cancel, context.too_long)
+            with context.pools.slots:
                 context.cancel.check()
                 result = attempt(self.request, context, self.attempts, self.began)
-            self.lane.health.breaker.record(result if isinstance(result, Failure) else None)
+            health.breaker.record(result if isinstance(result, Failure) else None)
             if isinstance(result, Failure):
-                raise registry_failure(result, self.request.reference, len(self.attempts), self.lane, context)
+                raise self._registry_failure(result)
         except AttemptFailedError as error:
             fall_back = use is not None and not mirrors_first and error.failure.retryable
             if fall_back and (pulled := self._from_mirrors()):
@@ -83,27 +82,63 @@ class ImagePull:
         return result
 
     def _from_mirrors(self) -> EngineResult | None:
-        """Pull from the first mirror that can serve; None when none can. What it cannot do once, it need not again."""
+        """Pull from the first mirror that has the image; None when no mirror has it."""
         context = self.context
         for source in context.mirrors.sources(self.request.reference):
-            if source.mirror in self.useless:
+            if source.mirror in self.excluded_mirrors:
                 continue
-            with context.lanes.slots:
+            with context.pools.slots:
                 context.cancel.check()
                 result = attempt(self.request, context, self.attempts, self.began, source)
-            source.lane.health.breaker.record(result if isinstance(result, Failure) else None)
+            source.health.breaker.record(result if isinstance(result, Failure) else None)
             if isinstance(result, EngineResult):
                 self.source = source
                 return result
-            result = wait_for_engine(result, context)
-            if result.kind in _THE_ENGINE or result.failure_class is FailureClass.HOST_FATAL:
+            result = self._wait_for_engine(result)
+            if result.kind in _ENGINE_FAILURES or result.failure_class is FailureClass.HOST_FATAL:
                 raise AttemptFailedError(result)
             if result.failure_class is FailureClass.RATE_LIMITED:
-                wait = result.wait or context.throttle_wait(len(self.attempts))
-                source.lane.health.rate_limit.extend(wait, result)
+                source.health.rate_limit.extend(result.wait or context.throttle_wait(len(self.attempts)), result)
             elif not result.retryable or result.kind is FailureKind.DIGEST_MISMATCH:
-                self.useless.add(source.mirror)
+                self.excluded_mirrors.add(source.mirror)
         return None
+
+    def _registry_failure(self, why: Failure) -> AttemptFailedError:
+        """Return the error that tells `with_retries` how long to wait, and set the registry's rate limit.
+
+        Raises CancelledError when the run is cancelled while it waits for the engine.
+        """
+        context, limit = self.context, self.pool.health.rate_limit
+        why = self._wait_for_engine(why)
+        wait = why.wait
+        if wait is None and why.failure_class is not FailureClass.RATE_LIMITED:
+            return AttemptFailedError(why)
+        if wait is None or context.too_long(wait):  # engines report long waits vaguely; registries' headers are exact
+            wait = limit.left or context.registries.wait_of(self.request.reference) or wait
+        if wait is None:
+            wait = context.throttle_wait(len(self.attempts))
+        extended = limit.extend(wait, why)
+        if context.too_long(wait):
+            return AttemptFailedError(replace(why, wait=wait, until=limit.until), final=True)
+        if extended:
+            context.emit(Paused(self.pool.registry, why, wait))
+        return AttemptFailedError(replace(why, wait=wait))
+
+    def _wait_for_engine(self, why: Failure) -> Failure:
+        """Wait for the engine if the failure shows that it is unreachable; any other failure is returned unchanged.
+
+        Raises CancelledError when the run is cancelled meanwhile.
+        """
+        context, unreachable = self.context, FailureKind.DAEMON_UNREACHABLE
+        # The docker command reports an unexpected EOF both when the engine exits and when a registry hangs up.
+        ambiguous = why.kind is FailureKind.UNEXPECTED_EOF
+        if not ambiguous and why.kind not in _ENGINE_FAILURES:
+            return why
+        if ambiguous and not context.recovery.missing():
+            return why
+        if context.recovery.comes_back(context.cancel):
+            return failure(FailureKind.ENGINE_DISCONNECTED, why.message)
+        return why if why.kind is unreachable else failure(unreachable, f"the engine does not answer: {why.message}")
 
     def _announce_retry(self, why: Failure, delay: float) -> None:
         self.context.emit(RetryScheduled(self.request, len(self.attempts), why, delay))

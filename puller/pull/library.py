@@ -1,4 +1,4 @@
-"""puller as a library: one call, no output of its own."""
+"""The Python API: one function, without any output of its own."""
 
 from collections.abc import Iterable
 from contextlib import closing
@@ -27,11 +27,10 @@ def pull_images(
 ) -> Report:
     """Pull image references, such as `nginx:1.27`, and return a frozen `Report` with one outcome for each.
 
-    A failed image is an outcome, not an exception. Raises ListError (a ValueError's worth of bad references, all at
-    once, or of tags that are wanted for more platforms than this engine keeps of one), UsageError (a context that does
-    not exist), EngineUnreachableError. All `settings` count, the disk check and prefetching, too. `observer` is called
-    with events from many threads. A KeyboardInterrupt cancels what is in flight and comes back as a report whose
-    `stopped` says so.
+    A failed image is an outcome, not an exception. Raises ListError (for invalid references, all at once, and for tags
+    requested for more platforms than the engine keeps), UsageError (for a context that does not exist) and
+    EngineUnreachableError. All `settings` apply, including the disk check and prefetching. `observer` is called with
+    events from many threads. A KeyboardInterrupt cancels the pulls in flight; `Report.stopped` then says so.
     """
     settings, choice = settings or Settings(), BackendChoice(backend)
     todo = request_images(read((), tuple(images)), platform=platform)

@@ -1,8 +1,8 @@
-"""Mirrors: where else the repositories of a registry are to be had, and for what to ask there.
+"""Mirrors: other servers that have the repositories of a registry.
 
-A mirror is asked for a digest and not for a tag, and the digest comes from the registry itself wherever that answers:
-a mirror that is stale has no such image, and one that lies is found out by the engine. Where the registry refuses (no
-such tag, no access) that is the answer, and no mirror is asked.
+A mirror is asked for a digest, not for a tag, and the digest comes from the registry itself whenever the registry
+answers: a mirror with an old copy then has no such image, and the engine detects wrong content. A refusal by the
+registry (no such tag, no access) is final, and no mirror is asked.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,71 +14,70 @@ from puller.engine.interface import Engine
 from puller.errors import EngineError
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
-from puller.registry.pools import Lane, Lanes
+from puller.registry.health import RegistryHealth
 from puller.registry.resolver import ResolvedTag, Resolver
 from puller.settings import MirrorUse, RegistrySettings
 
 
 class MirrorSource(NamedTuple):
-    """What a reference stands for, at a mirror."""
+    """An image at a mirror."""
 
     mirror: str
     reference: ImageReference
-    """The mirror's name for it, with the digest."""
-    said: ResolvedTag
-    lane: Lane
-    """The mirror's, with what is known of its health."""
+    """The image's name at the mirror, with the digest."""
+    resolved: ResolvedTag
+    health: RegistryHealth
+    """The mirror's health."""
 
     @property
     def confirmed(self) -> bool:
-        """Whether it is not the mirror's word alone that this is the image."""
-        return self.said.mirror is None
+        """Whether the registry itself confirmed the digest."""
+        return self.resolved.mirror is None
 
 
 def at(mirror: str, reference: ImageReference, digest: str | None = None) -> ImageReference:
-    """Name an image at a mirror, by a digest, or by what the reference itself has."""
+    """Return an image's name at a mirror, with `digest` or else with the digest or tag of the reference."""
     digest = digest or reference.digest
     return ImageReference.parse(f"{mirror}/{reference.repository}" + (f"@{digest}" if digest else f":{reference.tag}"))
 
 
 class Mirrors:
-    """The mirrors of a run, asked from many threads."""
+    """The mirrors of a run; thread-safe."""
 
-    def __init__(self, settings: Mapping[str, RegistrySettings], registries: Resolver, lanes: Lanes) -> None:
+    def __init__(self, settings: Mapping[str, RegistrySettings], registries: Resolver) -> None:
         self._settings = {name: each for name, each in settings.items() if each.mirrors}
         self._registries = registries
-        self._lanes = lanes
-        self._said: dict[str, ResolvedTag] = {}
+        self._resolved: dict[str, ResolvedTag] = {}
 
     def use(self, registry: str) -> MirrorUse | None:
-        """Say which comes first, the registry or its mirrors; None where it has no mirrors."""
+        """Return whether the registry or its mirrors are tried first; None for a registry without mirrors."""
         settings = self._settings.get(registry.lower())
         return settings.mirror_use if settings else None
 
-    def announced(self, reference: ImageReference) -> ResolvedTag | None:
-        """Ask the registry what a reference stands for, unless it wants to be left alone or is down.
+    def resolve(self, reference: ImageReference) -> ResolvedTag | None:
+        """Ask the registry for the digest of a reference, unless the registry has set a rate limit or is down.
 
-        Where it is silent its mirrors are asked; the answers for a registry that has mirrors are kept.
+        When the registry does not answer, its mirrors are asked. Answers for a registry with mirrors are cached.
         """
-        lane, settings = self._lanes.of(reference.registry), self._settings.get(reference.registry.lower())
-        if settings is None:
-            return None if lane.health.impaired else self._registries.resolve(reference)
-        said = self._said.get(reference.canonical) or self._ask(reference, lane, settings.mirrors)
-        if said:
-            self._said[reference.canonical] = said
-        return said
+        mirrors = self._of(reference)
+        if not mirrors:
+            return None if self._impaired(reference) else self._registries.resolve(reference)
+        resolved = self._resolved.get(reference.canonical) or self._ask(reference, mirrors)
+        if resolved:
+            self._resolved[reference.canonical] = resolved
+        return resolved
 
     def sources(self, reference: ImageReference) -> Iterator[MirrorSource]:
-        """Say where else the image may be had, best first, without the mirrors that are known to be in trouble."""
-        said = self.announced(reference)
-        for mirror in self._of(reference) if said else ():
-            there = at(mirror, reference, said.digest if said else None)
-            lane = self._lanes.of(there.registry)
-            if said and not lane.health.rate_limit.left and lane.health.breaker.admits():
-                yield MirrorSource(mirror, there, said, lane)
+        """Yield the image at each mirror that is available, in the configured order."""
+        resolved = self.resolve(reference)
+        for mirror in self._of(reference) if resolved else ():
+            there = at(mirror, reference, resolved.digest if resolved else None)
+            health = self._registries.health(there.registry)
+            if resolved and not health.rate_limit.left and health.breaker.admits():
+                yield MirrorSource(mirror, there, resolved, health)
 
     def image_id(self, reference: ImageReference, digest: str, platform: Platform) -> str | None:
-        """Say what ID a graph-driver store gives the image behind a digest, as a mirror tells; None without mirrors."""
+        """Return the image ID that a graph-driver store gives the digest, according to a mirror; None if unknown."""
         found = (self._registries.image_id(at(mirror, reference, digest), platform) for mirror in self._of(reference))
         return next(filter(None, found), None)
 
@@ -86,18 +85,21 @@ class Mirrors:
         settings = self._settings.get(reference.registry.lower())
         return settings.mirrors if settings else ()
 
-    def _ask(self, reference: ImageReference, lane: Lane, mirrors: Sequence[str]) -> ResolvedTag | None:
-        impaired = lane.health.impaired
-        said = None if impaired else self._registries.resolve(reference)
-        if said or not (impaired or self._registries.silent(reference.registry)):
-            return said
+    def _impaired(self, reference: ImageReference) -> bool:
+        return self._registries.health(reference.registry).impaired
+
+    def _ask(self, reference: ImageReference, mirrors: Sequence[str]) -> ResolvedTag | None:
+        impaired = self._impaired(reference)
+        resolved = None if impaired else self._registries.resolve(reference)
+        if resolved or not (impaired or self._registries.silent(reference.registry)):
+            return resolved
         for mirror in mirrors:
-            if said := self._registries.resolve(at(mirror, reference)):
-                return said._replace(mirror=None if reference.digest else mirror, counted=True)
+            if resolved := self._registries.resolve(at(mirror, reference)):
+                return resolved._replace(mirror=None if reference.digest else mirror, counted=True)
         return None
 
 
-def adopt(
+def rename(
     engine: Engine,
     request: PullRequest,
     source: MirrorSource,
@@ -105,24 +107,24 @@ def adopt(
     *,
     untag: bool,
 ) -> None:
-    """Give what came from a mirror the name that was asked for, and with `untag` take the mirror's name away.
+    """Give an image from a mirror its requested name, and with `untag` remove the mirror's name.
 
-    A tag is enough for the containerd store, which thereby knows the digest, too. A graph-driver store knows digests
-    only by pulls: the manifest, and nothing else, is pulled from the registry itself where that answers and does not
-    count pulls. Without a tag there is no other way. Raises EngineError.
+    In the containerd store a tag is enough: the digest comes with it. A graph-driver store records a digest only when
+    it pulls, so the manifest is pulled from the registry itself if that answers and does not count pulls. A request
+    without a tag always needs that pull. Raises EngineError.
     """
     reference, mirrored = request.reference, f"{source.reference.name}@{source.reference.digest}"
     pinned = ImageReference.parse(f"{reference.name}@{source.reference.digest}")
-    digest_matters = source.confirmed and not source.said.counted and not engine.store.facts().keeps_platforms
+    needs_digest = source.confirmed and not source.resolved.counted and not engine.store.facts().keeps_platforms
     if not reference.tag:
         pull(replace(request, reference=pinned))
     else:
-        named = mirrored
-        if digest_matters:
+        name = mirrored
+        if needs_digest:
             with suppress(EngineError):
                 pull(replace(request, reference=pinned))
-                named = pinned.canonical
-        engine.store.tag(named, reference)
+                name = pinned.canonical
+        engine.store.tag(name, reference)
     if untag:
         with suppress(EngineError):
             engine.store.untag(mirrored)

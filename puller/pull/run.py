@@ -1,4 +1,4 @@
-"""All images: submit every request to its lane, wait for all of them, and hand over one outcome for each."""
+"""A run over a list: submit every request to the pool of its registry, wait for all, return one outcome for each."""
 
 from collections.abc import Sequence
 from concurrent.futures import ALL_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
@@ -15,15 +15,15 @@ from puller.plan.disk_check import DiskCheck
 from puller.pull.context import FailureBudget, RunContext
 from puller.pull.image import ImagePull, cancelled
 from puller.pull.up_to_date import UpToDateCheck
-from puller.registry.pools import Lane
+from puller.registry.pools import RegistryPool
 from puller.text import format_seconds
 
 _GRACE = 1.5
-"""Seconds that pulls in flight get to break off, once the run is cancelled, before they are given up."""
+"""Seconds to wait for pulls in flight after the run is cancelled."""
 
 
 class Run:
-    """One run: a first pass over all images at once, and a gentle second one over what may have passed by then."""
+    """One run: a concurrent first pass over all images, and a second pass over transient failures, one by one."""
 
     def __init__(
         self,
@@ -40,52 +40,52 @@ class Run:
         self._check = check
         self._budget = budget
         self._disk_check = disk_check
-        self._looks: list[Future[PullOutcome | None] | None] = []
-        """One for each image, unless the policy wants none; it goes when it has served."""
+        self._checks: list[Future[PullOutcome | None] | None] = []
+        """One for each image if the policy needs checks; None once its result was used, to free memory."""
         self._futures: list[Future[PullOutcome]] = []
         self._postponed: dict[int, ImagePull] = {}
-        """What failed for a passing reason, by its place in the list."""
-        self._settled: dict[int, PullOutcome] = {}
-        """What came of those in the end."""
+        """Images with a transient failure, by their place in the list."""
+        self._final: dict[int, PullOutcome] = {}
+        """The final outcomes of postponed images."""
 
     def outcomes(self) -> list[PullOutcome]:
-        """Run, and give one outcome for each request."""
+        """Run, and return one outcome for each request, in order."""
         self._context.emit(RunStarted(len(self._requests), self._context.engine.engine))
-        lanes = [self._context.lanes.of(request.reference.registry) for request in self._requests]
+        pools = [self._context.pools.of(request.reference.registry) for request in self._requests]
         try:
-            pairs = list(zip(self._requests, lanes, strict=True))
+            pairs = list(zip(self._requests, pools, strict=True))
             if self._check.needed:
-                self._looks = [lane.look(self._check.look, request) for request, lane in pairs]
+                self._checks = [pool.submit_check(self._check.look, request) for request, pool in pairs]
             self._futures = [
-                lane.submit(self._image, place, request, lane) for place, (request, lane) in enumerate(pairs)
+                pool.submit(self._image, place, request, pool) for place, (request, pool) in enumerate(pairs)
             ]
             self._wait(self._futures)
             self._second_pass()
         finally:
-            self._context.lanes.close()
-        for place in self._postponed.keys() - self._settled.keys():
-            self._settle(place, self._first_outcome(place))
-        return [self._settled.get(place) or self._first_outcome(place) for place in range(len(self._requests))]
+            self._context.pools.close()
+        for place in self._postponed.keys() - self._final.keys():
+            self._finish(place, self._first_outcome(place))
+        return [self._final.get(place) or self._first_outcome(place) for place in range(len(self._requests))]
 
-    def _image(self, place: int, request: PullRequest, lane: Lane) -> PullOutcome:
-        """Wait for the look at an image, which began long before, and pull where that was not enough."""
+    def _image(self, place: int, request: PullRequest, pool: RegistryPool) -> PullOutcome:
+        """Wait for the check of an image, which was submitted first, and pull if the image is not up to date."""
         try:
-            look = self._looks[place] if self._looks else None
-            outcome = look.result() if look else None
-        except CancelledError:  # the run was over before anybody looked
+            check = self._checks[place] if self._checks else None
+            outcome = check.result() if check else None
+        except CancelledError:  # the run ended before the check started
             return cancelled(request, self._cancel.reason)
         if outcome is None:
             if self._disk_check and (why := self._disk_check.refusal(len(self._requests), self._absent)):
                 self._cancel.cancel(why.message)
                 return PullOutcome.of(request, Status.CANCELLED, failure=why)
-            if self._cancel.requested:  # nobody was told that this image began
+            if self._cancel.requested:  # no `Started` event was emitted, so no `Finished` event is due
                 return cancelled(request, self._cancel.reason)
-            pull = ImagePull(request, lane, self._context)
+            pull = ImagePull(request, pool, self._context)
             outcome = pull.run(self._retry)
-            if self._retry.second_pass and outcome.failure and _may_pass(outcome.failure, outcome.status):
+            if self._retry.second_pass and outcome.failure and _is_transient(outcome.failure, outcome.status):
                 self._postponed[place] = pull
-        if look:
-            self._looks[place] = None
+        if check:
+            self._checks[place] = None
         if outcome.failure and place in self._postponed:
             self._context.emit(Postponed(request, outcome.failure))
         else:
@@ -95,35 +95,33 @@ class Run:
         return outcome
 
     def _absent(self) -> Sequence[PullRequest]:
-        """Wait until all images were looked at, and give those that must be pulled."""
-        if not self._looks:
+        """Wait until all images are checked, and return those that must be pulled."""
+        if not self._checks:
             return self._requests
-        looks = list(zip(self._requests, list(self._looks), strict=True))
-        wait(look for _, look in looks if look)
-        return [
-            request for request, look in looks if look and not (look.cancelled() or look.exception() or look.result())
-        ]
+        checks = [(request, check) for request, check in zip(self._requests, self._checks, strict=True) if check]
+        wait(check for _, check in checks)
+        return [request for request, check in checks if not (check.cancelled() or check.exception() or check.result())]
 
     def _second_pass(self) -> None:
-        """Try what was postponed once more, one image at a time."""
+        """Try postponed images once more, one at a time."""
         if not self._postponed:
             return
-        with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="again")
+        executor = ThreadPoolExecutor(1, thread_name_prefix="again")
         try:
-            # Engines tidy up for a moment after what failed last.
-            pause = with_one_thread.submit(self._cancel.sleep, self._retry.delay)
-            self._wait([pause, *(with_one_thread.submit(self._pull_again, place) for place in sorted(self._postponed))])
+            # Engines need a moment to clean up after a failed pull.
+            pause = executor.submit(self._cancel.sleep, self._retry.delay)
+            self._wait([pause, *(executor.submit(self._pull_again, place) for place in sorted(self._postponed))])
         finally:
-            with_one_thread.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def _pull_again(self, place: int) -> None:
         outcome = self._postponed[place].run(replace(self._retry, retries=0))
-        if outcome.status is not Status.CANCELLED:  # then the reason of the first pass says more
-            self._settle(place, outcome)
+        if outcome.status is not Status.CANCELLED:  # else the failure of the first pass is reported
+            self._finish(place, outcome)
             self._budget.recount(outcome)
 
-    def _settle(self, place: int, outcome: PullOutcome) -> None:
-        self._settled[place] = outcome
+    def _finish(self, place: int, outcome: PullOutcome) -> None:
+        self._final[place] = outcome
         self._context.emit(Finished(self._requests[place], outcome))
 
     def _first_outcome(self, place: int) -> PullOutcome:
@@ -137,20 +135,20 @@ class Run:
         return future.result()
 
     def _wait(self, futures: Sequence[Future[Any]]) -> None:
-        """Wait for all; cancel the run at its deadline. What is in flight then gets a moment to break off."""
-        over, ends, deadline = Event(), self._context.ends, self._context.settings.deadline or 0
-        watcher = Thread(target=_tell_when_done, args=(futures, over), name="wait", daemon=True)
+        """Wait for all futures; cancel the run at its deadline, and wait a moment for the pulls in flight to stop."""
+        done, ends, deadline = Event(), self._context.ends, self._context.settings.deadline or 0
+        watcher = Thread(target=_set_when_done, args=(futures, done), name="wait", daemon=True)
         watcher.start()
-        with self._cancel.hook(over.set):
-            if not over.wait(None if ends is None else max(0.0, ends - monotonic())):
+        with self._cancel.hook(done.set):
+            if not done.wait(None if ends is None else max(0.0, ends - monotonic())):
                 self._cancel.cancel(f"the deadline of {format_seconds(deadline)} has passed")
         wait(futures, timeout=_GRACE, return_when=ALL_COMPLETED)
 
 
-def _tell_when_done(futures: Sequence[Future[Any]], over: Event) -> None:
+def _set_when_done(futures: Sequence[Future[Any]], done: Event) -> None:
     wait(futures, return_when=ALL_COMPLETED)
-    over.set()
+    done.set()
 
 
-def _may_pass(why: Failure, status: Status) -> bool:
+def _is_transient(why: Failure, status: Status) -> bool:
     return status is Status.FAILED and why.retryable and why.until is None

@@ -1,6 +1,6 @@
-"""The unit of puller: one engine, and the images that it is asked to have.
+"""Pull sessions: one engine, and the images to pull into it.
 
-The command line makes one session, and so does the library. Whoever has many engines makes a session for each.
+The command line makes one session, and so does the library. A caller with several engines makes a session for each.
 """
 
 import logging
@@ -28,7 +28,7 @@ from puller.pull.mirrors import Mirrors
 from puller.pull.run import Run
 from puller.pull.up_to_date import UpToDateCheck
 from puller.registry.client import RegistryClient
-from puller.registry.pools import Lanes
+from puller.registry.pools import RegistryPools
 from puller.registry.resolver import Resolver
 from puller.settings import Policy, PrefetchMode, Settings
 
@@ -36,18 +36,18 @@ _log = logging.getLogger(__name__)
 
 
 class Note(NamedTuple):
-    """What a session found out that is in no report."""
+    """Something that the report does not contain, such as why nothing was prefetched."""
 
     text: str
     detail: bool
-    """Whether only those want to know it who ask for more."""
+    """Whether it is shown only with --verbose."""
 
 
 class PullSession:
-    """Pulls images into one engine: looks, checks the disk, prefetches, pulls, verifies, retries, and reports.
+    """Pulls images into one engine: checks images and disk, prefetches, pulls, verifies, retries, and reports.
 
-    `pull` may be called again: each call looks at what the engine has then. A failure of the host (a full disk, an
-    engine that has gone) cancels the session, and no other one.
+    `pull` may be called again: each call lists the engine's images anew. A failure of the host (a full disk, an
+    unreachable engine) cancels this session, and no other one.
     """
 
     def __init__(
@@ -61,12 +61,11 @@ class PullSession:
         cancel: Cancellation | None = None,
         make_room: MakeRoom | None = None,
     ) -> None:
-        """Take an engine, which somebody else closes, and the registry client: None makes one for the session.
+        """Use an engine, which the caller closes, and a registry client; None makes a client for this session.
 
-        A resolver that is no `RegistryClient` cannot fetch manifests: then there is no disk check and no prefetching.
-
-        `host` names the engine's host in events and outcomes where there are several. A `cancel` cancels the session
-        when it is cancelled itself. `make_room` is asked to remove images when the disk is too small.
+        Without a `RegistryClient`, which can fetch manifests, there is no disk check and no prefetching.
+        `host` names the engine's host in events and outcomes, for callers with several. The session is cancelled with
+        `cancel`. `make_room` is called to remove images when the disk is too small.
         """
         self._engine = engine
         self._settings = settings or Settings()
@@ -81,38 +80,36 @@ class PullSession:
         self._images: Future[LocalImages] | None = None
         self.notes: list[Note] = []
         self.shortage: DiskShortage | None = None
-        """Why the last call pulled nothing: the images would not have fitted on the engine's disk."""
+        """Why the last call pulled nothing: the images do not fit on the engine's disk."""
 
     def __enter__(self) -> Self:
-        """Return the session."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the session."""
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections that the session has made itself; the engine stays open."""
+        """Close the connections that the session opened; the engine stays open."""
         self._background.shutdown(wait=False, cancel_futures=True)
         if self._owns_registries:
             self._registries.close()
 
     @property
     def images_before(self) -> "Future[LocalImages]":
-        """What the engine has before the next pull: asked in the background as soon as somebody wants to know."""
+        """The engine's images before the next pull, listed in the background from the first access on."""
         if self._images is None:
             self._images = self._background.submit(self._engine.store.holdings)
         return self._images
 
     def pull(self, requests: Sequence[PullRequest], rejected: Sequence[PullOutcome] = ()) -> Report:
-        """Pull every image and report on each, in list order, whatever happens; `rejected` outcomes come last.
+        """Pull every image and report on each, in list order; `rejected` outcomes come last.
 
-        Raises ListError for tags that are wanted for more platforms than this engine keeps of one.
+        Raises ListError for a tag requested for several platforms, if the engine keeps one platform for each tag.
         """
         started, began = datetime.now(UTC), monotonic()
         settings, store = self._settings, self._engine.store
         if settings.disk_check or settings.policy is not Policy.ALWAYS:
-            self._background.submit(store.facts)  # which the store then knows, for all who ask it later
+            self._background.submit(store.facts)  # cached by the store, and needed soon
         images = self.images_before.result if settings.policy is not Policy.ALWAYS else LocalImages
         check_platforms(requests, store)
         if self._owns_registries:
@@ -136,29 +133,29 @@ class PullSession:
         return Report(started, monotonic() - began, (*outcomes, *rejected), self._cancel.reason)
 
     def pull_one(self, request: PullRequest) -> PullOutcome:
-        """Pull one image, and say what came of it. Raises nothing for an image that cannot be had."""
+        """Pull one image. A failed pull is an outcome, not an exception."""
         return self.pull((request,)).outcomes[0]
 
     def _context(self, engine: Engine, registries: Resolver, began: float) -> RunContext:
         settings = self._settings
         widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
-        lanes = Lanes(settings.jobs, settings.per_registry, widths=widths, health=registries.health)
-        mirrors = Mirrors(settings.registries, registries, lanes)
-        recovery = EngineRecovery(engine.alive, settings.engine_wait, self._tell_that_the_engine_has_gone)
+        pools = RegistryPools(settings.jobs, settings.per_registry, widths=widths, health=registries.health)
+        mirrors = Mirrors(settings.registries, registries)
+        recovery = EngineRecovery(engine.alive, settings.engine_wait, self._announce_outage)
         ends = None if settings.deadline is None else began + settings.deadline
-        return RunContext(engine, settings, self._emit, self._cancel, lanes, recovery, mirrors, registries, ends, began)
+        return RunContext(engine, settings, self._emit, self._cancel, pools, recovery, mirrors, registries, ends, began)
 
     def _prefetching(self, requests: Sequence[PullRequest]) -> AbstractContextManager[Engine]:
         settings = self._settings
-        unwanted = settings.prefetch.mode is PrefetchMode.NEVER or settings.policy is Policy.NEVER
-        if unwanted or self._client is None:
+        disabled = settings.prefetch.mode is PrefetchMode.NEVER or settings.policy is Policy.NEVER
+        if disabled or self._client is None:
             return nullcontext(self._engine)
-        # Only those who prefetch wait for what it takes: a web server, and the cache of blobs.
+        # Prefetching alone needs a web server and the blob store, which take time to import.
         from puller.blobs.prefetch_session import prefetching  # noqa: PLC0415
 
         return prefetching(self._engine, requests, settings, self._client, self._note)
 
-    def _tell_that_the_engine_has_gone(self) -> None:
+    def _announce_outage(self) -> None:
         why = failure(FailureKind.DAEMON_UNREACHABLE, "the engine does not answer")
         self._emit(Paused(ENGINE, why, self._settings.engine_wait))
 
@@ -175,15 +172,15 @@ class PullSession:
 
 
 def pull_nothing(requests: Sequence[PullRequest], why: Failure, rejected: Sequence[PullOutcome] = ()) -> Report:
-    """Report a run that could not begin: no engine answered, or it was told to stop before one did."""
+    """Report a run that did not start: no engine answered, or the run was cancelled first."""
     outcomes = tuple(PullOutcome.of(request, Status.CANCELLED, failure=why) for request in requests)
     return Report(datetime.now(UTC), 0.0, (*outcomes, *rejected), why.message)
 
 
 def check_platforms(requests: Iterable[PullRequest], store: ImageStore) -> None:
-    """Raise ListError with a line for each tag that is wanted for more platforms than this engine keeps of one.
+    """Raise ListError with a line for each tag requested for several platforms, if the engine keeps one for each tag.
 
-    The engine is asked about itself only when there is such a tag, and one that will not say is not contradicted.
+    An engine that does not describe itself is taken to keep several.
     """
     several = {name: group for name, group in _by_name(requests).items() if len({one.platform for one in group}) > 1}
     if not several:
@@ -195,7 +192,7 @@ def check_platforms(requests: Iterable[PullRequest], store: ImageStore) -> None:
     if facts.keeps_platforms:
         return
     problems = [
-        f"{group[0].reference.text} is wanted for {', '.join(platforms[:-1])} and {platforms[-1]}, and this engine "
+        f"{group[0].reference.text} is requested for {', '.join(platforms[:-1])} and {platforms[-1]}, and this engine "
         "keeps one platform of a tag: leave one of them out, or use an engine with the containerd image store"
         for group in several.values()
         if len(platforms := _platforms(group, facts.platform)) > 1

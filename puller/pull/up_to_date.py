@@ -1,6 +1,6 @@
-"""The look before a pull: asks engine and registry what the policy wants to know, and ends what needs no pull.
+"""The check before a pull: it asks the engine and the registry, and finds the images that need no pull.
 
-It is there to save work. Whatever it cannot learn, it leaves to the pull.
+It only saves work: an image that it cannot check is pulled.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from puller.settings import Policy
 
 
 class UpToDateCheck:
-    """Looks at the images of one run, from many threads; fulfils `policy.Facts`."""
+    """Checks the images of one run; thread-safe. Implements `policy.Facts`."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class UpToDateCheck:
         cancel: Cancellation,
         began: float = 0.0,
     ) -> None:
-        """`images` says what the engine had when the run began, at the time `began` of the monotonic clock."""
+        """`images` returns the engine's images at the start of the run, which was at `began` on the monotonic clock."""
         self._policy = policy
         self._engine = engine
         self._images = images
@@ -38,16 +38,16 @@ class UpToDateCheck:
         self._cancel = cancel
         self._began = began
         self._platforms: dict[str, Platform | None] = {}
-        """Of the images that had to be looked at, by their ID."""
-        self.announced = mirrors.announced
+        """Platforms of inspected images, by image ID."""
+        self.announced = mirrors.resolve
 
     @property
     def needed(self) -> bool:
-        """Whether there is anything to look at."""
+        """Whether the policy needs a check at all."""
         return self._policy is not Policy.ALWAYS
 
     def look(self, request: PullRequest) -> PullOutcome | None:
-        """End the image without a pull, or say None: pull it."""
+        """Return the outcome of an image that needs no pull; None for one that must be pulled."""
         if self._cancel.requested:
             return None
         began, decision, why = monotonic(), PULL, None
@@ -61,7 +61,7 @@ class UpToDateCheck:
             return None
         except EngineError as error:
             why = engine_failure(error)
-        except Exception as error:  # noqa: BLE001 - a fault of ours costs the saving, not the image
+        except Exception as error:  # noqa: BLE001 - after a bug of ours the image is pulled
             why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
         status = Status.FAILED if why and self._policy is Policy.NEVER else decision.status
         if status is None:
@@ -77,35 +77,34 @@ class UpToDateCheck:
         return outcome.by(decision.mirror, confirmed=False) if decision.mirror else outcome
 
     def mirrored(self, reference: ImageReference) -> bool:
-        """Whether its registry has mirrors."""
         return self._mirrors.use(reference.registry) is not None
 
     def is_image(self, held: LocalImage, request: PullRequest, digest: str) -> bool:
-        """Ask a mirror: what came from one may have no digest that the engine knows."""
+        """Compare image IDs: a graph-driver store records no digest for an image that came from a mirror."""
         reference, platform = request.reference, request.platform or self._engine.store.facts().platform
         return platform is not None and self._mirrors.image_id(reference, digest, platform) == held.identity
 
     def suits(self, held: LocalImage, request: PullRequest) -> bool:
-        """Compare the platforms; the engine's own is not that of this process."""
-        wanted = request.platform or self._engine.store.facts().platform
-        if wanted is None:
+        """Compare the image's platform with the requested one, or else with the engine's."""
+        platform = request.platform or self._engine.store.facts().platform
+        if platform is None:
             return False
         if held.platforms:
-            return wanted in held.platforms
+            return platform in held.platforms
         if held.identity not in self._platforms:
             seen = self._engine.inspect(request.reference, cancel=self._cancel)
             self._platforms[held.identity] = seen.platform if seen and seen.identity == held.identity else None
-        return self._platforms[held.identity] == wanted
+        return self._platforms[held.identity] == platform
 
     def _absence(self, request: PullRequest) -> Failure:
         reference = request.reference
         there = reference.digest and self._images().pinned(reference)
-        words = f"is there, but {reference.tag} does not stand for it" if there else "is not there"
-        message = f"{request}: {words}, and nothing is pulled under the policy never"
+        words = f"is present, but the tag {reference.tag} is not on it" if there else "is not present"
+        message = f"{request}: {words}, and the policy never pulls nothing"
         return failure(FailureKind.NOT_PRESENT, message)
 
     def _retagged(self, reference: ImageReference) -> bool:
-        """Set the tag; the image may have gone meanwhile: a pull brings it back, or says what is wrong."""
+        """Set the tag; False if that fails, for example because the image was removed meanwhile."""
         try:
             self._engine.store.tag(f"{reference.name}@{reference.digest}", reference)
         except EngineError:

@@ -1,4 +1,4 @@
-"""The registry protocol: what a registry knows of an image, asked directly, without the engine.
+"""The registry protocol: images are looked up directly, without the engine.
 
-An optimisation of pulls: whatever cannot be done raises `RegistryError`, and the engine is asked instead.
+This optimises pulls: after a `RegistryError` the engine is asked instead.
 """

@@ -1,7 +1,7 @@
-"""Authentication at a registry: none, an account (Basic), or a token for one repository (Bearer), kept while valid.
+"""Authentication at a registry: none, a password (Basic), or a cached token for one repository (Bearer).
 
-"Docker Registry v2 authentication via central service" and its "Token Authentication Implementation" say how tokens
-are asked for; "OAuth2 token authentication" says how an identity token is exchanged for one.
+The token protocol is in "Docker Registry v2 authentication via central service" and "Token Authentication
+Implementation"; "OAuth2 token authentication" describes the exchange of an identity token.
 """
 
 import base64
@@ -21,10 +21,10 @@ from puller.system.docker_config import Credential
 
 _TOKEN_BYTES = 256 << 10
 _LIFETIME = 60.0
-"""Seconds that a token lives where its server does not say ("Token Response Fields")."""
+"""Default lifetime of a token in seconds ("Token Response Fields")."""
 _MARGIN = 10.0
 _SHARE = 0.25
-"""A token is not used in its last seconds, or its last quarter, whichever is shorter: it shall outlive the request."""
+"""A token is renewed this many seconds, or this share of its lifetime, before its end, whichever is shorter."""
 
 _WORD = r"[!#$%&'*+.^`|~\w-]+"
 _PARAMETER = re.compile(rf'[\s,]*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))', re.ASCII)
@@ -33,36 +33,35 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 class Authority:
-    """Makes the headers that let us in, for many threads: each token is asked for once, and again when it runs out."""
+    """Makes Authorization headers; thread-safe. A token is requested once, and again before it expires."""
 
     def __init__(self, http: RegistryHttp, keyring: Keyring | None = None) -> None:
-        """Take accounts from a `keyring`, by default this user's."""
         self._http = http
         self._keyring = keyring or Keyring()
 
     def header(self, record: RegistryRecord, repository: str, limits: RequestLimits) -> str:
-        """Return what to send with a first request: empty as long as the registry has not asked who we are."""
+        """Return the header for a first request; empty until the registry has sent a challenge."""
         challenge = record.challenges.get(repository) or record.challenges.get("")
-        return self._answer(record, repository, challenge, "", limits) if challenge else ""
+        return self._header(record, repository, challenge, "", limits) if challenge else ""
 
     def renewed(
         self, record: RegistryRecord, repository: str, reply: RegistryResponse, refused: str, limits: RequestLimits
     ) -> str:
-        """Return what to send after a 401: never what was refused; empty when there is nothing else.
+        """Return the header for a second request after a 401; empty if there is none but the `refused` one.
 
-        Only the registry itself may say where credentials are to be sent, and no server that it redirects to.
+        A challenge of a server that the registry redirected to is ignored: it could send our credentials elsewhere.
         """
         challenge = choose_challenge(reply.headers.get("www-authenticate", ""))
         if challenge is None or not record.owns(reply.url):
             return ""
         with record.lock:
             record.challenges[repository] = challenge
-            # The next repository will be asked the same, but for the scope.
+            # The challenge for the next repository will differ in its scope only.
             record.challenges[""] = challenge.without("scope")
-        header = self._answer(record, repository, challenge, refused, limits)
+        header = self._header(record, repository, challenge, refused, limits)
         return "" if header == refused else header
 
-    def _answer(
+    def _header(
         self, record: RegistryRecord, repository: str, challenge: Challenge, refused: str, limits: RequestLimits
     ) -> str:
         if challenge.scheme == "basic":
@@ -72,10 +71,12 @@ class Authority:
         with lock:
             token = record.tokens.get(repository)
             if token is None or monotonic() >= token.ends or token.header == refused:
-                token = record.tokens[repository] = self._ask(record, repository, challenge, limits)
+                token = record.tokens[repository] = self._request_token(record, repository, challenge, limits)
             return token.header
 
-    def _ask(self, record: RegistryRecord, repository: str, challenge: Challenge, limits: RequestLimits) -> Token:
+    def _request_token(
+        self, record: RegistryRecord, repository: str, challenge: Challenge, limits: RequestLimits
+    ) -> Token:
         began = monotonic()
         credential = self._keyring.find(record.host.name, repository)
         scope = challenge.parameters.get("scope") or f"repository:{repository}:pull"
@@ -96,9 +97,9 @@ class Authority:
         try:
             realm = urlsplit(challenge.parameters["realm"])
         except ValueError:
-            raise RegistryError(f"{record.host.name}: its token server has no address") from None
+            raise RegistryError(f"{record.host.name}: the URL of its token server is invalid") from None
         if realm.scheme != "https" and not (realm.scheme == "http" and record.host.insecure):
-            raise RegistryError(f"{record.host.name}: its token server does not speak HTTPS")
+            raise RegistryError(f"{record.host.name}: its token server does not use HTTPS")
         fields = {"service": challenge.parameters.get("service", ""), "scope": scope}
         fields = {name: value for name, value in fields.items() if value}
         if credential and credential.identity_token:
@@ -113,7 +114,7 @@ class Authority:
 
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
-    """Read all challenges of a header, or of several joined by commas; what makes no sense ends the reading."""
+    """Parse the challenges of a header, or of several joined by commas, up to the first syntax error."""
     found: list[Challenge] = []
     place = 0
     while True:
@@ -130,14 +131,14 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
 
 
 def choose_challenge(header: str) -> Challenge | None:
-    """Choose the challenge to answer: Bearer where it says where tokens are, else Basic."""
+    """Choose the challenge to answer: Bearer if it has a realm, else Basic."""
     challenges = parse_challenges(header)
     bearers = (each for each in challenges if each.scheme == "bearer" and each.parameters.get("realm"))
     return next(bearers, None) or next((each for each in challenges if each.scheme == "basic"), None)
 
 
 def secrets_of(header: str) -> tuple[str, ...]:
-    """Return what of a header must not be repeated to anybody, in all its forms."""
+    """Return the secrets in an Authorization header, as they are encoded and decoded, for redaction."""
     scheme, _, value = header.partition(" ")
     if scheme != "Basic":
         return (value,)

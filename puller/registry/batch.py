@@ -1,4 +1,4 @@
-"""Many questions to many registries at once, with bounded threads: the one way to ask them."""
+"""Concurrent requests to many registries, with bounded threads."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,17 +25,17 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 WIDTH = 8
-"""Questions in flight to any one registry."""
+"""Requests in flight to one registry."""
 _TOTAL = 32
-"""Questions in flight to all registries."""
+"""Requests in flight to all registries."""
 _UNANSWERED = 3
-"""Questions in a row without an answer, after which a registry is asked no more."""
+"""Unanswered requests in a row after which `ask_all` skips a registry."""
 PATIENCE = RetryPolicy(retries=2, delay=0.5, longest=5.0, max_wait=60.0)
-"""For a person who waits for the answers."""
+"""Retries while a user waits for the answers."""
 
 
 class RegistryQuestions:
-    """Calls functions in threads: `width` at once for any one registry, 32 over all of them, in order for each."""
+    """Runs calls in threads, in order for each registry: up to `width` for one registry, and 32 in all."""
 
     def __init__(self, width: int = WIDTH) -> None:
         self._width = width
@@ -46,7 +46,7 @@ class RegistryQuestions:
         self._closed = False
 
     def submit(self, registry: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function when it is its turn at a registry; after `close` its future is cancelled."""
+        """Queue a call; after `close` its future is cancelled."""
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -57,30 +57,30 @@ class RegistryQuestions:
         return future
 
     def close(self) -> None:
-        """Start nothing more, and wait for nothing."""
+        """Cancel the queued calls; running ones are not waited for."""
         with self._lock:
             self._closed = True
-            waiting = [future for questions in self._waiting.values() for future, _ in questions]
+            waiting = [future for calls in self._waiting.values() for future, _ in calls]
             self._waiting.clear()
         for future in waiting:
             future.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, registry: str) -> None:
-        """Give a registry one more thread, if it has questions and too few threads."""
+        """Use one more thread for a registry, if it has queued calls and fewer than `width` threads."""
         if self._waiting.get(registry) and self._running[registry] < self._width:
             self._running[registry] += 1
-            self._pool.submit(self._answer, registry)
+            self._pool.submit(self._run_one, registry)
 
-    def _answer(self, registry: str) -> None:
-        """Answer one question, and queue for a thread again: a registry with many questions keeps no thread."""
+    def _run_one(self, registry: str) -> None:
+        """Run one call, then queue for a thread again, so that a registry with many calls does not occupy them."""
         with self._lock:
-            questions = self._waiting.get(registry)
-            future, function = questions.popleft() if questions else (None, None)
+            calls = self._waiting.get(registry)
+            future, function = calls.popleft() if calls else (None, None)
         if future and function and future.set_running_or_notify_cancel():
             try:
                 future.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - it is raised where the answer is wanted
+            except BaseException as error:  # noqa: BLE001 - the future holds it for the caller
                 future.set_exception(error)
         with self._lock:
             self._running[registry] -= 1
@@ -89,10 +89,9 @@ class RegistryQuestions:
 
 
 def ask_all(items: Sequence[tuple[str, T]], ask: Callable[[T], R], width: int = WIDTH) -> list[R | RegistryError]:
-    """Ask about each item at its registry (the first of each pair), and return the answers in order.
+    """Call `ask` for each (registry, item), and return the answers in order, with a RegistryError for each failure.
 
-    A RegistryError takes the place of an answer. A registry that does not answer several times in a row is asked no
-    more, and its last error stands for the other answers.
+    A registry that gives no answer several times in a row is skipped; its last error is returned for the other items.
     """
     unanswered: dict[str, list[RegistryError]] = {registry: [] for registry, _ in items}
 
@@ -120,16 +119,16 @@ def ask_all(items: Sequence[tuple[str, T]], ask: Callable[[T], R], width: int = 
 
 
 def digest_of(request: PullRequest, registries: Manifests) -> str:
-    """Ask what a reference stands for: the digest of the index where there is one. One HEAD."""
+    """Return the digest of a reference, of the index if there is one, by one HEAD."""
     return registries.head(request.reference).digest
 
 
 def digest_with_platform(request: PullRequest, registries: Manifests) -> str:
-    """Ask the same, and look into the index where a platform is wanted; an index without it is no answer."""
+    """Return the digest of a reference; raise AttemptFailedError if an index lacks the requested platform."""
     described = registries.head(request.reference)
     if request.platform and described.media_type in INDEX_TYPES:
-        offered = platforms_in(registries.manifest(request.reference, described.digest))
-        if not any(can_run(request.platform, each) for each in offered):
+        platforms = platforms_in(registries.manifest(request.reference, described.digest))
+        if not any(can_run(request.platform, each) for each in platforms):
             words = f"no image for {request.platform} in the index {described.digest}"
             raise AttemptFailedError(failure(FailureKind.NO_MATCHING_PLATFORM, words))
     return described.digest
@@ -138,7 +137,7 @@ def digest_with_platform(request: PullRequest, registries: Manifests) -> str:
 def digests(
     requests: Iterable[PullRequest], client: RegistryClient, *, platforms: bool = False
 ) -> Mapping[PullRequest, str | Failure]:
-    """Ask what references stand for; with `platforms` an index must have the platform that a request names."""
+    """Return the digests of references; with `platforms` an index must contain the platform of the request."""
     question = digest_with_platform if platforms else digest_of
     return resolve(requests, partial(question, registries=client), health=client.health)
 
@@ -150,13 +149,13 @@ def resolve(
     health: Callable[[str], RegistryHealth] = RegistryHealth,
     policy: RetryPolicy = PATIENCE,
 ) -> dict[PullRequest, T | Failure]:
-    """Call `ask` for each request; what cannot be answered is a Failure.
+    """Call `ask` for each request, and return the answers, with a Failure for each error.
 
-    `ask` raises RegistryError, or AttemptFailedError where it knows better. What may pass is asked again as `policy`
-    says; `health` is that of each registry: its rate limit is waited for, and one that is down is not asked for ever.
+    `ask` raises RegistryError, or AttemptFailedError with a failure of its own. Transient failures are retried as
+    `policy` says. `health` returns the health of a registry: calls wait for its rate limit and respect its breaker.
     """
-    wanted = list(dict.fromkeys(requests))
-    healths = {name: health(name) for name in dict.fromkeys(each.reference.registry for each in wanted)}
+    unique = list(dict.fromkeys(requests))
+    healths = {name: health(name) for name in dict.fromkeys(each.reference.registry for each in unique)}
     cancel = Cancellation()
 
     def answer(request: PullRequest) -> T | Failure:
@@ -164,11 +163,11 @@ def resolve(
 
     questions = RegistryQuestions()
     try:
-        futures = {request: questions.submit(request.reference.registry, answer, request) for request in wanted}
+        futures = {request: questions.submit(request.reference.registry, answer, request) for request in unique}
         wait(futures.values())
         return {request: future.result() for request, future in futures.items()}
     finally:
-        cancel.cancel("nobody waits for the answer any more")
+        cancel.cancel("the answers are no longer needed")
         questions.close()
 
 
@@ -184,7 +183,7 @@ def _answer(
 
     def attempt() -> T:
         health.wait(cancel, too_long)
-        answer = _asked(request, ask)
+        answer = _ask_once(request, ask)
         health.breaker.record(answer if isinstance(answer, Failure) else None)
         if not isinstance(answer, Failure):
             return answer
@@ -199,7 +198,7 @@ def _answer(
         return error.failure
 
 
-def _asked(request: PullRequest, ask: Callable[[PullRequest], T]) -> T | Failure:
+def _ask_once(request: PullRequest, ask: Callable[[PullRequest], T]) -> T | Failure:
     try:
         return ask(request)
     except RegistryError as error:
@@ -207,5 +206,5 @@ def _asked(request: PullRequest, ask: Callable[[PullRequest], T]) -> T | Failure
         return why if error.wait is None else replace(why, wait=error.wait)
     except AttemptFailedError as error:
         return error.failure
-    except Exception as error:  # noqa: BLE001 - a name that no client can make an address of costs this one only
+    except Exception as error:  # noqa: BLE001 - for example an invalid host name, which fails this request only
         return failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""The bytes of a blob as they come (OCI distribution spec "Pulling blobs" and its range requests)."""
+"""A blob as a stream (OCI distribution spec "Pulling blobs", with range requests)."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _RANGE = re.compile(r"bytes (?P<first>\d{1,18})-\d{1,18}/(?:(?P<total>\d{1,18})|
 
 
 class Blob:
-    """A blob, from `start` to its end, to be read once; a whole one is checked against its digest at the end."""
+    """A blob from `start` to its end, iterable once; the digest of a whole blob is checked at the end."""
 
     def __init__(
         self,
@@ -24,10 +24,10 @@ class Blob:
         *,
         check: bool = True,
     ) -> None:
-        """Raise RegistryError when the registry begins elsewhere than it was asked to."""
+        """Raise RegistryError if the registry sends a range that does not begin at `start`."""
         self.start = start
         self.size = size_of(reply.headers)
-        """Bytes of the whole blob, where the registry says so."""
+        """Bytes of the whole blob, if the registry sends the size."""
         self._registry = registry
         self._reply = reply
         self._digest = digest
@@ -36,18 +36,18 @@ class Blob:
         if reply.status == HTTPStatus.PARTIAL_CONTENT:
             found = _RANGE.fullmatch(reply.headers.get("content-range", ""))
             if found is None or int(found["first"]) != start:
-                raise self._trouble("sends another range than was asked for")
+                raise self._error("sends another range than requested")
             self.size = int(found["total"]) if found["total"] else None
         else:
-            self._skip = start  # it takes no ranges, and sends everything
+            self._skip = start  # the registry ignores ranges, and sends the whole blob
 
     @property
     def partial(self) -> bool:
-        """Whether the registry sends only what was asked for."""
+        """Whether the registry sends only the requested range."""
         return self._reply.status == HTTPStatus.PARTIAL_CONTENT
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the bytes; raises RegistryError for a cut connection and for wrong content."""
+        """Yield the bytes; raises RegistryError for an incomplete response and for wrong content."""
         check = hasher(self._digest)
         skip = self._skip
         while chunk := self._reply.next():
@@ -56,9 +56,9 @@ class Blob:
             if rest := chunk[skip:]:
                 yield rest
             skip = max(0, skip - len(chunk))
-        from_the_first = self.start == self._skip
-        if self._check and from_the_first and check.hexdigest() != self._digest.partition(":")[2]:
-            raise self._trouble(f"sends something else for {self._digest}")
+        whole = self.start == self._skip
+        if self._check and whole and check.hexdigest() != self._digest.partition(":")[2]:
+            raise self._error(f"sends wrong content for {self._digest}")
 
-    def _trouble(self, words: str) -> RegistryError:
+    def _error(self, words: str) -> RegistryError:
         return RegistryError(f"{self._registry}: {words}")

@@ -1,4 +1,4 @@
-"""The client of all registries: what they know of images. Thread-safe; one for a process."""
+"""The client for all registries: it reads tags, manifests and blobs. Thread-safe; one for a process."""
 
 import copy
 from collections.abc import Collection, Iterator, Mapping
@@ -22,7 +22,7 @@ from puller.registry.http import RegistryHttp, RegistryResponse, RequestLimits
 from puller.registry.manifests import parts_of
 from puller.registry.ping import reach
 from puller.registry.record import RegistryRecord
-from puller.registry.resolver import ResolvedTag
+from puller.registry.resolver import ResolvedTag, Resolver
 from puller.registry.responses import Described, Quota, media_type_of, size_of, wait_of
 from puller.settings import RegistrySettings, Settings, registry_settings
 
@@ -35,10 +35,10 @@ _OK = (HTTPStatus.OK,)
 _FULL_OR_PART = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 
 
-class RegistryClient:
-    """Asks registries for many threads, and owns what is known of each of them: its `RegistryRecord`.
+class RegistryClient(Resolver):
+    """Asks registries for many threads, and owns their `RegistryRecord`s.
 
-    The questions raise RegistryError, whatever goes wrong; those that `Resolver` names never raise.
+    Methods raise RegistryError for every failure, except those of `Resolver`, which never raise.
     """
 
     def __init__(  # noqa: PLR0913 - all by keyword
@@ -56,9 +56,9 @@ class RegistryClient:
     ) -> None:
         """Accept plain HTTP and any certificate from `insecure` hosts and networks, and from loopback.
 
-        `registries` are the settings of single ones, of which `insecure` and `ca` count here. `connect` and `read` are
-        time limits in seconds (see `with_patience`), `connections` how many to keep for each registry.
-        `receive_buffer` is how many bytes the kernel may take in ahead on each; None leaves it to the kernel.
+        `registries` are the settings of single registries; `insecure` and `ca` are used here. `connect` and `read` are
+        time limits in seconds (see `with_limits`), `connections` is the number of kept connections for each registry.
+        `receive_buffer` is the size of each connection's kernel buffer in bytes; None means the kernel's default.
         After `breaker` failed connections in a row a registry counts as down.
         """
         self._insecure = insecure
@@ -70,11 +70,11 @@ class RegistryClient:
         self._records: dict[str, RegistryRecord] = {}
         self._lock = Lock()
         self._limits = RequestLimits(connect, read)
-        self._whole = True
+        self._owns_http = True
 
     @classmethod
     def of(cls, settings: Settings, insecure: Insecure = ()) -> Self:
-        """Make the client of a run with these settings; see `__init__` for `insecure`."""
+        """Make a client with the settings of a run."""
         return cls(
             insecure=insecure,
             registries=settings.registries,
@@ -84,46 +84,41 @@ class RegistryClient:
         )
 
     def __enter__(self) -> Self:
-        """Return the client."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the client."""
         self.close()
 
-    def with_patience(
-        self, *, connect: float | None = None, read: float | None = None, rate_limit: float = 0.0
-    ) -> Self:
-        """Return the same client with other limits; its `close` breaks off what was asked by it, and nothing else.
+    def with_limits(self, *, connect: float | None = None, read: float | None = None, rate_limit: float = 0.0) -> Self:
+        """Return a client with other limits that shares everything else; its `close` ends only its own requests.
 
-        A request waits `connect` seconds for a connection, `read` for each byte of the answer, and `rate_limit` for
-        the end of the registry's rate limit; where that lasts longer, the request is refused with what is left.
+        A request waits up to `connect` seconds for a connection, `read` for each byte of the answer, and `rate_limit`
+        for the end of the registry's rate limit; it fails at once if the rate limit lasts longer.
         """
         client, old = copy.copy(self), self._limits
-        client._limits = RequestLimits(connect or old.connect, read or old.read, rate_limit)  # noqa: SLF001 - its own
-        client._whole = False  # noqa: SLF001 - its own
+        client._limits = RequestLimits(connect or old.connect, read or old.read, rate_limit)  # noqa: SLF001 - the same class
+        client._owns_http = False  # noqa: SLF001 - the same class
         return client
 
     def quick(self) -> Self:
-        """Return the same client for questions that a pull waits for: without an answer soon, the engine is asked."""
-        return self.with_patience(connect=3.0, read=5.0, rate_limit=10.0)
+        return self.with_limits(connect=3.0, read=5.0, rate_limit=10.0)
 
     def close(self) -> None:
-        """Break off what any thread is asking, and forget the kept connections."""
-        if self._whole:
+        """Break off the requests of all threads, and close the kept connections."""
+        if self._owns_http:
             self._http.close()
         else:
-            self._http.break_off(self._limits.group)
+            self._http.cancel(self._limits.group)
 
     def record(self, registry: str) -> RegistryRecord:
-        """Return what is known of a registry; everybody gets the same object."""
+        """Return the record of a registry, always the same object."""
         name = registry.lower()
         record = self._records.get(name)
         if record is None:
             own = registry_settings(self._registries, registry)
             try:
                 host = Host.of(registry, (registry,) if own.insecure else self._insecure)
-            except Exception:  # noqa: BLE001 - an engine that does not tell what is insecure: then it is secure
+            except Exception:  # noqa: BLE001 - an engine that does not list its insecure registries has none
                 host = Host.of(registry)
             health = RegistryHealth(registry, self._breaker, lambda: self.reach(registry))
             record = RegistryRecord(host, health, certificates=self._certificates, ca=own.ca)
@@ -132,36 +127,35 @@ class RegistryClient:
         return record
 
     def new_run(self) -> None:
-        """Ask every tag again; for a client that serves several runs."""
         with self._lock:
             records = list(self._records.values())
         for record in records:
             record.new_run()
 
     def proxy_for(self, registry: str) -> str:
-        """Return the proxy that leads to a registry; empty where none does."""
+        """Return the URL of the proxy for a registry; empty for a direct connection."""
         host = self.record(registry).host
         return self._http.proxy_for(f"{host.schemes[0]}://{host.address}/v2/")
 
     def ping(self, registry: str) -> RegistryResponse:
-        """Ask for the API's root, without an account (OCI distribution spec "Determining Support")."""
+        """Request the API's root without credentials (OCI distribution spec "Determining Support")."""
         return self._http.ask(self.record(registry), "GET", "/v2/", {}, self._limits)
 
     def head(self, reference: ImageReference) -> Described:
-        """Return what a reference stands for (OCI distribution spec "Pulling manifests", HEAD).
+        """Describe the manifest of a reference (OCI distribution spec "Pulling manifests", HEAD).
 
-        A tag is asked once in a run, however many want to know. Where HEAD is not answered, or without a digest, the
-        manifest is fetched instead.
+        A tag is requested once in a run, by whichever thread is first. If the registry does not support HEAD, or sends
+        no digest, the manifest is fetched instead.
         """
         if reference.digest:
             return self._head(reference)
         return self.record(reference.registry).ask_tag(reference, lambda: self._head(reference))
 
     def manifest(self, reference: ImageReference, digest_or_tag: str | None = None) -> Manifest:
-        """Fetch a manifest or an index (OCI distribution spec "Pulling manifests"), checked against its digest.
+        """Fetch a manifest or an index (OCI distribution spec "Pulling manifests"), and check its digest.
 
-        `digest_or_tag` asks for another one of the same repository, such as an index's entry. What a tag stands for
-        stays the same for the whole run.
+        `digest_or_tag` selects another one of the same repository, such as an index's entry. A tag resolves to the same
+        digest for the whole run.
         """
         name = digest_or_tag or reference.digest or reference.tag or ""
         if ":" in name:
@@ -181,12 +175,12 @@ class RegistryClient:
     def blob(
         self, reference: ImageReference, digest: str, start: int = 0, end: int | None = None, *, check: bool = True
     ) -> Iterator[Blob]:
-        """Read a blob (OCI distribution spec "Pulling blobs") from `start` to before `end`, where ranges are served.
+        """Read a blob (OCI distribution spec "Pulling blobs") from `start` to before `end`, if ranges are supported.
 
-        What is read from the first byte to the last is checked, unless the caller does that.
+        The digest is checked if the blob is read from its first byte to its last, unless `check` is False.
         """
         if not is_digest(digest):
-            raise RegistryError(f"{reference.registry}: {digest} is no digest that can be checked")
+            raise RegistryError(f"{reference.registry}: {digest} is not a digest that can be checked")
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         path = f"/v2/{reference.repository}/blobs/{digest}"
         reply = self._ask("GET", reference, path, headers, _FULL_OR_PART)
@@ -196,39 +190,35 @@ class RegistryClient:
             reply.close()
 
     def reach(self, registry: str) -> bool:
-        """Tell whether anybody answers there; see `puller.registry.ping.reach`."""
+        """Whether the registry answers; see `puller.registry.ping.reach`."""
         try:
             return reach(registry)
-        except Exception:  # noqa: BLE001 - a name that no client can make an address of
+        except Exception:  # noqa: BLE001 - the name is not a valid host name
             return False
 
     def health(self, registry: str) -> RegistryHealth:
-        """Return whether a registry may be asked now; see `Resolver.health`."""
         return self.record(registry).health
 
     def resolve(self, reference: ImageReference) -> ResolvedTag | None:
-        """Return what a reference stands for now; see `Resolver.resolve`."""
-        if self.record(reference.registry).lost:
+        if self.record(reference.registry).unreachable:
             return None
         try:
             described = self.head(reference)
-        except Exception:  # noqa: BLE001 - help that fails is no help, and no harm
+        except Exception:  # noqa: BLE001 - see `Resolver`
             return None
         return ResolvedTag(described.digest, single=described.single, counted=described.quota is not None)
 
     def silent(self, registry: str) -> bool:
-        """Tell whether a registry did not answer last time; see `Resolver.silent`."""
         return self.record(registry).silent
 
     def image_id(self, reference: ImageReference, platform: Platform) -> str | None:
-        """Return the ID of the image behind a digest; see `Resolver.image_id`."""
         try:
             return parts_of(self, reference, reference.digest or "", platform).config.digest
-        except Exception:  # noqa: BLE001 - help that fails is no help, and no harm
+        except Exception:  # noqa: BLE001 - see `Resolver`
             return None
 
     def wait_of(self, reference: ImageReference) -> float | None:
-        """Return how many seconds a registry wants no pulls; see `Resolver.wait_of`. A HEAD counts as no pull."""
+        """See `Resolver.wait_of`. Sends a HEAD, which registries do not count as a pull."""
         if left := self.record(reference.registry).health.rate_limit.left:
             return left
         try:
@@ -236,7 +226,7 @@ class RegistryClient:
             return wait_of(reply.status, reply.headers)
         except RegistryError as error:
             return error.wait
-        except Exception:  # noqa: BLE001 - help that fails is no help, and no harm
+        except Exception:  # noqa: BLE001 - see `Resolver`
             return None
 
     def _head(self, reference: ImageReference) -> Described:
@@ -250,16 +240,16 @@ class RegistryClient:
         if digest is None or not is_digest(digest):
             return self._manifest(reference, reference.digest or reference.tag or "")[1]
         if reference.digest and digest != reference.digest:
-            raise RegistryError(f"{reference.registry}: answers with another digest, {digest}")
+            raise RegistryError(f"{reference.registry}: responds with another digest, {digest}")
         return Described(digest, media_type_of(headers), size_of(headers), Quota.of(headers))
 
     def _manifest(self, reference: ImageReference, name: str) -> tuple[Manifest, Described]:
         reply = self._ask("GET", reference, _manifest_path(reference, name), _ACCEPT)
         raw, headers = reply.read(_LARGEST), reply.headers
-        said = headers.get("docker-content-digest")
-        digest = next((each for each in (name, said) if each and ":" in each), None) or sha256(raw)
+        sent = headers.get("docker-content-digest")
+        digest = next((each for each in (name, sent) if each and ":" in each), None) or sha256(raw)
         if not matches(digest, raw):
-            raise RegistryError(f"{reference.registry}: sends something else for {digest}")
+            raise RegistryError(f"{reference.registry}: sends wrong content for {digest}")
         manifest = Manifest(raw, media_type_of(headers), digest)
         return manifest, Described(digest, manifest.media_type, len(raw), Quota.of(headers))
 
@@ -271,15 +261,15 @@ class RegistryClient:
         headers: Mapping[str, str],
         accepted: Collection[int] = _OK,
     ) -> RegistryResponse:
-        """Ask, answering a challenge once; raises RegistryError for any status that is not accepted."""
+        """Send a request, and again with credentials after a 401; raises RegistryError for any other status."""
         record, limits, repository = self.record(reference.registry), self._limits, reference.repository
         header = self._authority.header(record, repository, limits)
         reply = self._http.ask(record, method, path, _with(headers, header), limits)
         if reply.status == HTTPStatus.UNAUTHORIZED:
-            refused = self._http.refusal(record, reply, *secrets_of(header))
+            refusal = self._http.refusal(record, reply, *secrets_of(header))
             header = self._authority.renewed(record, repository, reply, header, limits)
             if not header:
-                raise refused
+                raise refusal
             reply = self._http.ask(record, method, path, _with(headers, header), limits)
         if reply.status not in accepted:
             raise self._http.refusal(record, reply, *secrets_of(header))

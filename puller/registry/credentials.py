@@ -1,4 +1,4 @@
-"""Whose account to use at a registry: docker's config.json, and the credential helpers that it names."""
+"""Credentials for registries, from docker's config.json and the credential helpers that it names."""
 
 import json
 import os
@@ -16,17 +16,17 @@ if TYPE_CHECKING:  # imported when a helper is asked
     from puller.system import process
 
 _HUB = "https://index.docker.io/v1/"
-_TOKEN = "<token>"  # noqa: S105 - the name that helpers give to an identity token
+_TOKEN = "<token>"  # noqa: S105 - the user name that helpers return with an identity token
 
 
 class Keyring:
-    """The accounts of this user, looked up when a registry asks for one, and once each; thread-safe.
+    """The user's credentials, looked up once for each registry on first use; thread-safe.
 
-    REGISTRY_AUTH_FILE (podman's) comes before docker's own file. Trouble with a file or a helper means no account.
+    REGISTRY_AUTH_FILE (podman's) takes precedence over docker's file. An unusable file or helper counts as empty.
     """
 
     def __init__(self, helper_seconds: float = 10.0) -> None:
-        """Let a credential helper have so many seconds."""
+        """`helper_seconds` is the time limit of a credential helper."""
         self._helper_seconds = helper_seconds
         self._configs: tuple[DockerConfig, ...] | None = None
         self._found: dict[str, Credential | None] = {}
@@ -34,15 +34,15 @@ class Keyring:
         self._lock = threading.Lock()
 
     def find(self, registry: str, repository: str) -> Credential | None:
-        """Return the account for a repository; None means to ask as nobody."""
+        """Return the credential for a repository; None for anonymous access."""
         with self._lock:
             if self._configs is None:
                 self._configs = tuple(_read_all())
             lock = self._locks.setdefault(registry, threading.Lock())
         for config in self._configs:
-            if part := config.repository_login(registry, repository):
-                return part
-        with lock:  # a helper is asked once, however many images wait for it
+            if login := config.repository_login(registry, repository):
+                return login
+        with lock:  # a helper runs once for each registry, and the other threads wait for it
             if registry not in self._found:
                 found = (self._look_up(config, registry) for config in self._configs)
                 self._found[registry] = next(filter(None, found), None)
@@ -64,15 +64,14 @@ class Keyring:
 
 
 def server_name(registry: str | None) -> str:
-    """Return what helpers call a registry."""
+    """Return the server name that helpers use for a registry."""
     return _HUB if registry == "docker.io" else registry or ""
 
 
 def ask_helper(program: str, registry: str | None, seconds: float) -> "process.Completed":
-    """Ask a credential helper for the login at a registry, or for the list of all.
+    """Run a credential helper to get the login for a registry, or to list all logins.
 
-    Raises TimeoutError when there is no answer within so many seconds, and OSError. The protocol is that of
-    docker/docker-credential-helpers.
+    Raises TimeoutError after `seconds`, and OSError. docker/docker-credential-helpers defines the protocol.
     """
     from puller.system import process  # noqa: PLC0415 - imports subprocess, and few registries have a helper
 

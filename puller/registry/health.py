@@ -1,4 +1,4 @@
-"""Whether a registry may be asked now: the rate limit that it has set, and a circuit breaker for lost connections."""
+"""The health of a registry: its rate limit, and a circuit breaker for connection failures."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,20 +23,20 @@ _CONNECTION = {
     _K.TLS_HANDSHAKE_TIMEOUT,
     _K.UNEXPECTED_EOF,
 }
-"""Failures of the connection, not of what came over it; where the kind is in doubt, the probe decides."""
+"""Failures of the connection. Some of these kinds have other causes too; the breaker's probe finds out."""
 BREAKER_LIMIT = 5
 """Connection failures in a row after which a registry counts as down."""
 _PROBE_VALID = 5.0
-"""Seconds for which a probe without an answer holds for all images: hundreds of them must not probe one by one."""
+"""Seconds for which a failed probe counts for all images, so that hundreds of them do not each probe."""
 LONGEST_WAIT = 24 * 3600.0
-"""Seconds: a registry that asks for more has made a mistake, or has a quota that a run cannot wait for anyway."""
+"""Longest rate limit in seconds; a longer one is a mistake of the registry, or too long for any run."""
 
 
 class CircuitBreaker:
-    """Counts one registry's connection failures; open after `limit` of them in a row, closed by the first success."""
+    """Counts one registry's connection failures: open after `limit` in a row, closed by the first success."""
 
     def __init__(self, limit: int, probe: Callable[[], bool]) -> None:
-        """`probe` tells whether anybody answers at the registry; it is called by one thread at a time."""
+        """`probe` tells whether the registry answers; one thread at a time calls it."""
         self._limit = limit
         self._probe = probe
         self._lock = Lock()
@@ -44,7 +44,6 @@ class CircuitBreaker:
         self._failures = 0
         self._no_answer_at = float("-inf")
         self.last: Failure | None = None
-        """The last connection failure."""
 
     @property
     def open(self) -> bool:
@@ -52,7 +51,7 @@ class CircuitBreaker:
         return self._failures >= self._limit
 
     def record(self, failure: Failure | None) -> None:
-        """Count the end of an attempt; every answer, a refusal too, shows that the registry is there."""
+        """Record the result of an attempt; any answer, even a refusal, closes the breaker."""
         with self._lock:
             if failure is None or failure.kind not in _CONNECTION:
                 self._failures = 0
@@ -60,7 +59,7 @@ class CircuitBreaker:
                 self._failures, self.last = self._failures + 1, failure
 
     def admits(self) -> bool:
-        """Tell whether to try: always while closed; while open only if a probe finds the registry."""
+        """Whether to try: always while the breaker is closed, and while it is open if a probe succeeds."""
         if not self.open:
             return True
         with self._probing:
@@ -73,22 +72,22 @@ class CircuitBreaker:
 
 
 class RateLimit:
-    """For how long nothing may be asked of one registry, and why; it only grows."""
+    """The rate limit of one registry: its end, which only moves later, and its reason."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._ends = 0.0
         self.until: datetime | None = None
-        """When it ends, to the second; None before the first."""
+        """When the limit ends, rounded up to a second; None before the first limit."""
         self.why: Failure | None = None
 
     @property
     def left(self) -> float:
-        """Seconds still to wait."""
+        """Seconds until the limit ends."""
         return max(0.0, self._ends - monotonic())
 
     def extend(self, seconds: float, why: Failure) -> bool:
-        """Wait at least so long from now, and no longer than `LONGEST_WAIT`; tell whether that is news."""
+        """Extend the limit to at least `seconds` from now, at most `LONGEST_WAIT`; return whether it was extended."""
         seconds = min(max(0.0, seconds), LONGEST_WAIT)
         with self._lock:
             ends = monotonic() + seconds
@@ -100,7 +99,7 @@ class RateLimit:
 
 
 class RegistryHealth:
-    """What everybody who asks one registry knows of its state."""
+    """The rate limit and the breaker of one registry."""
 
     def __init__(
         self, registry: str, breaker_limit: int = BREAKER_LIMIT, probe: Callable[[], bool] = lambda: True
@@ -112,13 +111,13 @@ class RegistryHealth:
 
     @property
     def impaired(self) -> bool:
-        """Whether the registry has set a rate limit, or counts as down."""
+        """Whether a rate limit is in force, or the registry counts as down."""
         return bool(self.rate_limit.left) or self.breaker.open
 
     def wait(self, cancel: Cancellation, too_long: Callable[[float], bool]) -> None:
-        """Wait until the rate limit ends; fail at once if that is `too_long`, or if the registry is down.
+        """Wait until the rate limit ends.
 
-        Raises AttemptFailedError, and CancelledError when the run is told to stop.
+        Raises AttemptFailedError at once if the wait is `too_long` or the registry is down, and CancelledError.
         """
         cancel.check()
         while left := self.wait_left(too_long):
@@ -129,7 +128,7 @@ class RegistryHealth:
             raise AttemptFailedError(failure(FailureKind.REGISTRY_UNAVAILABLE, message), final=True)
 
     def wait_left(self, too_long: Callable[[float], bool]) -> float:
-        """Return the seconds until the rate limit ends; raise AttemptFailedError if they are too many."""
+        """Return the seconds until the rate limit ends; raise AttemptFailedError if that is `too_long`."""
         limit = self.rate_limit
         left, why = limit.left, limit.why
         if why and too_long(left):

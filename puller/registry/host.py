@@ -1,4 +1,4 @@
-"""Where a registry is: the address to connect to, the scheme, and the certificates that belong to it."""
+"""The address of a registry: host and port, possible schemes, and certificates."""
 
 import ipaddress
 from collections.abc import Callable, Collection
@@ -8,27 +8,27 @@ from typing import NamedTuple
 from puller.http import TlsSettings
 
 CERTS_D = Path("/etc/docker/certs.d")
-"""Where the engine looks for the certificates of a registry."""
+"""The engine's folder of certificates, with a folder for each registry."""
 _HUB = "docker.io"
 _HUB_ADDRESS = "registry-1.docker.io"
 
 Insecure = Collection[str] | Callable[[], Collection[str]]
-"""Where plain HTTP and any certificate will do; a function is called when it matters for a registry."""
+"""Hosts and networks that may use plain HTTP and any certificate, or a function that returns them on demand."""
 
 
 class Host(NamedTuple):
-    """One registry."""
+    """The address of one registry."""
 
     name: str
-    """As references name it: `docker.io`, `localhost:5000`."""
+    """The name in references: `docker.io`, `localhost:5000`."""
     schemes: tuple[str, ...]
-    """To be tried in this order."""
+    """Possible schemes, in the order to try them."""
 
     @classmethod
     def of(cls, registry: str, insecure: Insecure = ()) -> "Host":
-        """Describe a registry; `insecure` holds hosts (`HOST[:PORT]`) and networks (`10.0.0.0/8`), or tells them.
+        """Describe a registry; `insecure` contains hosts (`HOST[:PORT]`) and networks (`10.0.0.0/8`).
 
-        A loopback address is insecure by itself, as it is to the engine, and nearly always plain; Docker Hub never is.
+        Loopback addresses are always insecure, as for the engine, and try HTTP first. Docker Hub is always secure.
         """
         if is_loopback(registry):
             return cls(registry, ("http", "https"))
@@ -38,7 +38,7 @@ class Host(NamedTuple):
 
     @property
     def insecure(self) -> bool:
-        """Whether plain HTTP will do, and certificates are not looked at."""
+        """Whether plain HTTP is allowed, and certificates are not verified."""
         return "http" in self.schemes
 
     @property
@@ -47,22 +47,22 @@ class Host(NamedTuple):
         return _HUB_ADDRESS if self.name == _HUB else self.name
 
     def tls(self, certificates: Path = CERTS_D, ca: str | None = None) -> TlsSettings:
-        """Make the TLS settings, with what `certificates` has for this host, and the authorities in the file `ca`.
+        """Make TLS settings with the host's folder in `certificates`, and the authorities in the file `ca`.
 
-        Raises OSError or ValueError when a file cannot be used.
+        Raises OSError or ValueError for a file that cannot be used.
         """
         return TlsSettings.from_certs_d(certificates / self.name, verify=not self.insecure, ca=ca)
 
 
 def is_loopback(registry: str) -> bool:
-    """Tell whether a registry is on this machine: localhost, 127.0.0.0/8 or ::1."""
+    """Whether a registry is on this machine: localhost, 127.0.0.0/8 or ::1."""
     host = bare(registry)
     address = _address(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def bare(registry: str) -> str:
-    """Return the host without port and brackets."""
+    """Return the host without its port and brackets."""
     if registry.startswith("["):
         return registry[1:].partition("]")[0].lower()
     return registry.partition(":")[0].lower()

@@ -16,23 +16,23 @@ from puller.text import format_seconds
 
 _REDIRECTS = 5
 _LIMITS = {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-"""Statuses with which a Retry-After limits the rate of all requests, and not of this one alone."""
+"""Statuses whose Retry-After applies to all requests, not only to the one that failed."""
 _SLICE = 0.25
-"""Seconds after which a request that waits for the end of a rate limit looks whether the client has been closed."""
+"""Seconds between two checks for a closed client, while a request waits for the end of a rate limit."""
 _ANSWERED = {HttpErrorKind.TOO_LARGE, HttpErrorKind.TOO_SLOW, HttpErrorKind.CERTIFICATE_FILE}
-"""What goes wrong although somebody answers, or before anybody is asked."""
+"""Errors after a response has begun, or before a request is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """How long a request may take, and with which others it is broken off."""
+    """The time limits of a request, and the group of requests to cancel together."""
 
     connect: float = 5.0
-    """Seconds without a connection."""
+    """Seconds to wait for a connection."""
     read: float = 15.0
-    """Seconds without a byte of the answer."""
+    """Seconds to wait for each byte of the response."""
     rate_limit: float = 0.0
-    """Seconds for which it waits while the registry wants no requests; a longer limit refuses it."""
+    """Seconds to wait for the end of the registry's rate limit; with a longer limit the request fails at once."""
     group: RequestGroup = field(default_factory=RequestGroup)
 
     @property
@@ -42,7 +42,7 @@ class RequestLimits:
 
 
 class RegistryResponse:
-    """An answer of a registry, or of a server that it leads to, whose body is read or closed by the caller."""
+    """A response of a registry, or of a server it redirects to. The caller reads its body or closes it."""
 
     def __init__(self, registry: str, response: HttpResponse, read_seconds: float) -> None:
         self._registry = registry
@@ -53,25 +53,24 @@ class RegistryResponse:
         self.url = response.url
 
     def next(self) -> bytes:
-        """Return what has come of the body; empty at its end. Raises RegistryError for a cut or silent one."""
+        """Return the next bytes of the body; empty at its end. Raises RegistryError if it is incomplete or stalls."""
         try:
             return self._response.next()
         except HttpError as error:
             raise _registry_error(self._registry, error) from error
 
     def read(self, limit: int) -> bytes:
-        """Read a body of at most `limit` bytes; raises RegistryError for a longer, cut or very slow one."""
+        """Read a body of at most `limit` bytes; raises RegistryError if it is longer, incomplete or too slow."""
         try:
             return self._response.read(limit, self._read_seconds)
         except HttpError as error:
             raise _registry_error(self._registry, error) from error
 
     def discard(self) -> bytes:
-        """Read a small body to its end, and no more of a large or slow one."""
+        """See `HttpResponse.discard`."""
         return self._response.discard()
 
     def close(self) -> None:
-        """Read no further."""
         self._response.close()
 
 
@@ -79,23 +78,19 @@ class RegistryHttp:
     """Sends requests to registries for many threads."""
 
     def __init__(self, *, connections: int = 16, receive_buffer: int | None = None) -> None:
-        """Keep `connections` for each registry; more are made when more threads ask.
-
-        On each the kernel takes in no more than about `receive_buffer` bytes ahead.
-        """
+        """See `HttpClient` for `connections` (`kept`) and `receive_buffer`."""
         self._client = HttpClient(kept=connections, receive_buffer=receive_buffer)
 
     def proxy_for(self, url: str) -> str:
-        """Return the proxy that leads to a URL, or nothing."""
         return self._client.proxy_for(url)
 
     def ask(
         self, record: RegistryRecord, method: str, path: str, headers: Mapping[str, str], limits: RequestLimits
     ) -> RegistryResponse:
-        """Ask a registry, whatever the status of its answer.
+        """Send a request to a registry, and return the response with any status.
 
-        Where two schemes are possible, the second is tried when the first gets no answer, or the one that a TLS
-        server has for plain HTTP.
+        If two schemes are possible, the second is tried when the first gets no response, or a status of 400, which TLS
+        servers send to plain HTTP.
         """
         first: RegistryError | None = None
         for scheme in record.schemes:
@@ -104,7 +99,7 @@ class RegistryHttp:
                 response = self.send(record, method, url, headers, limits)
             except RegistryError as error:
                 first = first or error
-                if error.late or not error.lost:
+                if error.timed_out or not error.unanswered:
                     break
                 continue
             undecided = record.host.schemes == record.schemes
@@ -113,7 +108,7 @@ class RegistryHttp:
                 continue
             record.schemes = (scheme,)
             return response
-        raise first or RegistryError(f"{record.host.name}: no way to connect")
+        raise first or RegistryError(f"{record.host.name}: no scheme to connect with")
 
     def send(
         self,
@@ -124,10 +119,10 @@ class RegistryHttp:
         limits: RequestLimits,
         form: Mapping[str, str] | None = None,
     ) -> RegistryResponse:
-        """Ask a registry or a server that it has named, with the registry's TLS settings, and follow redirects.
+        """Send a request to a registry, or to its token server, and follow redirects.
 
-        Credentials (`Authorization`) go to the first origin only. Every request to a registry passes here: it waits for
-        the end of a rate limit, or raises RegistryError where that is too far away.
+        Credentials (`Authorization`) are sent to the first origin only. Every request waits here for the end of the
+        registry's rate limit, or raises RegistryError if that takes longer than `limits.rate_limit`.
         """
         self._wait(record, limits)
         registry, headers = record.host.name, dict(headers)
@@ -140,10 +135,10 @@ class RegistryHttp:
                     method, url, headers, body, tls=record.tls, timeouts=limits.timeouts, group=limits.group
                 )
             except HttpError as error:
-                trouble = _registry_error(registry, error)
-                if trouble.lost:
+                failed = _registry_error(registry, error)
+                if failed.unanswered:
                     record.not_answered()
-                raise trouble from error
+                raise failed from error
             record.answered(response.status)
             target = response.target if method in {"GET", "HEAD"} else None
             if not target:
@@ -152,19 +147,19 @@ class RegistryHttp:
             previous = url
             try:
                 url = urljoin(previous, target)
-                may, elsewhere = may_lead(record.host, previous, url), _origin(url) != _origin(previous)
-            except ValueError:  # no address at all
-                may = elsewhere = False
-            if not may:
-                raise RegistryError(f"{registry}: redirects to where it must not")
-            if elsewhere:
+                allowed, other_origin = may_redirect(record.host, previous, url), _origin(url) != _origin(previous)
+            except ValueError:  # an invalid URL
+                allowed = other_origin = False
+            if not allowed:
+                raise RegistryError(f"{registry}: redirects to an address that is not allowed")
+            if other_origin:
                 headers.pop("Authorization", None)
         raise RegistryError(f"{registry}: redirects too often")
 
     def refusal(self, record: RegistryRecord, response: RegistryResponse, *secrets: str) -> RegistryError:
-        """Make an error of an answer, with its reason (OCI distribution spec "Error Codes"), but no secret of ours.
+        """Make an error from a response, with its message (OCI distribution spec "Error Codes") without our secrets.
 
-        A rate limit that it tells of is put down in the record, for everybody.
+        A rate limit in the response is entered in the record.
         """
         words = _errors(response.discard())
         for secret in filter(None, secrets):
@@ -176,26 +171,24 @@ class RegistryHttp:
             record.limit(error)
         return error
 
-    def break_off(self, group: RequestGroup) -> None:
-        """Break off the requests of a group, and refuse further ones."""
-        self._client.break_off(group)
+    def cancel(self, group: RequestGroup) -> None:
+        self._client.cancel(group)
 
     def close(self) -> None:
-        """Break off whatever is under way, and close the kept connections."""
         self._client.close()
 
     def _wait(self, record: RegistryRecord, limits: RequestLimits) -> None:
         while left := record.health.rate_limit.left:
             if left > limits.rate_limit:
-                words = f"no requests for {format_seconds(left)} more: it has set a rate limit"
+                words = f"it has set a rate limit for {format_seconds(left)} more"
                 status = HTTPStatus.TOO_MANY_REQUESTS
                 raise RegistryError(f"{record.host.name}: status {status:d}, {words}", status=status, wait=left)
             if limits.group.ended.wait(min(left, _SLICE)) or self._client.closed:
-                raise RegistryError(f"{record.host.name}: broken off", lost=True)
+                raise RegistryError(f"{record.host.name}: cancelled", unanswered=True)
 
 
-def may_lead(host: Host, previous: str, url: str) -> bool:
-    """Tell whether a redirect may be followed: to HTTP or HTTPS, and never from HTTPS to HTTP on a secure host."""
+def may_redirect(host: Host, previous: str, url: str) -> bool:
+    """Whether a redirect may be followed: only to HTTP or HTTPS, and not from HTTPS to HTTP for a secure host."""
     scheme = urlsplit(url).scheme
     return scheme == "https" or (scheme == "http" and (host.insecure or urlsplit(previous).scheme == "http"))
 
@@ -206,7 +199,6 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _registry_error(registry: str, error: HttpError) -> RegistryError:
-    """Say why there was no answer, or no whole one."""
     if error.kind is HttpErrorKind.CONNECT_TIMEOUT:
         words = "no connection in time"
     elif error.kind is HttpErrorKind.TIMEOUT:
@@ -215,7 +207,7 @@ def _registry_error(registry: str, error: HttpError) -> RegistryError:
         words = f"its certificates cannot be used: {error.words}"
     else:
         words = error.words
-    return RegistryError(f"{registry}: {words}", lost=error.kind not in _ANSWERED, late=error.late)
+    return RegistryError(f"{registry}: {words}", unanswered=error.kind not in _ANSWERED, timed_out=error.timed_out)
 
 
 def _errors(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""From a digest to the image that an engine would take: through an index, or through several."""
+"""Manifests: the image that an engine selects for a platform, through an index or nested ones."""
 
 from typing import Protocol
 
@@ -9,15 +9,15 @@ from puller.image.reference import ImageReference, Platform
 from puller.registry.responses import Described
 
 _DEEPEST = 3
-"""Indexes inside indexes that are followed."""
+"""Nested indexes to follow."""
 
 
 class NoPlatformError(RegistryError):
-    """An index has nothing for the machine: a pull would fail."""
+    """An index has no image for the platform: a pull would fail."""
 
 
 class Manifests(Protocol):
-    """The questions of `RegistryClient` that manifests answer; raises RegistryError."""
+    """The methods of `RegistryClient` that read manifests."""
 
     def head(self, reference: ImageReference) -> Described:
         """See `RegistryClient.head`."""
@@ -27,15 +27,15 @@ class Manifests(Protocol):
 
 
 def parts_of(client: Manifests, reference: ImageReference, digest: str, platform: Platform) -> ImageManifest:
-    """Describe what an engine would take for a platform, with the index that leads to it; raises as `manifests_of`."""
+    """Describe the image that an engine selects for a platform; raises as `manifests_of`."""
     *leading, manifest = manifests_of(client, reference, digest, platform)
     return read_image(map(descriptor_of, leading), manifest)
 
 
 def manifests_of(client: Manifests, reference: ImageReference, digest: str, platform: Platform) -> tuple[Manifest, ...]:
-    """Fetch the manifest that an engine would take for a platform, and before it the index that leads to it.
+    """Fetch the manifest that an engine selects for a platform, and before it the index or indexes it is in.
 
-    Raises RegistryError, and NoPlatformError where there is nothing for the platform.
+    Raises RegistryError, and NoPlatformError if there is no image for the platform.
     """
     documents: list[Manifest] = []
     for _ in range(_DEEPEST):
@@ -48,4 +48,4 @@ def manifests_of(client: Manifests, reference: ImageReference, digest: str, plat
             there = ", ".join(dict.fromkeys(str(each.platform) for each in entries))
             raise NoPlatformError(f"no matching manifest for {platform} in the manifest list entries: {there}")
         digest = entry.digest
-    raise RegistryError(f"{reference.registry}: an index leads to an index, and so on")
+    raise RegistryError(f"{reference.registry}: its indexes are nested too deeply")

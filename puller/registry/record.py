@@ -1,4 +1,4 @@
-"""What is known of one registry, in one object, shared by everybody who asks there."""
+"""The state of one registry, in one object that all its users share."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,34 +17,34 @@ from puller.registry.responses import Challenge, Described, Quota, Token
 
 _KINDS: dict[int, FailureKind] = {HTTPStatus.SERVICE_UNAVAILABLE: FailureKind.REGISTRY_5XX}
 _FIRST_GUESS, _LONGEST_GUESS = 1.0, 60.0
-"""Seconds for which a registry is left alone that limits requests and does not say for how long."""
+"""First and longest rate limit, in seconds, if the registry does not say how long it lasts."""
 
 
 class RegistryRecord:
-    """One registry: how to reach it, its health, its quota, who we are there, and what its tags stand for."""
+    """One registry: its address and TLS settings, health, quota, tokens, and resolved tags."""
 
     def __init__(
         self, host: Host, health: RegistryHealth, *, certificates: Path = CERTS_D, ca: str | None = None
     ) -> None:
-        """`certificates` is the folder with a folder for each host, `ca` one more file with authorities."""
+        """`certificates` contains a folder for each host, `ca` is one more file with authorities."""
         self.host = host
         self.health = health
         self.quota: Quota | None = None
-        """As the registry said last; None where it has said nothing."""
+        """The last quota that the registry sent; None before the first."""
         self.schemes = host.schemes
-        """Those that may work; only one, as soon as one has worked."""
-        self.lost = False
-        """Whether the last request got no answer."""
-        self.erred = False
-        """Whether the last answer was a server error, or did not come."""
+        """The possible schemes; only one after the first response."""
+        self.unreachable = False
+        """Whether the last request got no response."""
+        self.failing = False
+        """Whether the last request got a server error or no response."""
         self.challenges: dict[str, Challenge] = {}
-        """By repository; under the empty name for those that have not been asked for yet, without its scope."""
+        """By repository; the entry with the empty name, which has no scope, is for all others."""
         self.tokens: dict[str, Token] = {}
         """By repository."""
         self.lock = Lock()
-        """Held to change `challenges`, `token_locks` and the TLS settings."""
+        """Protects `challenges`, `token_locks` and the TLS settings."""
         self.token_locks: dict[str, Lock] = {}
-        """By repository: held while a token is asked for."""
+        """By repository: held while a token is requested."""
         self._certificates = certificates
         self._ca = ca
         self._tls: TlsSettings | None = None
@@ -53,7 +53,7 @@ class RegistryRecord:
 
     @property
     def tls(self) -> TlsSettings:
-        """The TLS settings, always the same object; raises RegistryError for certificates that cannot be used."""
+        """The TLS settings, always the same object; raises RegistryError for unusable certificates."""
         with self.lock:
             if self._tls is None:
                 try:
@@ -65,44 +65,42 @@ class RegistryRecord:
 
     @property
     def silent(self) -> bool:
-        """Whether the registry did not answer last time, or could not: a refusal is an answer."""
-        return self.erred or bool(self.health.rate_limit.left)
+        """See `Resolver.silent`."""
+        return self.failing or bool(self.health.rate_limit.left)
 
     def answered(self, status: int) -> None:
-        """Take note of an answer."""
-        self.lost = False
-        self.erred = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        self.unreachable = False
+        self.failing = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         if status < HTTPStatus.BAD_REQUEST:
             self._guesses = 0
 
     def not_answered(self) -> None:
-        """Take note of a request that got no answer."""
-        self.lost = self.erred = True
+        self.unreachable = self.failing = True
 
     def limit(self, error: RegistryError) -> None:
-        """Let nobody ask for as long as the registry says, or a guess that doubles where it does not say."""
+        """Set the rate limit that the registry sent, or one that doubles each time if it did not say how long."""
         wait = error.wait
         if wait is None:
             if self.health.rate_limit.left:
                 return
             wait = min(_FIRST_GUESS * 2.0**self._guesses, _LONGEST_GUESS)
             self._guesses += 1
-        # To classify the message takes a tenth of a second the first time, in which others would ask on.
+        # The first call of `classify` takes 0.1 s, in which other threads would send more requests.
         kind = _KINDS.get(error.status or 0, FailureKind.RATE_LIMITED)
         self.health.rate_limit.extend(wait, failure(kind, error.message))
 
     def owns(self, url: str) -> bool:
-        """Tell whether a URL is one of this registry itself."""
+        """Whether a URL is on the registry itself."""
         return urlsplit(url).netloc.lower() == self.host.address.lower()
 
     def ask_tag(self, reference: ImageReference, ask: Callable[[], Described]) -> Described:
-        """Return what a tag stands for; `ask` is called by the first who wants to know, and the others wait for it.
+        """Resolve a tag: the first thread calls `ask`, and the others wait for its result.
 
-        An answer is kept. A failure is for those who waited with it: whoever comes later asks again.
+        A result is kept. A failure is raised in the waiting threads too, and a later call asks again.
         """
         mine: Future[Described] = Future()
         key = _key(reference)
-        answer = self._tags.setdefault(key, mine)  # atomic, as `pop` is: a lock would be fought for by all threads
+        answer = self._tags.setdefault(key, mine)  # atomic, as `pop` is; a lock would be contended
         if answer is not mine:
             return answer.result()
         try:
@@ -115,8 +113,8 @@ class RegistryRecord:
         return described
 
     def new_run(self) -> None:
-        """Ask every tag again, and a registry that did not answer: what a run has learned of them is for it alone."""
-        self.lost = self.erred = False
+        """Forget what applies to one run: the resolved tags, and that the registry did not answer."""
+        self.unreachable = self.failing = False
         for key, answer in list(self._tags.items()):
             if answer.done():
                 self._tags.pop(key, None)

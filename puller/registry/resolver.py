@@ -1,76 +1,52 @@
-"""What registries say for themselves: before an engine is asked at all, and when its words are not enough."""
+"""What a pull asks registries directly, without the engine. The answers are optional: a pull works without them."""
 
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 from puller.image.reference import ImageReference, Platform
 from puller.registry.health import RegistryHealth
 
 
 class ResolvedTag(NamedTuple):
-    """What a reference stands for in its registry."""
+    """What a reference resolves to in its registry."""
 
     digest: str
     single: bool
-    """Whether it is one image for one platform; where it is not, or may not be, the platform must be looked at."""
+    """Whether it is the manifest of one image; False for an index and for unknown media types."""
     counted: bool = False
-    """Whether a pull there counts against a quota."""
+    """Whether a pull counts against a quota there."""
     mirror: str | None = None
-    """The mirror that says so, where the registry itself was silent."""
+    """The mirror that answered, if the registry itself did not."""
 
 
-class Resolver(Protocol):
-    """Asks registries directly; `RegistryClient` fulfils it. Never raises: a pull must not fail because of it."""
+class Resolver:
+    """Resolves nothing; `RegistryClient` is the real one. No method raises: a pull must not fail because of it."""
 
     def health(self, registry: str) -> RegistryHealth:
-        """Return whether a registry may be asked now; everybody who asks there shares it."""
-
-    def resolve(self, reference: ImageReference) -> ResolvedTag | None:
-        """Return what a reference stands for now; None where the registry does not tell, whatever the reason."""
-
-    def silent(self, registry: str) -> bool:
-        """Tell whether a registry did not answer last time, or could not: a refusal is an answer."""
-
-    def image_id(self, reference: ImageReference, platform: Platform) -> str | None:
-        """Return the ID that a graph-driver store gives the image behind a digest: the digest of its config."""
-
-    def wait_of(self, reference: ImageReference) -> float | None:
-        """Return for how many seconds a registry wants no pulls; None where it does not tell."""
-
-    def close(self) -> None:
-        """Break off what is being asked."""
-
-    def quick(self) -> Self:
-        """Return the same for questions that a pull waits for."""
-
-    def new_run(self) -> None:
-        """Ask every tag again."""
-
-
-class _NullResolver:
-    def health(self, registry: str) -> RegistryHealth:
+        """Return the health of a registry, which everybody who uses the registry shares."""
         return RegistryHealth(registry)
 
-    def resolve(self, reference: ImageReference) -> ResolvedTag | None:  # noqa: ARG002
+    def resolve(self, _reference: ImageReference, /) -> ResolvedTag | None:
+        """Resolve a reference; None when the registry does not answer, for whatever reason."""
         return None
 
-    def silent(self, registry: str) -> bool:  # noqa: ARG002
+    def silent(self, _registry: str, /) -> bool:
+        """Whether the last request got no answer or a server error; a refusal is an answer."""
         return False
 
-    def image_id(self, reference: ImageReference, platform: Platform) -> str | None:  # noqa: ARG002
+    def image_id(self, _reference: ImageReference, _platform: Platform, /) -> str | None:
+        """Return the image ID that a graph-driver store gives the digest: the digest of the image's config."""
         return None
 
-    def wait_of(self, reference: ImageReference) -> float | None:  # noqa: ARG002
+    def wait_of(self, _reference: ImageReference, /) -> float | None:
+        """Return the seconds until the registry's rate limit ends; None when the registry does not say."""
         return None
 
     def close(self) -> None:
-        pass
+        """Break off the requests in flight."""
 
     def quick(self) -> Self:
+        """Return a resolver with short time limits, for questions that a pull waits for."""
         return self
 
     def new_run(self) -> None:
-        pass
-
-
-NULL_RESOLVER: Resolver = _NullResolver()
-"""Asks nobody, and knows nothing."""
+        """Forget the resolved tags."""

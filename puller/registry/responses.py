@@ -1,4 +1,4 @@
-"""What a registry says, as frozen values, and how its headers are read."""
+"""Values in the responses of registries, and the parsing of headers."""
 
 import re
 import time
@@ -16,9 +16,9 @@ from puller.text import clean
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
 _QUOTA = re.compile(r"(?P<count>\d{1,9})(?:\s*;\s*w=(?P<window>\d{1,9}))?")
 _EPOCH = 1_000_000_000
-"""A number of seconds this large is a point in time: Docker Hub sends those, too."""
-_AT_ONCE = ("retry-after", "x-retry-after")
-_WHEN_LIMITED = ("ratelimit-reset", "x-ratelimit-reset")
+"""Larger numbers are points in time in seconds since 1970, which Docker Hub sends."""
+_RETRY_HEADERS = ("retry-after", "x-retry-after")
+_RESET_HEADERS = ("ratelimit-reset", "x-ratelimit-reset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,11 @@ class Challenge:
     """One way to answer a 401 (RFC 9110 "WWW-Authenticate")."""
 
     scheme: str
-    """In small letters: `basic`, `bearer`."""
+    """In lower case: `basic`, `bearer`."""
     parameters: dict[str, str] = field(default_factory=dict)
-    """Names in small letters: `realm`, `service`, `scope`."""
+    """Names in lower case: `realm`, `service`, `scope`."""
 
     def without(self, name: str) -> "Challenge":
-        """Return the same challenge without one of its parameters."""
         return Challenge(self.scheme, {key: value for key, value in self.parameters.items() if key != name})
 
 
@@ -39,13 +38,13 @@ class Token(NamedTuple):
     """A token for one repository."""
 
     header: str
-    """The Authorization header that carries it."""
+    """The Authorization header with the token."""
     ends: float
-    """Until when it is used, on the monotonic clock."""
+    """When it is no longer used, on the monotonic clock."""
 
 
 class Quota(NamedTuple):
-    """How many pulls a registry allows in a window of time, and how many are left (Docker Hub's ratelimit-*)."""
+    """The number of pulls that a registry allows in a time window, and the number left (Docker Hub's ratelimit-*)."""
 
     limit: int | None
     remaining: int | None
@@ -53,7 +52,7 @@ class Quota(NamedTuple):
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Self | None:
-        """Read `ratelimit-limit: 100;w=21600` and `ratelimit-remaining: 76;w=21600`; None where neither is there."""
+        """Parse `ratelimit-limit: 100;w=21600` and `ratelimit-remaining: 76;w=21600`; None without either."""
         if "ratelimit-limit" not in headers and "ratelimit-remaining" not in headers:
             return None
         limit, remaining = (
@@ -70,50 +69,50 @@ class Quota(NamedTuple):
 
 
 class Described(NamedTuple):
-    """What a tag or a digest stands for, without its content."""
+    """The description of a manifest, without its content."""
 
     digest: str
     media_type: str
     size: int | None
-    """Bytes of the manifest, where the registry said so."""
+    """Bytes of the manifest, if the registry sends the size."""
     quota: Quota | None = None
 
     @property
     def single(self) -> bool:
-        """Whether it is the manifest of one image; anything of another media type may be an index."""
+        """Whether it is the manifest of one image; False for an index and for unknown media types."""
         return self.media_type in SINGLE_TYPES
 
 
 def wait_of(status: int, headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks us to wait (RFC 9110 "Retry-After", or a quota's reset).
+    """Return the seconds to wait that a response asks for (RFC 9110 "Retry-After", or a quota's reset).
 
-    They are no more than `LONGEST_WAIT`, whatever the header says; None where there is no such header.
+    At most `LONGEST_WAIT`; None without such a header.
     """
     quota = Quota.of(headers)
     limited = status == HTTPStatus.TOO_MANY_REQUESTS or (quota is not None and quota.remaining == 0)
-    for name in (*_AT_ONCE, *(_WHEN_LIMITED if limited else ())):
+    for name in (*_RETRY_HEADERS, *(_RESET_HEADERS if limited else ())):
         seconds = _seconds(headers.get(name, "").strip())
         if seconds is not None:
             return min(seconds, LONGEST_WAIT)
     if status == HTTPStatus.TOO_MANY_REQUESTS and quota is not None and quota.remaining == 0:
-        return quota.window_seconds  # at most: the window slides
+        return quota.window_seconds  # an upper bound: the window slides
     return None
 
 
 def media_type_of(headers: Mapping[str, str]) -> str:
-    """Return the media type without its parameters, as one safe word."""
+    """Return the media type without parameters, safe to print."""
     word = headers.get("content-type", "").partition(";")[0].strip().lower()
     return word if word in (*INDEX_TYPES, *SINGLE_TYPES) else clean(word, 255)
 
 
 def size_of(headers: Mapping[str, str]) -> int | None:
-    """Return what Content-Length says, if it says a number."""
+    """Return the Content-Length; None if it is missing or invalid."""
     text = headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < len(str(1 << 63)) else None
 
 
 def _seconds(text: str) -> float | None:
-    """Read seconds from now, seconds since 1970, or an HTTP date."""
+    """Parse a number of seconds, seconds since 1970, or an HTTP date."""
     if _NUMBER.fullmatch(text):
         number = float(text)
         return max(0.0, number - time.time()) if number >= _EPOCH else number

@@ -10,7 +10,7 @@ from puller.engine.interface import InspectedImage
 from puller.image.reference import ImageReference
 from puller.model import EngineResult, PullRequest
 from puller.pull.session import PullSession
-from puller.registry.resolver import NULL_RESOLVER
+from puller.registry.resolver import Resolver
 from puller.settings import Policy, Settings
 from tests.lab.fakes import FakeStore
 
@@ -51,7 +51,7 @@ def main() -> int:
     """Pull what a list names, a reference a line; 0 when all is there."""
     lines = Path(sys.argv[1]).read_text().splitlines()
     requests = [PullRequest(ImageReference.parse(line)) for line in lines]
-    with PullSession(Instant(), NULL_RESOLVER, Settings(policy=Policy.ALWAYS, disk_check=False)) as session:
+    with PullSession(Instant(), Resolver(), Settings(policy=Policy.ALWAYS, disk_check=False)) as session:
         return 0 if session.pull(requests).ok else 1
 
 

@@ -152,7 +152,7 @@ def test_a_list_is_not_overwritten(registry: Registry, puller: Puller) -> None:
     """Neither one that was named nor one that is no lock."""
     pushed = push_image(registry, "lock/safe")
     images, other = puller.list(pushed.reference), puller.list("nginx:1", name="other.txt")
-    for output, words in ((images, "is one of the lists"), (other, "is no lock")):
+    for output, words in ((images, "is one of the lists"), (other, "is not a lock file")):
         before = Path(output).read_bytes()
         run = puller.run("lock", images, "-o", output)
         assert (run.code, words in run.stderr, Path(output).read_bytes()) == (2, True, before)

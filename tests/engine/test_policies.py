@@ -238,7 +238,7 @@ def test_several_platforms_of_a_tag(
         again = puller.pull(images, "--backend", backend)
         assert (again.code, statuses(again)) == (0, ["up_to_date"] * 3)
     else:
-        words = f"puller: {reference} is wanted for {HOST_PLATFORM} and {OTHER_PLATFORM}, and this engine keeps one "
+        words = f"puller: {reference} is requested for {HOST_PLATFORM} and {OTHER_PLATFORM}, and this engine keeps one "
         assert (run.code, run.stdout, proxy.log) == (2, "", [])
         assert run.stderr.startswith(words)
         assert puller.pull(puller.list(reference, f"--platform={HOST_PLATFORM} {reference}")).code == 0

@@ -240,9 +240,7 @@ def test_an_engine_with_a_network_of_its_own_pulls_plainly(engine: Engine, pulle
         own, image = secluded(arrive)
         run = puller.pull("--prefetch", "--image", image.reference, environment={"DOCKER_HOST": own.host})
         assert (run.code, [each["digest"] for each in run.images]) == (0, [image.digest])
-        assert notes(run) == [
-            "puller: nothing is prefetched: the engine does not reach a registry of ours on 127.0.0.1"
-        ]
+        assert notes(run) == ["puller: nothing is prefetched: the engine cannot reach puller's registry on 127.0.0.1"]
         assert own.inspect(image.reference)["RepoTags"] == [image.reference]
 
 

@@ -20,7 +20,7 @@ from puller.events import Observer, ignore
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullOutcome, PullRequest, Report
 from puller.pull.session import PullSession
-from puller.registry.resolver import NULL_RESOLVER, Resolver
+from puller.registry.resolver import Resolver
 from puller.settings import Settings, Timeouts
 from tests.lab.samples import DIGEST
 
@@ -182,12 +182,12 @@ def pull_all(
     *,
     observer: Observer = ignore,
     rejected: Sequence[PullOutcome] = (),
-    registries: Resolver = NULL_RESOLVER,
+    registries: Resolver | None = None,
 ) -> Report:
     """Pull in one session, without a look at any disk; an interrupt cancels it."""
     cancel = Cancellation()
     settings = replace(settings, disk_check=False)
-    with PullSession(engine, registries, settings, observer, cancel=cancel) as session:
+    with PullSession(engine, registries or Resolver(), settings, observer, cancel=cancel) as session:
         return interruptible(lambda: session.pull(requests, rejected), cancel)
 
 

@@ -18,7 +18,7 @@ from puller.cli.signals import Signals, handled
 from puller.errors import EngineError, EngineUnreachableError, UsageError
 from puller.model import Report
 from puller.pull.session import PullSession
-from puller.registry.resolver import NULL_RESOLVER
+from puller.registry.resolver import Resolver
 from puller.report import RENDERERS
 from puller.settings import Policy, Settings
 
@@ -66,7 +66,7 @@ def _load(options: dict[str, Any], signals: Signals) -> Report:
             closing(LoopbackRegistry(images)) as server,
             observe(ProgressMode.QUIET if options["quiet"] else ProgressMode.AUTO, sys.stderr) as observer,
             PullSession(
-                LoadEngine(engine, wanted, server), NULL_RESOLVER, settings, observer, cancel=signals.cancellation
+                LoadEngine(engine, wanted, server), Resolver(), settings, observer, cancel=signals.cancellation
             ) as session,
         ):
             return signals.run(lambda: session.pull(tuple(wanted)))

@@ -27,10 +27,10 @@ from puller.lockfile.lockfile import (
     compared,
     differences,
     lines,
+    pins,
     read_lock,
     render,
     renewed,
-    wishes,
 )
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digests
@@ -88,7 +88,7 @@ def _lock(todo: RequestedImages, output: Path | None, sources: Sequence[str], up
         _refuse_overwriting(output, sources)
         files.check(output)
     before = read_lock(output) if output else {}
-    wanted = wishes(todo.requests)
+    wanted = pins(todo.requests)
     locked, failures = renewed(wanted, before, _ask(platforms=True), chosen(upgrades, wanted))
     if failures:
         for wish, why in failures.items():
@@ -106,7 +106,7 @@ def _lock(todo: RequestedImages, output: Path | None, sources: Sequence[str], up
 
 
 def _check(todo: RequestedImages, output: Path | None, form: str) -> int:
-    wanted: Mapping[PullRequest, str | None] = wishes(todo.requests)
+    wanted: Mapping[PullRequest, str | None] = pins(todo.requests)
     if output:
         lock: Digests = read_lock(output)
     else:

@@ -60,7 +60,7 @@ def fetch(proxy: Proxy) -> Iterator[Fetch]:
     def begin(store: BlobStore, layer: Layer = LARGE, *, wait: bool = True, connections: int = 24) -> BlobDownload:
         fetchers.append(DownloadPool(client, store, PrefetchSettings(connections=connections)))
         reference = ImageReference.parse(f"{proxy.address}/prefetch/app:v1")
-        (blob,) = fetchers[-1].want([Descriptor(layer.digest, len(layer.data))], reference, 0)
+        (blob,) = fetchers[-1].fetch([Descriptor(layer.digest, len(layer.data))], reference, 0)
         if wait:
             blob.wait(blob.size, SECONDS)
         return blob

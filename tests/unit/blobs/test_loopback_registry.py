@@ -77,9 +77,9 @@ def test_who_does_not_know_the_name_gets_nothing(server: LoopbackRegistry) -> No
     assert ask(server, "/v2/")[0] == 200
     for path in (f"/v2/{'0' * 32}/n0/manifests/{DIGEST}", f"/v2/n0/manifests/{DIGEST}", "/", "/v2/_catalog"):
         assert ask(server, path)[0] == 404
-    assert not server.asked.is_set()
+    assert not server.contacted.is_set()
     assert ask(server, f"/v2/{server.secret}/n0/manifests/none")[0] == 404
-    assert server.asked.is_set()
+    assert server.contacted.is_set()
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE"])

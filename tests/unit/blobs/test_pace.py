@@ -4,9 +4,9 @@ from threading import Thread
 
 import pytest
 
-from puller.blobs.bandwidth import BandwidthLimit
+from puller.blobs.download import BandwidthLimit
 from puller.blobs.download_task import BlobDownload, DownloadTask
-from puller.blobs.prefetch_auto import WireGauge
+from puller.blobs.prefetch_auto import NetworkMonitor
 from puller.blobs.queue import DownloadQueue
 from puller.errors import FailureKind
 from puller.events import Phase, Progress
@@ -37,20 +37,20 @@ def downloading(request: PullRequest, done: int) -> Progress:
 def test_auto_looks_at_what_the_engine_waits_for(rate: int, other: Phase, slow: bool) -> None:
     """Few bytes while nothing is unpacked are the sign; few bytes because of the unpacking are not."""
     clock = iter(step / 10 for step in range(1000))
-    gauge = WireGauge(now=lambda: next(clock))
+    monitor = NetworkMonitor(now=lambda: next(clock))
     shown = []
     for step in range(1, 20):
         done = rate * step // 5
-        shown.append(gauge.shows(downloading(OTHER, done) if other is Phase.DOWNLOADING else Progress(OTHER, other)))
-        shown.append(gauge.shows(downloading(REQUEST, done)))
+        shown.append(monitor.update(downloading(OTHER, done) if other is Phase.DOWNLOADING else Progress(OTHER, other)))
+        shown.append(monitor.update(downloading(REQUEST, done)))
     assert any(shown) == slow
 
 
 def test_nothing_is_made_of_a_run_without_bytes() -> None:
     """An engine that has all layers, or tells no bytes, is left alone."""
     clock = iter(range(1000))
-    gauge = WireGauge(now=lambda: float(next(clock)))
-    assert not any(gauge.shows(Progress(REQUEST, Phase.DOWNLOADING)) for _ in range(20))
+    monitor = NetworkMonitor(now=lambda: float(next(clock)))
+    assert not any(monitor.update(Progress(REQUEST, Phase.DOWNLOADING)) for _ in range(20))
 
 
 def test_a_bandwidth_is_shared() -> None:
@@ -124,12 +124,12 @@ def test_idle_threads_hear_of_work_that_becomes_possible() -> None:
 
 def test_no_more_is_fetched_ahead_than_fits() -> None:
     """A blob beyond the limit waits until others are used up, or somebody waits for it."""
-    agenda = DownloadQueue(per_registry=9, ahead=100)
+    agenda = DownloadQueue(per_registry=9, budget=100)
     first, second, third = blob("a", 60, 0), blob("b", 60, 1), blob("ghcr.io/c", 30, 2)
     for each in (first, second, third):
         agenda.add(DownloadTask(each.rank, each))
     assert [take(agenda), take(agenda)] == [first, third]
     fourth = blob("d", 60, 3)
     agenda.add(DownloadTask(fourth.rank, fourth))
-    agenda.hasten(fourth)
+    agenda.prioritize(fourth)
     assert take(agenda) is fourth

@@ -13,7 +13,7 @@ from puller.failure import Failure, failure
 from puller.image.reference import ImageReference
 from puller.imagelist import Entry, read
 from puller.imagelist.requests import request_images
-from puller.lockfile.lockfile import compared, lines, render, renewed, want, wishes
+from puller.lockfile.lockfile import compared, lines, pins, render, renewed, unpinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ def requests(*texts: str) -> tuple[PullRequest, ...]:
 
 def locked(*texts: str) -> dict[PullRequest, str]:
     """Read a lock."""
-    return {wish: digest for wish, digest in wishes(requests(*texts)).items() if digest}
+    return {wish: digest for wish, digest in pins(requests(*texts)).items() if digest}
 
 
 class Now:
@@ -51,7 +51,7 @@ class Now:
 def test_a_new_lock_asks_for_every_tag_and_no_digest() -> None:
     """What the list pins itself is taken as it is, with and without a tag."""
     now = Now(b=B, a=A)
-    digests, failures = renewed(wishes(requests("b", "a", f"c:1@{C}", f"d@{C}")), {}, now)
+    digests, failures = renewed(pins(requests("b", "a", f"c:1@{C}", f"d@{C}")), {}, now)
     assert (now.asked, failures) == (["b", "a"], {})
     assert lines(digests) == (
         f"docker.io/library/a:latest@{A}",
@@ -65,16 +65,16 @@ def test_what_is_locked_keeps_its_digest() -> None:
     """New tags are resolved, and what nobody wants any more goes."""
     lock = locked(f"docker.io/library/a:latest@{A}", f"old@{A}", f"old:1@{A}")
     now = Now(b=B)
-    digests, _ = renewed(wishes(requests("a", "b")), lock, now)
+    digests, _ = renewed(pins(requests("a", "b")), lock, now)
     assert now.asked == ["b"]
     assert lines(digests) == (f"docker.io/library/a:latest@{A}", f"docker.io/library/b:latest@{B}")
 
 
 def test_an_upgrade_asks_again_for_what_it_names() -> None:
     """All of it, or some of it; what the list pins is the list's business."""
-    lock, wanted = locked(f"a:latest@{A}", f"b:latest@{A}", f"c:1@{A}"), wishes(requests("a", "b", f"c:1@{C}"))
+    lock, wanted = locked(f"a:latest@{A}", f"b:latest@{A}", f"c:1@{A}"), pins(requests("a", "b", f"c:1@{C}"))
     now = Now(a=C, b=B)
-    digests, _ = renewed(wanted, lock, now, {want(request) for request in requests("b")})
+    digests, _ = renewed(wanted, lock, now, {unpinned(request) for request in requests("b")})
     assert (now.asked, list(digests.values())) == (["b"], [A, B, C])
     digests, _ = renewed(wanted, lock, now, set(wanted))
     assert (now.asked[1:], list(digests.values())) == (["a", "b"], [C, B, C])
@@ -82,7 +82,7 @@ def test_an_upgrade_asks_again_for_what_it_names() -> None:
 
 def test_failures_are_told_beside_what_was_resolved() -> None:
     """An upgrade that fails is a failure, too: the old digest is not passed off as the new one."""
-    wanted = wishes(requests("a", "b"))
+    wanted = pins(requests("a", "b"))
     digests, failures = renewed(wanted, locked(f"b:latest@{B}"), Now(a=A, b=GONE), set(wanted))
     assert {str(wish): digest for wish, digest in digests.items()} == {"a": A}
     assert {str(wish): why for wish, why in failures.items()} == {"b": GONE}
@@ -90,7 +90,7 @@ def test_failures_are_told_beside_what_was_resolved() -> None:
 
 def test_a_platform_is_a_wish_of_its_own() -> None:
     """The same tag for two platforms is two lines, in a stable order, each with the digest of the index."""
-    wanted = wishes(requests("--platform=linux/arm64 a", "a", "--platform=linux/amd64 a"))
+    wanted = pins(requests("--platform=linux/arm64 a", "a", "--platform=linux/amd64 a"))
     digests, _ = renewed(wanted, {}, Now(a=A))
     assert lines(digests) == (
         f"--platform=linux/amd64 docker.io/library/a:latest@{A}",
@@ -102,15 +102,15 @@ def test_a_platform_is_a_wish_of_its_own() -> None:
 def test_a_pin_speaks_for_the_bare_tag_beside_it() -> None:
     """In whatever order they stand; two pins for one tag cannot both have it."""
     for texts in (("a:1", f"a:1@{A}"), (f"docker.io/a:1@{A}", "a:1")):
-        assert list(wishes(requests(*texts)).values()) == [A]
+        assert list(pins(requests(*texts)).values()) == [A]
     with pytest.raises(ListError, match=f"a:1 is pinned twice, to {A} and to {B}"):
-        wishes(requests(f"a:1@{A}", f"a:1@{B}"))
-    assert len(wishes(requests(f"a@{A}", f"a@{B}", f"--platform=linux/arm64 a:1@{A}", f"a:1@{B}"))) == 4
+        pins(requests(f"a:1@{A}", f"a:1@{B}"))
+    assert len(pins(requests(f"a@{A}", f"a@{B}", f"--platform=linux/arm64 a:1@{A}", f"a:1@{B}"))) == 4
 
 
 def test_a_lock_is_a_list_that_means_itself() -> None:
     """Header and all; each line without its option is a reference."""
-    digests, _ = renewed(wishes(requests("h:5000/x/y:1", "--platform=linux/arm/v7 a", f"d@{C}")), {}, _always_b)
+    digests, _ = renewed(pins(requests("h:5000/x/y:1", "--platform=linux/arm/v7 a", f"d@{C}")), {}, _always_b)
     moment = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC)
     text = render(digests, ["images.txt", "ev\nil", "https://u:hunter2@h/x"], moment, "1.2.3")
     header = [line for line in text.splitlines() if line.startswith("#")]
@@ -130,7 +130,7 @@ def _always_b(asked: Iterable[PullRequest]) -> dict[PullRequest, str | Failure]:
 
 def test_differences_name_what_moved_and_what_the_lists_say() -> None:
     """One line for each; what the lists pin is compared with the lists, and not with the registry."""
-    wanted = wishes(requests("same", "moved", "new", f"pinned:1@{B}", f"right:1@{A}", "gone", f"bare@{A}"))
+    wanted = pins(requests("same", "moved", "new", f"pinned:1@{B}", f"right:1@{A}", "gone", f"bare@{A}"))
     lock = locked(
         f"docker.io/library/same:latest@{A}", f"moved:latest@{A}", f"pinned:1@{A}", f"right:1@{A}",
         f"gone:latest@{A}", f"docker.io/library/old:1@{A}", f"bare@{A}", f"other@{C}",
@@ -149,4 +149,4 @@ def test_differences_name_what_moved_and_what_the_lists_say() -> None:
 
 def test_no_difference_is_none() -> None:
     """The usual case."""
-    assert compared(wishes(requests("a")), locked(f"docker.io/library/a:latest@{A}"), Now(a=A)) == ()
+    assert compared(pins(requests("a")), locked(f"docker.io/library/a:latest@{A}"), Now(a=A)) == ()

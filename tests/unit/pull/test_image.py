@@ -16,8 +16,8 @@ from puller.pull.context import RunContext
 from puller.pull.engine_recovery import EngineRecovery
 from puller.pull.image import ImagePull
 from puller.pull.mirrors import Mirrors
-from puller.registry.pools import Lanes
-from puller.registry.resolver import NULL_RESOLVER
+from puller.registry.pools import RegistryPools
+from puller.registry.resolver import Resolver
 from puller.settings import RetryPolicy, Settings, Timeouts
 from tests.lab.fakes import PULLED, UP_TO_DATE, FakeBackend, Result, until_cancelled
 from tests.lab.samples import DIGEST, request
@@ -35,21 +35,21 @@ class Scene:
         self.events: list[Event] = []
         settings = Settings(retry=RetryPolicy(retries, delay=0.0), clocks=Timeouts(attempt=7.0))
         engine = EngineRecovery(self.fake.alive, 0.0, lambda: None)
-        self.lanes = Lanes(1)
+        self.pools = RegistryPools(1)
         self.context = RunContext(
             backend or self.fake,
             settings,
             self.events.append,
             self.cancel,
-            self.lanes,
+            self.pools,
             engine,
-            Mirrors({}, NULL_RESOLVER, self.lanes),
-            NULL_RESOLVER,
+            Mirrors({}, Resolver()),
+            Resolver(),
         )
 
     def pull(self) -> PullOutcome:
         """Pull nginx."""
-        return ImagePull(request(), self.lanes.of("docker.io"), self.context).run(self.context.settings.retry)
+        return ImagePull(request(), self.pools.of("docker.io"), self.context).run(self.context.settings.retry)
 
     @property
     def heard(self) -> list[str]:
@@ -156,8 +156,8 @@ def test_the_slot_is_free_while_an_image_waits() -> None:
 
     def look(event: Event) -> None:
         if isinstance(event, RetryScheduled):
-            free.append(scene.lanes.slots.acquire(blocking=False))
-            scene.lanes.slots.release()
+            free.append(scene.pools.slots.acquire(blocking=False))
+            scene.pools.slots.release()
 
     scene.context = replace(scene.context, emit=look)
     scene.pull()

@@ -175,7 +175,7 @@ def test_fail_fast_ends_the_run_at_the_first_failure() -> None:
     backend = FakeBackend({wanted[3].reference.text: MISSING})
     done = pull_all(wanted, backend, Settings(jobs=1, retry=ONCE, max_fail=NO_FAILURE))
     assert statuses(done) == "PPPFCCCCCC"
-    assert done.stopped == "1 of 10 images had failed; the last was r.io/app3:v1"
+    assert done.stopped == "1 of 10 images failed; the last was r.io/app3:v1"
     assert {each.failure.message for each in done.outcomes[4:] if each.failure} == {done.stopped}
     assert done.exit_code is ExitCode.FAILED
     assert len(backend.attempts) == 4
@@ -196,7 +196,7 @@ def test_lines_that_were_skipped_count_against_max_fail() -> None:
     settings = Settings(jobs=1, retry=ONCE, max_fail=FailureLimit.parse("2"))
     done = pull_all(requests(5), FakeBackend(otherwise=MISSING), settings, rejected=bad)
     assert statuses(done) == "FCCCCFF"
-    assert done.stopped.startswith("3 of 7 images had failed")
+    assert done.stopped.startswith("3 of 7 images failed")
 
 
 def test_without_a_limit_every_image_is_tried() -> None:

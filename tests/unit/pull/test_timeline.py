@@ -17,7 +17,7 @@ def test_phases_follow_each_other_without_a_gap() -> None:
         (Phase.DOWNLOADING, 90),
         (Phase.EXTRACTING, 90),
     ):
-        timeline.saw(phase, fetched)
+        timeline.record(phase, fetched)
     assert timeline.phases() == (
         Span("resolving", 0.0, 1.0),
         Span("downloading", 1.0, 3.0),
@@ -30,7 +30,7 @@ def test_bytes_never_shrink() -> None:
     """An engine that begins a layer again has not fetched less."""
     timeline = Timeline()
     for fetched in (50, 70, 20):
-        timeline.saw(Phase.DOWNLOADING, fetched)
+        timeline.record(Phase.DOWNLOADING, fetched)
     assert timeline.bytes == 70
 
 
@@ -39,8 +39,8 @@ def test_an_engine_that_cannot_make_up_its_mind_does_not_fill_the_report() -> No
     ticks = count()
     timeline = Timeline(lambda: float(next(ticks)))
     for _ in range(5000):
-        timeline.saw(Phase.DOWNLOADING, 0)
-        timeline.saw(Phase.EXTRACTING, 0)
+        timeline.record(Phase.DOWNLOADING, 0)
+        timeline.record(Phase.EXTRACTING, 0)
     phases = timeline.phases()
     assert len(phases) == 101
     assert all(one.started + one.seconds == other.started for one, other in pairwise(phases))

@@ -1,7 +1,6 @@
 """The look before a pull: what is asked, how often, and what is left to the engine."""
 
 from threading import Barrier, Thread
-from typing import Self
 
 import pytest
 
@@ -17,8 +16,7 @@ from puller.pull.mirrors import Mirrors
 from puller.pull.session import PullSession, check_platforms
 from puller.pull.up_to_date import UpToDateCheck
 from puller.registry.health import RegistryHealth
-from puller.registry.pools import Lanes
-from puller.registry.resolver import ResolvedTag
+from puller.registry.resolver import ResolvedTag, Resolver
 from puller.settings import Policy, RetryPolicy, Settings
 from tests.lab.fakes import FakeBackend, FakeStore, pull_all
 from tests.lab.samples import DIGEST, request
@@ -28,45 +26,24 @@ NAME = "docker.io/library/nginx"
 HELD = LocalImage("sha256:1", (f"{NAME}:1.27",), (f"{NAME}@{DIGEST}",))
 
 
-class Registries:
-    """Registries that say the same of every reference, and count the questions."""
+class Registries(Resolver):
+    """Registries that resolve every reference to the same tag, and count the questions."""
 
-    def __init__(self, says: ResolvedTag | None = None) -> None:
-        self.says = says
+    def __init__(self, resolved: ResolvedTag | None = None) -> None:
+        self.resolved = resolved
         self.heads: list[str] = []
         self.closed = False
+        self.healths: dict[str, RegistryHealth] = {}
 
     def resolve(self, reference: ImageReference) -> ResolvedTag | None:
-        """Answer."""
         self.heads.append(reference.text)
-        return self.says
+        return self.resolved
 
     def health(self, registry: str) -> RegistryHealth:
-        """Be well."""
-        return RegistryHealth(registry)
-
-    def silent(self, registry: str) -> bool:
-        """Be there."""
-        return False
-
-    def image_id(self, reference: ImageReference, platform: Platform) -> str | None:
-        """Say nothing of it."""
-        return None
-
-    def wait_of(self, reference: ImageReference) -> float | None:
-        """Want nothing."""
-        return None
+        return self.healths.setdefault(registry, RegistryHealth(registry))
 
     def close(self) -> None:
-        """Remember it."""
         self.closed = True
-
-    def quick(self) -> Self:
-        """Return itself."""
-        return self
-
-    def new_run(self) -> None:
-        """Forget nothing."""
 
 
 class Broken(FakeStore):
@@ -91,8 +68,7 @@ class Scene:
         self.store = store or FakeStore(LocalImages(held), EngineInfo(platform))
         self.backend = FakeBackend(store=self.store, has={"nginx:1.27": InspectedImage("sha256:1", (DIGEST,), AMD)})
         self.registries = Registries(ResolvedTag(DIGEST, single=not index))
-        self.lanes = Lanes(1)
-        mirrors = Mirrors({}, self.registries, self.lanes)
+        mirrors = Mirrors({}, self.registries)
         self.images = PullSession(self.backend, self.registries).images_before.result
         self.check = UpToDateCheck(policy, self.backend, self.images, mirrors, Cancellation())
 
@@ -165,11 +141,11 @@ def test_never_says_what_is_not_there() -> None:
 def test_a_registry_that_wants_to_be_left_alone_is() -> None:
     """A cool-down and an open breaker hold for our own questions, too."""
     scene = Scene(HELD)
-    scene.lanes.of("docker.io").health.rate_limit.extend(60.0, failure(FailureKind.RATE_LIMITED, "slow down"))
+    scene.registries.health("docker.io").rate_limit.extend(60.0, failure(FailureKind.RATE_LIMITED, "slow down"))
     assert (scene.look(), scene.registries.heads) == (None, [])
     scene = Scene(HELD)
     for _ in range(5):
-        scene.lanes.of("docker.io").health.breaker.record(failure(FailureKind.CONNECTION_REFUSED, "refused"))
+        scene.registries.health("docker.io").breaker.record(failure(FailureKind.CONNECTION_REFUSED, "refused"))
     assert (scene.look(), scene.registries.heads) == (None, [])
 
 
@@ -236,8 +212,10 @@ def test_second_platforms_are_refused_with_a_line_each() -> None:
     with pytest.raises(ListError) as caught:
         check_platforms(SEVERAL, FakeStore(facts=EngineInfo(AMD)))
     first, second = caught.value.problems
-    assert first.startswith("nginx:1.27 is wanted for linux/amd64 and linux/arm64, and this engine keeps one platform")
-    assert second.startswith("redis is wanted for")
+    assert first.startswith(
+        "nginx:1.27 is requested for linux/amd64 and linux/arm64, and this engine keeps one platform"
+    )
+    assert second.startswith("redis is requested for")
 
 
 def test_second_platforms_are_not_refused_where_they_can_be_kept_or_are_none() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from time import monotonic
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -10,9 +10,10 @@ from puller.engine.interface import NOTHING, InspectedImage
 from puller.errors import EngineError, ExitCode, FailureKind as Kind
 from puller.events import Event, Finished, Paused, Postponed, RetryScheduled
 from puller.failure import failure
-from puller.image.reference import ImageReference, Platform
+from puller.image.reference import ImageReference
 from puller.model import EngineResult, PullOutcome, PullRequest, Report, Status
 from puller.registry.health import RegistryHealth
+from puller.registry.resolver import Resolver
 from puller.settings import RetryPolicy, Settings
 from tests.lab.fakes import PULLED, UP_TO_DATE, FakeBackend, pull_all, until_cancelled
 from tests.lab.samples import DIGEST, request
@@ -30,7 +31,7 @@ QUICK = RetryPolicy(retries=2, delay=0.0)
 _E = TypeVar("_E")
 
 
-class Advice:
+class Advice(Resolver):
     """Registries that say for themselves how it is."""
 
     def __init__(self, wait: float | None = None, *, alive: bool = True) -> None:
@@ -46,26 +47,6 @@ class Advice:
             return self.alive
 
         return RegistryHealth(registry, probe=probe)
-
-    def resolve(self, reference: ImageReference) -> None:
-        """Say nothing of what it holds."""
-
-    def silent(self, registry: str) -> bool:
-        """Be no mirror's concern."""
-        return False
-
-    def image_id(self, reference: ImageReference, platform: Platform) -> None:
-        """Say nothing of that, either."""
-
-    def close(self) -> None:
-        """Let go of nothing."""
-
-    def quick(self) -> Self:
-        """Return itself."""
-        return self
-
-    def new_run(self) -> None:
-        """Forget nothing."""
 
     def wait_of(self, reference: ImageReference) -> float | None:
         """Answer, and remember who was asked for."""

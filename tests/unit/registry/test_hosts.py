@@ -14,7 +14,7 @@ from puller.image.reference import ImageReference
 from puller.registry import host as hosts
 from puller.registry.client import RegistryClient
 from puller.registry.host import Host
-from puller.registry.http import may_lead
+from puller.registry.http import may_redirect
 from puller.registry.ping import reach
 from tests.lab import Proxy, Pushed, Registry, Rule, faults
 from tests.lab.tls import TlsFront
@@ -57,9 +57,9 @@ def test_schemes_and_addresses(registry: str, schemes: tuple[str, ...], address:
         ("localhost", "http://localhost/", "file:///etc/passwd", False),
     ],
 )
-def test_where_redirects_may_lead(registry: str, previous: str, url: str, may: bool) -> None:
+def test_where_redirects_may_redirect(registry: str, previous: str, url: str, may: bool) -> None:
     """Not out of HTTPS, where it was promised, and not out of HTTP."""
-    assert may_lead(Host.of(registry), previous, url) is may
+    assert may_redirect(Host.of(registry), previous, url) is may
 
 
 def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch, registry: Registry, image: Pushed) -> None:

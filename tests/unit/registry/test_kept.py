@@ -126,7 +126,7 @@ def test_what_is_no_answer_is_trouble(script: Script, words: str) -> None:
         pytest.raises(RegistryError, match=words) as caught,
     ):
         client.head(ImageReference.parse(f"{server.address}/a"))
-    assert caught.value.lost
+    assert caught.value.unanswered
 
 
 def test_dripping_headers_are_not_waited_for() -> None:
@@ -163,7 +163,7 @@ def test_silence_on_a_kept_connection_ends_in_time() -> None:
         begun = time.monotonic()
         with pytest.raises(RegistryError, match="no answer in time") as caught:
             client.head(reference)
-        assert caught.value.late
+        assert caught.value.timed_out
         assert time.monotonic() - begun < 2
 
 
@@ -174,6 +174,6 @@ def test_silence_on_a_kept_connection_is_broken_off_from_another_thread() -> Non
         client.head(reference)
         threading.Timer(0.3, client.close).start()
         begun = time.monotonic()
-        with pytest.raises(RegistryError, match="broken off"):
+        with pytest.raises(RegistryError, match="cancelled"):
             client.head(reference)
         assert time.monotonic() - begun < 2

@@ -1,11 +1,11 @@
-"""Lanes: how many pulls are in flight, and who waits for whom."""
+"""Registry pools: how many pulls are in flight, and who waits for whom."""
 
 import threading
 from concurrent.futures import wait
 
 import pytest
 
-from puller.registry.pools import Lanes
+from puller.registry.pools import RegistryPools
 
 REGISTRIES = ("a.io", "b.io", "c.io")
 
@@ -20,9 +20,9 @@ class Crowd:
         self.inside: dict[str, int] = dict.fromkeys(REGISTRIES, 0)
         self.most: dict[str, int] = dict.fromkeys((*REGISTRIES, ""), 0)
 
-    def enter(self, registry: str, lanes: Lanes) -> None:
+    def enter(self, registry: str, pools: RegistryPools) -> None:
         """Take a slot, be counted, stay until everybody may leave."""
-        with lanes.slots:
+        with pools.slots:
             with self.changed:
                 self.inside[registry] += 1
                 self.most[registry] = max(self.most[registry], self.inside[registry])
@@ -44,12 +44,12 @@ class Crowd:
 )
 def test_as_many_are_in_flight_as_was_asked_for(jobs: int, per_registry: int | None, total: int, each: int) -> None:
     """`--jobs` bounds all registries together, `--per-registry` each one; and the slots are really used."""
-    lanes, crowd = Lanes(jobs, per_registry), Crowd()
-    futures = [lanes.of(name).submit(crowd.enter, name, lanes) for _ in range(5) for name in REGISTRIES]
+    pools, crowd = RegistryPools(jobs, per_registry), Crowd()
+    futures = [pools.of(name).submit(crowd.enter, name, pools) for _ in range(5) for name in REGISTRIES]
     crowd.await_inside(total)
     crowd.leave.set()
     done, _ = wait(futures, 60)
-    lanes.close()
+    pools.close()
     assert len(done) == 15
     assert [future.exception() for future in futures] == [None] * 15
     assert crowd.most[""] == total
@@ -58,37 +58,37 @@ def test_as_many_are_in_flight_as_was_asked_for(jobs: int, per_registry: int | N
 
 def test_a_slow_registry_holds_nobody_else() -> None:
     """With one registry that answers never and a bound of one each, all images of another go through."""
-    lanes, never = Lanes(2, per_registry=1), threading.Event()
+    pools, never = RegistryPools(2, per_registry=1), threading.Event()
 
     def pull(gate: threading.Event | None) -> str:
-        with lanes.slots:
+        with pools.slots:
             if gate:
                 gate.wait(60)
             return "here"
 
-    slow = [lanes.of("slow.io").submit(pull, never) for _ in range(20)]
-    quick = [lanes.of("quick.io").submit(pull, None) for _ in range(20)]
+    slow = [pools.of("slow.io").submit(pull, never) for _ in range(20)]
+    quick = [pools.of("quick.io").submit(pull, None) for _ in range(20)]
     assert [future.result(60) for future in quick] == ["here"] * 20
     assert not any(future.done() for future in slow)
     never.set()
     wait(slow, 60)
-    lanes.close()
+    pools.close()
 
 
 def test_a_lane_keeps_its_order() -> None:
     """Images of one registry begin in list order."""
-    lanes, seen = Lanes(1), list[int]()
-    wait([lanes.of("a.io").submit(seen.append, number) for number in range(50)], 60)
-    lanes.close()
+    pools, seen = RegistryPools(1), list[int]()
+    wait([pools.of("a.io").submit(seen.append, number) for number in range(50)], 60)
+    pools.close()
     assert seen == list(range(50))
 
 
 def test_closing_starts_nothing_more() -> None:
-    """What is queued when the lanes close is cancelled; what is in flight ends by itself."""
-    lanes, crowd = Lanes(1), Crowd()
-    first, second = (lanes.of("a.io").submit(crowd.enter, "a.io", lanes) for _ in range(2))
+    """What is queued when the pools close is cancelled; what is in flight ends by itself."""
+    pools, crowd = RegistryPools(1), Crowd()
+    first, second = (pools.of("a.io").submit(crowd.enter, "a.io", pools) for _ in range(2))
     crowd.await_inside(1)
-    lanes.close()
+    pools.close()
     assert second.cancelled()
     crowd.leave.set()
     assert first.result(60) is None

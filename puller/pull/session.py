@@ -116,7 +116,7 @@ class PullSession:
             self._registries.new_run()
         resolver = self._registries.quick()
         disk_check = (
-            DiskCheck(store, self._note_detail, self._client.quick(), self._make_room)
+            DiskCheck(store, self._note_detail, self._client, self._make_room)
             if settings.disk_check and self._client
             else None
         )

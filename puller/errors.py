@@ -97,6 +97,7 @@ class FailureKind(StrEnum):
     PROXY_REFUSED = "proxy_refused"
     RATE_LIMITED = "rate_limited"
     READ_ONLY_FS = "read_only_fs"
+    REDIRECT_REFUSED = "redirect_refused"
     REGISTRY_5XX = "registry_5xx"
     REGISTRY_INCIDENT = "registry_incident"
     REGISTRY_PING_FAILED = "registry_ping_failed"
@@ -190,21 +191,26 @@ class RegistryError(Exception):
 
     `status` is the HTTP status, if there was a response. `wait` is the number of seconds to wait that the registry
     asked for. `unanswered` is set if there was no response or an incomplete one, so that another request would probably
-    fail too; `timed_out` is set if the request timed out.
+    fail too; `timed_out` is set if the request timed out. `challenged` is set for a status of 401 that names a way to
+    log in. `kind` is set where the message is ours, and need not be classified.
     """
 
     def __init__(
         self,
         message: str,
         *,
+        kind: FailureKind | None = None,
         status: int | None = None,
         wait: float | None = None,
         unanswered: bool = False,
         timed_out: bool = False,
+        challenged: bool = False,
     ) -> None:
         self.message = clean(message, _LONGEST_MESSAGE)
         super().__init__(self.message)
+        self.kind = kind
         self.status = status
         self.wait = wait
         self.unanswered = unanswered
         self.timed_out = timed_out
+        self.challenged = challenged

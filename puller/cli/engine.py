@@ -7,7 +7,7 @@ from typing import Any
 from puller.engine import EngineAddress, connect, locate
 from puller.engine.interface import Engine
 from puller.errors import EngineError, EngineUnreachableError, PullerError
-from puller.failure import engine_failure
+from puller.failure import failure_of
 from puller.model import ENGINE_GONE
 from puller.settings import BackendChoice
 
@@ -32,6 +32,6 @@ def fatal_engine_errors() -> Iterator[None]:
     try:
         yield
     except EngineError as error:
-        why = engine_failure(error)
+        why = failure_of(error)
         kind = EngineUnreachableError if why.kind in ENGINE_GONE else PullerError
         raise kind(f"the engine cannot list its images: {why.message}") from None

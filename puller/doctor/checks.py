@@ -19,10 +19,11 @@ from puller.doctor.wire import examine_mirror
 from puller.engine.model import EngineInfo
 from puller.image.reference import ImageReference
 from puller.registry.host import CERTS_D
-from puller.settings import RegistrySettings, registry_settings
+from puller.settings import RegistrySettings
 from puller.system import docker_config
 
 _ENGINE_SECONDS = 15.0
+"""Time for the engine to answer."""
 _LOCAL_SECONDS = 5.0
 """Time for checks of this host, in addition to the engine's."""
 _REGISTRY_SECONDS = 30.0
@@ -41,8 +42,6 @@ class Scope:
     registries: Mapping[str, RegistrySettings] = field(default_factory=dict)
     """Settings by registry, with mirrors."""
     certificates: Path = CERTS_D
-    engine_seconds: float = _ENGINE_SECONDS
-    """Time limit for the engine to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +101,17 @@ def _checks(scope: Scope) -> list[Check]:
     def facts() -> EngineInfo | None:
         """Wait for the engine's description; None if it does not answer."""
         try:
-            return engine.result(scope.engine_seconds).facts
+            return engine.result(_ENGINE_SECONDS).facts
         except Exception:  # noqa: BLE001 - another check reports the reason
             return None
 
-    local = scope.engine_seconds + _LOCAL_SECONDS
+    local = _ENGINE_SECONDS + _LOCAL_SECONDS
     config = docker_config.read(os.environ)
     names = tuple(wanted)
     return [
-        Check("engine", lambda: examine_engine(scope.choice, engine, scope.engine_seconds), local),
+        Check("engine", lambda: examine_engine(scope.choice, engine, _ENGINE_SECONDS), local),
         Check("engine", lambda: _downloads(scope, facts()), local),
-        Check(
-            "disk",
-            lambda: examine_disk(found) if (found := facts()) else (),
-            local,
-            "df -h   # does a network file system hang?",
-        ),
+        Check("disk", lambda: _disk(facts()), local, "df -h   # does a network file system hang?"),
         Check("host", examine_overlaps, _LOCAL_SECONDS),
         Check("credentials", lambda: examine_config(config), _LOCAL_SECONDS),
         *(
@@ -133,7 +127,7 @@ def _remote_checks(
     scope: Scope, wanted: Mapping[str, Sequence[ImageReference]], facts: Callable[[], EngineInfo | None]
 ) -> Iterator[Check]:
     """Yield the checks of mirrors and registries."""
-    seconds = scope.engine_seconds + _REGISTRY_SECONDS
+    seconds = _ENGINE_SECONDS + _REGISTRY_SECONDS
 
     def insecure() -> tuple[str, ...]:
         """Return the registries without TLS: those of an engine on this host, and those of the settings."""
@@ -145,8 +139,8 @@ def _remote_checks(
         return examine_mirror(place, origin, insecure(), scope.certificates)
 
     def registry(name: str) -> Iterator[Finding]:
-        ca = registry_settings(scope.registries, name).ca
-        return RegistryCheck(wanted[name], insecure=insecure(), certificates=scope.certificates, ca=ca)()
+        settings = scope.registries
+        return RegistryCheck(wanted[name], insecure=insecure(), certificates=scope.certificates, registries=settings)()
 
     yield Check("mirrors", lambda: _engine_mirrors(scope, facts() or EngineInfo()), seconds)
     for name, settings in scope.registries.items():
@@ -158,11 +152,15 @@ def _remote_checks(
         yield Check(name, partial(registry, name), seconds, fix)
 
 
+def _disk(facts: EngineInfo | None) -> Iterable[Finding]:
+    return examine_disk(facts) if facts else ()
+
+
 def _downloads(scope: Scope, facts: EngineInfo | None) -> Iterable[Finding]:
-    address = scope.choice.address() if facts else None
-    if facts is None or address is None:  # podman and nerdctl have no dockerd
+    url = scope.choice.address().url if facts else ""
+    if facts is None or not url:  # podman and nerdctl have no dockerd
         return ()
-    return examine_downloads(facts, find_daemon(address.url) if facts.local else None, scope.jobs)
+    return examine_downloads(facts, find_daemon(url) if facts.local else None, scope.jobs)
 
 
 def _engine_mirrors(scope: Scope, facts: EngineInfo) -> Iterable[Finding]:

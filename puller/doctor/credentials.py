@@ -4,14 +4,12 @@ import shutil
 from collections.abc import Collection, Iterator
 
 from puller.doctor.findings import Finding, Subject, Verdict
-from puller.registry.credentials import ask_helper, server_name
+from puller.system.credentials import UNKNOWN, ask_helper, server_name
 from puller.system.docker_config import HELPER, DockerConfig
 from puller.system.process import Completed
 
 SECONDS = 5.0
 """Time limit for a helper to answer."""
-_UNKNOWN = "not found in native keychain"
-"""The message of helpers without credentials for a registry (docker/docker-credential-helpers)."""
 _LONGEST = 100
 """Characters of a helper's message."""
 
@@ -60,7 +58,7 @@ def _answer(subject: Subject, program: str, registry: str | None, done: Complete
         return subject.ok("helper", f"{program} answers{f', with credentials for {registry}' if registry else ''}")
     # On failure a helper prints a message, on success the secret.
     words = (done.stderr.strip() or done.stdout.strip())[:_LONGEST]
-    if registry is None or _UNKNOWN in words:
+    if registry is None or UNKNOWN in words:
         return subject.ok("helper", f"{program} answers{f', without credentials for {registry}' if registry else ''}")
     fix = f"echo {registry} | {program} get   # then log in where it asks for it"
     return subject.found("helper", bad, f"{program} fails for {registry}: {words}", fix)

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from puller.doctor.engine import DEFAULT_SOCKET, ENGINE
+from puller.doctor.engine import ENGINE
 from puller.doctor.findings import DAEMON_JSON, Finding, daemon_json
 from puller.engine.model import EngineInfo
 
@@ -51,12 +51,11 @@ class Daemon:
             return None
 
 
-def find_daemon(host: str | None) -> Daemon | None:
+def find_daemon(url: str) -> Daemon | None:
     """Find the dockerd behind a Unix socket; None where that is not possible, as for engines on other hosts."""
-    host = host or f"unix://{DEFAULT_SOCKET}"
-    if not host.startswith("unix://"):
+    if not url.startswith("unix://"):
         return None
-    pid = _listener(host.removeprefix("unix://"))
+    pid = _listener(url.removeprefix("unix://"))
     try:
         found = psutil.Process(pid) if pid else None
         if found and not _is_dockerd(found.cmdline()):  # systemd may have opened the socket

@@ -16,7 +16,6 @@ from puller.engine.model import EngineInfo
 from puller.errors import EngineError, EngineUnreachableError, UsageError
 from puller.settings import BackendChoice
 
-DEFAULT_SOCKET = "/var/run/docker.sock"
 ENGINE = Subject("engine")
 _START = "sudo systemctl start docker   # at every boot: sudo systemctl enable docker"
 _INSTALL = "sudo apt-get install docker.io   # or use another program: --docker-command podman"
@@ -32,9 +31,9 @@ class EngineChoice:
     docker_command: str = "docker"
     context: str | None = None
 
-    def address(self) -> EngineAddress | None:
-        """Return the engine's address; None for programs other than docker. Raises UsageError for a bad context."""
-        return locate(self.backend, context=self.context) if self.docker_command == "docker" else None
+    def address(self) -> EngineAddress:
+        """Return the engine's address, without a URL for podman and nerdctl; raises UsageError for a bad context."""
+        return locate(self.backend, docker_command=self.docker_command, context=self.context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,8 @@ class EngineReply:
 
 def ask_engine(choice: EngineChoice) -> EngineReply:
     """Ask the engine for a description of itself; raises EngineUnreachableError, EngineError, UsageError."""
-    address = locate(choice.backend, docker_command=choice.docker_command, context=choice.context)
-    engine = connect(address, choice.backend, docker_command=choice.docker_command, connections=1)
-    with closing(engine):
+    command = choice.docker_command
+    with closing(connect(choice.address(), choice.backend, docker_command=command, connections=1)) as engine:
         before = datetime.now(UTC)
         facts = engine.store.facts()
         return EngineReply(engine.engine, facts, before + (datetime.now(UTC) - before) / 2)
@@ -77,7 +75,7 @@ def examine_engine(choice: EngineChoice, reply: Future[EngineReply], seconds: fl
 def _described(choice: EngineChoice) -> str:
     """Return the engine's address and the setting that selected it; raises UsageError for a bad context."""
     address = choice.address()
-    if address is None:
+    if not address.url:
         return f"the {choice.docker_command} command"
     if choice.context:
         source = f"--context {choice.context}"
@@ -98,9 +96,9 @@ def _unreachable(choice: EngineChoice, where: str, words: str) -> Finding:
         return ENGINE.failed("reachable", words, _INSTALL)
     if "too new" in words or "too old" in words:
         return ENGINE.failed("reachable", f"{where}: {words}", "unset DOCKER_API_VERSION")
-    if address is None or not address.url.startswith("unix://"):
+    if not address.url.startswith("unix://"):
         fix = "docker context ls   # is the address right, and DOCKER_HOST not set by mistake?"
-        return ENGINE.failed("reachable", f"{where}: {words}", fix if address else f"{choice.docker_command} info")
+        return ENGINE.failed("reachable", f"{where}: {words}", fix if address.url else f"{choice.docker_command} info")
     path = Path(address.url.removeprefix("unix://"))
     try:
         with socket.socket(socket.AF_UNIX) as probe:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from puller.doctor.findings import Finding, Subject, daemon_json
+from puller.doctor.wire import port_of
 from puller.engine.model import EngineInfo, ProxySettings
 from puller.http.proxies import PORTS, ProxyVariables, bypasses
 from puller.registry.host import bare, is_loopback
@@ -26,9 +27,8 @@ def examine_proxies(own: ProxySettings, facts: EngineInfo, registries: Sequence[
     if theirs and facts.local and bool(own.https) != bool(theirs.https):
         here, there = ("puller", "the engine") if own.https else ("the engine", "puller")
         words = f"{here} has a proxy for HTTPS and {there} has none: one of them may not reach the registries"
-        yield PROXY.warning(
-            "difference", words, _for_engine(own) if own.https else "export HTTPS_PROXY=…   # the engine's"
-        )
+        fix = _for_engine(own) if own.https else "export HTTPS_PROXY=…   # the engine's"
+        yield PROXY.warning("difference", words, fix)
     for whose, settings in (("puller", own), ("the engine", theirs)):
         if settings and (settings.http or settings.https):
             inside = [name for name in registries if _is_inside(name) and not _bypassed(settings, name)]
@@ -38,8 +38,7 @@ def examine_proxies(own: ProxySettings, facts: EngineInfo, registries: Sequence[
 
 
 def _bypassed(settings: ProxySettings, registry: str) -> bool:
-    _, colon, port = registry.rpartition("]")[2].partition(":")
-    return bypasses(settings.exceptions, bare(registry), int(port) if colon and port.isdigit() else PORTS["https"])
+    return bypasses(settings.exceptions, bare(registry), port_of(registry, PORTS["https"]))
 
 
 def _is_inside(registry: str) -> bool:

@@ -1,6 +1,6 @@
 """Checks one registry with the requests of a pull, step by step, up to the first step that fails."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -10,14 +10,13 @@ from time import monotonic
 
 from puller.doctor.credentials import SECONDS as HELPER_SECONDS
 from puller.doctor.findings import Finding, Subject, compare_clocks, login, until_failed
-from puller.doctor.wire import Wire, connect_to, encrypt, resolve_name
+from puller.doctor.wire import Wire, examine_connection
 from puller.errors import RegistryError
 from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
-from puller.registry.credentials import Keyring
-from puller.registry.host import Host
 from puller.registry.responses import Quota
-from puller.settings import RegistrySettings
+from puller.settings import RegistrySettings, registry_settings
+from puller.system.credentials import Keyring
 from puller.text import format_seconds
 
 _SECONDS = 5.0
@@ -38,23 +37,24 @@ class RegistryCheck:
         *,
         insecure: Collection[str],
         certificates: Path,
-        ca: str | None = None,
+        registries: Mapping[str, RegistrySettings],
     ) -> None:
         """Check the registry of these `references`, of which there is at least one."""
-        self._sample = references[0]
-        self._images = len(references)
-        self._subject = Subject(self._sample.registry)
-        self._host = Host.of(self._sample.registry, insecure)
-        self._wire = Wire.to(self._host, certificates, ca)
+        self._sample, self._images = references[0], len(references)
+        name = self._sample.registry
+        self._subject = Subject(name)
         self._keyring = Keyring(HELPER_SECONDS)
         self._client = RegistryClient(
             insecure=insecure,
             certificates=certificates,
-            registries={self._sample.registry.lower(): RegistrySettings(ca=ca)},
+            registries=registries,
             connect=_SECONDS,
             read=_SECONDS,
             keyring=self._keyring,
         )
+        self._host = self._client.record(name).host
+        self._wire = Wire(self._host, certificates, registry_settings(registries, name).ca)
+        self._proxy = self._client.proxy_for(name)
         self._quota: Quota | None = None
 
     def __call__(self) -> Iterator[Finding]:
@@ -67,14 +67,10 @@ class RegistryCheck:
 
     def _connection(self) -> Iterator[Finding]:
         """Connect; behind a proxy the steps cannot be checked one by one."""
-        if proxy := self._proxy():
-            yield self._subject.ok("proxy", f"asked through {proxy}")
-            return
-        steps = (step(self._subject, self._wire) for step in (resolve_name, connect_to, encrypt))
-        yield from until_failed(*steps)
-
-    def _proxy(self) -> str | None:
-        return self._client.proxy_for(self._host.name) or None
+        if self._proxy:
+            yield self._subject.ok("proxy", f"asked through {self._proxy}")
+        else:
+            yield from examine_connection(self._subject, self._wire)
 
     def _api(self) -> Iterator[Finding]:
         """Request the root of the API (OCI distribution spec "Determining Support"), and compare the clocks."""
@@ -82,18 +78,15 @@ class RegistryCheck:
         try:
             response = self._client.ping(self._host.name)
         except RegistryError as error:
-            through = "through the proxy: " if self._proxy() else ""
+            through = "through the proxy: " if self._proxy else ""
             yield self._subject.failed("api", through + self._reason(error), self._curl())
             return
         response.discard()
         here, status = before + (datetime.now(UTC) - before) / 2, response.status
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NOT_FOUND:
-            meaning = (
-                "no registry is at this address"
-                if status == HTTPStatus.NOT_FOUND
-                else "the registry has an internal error"
-            )
-            yield self._subject.failed("api", f"status {status}: {meaning}", self._curl())
+            absent, broken = "no registry is at this address", "the registry has an internal error"
+            words = f"status {status}: {absent if status == HTTPStatus.NOT_FOUND else broken}"
+            yield self._subject.failed("api", words, self._curl())
             return
         if self._host.insecure:
             scheme = response.url.partition(":")[0]
@@ -154,9 +147,8 @@ class RegistryCheck:
         if quota.remaining <= 0:
             yield self._subject.failed("quota", words, self._more())
         elif quota.remaining < self._images:
-            yield self._subject.warning(
-                "quota", f"{words}, fewer than the {self._images} images of the list", self._more()
-            )
+            words = f"{words}, fewer than the {self._images} images of the list"
+            yield self._subject.warning("quota", words, self._more())
         else:
             yield self._subject.ok("quota", words)
 

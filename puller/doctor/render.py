@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from puller.doctor import Finding, Verdict
-from puller.text import aligned
+from puller.text import aligned, counted
 
 SCHEMA = "puller.doctor/1"
 """Name and version of the JSON document; the version increases only with an incompatible change."""
@@ -31,7 +31,7 @@ def render_text(findings: Sequence[Finding], *, asked: bool) -> str:
 def _summary(findings: Sequence[Finding]) -> Iterator[str]:
     counts = {status: sum(each.status is status for each in findings) for status in Verdict}
     parts = (f"{number} {_NOUNS[status][number != 1]}" for status, number in counts.items() if number)
-    yield f"{len(findings)} {'check' if len(findings) == 1 else 'checks'}: {', '.join(parts)}"
+    yield f"{counted(len(findings), 'check')}: {', '.join(parts)}"
     if bad := [f"{each.subject} {each.check}" for each in findings if each.status is Verdict.FAILED]:
         yield f"failed: {', '.join(dict.fromkeys(bad))}"
 

@@ -14,7 +14,7 @@ from puller.doctor.findings import Finding, Subject, Verdict, daemon_json, until
 from puller.http import HttpClient, HttpError, HttpErrorKind, TlsSettings
 from puller.http.errors import OTHER_NAME
 from puller.http.probe import probe
-from puller.http.proxies import NO_PROXIES
+from puller.http.proxies import NO_PROXIES, PORTS
 from puller.registry.host import CERTS_D, Host, bare
 from puller.registry.ping import reach
 
@@ -36,41 +36,48 @@ class Wire:
     certificates: Path = CERTS_D
     ca: str | None = None
     """A file with additional authorities."""
-    port: int = 443
-
-    @classmethod
-    def to(cls, host: Host, certificates: Path = CERTS_D, ca: str | None = None) -> "Wire":
-        """Take the port from the host's address, or else 443."""
-        _, colon, digits = host.address.rpartition("]")[2].partition(":")
-        return cls(host, certificates, ca, int(digits) if colon and digits.isdigit() else 443)
+    default_port: int = 443
 
     @property
     def name(self) -> str:
         return bare(self.host.address)
 
     @property
+    def port(self) -> int:
+        return port_of(self.host.address, self.default_port)
+
+    @property
     def address(self) -> str:
-        return self.host.address if ":" in self.host.address else f"{self.host.address}:{self.port}"
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
 
 
-def resolve_name(subject: Subject, wire: Wire) -> Iterator[Finding]:
+def port_of(address: str, default: int) -> int:
+    """Return the port in `HOST[:PORT]`, or the default."""
+    digits = address.rpartition("]")[2].partition(":")[2]
+    return int(digits) if digits.isdigit() else default
+
+
+def examine_connection(subject: Subject, wire: Wire) -> Iterator[Finding]:
+    """Check DNS, TCP and TLS, up to the first that fails."""
+    return until_failed(_resolve_name(subject, wire), _connect(subject, wire), _encrypt(subject, wire))
+
+
+def _resolve_name(subject: Subject, wire: Wire) -> Iterator[Finding]:
     """Look up the name in DNS."""
     try:
         found = socket.getaddrinfo(wire.name, wire.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         words = f"{wire.name} does not resolve: {getattr(error, 'strerror', None) or 'it is no host name'}"
-        yield subject.failed(
-            "dns", words, f"getent hosts {wire.name}\ncat /etc/resolv.conf   # which name server is asked"
-        )
+        fix = f"getent hosts {wire.name}\ncat /etc/resolv.conf   # which name server is asked"
+        yield subject.failed("dns", words, fix)
         return
     places = list(dict.fromkeys(str(address[0]) for *_, address in found))
     if places != [wire.name]:
-        yield subject.ok(
-            "dns", f"{wire.name} is {', '.join(places[:_ADDRESSES])}{', …' if places[_ADDRESSES:] else ''}"
-        )
+        more = ", …" if places[_ADDRESSES:] else ""
+        yield subject.ok("dns", f"{wire.name} is {', '.join(places[:_ADDRESSES])}{more}")
 
 
-def connect_to(subject: Subject, wire: Wire) -> Iterator[Finding]:
+def _connect(subject: Subject, wire: Wire) -> Iterator[Finding]:
     """Open a TCP connection, and close it."""
     try:
         found = probe(f"http://{wire.address}/", TlsSettings(), _SECONDS)
@@ -84,7 +91,7 @@ def connect_to(subject: Subject, wire: Wire) -> Iterator[Finding]:
         yield subject.ok("tcp", f"connected to {wire.address} in {found.connect_seconds * 1000:.1f} ms")
 
 
-def encrypt(subject: Subject, wire: Wire) -> Iterator[Finding]:
+def _encrypt(subject: Subject, wire: Wire) -> Iterator[Finding]:
     """Make a TLS connection with the engine's rules, and check the certificate."""
     if wire.host.insecure:
         return  # certificates are not verified, and plain HTTP is allowed
@@ -117,23 +124,17 @@ def _validity(subject: Subject, wire: Wire, end: datetime) -> Finding:
 
 
 def _distrusted(subject: Subject, wire: Wire, error: HttpError) -> Finding:
-    code = error.verify_code
-    if code == _EXPIRED:
-        return subject.failed(
-            "tls", "the certificate has expired, or this host's clock is wrong", _show(wire, "renew it")
-        )
-    if code == _NOT_YET:
-        return subject.failed(
-            "tls", "the certificate is not valid yet, or this host's clock is wrong", "timedatectl status"
-        )
-    if code == OTHER_NAME:
-        fix = _show(wire, "shows its names")
-        return subject.failed("tls", f"the certificate is not for the name {wire.name}", fix)
-    if code in _UNTRUSTED:
-        folder = wire.certificates / wire.host.name
-        fix = f"sudo mkdir -p {folder}\nsudo cp ca.crt {folder}/ca.crt   # of its authority; no restart is needed"
-        return subject.failed("tls", "the certificate is from an unknown authority", fix)
-    return subject.failed("tls", f"the certificate is refused: {error.words}", _show(wire, "shows the certificate"))
+    folder = wire.certificates / wire.host.name
+    trust = f"sudo mkdir -p {folder}\nsudo cp ca.crt {folder}/ca.crt   # of its authority; no restart is needed"
+    reasons = {
+        _EXPIRED: ("has expired, or this host's clock is wrong", _show(wire, "renew it")),
+        _NOT_YET: ("is not valid yet, or this host's clock is wrong", "timedatectl status"),
+        OTHER_NAME: (f"is not for the name {wire.name}", _show(wire, "shows its names")),
+        **dict.fromkeys(_UNTRUSTED, ("is from an unknown authority", trust)),
+    }
+    unknown = (f"is refused: {error.words}", _show(wire, "shows the certificate"))
+    words, fix = reasons.get(error.verify_code or 0, unknown)
+    return subject.failed("tls", f"the certificate {words}", fix)
 
 
 def _no_tls(subject: Subject, wire: Wire, error: HttpError) -> Finding:
@@ -171,11 +172,9 @@ def examine_mirror(url: str, origin: str, insecure: Collection[str], certificate
     if not netloc:
         yield subject.warning("reachable", f"{origin}: not an address", "write it as https://HOST[:PORT]")
         return
-    wire = Wire.to(Host.of(netloc, {*insecure, netloc} if scheme == "http" else insecure), certificates)
-    if scheme == "http" and ":" not in netloc.rpartition("]")[2]:
-        wire = Wire(wire.host, certificates, port=80)
-    findings = list(until_failed(*(step(subject, wire) for step in (resolve_name, connect_to, encrypt))))
-    bad = [each for each in findings if each.status is not Verdict.OK]
+    host = Host.of(netloc, {*insecure, netloc} if scheme == "http" else insecure)
+    wire = Wire(host, certificates, default_port=PORTS.get(scheme, 443))
+    bad = [each for each in examine_connection(subject, wire) if each.status is not Verdict.OK]
     for each in bad:
         yield subject.warning("reachable", f"{origin}: {each.words}", f"{each.fix}\n# or remove it from {origin}")
     if not bad and reach(netloc, _SECONDS, certificates):

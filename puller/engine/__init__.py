@@ -7,6 +7,7 @@ from puller.engine.endpoint import DOCKER, EngineAddress, locate
 from puller.engine.interface import Engine
 from puller.errors import EngineUnreachableError
 from puller.settings import BackendChoice
+from puller.system.credentials import Keyring
 
 __all__ = ["EngineAddress", "connect", "locate"]
 
@@ -20,15 +21,18 @@ def connect(
     *,
     docker_command: str = DOCKER,
     connections: int = 3,
+    keyring: Keyring | None = None,
 ) -> Engine:
     """Connect to the engine for so many concurrent pulls; raises EngineUnreachableError.
+
+    The API takes the user's credentials from `keyring`; the command has its own.
 
     `auto` means the API if it answers and `docker_command` is docker, otherwise the command.
     """
     if choice is BackendChoice.CLI or (choice is BackendChoice.AUTO and docker_command != DOCKER):
         return _imported(_CLI)(address, docker_command)
     try:
-        return _imported(_API)(address, connections)
+        return _imported(_API)(address, connections, keyring)
     except EngineUnreachableError:
         if choice is BackendChoice.SDK:
             raise

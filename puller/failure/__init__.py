@@ -1,23 +1,11 @@
 """Error messages of engines and registries → the kind of failure, whether to retry, and advice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from puller.errors import EngineError, FailureClass, FailureKind
-from puller.failure.kinds import KINDS, Meaning, Origin
+from puller.errors import EngineError, FailureClass, FailureKind, RegistryError
+from puller.failure.kinds import KINDS, Origin
 from puller.text import clean, timestamp
-
-__all__ = [
-    "KINDS",
-    "RETRYABLE",
-    "Failure",
-    "Meaning",
-    "Origin",
-    "classify",
-    "engine_failure",
-    "error_document",
-    "failure",
-]
 
 RETRYABLE = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED)
 
@@ -65,11 +53,13 @@ def failure(kind: FailureKind, message: str, *, wait: float | None = None) -> Fa
     return Failure(kind, meaning.failure_class, clean(message), meaning.advice, wait)
 
 
-def engine_failure(error: EngineError, *, phase: str = "") -> Failure:
-    """Turn an engine's error into a `Failure`, by its kind if that is known, else by its message; see `classify`."""
+def failure_of(error: EngineError | RegistryError, *, phase: str = "") -> Failure:
+    """Turn an error into a `Failure`, by its kind if that is known, else by its message; see `classify`."""
+    wait = error.wait if isinstance(error, RegistryError) else None
     if error.kind:
-        return failure(error.kind, error.message)
-    return classify(error.message, error.status, phase=phase)
+        return failure(error.kind, error.message, wait=wait)
+    found = classify(error.message, error.status, phase=phase)
+    return found if wait is None else replace(found, wait=wait)
 
 
 def error_document(failure: Failure) -> dict[str, str | None]:

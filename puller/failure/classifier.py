@@ -1,8 +1,6 @@
 """Error messages of engines and registries → the kind of failure, by the rules.
 
 Rules on the text come before the HTTP status: engine 20.10 answers 500 for everything, and a 404 has four meanings.
-The first rule that matches decides, so rules about the host come before rules about one registry, and special rules
-before general ones.
 """
 
 import re
@@ -10,17 +8,13 @@ from datetime import UTC, datetime
 from functools import cache
 
 from puller.errors import FailureKind
-from puller.failure import KINDS, RETRYABLE, Failure
+from puller.failure import RETRYABLE, Failure
+from puller.failure.kinds import KINDS
 from puller.failure.message import Message, read
 from puller.failure.retry_after import wait_of
-from puller.failure.rules import Rule
-from puller.failure.rules.host import HOST
-from puller.failure.rules.image import CONTENT
-from puller.failure.rules.network import FALLBACK, NETWORK
-from puller.failure.rules.registry import REGISTRY
+from puller.failure.rules import HOST, RULES, Rule
 
 _K = FailureKind
-RULES: tuple[Rule, ...] = (*HOST, *REGISTRY, *CONTENT, *NETWORK, *FALLBACK)
 _STATUSES = {
     401: _K.UNAUTHORIZED,
     402: _K.ACCESS_DENIED,

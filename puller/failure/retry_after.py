@@ -44,13 +44,14 @@ def _formats() -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime
     again = r"(?:try|retry|wait|again|available)(?: again)?(?: after| in| for)"
     locked = r"(?:locked|blocked|banned|suspended)(?: out)? for"
     about = r"\s{1,4}(?:about |another |at least |approximately )?"
+    date = r"\w{3,9}, \d\d[ -]\w{3}[ -]\d{2,4} \d\d:\d\d:\d\d GMT"
     stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
     return tuple(
         (re.compile(pattern, re.IGNORECASE), seconds_of)
         for pattern, seconds_of in (
             (rf"{after}((?:{_PART}){{1,4}})(?![\w.])", _duration),
-            (rf"{after}({_NUMBER})(?:\s{{0,2}}sec\w{{0,4}})?(?![\w.:-])", _seconds),
-            (rf"{after}(\w{{3,9}}, \d\d[ -]\w{{3}}[ -]\d{{2,4}} \d\d:\d\d:\d\d GMT)", _http_date),
+            (rf"{after}({_NUMBER})(?:\s{{0,2}}sec\w{{0,4}})?(?![\w.:-])", lambda match, _: float(match[1])),
+            (rf"{after}({date})", lambda match, now: seconds_until(match[1], now)),
             (rf"(?:until|after|at|reset\w{{0,3}})[:=]?\s{{1,4}}({stamp})", _iso_date),
             (rf"(?:{again}|{locked}){about}({_NUMBER}|{'|'.join(_NUMBERS)})[\s-]{{0,2}}(\w{{1,12}})", _phrase),
             (rf"{again}{about}((?:{_PART}){{2,4}})(?![\w.])", _duration),
@@ -60,14 +61,6 @@ def _formats() -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime
 
 def _duration(match: re.Match[str], _now: datetime) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, match[1].lower()))
-
-
-def _seconds(match: re.Match[str], _now: datetime) -> float:
-    return float(match[1])
-
-
-def _http_date(match: re.Match[str], now: datetime) -> float | None:
-    return seconds_until(match[1], now)
 
 
 def _iso_date(match: re.Match[str], now: datetime) -> float | None:

@@ -3,6 +3,8 @@
 The pycurl wheel contains an OpenSSL without a certificate store, so libcurl is given the path of the system's store.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,17 +30,18 @@ class TlsSettings:
     """Whether to trust the system's authorities too."""
 
     @classmethod
-    def from_certs_d(cls, folder: Path, *, verify: bool = True, ca: str | None = None) -> "TlsSettings":
-        """Read a host's folder as docker does: `*.crt` are authorities, `*.cert` and `*.key` are client certificates.
+    def from_certs_d(cls, *folders: Path, verify: bool = True, ca: str | None = None) -> "TlsSettings":
+        """Read a host's folders as docker does: `*.crt` are authorities, `*.cert` and `*.key` are client certificates.
 
-        `ca` is one more file with authorities. Raises OSError for a file that cannot be read, and ValueError for one
-        without a certificate. Of several client certificates the last is used.
+        `ca` is one more file with authorities. A folder that may not be read counts as absent. Raises OSError for a
+        file that cannot be read, and ValueError for one without a certificate. Of several client certificates the last
+        is used.
         """
-        authorities = (*sorted(folder.glob("*.crt")), *((Path(ca),) if ca else ()))
+        authorities = (*_files(folders, "*.crt"), *((Path(ca),) if ca else ()))
         for path in authorities:
             if b"-----BEGIN " not in path.read_bytes():
                 raise ValueError(f"{path}: no certificate in PEM format")
-        ours = sorted(folder.glob("*.cert"))
+        ours = _files(folders, "*.cert")
         keys = [path.with_suffix(".key") for path in ours]
         for path in (*ours, *keys):
             if b"-----BEGIN " not in path.read_bytes():
@@ -70,6 +73,14 @@ class TlsSettings:
 
 
 SYSTEM = TlsSettings()
+
+
+def _files(folders: Iterable[Path], pattern: str) -> list[Path]:
+    found: list[Path] = []
+    for folder in folders:
+        with suppress(PermissionError):
+            found += sorted(folder.glob(pattern))
+    return found
 
 
 def trust_proxy(curl: pycurl.Curl) -> None:

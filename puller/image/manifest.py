@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
 from puller.image.digest import is_digest
 from puller.image.reference import Platform
 
@@ -30,6 +30,27 @@ class Manifest(NamedTuple):
     raw: bytes
     media_type: str
     digest: str
+
+    @classmethod
+    def of(cls, raw: bytes, media_type: str, digest: str) -> "Manifest | None":
+        """Judge a document by its content; None if it has the shape of neither a manifest nor an index.
+
+        Its own media type takes precedence over the server's, which is often missing or wrong.
+        """
+        try:
+            document = json.loads(raw)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(document, dict):
+            return None
+        if isinstance(document.get("manifests"), list):
+            types = INDEX_TYPES
+        elif isinstance(document.get("config"), dict) and isinstance(document.get("layers"), list):
+            types = SINGLE_TYPES
+        else:
+            return None
+        named = (each for each in (document.get("mediaType"), media_type) if each in types)
+        return cls(raw, next(named, types[0]), digest)
 
 
 class Descriptor(NamedTuple):
@@ -91,7 +112,7 @@ def platforms_in(index: Manifest) -> tuple[Platform, ...]:
     """List the platforms of an index's images; raises RegistryError if the document is not an index."""
     entries = read_index(index)
     if entries is None:
-        raise RegistryError(f"{index.digest} is not an image index")
+        raise RegistryError(f"{index.digest} is not an image index", kind=FailureKind.UNSUPPORTED_MANIFEST)
     return tuple(entry.platform for entry in entries if entry.platform)
 
 
@@ -118,7 +139,8 @@ def _document(manifest: Manifest) -> dict[str, Any]:
 
 
 def _not_a_manifest(manifest: Manifest) -> RegistryError:
-    return RegistryError(f"{manifest.digest} is not an image manifest (media type {manifest.media_type or 'missing'})")
+    words = f"{manifest.digest} is not an image manifest (media type {manifest.media_type or 'missing'})"
+    return RegistryError(words, kind=FailureKind.UNSUPPORTED_MANIFEST)
 
 
 def _descriptor(entry: Any) -> Descriptor | None:

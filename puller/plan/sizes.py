@@ -1,6 +1,6 @@
 """Reads the configs of images and the unpacked sizes of layers from registries."""
 
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
 from puller.image.manifest import Descriptor, ImageManifest
 from puller.image.reference import ImageReference
 from puller.plan.layers import GROWTH
@@ -21,7 +21,10 @@ def config_of(client: RegistryClient, reference: ImageReference, parts: ImageMan
         for chunk in blob:
             raw += chunk
             if len(raw) > _LARGEST_CONFIG:
-                raise RegistryError(f"{reference.registry}: the config of {reference} is too large")
+                raise RegistryError(
+                    f"{reference.registry}: the config of {reference} is too large",
+                    kind=FailureKind.UNSUPPORTED_MANIFEST,
+                )
     return bytes(raw)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from puller.engine.interface import Engine
 from puller.errors import FailureKind, RegistryError
-from puller.failure import classify, failure
+from puller.failure import failure, failure_of
 from puller.image.manifest import ImageManifest
 from puller.imagelist.requests import RequestedImages
 from puller.model import PullRequest
@@ -127,7 +127,7 @@ def _look(inventory: EngineInventory, client: RegistryClient, request: PullReque
 
 def _estimate(request: PullRequest, answer: _Seen | RegistryError) -> ImageEstimate:
     if isinstance(answer, RegistryError):
-        return ImageEstimate(request, Change.UNKNOWN, failure=classify(answer.message, answer.status))
+        return ImageEstimate(request, Change.UNKNOWN, failure=failure_of(answer))
     return ImageEstimate(request, Change.UP_TO_DATE if answer.there else Change.WOULD_PULL, answer.digest)
 
 

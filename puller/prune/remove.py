@@ -8,7 +8,7 @@ from enum import StrEnum
 from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImage
 from puller.errors import EngineError, PullerError
-from puller.failure import engine_failure
+from puller.failure import failure_of
 from puller.image.reference import ImageReference
 from puller.model import ENGINE_GONE
 from puller.plan.inventory import EngineInventory
@@ -99,7 +99,7 @@ def _remove(candidate: Removable, store: ImageStore) -> Removal:
         try:
             store.untag(target)
         except EngineError as error:
-            why = engine_failure(error)
+            why = failure_of(error)
             if why.kind in ENGINE_GONE:
                 raise
             if not _ABSENT.search(error.message):

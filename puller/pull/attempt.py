@@ -6,7 +6,7 @@ from time import monotonic
 
 from puller.errors import CancelledError, EngineError, FailureKind
 from puller.events import Phase, Progress, Started
-from puller.failure import Failure, engine_failure, failure
+from puller.failure import Failure, failure, failure_of
 from puller.model import Attempt, EngineResult, PullRequest, Span
 from puller.pull.context import RunContext
 from puller.pull.mirrors import MirrorSource, rename
@@ -68,7 +68,7 @@ def attempt(
             return _pull_from(source, request, context, progress)
         return _pull(request, context, progress)
     except EngineError as error:
-        why = engine_failure(error, phase=stage)
+        why = failure_of(error, phase=stage)
     except CancelledError:
         why = failure(FailureKind.CANCELLED, context.cancel.reason)
         raise

@@ -10,7 +10,7 @@ from puller.cancellation import Cancellation
 from puller.engine.interface import Engine
 from puller.engine.model import LocalImage, LocalImages
 from puller.errors import CancelledError, EngineError, FailureKind
-from puller.failure import Failure, engine_failure, failure
+from puller.failure import Failure, failure, failure_of
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullOutcome, PullRequest, Status
 from puller.plan.policy import PULL, Step, decide
@@ -60,7 +60,7 @@ class UpToDateCheck:
         except CancelledError:
             return None
         except EngineError as error:
-            why = engine_failure(error)
+            why = failure_of(error)
         except Exception as error:  # noqa: BLE001 - after a bug of ours the image is pulled
             why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
         status = Status.FAILED if why and self._policy is Policy.NEVER else decision.status

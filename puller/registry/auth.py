@@ -12,11 +12,11 @@ from threading import Lock
 from time import monotonic
 from urllib.parse import urlencode, urlsplit
 
-from puller.errors import RegistryError
-from puller.registry.credentials import Keyring
+from puller.errors import FailureKind, RegistryError
 from puller.registry.http import RegistryHttp, RegistryResponse, RequestLimits
 from puller.registry.record import RegistryRecord
 from puller.registry.responses import Challenge, Token
+from puller.system.credentials import Keyring
 from puller.system.docker_config import Credential
 
 _TOKEN_BYTES = 256 << 10
@@ -58,8 +58,35 @@ class Authority:
             record.challenges[repository] = challenge
             # The challenge for the next repository will differ in its scope only.
             record.challenges[""] = challenge.without("scope")
+        if refused:
+            self._keyring.renew(record.host.name)
         header = self._header(record, repository, challenge, refused, limits)
         return "" if header == refused else header
+
+    def volunteered(self, record: RegistryRecord, repository: str, limits: RequestLimits) -> str:
+        """Return a header for a registry that did not ask for credentials; empty if the user has none for it.
+
+        The challenge comes from the API's root (OCI distribution spec "Determining Support").
+        """
+        if self._keyring.find(record.host.name, repository) is None:
+            return ""
+        reply = self._http.ask(record, "GET", "/v2/", {}, limits)
+        reply.discard()
+        return self.renewed(record, repository, reply, "", limits)
+
+    def anonymous(self, record: RegistryRecord, reply: RegistryResponse, limits: RequestLimits) -> str:
+        """Return a header for the server of another origin that a redirect leads to, after its 401; empty for none.
+
+        It is a token that anybody gets there: none of our credentials is sent to another origin.
+        """
+        challenge = choose_challenge(reply.headers.get("www-authenticate", ""))
+        if challenge is None or challenge.scheme != "bearer":
+            return ""
+        scope = challenge.parameters.get("scope", "")
+        answer = self._send(record, challenge, scope, None, limits)
+        if answer.status != HTTPStatus.OK:
+            raise self._http.refusal(record, answer)
+        return f"Bearer {_read(record, answer.read(_TOKEN_BYTES))[0]}"
 
     def _header(
         self, record: RegistryRecord, repository: str, challenge: Challenge, refused: str, limits: RequestLimits
@@ -97,9 +124,9 @@ class Authority:
         try:
             realm = urlsplit(challenge.parameters["realm"])
         except ValueError:
-            raise RegistryError(f"{record.host.name}: the URL of its token server is invalid") from None
+            raise _no_token(record, "the URL of its token server is invalid") from None
         if realm.scheme != "https" and not (realm.scheme == "http" and record.host.insecure):
-            raise RegistryError(f"{record.host.name}: its token server does not use HTTPS")
+            raise _no_token(record, "its token server does not use HTTPS")
         fields = {"service": challenge.parameters.get("service", ""), "scope": scope}
         fields = {name: value for name, value in fields.items() if value}
         if credential and credential.identity_token:
@@ -156,6 +183,10 @@ def _basic(credential: Credential | None) -> str:
     return f"Basic {base64.b64encode(pair).decode()}"
 
 
+def _no_token(record: RegistryRecord, words: str) -> RegistryError:
+    return RegistryError(f"{record.host.name}: {words}", kind=FailureKind.TOKEN_RESPONSE_INVALID)
+
+
 def _read(record: RegistryRecord, body: bytes) -> tuple[str, float]:
     try:
         answer = json.loads(body)
@@ -163,5 +194,5 @@ def _read(record: RegistryRecord, body: bytes) -> tuple[str, float]:
     except (ValueError, AttributeError, RecursionError):
         token = lifetime = None
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,65536}", token):
-        raise RegistryError(f"{record.host.name}: its token server sent no token")
+        raise _no_token(record, "its token server sent no token")
     return token, float(lifetime) if isinstance(lifetime, (int, float)) and 0 < lifetime < 1 << 31 else _LIFETIME

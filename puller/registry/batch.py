@@ -3,14 +3,13 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from functools import partial
 from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
 from puller.cancellation import Cancellation
 from puller.errors import FailureKind, RegistryError
-from puller.failure import Failure, classify, failure
+from puller.failure import Failure, failure, failure_of
 from puller.failure.retry import AttemptFailedError, with_retries
 from puller.image.manifest import INDEX_TYPES, platforms_in
 from puller.image.platform import can_run
@@ -202,8 +201,7 @@ def _ask_once(request: PullRequest, ask: Callable[[PullRequest], T]) -> T | Fail
     try:
         return ask(request)
     except RegistryError as error:
-        why = classify(error.message, error.status)
-        return why if error.wait is None else replace(why, wait=error.wait)
+        return failure_of(error)
     except AttemptFailedError as error:
         return error.failure
     except Exception as error:  # noqa: BLE001 - for example an invalid host name, which fails this request only

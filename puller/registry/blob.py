@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
 from puller.image.digest import hasher
 from puller.registry.http import RegistryResponse
 from puller.registry.responses import size_of
@@ -61,4 +61,4 @@ class Blob:
             raise self._error(f"sends wrong content for {self._digest}")
 
     def _error(self, words: str) -> RegistryError:
-        return RegistryError(f"{self._registry}: {words}")
+        return RegistryError(f"{self._registry}: {words}", kind=FailureKind.DIGEST_MISMATCH)

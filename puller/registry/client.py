@@ -9,13 +9,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Self
 
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
 from puller.image.digest import is_digest, matches, sha256
 from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES, Manifest
 from puller.image.reference import ImageReference, Platform
 from puller.registry.auth import Authority, secrets_of
 from puller.registry.blob import Blob
-from puller.registry.credentials import Keyring
 from puller.registry.health import BREAKER_LIMIT, RegistryHealth
 from puller.registry.host import CERTS_D, Host, Insecure
 from puller.registry.http import RegistryHttp, RegistryResponse, RequestLimits
@@ -23,14 +22,26 @@ from puller.registry.manifests import parts_of
 from puller.registry.ping import reach
 from puller.registry.record import RegistryRecord
 from puller.registry.resolver import ResolvedTag, Resolver
-from puller.registry.responses import Described, Quota, media_type_of, size_of, wait_of
+from puller.registry.responses import Described, Quota, digest_in, media_type_of, size_of, wait_of
 from puller.settings import RegistrySettings, Settings, registry_settings
+from puller.system.credentials import Keyring
 
 MANIFEST_TYPES = (*INDEX_TYPES, *SINGLE_TYPES)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _LARGEST = 4 << 20
 """Bytes of a manifest; registries take no larger ones ("Pushing Manifests")."""
-_NO_HEAD = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
+_HEAD_REFUSED = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.NOT_IMPLEMENTED,
+}
+"""Statuses with which servers and firewalls refuse a HEAD whose GET they answer; a HEAD has no error message."""
+_HIDDEN = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+"""Statuses with which some registries answer anonymous requests for private images."""
 _OK = (HTTPStatus.OK,)
 _FULL_OR_PART = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 
@@ -144,8 +155,8 @@ class RegistryClient(Resolver):
     def head(self, reference: ImageReference) -> Described:
         """Describe the manifest of a reference (OCI distribution spec "Pulling manifests", HEAD).
 
-        A tag is requested once in a run, by whichever thread is first. If the registry does not support HEAD, or sends
-        no digest, the manifest is fetched instead.
+        A tag is requested once in a run, by whichever thread is first. The manifest is fetched instead if the registry
+        refuses the HEAD, sends no digest, or does not send the media type of a manifest.
         """
         if reference.digest:
             return self._head(reference)
@@ -180,7 +191,8 @@ class RegistryClient(Resolver):
         The digest is checked if the blob is read from its first byte to its last, unless `check` is False.
         """
         if not is_digest(digest):
-            raise RegistryError(f"{reference.registry}: {digest} is not a digest that can be checked")
+            words = f"{reference.registry}: {digest} is not a digest that can be checked"
+            raise RegistryError(words, kind=FailureKind.UNSUPPORTED_MANIFEST)
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         path = f"/v2/{reference.repository}/blobs/{digest}"
         reply = self._ask("GET", reference, path, headers, _FULL_OR_PART)
@@ -230,27 +242,35 @@ class RegistryClient(Resolver):
             return None
 
     def _head(self, reference: ImageReference) -> Described:
+        record = self.record(reference.registry)
         headers: Mapping[str, str] = {}
-        try:
-            headers = self._ask("HEAD", reference, _manifest_path(reference), _ACCEPT).headers
-        except RegistryError as error:
-            if error.status not in _NO_HEAD:
-                raise
-        digest = headers.get("docker-content-digest")
-        if digest is None or not is_digest(digest):
-            return self._manifest(reference, reference.digest or reference.tag or "")[1]
+        if not record.refuses_head:
+            try:
+                headers = self._ask("HEAD", reference, _manifest_path(reference), _ACCEPT).headers
+            except RegistryError as error:
+                if error.status not in _HEAD_REFUSED or error.challenged:
+                    raise
+        digest, media_type = digest_in(headers), media_type_of(headers)
+        if digest is None or media_type not in MANIFEST_TYPES:
+            described = self._manifest(reference, reference.digest or reference.tag or "")[1]
+            record.refuses_head = record.refuses_head or not headers
+            return described
         if reference.digest and digest != reference.digest:
-            raise RegistryError(f"{reference.registry}: responds with another digest, {digest}")
-        return Described(digest, media_type_of(headers), size_of(headers), Quota.of(headers))
+            words = f"{reference.registry}: responds with another digest, {digest}"
+            raise RegistryError(words, kind=FailureKind.DIGEST_MISMATCH)
+        return Described(digest, media_type, size_of(headers), Quota.of(headers))
 
     def _manifest(self, reference: ImageReference, name: str) -> tuple[Manifest, Described]:
         reply = self._ask("GET", reference, _manifest_path(reference, name), _ACCEPT)
         raw, headers = reply.read(_LARGEST), reply.headers
-        sent = headers.get("docker-content-digest")
-        digest = next((each for each in (name, sent) if each and ":" in each), None) or sha256(raw)
+        digest = name if ":" in name else digest_in(headers) or sha256(raw)
         if not matches(digest, raw):
-            raise RegistryError(f"{reference.registry}: sends wrong content for {digest}")
-        manifest = Manifest(raw, media_type_of(headers), digest)
+            words = f"{reference.registry}: sends wrong content for {digest}"
+            raise RegistryError(words, kind=FailureKind.DIGEST_MISMATCH)
+        manifest = Manifest.of(raw, media_type_of(headers), digest)
+        if manifest is None:
+            words = f"sends no image manifest ({media_type_of(headers) or 'without a media type'})"
+            raise RegistryError(f"{reference.registry}: {words}", kind=FailureKind.UNSUPPORTED_MANIFEST)
         return manifest, Described(digest, manifest.media_type, len(raw), Quota.of(headers))
 
     def _ask(
@@ -264,13 +284,22 @@ class RegistryClient(Resolver):
         """Send a request, and again with credentials after a 401; raises RegistryError for any other status."""
         record, limits, repository = self.record(reference.registry), self._limits, reference.repository
         header = self._authority.header(record, repository, limits)
-        reply = self._http.ask(record, method, path, _with(headers, header), limits)
-        if reply.status == HTTPStatus.UNAUTHORIZED:
-            refusal = self._http.refusal(record, reply, *secrets_of(header))
-            header = self._authority.renewed(record, repository, reply, header, limits)
+        blob = "/blobs/" in path
+        reply = self._http.ask(record, method, path, _with(headers, header), limits, blob=blob)
+        if reply.status == HTTPStatus.UNAUTHORIZED or (not header and reply.status in _HIDDEN):
+            refusal, foreign = self._http.refusal(record, reply, *secrets_of(header)), not record.owns(reply.url)
+            if reply.status != HTTPStatus.UNAUTHORIZED:
+                header = self._authority.volunteered(record, repository, limits)
+            elif foreign:
+                header = self._authority.anonymous(record, reply, limits)
+            else:
+                header = self._authority.renewed(record, repository, reply, header, limits)
             if not header:
                 raise refusal
-            reply = self._http.ask(record, method, path, _with(headers, header), limits)
+            if foreign:
+                reply = self._http.send(record, method, reply.url, _with(headers, header), limits, blob=blob)
+            else:
+                reply = self._http.ask(record, method, path, _with(headers, header), limits, blob=blob)
         if reply.status not in accepted:
             raise self._http.refusal(record, reply, *secrets_of(header))
         record.quota = Quota.of(reply.headers) or record.quota

@@ -2,13 +2,16 @@
 
 import ipaddress
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from puller.http import TlsSettings
 
 CERTS_D = Path("/etc/docker/certs.d")
-"""The engine's folder of certificates, with a folder for each registry."""
+"""Docker's folder of certificates, with a folder for each registry."""
+_MORE_CERTS_D = ("~/.config/docker/certs.d", "~/.config/containers/certs.d", "/etc/containers/certs.d")
+"""The folders of rootless docker and of podman, which apply after docker's own."""
 _HUB = "docker.io"
 _HUB_ADDRESS = "registry-1.docker.io"
 
@@ -51,7 +54,11 @@ class Host(NamedTuple):
 
         Raises OSError or ValueError for a file that cannot be used.
         """
-        return TlsSettings.from_certs_d(certificates / self.name, verify=not self.insecure, ca=ca)
+        folders = [certificates]
+        if certificates == CERTS_D:
+            with suppress(RuntimeError):  # HOME is not set, and the user is not in the user database
+                folders += [Path(folder).expanduser() for folder in _MORE_CERTS_D]
+        return TlsSettings.from_certs_d(*(each / self.name for each in folders), verify=not self.insecure, ca=ca)
 
 
 def is_loopback(registry: str) -> bool:

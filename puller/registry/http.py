@@ -1,24 +1,43 @@
 """HTTP to registries: schemes, rate limits, redirects, bounded reads, and errors without URLs or secrets."""
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
 from puller.http import HttpClient, HttpError, HttpErrorKind, HttpResponse, RequestGroup
 from puller.http.proxies import PORTS
 from puller.registry.host import Host
 from puller.registry.record import RegistryRecord
 from puller.registry.responses import wait_of
-from puller.text import format_seconds
+from puller.text import clean, format_seconds
 
 _REDIRECTS = 5
+_LONGEST_NAME = 100
+"""Characters of a host name in a message."""
 _LIMITS = {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 """Statuses whose Retry-After applies to all requests, not only to the one that failed."""
 _SLICE = 0.25
 """Seconds between two checks for a closed client, while a request waits for the end of a rate limit."""
+_GZIP = {"gzip", "x-gzip", "deflate"}
+_ANY_HEADER = zlib.MAX_WBITS | 32
+"""zlib's mode that detects whether the data is gzip or zlib."""
+_KINDS = {
+    HttpErrorKind.NAME: FailureKind.DNS_FAILURE,
+    HttpErrorKind.CONNECT_TIMEOUT: FailureKind.TIMEOUT,
+    HttpErrorKind.CERTIFICATE_FILE: FailureKind.TLS_CONFIG,
+    HttpErrorKind.PROXY: FailureKind.PROXY_ERROR,
+    HttpErrorKind.TIMEOUT: FailureKind.TIMEOUT,
+    HttpErrorKind.TOO_SLOW: FailureKind.TIMEOUT,
+    HttpErrorKind.PROTOCOL: FailureKind.REGISTRY_PING_FAILED,
+    HttpErrorKind.TOO_LARGE: FailureKind.UNSUPPORTED_MANIFEST,
+    HttpErrorKind.CLOSED: FailureKind.CANCELLED,
+    HttpErrorKind.REQUEST: FailureKind.BAD_REFERENCE,
+}
+"""Kinds of failure by the cause; the words of all other causes are the operating system's or OpenSSL's."""
 _ANSWERED = {HttpErrorKind.TOO_LARGE, HttpErrorKind.TOO_SLOW, HttpErrorKind.CERTIFICATE_FILE}
 """Errors after a response has begun, or before a request is sent."""
 
@@ -60,11 +79,25 @@ class RegistryResponse:
             raise _registry_error(self._registry, error) from error
 
     def read(self, limit: int) -> bytes:
-        """Read a body of at most `limit` bytes; raises RegistryError if it is longer, incomplete or too slow."""
+        """Read a body of at most `limit` bytes; raises RegistryError if it is longer, incomplete or too slow.
+
+        Some servers compress it though the request forbids that (RFC 9110 "Content-Encoding").
+        """
         try:
-            return self._response.read(limit, self._read_seconds)
+            body = self._response.read(limit, self._read_seconds)
         except HttpError as error:
             raise _registry_error(self._registry, error) from error
+        if self.headers.get("content-encoding", "").strip().lower() not in _GZIP:
+            return body
+        unzip = zlib.decompressobj(_ANY_HEADER)
+        try:
+            plain = unzip.decompress(body, limit)
+        except zlib.error:
+            return body  # the header is wrong
+        if not unzip.eof:
+            words = f"{self._registry}: a compressed response that is incomplete or too long"
+            raise RegistryError(words, kind=FailureKind.UNSUPPORTED_MANIFEST)
+        return plain
 
     def discard(self) -> bytes:
         """See `HttpResponse.discard`."""
@@ -85,9 +118,16 @@ class RegistryHttp:
         return self._client.proxy_for(url)
 
     def ask(
-        self, record: RegistryRecord, method: str, path: str, headers: Mapping[str, str], limits: RequestLimits
+        self,
+        record: RegistryRecord,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        limits: RequestLimits,
+        *,
+        blob: bool = False,
     ) -> RegistryResponse:
-        """Send a request to a registry, and return the response with any status.
+        """Send a request to a registry, and return the response with any status; see `send` for `blob`.
 
         If two schemes are possible, the second is tried when the first gets no response, or a status of 400, which TLS
         servers send to plain HTTP.
@@ -96,7 +136,7 @@ class RegistryHttp:
         for scheme in record.schemes:
             url = f"{scheme}://{record.host.address}{path}"
             try:
-                response = self.send(record, method, url, headers, limits)
+                response = self.send(record, method, url, headers, limits, blob=blob)
             except RegistryError as error:
                 first = first or error
                 if error.timed_out or not error.unanswered:
@@ -108,7 +148,7 @@ class RegistryHttp:
                 continue
             record.schemes = (scheme,)
             return response
-        raise first or RegistryError(f"{record.host.name}: no scheme to connect with")
+        raise first or RegistryError(f"{record.host.name}: it answers neither HTTPS nor HTTP")
 
     def send(
         self,
@@ -118,11 +158,14 @@ class RegistryHttp:
         headers: Mapping[str, str],
         limits: RequestLimits,
         form: Mapping[str, str] | None = None,
+        *,
+        blob: bool = False,
     ) -> RegistryResponse:
         """Send a request to a registry, or to its token server, and follow redirects.
 
-        Credentials (`Authorization`) are sent to the first origin only. Every request waits here for the end of the
-        registry's rate limit, or raises RegistryError if that takes longer than `limits.rate_limit`.
+        With `blob`, from HTTPS to plain HTTP too, as engines do: a blob is checked by its digest. Credentials
+        (`Authorization`) are sent to the first origin only. Every request waits here for the end of the registry's rate
+        limit, or raises RegistryError if that takes longer than `limits.rate_limit`.
         """
         self._wait(record, limits)
         registry, headers = record.host.name, dict(headers)
@@ -147,14 +190,17 @@ class RegistryHttp:
             previous = url
             try:
                 url = urljoin(previous, target)
-                allowed, other_origin = may_redirect(record.host, previous, url), _origin(url) != _origin(previous)
-            except ValueError:  # an invalid URL
-                allowed = other_origin = False
+                allowed = may_redirect(record.host, previous, url) or (blob and urlsplit(url).scheme == "http")
+                other_origin = _origin(url) != _origin(previous)
+                name = clean(urlsplit(url).hostname or "no host", _LONGEST_NAME)
+            except ValueError:
+                allowed, other_origin, name = False, False, "an invalid URL"
             if not allowed:
-                raise RegistryError(f"{registry}: redirects to an address that is not allowed")
+                words = f"{registry}: redirects to {name} without HTTPS"
+                raise RegistryError(words, kind=FailureKind.REDIRECT_REFUSED)
             if other_origin:
                 headers.pop("Authorization", None)
-        raise RegistryError(f"{registry}: redirects too often")
+        raise RegistryError(f"{registry}: redirects too often", kind=FailureKind.REDIRECT_REFUSED)
 
     def refusal(self, record: RegistryRecord, response: RegistryResponse, *secrets: str) -> RegistryError:
         """Make an error from a response, with its message (OCI distribution spec "Error Codes") without our secrets.
@@ -166,7 +212,8 @@ class RegistryHttp:
             words = words.replace(secret, "***")
         status = response.status
         text = f"{record.host.name}: status {status}" + (f", {words}" if words else "")
-        error = RegistryError(text, status=status, wait=wait_of(status, response.headers))
+        challenged = status == HTTPStatus.UNAUTHORIZED and "www-authenticate" in response.headers
+        error = RegistryError(text, status=status, wait=wait_of(status, response.headers), challenged=challenged)
         if status == HTTPStatus.TOO_MANY_REQUESTS or (error.wait is not None and status in _LIMITS):
             record.limit(error)
         return error
@@ -184,7 +231,7 @@ class RegistryHttp:
                 status = HTTPStatus.TOO_MANY_REQUESTS
                 raise RegistryError(f"{record.host.name}: status {status:d}, {words}", status=status, wait=left)
             if limits.group.ended.wait(min(left, _SLICE)) or self._client.closed:
-                raise RegistryError(f"{record.host.name}: cancelled", unanswered=True)
+                raise RegistryError(f"{record.host.name}: cancelled", kind=FailureKind.CANCELLED, unanswered=True)
 
 
 def may_redirect(host: Host, previous: str, url: str) -> bool:
@@ -207,7 +254,8 @@ def _registry_error(registry: str, error: HttpError) -> RegistryError:
         words = f"its certificates cannot be used: {error.words}"
     else:
         words = error.words
-    return RegistryError(f"{registry}: {words}", unanswered=error.kind not in _ANSWERED, timed_out=error.timed_out)
+    unanswered, kind = error.kind not in _ANSWERED, _KINDS.get(error.kind)
+    return RegistryError(f"{registry}: {words}", kind=kind, unanswered=unanswered, timed_out=error.timed_out)
 
 
 def _errors(body: bytes) -> str:

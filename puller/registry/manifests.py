@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
 from puller.image.manifest import ImageManifest, Manifest, descriptor_of, read_image, read_index
 from puller.image.platform import best_entry
 from puller.image.reference import ImageReference, Platform
@@ -14,6 +14,9 @@ _DEEPEST = 3
 
 class NoPlatformError(RegistryError):
     """An index has no image for the platform: a pull would fail."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, kind=FailureKind.NO_MATCHING_PLATFORM)
 
 
 class Manifests(Protocol):
@@ -48,4 +51,5 @@ def manifests_of(client: Manifests, reference: ImageReference, digest: str, plat
             there = ", ".join(dict.fromkeys(str(each.platform) for each in entries))
             raise NoPlatformError(f"no matching manifest for {platform} in the manifest list entries: {there}")
         digest = entry.digest
-    raise RegistryError(f"{reference.registry}: its indexes are nested too deeply")
+    words = f"{reference.registry}: its indexes are nested too deeply"
+    raise RegistryError(words, kind=FailureKind.UNSUPPORTED_MANIFEST)

@@ -37,6 +37,8 @@ class RegistryRecord:
         """Whether the last request got no response."""
         self.failing = False
         """Whether the last request got a server error or no response."""
+        self.refuses_head = False
+        """Whether it refused a HEAD for a manifest, and answered the GET."""
         self.challenges: dict[str, Challenge] = {}
         """By repository; the entry with the empty name, which has no scope, is for all others."""
         self.tokens: dict[str, Token] = {}
@@ -59,8 +61,9 @@ class RegistryRecord:
                 try:
                     self._tls = self.host.tls(self._certificates, self._ca)
                 except (OSError, ValueError) as error:
-                    words = f"its certificates cannot be used: {getattr(error, 'strerror', None) or error}"
-                    raise RegistryError(f"{self.host.name}: {words}") from None
+                    file = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+                    words = f"its certificates cannot be used: {file}{getattr(error, 'strerror', None) or error}"
+                    raise RegistryError(f"{self.host.name}: {words}", kind=FailureKind.TLS_CONFIG) from None
             return self._tls
 
     @property

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import NamedTuple, Self
 
 from puller.failure.retry_after import seconds_until
+from puller.image.digest import is_digest
 from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES
 from puller.registry.health import LONGEST_WAIT
 from puller.text import clean
@@ -103,6 +104,13 @@ def media_type_of(headers: Mapping[str, str]) -> str:
     """Return the media type without parameters, safe to print."""
     word = headers.get("content-type", "").partition(";")[0].strip().lower()
     return word if word in (*INDEX_TYPES, *SINGLE_TYPES) else clean(word, 255)
+
+
+def digest_in(headers: Mapping[str, str]) -> str | None:
+    """Return the Docker-Content-Digest; None if it is missing, invalid, or sent with several values."""
+    values = {value.strip() for value in headers.get("docker-content-digest", "").split(",")}
+    digest = values.pop() if len(values) == 1 else ""
+    return digest if is_digest(digest) else None
 
 
 def size_of(headers: Mapping[str, str]) -> int | None:

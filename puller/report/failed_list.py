@@ -21,12 +21,7 @@ def _block(why: Failure | None, outcomes: Sequence[PullOutcome]) -> Iterator[str
     if why:
         yield f"# {reason(why)}"
     for outcome in outcomes:
-        yield from _lines(outcome)
-
-
-def _lines(outcome: PullOutcome) -> Iterator[str]:
-    """Yield a line for each spelling of the image in the lists, which `puller pull` merges again."""
-    option = f"--platform={outcome.platform} " if outcome.platform else ""
-    for text in outcome.requested:
-        readable = not is_bad_line(outcome) and ImageReference.read(text)
-        yield f"{option}{text}" if readable else f"# {clean(text)}"
+        option = f"--platform={outcome.platform} " if outcome.platform else ""
+        for text in outcome.requested:  # a line for each spelling, which `puller pull` merges again
+            readable = not is_bad_line(outcome) and ImageReference.read(text)
+            yield f"{option}{text}" if readable else f"# {clean(text)}"

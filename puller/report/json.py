@@ -1,11 +1,11 @@
 """The JSON report (`puller.report/1`, see `schemas/report.schema.json`): writes it and reads it back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from puller.errors import FailureClass, FailureKind, UsageError
 from puller.failure import Failure, error_document
@@ -13,12 +13,10 @@ from puller.image.reference import Platform
 from puller.model import Attempt, PullOutcome, Report, Span, Status
 from puller.text import clean, timestamp
 
+T = TypeVar("T")
 SCHEMA = "puller.report/1"
 """Name and version; the number changes only if a required key changes its meaning."""
 _SCHEMAS = Path(__file__).parents[1] / "schemas"
-_NEWER_IMAGE_KEYS: Mapping[str, Any] = {"began": 0.0, "bytes": 0, "mirror": None, "confirmed": True, "tries": []}
-_NEWER_TRY_KEYS: Mapping[str, Any] = {"bytes": 0, "mirror": None}
-"""Keys that the first versions did not write, with defaults to read their reports."""
 _KINDS = set(FailureKind)
 _LONGEST_ERROR = 200
 """Characters of a validator's message, which repeats the invalid value."""
@@ -53,35 +51,57 @@ def render(report: Report) -> str:
 
 def report_of(text: str) -> Report:
     """Parse a JSON report; raises UsageError with the first error and its position."""
-    document = _document(text)
-    for image in _with_defaults(document, "images", _NEWER_IMAGE_KEYS):
-        _with_defaults(image, "tries", _NEWER_TRY_KEYS)
-    _validate(document)
-    try:
-        return Report(
-            _moment(document["started"]),
-            float(document["seconds"]),
-            tuple(map(_outcome, document["images"])),
-            document["stopped"] or "",
-        )
-    except (ValueError, OverflowError) as error:  # a date or a number that is out of range
-        raise _refusal(str(error)) from None
+    return _read(_document(text), _report)
 
 
 def summary_of(text: str) -> Summary:
     """Parse the part of a JSON report that is about the whole run; raises UsageError likewise."""
-    document = _document(text)
-    _validate(document | {"images": []})
+    return _read(_document(text) | {"images": []}, _summary)
+
+
+def _document(text: str) -> dict[str, Any]:
     try:
-        return Summary(
-            _moment(document["started"]),
-            float(document["seconds"]),
-            document["ok"],
-            document["stopped"] or "",
-            document["counts"],
-        )
-    except (ValueError, OverflowError) as error:
+        document: Any = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _refusal(f"it is not JSON ({error})") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise _refusal(f"it does not have the schema {SCHEMA!r}")
+    return document
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is not a number")
+
+
+def _read(document: Mapping[str, Any], build: Callable[[Mapping[str, Any]], T]) -> T:
+    """Validate a document and build a value from it."""
+    from jsonschema import Draft202012Validator, exceptions  # noqa: PLC0415 - 0.1 s, and only reading a report needs it
+
+    if error := exceptions.best_match(Draft202012Validator(_schema()).iter_errors(document)):
+        raise _refusal(f"{error.json_path.removeprefix('$.')}: {error.message}")
+    try:
+        return build(document)
+    except (ValueError, OverflowError) as error:  # a date or a number that is out of range
         raise _refusal(str(error)) from None
+
+
+@cache
+def _schema() -> Any:
+    return json.loads((_SCHEMAS / "report.schema.json").read_text(encoding="utf-8"))
+
+
+def _refusal(why: str) -> UsageError:
+    return UsageError(f"this is not a report of puller: {clean(why, _LONGEST_ERROR)}")
+
+
+def _report(node: Mapping[str, Any]) -> Report:
+    outcomes = tuple(map(_outcome, node["images"]))
+    return Report(_moment(node["started"]), float(node["seconds"]), outcomes, node["stopped"] or "")
+
+
+def _summary(node: Mapping[str, Any]) -> Summary:
+    stopped = node["stopped"] or ""
+    return Summary(_moment(node["started"]), float(node["seconds"]), node["ok"], stopped, node["counts"])
 
 
 def _image(outcome: PullOutcome) -> dict[str, Any]:
@@ -104,14 +124,13 @@ def _image(outcome: PullOutcome) -> dict[str, Any]:
 
 
 def _outcome(image: Mapping[str, Any]) -> PullOutcome:
-    tries = tuple(map(_attempt, image["tries"]))
     return PullOutcome(
         image["reference"],
         tuple(image["requested"]),
         Status(image["status"]),
         Platform.parse(image["platform"]) if image["platform"] else None,
         image["digest"],
-        tries or (Attempt(0.0, 0.0, None),) * image["attempts"],  # the first versions wrote only their number
+        tuple(map(_attempt, image["tries"])),
         float(image["seconds"]),
         _failure(image["error"]),
         float(image["began"]),
@@ -136,15 +155,9 @@ def _try(attempt: Attempt) -> dict[str, Any]:
 
 
 def _attempt(node: Mapping[str, Any]) -> Attempt:
-    spans = (Span(span["phase"], float(span["started"]), float(span["seconds"])) for span in node["phases"])
-    return Attempt(
-        float(node["started"]),
-        float(node["seconds"]),
-        _failure(node["error"]),
-        tuple(spans),
-        node["bytes"],
-        node["mirror"],
-    )
+    spans = tuple(Span(span["phase"], float(span["started"]), float(span["seconds"])) for span in node["phases"])
+    started, seconds = float(node["started"]), float(node["seconds"])
+    return Attempt(started, seconds, _failure(node["error"]), spans, node["bytes"], node["mirror"])
 
 
 def _failure(node: Mapping[str, Any] | None) -> Failure | None:
@@ -162,47 +175,3 @@ def _failure(node: Mapping[str, Any] | None) -> Failure | None:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _document(text: str) -> dict[str, Any]:
-    try:
-        document: Any = json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise _refusal(f"it is not JSON ({error})") from None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise _refusal(f"it does not have the schema {SCHEMA!r}")
-    return document
-
-
-def _with_defaults(node: Mapping[str, Any], key: str, defaults: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Add missing keys to the objects of an array and return them; the validator finds anything that is no object."""
-    found = node.get(key)
-    objects = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-    for each in objects:
-        each.update({name: value for name, value in defaults.items() if name not in each})
-    return objects
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is not a number")
-
-
-def _validate(document: dict[str, Any]) -> None:
-    if error := _best_match(document):
-        raise _refusal(f"{error.json_path.removeprefix('$.')}: {error.message}")
-
-
-def _best_match(document: dict[str, Any]) -> Any:
-    """Return the error that says most about what is wrong with a document, or None."""
-    from jsonschema import Draft202012Validator, exceptions  # noqa: PLC0415 - 0.1 s, and only reading a report needs it
-
-    return exceptions.best_match(Draft202012Validator(_schema()).iter_errors(document))
-
-
-@cache
-def _schema() -> Any:
-    return json.loads((_SCHEMAS / "report.schema.json").read_text(encoding="utf-8"))
-
-
-def _refusal(why: str) -> UsageError:
-    return UsageError(f"this is not a report of puller: {clean(why, _LONGEST_ERROR)}")

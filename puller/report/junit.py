@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from puller.failure import Failure
 from puller.model import PullOutcome, Report, Status
-from puller.report.words import image_name, is_bad_line, reason, retry_time, status_words
+from puller.report.words import explained, image_name, is_bad_line, status_words
 from puller.text import clean, timestamp
 
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -67,7 +67,7 @@ def _result(result: str, why: Failure | None) -> ET.Element:
     element = ET.Element(result)
     if why:
         element.attrib |= {"type": why.kind.value, "message": _legal(clean(why.message))}
-        element.text = "\n".join(_legal(line) for line in (reason(why), clean(why.advice), retry_time(why)) if line)
+        element.text = "\n".join(map(_legal, explained(why)))
     return element
 
 

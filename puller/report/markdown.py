@@ -6,16 +6,7 @@ from collections.abc import Iterator
 from puller.failure import Failure
 from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report
-from puller.report.words import (
-    by_failure,
-    cancelled,
-    image_name,
-    mirrors,
-    retry_time,
-    status_words,
-    totals,
-    verdict,
-)
+from puller.report.words import by_failure, cancelled, image_name, mirrors, retry_time, status_words, totals, verdict
 from puller.text import clean, counted, format_seconds
 
 LARGEST = 1024 * 1024

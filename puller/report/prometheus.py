@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import Metric
-from prometheus_client.core import CollectorRegistry, GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from puller.model import PullOutcome, Report
 from puller.report.words import is_bad_line
@@ -28,12 +29,10 @@ def render(report: Report, *, name: str = "", before: str = "") -> str:
     `name` is the value of that label. `before` is the previous content of the file: a failed image or run keeps its
     last success from there.
     """
-    registry = CollectorRegistry()
-    registry.register(_Collector([*_metrics(report, clean(name), _samples(before))]))
-    return generate_latest(registry).decode()
+    return generate_latest(_Collector([*_metrics(report, clean(name), _samples(before))])).decode()
 
 
-class _Collector:
+class _Collector(Collector):
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self._metrics = metrics
 
@@ -43,51 +42,32 @@ class _Collector:
 
 def _metrics(report: Report, name: str, before: Mapping[tuple[str, str, str], float]) -> Iterator[Metric]:
     ended = round(report.started.timestamp() + report.seconds, 3)
-
-    def gauge(metric: str, description: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
+    success = ended if report.ok else before.get((_LAST_SUCCESS, "", ""), 0)
+    images = {
+        series: ended if ok else before.get((_IMAGE_LAST_SUCCESS, *series), 0)
+        for series, ok in _images_of(report).items()
+    }
+    kinds = Counter((outcome.failure.kind.value,) for outcome in report.outcomes if outcome.failure)
+    rows: tuple[tuple[str, str, tuple[str, ...], Mapping[Any, float]], ...] = (
+        ("puller_last_run_timestamp_seconds", "End of the last run, in seconds since 1970.", (), {(): ended}),
+        ("puller_last_run_success", "1 if every image was present after the last run, else 0.", (), {(): report.ok}),
+        (_LAST_SUCCESS, "End of the last run after which every image was present; 0 if there was none.", (),
+         {(): success}),
+        ("puller_last_run_duration_seconds", "Duration of the last run.", (), {(): report.seconds}),
+        ("puller_last_run_downloaded_bytes", "Compressed bytes downloaded by the last run, as reported by the engine.",
+         (), {(): sum(outcome.bytes for outcome in report.outcomes)}),
+        ("puller_last_run_images", "Images of the last run, by status.", ("status",),
+         {(status.value,): number for status, number in report.counts.items()}),
+        ("puller_last_run_failures", "Images missing after the last run, by kind of failure.", ("kind",),
+         dict(sorted(kinds.items()))),
+        (_IMAGE_LAST_SUCCESS, "End of the last run after which this image was present; 0 if there was none.", _LABELS,
+         images),
+    )  # fmt: skip
+    for metric, description, labels, values in rows:
         family = GaugeMetricFamily(metric, description, labels=("list", *labels))
         for label_values, value in values.items():
             family.add_metric((name, *label_values), float(value))
-        return family
-
-    for metric, description, value in (
-        ("puller_last_run_timestamp_seconds", "End of the last run, in seconds since 1970.", ended),
-        ("puller_last_run_success", "1 if every image was present after the last run, else 0.", report.ok),
-        (
-            _LAST_SUCCESS,
-            "End of the last run after which every image was present; 0 if there was none.",
-            ended if report.ok else before.get((_LAST_SUCCESS, "", ""), 0),
-        ),
-        ("puller_last_run_duration_seconds", "Duration of the last run.", report.seconds),
-        (
-            "puller_last_run_downloaded_bytes",
-            "Compressed bytes downloaded by the last run, as reported by the engine.",
-            sum(outcome.bytes for outcome in report.outcomes),
-        ),
-    ):
-        yield gauge(metric, description, (), {(): value})
-    yield gauge(
-        "puller_last_run_images",
-        "Images of the last run, by status.",
-        ("status",),
-        {(status.value,): number for status, number in report.counts.items()},
-    )
-    kinds = Counter((outcome.failure.kind.value,) for outcome in report.outcomes if outcome.failure)
-    yield gauge(
-        "puller_last_run_failures",
-        "Images missing after the last run, by kind of failure.",
-        ("kind",),
-        dict(sorted(kinds.items())),
-    )
-    yield gauge(
-        _IMAGE_LAST_SUCCESS,
-        "End of the last run after which this image was present; 0 if there was none.",
-        _LABELS,
-        {
-            series: ended if ok else before.get((_IMAGE_LAST_SUCCESS, *series), 0)
-            for series, ok in _images_of(report).items()
-        },
-    )
+        yield family
 
 
 def _images_of(report: Report) -> dict[_Series, bool]:

@@ -4,17 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report
-from puller.report.words import (
-    by_failure,
-    cancelled,
-    image_name,
-    mirrors,
-    reason,
-    retry_time,
-    status_words,
-    totals,
-    verdict,
-)
+from puller.report.words import by_failure, cancelled, explained, image_name, mirrors, status_words, totals, verdict
 from puller.text import aligned, clean, counted, format_seconds
 
 _HEADER = ("STATUS", "IMAGE", "DIGEST", "ATTEMPTS", "TIME")
@@ -63,6 +53,6 @@ def _failures(outcomes: Sequence[PullOutcome]) -> Iterator[str]:
     for failure, failed in by_failure(outcomes).items():
         lines = [f"failed: {image_name(outcome)}" for outcome in failed]
         if failure:
-            lines += [f"  {reason(failure)}", f"  → {clean(failure.advice)}"]
-            lines += [f"  → {retry_time(failure)}"] if failure.until else []
+            reason, *advice = explained(failure)
+            lines += [f"  {reason}", *(f"  → {line}" for line in advice)]
         yield "\n".join(lines)

@@ -32,6 +32,11 @@ def retry_time(failure: Failure) -> str:
     return f"A retry may succeed at {timestamp(failure.until)}." if failure.until else ""
 
 
+def explained(failure: Failure) -> list[str]:
+    """Return the lines of a failure: its reason, the advice, and `retry_time` if there is one."""
+    return list(filter(None, (reason(failure), clean(failure.advice), retry_time(failure))))
+
+
 def ending(outcome: PullOutcome) -> str:
     """Return what to show beside the status: the time that the image took, or why it is missing."""
     if outcome.failure is None:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,8 @@ _HUB = {"index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}
 _VERSIONS = {"", "v1", "v2"}
 """Paths that a key of a whole registry may have, such as `https://index.docker.io/v1/`."""
 _SHOWN = 200
+_VARIABLE = "DOCKER_AUTH_CONFIG"
+_NO_OBJECT = "it is not a JSON object as docker writes it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class DockerConfig:
 
     The credential is None if a credential store has it. Some stores, such as Docker Desktop's, leave no entry here.
     """
+    entry_problems: Mapping[str, str] = field(default_factory=dict)
+    """By registry: what is wrong with its entry in `auths`."""
     problem: str = ""
 
     def names(self) -> tuple[str, ...]:
@@ -68,8 +73,15 @@ class DockerConfig:
         names = ("/".join((registry, *components[:count])) for count in range(len(components), 0, -1))
         return next(filter(None, map(self.logins.get, names)), None)
 
+    def problem_of(self, registry: str) -> str:
+        """Return why this file may have a login for the registry that cannot be read; empty if all is well."""
+        if self.problem:
+            return str(self)
+        entry = self.entry_problems.get(registry)
+        return f"{self.path}: its entry for {registry} {entry}" if entry else ""
+
     def __str__(self) -> str:
-        return f"{self.path} cannot be read: {self.problem}; puller uses all registries without a login"
+        return f"{self.path} cannot be read: {self.problem}; puller uses its registries without a login"
 
 
 def directory(environment: Mapping[str, str]) -> Path:
@@ -80,6 +92,28 @@ def directory(environment: Mapping[str, str]) -> Path:
         return Path("~/.docker").expanduser()
     except RuntimeError:  # HOME is not set, and the user is not in the user database
         return Path(os.devnull, ".docker")
+
+
+def read_all(environment: Mapping[str, str]) -> Iterator[DockerConfig]:
+    """Read everything that has logins, in the order of precedence; never raises.
+
+    This is podman's REGISTRY_AUTH_FILE, docker's DOCKER_AUTH_CONFIG (28.3) and config.json, and podman's own files
+    (containers-auth.json(5)).
+    """
+    named = environment.get("REGISTRY_AUTH_FILE")
+    if named and Path(named).exists():
+        yield read_file(Path(named))
+    if text := environment.get(_VARIABLE):
+        try:
+            yield _parse(Path(_VARIABLE), text)
+        except (ValueError, RecursionError):
+            yield DockerConfig(Path(_VARIABLE), problem=_NO_OBJECT)
+    yield read(environment)
+    with suppress(RuntimeError):  # HOME is not set, and the user is not in the user database
+        runtime, config = environment.get("XDG_RUNTIME_DIR"), environment.get("XDG_CONFIG_HOME")
+        for folder in (runtime, config or Path("~/.config").expanduser()):
+            if folder and (path := Path(folder, "containers", "auth.json")).exists():
+                yield read_file(path)
 
 
 def read(environment: Mapping[str, str]) -> DockerConfig:
@@ -100,24 +134,35 @@ def read_file(path: Path) -> DockerConfig:
     except OSError as error:
         return DockerConfig(path, problem=error.strerror or str(error))
     except (ValueError, RecursionError):
-        return DockerConfig(path, problem="it is not a JSON object as docker writes it")
+        return DockerConfig(path, problem=_NO_OBJECT)
 
 
 @lru_cache(maxsize=8)
 def _read(path: Path, *_state: int) -> DockerConfig:
-    config = json.loads(path.read_text())
+    return _parse(path, path.read_text())
+
+
+def _parse(path: Path, text: str) -> DockerConfig:
+    config = json.loads(text)
     if not isinstance(config, dict):
         raise ValueError("no object")  # noqa: TRY004 - the file is wrong, not a type
+    config = _folded(config)
     auths = _table(config, "auths")
+    logins: dict[str, Credential | None] = {}
+    problems: dict[str, str] = {}
+    # Of several keys of one registry, the one that equals its name comes last and so wins.
+    for key in sorted(auths, key=lambda key: key == _login_name(key)):
+        try:
+            logins[_login_name(key)] = _credential(auths[key])
+        except ValueError as error:
+            problems[_login_name(key)] = str(error)
     return DockerConfig(
         path,
-        context=str(config.get("currentContext") or ""),
-        store=str(config.get("credsStore") or ""),
-        helpers={_login_name(name): str(helper) for name, helper in _table(config, "credHelpers").items() if helper},
-        # Of several keys of one registry, the one that equals its name comes last and so wins.
-        logins={
-            _login_name(key): _credential(auths[key]) for key in sorted(auths, key=lambda key: key == _login_name(key))
-        },
+        context=_word(config, "currentcontext"),
+        store=_word(config, "credsstore"),
+        helpers={_login_name(name): helper for name, helper in _table(config, "credhelpers").items() if _text(helper)},
+        logins=logins,
+        entry_problems=problems,
     )
 
 
@@ -126,18 +171,33 @@ def login_problems(registries: Collection[str], environment: Mapping[str, str]) 
 
     The usual one is cron's PATH, which lacks /usr/local/bin, where credential helpers are installed.
     """
-    config = read(environment)
-    if config.problem:
-        yield clean(str(config))
-    path = environment.get("PATH", os.defpath)
-    for helper in config.names():
-        affected = config.registries_of(helper, registries)
-        if affected and shutil.which(HELPER + helper, path=path) is None:
-            names = clean(", ".join(affected), _SHOWN)
-            yield clean(
-                f"{config.path} keeps the logins for {names} in {HELPER}{helper}, which is not on the PATH ({path}): "
-                f"add its directory to the PATH, in a crontab with a line PATH=…"
-            )
+    for config in read_all(environment):
+        if config.problem:
+            yield clean(str(config))
+        yield from (clean(config.problem_of(name)) for name in registries if name in config.entry_problems)
+        path = environment.get("PATH", os.defpath)
+        for helper in config.names():
+            affected = config.registries_of(helper, registries)
+            if affected and shutil.which(HELPER + helper, path=path) is None:
+                names = clean(", ".join(affected), _SHOWN)
+                yield clean(
+                    f"{config.path} keeps the logins for {names} in {HELPER}{helper}, which is not on the PATH "
+                    f"({path}): add its directory to the PATH, in a crontab with a line PATH=…"
+                )
+
+
+def _folded(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table with lower-case keys: Go's JSON reader, which docker uses, ignores their case."""
+    return {key.lower(): value for key, value in table.items()}
+
+
+def _word(table: Mapping[str, Any], key: str) -> str:
+    value = table.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _table(config: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -155,14 +215,23 @@ def _login_name(key: str) -> str:
 
 
 def _credential(entry: Any) -> Credential | None:
-    """Read an entry of `auths`; None if it is empty, as with a credential store, or invalid."""
+    """Read an entry of `auths`; None if it is empty, as with a credential store. Raises ValueError for an invalid one.
+
+    As docker does, trailing NULs of a password are removed, and a user name and password of their own are accepted.
+    """
+    if entry is None:
+        return None
     if not isinstance(entry, dict):
-        return None
-    token, encoded = entry.get("identitytoken"), entry.get("auth")
-    if token and isinstance(token, str):
+        raise ValueError("is not an object")  # noqa: TRY004 - the file is wrong, not a type
+    entry = _folded(entry)
+    if token := _word(entry, "identitytoken"):
         return Credential(identity_token=token)
-    try:
-        username, colon, password = base64.b64decode(encoded or "").decode().partition(":")
-    except (TypeError, ValueError):
-        return None
-    return Credential(username, password) if username and colon else None
+    username, password = _word(entry, "username"), _word(entry, "password")
+    if encoded := entry.get("auth"):
+        try:
+            username, colon, password = base64.b64decode(encoded).decode().partition(":")
+        except (TypeError, ValueError):
+            username = colon = ""
+        if not username or not colon:
+            raise ValueError('has an "auth" that is not USER:PASSWORD in base64')
+    return Credential(username, password.rstrip("\0")) if username else None

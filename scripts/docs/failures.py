@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from puller.errors import FailureClass
-from puller.failure import KINDS
-from puller.failure.classifier import RULES
+from puller.failure.kinds import KINDS
+from puller.failure.rules import RULES
 from puller.text import format_seconds
 
 _RETRIED = {

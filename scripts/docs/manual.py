@@ -13,7 +13,7 @@ import click
 from puller import __version__
 from puller.cli.main import puller
 from puller.errors import ExitCode
-from puller.failure import KINDS
+from puller.failure.kinds import KINDS
 
 PAGE = "docs/puller.1"
 _DATE = "2026-11-23"

@@ -10,7 +10,8 @@ import click
 from puller.cli.output import emit
 from puller.cli.sections import text_or_json
 from puller.errors import UsageError
-from puller.failure import KINDS, Failure, classify
+from puller.failure import Failure, classify
+from puller.failure.kinds import KINDS
 from puller.text import clean, format_seconds
 
 _LONGEST = 64 * 1024 * 1024

@@ -8,7 +8,7 @@ which connection a request uses, and `_new_conn` of docker-py's pool.
 import http.client
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -32,9 +32,10 @@ _CUT = (ConnectionError, urllib3.exceptions.ProtocolError, http.client.HTTPExcep
 class PullCall:
     """One pull, which starts when its messages are read, and its connection."""
 
-    def __init__(self, client: "DockerPy", request: PullRequest) -> None:
+    def __init__(self, client: "DockerPy", request: PullRequest, account: dict[str, str]) -> None:
         self._client = client
         self._request = request
+        self._account = account
         self._connection: Any = None
         self._response: requests.Response | None = None
         self._aborted = False
@@ -50,6 +51,7 @@ class PullCall:
                 platform=str(platform) if platform else None,
                 stream=True,
                 decode=True,
+                auth_config=self._account,
             ):
                 if isinstance(message, dict):
                     yield message
@@ -111,8 +113,21 @@ class DockerPy(docker.APIClient):
         # Neither a proxy nor ~/.netrc applies to a local socket, and looking them up takes time at every request.
         self.trust_env = not self.base_url.startswith("http+docker://localhost")
 
-    def start_pull(self, request: PullRequest) -> PullCall:
-        return PullCall(self, request)
+    @property
+    def _general_configs(self) -> Mapping[str, Any]:
+        """The part of config.json that docker-py uses: no logins, and nothing to search for them.
+
+        Its reading of logins fails for all registries when one entry is odd, and runs helpers without a time limit.
+        """
+        return {"HttpHeaders": {}}
+
+    @_general_configs.setter
+    def _general_configs(self, _: object) -> None:
+        pass
+
+    def start_pull(self, request: PullRequest, account: dict[str, str]) -> PullCall:
+        """Prepare a pull with an account as `X-Registry-Auth` has it; an empty one is anonymous."""
+        return PullCall(self, request, account)
 
     def mount(self, prefix: Any, adapter: Any) -> None:
         """Add an adapter, with a hook to learn the connection of each request."""

@@ -13,22 +13,26 @@ from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
 from puller.engine.progress import PullStream
 from puller.engine.responses import inspected_name, read_inspected
 from puller.engine.timeouts import AttemptTimer, LastActivity
-from puller.errors import EngineError
+from puller.errors import EngineError, FailureKind
+from puller.failure import failure_of
 from puller.image.reference import ImageReference
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
+from puller.system.credentials import Keyring, server_name
 
 if TYPE_CHECKING:  # imported for the first pull
     from puller.engine.api.docker_py import DockerPy
 
 _ALIVE_SECONDS = 3.0
+_REFUSALS = {FailureKind.ACCESS_DENIED, FailureKind.NOT_FOUND, FailureKind.UNAUTHORIZED}
 
 
 class ApiEngine:
     """Pulls by `POST /images/create` (Engine API), reading every message of the stream."""
 
-    def __init__(self, address: EngineAddress, connections: int = 3) -> None:
+    def __init__(self, address: EngineAddress, connections: int = 3, keyring: Keyring | None = None) -> None:
         """Ping the engine; raises EngineUnreachableError. `connections` is the number of concurrent pulls."""
+        self._keyring = keyring or Keyring()
         self._address = address
         self._ping = ping_engine(address)
         self._version = self._ping.version or ""
@@ -47,9 +51,10 @@ class ApiEngine:
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
         before = self.inspect(request.reference, cancel=cancel) if self._ping.omits_results else NOTHING
+        account = self._account(request.reference)  # before the attempt's limit: a helper has a limit of its own
         timer = AttemptTimer(clocks, self._activity)
         stream = PullStream(request, progress, timer)
-        call = self._docker().start_pull(request)
+        call = self._docker().start_pull(request, account)
         try:
             with closing(call), cancel.hook(call.abort), timer.aborting(call.abort):
                 for message in call.messages():
@@ -57,7 +62,7 @@ class ApiEngine:
                     _feed(stream, message)
         except EngineError as error:
             cancel.check()
-            raise (timer.failure or error) from None
+            raise (timer.failure or self._explained(error, request.reference.registry)) from None
         cancel.check()  # over TLS, a connection that we shut down may look like the regular end
         if timer.failure:
             raise timer.failure
@@ -89,6 +94,21 @@ class ApiEngine:
         with self._lock:
             if self._docker_py:
                 self._docker_py.close()
+
+    def _account(self, reference: ImageReference) -> dict[str, str]:
+        """Return the user's credential as `X-Registry-Auth` has it (Engine API "Authentication"); empty for none."""
+        credential = self._keyring.find(reference.registry, reference.repository)
+        if credential is None:
+            return {}
+        server = {"serveraddress": server_name(reference.registry)}
+        if credential.identity_token:
+            return {"identitytoken": credential.identity_token} | server
+        return {"username": credential.username, "password": credential.password} | server
+
+    def _explained(self, error: EngineError, registry: str) -> EngineError:
+        """Add to a registry's refusal why the user's credential was not used."""
+        problem, kind = self._keyring.problem(registry), failure_of(error).kind
+        return EngineError(f"{error}; {problem}", kind=kind) if problem and kind in _REFUSALS else error
 
     def _docker(self) -> "DockerPy":
         # Importing docker-py and requests takes longer than a whole run that has nothing to pull.

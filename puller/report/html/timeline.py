@@ -53,22 +53,16 @@ class Bar:
 def bar(outcome: PullOutcome, length: float) -> Bar:
     """Lay out an image on an axis of `length` seconds."""
     parts, began = tuple(parts_of(outcome, length)), outcome.began
-    attempts = timed_attempts(outcome)
     drawn = (part for part in parts if part.seconds * 100 > _SMALLEST_PART * length or len(parts) < len(LABELS))
     return Bar(
         tuple(
             (kind, percent(start, length), percent(max(seconds, length * _SMALLEST_WIDTH / 100), length))
             for kind, start, seconds in drawn
         ),
-        tuple(percent(began + attempt.started, length) for attempt in attempts[1:]),
-        tuple(percent(began + _end(attempt), length) for attempt in attempts if attempt.failure),
+        tuple(percent(began + attempt.started, length) for attempt in outcome.attempts[1:]),
+        tuple(percent(began + _end(attempt), length) for attempt in outcome.attempts if attempt.failure),
         _label(parts),
     )
-
-
-def timed_attempts(outcome: PullOutcome) -> tuple[Attempt, ...]:
-    """Return the attempts; none if they have no times, as in reports of the first versions."""
-    return outcome.attempts if any(attempt.seconds for attempt in outcome.attempts) else ()
 
 
 def percent(seconds: float, length: float) -> str:
@@ -86,8 +80,8 @@ def parts_of(outcome: PullOutcome, length: float) -> Iterator[Part]:
     first = began + (attempts[0].started if attempts else 0.0)
     if first:
         yield Part(QUEUED, 0.0, first)
-    if not timed_attempts(outcome):
-        yield Part(PULLING if attempts else CHECKING, first, outcome.seconds)
+    if not attempts:
+        yield Part(CHECKING, first, outcome.seconds)
         return
     reached = first
     for attempt in attempts:

@@ -7,8 +7,8 @@ from functools import cached_property
 from puller.errors import ExitCode, FailureClass
 from puller.failure import Failure
 from puller.image.reference import ImageReference
-from puller.model import Attempt, PullOutcome, Report, Status
-from puller.report.html.timeline import Bar, bar, percent, timed_attempts
+from puller.model import PullOutcome, Report, Status
+from puller.report.html.timeline import Bar, bar, percent
 from puller.text import format_seconds
 
 _TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
@@ -47,13 +47,9 @@ class Row:
         return (why.kind if why else self.outcome.status).replace("_", " ")
 
     @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        return timed_attempts(self.outcome)
-
-    @property
     def start(self) -> float:
         """Start of the first attempt, or of the registry check, in seconds since the start of the run."""
-        attempts = self.attempts
+        attempts = self.outcome.attempts
         return self.outcome.began + (attempts[0].started if attempts else 0.0)
 
     @property

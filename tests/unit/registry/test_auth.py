@@ -246,8 +246,20 @@ def test_a_redirect_does_not_choose_the_token_server(
         configure(auths(tokens.address))
         tokens.use(Rule(MANIFESTS, faults.answer(307, {"Location": f"{thief.url}/v2/lab/app/manifests/v1"})))
         assert refused(client, named(image, tokens.address)).status == 401
-        assert [request.path for request in thief.log] == ["/v2/lab/app/manifests/v1"]
+        assert [request.header("Authorization") for request in thief.log] == [None] * len(thief.log)
         assert tokens.token_requests() == 0
+
+
+def test_another_origin_gets_a_token_of_its_own(
+    registry: Registry, tokens: TokenServer, image: PushedImage, client: RegistryClient, configure: Configure
+) -> None:
+    """A redirect to a registry that wants an anonymous token is followed, and the user's account stays at home."""
+    with TokenServer(registry) as other:
+        configure(auths(tokens.address))
+        tokens.use(Rule(MANIFESTS, faults.answer(307, {"Location": f"{other.url}/v2/lab/app/manifests/v1"})))
+        assert client.manifest(named(image, tokens.address)).digest == image.digest
+        assert other.token_requests() == 1
+        assert not any("Basic" in (request.header("Authorization") or "") for request in other.log)
 
 
 def test_a_redirect_of_the_token_server_takes_no_password_along(

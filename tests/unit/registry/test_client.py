@@ -1,14 +1,17 @@
 """What the client learns from a real registry, and what it makes of wrong answers."""
 
+import gzip
+import json
 import socket
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
 from puller.image.digest import sha256
 from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
@@ -63,7 +66,10 @@ def test_one_request_is_enough(proxy: Proxy, image: PushedImage, client: Registr
     assert [(request.method, request.path) for request in proxy.log] == [("HEAD", "/v2/lab/app/manifests/v1")]
 
 
-@pytest.mark.parametrize("rule", [faults.answer(200), faults.answer(405), faults.answer(501)])
+HEAD_REFUSALS = [faults.answer(status) for status in (200, 400, 401, 403, 404, 405, 500, 501)]
+
+
+@pytest.mark.parametrize("rule", HEAD_REFUSALS)
 def test_without_a_head_the_manifest_is_fetched(
     proxy: Proxy, image: PushedImage, client: RegistryClient, rule: faults.Action
 ) -> None:
@@ -72,11 +78,108 @@ def test_without_a_head_the_manifest_is_fetched(
     assert client.head(named(image, proxy.address)).digest == image.digest
 
 
+def test_a_registry_that_refuses_heads_is_asked_for_no_other(
+    registry: Registry, proxy: Proxy, image: PushedImage, client: RegistryClient
+) -> None:
+    """One HEAD in the whole run; a gateway error or a rate limit is no such refusal."""
+    proxy.use(Rule(MANIFESTS, faults.answer(403), method="HEAD"))
+    for _ in range(3):
+        client.head(named(image, proxy.address))
+    assert [request.method for request in proxy.log] == ["HEAD", "GET", "GET", "GET"]
+    for status in (429, 502, 503, 504):
+        with Proxy(registry, [Rule(MANIFESTS, faults.answer(status), method="HEAD")]) as other:
+            with pytest.raises(RegistryError, match=f"status {status}"):
+                client.head(named(image, other.address))
+            assert [request.method for request in other.log] == ["HEAD"]
+
+
+def test_a_refusal_has_the_words_of_the_get(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
+    """A HEAD has no body, and so no reason."""
+    body = b'{"errors":[{"code":"DENIED","message":"not in your country"}]}'
+    proxy.use(Rule(MANIFESTS, faults.answer(403), method="HEAD"), Rule(MANIFESTS, faults.answer(403, {}, body)))
+    with pytest.raises(RegistryError, match="status 403, denied: not in your country"):
+        client.head(named(image, proxy.address))
+
+
+DIGEST = "sha256:" + "d" * 64
+NO_MANIFESTS = {
+    "a page": b"<!DOCTYPE html><html><body>Please log in</body></html>",
+    "an error document": b'{"errors":[{"code":"UNAUTHORIZED","message":"log in"}]}',
+    "nothing": b"",
+    "a list": b"[]",
+    "an object of another shape": b'{"schemaVersion": 2, "layers": 7, "config": {}}',
+}
+
+
+@pytest.mark.parametrize("body", NO_MANIFESTS.values(), ids=NO_MANIFESTS)
+@pytest.mark.parametrize("sent", [OCI.manifest, "text/html", ""])
+def test_only_a_document_of_the_right_shape_is_a_manifest(
+    proxy: Proxy, image: PushedImage, client: RegistryClient, body: bytes, sent: str
+) -> None:
+    """Whatever its status and media type are."""
+    proxy.use(Rule(MANIFESTS, faults.answer(200, {"Content-Type": sent} if sent else {}, body)))
+    for ask in (client.head, client.manifest):
+        with pytest.raises(RegistryError, match="sends no image manifest") as caught:
+            ask(named(image, proxy.address))
+        assert caught.value.kind is FailureKind.UNSUPPORTED_MANIFEST
+
+
+@pytest.mark.parametrize("named_type", [None, OCI.index, DOCKER.index, OCI.manifest])
+@pytest.mark.parametrize("sent", ["application/octet-stream", OCI.manifest, DOCKER.index, ""])
+def test_the_document_says_what_it_is(
+    proxy: Proxy, image: PushedImage, client: RegistryClient, named_type: str | None, sent: str
+) -> None:
+    """Its own media type first, if its shape agrees; then the server's; then its shape."""
+    document: dict[str, object] = {"manifests": []} | ({"mediaType": named_type} if named_type else {})
+    headers = {"Content-Type": sent} if sent else {}
+    proxy.use(Rule(MANIFESTS, faults.answer(200, headers, json.dumps(document).encode())))
+    expected = next((each for each in (named_type, sent) if each in {OCI.index, DOCKER.index}), OCI.index)
+    assert client.manifest(named(image, proxy.address)).media_type == expected
+
+
+@pytest.mark.parametrize("sent", [f"{DIGEST}, {DIGEST}", DIGEST])
+def test_equal_digest_headers_are_one(proxy: Proxy, image: PushedImage, client: RegistryClient, sent: str) -> None:
+    """Some proxies repeat the header."""
+    headers = {"Content-Type": OCI.manifest, "Docker-Content-Digest": sent}
+    proxy.use(Rule(MANIFESTS, faults.answer(200, headers), method="HEAD"))
+    assert client.head(named(image, proxy.address)).digest == DIGEST
+
+
+@pytest.mark.parametrize("sent", [f"{DIGEST}, sha256:{'e' * 64}", "md5:1", "junk"])
+def test_a_digest_header_that_is_none_is_ignored(
+    proxy: Proxy, image: PushedImage, client: RegistryClient, sent: str
+) -> None:
+    """Then the digest is ours."""
+    headers = {"Content-Type": OCI.manifest, "Docker-Content-Digest": sent}
+    proxy.use(Rule(MANIFESTS, faults.answer(200, headers), method="HEAD"))
+    assert client.head(named(image, proxy.address)).digest == image.digest
+
+
+@pytest.mark.parametrize("encode", [gzip.compress, zlib.compress, bytes])
+def test_a_compressed_manifest_is_unpacked(
+    proxy: Proxy, image: PushedImage, client: RegistryClient, encode: Callable[[bytes], bytes]
+) -> None:
+    """Before its digest is checked; also where the header is wrong, and nothing is compressed."""
+    headers = {"Content-Type": OCI.manifest, "Content-Encoding": "gzip"}
+    raw = client.manifest(named(image)).raw
+    proxy.use(Rule(MANIFESTS, faults.answer(200, headers, encode(raw)), method="GET"))
+    assert client.manifest(named(image, proxy.address), image.digest).raw == raw
+
+
+def test_a_compressed_manifest_has_the_same_limit(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
+    """A small body that unpacks to gigabytes is refused."""
+    headers = {"Content-Type": OCI.manifest, "Content-Encoding": "gzip"}
+    proxy.use(Rule(MANIFESTS, faults.answer(200, headers, gzip.compress(bytes(100_000_000))), method="GET"))
+    with pytest.raises(RegistryError, match="incomplete or too long"):
+        client.manifest(named(image, proxy.address))
+
+
 def test_a_manifest_without_a_digest_gets_one(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
     """Computed from its bytes."""
-    proxy.use(Rule(MANIFESTS, faults.answer(200, {"Content-Type": "application/x; charset=utf-8"}, b"{}")))
+    raw = b'{"config": {}, "layers": []}'
+    proxy.use(Rule(MANIFESTS, faults.answer(200, {"Content-Type": "application/x; charset=utf-8"}, raw)))
     manifest = client.manifest(named(image, proxy.address))
-    assert (manifest.digest, manifest.media_type, manifest.raw) == (sha256(b"{}"), "application/x", b"{}")
+    assert (manifest.digest, manifest.media_type, manifest.raw) == (sha256(raw), OCI.manifest, raw)
 
 
 def test_other_content_is_not_believed(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
@@ -88,13 +191,14 @@ def test_other_content_is_not_believed(proxy: Proxy, image: PushedImage, client:
         with pytest.raises(RegistryError, match=f"wrong content for {image.digest}"):
             client.manifest(reference)
     wrong = sha256(b"other")
-    proxy.use(Rule(MANIFESTS, faults.answer(200, {"Docker-Content-Digest": wrong}, b"other")))
+    headers = {"Docker-Content-Digest": wrong, "Content-Type": OCI.manifest}
+    proxy.use(Rule(MANIFESTS, faults.answer(200, headers, b"other")))
     with pytest.raises(RegistryError, match=f"another digest, {wrong}"):
         client.head(by_digest)
     with pytest.raises(RegistryError, match=f"wrong content for {image.digest}"):
         client.manifest(by_digest)
     proxy.use(Rule(MANIFESTS, faults.answer(200, {"Docker-Content-Digest": "md5:abc"}, b"other")))
-    with pytest.raises(RegistryError, match="wrong content for md5:abc"):
+    with pytest.raises(RegistryError, match="sends no image manifest"):
         client.manifest(by_tag)
 
 
@@ -215,6 +319,7 @@ def test_a_limit_without_a_time_is_short_at_first(proxy: Proxy, image: PushedIma
 def test_the_quota_is_told(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
     """Beside the digest, where the registry has one."""
     headers = {
+        "Content-Type": OCI.manifest,
         "Docker-Content-Digest": image.digest,
         "RateLimit-Limit": "100;w=21600",
         "RateLimit-Remaining": "3;w=21600",
@@ -329,7 +434,7 @@ def test_no_netrc_no_cookies(proxy: Proxy, image: PushedImage, client: RegistryC
     netrc = home / ".netrc"
     netrc.write_text("machine 127.0.0.1 login me password secret\ndefault login me password secret\n")
     netrc.chmod(0o600)
-    headers = {"Docker-Content-Digest": image.digest, "Set-Cookie": "a=b"}
+    headers = {"Docker-Content-Digest": image.digest, "Content-Type": OCI.manifest, "Set-Cookie": "a=b"}
     proxy.use(Rule(MANIFESTS, faults.answer(200, headers)))
     for _ in range(2):
         client.head(named(image, proxy.address))

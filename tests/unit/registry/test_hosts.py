@@ -16,7 +16,7 @@ from puller.registry.client import RegistryClient
 from puller.registry.host import Host
 from puller.registry.http import may_redirect
 from puller.registry.ping import reach
-from tests.lab import Proxy, Pushed, Registry, Rule, faults
+from tests.lab import OCI, Proxy, Pushed, Registry, Rule, faults
 from tests.lab.tls import TlsFront
 from tests.unit.registry.conftest import named
 
@@ -70,7 +70,9 @@ def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch, registry: R
         with RegistryClient(insecure=["far.invalid:80", "direct.invalid:80"]) as client:
             client.head(named(image))
             assert elsewhere.log == []
-            elsewhere.use(Rule("", faults.answer(200, {"Docker-Content-Digest": image.digest})))
+            elsewhere.use(
+                Rule("", faults.answer(200, {"Docker-Content-Digest": image.digest, "Content-Type": OCI.manifest}))
+            )
             assert client.head(ImageReference.parse("far.invalid:80/a")).digest == image.digest
             assert [request.path for request in elsewhere.log] == ["http://far.invalid/v2/a/manifests/latest"]
             with pytest.raises(RegistryError):
@@ -161,6 +163,7 @@ class Strict(http.server.BaseHTTPRequestHandler):
         """Answer with a digest."""
         self.send_response(200)
         self.send_header("Docker-Content-Digest", "sha256:" + "a" * 64)
+        self.send_header("Content-Type", OCI.manifest)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:

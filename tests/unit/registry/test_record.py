@@ -175,7 +175,7 @@ def test_a_manifest_by_tag_is_an_answer_too(proxy: Proxy, image: PushedImage, cl
 
 def test_a_failure_is_no_answer(proxy: Proxy, image: PushedImage, client: RegistryClient) -> None:
     """The next one asks again."""
-    proxy.use(Rule("", faults.answer(500), times=1))
+    proxy.use(Rule("", faults.answer(502), times=1))
     reference = named(image, proxy.address)
     with pytest.raises(RegistryError):
         client.head(reference)

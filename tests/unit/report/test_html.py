@@ -90,11 +90,10 @@ def image(*attempts: Attempt, began: float = 2.0, seconds: float = 9.0, status: 
             [("pulling", 0, 1), ("retrying", 1, 3)],
         ),
         (image(), [("queued", 0, 2), ("checking", 2, 9)]),
-        (image(Attempt(0.0, 0.0, None), began=0), [("pulling", 0, 9)]),
         (image(began=0, seconds=0, status=Status.CANCELLED), [("queued", 0, 20)]),
         (image(began=0, seconds=0, status=Status.FAILED), []),
     ],
-    ids=["retried", "given up", "looked at", "told no more", "never had its turn", "no reference"],
+    ids=["retried", "given up", "looked at", "never had its turn", "no reference"],
 )
 def test_a_bar_tells_where_the_time_went(ended: PullOutcome, parts: list[tuple[str, float, float]]) -> None:
     """Queued, each phase, waits between attempts: without a gap, whatever the report knows."""
@@ -253,11 +252,3 @@ def test_two_thousand_images(browser: Browser, tmp_path: Path, capsys: pytest.Ca
     words = "open in {:.0f} ms, filtered in {:.0f} ms, shown again in {:.0f} ms, sorted in {:.0f} ms".format(*figures)
     with capsys.disabled():
         print(f"\n2,000 images, {size:.1f} MB: {words}")  # noqa: T201 - a figure that somebody wants to see
-
-
-def test_an_older_report_has_a_page_too() -> None:
-    """Where only the number of attempts is known, no times are made up for them."""
-    page = render(report(image(Attempt(0.0, 0.0, None), Attempt(0.0, 0.0, None), began=0)))
-    assert "pulled <small>\N{MULTIPLICATION SIGN}2</small>" in page
-    assert "pulling 9.0s" in page
-    assert "Attempt 1" not in page

@@ -72,27 +72,6 @@ def test_the_summary_says_what_the_report_says(written: Report) -> None:
     assert abs(summary.started - written.started) < timedelta(seconds=1)
 
 
-def test_a_report_from_before_the_tries_is_read() -> None:
-    """An older report tells how many attempts there were, and that stays so."""
-    document = json.loads(render(report(outcome(attempts=3), outcome("nope", Status.FAILED))))
-    for image in document["images"]:
-        for key in ("began", "bytes", "tries", "mirror", "confirmed"):
-            del image[key]
-    read = report_of(json.dumps(document))
-    assert [len(each.attempts) for each in read.outcomes] == [3, 1]
-    assert [each.status for each in read.outcomes] == [Status.PULLED, Status.FAILED]
-    assert read.failed[0].failure == outcome("nope", Status.FAILED).failure
-
-
-def test_a_report_from_before_the_mirrors_is_read() -> None:
-    """Tries of those days told neither a mirror nor bytes."""
-    written = report(outcome(attempts=2))
-    document = json.loads(render(written))
-    for each in document["images"][0]["tries"]:
-        del each["mirror"], each["bytes"]
-    assert report_of(json.dumps(document)) == report_of(render(written))
-
-
 def test_a_kind_that_only_a_later_puller_knows_is_borne() -> None:
     """New kinds of failure may appear in a report; what it says otherwise stays."""
     document = json.loads(render(report(outcome("nope", Status.FAILED))))

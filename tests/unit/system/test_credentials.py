@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from puller.registry.credentials import Keyring
+from puller.system.credentials import Keyring
 from puller.system.docker_config import Credential
 from tests.lab import wait_until
-from tests.unit.registry.conftest import Configure
+from tests.lab.home import Configure, configure, home
+
+__all__ = ["configure", "home"]
 
 
 def auth(user: str) -> dict[str, str]:
@@ -188,6 +190,100 @@ def test_a_helper_that_hangs_is_asked_once(
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
     assert wait_until(lambda: threading.active_count() <= before, 30)
+
+
+@pytest.mark.parametrize("folder", ["run", "config"])
+def test_podmans_own_files(home: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    """Of the login session and of the user; docker's file comes before them."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
+    file = home / {"run": "run", "config": ".config"}[folder] / "containers" / "auth.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"auths": {"one.example": auth("podman")}}))
+    assert user("one.example") == "podman"
+    (home / ".docker").mkdir()
+    (home / ".docker" / "config.json").write_text(json.dumps({"auths": {"one.example": auth("docker")}}))
+    assert user("one.example") == "docker"
+
+
+@pytest.mark.parametrize(("variable", "expected"), [("", "file"), ("{bad", "file"), ("other", "file"), ("one", "env")])
+def test_the_variable_comes_before_the_file(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, variable: str, expected: str
+) -> None:
+    """DOCKER_AUTH_CONFIG has a config.json; what it does not name, or cannot be read, leaves the file."""
+    configure({"auths": {"one.example": auth("file")}})
+    text = json.dumps({"auths": {f"{variable}.example": auth("env")}}) if variable.isalpha() else variable
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", text)
+    assert user("one.example") == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "password"),
+    [
+        ({"username": "me", "password": "p"}, "p"),
+        ({"auth": "", "username": "me", "password": "p"}, "p"),
+        ({"Auth": base64.b64encode(b"me:p").decode()}, "p"),
+        ({"auth": base64.b64encode(b"me:p\0\0").decode()}, "p"),
+        ({"auth": base64.b64encode(b"me:p:q").decode()}, "p:q"),
+        ({"auth": ""}, None),
+        ({"auth": None}, None),
+        (None, None),
+    ],
+)
+def test_entries_are_read_as_docker_reads_them(configure: Configure, entry: object, password: str | None) -> None:
+    """Keys in any case, a name and password of their own, NULs at the end; an empty entry is no account."""
+    configure({"AUTHS": {"one.example": entry}})
+    keyring = Keyring()
+    credential = keyring.find("one.example", "a")
+    assert (credential and credential.password) == password
+    assert keyring.problems == {}
+
+
+@pytest.mark.parametrize("entry", [7, [], "x", {"auth": "%%"}, {"auth": "YWJj"}, {"auth": 7}])
+def test_an_odd_entry_is_named(configure: Configure, entry: object) -> None:
+    """With its file and its registry, and for that registry only."""
+    path = configure({"auths": {"odd.example": entry, "one.example": auth("me")}})
+    keyring = Keyring()
+    assert keyring.find("odd.example", "a") is None
+    assert keyring.find("one.example", "a") is not None
+    (problem,) = keyring.problems.values()
+    assert problem.startswith(f"{path}: its entry for odd.example ")
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ('echo \'time=now key=s3cret\'; echo \'{"Username":"u","Secret":"s3cret"}\'', "gives no valid answer"),
+        ("echo s3cret", "gives no valid answer"),
+        ("true", "gives no valid answer"),
+        ("echo s3cret; exit 3", "fails with exit code 3"),
+        ("echo s3cret >&2; exit 1", "fails with exit code 1"),
+        ("echo credentials not found in native keychain; exit 1", ""),
+        ("sleep 60", "does not answer within 0.5s"),
+    ],
+)
+def test_a_helper_in_trouble_is_named(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, problem: str
+) -> None:
+    """What it prints is not shown; that it has no account for a registry is no trouble."""
+    helper(tmp_path, script, monkeypatch)
+    configure({"credHelpers": {"one.example": "lab"}})
+    keyring = Keyring(helper_seconds=0.5)
+    assert keyring.find("one.example", "a") is keyring.find("two.example", "a") is None
+    assert keyring.problems == ({"one.example": f"docker-credential-lab {problem}"} if problem else {})
+
+
+def test_a_helper_is_asked_again_once_after_a_refusal(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its passwords may be short-lived; one that stays wrong does not make every image ask."""
+    helper(tmp_path, f'echo x >> {tmp_path}/asked; echo \'{{"Username":"u","Secret":"s"}}\'', monkeypatch)
+    configure({"credsStore": "lab"})
+    keyring = Keyring()
+    for _ in range(5):
+        keyring.find("one.example", "a")
+        keyring.renew("one.example")
+    keyring.find("one.example", "a")
+    assert (tmp_path / "asked").read_text() == "x\n" * 2
 
 
 def test_a_secret_is_not_shown() -> None:

@@ -1,13 +1,13 @@
 """The client for all registries: it reads tags, manifests and blobs. Thread-safe; one for a process."""
 
 import copy
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
-from typing import Self
+from typing import Self, TypeVar
 
 from puller.errors import FailureKind, RegistryError
 from puller.image.digest import is_digest, matches, sha256
@@ -25,6 +25,8 @@ from puller.registry.resolver import ResolvedTag, Resolver
 from puller.registry.responses import Described, Quota, digest_in, media_type_of, size_of, wait_of
 from puller.settings import RegistrySettings, Settings, registry_settings
 from puller.system.credentials import Keyring
+
+T = TypeVar("T")
 
 MANIFEST_TYPES = (*INDEX_TYPES, *SINGLE_TYPES)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
@@ -82,6 +84,8 @@ class RegistryClient(Resolver):
         self._lock = Lock()
         self._limits = RequestLimits(connect, read)
         self._owns_http = True
+        self.mirrored: dict[str, str] = {}
+        """By canonical reference: the mirror that resolved a tag, because the registry itself did not answer."""
 
     @classmethod
     def of(cls, settings: Settings, insecure: Insecure = ()) -> Self:
@@ -159,8 +163,8 @@ class RegistryClient(Resolver):
         refuses the HEAD, sends no digest, or does not send the media type of a manifest.
         """
         if reference.digest:
-            return self._head(reference)
-        return self.record(reference.registry).ask_tag(reference, lambda: self._head(reference))
+            return self._at_mirrors(reference, self._head)
+        return self.record(reference.registry).ask_tag(reference, lambda: self._at_mirrors(reference, self._head))
 
     def manifest(self, reference: ImageReference, digest_or_tag: str | None = None) -> Manifest:
         """Fetch a manifest or an index (OCI distribution spec "Pulling manifests"), and check its digest.
@@ -170,17 +174,17 @@ class RegistryClient(Resolver):
         """
         name = digest_or_tag or reference.digest or reference.tag or ""
         if ":" in name:
-            return self._manifest(reference, name)[0]
+            return self._at_mirrors(reference, lambda there: self._manifest(there, name))[0]
         fetched: list[Manifest] = []
 
-        def fetch() -> Described:
-            manifest, described = self._manifest(reference, name)
+        def fetch(there: ImageReference) -> Described:
+            manifest, described = self._manifest(there, name)
             fetched.append(manifest)
             return described
 
         tagged = replace(reference, tag=name, digest=None)
-        described = self.record(reference.registry).ask_tag(tagged, fetch)
-        return fetched[0] if fetched else self._manifest(reference, described.digest)[0]
+        described = self.record(reference.registry).ask_tag(tagged, lambda: self._at_mirrors(tagged, fetch))
+        return fetched[-1] if fetched else self.manifest(reference, described.digest)
 
     @contextmanager
     def blob(
@@ -212,13 +216,15 @@ class RegistryClient(Resolver):
         return self.record(registry).health
 
     def resolve(self, reference: ImageReference) -> ResolvedTag | None:
-        if self.record(reference.registry).unreachable:
+        if self.record(reference.registry).unreachable and not self._mirrors(reference):
             return None
         try:
             described = self.head(reference)
         except Exception:  # noqa: BLE001 - see `Resolver`
             return None
-        return ResolvedTag(described.digest, single=described.single, counted=described.quota is not None)
+        mirror = self.mirrored.get(reference.canonical)
+        counted = described.quota is not None or mirror is not None
+        return ResolvedTag(described.digest, single=described.single, counted=counted, mirror=mirror)
 
     def silent(self, registry: str) -> bool:
         return self.record(registry).silent
@@ -240,6 +246,31 @@ class RegistryClient(Resolver):
             return error.wait
         except Exception:  # noqa: BLE001 - see `Resolver`
             return None
+
+    def _mirrors(self, reference: ImageReference) -> tuple[str, ...]:
+        return registry_settings(self._registries, reference.registry).mirrors
+
+    def _at_mirrors(self, reference: ImageReference, ask: Callable[[ImageReference], T]) -> T:
+        """Ask a registry, or its mirrors in their order if it does not answer; raises the registry's error."""
+        mirrors, record = self._mirrors(reference), self.record(reference.registry)
+        error: RegistryError | None = None
+        if not mirrors or not record.unreachable:
+            try:
+                return ask(reference)
+            except RegistryError as failed:
+                error = failed
+                if not record.silent:
+                    raise
+        for mirror in mirrors:
+            try:
+                answer = ask(at_mirror(mirror, reference))
+            except RegistryError as failed:
+                error = error or failed
+                continue
+            if not reference.digest:
+                self.mirrored[reference.canonical] = mirror
+            return answer
+        raise error or RegistryError(f"{reference.registry}: it does not answer", unanswered=True)
 
     def _head(self, reference: ImageReference) -> Described:
         record = self.record(reference.registry)
@@ -304,6 +335,12 @@ class RegistryClient(Resolver):
             raise self._http.refusal(record, reply, *secrets_of(header))
         record.quota = Quota.of(reply.headers) or record.quota
         return reply
+
+
+def at_mirror(mirror: str, reference: ImageReference, digest: str | None = None) -> ImageReference:
+    """Return an image's name at a mirror, with `digest` or else with the digest or tag of the reference."""
+    digest = digest or reference.digest
+    return ImageReference.parse(f"{mirror}/{reference.repository}" + (f"@{digest}" if digest else f":{reference.tag}"))
 
 
 def _manifest_path(reference: ImageReference, digest_or_tag: str | None = None) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which do not follow __get
     from puller.failure import Failure
     from puller.image.reference import ImageReference, Platform
     from puller.model import PullOutcome, PullRequest, Report, Status
-    from puller.pull.library import pull_images
+    from puller.pull.session import pull_images
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ __all__ = [
     "pull_images",
 ]
 
-_MODULES = ("errors", "events", "failure", "image.reference", "model", "pull.library")
+_MODULES = ("errors", "events", "failure", "image.reference", "model", "pull.session")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,8 +11,7 @@ from puller.errors import CancelledError
 
 T = TypeVar("T")
 
-_TICK = 0.2
-"""Seconds between two checks for an interrupt."""
+_TICK = 0.2  # seconds between two checks for an interrupt
 
 
 class Cancellation:
@@ -28,14 +27,9 @@ class Cancellation:
         self._lock = Lock()
         self._hooks: dict[object, Callable[[], None]] = {}
         self._children: WeakSet[Cancellation] = WeakSet()
-        self._reason = ""
+        self.reason = ""  # why the work was cancelled, as text for a report; empty before
         if parent is not None:
             parent.add_child(self)
-
-    @property
-    def reason(self) -> str:
-        """Why the work was cancelled, as text for a report; empty before."""
-        return self._reason
 
     @property
     def requested(self) -> bool:
@@ -46,7 +40,7 @@ class Cancellation:
         with self._lock:
             if self._event.is_set():
                 return
-            self._reason = reason
+            self.reason = reason
             self._event.set()
             hooks, children = list(self._hooks.values()), list(self._children)
         for child in children:
@@ -57,7 +51,7 @@ class Cancellation:
     def check(self) -> None:
         """Raise CancelledError if the work is cancelled."""
         if self._event.is_set():
-            raise CancelledError(self._reason)
+            raise CancelledError(self.reason)
 
     def sleep(self, seconds: float) -> None:
         """Sleep; raise CancelledError as soon as the work is cancelled."""
@@ -85,7 +79,7 @@ class Cancellation:
             self._children.add(child)
             already = self._event.is_set()
         if already:
-            child.cancel(self._reason)
+            child.cancel(self.reason)
 
 
 def interruptible(work: Callable[[], T], cancel: Cancellation) -> T:

@@ -1,15 +1,6 @@
 """Exceptions, exit codes, and the kinds and classes of failures.
 
-    PullerError                  the run cannot continue; has an exit code
-    ├── UsageError               a wrong option, a context that does not exist        exit 2
-    ├── ListError                an image list with invalid lines                     exit 2
-    ├── EngineUnreachableError   the engine does not answer                           exit 69
-    └── EngineBusyError          another run is using the engine                      exit 75
-    EngineError                  an engine's error message about one image, not yet classified
-    RegistryError                a failed request to a registry, or an unusable response
-    CancelledError               the run was cancelled
-
-A failed image is a value (`puller.model.PullOutcome`), not an exception.
+A PullerError ends the run, with its exit code. A failed image is a value (`puller.model.PullOutcome`), no exception.
 """
 
 from collections.abc import Sequence
@@ -183,9 +174,6 @@ class CancelledError(Exception):
     """The run was cancelled while this pull was waiting or running."""
 
 
-_LONGEST_MESSAGE = 300
-
-
 class RegistryError(Exception):
     """A request to a registry failed, or its response is unusable; `puller pull` then leaves the image to the engine.
 
@@ -206,7 +194,7 @@ class RegistryError(Exception):
         timed_out: bool = False,
         challenged: bool = False,
     ) -> None:
-        self.message = clean(message, _LONGEST_MESSAGE)
+        self.message = clean(message, 300)
         super().__init__(self.message)
         self.kind = kind
         self.status = status

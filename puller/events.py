@@ -15,16 +15,14 @@ class Phase(StrEnum):
     """What an engine is doing for an image."""
 
     RESOLVING = "resolving"
-    WAITING = "waiting"
-    """All layers of the image are queued for the engine's download slots."""
+    WAITING = "waiting"  # all layers of the image are queued for the engine's download slots
     DOWNLOADING = "downloading"
     EXTRACTING = "extracting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _HostEvent:
-    host: str | None = None
-    """The host of the engine; None for the only engine of a run."""
+    host: str | None = None  # the host of the engine; None for the only engine of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,7 @@ class Progress(_HostEvent):
 
     request: PullRequest
     phase: Phase
-    current: int = 0
-    """Bytes fetched."""
+    current: int = 0  # bytes fetched
     total: int = 0
     """Bytes known so far: grows as the engine starts layers, and stays 0 with podman and nerdctl."""
     layers_done: int = 0
@@ -69,16 +66,14 @@ class RetryScheduled(_HostEvent):
     delay: float
 
 
-ENGINE = "engine"
-"""The subject of a pause that does not concern a registry."""
+ENGINE = "engine"  # the subject of a pause that does not concern a registry
 
 
 @dataclass(frozen=True, slots=True)
 class Paused(_HostEvent):
     """Pulls wait for a registry's rate limit, or for the engine, at most `seconds`."""
 
-    subject: str
-    """The registry, or `ENGINE`."""
+    subject: str  # the registry, or `ENGINE`
     failure: Failure
     seconds: float
 

@@ -1,11 +1,11 @@
 """The frozen values of a session: requests, attempts, outcomes and the report."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from puller.errors import ExitCode, FailureClass, FailureKind
+from puller.errors import ExitCode, FailureKind
 from puller.failure import Failure
 from puller.image.reference import ImageReference, Platform
 
@@ -16,7 +16,6 @@ ENGINE_GONE = {
     FailureKind.SOCKET_PERMISSION,
 }
 """Kinds of failure that mean that no engine could be reached."""
-_TRANSIENT_CLASSES = {FailureClass.TRANSIENT, FailureClass.RATE_LIMITED}
 
 
 class Status(StrEnum):
@@ -51,8 +50,7 @@ class PullRequest:
 class EngineResult:
     """The result of a successful pull."""
 
-    digest: str | None
-    """The digest that the reference resolves to; None if the engine does not report it."""
+    digest: str | None  # the digest that the reference resolves to; None if the engine does not report it
     up_to_date: bool
 
 
@@ -60,10 +58,8 @@ class EngineResult:
 class Span:
     """One phase of an attempt."""
 
-    phase: str
-    """A value of `puller.events.Phase`, or another one in a report by another version."""
-    started: float
-    """Seconds since the attempt began."""
+    phase: str  # a value of `puller.events.Phase`, or another one in a report by another version
+    started: float  # seconds since the attempt began
     seconds: float
 
 
@@ -71,16 +67,12 @@ class Span:
 class Attempt:
     """One attempt to pull an image."""
 
-    started: float
-    """Seconds since puller started on the image."""
+    started: float  # seconds since puller started on the image
     seconds: float
     failure: Failure | None
-    phases: tuple[Span, ...] = ()
-    """The phases in order."""
-    bytes: int = 0
-    """Compressed bytes fetched, as far as the engine reports them."""
-    mirror: str | None = None
-    """The mirror that was tried; None for the registry itself."""
+    phases: tuple[Span, ...] = ()  # the phases in order
+    bytes: int = 0  # compressed bytes fetched, as far as the engine reports them
+    mirror: str | None = None  # the mirror that was tried; None for the registry itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +104,17 @@ class PullOutcome:
         cls,
         request: PullRequest,
         status: Status,
-        *,
         digest: str | None = None,
-        attempts: tuple[Attempt, ...] = (),
-        seconds: float = 0.0,
         failure: Failure | None = None,
+        seconds: float = 0.0,
         began: float = 0.0,
+        attempts: tuple[Attempt, ...] = (),
     ) -> "PullOutcome":
         """Build the outcome of a request."""
         reference = request.reference
         requested = request.requested or (reference.text,)
         name, platform = reference.canonical, request.platform
         return cls(name, requested, status, platform, digest, attempts, seconds, failure, began)
-
-    def by(self, mirror: str, *, confirmed: bool) -> "PullOutcome":
-        """Return the same outcome with the mirror that it is due to."""
-        return replace(self, mirror=mirror, confirmed=confirmed)
 
     @property
     def bytes(self) -> int:
@@ -167,10 +154,7 @@ class Report:
     @property
     def counts(self) -> Mapping[Status, int]:
         """The number of images by status, zeros included."""
-        counts = dict.fromkeys(Status, 0)
-        for outcome in self.outcomes:
-            counts[outcome.status] += 1
-        return counts
+        return {status: sum(outcome.status is status for outcome in self.outcomes) for status in Status}
 
     @property
     def exit_code(self) -> ExitCode:
@@ -180,9 +164,9 @@ class Report:
 
 def exit_code_of(failures: Iterable[Failure]) -> ExitCode:
     """Return the exit code for failures; TRY_AGAIN only if all of them are transient."""
-    kinds = {failure.kind: failure.failure_class for failure in failures}
-    if not kinds:
+    retryable = {failure.kind: failure.retryable for failure in failures}
+    if not retryable:
         return ExitCode.OK
-    if not ENGINE_GONE.isdisjoint(kinds):
+    if not ENGINE_GONE.isdisjoint(retryable):
         return ExitCode.ENGINE_UNREACHABLE
-    return ExitCode.TRY_AGAIN if _TRANSIENT_CLASSES.issuperset(kinds.values()) else ExitCode.FAILED
+    return ExitCode.TRY_AGAIN if all(retryable.values()) else ExitCode.FAILED

@@ -9,8 +9,7 @@ from types import MappingProxyType
 class BackendChoice(StrEnum):
     """How to reach the engine."""
 
-    AUTO = "auto"
-    """The SDK if the engine's API answers, else the CLI."""
+    AUTO = "auto"  # the SDK if the engine's API answers, else the CLI
     SDK = "sdk"
     CLI = "cli"
 
@@ -18,14 +17,10 @@ class BackendChoice(StrEnum):
 class Policy(StrEnum):
     """When to pull."""
 
-    ALWAYS = "always"
-    """The engine pulls every image, every time."""
-    MISSING = "missing"
-    """Only images that the engine does not have are pulled."""
-    NEWER = "newer"
-    """Images that the engine does not have with the registry's current digest are pulled."""
-    NEVER = "never"
-    """Nothing is pulled; the report says which images the engine has."""
+    ALWAYS = "always"  # the engine pulls every image, every time
+    MISSING = "missing"  # only images that the engine does not have are pulled
+    NEWER = "newer"  # images that the engine does not have with the registry's current digest are pulled
+    NEVER = "never"  # nothing is pulled; the report says which images the engine has
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,67 +50,49 @@ NO_FAILURE = FailureLimit(0)
 class RetryPolicy:
     """The retries of an image. Waits are random, from 0 to a bound that doubles (full jitter)."""
 
-    retries: int = 3
-    """Attempts after the first."""
-    delay: float = 1.0
-    """Bound of the first wait, in seconds."""
-    longest: float = 60.0
-    """Bound of all waits in seconds, unless `delay` is longer; a registry's rate limit is separate."""
-    max_wait: float = 300.0
-    """Longest rate limit to wait for, in seconds; with a longer one the image fails."""
-    second_pass: bool = True
-    """Whether images with a transient failure are tried once more at the end, one by one."""
+    retries: int = 3  # attempts after the first
+    delay: float = 1.0  # bound of the first wait, in seconds
+    longest: float = 60.0  # bound of all waits in seconds, unless `delay` is longer; a rate limit is separate
+    max_wait: float = 300.0  # longest rate limit to wait for, in seconds; with a longer one the image fails
+    second_pass: bool = True  # whether images with a transient failure are tried once more at the end, one by one
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Time limits of an attempt, in seconds; None means no limit."""
 
-    attempt: float | None = None
-    """From the start of the attempt to its end."""
-    stall: float | None = 120.0
-    """Without a byte and without a change of state, while the engine resolves and downloads."""
-    unpack: float | None = 1800.0
-    """The same while it unpacks: some engines report nothing until a large layer is done."""
+    attempt: float | None = None  # from the start of the attempt to its end
+    stall: float | None = 120.0  # without a byte and without a change of state, while the engine resolves and downloads
+    unpack: float | None = 1800.0  # the same while it unpacks: some engines report nothing until a large layer is done
 
 
 class MirrorUse(StrEnum):
     """Whether the mirrors of a registry are tried before or after the registry itself."""
 
-    FIRST = "first"
-    """The mirrors in order, and then the registry itself."""
-    FALLBACK = "fallback"
-    """The registry itself, and the mirrors if it fails."""
+    FIRST = "first"  # the mirrors in order, and then the registry itself
+    FALLBACK = "fallback"  # the registry itself, and the mirrors if it fails
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
     """The settings of one registry."""
 
-    concurrency: int | None = None
-    """Pulls in flight; None means the limit of the run."""
-    mirrors: tuple[str, ...] = ()
-    """Mirrors as `HOST[:PORT][/PREFIX]`, in the order to try them."""
+    concurrency: int | None = None  # pulls in flight; None means the limit of the run
+    mirrors: tuple[str, ...] = ()  # mirrors as `HOST[:PORT][/PREFIX]`, in the order to try them
     mirror_use: MirrorUse = MirrorUse.FIRST
-    insecure: bool = False
-    """Whether puller's own requests may use plain HTTP and accept any certificate."""
-    ca: str | None = None
-    """A file with further certificate authorities for puller's own requests."""
-
-
-_DEFAULT_REGISTRY = RegistrySettings()
+    insecure: bool = False  # whether puller's own requests may use plain HTTP and accept any certificate
+    ca: str | None = None  # a file with further certificate authorities for puller's own requests
 
 
 def registry_settings(registries: Mapping[str, RegistrySettings], registry: str) -> RegistrySettings:
     """Return the settings of a registry; host names are case-insensitive."""
-    return registries.get(registry.lower(), _DEFAULT_REGISTRY)
+    return registries.get(registry.lower(), RegistrySettings())
 
 
 class PrefetchMode(StrEnum):
     """When to prefetch blobs."""
 
-    AUTO = "auto"
-    """When the first seconds show that the network is the bottleneck."""
+    AUTO = "auto"  # when the first seconds show that the network is the bottleneck
     ALWAYS = "always"
     NEVER = "never"
 
@@ -125,14 +102,10 @@ class PrefetchSettings:
     """The settings of prefetching."""
 
     mode: PrefetchMode = PrefetchMode.NEVER
-    connections: int = 48
-    """Connections to all registries together."""
-    per_registry: int | None = None
-    """Connections to one registry; None means `connections`."""
-    bandwidth: float | None = None
-    """Bytes a second over all connections; None means no limit."""
-    cache: int = 10_000_000_000
-    """Size of the blob store in bytes; also the limit of blobs fetched before the engine pulls them."""
+    connections: int = 48  # connections to all registries together
+    per_registry: int | None = None  # connections to one registry; None means `connections`
+    bandwidth: float | None = None  # bytes a second over all connections; None means no limit
+    cache: int = 10_000_000_000  # bytes of the blob store; also the limit of blobs fetched before they are pulled
 
     @property
     def receive_buffer(self) -> int | None:
@@ -148,23 +121,16 @@ class PrefetchSettings:
 class Settings:
     """The settings of a run."""
 
-    jobs: int = 3
-    """Pulls in flight, over all registries."""
-    per_registry: int | None = None
-    """Pulls in flight on one registry; None means `jobs`."""
-    clocks: Timeouts = Timeouts()
+    jobs: int = 3  # pulls in flight, over all registries
+    per_registry: int | None = None  # pulls in flight on one registry; None means `jobs`
+    timeouts: Timeouts = Timeouts()
     retry: RetryPolicy = RetryPolicy()
-    deadline: float | None = None
-    """Time limit of the run in seconds; None means no limit."""
-    engine_wait: float = 30.0
-    """Seconds to wait for an engine that stopped answering."""
-    breaker: int = 5
-    """Connection failures in a row after which a registry counts as down."""
-    max_fail: FailureLimit | None = None
-    """Cancel the run when more images than this have failed; None means never."""
+    deadline: float | None = None  # time limit of the run in seconds; None means no limit
+    engine_wait: float = 30.0  # seconds to wait for an engine that stopped answering
+    breaker: int = 5  # connection failures in a row after which a registry counts as down
+    max_fail: FailureLimit | None = None  # cancel the run when more images than this have failed; None means never
     policy: Policy = Policy.NEWER
+    # By the lower-case name in canonical references: `docker.io`.
     registries: Mapping[str, RegistrySettings] = field(default_factory=lambda: MappingProxyType({}))
-    """Settings of single registries, by the lower-case name in canonical references: `docker.io`."""
     prefetch: PrefetchSettings = PrefetchSettings()
-    disk_check: bool = True
-    """Whether to check, before the first pull, that the images fit on the engine's disk."""
+    disk_check: bool = True  # whether to check, before the first pull, that the images fit on the engine's disk

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 
-# Patterns are compiled at the first use: `puller --version` needs none.
 # C0 and C1 controls, line and paragraph separators, and the marks that reorder text on a screen.
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
 # Remove a terminal sequence whole, not only its first byte, which would leave "[31m".

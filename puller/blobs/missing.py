@@ -12,7 +12,7 @@ from puller.image.manifest import Descriptor, ImageManifest, Manifest, descripto
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
-from puller.plan.layers import chain_ids, chains
+from puller.plan.layers import chain_ids, with_chains
 from puller.plan.sizes import config_of
 from puller.registry.batch import RegistryQuestions
 from puller.registry.client import RegistryClient
@@ -79,7 +79,11 @@ class MissingBlobs:
 
     def _is_present(self, request: PullRequest) -> bool:
         """Whether the engine has the image, so that it will not be pulled."""
-        if self._inventory is None or self._policy is Policy.ALWAYS or self._inventory.held(request.reference) is None:
+        if (
+            self._inventory is None
+            or self._policy is Policy.ALWAYS
+            or self._inventory.holdings.find(request.reference) is None
+        ):
             return False
         if self._policy is Policy.MISSING:
             return True
@@ -95,7 +99,7 @@ class MissingBlobs:
                 parts = parts.with_config(config_of(self._client, reference, parts))
         yield parts.config
         seen, found = set[str](), True
-        for layer, chain in zip(parts.layers, chains(parts.layers), strict=True):
+        for layer, chain in with_chains(parts.layers):
             found = found and chain in self._local_chains
             if not found and layer.digest not in seen:
                 seen.add(layer.digest)

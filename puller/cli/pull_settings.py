@@ -27,7 +27,7 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
         policy=Policy(options["policy"]),
         jobs=options["jobs"],
         per_registry=options["per_registry"],
-        clocks=Timeouts(
+        timeouts=Timeouts(
             attempt=options["timeout"] or None,
             stall=options["stall_timeout"] or None,
             unpack=options["unpack_timeout"] or None,

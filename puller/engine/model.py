@@ -73,6 +73,10 @@ class LocalImages:
         """Find the image that has the reference's digest; None for a reference without a digest."""
         return self._by_name.get(f"{reference.name}@{reference.digest}") if reference.digest else None
 
+    def find(self, reference: ImageReference) -> LocalImage | None:
+        """Find the image of a reference, by its digest if it has one, otherwise by its tag."""
+        return self.pinned(reference) if reference.digest else self.tagged(reference)
+
 
 class ProxySettings(NamedTuple):
     """Addresses of proxies; empty where there is none."""

@@ -53,8 +53,13 @@ def failure(kind: FailureKind, message: str, *, wait: float | None = None) -> Fa
     return Failure(kind, meaning.failure_class, clean(message), meaning.advice, wait)
 
 
-def failure_of(error: EngineError | RegistryError, *, phase: str = "") -> Failure:
-    """Turn an error into a `Failure`, by its kind if that is known, else by its message; see `classify`."""
+def failure_of(error: BaseException, *, phase: str = "") -> Failure:
+    """Turn an error of an engine or registry into a `Failure`, by its kind if that is known, else by its message.
+
+    Any other exception is a fault of puller. See `classify` for `phase`.
+    """
+    if not isinstance(error, EngineError | RegistryError):
+        return failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
     wait = error.wait if isinstance(error, RegistryError) else None
     if error.kind:
         return failure(error.kind, error.message, wait=wait)

@@ -5,10 +5,11 @@ these images. The digest is the one in `RepoDigests`: that of the index if there
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from puller.errors import ListError, UsageError
 from puller.failure import Failure
@@ -18,50 +19,44 @@ from puller.imagelist.requests import request_images
 from puller.model import PullRequest
 from puller.text import clean, timestamp
 
-Digests = Mapping[PullRequest, str]
-"""Pinnable request (see `unpinned`) → digest."""
+Digests = Mapping[PullRequest, str]  # pinnable request (see `unpinned`) → digest
 Ask = Callable[[Iterable[PullRequest]], Mapping[PullRequest, str | Failure]]
 """Resolves tags at their registries."""
+ALL = "*"  # the value of `--upgrade` for all images
 
 
-ALL = "*"
-"""The value of `--upgrade` for all images."""
+class Kind(StrEnum):
+    """How a lock differs from lists and registries, and a host from lists."""
+
+    MISSING = "missing"  # the image is in a list, but not in the lock, or not on the host
+    EXTRA = "extra"  # the image is in the lock, but in no list
+    MOVED = "moved"  # the tag has another digest in the registry than in the lock
+    REPINNED = "repinned"  # the list itself pins the tag to another digest
+    OTHER_DIGEST = "other_digest"  # the host's tag is on an image with another digest
+    TAG_ELSEWHERE = "tag_elsewhere"  # the host has the digest, but the requested tag is not on that image
+    OTHER_PLATFORM = "other_platform"
+    UNKNOWN = "unknown"  # the registry did not resolve the tag
 
 
-class Change(StrEnum):
-    """How a lock differs from the lists or the registry."""
+class Difference(NamedTuple):
+    """One difference, of a lock or of a host."""
 
-    MOVED = "moved"
-    """The tag has another digest in the registry now."""
-    REPINNED = "repinned"
-    """The list itself pins the tag to another digest."""
-    MISSING = "missing"
-    """The image is in a list, but not in the lock."""
-    EXTRA = "extra"
-    """The image is in the lock, but in no list."""
-    UNKNOWN = "unknown"
-    """The registry did not resolve the tag."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One image for which a lock is outdated."""
-
-    change: Change
+    kind: Kind
     request: PullRequest
-    before: str | None = None
-    """The digest in the lock."""
-    after: str | None = None
-    """The digest now."""
-    failure: Failure | None = None
-    """Why the registry did not resolve the tag."""
+    wanted: str | None = None  # the digest in the lock, or the digest or platform that the host should have
+    found: str | None = None  # the digest in the list or registry, or the digest or platform on the host, if any
+    failure: Failure | None = None  # why the registry did not resolve the tag
 
     def __str__(self) -> str:
         """Return one line: `moved: nginx:1.27 sha256:… → sha256:…`."""
-        line = f"{self.change}: {clean(str(self.request))}"
+        line = f"{self.kind.replace('_', ' ')}: {clean(str(self.request))}"
         if self.failure:
             return f"{line}: {self.failure.kind}: {self.failure.message}"
-        return f"{line} {self.before} → {self.after}" if self.before and self.after else line
+        if self.kind is Kind.TAG_ELSEWHERE:
+            return f"{line}: the tag is on {self.found or 'no image'}, wanted on {self.wanted}"
+        if self.kind in (Kind.OTHER_DIGEST, Kind.OTHER_PLATFORM):
+            return f"{line}: wanted {self.wanted}, found {self.found or 'none'}"
+        return f"{line} {self.wanted} → {self.found}" if self.wanted and self.found else line
 
 
 def unpinned(request: PullRequest) -> PullRequest:
@@ -93,26 +88,16 @@ def pins(requests: Iterable[PullRequest]) -> dict[PullRequest, str | None]:
     return found
 
 
-def to_resolve(
-    listed: Mapping[PullRequest, str | None], lock: Digests, upgrades: Collection[PullRequest]
-) -> Iterator[PullRequest]:
-    """Yield the requests to resolve: those not in the lock, and those to upgrade, except for pinned ones."""
-    for request, pinned in listed.items():
-        if pinned is None and (request not in lock or request in upgrades):
-            yield request
-
-
 def renewed(
-    listed: Mapping[PullRequest, str | None],
-    lock: Digests,
-    ask: Ask,
-    upgrades: Collection[PullRequest] = (),
+    listed: Mapping[PullRequest, str | None], lock: Digests, ask: Ask, upgrades: Collection[PullRequest] = ()
 ) -> tuple[Digests, Mapping[PullRequest, Failure]]:
     """Return the digests of the new lock, and a failure for each request that could not be resolved.
 
     Locked requests keep their digest, except for those in `upgrades`; requests that are in no list are dropped.
     """
-    answers = ask(to_resolve(listed, lock, upgrades))
+    answers = ask(
+        request for request, pinned in listed.items() if pinned is None and (request not in lock or request in upgrades)
+    )
     digests: dict[PullRequest, str] = {}
     failures: dict[PullRequest, Failure] = {}
     for request, pinned in listed.items():
@@ -126,10 +111,8 @@ def renewed(
 
 def compared(listed: Mapping[PullRequest, str | None], lock: Digests, ask: Ask) -> tuple[Difference, ...]:
     """Compare a lock with the lists and with the registries."""
-    answers = ask(
-        request for request, pinned in listed.items() if pinned is None and request in lock and request.reference.tag
-    )
-    return tuple(differences(listed, lock, answers))
+    locked = (request for request, pinned in listed.items() if not pinned and request in lock)
+    return tuple(differences(listed, lock, ask(request for request in locked if request.reference.tag)))
 
 
 def differences(
@@ -139,25 +122,22 @@ def differences(
     for request, pinned in listed.items():
         before, answer = lock.get(request), now.get(request)
         if before is None:
-            yield Difference(Change.MISSING, request)
-        elif pinned:
-            if pinned != before:
-                yield Difference(Change.REPINNED, request, before, pinned)
-        elif answer is not None and not isinstance(answer, str):
-            yield Difference(Change.UNKNOWN, request, before, failure=answer)
-        elif answer is not None and answer != before:
-            yield Difference(Change.MOVED, request, before, answer)
+            yield Difference(Kind.MISSING, request)
+        elif isinstance(answer, Failure):
+            yield Difference(Kind.UNKNOWN, request, before, failure=answer)
+        elif (pinned or answer or before) != before:
+            yield Difference(Kind.REPINNED if pinned else Kind.MOVED, request, before, pinned or answer)
     for request, before in lock.items():
         if request not in listed:
-            yield Difference(Change.EXTRA, request, before)
+            yield Difference(Kind.EXTRA, request, before)
 
 
 def lines(digests: Digests) -> tuple[str, ...]:
     """Return the lines of a lock, sorted by name; without its option each line is a reference that docker accepts."""
     rows = []
     for request, digest in digests.items():
-        pinned = replace(request.reference, digest=digest).canonical
-        rows.append((pinned, f"--platform={request.platform} {pinned}" if request.platform else pinned))
+        name = replace(request.reference, digest=digest).canonical
+        rows.append((name, f"--platform={request.platform} {name}" if request.platform else name))
     return tuple(line for _, line in sorted(rows))
 
 

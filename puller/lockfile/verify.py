@@ -1,57 +1,17 @@
 """Comparison of a host's images with lists: digests, platforms and tags."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from puller.engine.interface import ImageStore
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.failure import Failure
 from puller.image.platform import can_run, is_same
 from puller.image.reference import Platform
+from puller.lockfile.lockfile import Difference, Kind
 from puller.model import PullRequest
-from puller.text import clean
 
 Ask = Callable[[Sequence[PullRequest], EngineInfo], Mapping[PullRequest, str | Failure]]
 """Resolves tags at their registries."""
-
-
-class Fault(StrEnum):
-    """What is wrong with an image on a host."""
-
-    MISSING = "missing"
-    OTHER_DIGEST = "other_digest"
-    """The tag is on an image with another digest."""
-    TAG_ELSEWHERE = "tag_elsewhere"
-    """The engine has the digest, but the requested tag is not on that image."""
-    OTHER_PLATFORM = "other_platform"
-    UNKNOWN = "unknown"
-    """The registry did not resolve the tag."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One difference between a host and the lists."""
-
-    fault: Fault
-    request: PullRequest
-    wanted: str | None = None
-    """The expected digest or platform."""
-    found: str | None = None
-    """The digest or platform on the host; None if there is none."""
-    failure: Failure | None = None
-    """Why the registry did not resolve the tag."""
-
-    def __str__(self) -> str:
-        """Return one line: `other digest: nginx:1.27: wanted sha256:…, found sha256:…`."""
-        line = f"{self.fault.replace('_', ' ')}: {clean(str(self.request))}"
-        if self.failure:
-            return f"{line}: {self.failure.kind}: {self.failure.message}"
-        if self.fault is Fault.MISSING:
-            return line
-        if self.fault is Fault.TAG_ELSEWHERE:
-            return f"{line}: the tag is on {self.found or 'no image'}, wanted on {self.wanted}"
-        return f"{line}: wanted {self.wanted}, found {self.found or 'none'}"
 
 
 def verify(requests: Sequence[PullRequest], store: ImageStore, ask: Ask | None) -> tuple[Difference, ...]:
@@ -60,80 +20,57 @@ def verify(requests: Sequence[PullRequest], store: ImageStore, ask: Ask | None) 
     `ask` resolves tags that no request pins; without it only their presence is checked.
     """
     facts, holdings = store.facts(), store.holdings()
-    unpinned = [request for request in requests if not request.reference.digest and find(request, holdings)]
+    images = [(request, holdings.find(request.reference)) for request in requests]
+    unpinned = [request for request, image in images if image and not request.reference.digest]
     current = ask(unpinned, facts) if ask and unpinned else {}
-    images = dict.fromkeys(image.identity for request in requests if (image := find(request, holdings)))
-    platforms = store.platforms(tuple(images)) if images else {}
-    found = []
-    for request in requests:
-        for difference in differences(request, holdings, facts, platforms, current):
-            if difference.fault is Fault.OTHER_PLATFORM and _has_platform(request, holdings, facts, store):
-                continue
-            found.append(difference)
-    return tuple(found)
-
-
-def find(request: PullRequest, holdings: LocalImages) -> LocalImage | None:
-    """Find the image of a request by its digest, or else by its tag."""
-    return holdings.pinned(request.reference) if request.reference.digest else holdings.tagged(request.reference)
-
-
-def differences(
-    request: PullRequest,
-    holdings: LocalImages,
-    facts: EngineInfo,
-    platforms: Mapping[str, Platform],
-    current: Mapping[PullRequest, str | Failure],
-) -> Iterator[Difference]:
-    """Yield the differences of one image.
-
-    `platforms` are by image ID, `current` are the digests of tags; an image in neither of them is taken as right.
-    """
-    image = find(request, holdings)
-    if image is None:
-        yield _absent(request, holdings)
-        return
-    yield from _by_digest(request, image, holdings, current)
-    platform, wanted = platforms.get(image.identity), request.platform or facts.platform
-    if platform and wanted and not _fits(request, wanted, platform):
-        yield Difference(Fault.OTHER_PLATFORM, request, str(wanted), str(platform))
+    identities = tuple(dict.fromkeys(image.identity for _, image in images if image))
+    platforms = store.platforms(identities) if identities else {}
+    differences: list[Difference] = []
+    for request, image in images:
+        if image is None:
+            differences.append(_absent(request, holdings))
+        else:
+            differences += _by_digest(request, image, holdings, current.get(request))
+            differences += _by_platform(request, image, platforms.get(image.identity), store)
+    return tuple(differences)
 
 
 def _absent(request: PullRequest, holdings: LocalImages) -> Difference:
-    tagged = holdings.tagged(request.reference)
+    reference = request.reference
+    tagged = holdings.tagged(reference)
     if tagged is None:
-        return Difference(Fault.MISSING, request, request.reference.digest)
-    found = _joined(tagged.digests_in(request.reference.name))
-    return Difference(Fault.OTHER_DIGEST, request, request.reference.digest, found)
+        return Difference(Kind.MISSING, request, reference.digest)
+    return Difference(Kind.OTHER_DIGEST, request, reference.digest, _joined(tagged.digests_in(reference.name)))
 
 
 def _by_digest(
-    request: PullRequest, image: LocalImage, holdings: LocalImages, current: Mapping[PullRequest, str | Failure]
+    request: PullRequest, image: LocalImage, holdings: LocalImages, current: str | Failure | None
 ) -> Iterator[Difference]:
-    reference = request.reference
+    """Compare the digest with that of the tag in the registry, if known; a pinned digest only with its tag."""
+    reference, local = request.reference, image.digests_in(request.reference.name)
+    tagged = holdings.tagged(reference)
     if reference.digest:
-        tagged = holdings.tagged(reference)
         if reference.tag and tagged is not image:
-            yield Difference(Fault.TAG_ELSEWHERE, request, image.identity, tagged.identity if tagged else None)
+            yield Difference(Kind.TAG_ELSEWHERE, request, image.identity, tagged.identity if tagged else None)
+    elif isinstance(current, Failure):
+        yield Difference(Kind.UNKNOWN, request, failure=current)
+    elif current and current not in local:
+        yield Difference(Kind.OTHER_DIGEST, request, current, _joined(local))
+
+
+def _by_platform(
+    request: PullRequest, image: LocalImage, platform: Platform | None, store: ImageStore
+) -> Iterator[Difference]:
+    """Compare the platform with the requested one, or else with the engine's; an unknown one is taken as right."""
+    facts, fits = store.facts(), is_same if request.platform else can_run
+    wanted = request.platform or facts.platform
+    if platform is None or wanted is None or fits(wanted, platform):
         return
-    expected, local = current.get(request), image.digests_in(reference.name)
-    if isinstance(expected, Failure):
-        yield Difference(Fault.UNKNOWN, request, failure=expected)
-    elif expected and expected not in local:
-        yield Difference(Fault.OTHER_DIGEST, request, expected, _joined(local))
-
-
-def _fits(request: PullRequest, wanted: Platform, found: Platform) -> bool:
-    return is_same(wanted, found) if request.platform else can_run(wanted, found)
-
-
-def _has_platform(request: PullRequest, holdings: LocalImages, facts: EngineInfo, store: ImageStore) -> bool:
-    """Whether a multi-platform image includes the platform: an engine lists only one unless asked for another."""
-    image, wanted = find(request, holdings), request.platform or facts.platform
-    if not facts.keeps_platforms or image is None or wanted is None:
-        return False
-    named = store.platforms((image.identity,), wanted).get(image.identity)
-    return named is not None and _fits(request, wanted, named)
+    if facts.keeps_platforms:  # of an image for several platforms, an engine lists one unless asked for another
+        named = store.platforms((image.identity,), wanted).get(image.identity)
+        if named and fits(wanted, named):
+            return
+    yield Difference(Kind.OTHER_PLATFORM, request, str(wanted), str(platform))
 
 
 def _joined(digests: Iterable[str]) -> str | None:

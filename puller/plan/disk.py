@@ -8,22 +8,19 @@ what certainly does not fit.
 
 from collections.abc import Callable, Sequence
 from threading import Timer
-from typing import NamedTuple
 
 from puller.engine.disk import DiskShortage, has_ample_space
-from puller.errors import EngineError, RegistryError
+from puller.errors import RegistryError
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.plan.layers import LayerAccount, Stock, disk_needed, disk_needed_at_least
-from puller.plan.survey import explained, images_of, measured
+from puller.plan.sizes import estimates_of, manifests_of
 from puller.registry.batch import ask_all
 from puller.registry.client import RegistryClient
 from puller.registry.responses import Described
 
-_PROBES = 3
-"""Images of each registry that are asked for first, to learn whether it answers and has a pull quota."""
-_LONGEST = 10.0
-"""Time limit of all requests to registries, in seconds; after it the pull begins without the check."""
+_PROBES = 3  # images of each registry that are asked for first, to learn whether it answers and has a pull quota
+_LONGEST = 10.0  # time limit of all requests to registries, in seconds; after it the pull begins without the check
 
 
 def check_disk(
@@ -31,70 +28,62 @@ def check_disk(
 ) -> DiskShortage | None:
     """Check whether absent images fit on the engine's disk; None if they do or if that is unknown.
 
-    `say` gets the reason when images are not checked.
+    `say` gets the reason when images are not checked. Raises EngineError and RegistryError.
     """
-    try:
-        disk = inventory.disk(0)
-        if disk.free is None or disk.path is None:
-            say(f"disk not checked: {disk.note}")
-            return None
-        if has_ample_space(inventory.facts, len(requests)):
-            return None
-        absent = [each for each in requests if inventory.held(each.reference) is None]
-        if not absent:
-            return None
-        with registries.quick() as client:
-            limit = Timer(_LONGEST, client.close)
-            limit.daemon = True
-            limit.start()
-            try:
-                return _shortage(absent, disk.path, disk.free, _Check(inventory, client, say))
-            finally:
-                limit.cancel()
-    except (EngineError, RegistryError) as error:
-        say(f"disk not checked: {error}")
+    disk = inventory.disk(0)
+    if disk.free is None or disk.path is None:
+        say(f"disk not checked: {disk.note}")
         return None
+    if has_ample_space(inventory.facts, len(requests)):
+        return None
+    absent = [each for each in requests if inventory.holdings.find(each.reference) is None]
+    if not absent:
+        return None
+    with registries.quick() as client:
+        limit = Timer(_LONGEST, client.close)
+        limit.daemon = True
+        limit.start()
+        try:
+            needed, images = _needed(_without_cost(absent, client, say), disk.free, inventory, client, say)
+        finally:
+            limit.cancel()
+    return DiskShortage(disk.path, needed, disk.free, images) if needed > disk.free else None
 
 
-class _Check(NamedTuple):
-    inventory: EngineInventory
-    client: RegistryClient
-    say: Callable[[str], None]
+def _needed(
+    wanted: list[PullRequest], free: int, inventory: EngineInventory, client: RegistryClient, say: Callable[[str], None]
+) -> tuple[int, int]:
+    """Return the bytes that the images need, and how many images that includes.
 
-
-def _shortage(absent: list[PullRequest], path: str, free: int, check: _Check) -> DiskShortage | None:
-    wanted = _without_cost(absent, check)
+    The number of bytes is a rough estimate unless that exceeds `free`.
+    """
     names = [each.reference.digest or each.reference.tag or "latest" for each in wanted]
-    answers = images_of(wanted, names, check.inventory, check.client)
+    answers = manifests_of([*zip(wanted, names, strict=True)], inventory, client)
     images = [
         (each, parts) for each, parts in zip(wanted, answers, strict=True) if not isinstance(parts, RegistryError)
     ]
     if len(images) < len(wanted):
-        check.say(f"disk: the sizes of {len(wanted) - len(images)} images are unknown")
-    keeps_blobs = check.inventory.facts.keeps_platforms
+        say(f"disk: the sizes of {len(wanted) - len(images)} images are unknown")
+    keeps_blobs = inventory.facts.keeps_platforms
     account = LayerAccount(Stock(keeps_blobs))
-    if disk_needed([account.add(parts) for _, parts in images], keeps_blobs=keeps_blobs) <= free:
-        return None
-    images = explained(images, check.client)
-    stock = check.inventory.stock(images, check.client, {each.reference.registry for each in wanted})
-    account = LayerAccount(stock)
-    estimates = [account.add(parts) for parts in measured(images, stock, check.client)]
-    needed = disk_needed_at_least(estimates, keeps_blobs=keeps_blobs)
-    return DiskShortage(path, needed, free, len(images)) if needed > free else None
+    rough = disk_needed([account.add(parts) for _, parts in images], keeps_blobs=keeps_blobs)
+    if rough <= free:
+        return rough, len(images)
+    estimates = estimates_of(images, inventory, client, {each.reference.registry for each in wanted})
+    return disk_needed_at_least(estimates, keeps_blobs=keeps_blobs), len(images)
 
 
-def _without_cost(absent: list[PullRequest], check: _Check) -> list[PullRequest]:
+def _without_cost(absent: list[PullRequest], client: RegistryClient, say: Callable[[str], None]) -> list[PullRequest]:
     """Leave out images of registries that do not answer, and of those where fetching a manifest counts as a pull."""
     probes: dict[str, list[PullRequest]] = {}
     for each in absent:
-        if len(probes.setdefault(each.reference.registry, [])) < _PROBES:
-            probes[each.reference.registry].append(each)
-    asked = [(name, each) for name, some in probes.items() for each in some]
-    answers = ask_all(asked, lambda each: check.client.head(each.reference))
+        probes.setdefault(each.reference.registry, []).append(each)
+    asked = [(name, each) for name, some in probes.items() for each in some[:_PROBES]]
+    answers = ask_all(asked, lambda each: client.head(each.reference))
     answered = {name: answer for (name, _), answer in zip(asked, answers, strict=True) if isinstance(answer, Described)}
     for name in probes:
         if name not in answered:
-            check.say(f"disk: images of {name} are not counted: it does not answer")
+            say(f"disk: images of {name} are not counted: it does not answer")
         elif answered[name].quota:
-            check.say(f"disk: images of {name} are not counted: asking for their sizes would count as a pull")
+            say(f"disk: images of {name} are not counted: asking for their sizes would count as a pull")
     return [each for each in absent if (seen := answered.get(each.reference.registry)) and not seen.quota]

@@ -10,9 +10,9 @@ rules were found by experiments with both kinds of engine (`tests/engine/test_pl
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet
 from itertools import accumulate
+from typing import NamedTuple
 
 from puller.image.manifest import Descriptor, ImageManifest
 
@@ -22,38 +22,26 @@ _AT_ONCE = 3
 """Images that are unpacked at the same time; puller and engines both have three concurrent tasks by default."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
+class Stock(NamedTuple):
     """The content of an engine that decides what it fetches."""
 
-    keeps_blobs: bool = False
-    """Whether it is the containerd store."""
-    configs: frozenset[str] = frozenset()
-    documents: frozenset[str] = frozenset()
-    """Digests of manifests and indexes."""
-    chains: frozenset[str] = frozenset()
-    """Chain IDs of the layers."""
-    blobs: frozenset[str] = frozenset()
-    """Compressed digests of layers that were pulled; with the containerd store, of blobs that it still has."""
+    keeps_blobs: bool = False  # whether it is the containerd store
+    configs: AbstractSet[str] = frozenset()
+    documents: AbstractSet[str] = frozenset()  # digests of manifests and indexes
+    chains: AbstractSet[str] = frozenset()
+    blobs: AbstractSet[str] = frozenset()  # digests of pulled layers, compressed; on the containerd store, of its blobs
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """The cost of one image, after those before it in the list were pulled."""
 
-    download: int
-    """Bytes that the registry will send."""
+    download: int  # bytes that the registry will send
     layers: int
-    missing: int
-    """How many of the layers will be fetched."""
-    unpacked: int
-    """Bytes of its new layers, unpacked."""
-    blobs: int
-    """Bytes of the download that are layers."""
-    alone: int = 0
-    """Peak bytes on the disk of a graph store that pulls only this image: a layer and its blob exist at once."""
-    last: int = 0
-    """Bytes of the last blob to be unpacked."""
+    missing: int  # how many of the layers will be fetched
+    unpacked: int  # bytes of its new layers, unpacked
+    blobs: int  # bytes of the download that are layers
+    alone: int = 0  # peak bytes on the disk if a graph store pulls only this image: a layer and its blob exist at once
+    last: int = 0  # bytes of the last blob to be unpacked
 
 
 class LayerAccount:
@@ -90,7 +78,7 @@ class LayerAccount:
         """Yield the layers to fetch, each digest once."""
         seen: set[str] = set()
         found = True
-        for layer, chain in zip(layers, chains(layers), strict=True):
+        for layer, chain in with_chains(layers):
             found = found and chain in self._chains and (self._keeps_blobs or layer.digest in self._blobs)
             if found or layer.digest in seen or (self._keeps_blobs and layer.digest in self._blobs):
                 continue
@@ -99,16 +87,16 @@ class LayerAccount:
 
     def _unpack(self, layers: Sequence[Descriptor]) -> list[Descriptor]:
         new = []
-        for layer, chain in zip(layers, chains(layers), strict=True):
+        for layer, chain in with_chains(layers):
             if chain not in self._chains:
                 self._chains.add(chain)
                 new.append(layer)
         return new
 
 
-def chains(layers: Sequence[Descriptor]) -> Iterator[str]:
-    """Yield each layer's chain ID (OCI image spec "Layer ChainID"); a digest replaces an unknown diff ID."""
-    return chain_ids(layer.diff_id or f"?{layer.digest}" for layer in layers)
+def with_chains(layers: Sequence[Descriptor]) -> Iterator[tuple[Descriptor, str]]:
+    """Yield each layer with its chain ID (OCI image spec "Layer ChainID"); a digest replaces an unknown diff ID."""
+    return zip(layers, chain_ids(layer.diff_id or f"?{layer.digest}" for layer in layers), strict=True)
 
 
 def chain_ids(diff_ids: Iterable[str]) -> Iterator[str]:
@@ -119,11 +107,11 @@ def chain_ids(diff_ids: Iterable[str]) -> Iterator[str]:
         yield chain
 
 
-def new_layers(image: ImageManifest, stock: Stock) -> Iterator[Descriptor]:
-    """Yield the layers of an image that the engine will unpack."""
-    if stock.keeps_blobs or image.config.digest not in stock.configs:
-        pairs = zip(image.layers, chains(image.layers), strict=True)
-        yield from (layer for layer, chain in pairs if chain not in stock.chains)
+def new_layers(image: ImageManifest, stock: Stock) -> list[Descriptor]:
+    """Return the layers of an image that the engine will unpack."""
+    if image.config.digest in stock.configs and not stock.keeps_blobs:
+        return []
+    return [layer for layer, chain in with_chains(image.layers) if chain not in stock.chains]
 
 
 def unpacked_size(layer: Descriptor) -> int:

@@ -17,12 +17,9 @@ class Step(Enum):
     """What to do for an image."""
 
     PULL = auto()
-    KEEP = auto()
-    """Nothing: the image is present."""
-    SET_TAG = auto()
-    """Only set the tag: the image is present by digest."""
-    FAIL = auto()
-    """Nothing: the image is missing, and the policy does not allow a pull."""
+    KEEP = auto()  # nothing: the image is present
+    SET_TAG = auto()  # only set the tag: the image is present by digest
+    FAIL = auto()  # nothing: the image is missing, and the policy does not allow a pull
 
 
 class Decision(NamedTuple):
@@ -31,8 +28,7 @@ class Decision(NamedTuple):
     step: Step
     status: Status | None = None
     digest: str | None = None
-    mirror: str | None = None
-    """The mirror that gave the digest, if the registry itself did not confirm it."""
+    mirror: str | None = None  # the mirror that gave the digest, if the registry itself did not confirm it
 
 
 PULL, FAIL = Decision(Step.PULL), Decision(Step.FAIL)
@@ -41,16 +37,18 @@ PULL, FAIL = Decision(Step.PULL), Decision(Step.FAIL)
 class Facts(Protocol):
     """What a decision may depend on beside the engine's images; called only if needed: some methods send a request."""
 
-    def announced(self, reference: ImageReference) -> ResolvedTag | None:
+    def resolve(self, reference: ImageReference, /) -> ResolvedTag | None:
         """Return what the registry has under the tag; None if it does not answer."""
 
-    def mirrored(self, reference: ImageReference) -> bool:
+    def mirrored(self, _reference: ImageReference, /) -> bool:
         """Tell whether the registry has mirrors; the engine does not know the digest of an image from a mirror."""
+        return False
 
-    def is_image(self, held: LocalImage, request: PullRequest, digest: str) -> bool:
+    def is_image(self, _image: LocalImage, _request: PullRequest, _digest: str, /) -> bool:
         """Tell whether the engine's image has this digest, although the engine does not know it; False if unknown."""
+        return False
 
-    def suits(self, held: LocalImage, request: PullRequest) -> bool:
+    def suits(self, image: LocalImage, request: PullRequest, /) -> bool:
         """Tell whether the engine's image has the requested platform; False if unknown."""
 
 
@@ -67,14 +65,11 @@ def _newer_tag(request: PullRequest, images: LocalImages, facts: Facts) -> Decis
     reference = request.reference
     image = images.tagged(reference)
     digests = image.digests_in(reference.name) if image else ()
-    if image is None or not (digests or facts.mirrored(reference)):
+    answer = facts.resolve(reference) if digests or (image and facts.mirrored(reference)) else None
+    if image is None or answer is None:
         return PULL
-    answer = facts.announced(reference)
-    if answer is None:
-        return PULL
-    if not (answer.digest in digests if digests else facts.is_image(image, request, answer.digest)):
-        return PULL
-    if (answer.single and not request.platform) or facts.suits(image, request):
+    is_current = answer.digest in digests if digests else facts.is_image(image, request, answer.digest)
+    if is_current and ((answer.single and not request.platform) or facts.suits(image, request)):
         return Decision(Step.KEEP, Status.UP_TO_DATE, answer.digest, answer.mirror)
     return PULL
 
@@ -90,7 +85,7 @@ def _newer_digest(request: PullRequest, images: LocalImages, facts: Facts) -> De
 def _present(request: PullRequest, images: LocalImages, facts: Facts, otherwise: Decision) -> Decision:
     """Decide by the name alone; the platform counts only if one was requested, as in `docker run`."""
     reference = request.reference
-    image = images.pinned(reference) if reference.digest else images.tagged(reference)
+    image = images.find(reference)
     if image is None or (request.platform and not facts.suits(image, request)):
         return otherwise
     decision = _keep(image, request, images, Status.PRESENT)

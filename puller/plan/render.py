@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from puller.failure import error_document
@@ -84,15 +83,11 @@ def _problems(plan: PullPlan) -> Iterator[str]:
             yield f"invalid line: {clean(rejected.failure.message)}"
 
 
-SCHEMA = "puller.plan/1"
-"""Name and version; the number changes only if a required key changes its meaning."""
-
-
 def render_json(plan: PullPlan) -> str:
     """Return the plan as ASCII JSON."""
     estimates = plan.estimates
     document = {
-        "schema": SCHEMA,
+        "schema": "puller.plan/1",
         "engine": plan.engine,
         "changes": bool(plan.would_pull),
         "complete": plan.complete,
@@ -102,8 +97,8 @@ def render_json(plan: PullPlan) -> str:
             "layers": sum(estimate.blobs for estimate in estimates),
             "unpacked": sum(estimate.unpacked for estimate in estimates),
         },
-        "quotas": [asdict(quota) | {"enough": quota.enough} for quota in plan.quotas],
-        "disk": asdict(plan.disk) | {"enough": plan.disk.enough, "note": plan.disk.note or None},
+        "quotas": [quota._asdict() | {"enough": quota.enough} for quota in plan.quotas],
+        "disk": plan.disk._asdict() | {"enough": plan.disk.enough, "note": plan.disk.note or None},
         "images": [_image(image) for image in plan.images],
         "invalid": [each.failure.message if each.failure else each.reference for each in plan.rejected],
     }

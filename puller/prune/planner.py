@@ -6,8 +6,8 @@ knows no digest.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from puller.engine.model import Container, ImageContents, LocalImage, LocalImages, full_name
 from puller.image.reference import ImageReference
@@ -19,58 +19,44 @@ class Reason(StrEnum):
     """Why an image, or one of its names, stays."""
 
     LISTED = "listed"
-    IN_USE = "in_use"
-    """A container uses it, whether it is running or not."""
-    BUILT_ON = "built_on"
-    """Another image is built on it."""
-    RECENT = "recent"
-    """It is among the newest of its repository (`--keep-last`)."""
-    NOT_OURS = "not_ours"
-    """puller did not pull it, or it has names that puller did not give and that would be removed too."""
+    IN_USE = "in_use"  # a container uses it, whether it is running or not
+    BUILT_ON = "built_on"  # another image is built on it
+    RECENT = "recent"  # it is among the newest of its repository (`--keep-last`)
+    NOT_OURS = "not_ours"  # puller did not pull it, or names that puller did not give would be removed too
 
 
-@dataclass(frozen=True, slots=True)
-class Removable:
+class Removable(NamedTuple):
     """An image that may be removed, or of which some names may be removed."""
 
     image: LocalImage
-    targets: tuple[str, ...]
-    """What to remove, in this order: names, digests or the ID."""
-    whole: bool
-    """Whether this removes the image, and not only some of its names."""
-    pulled: str
-    """Time of the last pull, as in `PulledName`."""
+    targets: tuple[str, ...]  # what to remove, in this order: names, digests or the ID
+    whole: bool  # whether this removes the image, and not only some of its names
+    pulled: str  # time of the last pull, as in `PulledName`
     last_listed: str
-    frees: int = 0
-    """Bytes that the removal frees at most, after those before it in the plan."""
+    frees: int = 0  # bytes that the removal frees at most, after those before it in the plan
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """An image that puller pulled and that stays."""
 
     image: LocalImage
     names: tuple[str, ...]
     reason: Reason
-    detail: str = ""
-    """The container, image or name because of which it stays."""
+    detail: str = ""  # the container, image or name because of which it stays
 
 
-@dataclass(frozen=True, slots=True)
-class PrunePlan:
+class PrunePlan(NamedTuple):
     """All images that puller pulled: those that may be removed, least recently listed first, and those that stay."""
 
     removable: tuple[Removable, ...]
     kept: tuple[Kept, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EngineState:
+class EngineState(NamedTuple):
     """The images and containers of an engine."""
 
     images: LocalImages
-    contents: Mapping[str, ImageContents]
-    """By image ID."""
+    contents: Mapping[str, ImageContents]  # by image ID
     containers: Sequence[Container] = ()
 
 
@@ -83,19 +69,14 @@ def plan_prune(
     pulled_names: dict[str, list[PulledName]] = {}
     for entry in known:
         pulled_names.setdefault(entry.identity, []).append(entry)
-    removable: list[Removable] = []
-    kept: list[Kept] = []
-    for identity, entries in pulled_names.items():
-        image = engine.images.of(identity)
-        if image is None:
-            continue
-        decision = _decide(image, entries, engine, listed_names, recent)
-        if isinstance(decision, Removable):
-            removable.append(decision)
-        else:
-            kept.append(decision)
+    decisions = [
+        _decide(image, entries, engine, listed_names, recent)
+        for identity, entries in pulled_names.items()
+        if (image := engine.images.of(identity))
+    ]
+    removable = [each for each in decisions if isinstance(each, Removable)]
     removable.sort(key=lambda each: (each.last_listed, each.pulled))
-    return PrunePlan(tuple(removable), tuple(kept))
+    return PrunePlan(tuple(removable), tuple(each for each in decisions if isinstance(each, Kept)))
 
 
 def _decide(
@@ -114,14 +95,13 @@ def _decide(
     repositories = {_repository(name) for name in (*tags, *pins, *(entry.name for entry in entries))}
     foreign = [name for name in (*tags, *pins) if name not in unlisted]
     foreign += [name for name in image.digests if _repository(name) not in repositories]
+    targets: list[str] = []
     if foreign:
         targets = [name for name in unlisted if not _removes_others(name, foreign)]
     elif any(entry.new for entry in entries):
         tagged = {_repository(name) for name in unlisted if "@" not in name}
         rest = [name for name in image.digests if _repository(name) not in tagged and name not in unlisted]
         targets = sorted(unlisted, key=lambda name: "@" in name) + rest or [image.identity]
-    else:
-        targets = []
     if not targets:
         if len(unlisted) < len(ours):
             return Kept(image, shown, Reason.LISTED)

@@ -24,20 +24,13 @@ from puller.text import timestamp
 class PulledName(NamedTuple):
     """A name that an image got by a pull. The fields are the keys of the record file."""
 
-    name: str
-    """The full name with its tag or digest, such as `docker.io/library/nginx:1.27`."""
-    identity: str
-    """The image's ID in the engine."""
-    digest: str | None
-    """The digest of the name in the registry."""
-    brought: str
-    """Time of the pull, in UTC as in RFC 3339, so that times sort as text."""
-    wanted: str
-    """Time of the last pull whose list had the name."""
-    new: bool
-    """Whether the engine did not have the image before."""
-    named: bool = True
-    """False once the name was found removed or moved to another image."""
+    name: str  # the full name with its tag or digest, such as `docker.io/library/nginx:1.27`
+    identity: str  # the image's ID in the engine
+    digest: str | None  # the digest of the name in the registry
+    brought: str  # time of the pull, in UTC as in RFC 3339, so that times sort as text
+    wanted: str  # time of the last pull whose list had the name
+    new: bool  # whether the engine did not have the image before
+    named: bool = True  # False once the name was found removed or moved to another image
 
 
 def names_of(reference: ImageReference) -> tuple[str, ...]:
@@ -57,7 +50,8 @@ def after_pulls(
 
     `before` has the engine's images before the first pull, `after` its images now; both are None if nothing was pulled.
     """
-    requested = [(name, outcome) for outcome in outcomes for name in _names(outcome)]
+    named = ((ImageReference.read(outcome.reference), outcome) for outcome in outcomes)
+    requested = [(name, outcome) for reference, outcome in named if reference for name in names_of(reference)]
     listed = {name for name, _ in requested}
     entries = {
         (entry.name, entry.identity): entry._replace(wanted=now) if entry.named and entry.name in listed else entry
@@ -73,9 +67,8 @@ def after_pulls(
             continue
         if outcome.status is not Status.PULLED and not (outcome.ok and image.identity in fresh):
             continue
-        new = before.of(image.identity) is None or any(
-            entry.new for entry in entries.values() if entry.identity == image.identity
-        )
+        known_new = any(entry.new for entry in entries.values() if entry.identity == image.identity)
+        new = known_new or before.of(image.identity) is None
         fresh.update([image.identity] if new else ())
         entries.pop((name, image.identity), None)
         entries[name, image.identity] = PulledName(name, image.identity, outcome.digest, now, now, new)
@@ -99,33 +92,25 @@ def _is_unchanged(image: LocalImage, name: str, outcome: PullOutcome) -> bool:
     return not outcome.digest or not digests or outcome.digest in digests
 
 
-def _names(outcome: PullOutcome) -> tuple[str, ...]:
-    reference = ImageReference.read(outcome.reference)
-    return names_of(reference) if reference else ()  # a bad line of a list
-
-
 def remember_pulls(report: Report, store: ImageStore, before: Callable[[], LocalImages]) -> None:
-    """Write down for `puller prune` what a run brought and what it wanted, where the engine says who it is.
+    """Record for `puller prune` what a run pulled and what its lists had, unless the engine has no ID.
 
-    `before` says what the engine had before the run. Raises PullerError, EngineError, UsageError.
+    `before` returns the engine's images before the run. Raises PullerError, EngineError, UsageError.
     """
     identity = store.facts().identity
     if identity is None:
         return
     record, now = PullRecord(identity), timestamp(datetime.now(UTC))
-    images: tuple[LocalImages, LocalImages] | tuple[()] = ()
     if report.counts[Status.PULLED]:
         images = before(), store.holdings()
-    elif not record.path.exists():
-        return
-    record.update(lambda known: after_pulls(known, report.outcomes, now, *images))
+        record.update(lambda known: after_pulls(known, report.outcomes, now, *images))
+    elif record.path.exists():
+        record.update(lambda known: after_pulls(known, report.outcomes, now))
 
 
 _SCHEMA = "puller.brought/1"
-_OTHER_SCHEMA = "puller.prune.brought/1"
-"""The schema that some versions wrote by mistake for the same document."""
-_LOCK_TIMEOUT = 10.0
-"""Seconds."""
+_OTHER_SCHEMA = "puller.prune.brought/1"  # the schema that some versions wrote by mistake for the same document
+_LOCK_TIMEOUT = 10.0  # seconds
 
 
 class PullRecord:
@@ -155,7 +140,12 @@ class PullRecord:
                 known = self.read()
                 changed = tuple(change(known))
                 if changed != known:
-                    files.write(self.path, self._text(changed))
+                    document = {
+                        "schema": _SCHEMA,
+                        "engine": self._engine,
+                        "images": [each._asdict() for each in changed],
+                    }
+                    files.write(self.path, json.dumps(document) + "\n")
         except TimeoutError:
             raise PullerError(f"another run has locked {self.path} for {_LOCK_TIMEOUT:.0f}s") from None
         except OSError as error:
@@ -166,7 +156,3 @@ class PullRecord:
         if document["schema"] not in (_SCHEMA, _OTHER_SCHEMA) or document["engine"] != self._engine:
             raise ValueError("it is of another version or of another engine")
         return tuple(PulledName(**each) for each in document["images"])
-
-    def _text(self, entries: Iterable[PulledName]) -> str:
-        images = [entry._asdict() for entry in entries]
-        return json.dumps({"schema": _SCHEMA, "engine": self._engine, "images": images}) + "\n"

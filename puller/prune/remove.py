@@ -1,10 +1,11 @@
 """Finds the images that may be removed, and removes them name by name, never by force."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
+from puller.engine.disk import DiskShortage, free_bytes
 from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImage
 from puller.errors import EngineError, PullerError
@@ -24,28 +25,23 @@ class Action(StrEnum):
     """What happened to an image that could be removed."""
 
     REMOVED = "removed"
-    UNTAGGED = "untagged"
-    """Some names were removed; the image has others."""
-    CHANGED = "changed"
-    """Its names changed since they were listed, so it was not removed."""
+    UNTAGGED = "untagged"  # some names were removed; the image has others
+    CHANGED = "changed"  # its names changed since they were listed, so it was not removed
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(NamedTuple):
     """The result for one image."""
 
     candidate: Removable
     action: Action
-    error: str = ""
-    """The engine's error message."""
+    error: str = ""  # the engine's error message
 
     def __str__(self) -> str:
         line = f"{_PHRASES[self.action]} {clean(', '.join(self.candidate.targets))}"
         return f"{line}: {self.error}" if self.error else line
 
 
-REMOVED = (Action.REMOVED, Action.UNTAGGED)
 _PHRASES = {
     Action.REMOVED: "removed",
     Action.UNTAGGED: "untagged",
@@ -64,24 +60,45 @@ def find_candidates(store: ImageStore, listed: Iterable[ImageReference], *, keep
     plan = plan_prune(known, engine, listed, keep_last=keep_last)
     whole = [each.image for each in plan.removable if each.whole]
     frees = freed_bytes(whole, inventory.contents, store.layer_sizes, keeps_blobs=inventory.facts.keeps_platforms)
-    removable = (replace(each, frees=frees.get(each.image.identity, 0)) for each in plan.removable)
-    return replace(plan, removable=tuple(removable))
+    removable = (each._replace(frees=frees.get(each.image.identity, 0)) for each in plan.removable)
+    return plan._replace(removable=tuple(removable))
 
 
-def remove(
-    candidates: Iterable[Removable], store: ImageStore, enough: Callable[[], bool] = lambda: False
-) -> Iterator[Removal]:
-    """Remove images one by one until `enough()`; raises EngineError only if the engine no longer answers."""
-    for candidate in candidates:
-        if enough():
-            return
-        yield _remove(candidate, store)
+def remove(candidates: Iterable[Removable], store: ImageStore, until_free: int | None = None) -> Iterator[Removal]:
+    """Remove images one by one, until so many bytes are free on the engine's disk; the record is updated at the end.
+
+    Raises EngineError if the engine no longer answers, and PullerError if the record cannot be written.
+    """
+    tried = False
+    try:
+        for candidate in candidates:
+            if until_free is not None and (free_bytes(store.facts())[0] or 0) >= until_free:
+                return
+            tried = True
+            yield _remove(candidate, store)
+    finally:
+        if tried:
+            images = store.holdings()
+            _record(store).update(lambda known: settled(known, images))
 
 
-def update_record(store: ImageStore) -> None:
-    """Remove from the record what the engine no longer has; raises EngineError and PullerError."""
-    images = store.holdings()
-    _record(store).update(lambda known: settled(known, images))
+def make_room(
+    shortage: DiskShortage, store: ImageStore, listed: Sequence[ImageReference], tell: Callable[[str], None]
+) -> bool:
+    """Remove images that puller pulled and `listed` does not name, until a pull fits on the disk (`--make-room`).
+
+    Never raises. Returns whether any image was removed; `tell` gets a line for each one that was or could not be.
+    """
+    removed = False
+    try:
+        removable = find_candidates(store, listed).removable
+        for removal in remove([each for each in removable if each.whole], store, shortage.needed):
+            removed = removed or removal.action in (Action.REMOVED, Action.UNTAGGED)
+            tell(f"{removal}, to make room")
+    except Exception as error:  # noqa: BLE001 - as for the disk check: the pull is refused, and the run ends cleanly
+        why = str(error) if isinstance(error, (EngineError, PullerError)) else f"{type(error).__name__}: {error}"
+        tell(f"no more disk space could be freed: {clean(why)}")
+    return removed
 
 
 def _record(store: ImageStore) -> PullRecord:

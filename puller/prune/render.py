@@ -1,6 +1,7 @@
 """The output of `puller prune`: what may be removed, what was removed, and the same as JSON."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,9 +37,8 @@ def before(plan: PrunePlan, *, until: str = "") -> str:
 
 def after(removals: Sequence[Removal], freed: int | None, free: int | None) -> str:
     """Return what was removed, how many bytes that freed as measured, and what could not be removed."""
-    removed = sum(each.action is Action.REMOVED for each in removals)
-    untagged = sum(each.action is Action.UNTAGGED for each in removals)
-    line = f"removed {counted(removed, 'image')}{_names_only(untagged)}"
+    actions = Counter(each.action for each in removals)
+    line = f"removed {counted(actions[Action.REMOVED], 'image')}{_names_only(actions[Action.UNTAGGED])}"
     if freed is not None and free is not None:
         line += f": {format_bytes(max(freed, 0))} freed, {format_bytes(free)} are free now"
     problems = [str(each) for each in removals if each.action in (Action.CHANGED, Action.FAILED)]
@@ -48,12 +48,8 @@ def after(removals: Sequence[Removal], freed: int | None, free: int | None) -> s
 def _rows(plan: PrunePlan) -> Iterator[tuple[str, str, str, str]]:
     for each in plan.removable:
         first, *others = map(clean, each.targets)
-        yield (
-            first,
-            _time(each.pulled),
-            _time(each.last_listed),
-            format_bytes(each.frees) if each.whole else "name only",
-        )
+        frees = format_bytes(each.frees) if each.whole else "name only"
+        yield first, _time(each.pulled), _time(each.last_listed), frees
         yield from ((name, "", "", "") for name in others)
 
 
@@ -75,16 +71,6 @@ def render_json(
     """Return all of it as JSON; `free` has the free bytes of the engine's disk before and after, if known."""
     results = {each.candidate: each for each in removals}
     removable = [_removable(each, results.get(each)) for each in plan.removable]
-    kept = [
-        {
-            "id": each.image.identity,
-            "names": each.names,
-            "action": "stays",
-            "reason": each.reason.value,
-            "detail": each.detail or None,
-        }
-        for each in plan.kept
-    ]
     before, after = free
     document = {
         "schema": "puller.prune/1",
@@ -93,9 +79,14 @@ def render_json(
         "free_before": before,
         "free_after": after,
         "freed": None if before is None or after is None else max(after - before, 0),
-        "images": [*removable, *kept],
+        "images": [*removable, *map(_kept, plan.kept)],
     }
     return json.dumps(document, indent=2) + "\n"
+
+
+def _kept(kept: Kept) -> dict[str, Any]:
+    common = {"id": kept.image.identity, "names": kept.names, "action": "stays"}
+    return common | {"reason": kept.reason.value, "detail": kept.detail or None}
 
 
 def _removable(candidate: Removable, removal: Removal | None) -> dict[str, Any]:

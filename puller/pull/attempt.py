@@ -1,20 +1,19 @@
 """One attempt to pull one image: the engine pulls, the result is verified, and the tag is set."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 
 from puller.errors import CancelledError, EngineError, FailureKind
 from puller.events import Phase, Progress, Started
 from puller.failure import Failure, failure, failure_of
+from puller.image.reference import ImageReference
 from puller.model import Attempt, EngineResult, PullRequest, Span
 from puller.pull.context import RunContext
-from puller.pull.mirrors import MirrorSource, rename
+from puller.pull.mirrors import MirrorSource
 
-_RESOLVING, _TRANSFER = "resolving", "transfer"
-"""Before and after the engine has the manifest: the same message can mean different failures."""
-_MAX_SPANS = 100
-"""Phases recorded for one attempt; an engine can switch between two phases without end."""
+_MAX_SPANS = 100  # phases recorded for one attempt; an engine can switch between two phases without end
 
 
 class Timeline:
@@ -26,8 +25,7 @@ class Timeline:
         self._phase: str = Phase.RESOLVING
         self._since = self.began
         self._spans: list[Span] = []
-        self.bytes = 0
-        """Compressed bytes fetched: the highest number that the engine reported."""
+        self.bytes = 0  # compressed bytes fetched: the highest number that the engine reported
 
     def record(self, phase: Phase, fetched: int) -> None:
         """Record the current phase, and the bytes fetched so far."""
@@ -43,22 +41,19 @@ class Timeline:
 
 
 def attempt(
-    request: PullRequest,
-    context: RunContext,
-    attempts: list[Attempt],
-    began: float,
-    source: MirrorSource | None = None,
+    request: PullRequest, context: RunContext, attempts: list[Attempt], began: float, source: MirrorSource | None = None
 ) -> EngineResult | Failure:
     """Pull once, from the registry or from a mirror, and append the attempt to `attempts`.
 
     `began` is the time when puller started on the image, on the monotonic clock. Raises CancelledError.
     """
-    timeline, why, stage = Timeline(), None, _RESOLVING
+    timeline, why = Timeline(), None
+    stage = "resolving"  # once it has the manifest, the engine's same message can mean another failure
 
     def progress(seen: Progress) -> None:
         nonlocal stage
         if seen.layers:
-            stage = _TRANSFER
+            stage = "transfer"
         timeline.record(seen.phase, seen.current)
         context.emit(seen if seen.request is request else replace(seen, request=request))
 
@@ -67,13 +62,11 @@ def attempt(
         if source is not None:
             return _pull_from(source, request, context, progress)
         return _pull(request, context, progress)
-    except EngineError as error:
-        why = failure_of(error, phase=stage)
     except CancelledError:
         why = failure(FailureKind.CANCELLED, context.cancel.reason)
         raise
     except Exception as error:  # noqa: BLE001 - a bug of ours fails this image, not the run
-        why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
+        why = failure_of(error, phase=stage)
     finally:
         seconds, mirror = monotonic() - timeline.began, source.mirror if source else None
         attempts.append(Attempt(timeline.began - began, seconds, why, timeline.phases(), timeline.bytes, mirror))
@@ -82,7 +75,7 @@ def attempt(
 
 def _pull(request: PullRequest, context: RunContext, progress: Callable[[Progress], None]) -> EngineResult:
     engine, cancel, reference = context.engine, context.cancel, request.reference
-    pulled = engine.pull(request, cancel=cancel, clocks=context.settings.clocks, progress=progress)
+    pulled = engine.pull(request, cancel=cancel, clocks=context.settings.timeouts, progress=progress)
     _verify(request, pulled, context)
     if reference.tag and reference.digest:  # engines ignore the tag of NAME:TAG@DIGEST
         engine.store.tag(f"{reference.name}@{reference.digest}", reference)
@@ -92,12 +85,27 @@ def _pull(request: PullRequest, context: RunContext, progress: Callable[[Progres
 def _pull_from(
     source: MirrorSource, request: PullRequest, context: RunContext, progress: Callable[[Progress], None]
 ) -> EngineResult:
-    """Pull from a mirror, and give the image its requested name."""
-    engine = context.engine
+    """Pull from a mirror, give the image its requested name, and remove the mirror's name if it is new.
+
+    In the containerd store a tag is enough: the digest comes with it. A graph-driver store records a digest only when
+    it pulls, so the manifest is pulled from the registry itself if that answers and does not count pulls. A request
+    without a tag always needs that pull.
+    """
+    engine, reference, name = context.engine, request.reference, source.reference.canonical
     before = engine.inspect(source.reference, cancel=context.cancel)
     _pull(replace(request, reference=source.reference), context, progress)
-    is_new = before is None or before.identity is None
-    rename(engine, request, source, lambda pinned: _pull(pinned, context, progress), untag=is_new)
+    pinned = replace(request, reference=ImageReference.parse(f"{reference.name}@{source.reference.digest}"))
+    if not reference.tag:
+        _pull(pinned, context, progress)
+    else:
+        if source.confirmed and not source.resolved.counted and not engine.store.facts().keeps_platforms:
+            with suppress(EngineError):
+                _pull(pinned, context, progress)
+                name = pinned.reference.canonical
+        engine.store.tag(name, reference)
+    if before is None or before.identity is None:
+        with suppress(EngineError):
+            engine.store.untag(source.reference.canonical)
     return EngineResult(source.resolved.digest, up_to_date=False)
 
 

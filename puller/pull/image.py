@@ -17,25 +17,17 @@ from puller.settings import MirrorUse, RetryPolicy
 _ENGINE_FAILURES = {FailureKind.DAEMON_UNREACHABLE, FailureKind.ENGINE_DISCONNECTED}
 
 
-def cancelled(request: PullRequest, reason: str) -> PullOutcome:
-    """Return the outcome of an image that was never tried."""
-    return PullOutcome.of(request, Status.CANCELLED, failure=failure(FailureKind.CANCELLED, reason))
-
-
 @dataclass(eq=False, slots=True)
 class ImagePull:
     """The pull of one image, with all its attempts."""
 
     request: PullRequest
     pool: RegistryPool
-    """The pool of the image's registry."""
     context: RunContext
     began: float = field(default_factory=monotonic)
     attempts: list[Attempt] = field(default_factory=list)
-    excluded_mirrors: set[str] = field(default_factory=set)
-    """Mirrors that do not have this image, or have a different one under its name."""
-    source: MirrorSource | None = None
-    """The mirror that served the image; None for its registry."""
+    excluded_mirrors: set[str] = field(default_factory=set)  # those without this image, or with another of its name
+    source: MirrorSource | None = None  # the mirror that served the image; None for its registry
 
     def run(self, policy: RetryPolicy) -> PullOutcome:
         """Pull with the retries of the policy. A second call adds to the attempts of the first."""
@@ -48,16 +40,10 @@ class ImagePull:
             status, why = Status.CANCELLED, failure(FailureKind.CANCELLED, self.context.cancel.reason)
         else:
             status, digest = Status.UP_TO_DATE if pulled.up_to_date else Status.PULLED, pulled.digest
-        outcome = PullOutcome.of(
-            self.request,
-            status,
-            digest=digest,
-            attempts=tuple(self.attempts),
-            seconds=monotonic() - self.began,
-            failure=why,
-            began=self.began - self.context.began,
-        )
-        return outcome.by(self.source.mirror, confirmed=self.source.confirmed) if self.source else outcome
+        seconds, waited = monotonic() - self.began, self.began - self.context.began
+        outcome = PullOutcome.of(self.request, status, digest, why, seconds, waited, tuple(self.attempts))
+        source = self.source
+        return replace(outcome, mirror=source.mirror, confirmed=source.confirmed) if source else outcome
 
     def _try(self) -> EngineResult:
         """Try the registry and its mirrors in the configured order; an impaired registry comes after its mirrors."""

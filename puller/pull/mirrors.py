@@ -5,15 +5,11 @@ answers: a mirror with an old copy then has no such image, and the engine detect
 registry (no such tag, no access) is final, and no mirror is asked.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from puller.engine.interface import Engine
-from puller.errors import EngineError
 from puller.image.reference import ImageReference, Platform
-from puller.model import EngineResult, PullRequest
+from puller.registry.client import at_mirror
 from puller.registry.health import RegistryHealth
 from puller.registry.resolver import ResolvedTag, Resolver
 from puller.settings import MirrorUse, RegistrySettings
@@ -23,22 +19,14 @@ class MirrorSource(NamedTuple):
     """An image at a mirror."""
 
     mirror: str
-    reference: ImageReference
-    """The image's name at the mirror, with the digest."""
+    reference: ImageReference  # the image's name at the mirror, with the digest
     resolved: ResolvedTag
-    health: RegistryHealth
-    """The mirror's health."""
+    health: RegistryHealth  # the mirror's health
 
     @property
     def confirmed(self) -> bool:
         """Whether the registry itself confirmed the digest."""
         return self.resolved.mirror is None
-
-
-def at(mirror: str, reference: ImageReference, digest: str | None = None) -> ImageReference:
-    """Return an image's name at a mirror, with `digest` or else with the digest or tag of the reference."""
-    digest = digest or reference.digest
-    return ImageReference.parse(f"{mirror}/{reference.repository}" + (f"@{digest}" if digest else f":{reference.tag}"))
 
 
 class Mirrors:
@@ -71,14 +59,16 @@ class Mirrors:
         """Yield the image at each mirror that is available, in the configured order."""
         resolved = self.resolve(reference)
         for mirror in self._of(reference) if resolved else ():
-            there = at(mirror, reference, resolved.digest if resolved else None)
+            there = at_mirror(mirror, reference, resolved.digest if resolved else None)
             health = self._registries.health(there.registry)
             if resolved and not health.rate_limit.left and health.breaker.admits():
                 yield MirrorSource(mirror, there, resolved, health)
 
     def image_id(self, reference: ImageReference, digest: str, platform: Platform) -> str | None:
         """Return the image ID that a graph-driver store gives the digest, according to a mirror; None if unknown."""
-        found = (self._registries.image_id(at(mirror, reference, digest), platform) for mirror in self._of(reference))
+        found = (
+            self._registries.image_id(at_mirror(mirror, reference, digest), platform) for mirror in self._of(reference)
+        )
         return next(filter(None, found), None)
 
     def _of(self, reference: ImageReference) -> tuple[str, ...]:
@@ -94,37 +84,6 @@ class Mirrors:
         if resolved or not (impaired or self._registries.silent(reference.registry)):
             return resolved
         for mirror in mirrors:
-            if resolved := self._registries.resolve(at(mirror, reference)):
+            if resolved := self._registries.resolve(at_mirror(mirror, reference)):
                 return resolved._replace(mirror=None if reference.digest else mirror, counted=True)
         return None
-
-
-def rename(
-    engine: Engine,
-    request: PullRequest,
-    source: MirrorSource,
-    pull: Callable[[PullRequest], EngineResult],
-    *,
-    untag: bool,
-) -> None:
-    """Give an image from a mirror its requested name, and with `untag` remove the mirror's name.
-
-    In the containerd store a tag is enough: the digest comes with it. A graph-driver store records a digest only when
-    it pulls, so the manifest is pulled from the registry itself if that answers and does not count pulls. A request
-    without a tag always needs that pull. Raises EngineError.
-    """
-    reference, mirrored = request.reference, f"{source.reference.name}@{source.reference.digest}"
-    pinned = ImageReference.parse(f"{reference.name}@{source.reference.digest}")
-    needs_digest = source.confirmed and not source.resolved.counted and not engine.store.facts().keeps_platforms
-    if not reference.tag:
-        pull(replace(request, reference=pinned))
-    else:
-        name = mirrored
-        if needs_digest:
-            with suppress(EngineError):
-                pull(replace(request, reference=pinned))
-                name = pinned.canonical
-        engine.store.tag(name, reference)
-    if untag:
-        with suppress(EngineError):
-            engine.store.untag(mirrored)

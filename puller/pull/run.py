@@ -1,71 +1,61 @@
 """A run over a list: submit every request to the pool of its registry, wait for all, return one outcome for each."""
 
-from collections.abc import Sequence
-from concurrent.futures import ALL_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
-from threading import Event, Thread
-from time import monotonic
+from collections.abc import Iterable, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from threading import Event, Lock, Thread
 from typing import Any
 
-from puller.errors import FailureKind
+from puller.engine.interface import ImageStore
+from puller.errors import EngineError, FailureClass, FailureKind, ListError
 from puller.events import Finished, Postponed, RunStarted
-from puller.failure import Failure, failure
+from puller.failure import failure, failure_of
 from puller.model import PullOutcome, PullRequest, Status
-from puller.plan.disk_check import DiskCheck
-from puller.pull.context import FailureBudget, RunContext
-from puller.pull.image import ImagePull, cancelled
+from puller.pull.context import DiskCheck, RunContext
+from puller.pull.image import ImagePull
 from puller.pull.up_to_date import UpToDateCheck
 from puller.registry.pools import RegistryPool
+from puller.settings import Policy
 from puller.text import format_seconds
 
-_GRACE = 1.5
-"""Seconds to wait for pulls in flight after the run is cancelled."""
+_GRACE = 1.5  # seconds to wait for pulls in flight after the run is cancelled
 
 
+@dataclass(eq=False, slots=True)
 class Run:
     """One run: a concurrent first pass over all images, and a second pass over transient failures, one by one."""
 
-    def __init__(
-        self,
-        requests: Sequence[PullRequest],
-        context: RunContext,
-        check: UpToDateCheck,
-        budget: FailureBudget,
-        disk_check: DiskCheck | None = None,
-    ) -> None:
-        self._requests = requests
-        self._context = context
-        self._cancel = context.cancel
-        self._retry = context.settings.retry
-        self._check = check
-        self._budget = budget
-        self._disk_check = disk_check
-        self._checks: list[Future[PullOutcome | None] | None] = []
-        """One for each image if the policy needs checks; None once its result was used, to free memory."""
-        self._futures: list[Future[PullOutcome]] = []
-        self._postponed: dict[int, ImagePull] = {}
-        """Images with a transient failure, by their place in the list."""
-        self._final: dict[int, PullOutcome] = {}
-        """The final outcomes of postponed images."""
+    requests: Sequence[PullRequest]
+    context: RunContext
+    check: UpToDateCheck
+    rejected: int = 0  # invalid lines of the lists, which count as failed images
+    disk_check: DiskCheck | None = None
+    _checks: list[Future[PullOutcome | None] | None] = field(default_factory=list, init=False)
+    """One for each image if the policy needs checks; None once its result was used, to free memory."""
+    _futures: list[Future[PullOutcome]] = field(default_factory=list, init=False)
+    _postponed: dict[int, ImagePull] = field(default_factory=dict, init=False)
+    """Images with a transient failure, by their place in the list."""
+    _final: dict[int, PullOutcome] = field(default_factory=dict, init=False)  # the final outcomes of postponed images
+    _failed: int = field(default=0, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False)
 
     def outcomes(self) -> list[PullOutcome]:
         """Run, and return one outcome for each request, in order."""
-        self._context.emit(RunStarted(len(self._requests), self._context.engine.engine))
-        pools = [self._context.pools.of(request.reference.registry) for request in self._requests]
+        self.context.emit(RunStarted(len(self.requests), self.context.engine.engine))
+        pairs = [(request, self.context.pools.of(request.reference.registry)) for request in self.requests]
         try:
-            pairs = list(zip(self._requests, pools, strict=True))
-            if self._check.needed:
-                self._checks = [pool.submit_check(self._check.look, request) for request, pool in pairs]
+            if self.context.settings.policy is not Policy.ALWAYS:
+                self._checks = [pool.submit_check(self.check.look, request) for request, pool in pairs]
             self._futures = [
                 pool.submit(self._image, place, request, pool) for place, (request, pool) in enumerate(pairs)
             ]
             self._wait(self._futures)
             self._second_pass()
         finally:
-            self._context.pools.close()
+            self.context.pools.close()
         for place in self._postponed.keys() - self._final.keys():
             self._finish(place, self._first_outcome(place))
-        return [self._final.get(place) or self._first_outcome(place) for place in range(len(self._requests))]
+        return [self._final.get(place) or self._first_outcome(place) for place in range(len(self.requests))]
 
     def _image(self, place: int, request: PullRequest, pool: RegistryPool) -> PullOutcome:
         """Wait for the check of an image, which was submitted first, and pull if the image is not up to date."""
@@ -73,32 +63,31 @@ class Run:
             check = self._checks[place] if self._checks else None
             outcome = check.result() if check else None
         except CancelledError:  # the run ended before the check started
-            return cancelled(request, self._cancel.reason)
+            return self._cancelled(request)
         if outcome is None:
-            if self._disk_check and (why := self._disk_check.refusal(len(self._requests), self._absent)):
-                self._cancel.cancel(why.message)
+            if self.disk_check and (why := self.disk_check.refusal(len(self.requests), self._absent)):
+                self.context.cancel.cancel(why.message)
                 return PullOutcome.of(request, Status.CANCELLED, failure=why)
-            if self._cancel.requested:  # no `Started` event was emitted, so no `Finished` event is due
-                return cancelled(request, self._cancel.reason)
-            pull = ImagePull(request, pool, self._context)
-            outcome = pull.run(self._retry)
-            if self._retry.second_pass and outcome.failure and _is_transient(outcome.failure, outcome.status):
+            if self.context.cancel.requested:  # no `Started` event was emitted, so no `Finished` event is due
+                return self._cancelled(request)
+            pull, retry = ImagePull(request, pool, self.context), self.context.settings.retry
+            outcome = pull.run(retry)
+            why = outcome.failure
+            if retry.second_pass and outcome.status is Status.FAILED and why and why.retryable and not why.until:
                 self._postponed[place] = pull
         if check:
             self._checks[place] = None
-        if outcome.failure and place in self._postponed:
-            self._context.emit(Postponed(request, outcome.failure))
-        else:
-            self._context.emit(Finished(request, outcome))
+        postponed = outcome.failure if place in self._postponed else None
+        self.context.emit(Postponed(request, postponed) if postponed else Finished(request, outcome))
         if outcome.failure:
-            self._budget.count(outcome)
+            self._count(outcome)
         return outcome
 
     def _absent(self) -> Sequence[PullRequest]:
         """Wait until all images are checked, and return those that must be pulled."""
         if not self._checks:
-            return self._requests
-        checks = [(request, check) for request, check in zip(self._requests, self._checks, strict=True) if check]
+            return self.requests
+        checks = [(request, check) for request, check in zip(self.requests, self._checks, strict=True) if check]
         wait(check for _, check in checks)
         return [request for request, check in checks if not (check.cancelled() or check.exception() or check.result())]
 
@@ -109,46 +98,84 @@ class Run:
         executor = ThreadPoolExecutor(1, thread_name_prefix="again")
         try:
             # Engines need a moment to clean up after a failed pull.
-            pause = executor.submit(self._cancel.sleep, self._retry.delay)
+            pause = executor.submit(self.context.cancel.sleep, self.context.settings.retry.delay)
             self._wait([pause, *(executor.submit(self._pull_again, place) for place in sorted(self._postponed))])
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
 
     def _pull_again(self, place: int) -> None:
-        outcome = self._postponed[place].run(replace(self._retry, retries=0))
+        outcome = self._postponed[place].run(replace(self.context.settings.retry, retries=0))
         if outcome.status is not Status.CANCELLED:  # else the failure of the first pass is reported
             self._finish(place, outcome)
-            self._budget.recount(outcome)
+            self._count(outcome, again=True)
 
     def _finish(self, place: int, outcome: PullOutcome) -> None:
         self._final[place] = outcome
-        self._context.emit(Finished(self._requests[place], outcome))
+        self.context.emit(Finished(self.requests[place], outcome))
+
+    def _count(self, outcome: PullOutcome, *, again: bool = False) -> None:
+        """Count a failed image, unless it was counted; cancel the run if too many failed, or the host itself has."""
+        limit, total = self.context.settings.max_fail, self.rejected + len(self.requests)
+        why = outcome.failure if outcome.status is Status.FAILED else None
+        with self._lock:
+            self._failed += bool(why) - again
+            failed = self.rejected + self._failed
+        if why and why.failure_class is FailureClass.HOST_FATAL:
+            self.context.cancel.cancel(why.message)
+        elif why and limit and limit.exceeded(failed, total):
+            self.context.cancel.cancel(f"{failed} of {total} images failed; the last was {outcome}")
 
     def _first_outcome(self, place: int) -> PullOutcome:
-        request = self._requests[place]
+        request = self.requests[place]
         future = self._futures[place] if place < len(self._futures) else None
         if future is None or not future.done() or future.cancelled():
-            return cancelled(request, self._cancel.reason)
+            return self._cancelled(request)
         if error := future.exception():
-            why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
-            return PullOutcome.of(request, Status.FAILED, failure=why)
+            return PullOutcome.of(request, Status.FAILED, failure=failure_of(error))
         return future.result()
+
+    def _cancelled(self, request: PullRequest) -> PullOutcome:
+        """Return the outcome of an image that was never tried."""
+        why = failure(FailureKind.CANCELLED, self.context.cancel.reason)
+        return PullOutcome.of(request, Status.CANCELLED, failure=why)
 
     def _wait(self, futures: Sequence[Future[Any]]) -> None:
         """Wait for all futures; cancel the run at its deadline, and wait a moment for the pulls in flight to stop."""
-        done, ends, deadline = Event(), self._context.ends, self._context.settings.deadline or 0
-        watcher = Thread(target=_set_when_done, args=(futures, done), name="wait", daemon=True)
-        watcher.start()
-        with self._cancel.hook(done.set):
-            if not done.wait(None if ends is None else max(0.0, ends - monotonic())):
-                self._cancel.cancel(f"the deadline of {format_seconds(deadline)} has passed")
-        wait(futures, timeout=_GRACE, return_when=ALL_COMPLETED)
+        done, context = Event(), self.context
+
+        def watch() -> None:
+            wait(futures)
+            done.set()
+
+        Thread(target=watch, name="wait", daemon=True).start()
+        with context.cancel.hook(done.set):
+            if not done.wait(context.left):
+                deadline = format_seconds(context.settings.deadline or 0)
+                context.cancel.cancel(f"the deadline of {deadline} has passed")
+        wait(futures, timeout=_GRACE)
 
 
-def _set_when_done(futures: Sequence[Future[Any]], done: Event) -> None:
-    wait(futures, return_when=ALL_COMPLETED)
-    done.set()
+def check_platforms(requests: Iterable[PullRequest], store: ImageStore) -> None:
+    """Raise ListError with a line for each tag requested for several platforms, if the engine keeps one for each tag.
 
-
-def _is_transient(why: Failure, status: Status) -> bool:
-    return status is Status.FAILED and why.retryable and why.until is None
+    An engine that does not describe itself is taken to keep several.
+    """
+    groups: dict[tuple[str, str | None], list[PullRequest]] = {}
+    for each in requests:
+        groups.setdefault((each.reference.name, each.reference.tag or each.reference.digest), []).append(each)
+    several = [group for group in groups.values() if len({each.platform for each in group}) > 1]
+    try:
+        if not several or store.facts().keeps_platforms:
+            return
+    except EngineError:
+        return
+    own, problems = store.facts().platform or "the engine's own platform", []
+    for group in several:
+        *others, last = dict.fromkeys(str(each.platform or own) for each in group)
+        if others:
+            problems.append(
+                f"{group[0].reference.text} is requested for {', '.join(others)} and {last}, and this engine keeps one "
+                "platform of a tag: leave one of them out, or use an engine with the containerd image store"
+            )
+    if problems:
+        raise ListError(problems)

@@ -1,49 +1,49 @@
 """Pull sessions: one engine, and the images to pull into it.
 
-The command line makes one session, and so does the library. A caller with several engines makes a session for each.
+The command line makes one session, and so does the library, which is `pull_images`. A caller with several engines makes
+a session for each.
 """
 
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-from puller.cancellation import Cancellation
+from puller.cancellation import Cancellation, interruptible
+from puller.engine import connect, locate
 from puller.engine.disk import DiskShortage
-from puller.engine.interface import Engine, ImageStore
+from puller.engine.interface import Engine
 from puller.engine.model import LocalImages
-from puller.errors import EngineError, FailureKind, ListError
-from puller.events import ENGINE, Observer, Paused, at_host, fan_out, ignore
-from puller.failure import Failure, failure
+from puller.errors import ListError
+from puller.events import Observer, at_host, fan_out, ignore
+from puller.failure import Failure
 from puller.image.reference import Platform
+from puller.imagelist import read
+from puller.imagelist.requests import request_images
 from puller.model import PullOutcome, PullRequest, Report, Status
-from puller.plan.disk_check import DiskCheck, MakeRoom
-from puller.pull.context import FailureBudget, RunContext
-from puller.pull.engine_recovery import EngineRecovery
-from puller.pull.mirrors import Mirrors
-from puller.pull.run import Run
+from puller.pull.context import DiskCheck, MakeRoom, RunContext
+from puller.pull.run import Run, check_platforms
 from puller.pull.up_to_date import UpToDateCheck
 from puller.registry.client import RegistryClient
-from puller.registry.pools import RegistryPools
 from puller.registry.resolver import Resolver
-from puller.settings import Policy, PrefetchMode, Settings
+from puller.settings import BackendChoice, Policy, PrefetchMode, Settings
 
 _log = logging.getLogger(__name__)
 
 
 class Note(NamedTuple):
-    """Something that the report does not contain, such as why nothing was prefetched."""
+    """Something that the report does not contain, such as why nothing was prefetched; a detail needs --verbose."""
 
     text: str
     detail: bool
-    """Whether it is shown only with --verbose."""
 
 
-class PullSession:
+class PullSession(AbstractContextManager["PullSession"]):
     """Pulls images into one engine: checks images and disk, prefetches, pulls, verifies, retries, and reports.
 
     `pull` may be called again: each call lists the engine's images anew. A failure of the host (a full disk, an
@@ -82,13 +82,7 @@ class PullSession:
         self.shortage: DiskShortage | None = None
         """Why the last call pulled nothing: the images do not fit on the engine's disk."""
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         """Close the connections that the session opened; the engine stays open."""
         self._background.shutdown(wait=False, cancel_futures=True)
         if self._owns_registries:
@@ -114,19 +108,14 @@ class PullSession:
         check_platforms(requests, store)
         if self._owns_registries:
             self._registries.new_run()
-        resolver = self._registries.quick()
-        disk_check = (
-            DiskCheck(store, self._note_detail, self._client, self._make_room)
-            if settings.disk_check and self._client
-            else None
-        )
-        total = len(requests) + len(rejected)
+        resolver, disk_check = self._registries.quick(), None
+        if settings.disk_check and self._client:
+            listed = lambda: self.images_before.result()  # noqa: E731, PLW0108 - most checks do not ask for them
+            say = partial(self._note, detail=True)
+            disk_check = DiskCheck(store, listed, self._client, say, self._make_room)
         with self._prefetching(requests) as engine, self._cancel.hook(resolver.close):
-            context = self._context(engine, resolver, began)
-            check = UpToDateCheck(settings.policy, engine, images, context.mirrors, self._cancel, began)
-            budget = FailureBudget(settings.max_fail, total, len(rejected), self._cancel)
-            run = Run(requests, context, check, budget, disk_check)
-            outcomes = run.outcomes()
+            context = RunContext(engine, resolver, settings, self._emit, self._cancel, began)
+            outcomes = Run(requests, context, UpToDateCheck(context, images), len(rejected), disk_check).outcomes()
         self._images, self.shortage = None, disk_check.shortage if disk_check else None
         if self._host is not None:
             outcomes = [replace(outcome, host=self._host) for outcome in outcomes]
@@ -136,38 +125,17 @@ class PullSession:
         """Pull one image. A failed pull is an outcome, not an exception."""
         return self.pull((request,)).outcomes[0]
 
-    def _context(self, engine: Engine, registries: Resolver, began: float) -> RunContext:
-        settings = self._settings
-        widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
-        pools = RegistryPools(settings.jobs, settings.per_registry, widths=widths, health=registries.health)
-        mirrors = Mirrors(settings.registries, registries)
-        recovery = EngineRecovery(engine.alive, settings.engine_wait, self._announce_outage)
-        ends = None if settings.deadline is None else began + settings.deadline
-        return RunContext(engine, settings, self._emit, self._cancel, pools, recovery, mirrors, registries, ends, began)
-
     def _prefetching(self, requests: Sequence[PullRequest]) -> AbstractContextManager[Engine]:
         settings = self._settings
-        disabled = settings.prefetch.mode is PrefetchMode.NEVER or settings.policy is Policy.NEVER
-        if disabled or self._client is None:
+        if self._client is None or settings.prefetch.mode is PrefetchMode.NEVER or settings.policy is Policy.NEVER:
             return nullcontext(self._engine)
-        # Prefetching alone needs a web server and the blob store, which take time to import.
-        from puller.blobs.prefetch_session import prefetching  # noqa: PLC0415
+        from puller.blobs.prefetch_session import prefetching  # noqa: PLC0415 - its web server is slow to import
 
         return prefetching(self._engine, requests, settings, self._client, self._note)
 
-    def _announce_outage(self) -> None:
-        why = failure(FailureKind.DAEMON_UNREACHABLE, "the engine does not answer")
-        self._emit(Paused(ENGINE, why, self._settings.engine_wait))
-
-    def _note(self, text: str) -> None:
-        self._add_note(Note(text, detail=False))
-
-    def _note_detail(self, text: str) -> None:
-        self._add_note(Note(text, detail=True))
-
-    def _add_note(self, note: Note) -> None:
-        _log.info("%s", note.text)
-        if note not in self.notes:
+    def _note(self, text: str, *, detail: bool = False) -> None:
+        _log.info("%s", text)
+        if (note := Note(text, detail)) not in self.notes:
             self.notes.append(note)
 
 
@@ -177,38 +145,29 @@ def pull_nothing(requests: Sequence[PullRequest], why: Failure, rejected: Sequen
     return Report(datetime.now(UTC), 0.0, (*outcomes, *rejected), why.message)
 
 
-def check_platforms(requests: Iterable[PullRequest], store: ImageStore) -> None:
-    """Raise ListError with a line for each tag requested for several platforms, if the engine keeps one for each tag.
+def pull_images(
+    images: Iterable[str],
+    *,
+    settings: Settings | None = None,
+    platform: Platform | None = None,
+    backend: BackendChoice | str = BackendChoice.AUTO,
+    docker_command: str = "docker",
+    context: str | None = None,
+    observer: Observer = ignore,
+) -> Report:
+    """Pull image references, such as `nginx:1.27`, and return a frozen `Report` with one outcome for each.
 
-    An engine that does not describe itself is taken to keep several.
+    A failed image is an outcome, not an exception. Raises ListError (for invalid references, all at once, and for tags
+    requested for more platforms than the engine keeps), UsageError (for a context that does not exist) and
+    EngineUnreachableError. All `settings` apply, including the disk check and prefetching. `observer` is called with
+    events from many threads. A KeyboardInterrupt cancels the pulls in flight; `Report.stopped` then says so.
     """
-    several = {name: group for name, group in _by_name(requests).items() if len({one.platform for one in group}) > 1}
-    if not several:
-        return
-    try:
-        facts = store.facts()
-    except EngineError:
-        return
-    if facts.keeps_platforms:
-        return
-    problems = [
-        f"{group[0].reference.text} is requested for {', '.join(platforms[:-1])} and {platforms[-1]}, and this engine "
-        "keeps one platform of a tag: leave one of them out, or use an engine with the containerd image store"
-        for group in several.values()
-        if len(platforms := _platforms(group, facts.platform)) > 1
-    ]
-    if problems:
-        raise ListError(problems)
-
-
-def _by_name(requests: Iterable[PullRequest]) -> dict[str, list[PullRequest]]:
-    groups: dict[str, list[PullRequest]] = {}
-    for request in requests:
-        reference = request.reference
-        name = f"{reference.name}:{reference.tag}" if reference.tag else f"{reference.name}@{reference.digest}"
-        groups.setdefault(name, []).append(request)
-    return groups
-
-
-def _platforms(group: Iterable[PullRequest], own: Platform | None) -> list[str]:
-    return list(dict.fromkeys(str(request.platform or own or "the engine's own platform") for request in group))
+    settings, choice = settings or Settings(), BackendChoice(backend)
+    todo = request_images(read((), tuple(images)), platform=platform)
+    if todo.bad:
+        raise ListError([str(bad) for bad in todo.bad])
+    cancel = Cancellation()
+    address = locate(choice, docker_command=docker_command, context=context)
+    engine = connect(address, choice, docker_command=docker_command, connections=settings.jobs)
+    with closing(engine), PullSession(engine, None, settings, observer, cancel=cancel) as session:
+        return interruptible(lambda: session.pull(todo.requests), cancel)

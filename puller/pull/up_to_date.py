@@ -4,47 +4,30 @@ It only saves work: an image that it cannot check is pulled.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 
-from puller.cancellation import Cancellation
-from puller.engine.interface import Engine
 from puller.engine.model import LocalImage, LocalImages
-from puller.errors import CancelledError, EngineError, FailureKind
+from puller.errors import CancelledError, FailureKind
 from puller.failure import Failure, failure, failure_of
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullOutcome, PullRequest, Status
 from puller.plan.policy import PULL, Step, decide
-from puller.pull.mirrors import Mirrors
+from puller.pull.context import RunContext
 from puller.settings import Policy
 
 
 class UpToDateCheck:
     """Checks the images of one run; thread-safe. Implements `policy.Facts`."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        engine: Engine,
-        images: Callable[[], LocalImages],
-        mirrors: Mirrors,
-        cancel: Cancellation,
-        began: float = 0.0,
-    ) -> None:
-        """`images` returns the engine's images at the start of the run, which was at `began` on the monotonic clock."""
-        self._policy = policy
-        self._engine = engine
+    def __init__(self, context: RunContext, images: Callable[[], LocalImages]) -> None:
+        """`images` returns the engine's images at the start of the run."""
+        self._engine, self._cancel, self._mirrors = context.engine, context.cancel, context.mirrors
+        self._policy = context.settings.policy
+        self._began = context.began
         self._images = images
-        self._mirrors = mirrors
-        self._cancel = cancel
-        self._began = began
-        self._platforms: dict[str, Platform | None] = {}
-        """Platforms of inspected images, by image ID."""
-        self.announced = mirrors.resolve
-
-    @property
-    def needed(self) -> bool:
-        """Whether the policy needs a check at all."""
-        return self._policy is not Policy.ALWAYS
+        self._platforms: dict[str, Platform | None] = {}  # platforms of inspected images, by image ID
+        self.resolve = context.mirrors.resolve
 
     def look(self, request: PullRequest) -> PullOutcome | None:
         """Return the outcome of an image that needs no pull; None for one that must be pulled."""
@@ -55,58 +38,41 @@ class UpToDateCheck:
             decision = decide(self._policy, request, self._images(), self)
             if decision.step is Step.FAIL:
                 why = self._absence(request)
-            elif decision.step is Step.SET_TAG and not self._retagged(request.reference):
-                return None
+            elif decision.step is Step.SET_TAG:
+                reference = request.reference
+                self._engine.store.tag(f"{reference.name}@{reference.digest}", reference)
         except CancelledError:
             return None
-        except EngineError as error:
-            why = failure_of(error)
         except Exception as error:  # noqa: BLE001 - after a bug of ours the image is pulled
-            why = failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
+            decision, why = PULL, failure_of(error)
         status = Status.FAILED if why and self._policy is Policy.NEVER else decision.status
         if status is None:
             return None
-        outcome = PullOutcome.of(
-            request,
-            status,
-            digest=decision.digest,
-            seconds=monotonic() - began,
-            failure=why,
-            began=began - self._began,
-        )
-        return outcome.by(decision.mirror, confirmed=False) if decision.mirror else outcome
+        outcome = PullOutcome.of(request, status, decision.digest, why, monotonic() - began, began - self._began)
+        return replace(outcome, mirror=decision.mirror, confirmed=False) if decision.mirror else outcome
 
     def mirrored(self, reference: ImageReference) -> bool:
         return self._mirrors.use(reference.registry) is not None
 
-    def is_image(self, held: LocalImage, request: PullRequest, digest: str) -> bool:
+    def is_image(self, image: LocalImage, request: PullRequest, digest: str) -> bool:
         """Compare image IDs: a graph-driver store records no digest for an image that came from a mirror."""
         reference, platform = request.reference, request.platform or self._engine.store.facts().platform
-        return platform is not None and self._mirrors.image_id(reference, digest, platform) == held.identity
+        return platform is not None and self._mirrors.image_id(reference, digest, platform) == image.identity
 
-    def suits(self, held: LocalImage, request: PullRequest) -> bool:
+    def suits(self, image: LocalImage, request: PullRequest) -> bool:
         """Compare the image's platform with the requested one, or else with the engine's."""
         platform = request.platform or self._engine.store.facts().platform
         if platform is None:
             return False
-        if held.platforms:
-            return platform in held.platforms
-        if held.identity not in self._platforms:
+        if image.platforms:
+            return platform in image.platforms
+        if image.identity not in self._platforms:
             seen = self._engine.inspect(request.reference, cancel=self._cancel)
-            self._platforms[held.identity] = seen.platform if seen and seen.identity == held.identity else None
-        return self._platforms[held.identity] == platform
+            self._platforms[image.identity] = seen.platform if seen and seen.identity == image.identity else None
+        return self._platforms[image.identity] == platform
 
     def _absence(self, request: PullRequest) -> Failure:
         reference = request.reference
         there = reference.digest and self._images().pinned(reference)
         words = f"is present, but the tag {reference.tag} is not on it" if there else "is not present"
-        message = f"{request}: {words}, and the policy never pulls nothing"
-        return failure(FailureKind.NOT_PRESENT, message)
-
-    def _retagged(self, reference: ImageReference) -> bool:
-        """Set the tag; False if that fails, for example because the image was removed meanwhile."""
-        try:
-            self._engine.store.tag(f"{reference.name}@{reference.digest}", reference)
-        except EngineError:
-            return False
-        return True
+        return failure(FailureKind.NOT_PRESENT, f"{request}: {words}, and the policy never pulls nothing")

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -14,12 +13,9 @@ from typing import Any
 
 from puller.text import clean
 
-HELPER = "docker-credential-"
-"""Prefix of the program names of credential helpers."""
-_HOST = re.compile(r"(?:https?://)?([^/]*)")
+HELPER = "docker-credential-"  # prefix of the program names of credential helpers
 _HUB = {"index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}
-_VERSIONS = {"", "v1", "v2"}
-"""Paths that a key of a whole registry may have, such as `https://index.docker.io/v1/`."""
+_VERSIONS = {"", "v1", "v2"}  # paths that a key of a whole registry may have, such as `https://index.docker.io/v1/`
 _SHOWN = 200
 _VARIABLE = "DOCKER_AUTH_CONFIG"
 _NO_OBJECT = "it is not a JSON object as docker writes it"
@@ -39,12 +35,9 @@ class DockerConfig:
     """The content of config.json; `problem` is the reason why it cannot be read."""
 
     path: Path
-    context: str = ""
-    """The context that `docker context use` chose."""
-    store: str = ""
-    """The credential helper of all registries without an entry in `helpers`."""
-    helpers: Mapping[str, str] = field(default_factory=dict)
-    """Credential helper by registry."""
+    context: str = ""  # the one that `docker context use` chose
+    store: str = ""  # the credential helper of all registries without an entry in `helpers`
+    helpers: Mapping[str, str] = field(default_factory=dict)  # credential helper by registry
     logins: Mapping[str, Credential | None] = field(default_factory=dict)
     """Logins by registry, with podman also by repository prefix (`quay.io/team`).
 
@@ -209,8 +202,7 @@ def _login_name(key: str) -> str:
     """Return the registry or repository prefix of a key such as `https://index.docker.io/v1/`."""
     if "://" not in key and key.partition("/")[2].strip("/") not in _VERSIONS:
         return key
-    match = _HOST.match(key)
-    host = match[1] if match else key
+    host = key.removeprefix("https://").removeprefix("http://").partition("/")[0]
     return _HUB.get(host, host)
 
 

@@ -22,16 +22,13 @@ from puller.errors import UsageError
 from puller.text import clean
 
 _OWN_STREAM = re.compile(r"/dev/(?:std(?P<name>out|err)|fd/(?P<number>\d+))|/proc/self/fd/(?P<proc>\d+)")
-_STALE = 3600
-"""Seconds after which a temporary file was left by a killed run: no report takes that long to write."""
+_STALE = 3600  # seconds after which a temporary file was left by a killed run: no report takes that long to write
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXISTING = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """Flags to open an entry that another user may have made: its type is checked before anything else."""
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_MOST_LINKS = 40
-"""Symbolic links in one path, as many as Linux follows (path_resolution(7))."""
-_TICK = 0.05
-"""Seconds between two attempts to take a lock."""
+_MOST_LINKS = 40  # symbolic links in one path, as many as Linux follows (path_resolution(7))
+_TICK = 0.05  # seconds between two attempts to take a lock
 _PRIVATE = 0o600
 _PUBLIC = 0o644
 _WRONG_TYPES = (

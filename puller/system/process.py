@@ -9,11 +9,10 @@ import subprocess
 import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from io import FileIO
 from threading import Lock
 from time import monotonic, sleep
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from puller.cancellation import Cancellation
 
@@ -25,14 +24,13 @@ class _Reader:
     """Reads one output of a program: passes on whole lines and keeps the last bytes."""
 
     def __init__(self, on_line: Callable[[str], None] | None, *, returns: bool = False, keep: int = CHUNK) -> None:
-        self._tail = b""
-        self._partial = b""
+        self.tail = b""
+        self.partial = b""  # a line whose end has not come yet
         self._on_line = on_line
-        self._returns = returns
-        """Whether a carriage return ends a line, as a newline does."""
+        self._returns = returns  # whether a carriage return ends a line, as a newline does
         self._keep = keep
 
-    def serve(self, descriptor: int) -> bool:
+    def read(self, descriptor: int) -> bool:
         """Read the available bytes; return False at the end of the output."""
         try:
             data = os.read(descriptor, CHUNK)
@@ -40,64 +38,49 @@ class _Reader:
             data = b""  # a terminal reports EIO when the program has closed it
         if self._returns:
             data = data.replace(b"\r", b"\n")
-        self._tail = (self._tail + data)[-self._keep :]
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        self._partial = self._partial[-CHUNK:]
-        for line in lines:
-            self._pass_on(line)
+        self.tail = (self.tail + data)[-self._keep :]
+        *lines, partial = (self.partial + data).split(b"\n")
+        self.partial = partial[-CHUNK:]
+        self.pass_on(*lines)
         return bool(data)
 
-    def finish(self) -> None:
-        """Pass on an unfinished last line."""
-        if self._partial:
-            self._pass_on(self._partial)
-
-    @property
-    def text(self) -> str:
-        return self._tail.decode(errors="replace")
-
-    @property
-    def unfinished_line(self) -> str:
-        return self._partial.decode(errors="replace")
-
-    def _pass_on(self, line: bytes) -> None:
+    def pass_on(self, *lines: bytes) -> None:
         if self._on_line:
-            self._on_line(line.decode(errors="replace").rstrip("\r"))
+            for line in lines:
+                self._on_line(_text(line).rstrip("\r"))
 
 
-class _Writer:
-    """Writes the input of a program without blocking."""
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
 
-    def __init__(self, data: bytes) -> None:
-        self._left = memoryview(data)
 
-    def serve(self, descriptor: int) -> bool:
-        """Write as much as the pipe takes; return whether anything is left."""
+def _writer(data: bytes) -> Callable[[int], bool]:
+    """Return a function that writes as much of the data as a pipe takes, and tells whether anything is left."""
+    left = memoryview(data)
+
+    def write(descriptor: int) -> bool:
+        nonlocal left
         try:
-            self._left = self._left[os.write(descriptor, self._left[:CHUNK]) :]
+            left = left[os.write(descriptor, left[:CHUNK]) :]
         except BlockingIOError:
             return True
         except BrokenPipeError:
             return False  # the program does not read its input
-        return bool(self._left)
+        return bool(left)
+
+    return write
 
 
-_ROWS, _COLUMNS = 4000, 300
-"""Size of the terminal: large enough that no line is shortened."""
-_GRACE = 1.0
-"""Seconds between SIGTERM and SIGKILL."""
-_TICK = 0.2
-"""Longest time between two checks of the time limit, in seconds."""
-_START = 1.0
-"""Seconds that a program may take from fork to exec."""
-_POLLING = (0.0005, 0.05)
-"""Shortest and longest time between two checks whether a program has ended, in seconds."""
+_ROWS, _COLUMNS = 4000, 300  # size of the terminal: large enough that no line is shortened
+_GRACE = 1.0  # seconds between SIGTERM and SIGKILL
+_TICK = 0.2  # longest time between two checks of the time limit, in seconds
+_START = 1.0  # seconds that a program may take from fork to exec
+_POLLING = (0.0005, 0.05)  # shortest and longest time between two checks whether a program has ended, in seconds
 _running: set[subprocess.Popen[bytes]] = set()
 _starting = Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """The exit code of a program and its output."""
 
     code: int
@@ -132,16 +115,17 @@ def run(  # noqa: PLR0913 - the only way to run a program, with everything that 
         _started(argv, environment, terminal=terminal, reads=stdin is not None) as process,
         cancel.hook(lambda: _signal(process, signal.SIGTERM)),
     ):
-        for _ in _exchange(process, _Writer(stdin or b""), out, err):
+        for _ in _exchange(process, stdin or b"", out, err):
             cancel.check()
             if deadline is not None and monotonic() > deadline:
                 raise TimeoutError
             if on_tick:
-                on_tick(out.unfinished_line)
+                on_tick(_text(out.partial))
         cancel.check()
-        out.finish()
-        err.finish()
-        return Completed(process.wait(), out.text, err.text)
+        for output in (out, err):
+            if output.partial:
+                output.pass_on(output.partial)
+        return Completed(process.wait(), _text(out.tail), _text(err.tail))
 
 
 def kill_all() -> None:
@@ -193,21 +177,21 @@ def _started(
                     pipe.close()
 
 
-def _exchange(process: subprocess.Popen[bytes], stdin: _Writer, out: _Reader, err: _Reader) -> Iterator[None]:
+def _exchange(process: subprocess.Popen[bytes], stdin: bytes, out: _Reader, err: _Reader) -> Iterator[None]:
     """Write and read until the program has ended; yields at least every tick."""
     with selectors.DefaultSelector() as selector:
         for pipe, reader in ((process.stdout, out), (process.stderr, err)):
             if pipe:
-                selector.register(pipe, selectors.EVENT_READ, reader)
+                selector.register(pipe, selectors.EVENT_READ, reader.read)
         if process.stdin:
             os.set_blocking(process.stdin.fileno(), False)
-            selector.register(process.stdin, selectors.EVENT_WRITE, stdin)
+            selector.register(process.stdin, selectors.EVENT_WRITE, _writer(stdin))
         while selector.get_map():
             # Checked before the pipes: when the program has ended, its last output is already in them.
             ended = _has_ended(process)
             ready = selector.select(0 if ended else _TICK)
             for key, _ in ready:
-                if not key.data.serve(key.fd):
+                if not key.data(key.fd):
                     selector.unregister(key.fileobj)
                     if key.fileobj is process.stdin:
                         process.stdin.close()

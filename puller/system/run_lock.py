@@ -24,8 +24,7 @@ PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - not a temporary file:
 _SHARED = stat.S_ISVTX | stat.S_IWOTH
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
 _EXISTING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_LONGEST_NOTE = 1024
-"""Bytes of a lock file: the process ID and the command."""
+_LONGEST_NOTE = 1024  # bytes of a lock file: the process ID and the command
 
 
 class Holder(NamedTuple):

@@ -51,17 +51,17 @@ class _Facts:
         self._case = case
         self.asked = False
 
-    def announced(self, reference: ImageReference) -> ResolvedTag | None:
+    def resolve(self, reference: ImageReference) -> ResolvedTag | None:
         self.asked = True
         return self._case.says
 
     def mirrored(self, reference: ImageReference) -> bool:
         return False
 
-    def is_image(self, held: LocalImage, request: PullRequest, digest: str) -> bool:
+    def is_image(self, image: LocalImage, request: PullRequest, digest: str) -> bool:
         return False
 
-    def suits(self, held: LocalImage, request: PullRequest) -> bool:
+    def suits(self, image: LocalImage, request: PullRequest) -> bool:
         return self._case.suits
 
 

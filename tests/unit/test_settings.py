@@ -8,7 +8,7 @@ from puller.settings import NO_FAILURE, FailureLimit, Settings
 def test_the_defaults_are_the_documented_ones() -> None:
     """Three jobs, three retries, no time limit, and a run that goes on to the end."""
     settings = Settings()
-    assert (settings.jobs, settings.per_registry, settings.clocks.attempt, settings.max_fail) == (3, None, None, None)
+    assert (settings.jobs, settings.per_registry, settings.timeouts.attempt, settings.max_fail) == (3, None, None, None)
     assert (settings.retry.retries, settings.retry.delay) == (3, 1.0)
 
 

@@ -20,9 +20,9 @@ from puller.imagelist.requests import RequestedImages
 from puller.lockfile.lockfile import (
     ALL,
     Ask,
-    Change,
     Difference,
     Digests,
+    Kind,
     chosen,
     compared,
     differences,
@@ -126,11 +126,11 @@ def _json(todo: RequestedImages, images: int, found: Sequence[Difference]) -> st
         "images": images,
         "differences": [
             {
-                "kind": each.change.value,
+                "kind": each.kind.value,
                 "reference": each.request.reference.canonical,
                 "platform": str(each.request.platform) if each.request.platform else None,
-                "before": each.before,
-                "after": each.after,
+                "before": each.wanted,
+                "after": each.found,
                 "error": error_document(each.failure) if each.failure else None,
                 "message": str(each),
             }
@@ -167,11 +167,11 @@ def _refuse_overwriting(output: Path, sources: Sequence[str]) -> None:
 
 def _report_changes(output: Path, before: Digests, digests: Digests) -> None:
     """Report on stderr what changed in the lock."""
-    words = {Change.MISSING: "added", Change.EXTRA: "dropped"}
+    words = {Kind.MISSING: "added", Kind.EXTRA: "dropped"}
     changed = [*differences(dict.fromkeys(digests), before, digests)] if before else []
     for difference in changed:
         name = str(difference).partition(": ")[2]
-        click.echo(f"{words.get(difference.change, difference.change.value)}: {name}", err=True)
+        click.echo(f"{words.get(difference.kind, difference.kind.value)}: {name}", err=True)
     state = f"{len(changed)} changed" if before else "new"
     noun = "image" if len(digests) == 1 else "images"
     click.echo(f"{clean(str(output))}: {len(digests)} {noun} locked, {state}", err=True)

@@ -15,8 +15,7 @@ from puller.engine.interface import ImageStore
 from puller.errors import ExitCode, UsageError
 from puller.imagelist.requests import RequestedImages
 from puller.prune import render
-from puller.prune.planner import PrunePlan
-from puller.prune.remove import Removal, find_candidates, remove, update_record
+from puller.prune.remove import Removal, find_candidates, remove
 from puller.text import format_bytes
 
 
@@ -76,7 +75,8 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
         emit(shown) if text else click.echo(shown, nl=False, err=True)
     removals: list[Removal] = []
     if found.removable and not dry_run and (not asks or click.confirm("Remove them?", err=True)):
-        removals = _remove(found, store, wanted)
+        # Removing one of several names of an image frees no space.
+        removals = [*remove([each for each in found.removable if each.whole or wanted is None], store, wanted)]
     after = free_bytes(store.facts())[0] if removals else free
     if not text:
         emit(render.render_json(found, removals, dry_run=dry_run, free=(free, after)))
@@ -84,23 +84,6 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
         emit(render.after(removals, None if after is None or free is None else after - free, after))
     if wanted is not None and not dry_run and after is not None and after < wanted:
         click.echo(f"puller: only {format_bytes(after)} of the requested {format_bytes(wanted)} are free", err=True)
-    return removals
-
-
-def _remove(found: PrunePlan, store: ImageStore, wanted: int | None) -> list[Removal]:
-    """Remove images, and update the record of pulled images even after an error."""
-
-    def enough() -> bool:
-        return wanted is not None and (free_bytes(store.facts())[0] or 0) >= wanted
-
-    # Removing one of several names of an image frees no space.
-    going = [each for each in found.removable if each.whole or wanted is None]
-    removals: list[Removal] = []
-    try:
-        removals.extend(remove(going, store, enough))
-    finally:
-        if removals:
-            update_record(store)
     return removals
 
 

@@ -167,7 +167,7 @@ def _pull_into_engine(
 
 
 def _make_room(engine: Engine, images: RequestedImages, removals: list[str], shortage: DiskShortage) -> bool:
-    from puller.prune.make_room import make_room  # noqa: PLC0415 - only a disk that is too small needs it
+    from puller.prune.remove import make_room  # noqa: PLC0415 - only a disk that is too small needs it
 
     return make_room(shortage, engine.store, [each.reference for each in images.requests], removals.append)
 

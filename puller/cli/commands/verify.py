@@ -15,7 +15,8 @@ from puller.engine.model import EngineInfo
 from puller.errors import ExitCode
 from puller.failure import Failure, error_document
 from puller.imagelist.requests import RequestedImages
-from puller.lockfile.verify import Difference, verify
+from puller.lockfile.lockfile import Difference
+from puller.lockfile.verify import verify
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digests
 from puller.registry.client import RegistryClient
@@ -72,7 +73,7 @@ def _json(todo: RequestedImages, found: Sequence[Difference]) -> str:
 def _document(difference: Difference) -> dict[str, Any]:
     request, why = difference.request, difference.failure
     return {
-        "kind": difference.fault.value,
+        "kind": difference.kind.value,
         "reference": request.reference.canonical,
         "requested": request.requested,
         "platform": str(request.platform) if request.platform else None,

@@ -8,7 +8,8 @@ from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import FailureKind
 from puller.failure import Failure, failure
 from puller.image.reference import ImageReference, Platform
-from puller.lockfile.verify import Fault, verify
+from puller.lockfile.lockfile import Kind
+from puller.lockfile.verify import verify
 from puller.model import PullRequest
 from tests.lab.fakes import FakeStore
 
@@ -81,7 +82,7 @@ def test_nobody_is_asked_about_a_lock_or_about_what_is_missing() -> None:
         raise AssertionError(requests)
 
     found = verify([request(f"nginx:1@{A}"), request("redis"), request(f"nginx@{B}")], store(HERE), never)
-    assert [difference.fault for difference in found] == [Fault.MISSING, Fault.MISSING]
+    assert [difference.kind for difference in found] == [Kind.MISSING, Kind.MISSING]
 
 
 def test_the_platform_must_be_right() -> None:
@@ -102,7 +103,7 @@ def test_an_image_of_several_platforms_is_asked_again_by_name() -> None:
     assert both.inspected == [(("sha256:1",), None), (("sha256:1",), ARM)]
     s390x = Platform("linux", "s390x")
     (found,) = verify([request("nginx:1", s390x)], both, None)
-    assert (found.fault, found.found) == (Fault.OTHER_PLATFORM, "linux/amd64")
+    assert (found.kind, found.found) == (Kind.OTHER_PLATFORM, "linux/amd64")
 
 
 def test_what_an_engine_does_not_say_is_not_held_against_it() -> None:
@@ -116,7 +117,7 @@ def test_one_image_may_be_wrong_twice() -> None:
     """One line for each difference, in the order of the list, and one question for all images."""
     holding = store(HERE, OTHER, platforms={OTHER.identity: (ARM,)})
     found = verify([request(f"nginx:1@{B}"), request("nginx:1"), request("x")], holding, None)
-    assert [difference.fault for difference in found] == [Fault.TAG_ELSEWHERE, Fault.OTHER_PLATFORM, Fault.MISSING]
+    assert [difference.kind for difference in found] == [Kind.TAG_ELSEWHERE, Kind.OTHER_PLATFORM, Kind.MISSING]
     assert (holding.questions, len(holding.inspected)) == (1, 1)
 
 

@@ -12,6 +12,7 @@ from puller.errors import EngineError, RegistryError
 from puller.image.reference import Platform
 from puller.plan.disk import check_disk
 from puller.plan.inventory import EngineInventory
+from puller.pull.context import DiskCheck
 from puller.registry.client import RegistryClient
 from tests.lab.fakes import FakeStore
 from tests.lab.samples import request
@@ -46,7 +47,7 @@ def test_where_nothing_is_absent_no_registry_is_asked(
     store = FakeStore(HELD, facts(tmp_path))
     assert check_disk([request("nginx:1.27")], EngineInventory(store), unasked, print) is None
     assert store.questions == 1
-    assert check_disk([request("nginx:1.27")], EngineInventory(store, HELD), unasked, print) is None
+    assert check_disk([request("nginx:1.27")], EngineInventory(store, lambda: HELD), unasked, print) is None
     assert store.questions == 1
 
 
@@ -57,7 +58,8 @@ def test_a_wide_disk_is_not_measured(tmp_path: Path, mocker: MockerFixture, unas
     assert check_disk([request("redis")], EngineInventory(store), unasked, print) is None
     assert store.questions == 0
     quick = mocker.patch.object(unasked, "quick", side_effect=RegistryError("asked"))
-    check_disk([request(f"redis:{n}") for n in range(9)], EngineInventory(store), unasked, print)
+    with pytest.raises(RegistryError):
+        check_disk([request(f"redis:{n}") for n in range(9)], EngineInventory(store), unasked, print)
     assert quick.call_count == 1
 
 
@@ -79,7 +81,8 @@ def test_an_engine_in_trouble_is_said(tmp_path: Path, mocker: MockerFixture, una
     store = FakeStore(facts=facts(tmp_path))
     free(mocker, 1 << 20)
     mocker.patch.object(store, "holdings", side_effect=EngineError("gone"))
-    assert check_disk([request("redis")], EngineInventory(store), unasked, said.append) is None
+    check = DiskCheck(store, store.holdings, unasked, said.append)
+    assert check.refusal(1, lambda: [request("redis")]) is None
     assert said == ["disk not checked: gone"]
 
 

@@ -30,7 +30,7 @@ class Known:
     at_mirror: str | None = None
     """The ID of the image that a mirror has for every digest."""
 
-    def announced(self, reference: ImageReference) -> ResolvedTag | None:
+    def resolve(self, reference: ImageReference) -> ResolvedTag | None:
         """Say what was told."""
         self.asked.append("registry")
         return self.says

@@ -6,7 +6,7 @@ import pytest
 
 from puller.cancellation import Cancellation
 from puller.errors import CancelledError
-from puller.pull.engine_recovery import EngineRecovery
+from puller.pull.context import EngineRecovery
 
 
 def waiting(*answers: bool, patience: float = 60.0) -> tuple[EngineRecovery, list[str]]:

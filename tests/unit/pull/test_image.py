@@ -13,10 +13,7 @@ from puller.events import Event, Phase, Progress, RetryScheduled, Started
 from puller.failure import failure
 from puller.model import EngineResult, PullOutcome, PullRequest, Status
 from puller.pull.context import RunContext
-from puller.pull.engine_recovery import EngineRecovery
 from puller.pull.image import ImagePull
-from puller.pull.mirrors import Mirrors
-from puller.registry.pools import RegistryPools
 from puller.registry.resolver import Resolver
 from puller.settings import RetryPolicy, Settings, Timeouts
 from tests.lab.fakes import PULLED, UP_TO_DATE, FakeBackend, Result, until_cancelled
@@ -33,23 +30,12 @@ class Scene:
         self.fake = FakeBackend({"nginx:1.27": list(results)})
         self.cancel = Cancellation()
         self.events: list[Event] = []
-        settings = Settings(retry=RetryPolicy(retries, delay=0.0), clocks=Timeouts(attempt=7.0))
-        engine = EngineRecovery(self.fake.alive, 0.0, lambda: None)
-        self.pools = RegistryPools(1)
-        self.context = RunContext(
-            backend or self.fake,
-            settings,
-            self.events.append,
-            self.cancel,
-            self.pools,
-            engine,
-            Mirrors({}, Resolver()),
-            Resolver(),
-        )
+        settings = Settings(retry=RetryPolicy(retries, delay=0.0), timeouts=Timeouts(attempt=7.0), jobs=1)
+        self.context = RunContext(backend or self.fake, Resolver(), settings, self.events.append, self.cancel)
 
     def pull(self) -> PullOutcome:
         """Pull nginx."""
-        return ImagePull(request(), self.pools.of("docker.io"), self.context).run(self.context.settings.retry)
+        return ImagePull(request(), self.context.pools.of("docker.io"), self.context).run(self.context.settings.retry)
 
     @property
     def heard(self) -> list[str]:
@@ -156,8 +142,8 @@ def test_the_slot_is_free_while_an_image_waits() -> None:
 
     def look(event: Event) -> None:
         if isinstance(event, RetryScheduled):
-            free.append(scene.pools.slots.acquire(blocking=False))
-            scene.pools.slots.release()
+            free.append(scene.context.pools.slots.acquire(blocking=False))
+            scene.context.pools.slots.release()
 
     scene.context = replace(scene.context, emit=look)
     scene.pull()

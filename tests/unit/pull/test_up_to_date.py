@@ -8,12 +8,13 @@ from puller.cancellation import Cancellation
 from puller.engine.interface import InspectedImage
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import EngineError, FailureKind, ListError
-from puller.events import Event
+from puller.events import Event, ignore
 from puller.failure import failure
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullOutcome, PullRequest, Status
-from puller.pull.mirrors import Mirrors
-from puller.pull.session import PullSession, check_platforms
+from puller.pull.context import RunContext
+from puller.pull.run import check_platforms
+from puller.pull.session import PullSession
 from puller.pull.up_to_date import UpToDateCheck
 from puller.registry.health import RegistryHealth
 from puller.registry.resolver import ResolvedTag, Resolver
@@ -68,9 +69,9 @@ class Scene:
         self.store = store or FakeStore(LocalImages(held), EngineInfo(platform))
         self.backend = FakeBackend(store=self.store, has={"nginx:1.27": InspectedImage("sha256:1", (DIGEST,), AMD)})
         self.registries = Registries(ResolvedTag(DIGEST, single=not index))
-        mirrors = Mirrors({}, self.registries)
-        self.images = PullSession(self.backend, self.registries).images_before.result
-        self.check = UpToDateCheck(policy, self.backend, self.images, mirrors, Cancellation())
+        images = PullSession(self.backend, self.registries).images_before.result
+        settings = Settings(policy=policy)
+        self.check = UpToDateCheck(RunContext(self.backend, self.registries, settings, ignore, Cancellation()), images)
 
     def look(self, text: str = "nginx:1.27", platform: str | None = None) -> PullOutcome | None:
         """Look at one image."""

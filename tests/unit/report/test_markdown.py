@@ -69,7 +69,7 @@ def test_a_stopped_run_says_so() -> None:
 
 def test_what_rests_on_the_word_of_a_mirror_is_said() -> None:
     """The summary hides nothing that the log tells."""
-    made = page(report(outcome().by("m.example/hub", confirmed=False)))
+    made = page(report(dataclasses.replace(outcome(), mirror="m.example/hub", confirmed=False)))
     assert "<p>mirror m.example/hub: 1 image, 1 not confirmed: the registry itself did not answer</p>" in made
 
 

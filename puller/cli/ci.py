@@ -10,7 +10,6 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
@@ -21,7 +20,7 @@ from puller.model import Report
 from puller.report import markdown
 from puller.report.words import image_name
 from puller.system import files
-from puller.text import clean
+from puller.text import clean, counted
 
 _MOST_ERRORS = 10
 """Errors per step that GitHub shows; it drops further ones."""
@@ -57,10 +56,16 @@ def announce(report: Report) -> None:
     """Report each failure to GitHub, on stderr, and add the Markdown report to the summary of the step."""
     if not _on("GITHUB_ACTIONS"):
         return
-    for error in github_errors(report):
-        _command(sys.stderr, error)
-    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        _add_summary(Path(path), report)
+    _command(sys.stderr, "".join(github_errors(report)))
+    if name := os.environ.get("GITHUB_STEP_SUMMARY"):
+        path = Path(name)
+        try:
+            left = markdown.LARGEST - (path.stat().st_size if path.exists() else 0)
+            summary = markdown.render(report, limit=left).encode()
+            if len(summary) <= left:  # else GitHub would accept neither this report nor what is there
+                files.append(path, summary)
+        except OSError as error:
+            click.echo(f"puller: the step's summary cannot be written: {error.strerror}", err=True)
 
 
 def announce_error(message: str) -> None:
@@ -72,16 +77,22 @@ def announce_error(message: str) -> None:
 @contextmanager
 def folded(report: Report) -> Iterator[None]:
     """Fold the output of the block on stdout, in the log of a CI system that can do so."""
-    title = f"{len(report.outcomes)} {'image' if len(report.outcomes) == 1 else 'images'}"
-    before = after = ""
-    if _is_log(sys.stdout):
-        if _on("GITHUB_ACTIONS"):
-            before, after = github_group(title)
-        elif _on("GITLAB_CI"):
-            before, after = gitlab_section(title, report.started, report.seconds)
+    before, after = markers(report) if _is_log(sys.stdout) else ("", "")
     _command(sys.stdout, before)
     yield
     _command(sys.stdout, after)
+
+
+def markers(report: Report) -> tuple[str, str]:
+    """Return the commands before and after lines that are folded; GitLab shows their duration beside the title."""
+    title, begin = counted(len(report.outcomes), "image"), report.started.timestamp()
+    if _on("GITHUB_ACTIONS"):
+        return f"::group::{title}\n", "::endgroup::\n"
+    if _on("GITLAB_CI"):
+        name = f"puller_{begin:.0f}"
+        end = _SECTION.format("end", begin + report.seconds, name, "", "")
+        return _SECTION.format("start", begin, name, "[collapsed=true]", title), end
+    return "", ""
 
 
 def escaped(text: str) -> str:
@@ -111,21 +122,6 @@ def github_error(title: str, message: str) -> str:
     return f"::error title={escaped_title}::{_data(message)}\n"
 
 
-def github_group(title: str) -> tuple[str, str]:
-    """Return the commands before and after lines that are folded under a title."""
-    return f"::group::{_data(clean(title))}\n", "::endgroup::\n"
-
-
-def gitlab_section(title: str, begin: datetime, seconds: float) -> tuple[str, str]:
-    """Return the same for GitLab, which shows the duration beside the title."""
-    start = begin.timestamp()
-    label = f"puller_{start:.0f}"
-    return (
-        _SECTION.format("start", start, label, "[collapsed=true]", clean(title)),
-        _SECTION.format("end", start + seconds, label, "", ""),
-    )
-
-
 def _data(text: str) -> str:
     return escaped(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
@@ -144,21 +140,8 @@ def _is_log(stream: TextIO | None) -> bool:
 
 def _command(stream: TextIO | None, command: str) -> None:
     """Write a command; that the stream is closed is reported by the next regular output."""
-    if stream is None or not command:
-        return
     with suppress(OSError, ValueError):
         if isinstance(stream, EscapingStream):
             stream.command(command)
-        else:
+        elif stream:
             stream.write(command)
-
-
-def _add_summary(path: Path, report: Report) -> None:
-    """Append the report to the step's summary, unless both are longer than GitHub accepts."""
-    try:
-        left = markdown.LARGEST - (path.stat().st_size if path.exists() else 0)
-        summary = markdown.render(report, limit=left).encode()
-        if len(summary) <= left:
-            files.append(path, summary)
-    except OSError as error:
-        click.echo(f"puller: the step's summary cannot be written: {error.strerror}", err=True)

@@ -1,74 +1,57 @@
 """The option --config: options from files become the defaults of a verb (click's `default_map`)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from puller.settings import RegistrySettings
-from puller.system import paths as places
+from puller.settings import MirrorUse, RegistrySettings
+from puller.system.paths import config_files
 
 if TYPE_CHECKING:  # imported when there is a file
     from puller.cli.configuration import Configuration
-    from puller.cli.toml_file import Found
 
-_PRECEDENCE = (
-    ParameterSource.COMMANDLINE,
-    ParameterSource.ENVIRONMENT,
-    ParameterSource.DEFAULT_MAP,
-    ParameterSource.DEFAULT,
-)
-
-
-class ConfigFiles:
-    """The configuration of one start of the program: click's context object."""
-
-    found: "Found | None" = None
-    """The files, which are read once: one may be a pipe such as <(make-config)."""
-    configuration: "Configuration | None" = None
-    """For the current verb."""
+_TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 def configuration() -> "Configuration | None":
     """Return the configuration of the current verb; None if there is no file."""
-    return _config_files(click.get_current_context()).configuration
+    made: Configuration | None = click.get_current_context().find_root().obj
+    return made
 
 
-def registries() -> Mapping[str, RegistrySettings]:
-    """Return the settings by registry for the current verb."""
+def registries(
+    mirrors: Iterable[tuple[str, str]] = (), use: MirrorUse = MirrorUse.FIRST
+) -> dict[str, RegistrySettings]:
+    """Return the settings of registries from files; mirrors given as options replace those of a file."""
     made = configuration()
-    return made.settings if made else {}
-
-
-def outranks(one: str, other: str) -> bool:
-    """Tell whether an option comes from a place with higher precedence than another, as a flag over a file."""
-    source = click.get_current_context().get_parameter_source
-    first, second = source(one), source(other)
-    return first in _PRECEDENCE and second in _PRECEDENCE and _PRECEDENCE.index(first) < _PRECEDENCE.index(second)
-
-
-def typed(option: str) -> bool:
-    """Tell whether an option was given for this run, as a flag or as a variable."""
-    return click.get_current_context().get_parameter_source(option) in _PRECEDENCE[:2]
+    found = {
+        registry: RegistrySettings(**{field: value.value for field, value in table.items()})
+        for registry, table in (made.registries if made else {}).items()
+    }
+    given: dict[str, dict[str, None]] = {}
+    for registry, place in mirrors:
+        given.setdefault(registry, {})[place] = None
+    for registry, places in given.items():
+        found[registry] = replace(found.get(registry, RegistrySettings(mirror_use=use)), mirrors=tuple(places))
+    if click.get_current_context().get_parameter_source("mirror_use") in _TYPED:
+        found = {registry: replace(each, mirror_use=use) for registry, each in found.items()}
+    return found
 
 
 def configured(command: click.Command) -> click.Command:
     """Return a verb with the option --config, which sets the defaults of all other options from files."""
     option = click.Option(
-        ["-c", "--config", "config_files"],
-        type=click.Path(),
-        multiple=True,
-        metavar="PATH",
+        ["-c", "--config", "config_files"], type=click.Path(), multiple=True, metavar="PATH",
+        expose_value=False, allow_from_autoenv=False, callback=_set_defaults,
         is_eager=True,  # the other options need the defaults
-        expose_value=False,
-        allow_from_autoenv=False,
-        callback=_set_defaults,
         help="Read options from this file instead of /etc/puller/puller.toml and the user's file; may be "
         "repeated, the last one wins.",
-    )
+    )  # fmt: skip
     verb = copy(command)
     verb.params = [*command.params, option]
     return verb
@@ -78,27 +61,22 @@ def _set_defaults(ctx: click.Context, _option: click.Parameter, paths: tuple[str
     """Read the files and set the defaults; raises UsageError with one line for each error."""
     if ctx.resilient_parsing:  # completion reads no files
         return
-    files = _config_files(ctx)
-    named = [Path(path) for path in paths or ctx.find_root().params.get("config_files", ())]
-    if not named and not files.found and not any(map(_is_there, places.config_files())):
+    root = ctx.find_root()
+    named = [Path(path) for path in paths or root.params.get("config_files", ())]
+    if not named and not root.obj and not any(map(_is_there, config_files())):
         return
-    from puller.cli.configuration import Configuration, find  # noqa: PLC0415 - most hosts have no file
+    from puller.cli.configuration import Configuration  # noqa: PLC0415 - most hosts have no file
+    from puller.cli.toml_file import find  # noqa: PLC0415 - likewise
 
-    files.found = files.found or find(named)
-    files.configuration = Configuration.of(ctx, files.found)
-    ctx.default_map = {name: each.value for name, each in files.configuration.options.items()}
+    # `puller config` reads for two verbs: a file may be a pipe such as <(make-config), which can be read once.
+    root.obj = Configuration(ctx, root.obj.found if root.obj else find(named))
+    ctx.default_map = {name: each.value for name, each in root.obj.options.items()}
 
 
 def _is_there(path: Path) -> bool:
     """Tell whether there is a file, or something that keeps it from being read."""
     try:
         path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, (FileNotFoundError, NotADirectoryError))
     return True
-
-
-def _config_files(ctx: click.Context) -> ConfigFiles:
-    return ctx.find_root().ensure_object(ConfigFiles)

@@ -1,29 +1,83 @@
-"""The engine of a verb, by the options `engine_options`."""
+"""The engine of a verb: its address and connection, the lock of a run on it, and its errors."""
 
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from random import SystemRandom
 from typing import Any
 
-from puller.engine import EngineAddress, connect, locate
+import click
+
+from puller.engine import connect, locate
 from puller.engine.interface import Engine
-from puller.errors import EngineError, EngineUnreachableError, PullerError
+from puller.errors import EngineBusyError, EngineError, EngineUnreachableError, PullerError
 from puller.failure import failure_of
 from puller.model import ENGINE_GONE
-from puller.settings import BackendChoice
+from puller.settings import BackendChoice, Policy
+from puller.system.run_lock import RunLock
+from puller.text import clean, format_seconds, shorten
+
+_TICK = 0.25
+"""Seconds between two attempts to take a lock."""
+_DOING = 200
 
 
-def address_of(options: Mapping[str, Any]) -> EngineAddress:
-    """Return the engine's address without asking the engine; raises UsageError for a bad context."""
+class EngineLock(AbstractContextManager["EngineLock"]):
+    """A run's lock on its engine: `take` waits for it, the end of the block releases it. A signal ends any wait."""
+
+    def __init__(self, options: Mapping[str, Any], *names: str) -> None:
+        """Read the options of a verb that has `LOCK_OPTIONS`; a run that changes nothing needs no lock.
+
+        `names` describe this run to others that wait for the lock, such as its verb and lists.
+        """
+        self._options = options
+        self._needed = not (options["no_lock"] or options.get("dry_run") or options.get("policy") == Policy.NEVER)
+        self._doing = shorten(" ".join(("puller", *names)), _DOING)
+        self._lock: RunLock | None = None
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock:
+            self._lock.release()
+
+    def take(self, engine: str) -> None:
+        """Wait, and lock the engine with this identity; raises EngineBusyError after `--lock-wait`."""
+        if jitter := self._options.get("jitter"):
+            seconds = SystemRandom().uniform(0, jitter)
+            self._tell(f"starts in {format_seconds(seconds)} (--jitter)")
+            time.sleep(seconds)
+        if not self._needed:
+            return
+        wait = self._options["lock_wait"]
+        ends, told = time.monotonic() + wait, False
+        try:
+            self._lock = RunLock(engine)
+            while holder := self._lock.take(self._doing):
+                left = ends - time.monotonic()
+                if left <= 0:
+                    cure = "" if wait else "; --lock-wait waits for it, --no-lock ignores it"
+                    raise EngineBusyError(f"another run uses this engine: {holder}{cure}")
+                if not told:
+                    self._tell(f"waits up to {format_seconds(left)} for another run that uses this engine: {holder}")
+                    told = True
+                time.sleep(min(_TICK, left))
+        except OSError as error:
+            self._tell(f"continues without a lock: {error}", detail=True)
+
+    def _tell(self, words: str, *, detail: bool = False) -> None:
+        if self._options.get("verbose") or not (detail or self._options.get("quiet")):
+            click.echo(f"puller: {clean(words)}", err=True)
+
+
+def open_engine(options: Mapping[str, Any], connections: int = 3, lock: EngineLock | None = None) -> Engine:
+    """Take the lock of the engine that `engine_options` name, if one is given, and connect; the caller closes it.
+
+    Raises UsageError for a bad context, EngineBusyError and EngineUnreachableError.
+    """
     choice, command = BackendChoice(options["backend"]), options["docker_command"]
-    return locate(choice, docker_command=command, context=options["context"])
-
-
-@contextmanager
-def engine_at(address: EngineAddress, options: Mapping[str, Any], connections: int = 3) -> Iterator[Engine]:
-    """Connect to the engine, and close it after the block; raises EngineUnreachableError."""
-    choice, command = BackendChoice(options["backend"]), options["docker_command"]
-    with closing(connect(address, choice, docker_command=command, connections=connections)) as engine:
-        yield engine
+    address = locate(choice, docker_command=command, context=options["context"])
+    if lock:
+        lock.take(address.identity)
+    return connect(address, choice, docker_command=command, connections=connections)
 
 
 @contextmanager

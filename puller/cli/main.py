@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Any, NoReturn
@@ -13,46 +14,45 @@ from puller import __version__
 from puller.errors import ExitCode, PullerError
 
 _VERBS = {
-    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
-    "config": ("config", "Show the effective options, and where each comes from."),
-    "doctor": ("doctor", "Check this host for problems that would block or slow pulls."),
-    "explain": ("explain", "Explain an error of a pull, and what to do about it."),
-    "history": ("history", "List the last runs of this user, with a trend."),
-    "list": ("list", "Show the images that lists resolve to."),
-    "load": ("load", "Load images from files into an engine."),
-    "lock": ("lock", "Write a list with every tag pinned to its digest."),
-    "plan": ("plan", "Show what a pull would do and cost: images, bytes, quota, disk."),
-    "prune": ("prune", "Remove images that puller pulled and no list contains any more."),
-    "pull": ("pull", "Pull every image of the lists, and report on each."),
-    "report": ("report", "Show the report of an earlier run, in any format."),
-    "verify": ("verify", "Check that this host has exactly the images of the lists."),
+    "completion": "Print the completion script for bash, zsh or fish.",
+    "config": "Show the effective options, and where each comes from.",
+    "doctor": "Check this host for problems that would block or slow pulls.",
+    "explain": "Explain an error of a pull, and what to do about it.",
+    "history": "List the last runs of this user, with a trend.",
+    "list": "Show the images that lists resolve to.",
+    "load": "Load images from files into an engine.",
+    "lock": "Write a list with every tag pinned to its digest.",
+    "plan": "Show what a pull would do and cost: images, bytes, quota, disk.",
+    "prune": "Remove images that puller pulled and no list contains any more.",
+    "pull": "Pull every image of the lists, and report on each.",
+    "report": "Show the report of an earlier run, in any format.",
+    "verify": "Check that this host has exactly the images of the lists.",
 }
-"""Each verb's module and its line in `puller --help`, so that the help imports no verb."""
+"""The verbs in the order of `puller --help`, with their lines in it, so that the help imports no verb."""
 
 
 class _Verbs(click.Group):
     """Imports a verb only when it is used: `puller --version` must not wait for docker-py."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(_VERBS)
+        return [*_VERBS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _VERBS:
             return None
-        verb = import_module(f"puller.cli.commands.{_VERBS[cmd_name][0]}")
+        verb = import_module(f"puller.cli.commands.{cmd_name}")
         configured: click.Command = import_module("puller.cli.config_option").configured(verb.command)
         return configured
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
-            formatter.write_dl([(name, line) for name, (_, line) in sorted(_VERBS.items())])
+            formatter.write_dl([*_VERBS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        verbs = [(name, line) for name, (_, line) in sorted(_VERBS.items()) if name.startswith(incomplete)]
         item = import_module("click.shell_completion").CompletionItem
-        return [item(name, help=line) for name, line in verbs]
+        return [item(name, help=line) for name, line in _VERBS.items() if name.startswith(incomplete)]
 
 
 @click.group(
@@ -102,8 +102,6 @@ def main() -> NoReturn:
 def _leave(code: int) -> NoReturn:
     """Exit at once, even if a thread still waits for an engine that never answers."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(OSError, ValueError, AttributeError):
             stream.flush()
-        except (OSError, ValueError, AttributeError):
-            code = code or (ExitCode.OK if stream is sys.stdout else code)
     os._exit(code)

@@ -1,9 +1,7 @@
 """Options and arguments that several verbs share, and the types of options."""
 
-from collections.abc import Callable, Mapping
-from glob import escape, glob
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,15 +11,15 @@ from puller.errors import ListError
 from puller.image.reference import Platform, mirror_place, registry_name
 from puller.imagelist import FORMATS, read
 from puller.imagelist.compose_cli import Compose
+from puller.imagelist.entry import Item
 from puller.imagelist.requests import RequestedImages, request_images
-from puller.report import RENDERERS
 from puller.settings import BackendChoice, FailureLimit
-from puller.text import parse_bytes, parse_duration, parse_rate
+from puller.text import parse_bytes, parse_duration
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 
-class _Parsed(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since click 8.2
+class Parsed(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since click 8.2
     """An option type by a function that parses text, and raises ValueError with a reason."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -37,13 +35,6 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gener
             self.fail(str(error), param, ctx)
 
 
-def _report(text: str) -> tuple[str, Path]:
-    kind, separator, path = text.partition("=")
-    if not separator or not path or kind not in RENDERERS:
-        raise ValueError(f"{text!r} is not KIND=PATH with a KIND of {', '.join(RENDERERS)}")
-    return kind, Path(path)
-
-
 def _mirror(text: str) -> tuple[str, str]:
     registry, separator, place = text.partition("=")
     if not separator:
@@ -51,45 +42,16 @@ def _mirror(text: str) -> tuple[str, str]:
     return registry_name(registry.strip()), mirror_place(place)
 
 
-class Target(NamedTuple):
-    """The files that images are put into instead of an engine."""
-
-    kind: str
-    path: Path
-
-    @classmethod
-    def parse(cls, text: str) -> "Target":
-        """Read `oci:DIR` or `archive:FILE`; raise ValueError."""
-        kind, separator, path = text.partition(":")
-        if kind not in ("oci", "archive") or not separator or not path:
-            raise ValueError(f"{text!r} is neither oci:DIR nor archive:FILE.tar")
-        return cls(kind, Path(path))
-
-
-class _ReportType(_Parsed):
-    """KIND=PATH; the shell completes the kind, then a file."""
-
-    def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-        kind, equals, path = incomplete.partition("=")
-        if equals:  # a shell would complete `json=out` as the name of a file
-            paths = glob(f"{escape(path)}*")  # noqa: PTH207 - Path.glob needs a directory to start from
-            return [CompletionItem(f"{kind}={each}") for each in sorted(paths)]
-        return [CompletionItem(f"{kind}=") for kind in RENDERERS if kind.startswith(incomplete)]
-
-
 def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
     """Let the shell complete a file."""
     return [CompletionItem(incomplete, type="file")]
 
 
-PLATFORM = _Parsed("platform", Platform.parse)
-DURATION = _Parsed("duration", parse_duration)
-SIZE = _Parsed("size", parse_bytes)
-RATE = _Parsed("rate", parse_rate)
-TARGET = _Parsed("target", Target.parse)
-FAILURE_LIMIT = _Parsed("limit", FailureLimit.parse)
-MIRROR = _Parsed("mirror", _mirror)
-REPORT = _ReportType("report", _report)
+PLATFORM = Parsed("platform", Platform.parse)
+DURATION = Parsed("duration", parse_duration)
+SIZE = Parsed("size", parse_bytes)
+FAILURE_LIMIT = Parsed("limit", FailureLimit.parse)
+MIRROR = Parsed("mirror", _mirror)
 
 
 list_options = section(
@@ -126,12 +88,11 @@ engine_options = section(
     ),
     click.option("--context", metavar="NAME", help="The docker context to use."),
 )  # fmt: skip
-"""The options `backend`, `docker_command` and `context`: how to reach the engine."""
 
 
-def duration(*names: str, help: str, default: str | None = None) -> Callable[[_F], _F]:  # noqa: A002 - click's name
+def duration(*names: str, **more: Any) -> Callable[[_F], _F]:
     """Return an option that takes a duration."""
-    return click.option(*names, type=DURATION, default=default, show_default=True, metavar="D", help=help)
+    return click.option(*names, type=DURATION, show_default=True, metavar="D", **more)
 
 
 LOCK_OPTIONS = (
@@ -143,16 +104,25 @@ LOCK_OPTIONS = (
 """For verbs that must not run twice on one engine; see `puller.cli.run_lock.EngineLock`."""
 
 
-def make_plan(options: Mapping[str, Any], *, keep_sources: bool = False, report_bad: bool = True) -> RequestedImages:
-    """Read the lists of a verb with `list_options`; notes go to stderr, and bad lines too with `report_bad`.
+def make_plan(
+    options: Mapping[str, Any],
+    items: Iterable[Item] | None = None,
+    *,
+    keep_sources: bool = False,
+    report_bad: bool = True,
+) -> RequestedImages:
+    """Read the lists of a verb with `list_options`, or take the items of another list.
+
+    Notes go to stderr, and bad lines too with `report_bad`.
 
     With `--skip-invalid` the result includes the bad lines. Raises click.UsageError when there is neither a list nor an
     image, and ListError for a list that cannot be read or, with all bad lines, when these are not to be skipped.
     """
-    lists, images = options["lists"], options["images"]
-    if not lists and not images:
-        raise click.UsageError("no images given: pass a list file, - for stdin, or --image REF")
-    items = read(lists, images, list_format=options["kind"], profiles=options["profiles"] or (), ask_compose=Compose())
+    if items is None:
+        lists, images, profiles = options["lists"], options["images"], options["profiles"]
+        if not lists and not images:
+            raise click.UsageError("no images given: pass a list file, - for stdin, or --image REF")
+        items = read(lists, images, list_format=options["kind"], profiles=profiles, ask_compose=Compose())
     requested = request_images(items, platform=options["platform"], keep_sources=keep_sources)
     if requested.bad and not options["skip_invalid"]:
         raise ListError([str(line) for line in requested.bad])

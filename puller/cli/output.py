@@ -1,14 +1,16 @@
 """The output of verbs: to stdout in one piece, and reports to files."""
 
+import json
 import os
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from puller.cli import ci
-from puller.cli.progress import ProgressMode
 from puller.errors import PullerError, UsageError
 from puller.model import Report
 from puller.report import RENDERERS, history, json as as_json, text
@@ -29,66 +31,48 @@ def emit(text: str) -> None:
         raise PullerError(f"standard output cannot be written: {error.strerror or error}") from None
 
 
-class Output(NamedTuple):
-    """Where the report of a run goes."""
-
-    format: str
-    """The format of the report on stdout."""
-    reports: tuple[tuple[str, Path], ...] = ()
-    """Formats and the files to write."""
-    quiet: bool = False
-    verbose: int = 0
-    progress: ProgressMode = ProgressMode.AUTO
-    junit_skip_up_to_date: bool = False
+def emit_json(name: str, **document: Any) -> None:
+    """Write a JSON document of the first version of a schema to stdout."""
+    emit(json.dumps({"schema": f"puller.{name}/1", **document}, indent=2) + "\n")
 
 
-def deliver(report: Report, output: Output) -> None:
-    """Write the report to files, to the history, to the CI system, and last to stdout.
+def deliver(report: Report, options: Mapping[str, Any]) -> None:
+    """Write the report to files, to the history, to the CI system, and last to stdout, as the options of `pull` say.
 
     Raises UsageError at the end for files that could not be written.
     """
     problems, record = [], as_json.render(report)
-    for kind, path in output.reports:
+    for kind, path in options["reports"]:
         try:
-            files.write(path, record if kind == "json" else _render(kind, report, output, path=path))
+            files.write(path, record if kind == "json" else _render(kind, report, options, path))
         except UsageError as error:
             problems.append(str(error))
-    _keep(report, record, output.verbose)
+    try:
+        history.store(report, record)
+    except UsageError as error:
+        if options["verbose"]:
+            click.echo(f"puller: the report was not added to the history: {error}", err=True)
     ci.announce(report)
-    if output.format == "text" and report.outcomes and not output.quiet:
+    kind = options["format"]
+    if kind == "text" and report.outcomes and not options["quiet"]:
         with ci.folded(report):
             emit(text.table(report))
         emit(f"\n{text.conclusion(report)}")
     else:
-        emit(record if output.format == "json" else _render(output.format, report, output))
+        emit(record if kind == "json" else _render(kind, report, options))
     if problems:
         raise UsageError("\n".join(problems))
 
 
-def _before(path: Path) -> str:
-    """Read the file that will be replaced; empty if it cannot be read."""
-    try:
-        return files.read(path)
-    except OSError:
-        return ""
-
-
-def _keep(report: Report, record: str, verbose: int) -> None:
-    """Add the report to the history; an error is only printed with --verbose."""
-    try:
-        history.store(report, record)
-    except UsageError as error:
-        if verbose:
-            click.echo(f"puller: the report was not added to the history: {error}", err=True)
-
-
-def _render(kind: str, report: Report, output: Output, *, path: Path | None = None) -> str:
-    options: dict[str, Any] = {}
+def _render(kind: str, report: Report, options: Mapping[str, Any], path: Path | None = None) -> str:
     match kind:
         case "text":
-            options["failures_only"] = path is None and output.quiet
+            return text.render(report, failures_only=path is None and options["quiet"])
         case "junit":
-            options["skip_up_to_date"] = output.junit_skip_up_to_date
-        case "prometheus":
-            options |= {"before": _before(path), "name": path.stem} if path else {}
-    return RENDERERS[kind](report, **options)
+            return RENDERERS[kind](report, skip_up_to_date=options["junit_skip_up_to_date"])
+        case "prometheus" if path:
+            before = ""
+            with suppress(OSError):
+                before = files.read(path)
+            return RENDERERS[kind](report, before=before, name=path.stem)
+    return RENDERERS[kind](report)

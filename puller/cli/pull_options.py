@@ -1,113 +1,193 @@
-"""The options of `puller pull`, section by section."""
+"""The options of `puller pull`, section by section, and the settings that they mean."""
+
+from collections.abc import Mapping
+from glob import escape, glob
+from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
-from puller.cli.options import FAILURE_LIMIT, LOCK_OPTIONS, MIRROR, RATE, REPORT, SIZE, TARGET, duration
+from puller import settings
+from puller.cli.config_option import registries
+from puller.cli.options import FAILURE_LIMIT, LOCK_OPTIONS, MIRROR, SIZE, Parsed, duration, engine_options, list_options
 from puller.cli.progress import ProgressMode
 from puller.cli.sections import choice, flag, number, section
 from puller.report import RENDERERS
-from puller.settings import MirrorUse, PrefetchMode, PrefetchSettings, Settings
+from puller.text import parse_rate
 
-_DEFAULTS = Settings()
-_PREFETCH = PrefetchSettings()
+_DEFAULTS = settings.Settings()
 
-concurrency_options = section(
-    "Concurrency",
-    number("-j", "--jobs", "--parallel", default=_DEFAULTS.jobs, help="Concurrent pulls, over all registries."),
-    number("--per-registry", help="Concurrent pulls from any one registry."),
-)
 
-lock_options = section(
-    "Locking",
-    *LOCK_OPTIONS,
-    duration(
-        "--jitter",
-        default="0",
-        help="Wait a random time up to this before the run, so that hosts do not start at once.",
+def _report(text: str) -> tuple[str, Path]:
+    kind, separator, path = text.partition("=")
+    if not separator or not path or kind not in RENDERERS:
+        raise ValueError(f"{text!r} is not KIND=PATH with a KIND of {', '.join(RENDERERS)}")
+    return kind, Path(path)
+
+
+def _target(text: str) -> tuple[str, Path]:
+    kind, separator, path = text.partition(":")
+    if kind not in ("oci", "archive") or not separator or not path:
+        raise ValueError(f"{text!r} is neither oci:DIR nor archive:FILE.tar")
+    return kind, Path(path)
+
+
+def _complete_report(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
+    """Let the shell complete the kind of KIND=PATH, then a file."""
+    kind, equals, path = incomplete.partition("=")
+    if equals:  # a shell would complete `json=out` as the name of a file
+        paths = glob(f"{escape(path)}*")  # noqa: PTH207 - Path.glob needs a directory to start from
+        return [CompletionItem(f"{kind}={each}") for each in sorted(paths)]
+    return [CompletionItem(f"{kind}=") for kind in RENDERERS if kind.startswith(incomplete)]
+
+
+pull_options = section(
+    None,
+    list_options,
+    section(
+        "Selection",
+        flag("--failed", help="Pull what failed or was cancelled in the last run, instead of a LIST."),
+        choice(
+            "--policy", default=_DEFAULTS.policy,
+            help="Which images to pull: those that changed in the registry (newer), missing ones, all, or none.",
+        ),
+        flag("--no-disk-check", help="Skip the free-disk check."),
+        flag("--make-room", help="If disk is short, first remove images puller pulled that are not in these lists."),
     ),
-)
-
-selection_options = section(
-    "Selection",
-    flag("--failed", help="Pull what failed or was cancelled in the last run, instead of a LIST."),
-    choice(
-        "--policy", default=_DEFAULTS.policy,
-        help="Which images to pull: those that changed in the registry (newer), missing ones, all, or none.",
+    engine_options,
+    section(
+        "Concurrency",
+        number("-j", "--jobs", "--parallel", default=_DEFAULTS.jobs, help="Concurrent pulls, over all registries."),
+        number("--per-registry", help="Concurrent pulls from any one registry."),
     ),
-    flag("--no-disk-check", help="Skip the free-disk check."),
-    flag("--make-room", help="If disk is short, first remove images puller pulled that are not in these lists."),
+    section(
+        "Mirrors",
+        click.option(
+            "--mirror", "mirrors", type=MIRROR, multiple=True, metavar="REGISTRY=PLACE",
+            help="A mirror of a registry, such as docker.io=mirror.example:5000/prefix; may be repeated.",
+        ),
+        choice(
+            "--mirror-use", default=settings.MirrorUse.FIRST,
+            help="Ask mirrors first, or as a fallback when the registry fails.",
+        ),
+    ),
+    section(
+        "Prefetching",
+        choice(
+            "--prefetch", default=_DEFAULTS.prefetch.mode, is_flag=False, flag_value=settings.PrefetchMode.ALWAYS.value,
+            help="Download layers over many resumable connections, before the engine pulls; auto: on a slow network.",
+        ),
+        number(
+            "--connections", default=_DEFAULTS.prefetch.connections,
+            help="Connections for prefetching, over all registries.",
+        ),
+        number("--registry-connections", help="Connections for prefetching from any one registry."),
+        click.option(
+            "--bandwidth", type=Parsed("rate", parse_rate), metavar="RATE",
+            help="Bandwidth limit of prefetching, such as 50MB/s.",
+        ),
+        click.option(
+            "--cache-size", type=SIZE, default="10GB", show_default=True, metavar="SIZE",
+            help="Size of the layer cache; at most half of the free space.",
+        ),
+        click.option(
+            "--to", type=Parsed("target", _target), metavar="oci:DIR|archive:FILE",
+            help="Pull into files, without an engine; `puller load` loads them into one.",
+        ),
+    ),
+    section(
+        "Retries and timeouts",
+        number("--retries", default=_DEFAULTS.retry.retries, least=0, most=100, help="Retries of a transient failure."),
+        duration("--retry-delay", default="1s", help="Maximum first backoff (random below it, doubled on each retry)."),
+        duration(
+            "--max-wait", default="5m",
+            help="Longest wait for a rate limit; beyond it the image fails, and the report says until when.",
+        ),
+        flag("--no-second-pass", help="No final retry of transient failures at the end of the run."),
+        duration("--timeout", help="Time limit of one attempt, such as 90s or 10m; 0 for none."),
+        duration(
+            "--stall-timeout", default="2m", help="Abort an attempt after this long without progress; 0 for never."
+        ),
+        duration(
+            "--unpack-timeout", default="30m",
+            help="The same while the engine unpacks, when it may report no progress; 0 for never.",
+        ),
+        duration("--deadline", help="Time limit of the whole run; 0 for none."),
+        duration("--engine-wait", default="30s", help="How long to wait for a restarting engine."),
+        number(
+            "--breaker", default=_DEFAULTS.breaker,
+            help="Connection failures in a row after which a registry counts as down, and its images fail at once.",
+        ),
+        flag("--fail-fast", help="Stop the run at the first failed image."),
+        click.option(
+            "--max-fail", type=FAILURE_LIMIT, metavar="N|N%",
+            help="Stop the run when more images than this have failed.",
+        ),
+    ),
+    section(
+        "Locking",
+        *LOCK_OPTIONS,
+        duration(
+            "--jitter", default="0",
+            help="Wait a random time up to this before the run, so that hosts do not start at once.",
+        ),
+    ),
+    section(
+        "Output",
+        choice("--progress", default=ProgressMode.AUTO, help="Kind of progress on stderr."),
+        flag("-q", "--quiet", help="No progress, and a report of failures only."),
+        click.option("-v", "--verbose", count=True, help="Print more; may be repeated."),
+        click.option(
+            "--format", type=click.Choice([*RENDERERS]), default="text", show_default=True,
+            help="Format of the report on stdout.",
+        ),
+        click.option(
+            "--report", "reports", type=Parsed("report", _report), multiple=True, metavar="KIND=PATH",
+            shell_complete=_complete_report,
+            help=f"Also write a report to a file ({', '.join(RENDERERS)}); may be repeated.",
+        ),
+        flag("--junit-skip-up-to-date", help="In a JUnit report, mark up-to-date images as skipped, not as passed."),
+    ),
 )  # fmt: skip
+"""All options and arguments of the verb, in the order of its help."""
 
-mirror_options = section(
-    "Mirrors",
-    click.option(
-        "--mirror", "mirrors", type=MIRROR, multiple=True, metavar="REGISTRY=PLACE",
-        help="A mirror of a registry, such as docker.io=mirror.example:5000/prefix; may be repeated.",
-    ),
-    choice(
-        "--mirror-use", default=MirrorUse.FIRST,
-        help="Ask mirrors first, or as a fallback when the registry fails.",
-    ),
-)  # fmt: skip
+_DEFAULT = ParameterSource.DEFAULT
+_PRECEDENCE = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP, _DEFAULT)
 
-retry_options = section(
-    "Retries and timeouts",
-    number("--retries", default=_DEFAULTS.retry.retries, least=0, most=100, help="Retries of a transient failure."),
-    duration("--retry-delay", default="1s", help="Maximum first backoff (random below it, doubled on each retry)."),
-    duration(
-        "--max-wait", default="5m",
-        help="Longest wait for a rate limit; beyond it the image fails, and the report says until when.",
-    ),
-    flag("--no-second-pass", help="No final retry of transient failures at the end of the run."),
-    duration("--timeout", help="Time limit of one attempt, such as 90s or 10m; 0 for none."),
-    duration("--stall-timeout", default="2m", help="Abort an attempt after this long without progress; 0 for never."),
-    duration(
-        "--unpack-timeout", default="30m",
-        help="The same while the engine unpacks, when it may report no progress; 0 for never.",
-    ),
-    duration("--deadline", help="Time limit of the whole run; 0 for none."),
-    duration("--engine-wait", default="30s", help="How long to wait for a restarting engine."),
-    number(
-        "--breaker", default=_DEFAULTS.breaker,
-        help="Connection failures in a row after which a registry counts as down, and its images fail at once.",
-    ),
-    flag("--fail-fast", help="Stop the run at the first failed image."),
-    click.option(
-        "--max-fail", type=FAILURE_LIMIT, metavar="N|N%", help="Stop the run when more images than this have failed."
-    ),
-)  # fmt: skip
 
-prefetch_options = section(
-    "Prefetching",
-    choice(
-        "--prefetch", default=_PREFETCH.mode, is_flag=False, flag_value=PrefetchMode.ALWAYS.value,
-        help="Download layers over many resumable connections, before the engine pulls; auto: on a slow network.",
-    ),
-    number("--connections", default=_PREFETCH.connections, help="Connections for prefetching, over all registries."),
-    number("--registry-connections", help="Connections for prefetching from any one registry."),
-    click.option("--bandwidth", type=RATE, metavar="RATE", help="Bandwidth limit of prefetching, such as 50MB/s."),
-    click.option(
-        "--cache-size", type=SIZE, default="10GB", show_default=True, metavar="SIZE",
-        help="Size of the layer cache; at most half of the free space.",
-    ),
-    click.option(
-        "--to", type=TARGET, metavar="oci:DIR|archive:FILE",
-        help="Pull into files, without an engine; `puller load` loads them into one.",
-    ),
-)  # fmt: skip
+def settings_of(options: Mapping[str, Any]) -> settings.Settings:
+    """Return the settings of a run; a duration of 0 means no limit."""
+    fail_fast = options["fail_fast"] and not _outranks("max_fail", "fail_fast")
+    return settings.Settings(
+        policy=settings.Policy(options["policy"]),
+        jobs=options["jobs"],
+        per_registry=options["per_registry"],
+        timeouts=settings.Timeouts(*(options[name] or None for name in ("timeout", "stall_timeout", "unpack_timeout"))),
+        retry=settings.RetryPolicy(
+            retries=options["retries"],
+            delay=options["retry_delay"],
+            max_wait=options["max_wait"],
+            second_pass=not options["no_second_pass"],
+        ),
+        deadline=options["deadline"] or None,
+        engine_wait=options["engine_wait"],
+        breaker=options["breaker"],
+        max_fail=settings.NO_FAILURE if fail_fast else options["max_fail"],
+        prefetch=settings.PrefetchSettings(
+            mode=settings.PrefetchMode(options["prefetch"]),
+            connections=options["connections"],
+            per_registry=options["registry_connections"],
+            bandwidth=options["bandwidth"],
+            cache=options["cache_size"],
+        ),
+        disk_check=not options["no_disk_check"],
+        registries=registries(options["mirrors"], settings.MirrorUse(options["mirror_use"])),
+    )
 
-output_options = section(
-    "Output",
-    choice("--progress", default=ProgressMode.AUTO, help="Kind of progress on stderr."),
-    flag("-q", "--quiet", help="No progress, and a report of failures only."),
-    click.option("-v", "--verbose", count=True, help="Print more; may be repeated."),
-    click.option(
-        "--format", type=click.Choice([*RENDERERS]), default="text", show_default=True,
-        help="Format of the report on stdout.",
-    ),
-    click.option(
-        "--report", "reports", type=REPORT, multiple=True, metavar="KIND=PATH",
-        help=f"Also write a report to a file ({', '.join(RENDERERS)}); may be repeated.",
-    ),
-    flag("--junit-skip-up-to-date", help="In a JUnit report, mark up-to-date images as skipped, not as passed."),
-)  # fmt: skip
+
+def _outranks(one: str, other: str) -> bool:
+    """Tell whether an option comes from a place with higher precedence than another, as a flag over a file."""
+    source = click.get_current_context().get_parameter_source
+    return _PRECEDENCE.index(source(one) or _DEFAULT) < _PRECEDENCE.index(source(other) or _DEFAULT)

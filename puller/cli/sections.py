@@ -8,43 +8,35 @@ import click
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
-_OTHER = "Other"
 
-
-def section(title: str, *options: Callable[[_F], _F]) -> Callable[[_F], _F]:
-    """Join the decorators of options and arguments into one; `--help` shows these options under `title`."""
+def section(title: str | None, *options: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    """Join decorators of options and arguments into one; `--help` shows these options under a title, if it is given."""
 
     def decorate(verb: _F) -> _F:
         for option in reversed(options):
             verb = option(verb)
-            verb.__click_params__[-1].section = title  # type: ignore[attr-defined]
+            if title:
+                verb.__click_params__[-1].section = title  # type: ignore[attr-defined]
         return verb
 
     return decorate
 
 
-def flag(*names: str, help: str) -> Callable[[_F], _F]:  # noqa: A002 - click's own name
+def flag(*names: str, **more: Any) -> Callable[[_F], _F]:
     """Return an option without a value."""
-    return click.option(*names, is_flag=True, help=help)
+    return click.option(*names, is_flag=True, **more)
 
 
-def number(
-    *names: str,
-    help: str,  # noqa: A002
-    least: int = 1,
-    most: int | None = 1000,
-    default: int | None = None,
-    metavar: str | None = "N",
-) -> Callable[[_F], _F]:
+def number(*names: str, least: int = 1, most: int | None = 1000, **more: Any) -> Callable[[_F], _F]:
     """Return an option that takes an integer."""
-    kind = click.IntRange(least, most)
-    return click.option(*names, type=kind, default=default, show_default=True, metavar=metavar, help=help)
+    more = {"type": click.IntRange(least, most), "show_default": True, "metavar": "N", **more}
+    return click.option(*names, **more)
 
 
-def choice(*names: str, default: StrEnum, help: str, **more: Any) -> Callable[[_F], _F]:  # noqa: A002
+def choice(*names: str, default: StrEnum, **more: Any) -> Callable[[_F], _F]:
     """Return an option that takes one value of the enumeration of its default."""
     kind = click.Choice([each.value for each in type(default)])
-    return click.option(*names, type=kind, default=default.value, show_default=True, help=help, **more)
+    return click.option(*names, type=kind, default=default.value, show_default=True, **more)
 
 
 text_or_json = click.option(
@@ -72,7 +64,7 @@ class SectionedCommand(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
-                sections.setdefault(getattr(param, "section", _OTHER), []).append(record)
+                sections.setdefault(getattr(param, "section", "Other"), []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)

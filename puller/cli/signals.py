@@ -3,64 +3,45 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
 
-from puller.cancellation import Cancellation, interruptible
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_SHOW_CURSOR = "\x1b[?25h"
-
-
-T = TypeVar("T")
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal asked the run to end; raised in the main thread, wherever that waits."""
+from puller.cancellation import Cancellation
 
 
 class Signals:
     """The signal that was received, if any."""
 
     def __init__(self) -> None:
-        self.received: signal.Signals | None = None
+        self.exit_code: int | None = None
+        """128 and the signal's number, as a shell reports it; None while no signal came."""
         self.cancellation = Cancellation()
         """The root of all cancellation in this process."""
         self._finishing = False
-
-    @property
-    def exit_code(self) -> int | None:
-        """128 and the signal's number, as a shell reports it; None while no signal came."""
-        return None if self.received is None else 128 + self.received
-
-    def run(self, work: Callable[[], T]) -> T:
-        """Run `work`; the first signal cancels it and raises nothing."""
-        return interruptible(work, self.cancellation)
 
     def finish(self) -> None:
         """From now on a signal changes only the exit code: the report is being written."""
         self._finishing = True
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Raise Interrupted at the first signal; at the second kill all programs and exit."""
-        if self.received is not None:
+        """Raise KeyboardInterrupt wherever the main thread waits; at the second signal kill all programs and exit."""
+        if self.exit_code is not None:
             if process := sys.modules.get("puller.system.process"):  # else no program was started
                 process.kill_all()
             if sys.stderr.isatty():
-                os.write(2, _SHOW_CURSOR.encode())
+                os.write(2, b"\x1b[?25h")  # shows the cursor
             os._exit(128 + number)
-        self.received = signal.Signals(number)
+        self.exit_code = 128 + number
         if not self._finishing:
-            raise Interrupted(f"interrupted by {self.received.name}")
+            raise KeyboardInterrupt(f"interrupted by {signal.Signals(number).name}")
 
 
 @contextmanager
 def handled() -> Iterator[Signals]:
     """Handle both signals in the block; the former handlers are restored after it."""
     signals = Signals()
-    before = {number: signal.signal(number, signals.handle) for number in _SIGNALS}
+    before = {number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield signals
     finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from puller.errors import UsageError
 from puller.system import paths as places
@@ -16,6 +16,7 @@ from puller.text import clean
 _LARGEST = 1 << 20
 """Bytes; a larger file is not a configuration."""
 _FEW = 6
+_ABSENT = (FileNotFoundError, NotADirectoryError)
 _PLACE = re.compile(r"(?P<reason>.*) \(at line (?P<line>\d+), column \d+\)", re.DOTALL)
 
 
@@ -38,8 +39,7 @@ class ConfigFile:
         return clean(f"{self.where(*keys)}: {'.'.join(map(_bare, keys))}: {reason}")
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A checked value, and where it is from."""
 
     value: Any
@@ -48,37 +48,30 @@ class Value:
 
     @property
     def where(self) -> str:
-        """Its place: `FILE:LINE`."""
         return self.file.where(*self.keys)
 
 
 def read(path: Path) -> ConfigFile:
-    """Read a file; raises FileNotFoundError, and UsageError with one line for a file that is not TOML 1.0."""
+    """Read a file; raises OSError if there is none, and UsageError with one line for a file that is not TOML 1.0."""
     try:
         with path.open("rb") as file:
             raw = file.read(_LARGEST + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(path) from None
+        if len(raw) <= _LARGEST:
+            text = raw.decode("utf-8-sig")
+            return ConfigFile(path, text, tomllib.loads(text))
+        reason = f": is larger than {_LARGEST} bytes: not a configuration file"
+    except _ABSENT:
+        raise
     except OSError as error:
-        raise _unusable(path, f"cannot be read: {(error.strerror or 'unknown error').lower()}") from None
-    if len(raw) > _LARGEST:
-        raise _unusable(path, f"is larger than {_LARGEST} bytes: not a configuration file")
-    try:
-        text = raw.decode("utf-8-sig")
-        data = tomllib.loads(text)
+        reason = f": cannot be read: {(error.strerror or 'unknown error').lower()}"
     except UnicodeDecodeError:
-        raise _unusable(path, "is not UTF-8 text") from None
+        reason = ": is not UTF-8 text"
     except RecursionError:
-        raise _unusable(path, "is nested too deeply") from None
+        reason = ": is nested too deeply"
     except ValueError as error:
         match = _PLACE.fullmatch(str(error))
-        where, reason = (f"{path}:{match['line']}", match["reason"]) if match else (str(path), str(error))
-        raise UsageError(clean(f"{where}: is not TOML: {reason}")) from None
-    return ConfigFile(path, text, data)
-
-
-def _unusable(path: Path, reason: str) -> UsageError:
-    return UsageError(clean(f"{path}: {reason}"))
+        reason = f":{match['line']}: is not TOML: {match['reason']}" if match else f": is not TOML: {error}"
+    raise UsageError(clean(f"{path}{reason}"))
 
 
 @lru_cache(maxsize=8)
@@ -117,8 +110,7 @@ def _bare(key: str) -> str:
     return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else f'"{key}"'
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The files that were found; a later one wins over an earlier one."""
 
     files: tuple[ConfigFile, ...]
@@ -136,7 +128,7 @@ def find(named: Sequence[Path] = ()) -> Found:
     for path in named or places.config_files():
         try:
             files.append(read(path))
-        except FileNotFoundError:
+        except _ABSENT:
             absent.append(path)
             if named:
                 problems.append(f"{path}: file not found")

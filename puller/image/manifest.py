@@ -2,20 +2,15 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from puller.errors import FailureKind, RegistryError
 from puller.image.digest import is_digest
 from puller.image.reference import Platform
 
-INDEX_TYPES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-SINGLE_TYPES = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
+INDEX_TYPES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+SINGLE_TYPES = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 _MAX_ENTRIES = 4096
 """An image has at most 127 layers, an index a few dozen platforms."""
 _MAX_BLOB_SIZE = 1 << 50
@@ -81,14 +76,12 @@ class ImageManifest(NamedTuple):
 
     def with_config(self, raw: bytes) -> "ImageManifest":
         """Add the layers' diff IDs from the image configuration; unchanged if it has none, as for an artifact."""
-        try:
+        with suppress(ValueError, LookupError, TypeError, RecursionError):
             diff_ids = json.loads(raw)["rootfs"]["diff_ids"]
-        except (ValueError, LookupError, TypeError, RecursionError):
-            return self
-        if not isinstance(diff_ids, list) or len(diff_ids) != len(self.layers) or not all(map(is_digest, diff_ids)):
-            return self
-        layers = (layer._replace(diff_id=diff_id) for layer, diff_id in zip(self.layers, diff_ids, strict=True))
-        return self._replace(layers=tuple(layers))
+            if isinstance(diff_ids, list) and len(diff_ids) == len(self.layers) and all(map(is_digest, diff_ids)):
+                layers = (layer._replace(diff_id=diff_id) for layer, diff_id in zip(self.layers, diff_ids, strict=True))
+                return self._replace(layers=tuple(layers))
+        return self
 
 
 def descriptor_of(manifest: Manifest) -> Descriptor:
@@ -120,22 +113,17 @@ def read_image(documents: Iterable[Descriptor], manifest: Manifest) -> ImageMani
     """Read an image's manifest (OCI image spec "Image Manifest"); raises RegistryError for anything else."""
     document = _document(manifest)
     config, entries = _descriptor(document.get("config")), document.get("layers")
-    if config is None or not isinstance(entries, list) or len(entries) > _MAX_ENTRIES:
+    layers = [*map(_descriptor, entries)] if isinstance(entries, list) and len(entries) <= _MAX_ENTRIES else [None]
+    if config is None or None in layers:
         raise _not_a_manifest(manifest)
-    layers = tuple(layer for layer in map(_descriptor, entries) if layer)
-    if len(layers) != len(entries):
-        raise _not_a_manifest(manifest)
-    return ImageManifest((*documents, descriptor_of(manifest)), config, layers)
+    return ImageManifest((*documents, descriptor_of(manifest)), config, tuple(filter(None, layers)))
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:
-    try:
-        document = json.loads(manifest.raw)
-    except (ValueError, RecursionError):
-        raise _not_a_manifest(manifest) from None
-    if not isinstance(document, dict):
-        raise _not_a_manifest(manifest)
-    return document
+    with suppress(ValueError, RecursionError):
+        if isinstance(document := json.loads(manifest.raw), dict):
+            return document
+    raise _not_a_manifest(manifest)
 
 
 def _not_a_manifest(manifest: Manifest) -> RegistryError:

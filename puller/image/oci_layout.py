@@ -2,22 +2,19 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from puller.image.digest import is_digest
-from puller.image.manifest import ImageManifest
+from puller.image.manifest import INDEX_TYPES, ImageManifest
 from puller.image.reference import ImageReference
 
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 _TAG = "org.opencontainers.image.ref.name"
 """OCI image spec "Pre-Defined Annotation Keys"."""
 _NAME = "io.containerd.image.name"
 """The full name, as `docker save` and containerd write and read it."""
 
 
-@dataclass(frozen=True, slots=True)
-class LayoutImage:
+class LayoutImage(NamedTuple):
     """One image of a layout: its manifest or index, and its name."""
 
     digest: str
@@ -25,15 +22,6 @@ class LayoutImage:
     media_type: str
     name: ImageReference | None
     """None if the layout has no name for it, or one that is no image reference."""
-
-    @property
-    def descriptor(self) -> dict[str, Any]:
-        """The entry of `index.json` (OCI image spec "Content Descriptors")."""
-        entry: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
-        if self.name:
-            tag = {_TAG: self.name.tag} if self.name.tag else {}
-            entry["annotations"] = {_NAME: self.name.canonical, **tag}
-        return entry
 
 
 def read_index(raw: bytes | str) -> tuple[LayoutImage, ...]:
@@ -47,8 +35,13 @@ def read_index(raw: bytes | str) -> tuple[LayoutImage, ...]:
 
 def index_text(images: Iterable[LayoutImage]) -> str:
     """Return the text of an `index.json`."""
-    entries = [image.descriptor for image in images]
-    return json.dumps({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}, indent=1) + "\n"
+    entries: list[dict[str, Any]] = []
+    for image in images:
+        entries.append({"mediaType": image.media_type, "digest": image.digest, "size": image.size})
+        if image.name:
+            tag = {_TAG: image.name.tag} if image.name.tag else {}
+            entries[-1]["annotations"] = {_NAME: image.name.canonical, **tag}
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}, indent=1) + "\n"
 
 
 def docker_entry(name: ImageReference, parts: ImageManifest) -> dict[str, Any]:

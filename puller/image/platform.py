@@ -30,11 +30,8 @@ def is_same(requested: Platform, image: Platform) -> bool:
 
 def best_entry(entries: Sequence[Descriptor], platform: Platform) -> Descriptor | None:
     """Choose the index entry that an engine pulls for a platform; an entry without a platform is the last choice."""
-    for candidate in _runnable(platform):
-        for entry in entries:
-            if entry.platform == candidate:
-                return entry
-    return next((entry for entry in entries if entry.platform is None), None)
+    candidates = (*_runnable(platform), None)
+    return next((entry for candidate in candidates for entry in entries if entry.platform == candidate), None)
 
 
 def _runnable(platform: Platform) -> Iterator[Platform]:
@@ -43,19 +40,13 @@ def _runnable(platform: Platform) -> Iterator[Platform]:
     system, machine, variant = platform.os, platform.architecture, platform.variant
     if machine == "amd64":
         yield from (Platform(system, machine, f"v{older}") for older in range(_level(variant, 1) - 1, 1, -1))
-        if variant:
-            yield Platform(system, machine)
+    if variant and machine in _ALSO_RUNS:
+        yield Platform(system, machine)
+    if machine == "amd64":
         yield Platform(system, "386")
-    elif machine == "arm":
-        yield from _arm(system, _level(variant, 7) - 1)
-    elif machine == "arm64":
-        if variant:
-            yield Platform(system, machine)
-        yield from _arm(system, 8)
-
-
-def _arm(system: str, newest: int) -> Iterator[Platform]:
-    return (Platform(system, "arm", f"v{level}") for level in range(newest, _OLDEST_ARM - 1, -1))
+    elif machine in ("arm", "arm64"):
+        newest = 8 if machine == "arm64" else _level(variant, 7) - 1
+        yield from (Platform(system, "arm", f"v{level}") for level in range(newest, _OLDEST_ARM - 1, -1))
 
 
 def _level(variant: str | None, default: int) -> int:

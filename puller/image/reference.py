@@ -13,15 +13,11 @@ _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i38
 _ALIASES: dict[str, tuple[str, str | None]] = {"armhf": ("arm", "v7"), "armel": ("arm", "v6")}
 """Architecture names that imply the variant, whatever variant is written."""
 _VARIANTS: dict[tuple[str, str | None], str | None] = {
-    ("386", "*"): None,
-    ("amd64", "v1"): None,
-    ("arm64", "8"): None,
-    ("arm64", "v8"): None,
-    ("arm", None): "v7",
-    **{("arm", digit): f"v{digit}" for digit in "5678"},
-}
+    ("386", "*"): None, ("amd64", "v1"): None, ("arm64", "8"): None, ("arm64", "v8"): None,
+    ("arm", None): "v7", ("arm", "5"): "v5", ("arm", "6"): "v6", ("arm", "7"): "v7", ("arm", "8"): "v8",
+}  # fmt: skip
 """Variants as containerd's platforms package normalises them; None is the default variant."""
-_PLATFORM_PART = re.compile(r"[a-z0-9_.-]+")
+_PLATFORM = re.compile(r"([a-z0-9_.-]+)/([a-z0-9_.-]+)(?:/([a-z0-9_.-]+))?")
 _SCHEME = re.compile(r"(?i)(?:https?|docker|oci)://")
 _HUB, _HUB_ALIAS = "docker.io", "index.docker.io"
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
@@ -38,7 +34,6 @@ _SHORT = 63
 """Characters: 64 hexadecimal ones may be an image ID, which is not a reference."""
 _LONGEST = 1024
 """Characters: a reference has at most 255 + 255 + 128 + 136, and the library takes quadratic time."""
-_PLATFORM_PARTS = (2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +57,17 @@ class ImageReference:
 
     def __post_init__(self) -> None:
         # Every pull asks for these names several times, so they are built once.
-        name = f"{self.registry}/{self.repository}"
-        tag = f":{self.tag}" if self.tag else ""
-        digest = f"@{self.digest}" if self.digest else ""
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "canonical", f"{name}{tag}{digest}")
+        tag, digest = f":{self.tag}" if self.tag else "", f"@{self.digest}" if self.digest else ""
+        object.__setattr__(self, "name", f"{self.registry}/{self.repository}")
+        object.__setattr__(self, "canonical", f"{self.name}{tag}{digest}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a reference as `docker pull` does; raises ValueError with the reason."""
-        if len(text) <= _LONGEST and (plain := _PLAIN.fullmatch(text)) and _is_short(plain):
-            return cls._of(plain["registry"] or _HUB, plain["repository"], plain["tag"], plain["digest"], text)
+        if len(text) <= _LONGEST and (plain := _PLAIN.fullmatch(text)):
+            registry, repository, tag, digits = plain.groups()
+            if len(repository) <= _SHORT and len(registry or "") <= _SHORT and registry != _HUB_ALIAS:
+                return cls._of(registry or _HUB, repository, tag, digits, text)
         if not text.isascii() or any(char <= " " or char == "\x7f" for char in text):
             # The library's \w and $ accept some of these.
             raise ValueError("invalid reference format: white space, a control or a non-ASCII character")
@@ -80,7 +75,6 @@ class ImageReference:
             raise ValueError(f"invalid reference format: longer than {_LONGEST} characters")
         if scheme := _SCHEME.match(text):
             raise ValueError(f"invalid reference format: leave out {scheme.group()!r}")
-        # The library imports `regex`, which takes long to load, and most lists do not need it.
         from docker_image import digest, reference  # noqa: PLC0415 - imports regex; most lists do not need it
 
         try:
@@ -104,12 +98,6 @@ class ImageReference:
 
     def __str__(self) -> str:
         return self.text
-
-
-def _is_short(plain: re.Match[str]) -> bool:
-    return (
-        all(len(plain[part] or "") <= _SHORT for part in ("registry", "repository")) and plain["registry"] != _HUB_ALIAS
-    )
 
 
 def registry_name(text: str) -> str:
@@ -141,15 +129,11 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse `OS/ARCH[/VARIANT]` and normalise aliases (`x86_64`, `aarch64`) as containerd does.
-
-        Raises ValueError.
-        """
-        parts = text.lower().split("/")
-        if len(parts) not in _PLATFORM_PARTS or not all(_PLATFORM_PART.fullmatch(part) for part in parts):
+        """Parse `OS/ARCH[/VARIANT]`, with aliases normalised (`x86_64`) as in containerd; raises ValueError."""
+        match = _PLATFORM.fullmatch(text.lower())
+        if not match:
             raise ValueError(f"{text!r} is not a platform such as linux/amd64 or linux/arm/v7")
-        system, machine = parts[:2]
-        written = parts[2] if len(parts) == max(_PLATFORM_PARTS) else None
+        system, machine, written = match.groups()
         architecture, variant = _ALIASES.get(machine, (_ARCHITECTURES.get(machine, machine), written))
         for key in ((architecture, variant), (architecture, "*")):
             variant = _VARIANTS.get(key, variant)

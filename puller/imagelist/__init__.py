@@ -2,29 +2,17 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from puller.errors import ListError
 from puller.imagelist import text
-from puller.imagelist.compose_cli import DEFAULT_NAMES, OVERRIDES
-from puller.imagelist.detect import DOCKERFILE_NAME, Shape, detect
+from puller.imagelist.compose_cli import DEFAULT_NAMES, OVERRIDES, Compose
 from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
-from puller.imagelist.source import (
-    LARGEST,
-    AskCompose,
-    ComposeOptions,
-    ListSource,
-    bounded,
-    file_source,
-    is_url,
-    read_file,
-    unreadable,
-)
+from puller.imagelist.source import LARGEST, ListSource, bounded, is_url, unreadable
 from puller.text import clean
 
 __all__ = ["FORMATS", "BadLine", "Entry", "Item", "Note", "Source", "read"]
@@ -35,6 +23,14 @@ _STDIN = "-"
 _DATA_FILES = (".yaml", ".yml", ".json")
 _TEXT_FILES = (".txt", ".list", ".lock")
 _CHART = "Chart.yaml"
+_LOOKED_AT = 256 * 1024
+"""Bytes of comments that are skipped before the first line of content."""
+_DOCKERFILE_NAME = re.compile(r"(?i)(?:.*[./])?(?:dockerfile|containerfile)(?:[.-][^/]*)?")
+_DOCKERFILE = re.compile(r"(?i)(?:FROM|ARG)\s+\S")
+# A key, or the start of a document or a collection; `[::1]:5000/x` is a reference.
+_DATA = re.compile(
+    r"---(?:\s|$)|%YAML\s|-\s|-$|[{]|\[(?![0-9A-Fa-f:.]+\])|\"[^\"]*\"\s*:|'[^']*'\s*:|[^\s#\"'][^#]*?:(?:\s|$)"
+)
 
 
 def read(
@@ -43,7 +39,7 @@ def read(
     *,
     list_format: str | None = None,
     profiles: Sequence[str] = (),
-    ask_compose: AskCompose | None = None,
+    ask_compose: Compose | None = None,
     stdin: BinaryIO | None = None,
 ) -> Iterator[Item]:
     """Yield the items of `lists` (paths, URLs, `-` for stdin), then those of the references `images`.
@@ -54,11 +50,11 @@ def read(
     """
     if lists.count(_STDIN) > 1:
         raise ListError(["-: stdin can be read only once"])
-    reader = _Reader(list_format, ComposeOptions(tuple(profiles), ask_compose), stdin)
+    reader = _Reader(list_format, tuple(profiles), ask_compose, stdin)
     empty = True
     for path in lists:
         for item in reader.items(path):
-            empty = empty and isinstance(item, Note) and item.is_whole_file
+            empty = empty and isinstance(item, Note) and item.source.line is None
             yield item
     for image in images:
         empty = False
@@ -72,7 +68,8 @@ class _Reader(NamedTuple):
     """Reads lists, each from a file, a directory, a URL or stdin."""
 
     list_format: str | None
-    compose: ComposeOptions
+    profiles: tuple[str, ...]
+    compose: Compose | None
     stdin: BinaryIO | None
 
     def items(self, path: str) -> Iterator[Item]:
@@ -82,76 +79,44 @@ class _Reader(NamedTuple):
             stream = self.stdin or getattr(sys.stdin, "buffer", None)
             if stream is None:
                 raise ListError(["stdin: is closed"])
-            yield from self._stream(stream, ListSource("stdin", Path(), os.environ, replace(self.compose, ask=None)))
+            yield from self._stream(stream, ListSource("stdin", Path(), os.environ, self.profiles))
         elif is_url(path):
-            yield from self._url(path)
-        elif Path(path).is_dir():
-            for found in _files(path, self.list_format):
-                if isinstance(found, BadLine):
-                    yield found
-                elif self.list_format in ("text", "dockerfile"):
-                    yield from self._file(found)
-                else:
-                    yield from self._member(found)
-        else:
+            from puller.imagelist import url  # noqa: PLC0415 - imports the HTTP client
+
+            yield from self._stream(io.BytesIO(url.fetch(path)), ListSource(url.name_of(path), profiles=self.profiles))
+        elif not Path(path).is_dir():
             yield from self._file(path)
+        else:
+            for found in _files(path, self.list_format):
+                try:
+                    yield from [found] if isinstance(found, BadLine) else self._file(found, is_member=True)
+                except ListError as error:
+                    yield BadLine(Source(str(found)), "", str(error).removeprefix(f"{found}: "))
 
-    def _file(self, path: str) -> Iterator[Item]:
+    def _file(self, path: str, *, is_member: bool = False) -> Iterator[Item]:
+        file = Path(path)
+        is_part = is_member and file.name not in DEFAULT_NAMES
+        source = ListSource(path, file.parent, os.environ, self.profiles, self.compose, only_if_needed=is_part)
         try:
-            stream = open(path, "rb")  # noqa: PTH123, SIM115 - Path would change the text the user typed; closed below
+            stream = file.open("rb")
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            raise ListError([f"{clean(path)}: {unreadable(error)}"]) from None
+            raise unreadable(path, error) from None
         with stream:
-            yield from self._stream(stream, file_source(path, self.compose))
+            yield from self._stream(stream, source, is_member=is_member)
 
-    def _url(self, address: str) -> Iterator[Item]:
-        url = _module("url")
-        yield from self._stream(io.BytesIO(url.fetch(address)), url.describe(address, self.compose.profiles))
-
-    def _stream(self, stream: BinaryIO, source: ListSource) -> Iterator[Item]:
+    def _stream(self, stream: BinaryIO, source: ListSource, *, is_member: bool = False) -> Iterator[Item]:
         try:
-            shape, seen = _SHAPES.get(self.list_format, Shape.DATA), b""
-            if self.list_format is None:
-                shape, seen = detect(stream, source.file)
-            if shape is Shape.TEXT:
+            is_known = self.list_format or is_member
+            found, seen = (self.list_format, b"") if is_known else detect(stream, source.file)
+            if found == "text":
                 yield from text.parse(stream, source.name, seen)
                 return
             data = bounded(seen + stream.read(LARGEST + 1), source.name)
         except OSError as error:
-            raise ListError([f"{clean(source.name)}: {unreadable(error)}"]) from None
-        if shape is Shape.DOCKERFILE:
-            yield from _module("dockerfile").parse(data, source.name)
-        else:
-            yield from _structured(data, source, self.list_format)
+            raise unreadable(source.name, error) from None
+        from puller.imagelist import formats  # noqa: PLC0415 - imports PyYAML
 
-    def _member(self, path: str) -> Iterator[Item]:
-        """Read a structured file of a directory; a file in no known format is left out with a note."""
-        whole = os.path.basename(path) in DEFAULT_NAMES  # noqa: PTH119 - as typed
-        source = file_source(path, replace(self.compose, only_if_needed=not whole))
-        try:
-            data = read_file(Path(path), path)
-        except ListError as error:
-            yield BadLine(Source(path), "", str(error).removeprefix(f"{path}: "))
-            return
-        yield from _structured(data, source, self.list_format, is_member=True)
-
-
-def _structured(data: bytes, source: ListSource, list_format: str | None, *, is_member: bool = False) -> Iterator[Item]:
-    formats = _module("formats")
-    parsed = _module("nodes").load(data, source.name)
-    known = list_format or parsed.problem or formats.recognise(parsed, source)
-    if is_member and not known:
-        yield Note(Source(source.name), "left out: unknown list format")
-    else:
-        yield from formats.parse(parsed, source, list_format)
-
-
-def _module(name: str) -> Any:
-    """Import what text lists do not need: PyYAML (`nodes`, `formats`), the HTTP client (`url`), `dockerfile`."""
-    return import_module(f"puller.imagelist.{name}")
-
-
-_SHAPES: dict[str | None, Shape] = {"text": Shape.TEXT, "dockerfile": Shape.DOCKERFILE}
+        yield from formats.parse(data, source, found, is_member=is_member)
 
 
 def _files(path: str, list_format: str | None) -> Iterator[str | BadLine]:
@@ -159,6 +124,7 @@ def _files(path: str, list_format: str | None) -> Iterator[str | BadLine]:
 
     A Helm chart is a bad line, as it has to be rendered first.
     """
+    by_name, ends = list_format == "dockerfile", _TEXT_FILES if list_format == "text" else _DATA_FILES
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         if _CHART in names and list_format in (None, "kubernetes"):
@@ -167,11 +133,34 @@ def _files(path: str, list_format: str | None) -> Iterator[str | BadLine]:
             folders[:] = []
             continue
         for name in sorted(names):
-            if _may_be_a_list(name, list_format) and not name.startswith(".") and name not in OVERRIDES:
+            is_list = _DOCKERFILE_NAME.fullmatch(name) if by_name else name.lower().endswith(ends)
+            if is_list and not name.startswith(".") and name not in OVERRIDES:
                 yield os.path.join(folder, name)  # noqa: PTH118
 
 
-def _may_be_a_list(name: str, list_format: str | None) -> bool:
-    if list_format == "dockerfile":
-        return bool(DOCKERFILE_NAME.fullmatch(name))
-    return name.lower().endswith(_TEXT_FILES if list_format == "text" else _DATA_FILES)
+def detect(stream: BinaryIO, name: str) -> tuple[str | None, bytes]:
+    """Return the format of `stream`, and the bytes that were read from it for that.
+
+    It is `text` or `dockerfile`, by the name and the first line that is neither blank nor a comment. None is a file in
+    YAML or JSON, whose format only its values tell.
+    """
+    seen, first = b"", ""
+    while not first and len(seen) < _LOOKED_AT and (line := stream.readline(text.LONGEST_LINE + 1)):
+        seen += line
+        first = line.decode(errors="replace").removeprefix("\ufeff").strip()
+        first = "" if first.startswith("#") else first
+    return _format(first, name), seen
+
+
+def _format(first: str, name: str) -> str | None:
+    is_data = name.lower().endswith(_DATA_FILES)
+    if "\0" in first:
+        return "text"  # the parser of text lists reports binary data
+    if _DOCKERFILE_NAME.fullmatch(name) and not is_data:
+        return "dockerfile"
+    if _DATA.match(first):
+        return None
+    if is_data:
+        # A name is a hint only: a list of references in `images.yaml` is a list of references.
+        return None if isinstance(text.item(first.encode(), Source(name)), BadLine) else "text"
+    return "dockerfile" if _DOCKERFILE.match(first) else "text"

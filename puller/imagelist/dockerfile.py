@@ -6,7 +6,7 @@ for x86-64 with glibc only, and does not expand arguments; so the lines are pars
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from puller.imagelist.entry import BadLine, Entry, Item, Source, entry_of
 from puller.imagelist.variables import Expanded, expand
@@ -15,11 +15,11 @@ _FROM = re.compile(r"(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?", re.IGNORECASE)
 _ARGUMENT = re.compile(r"""([A-Za-z_]\w*)(?:=((?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])*))?(?:\s+|$)""")
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"|\'([^\']*)\'')
 _FLAG = re.compile(r"--(\w[\w-]*)(?:=(\S*))?\s*")
-_SCRATCH = "scratch"
 _OF_THE_BUILD = ("BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT",
                  "TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT")  # fmt: skip
 _MARK = "\x00"
-_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(.*?)\s*")
+# Parser directives come first, and end at the first other line.
+_ESCAPE = re.compile(r"(?i)(?:[ \t]*#[ \t]*\w+[ \t]*=.*\n)*?[ \t]*#[ \t]*escape[ \t]*=[ \t]*([\\`])[ \t]*(?:\n|$)")
 _HEREDOC = re.compile(r"(?<![<\w$(])\d*<<(-?)(['\"]?)([A-Za-z_][\w.]*)\2")
 _MOST_HEREDOCS = 20
 _WITH_HEREDOC = {"RUN", "COPY", "ADD"}
@@ -56,8 +56,7 @@ class _Dockerfile:
         elif keyword == "FROM":
             yield from self._from(rest, source)
         elif keyword in ("COPY", "RUN"):
-            flags, _ = _flags(rest)
-            for name, value in flags:
+            for name, value in _flags(rest)[0]:
                 image = value if name == "from" and keyword == "COPY" else ""
                 if name == "mount" and keyword == "RUN":
                     image = dict(part.partition("=")[::2] for part in _unquoted(value).split(",")).get("from", "")
@@ -85,7 +84,7 @@ class _Dockerfile:
         except ValueError as error:
             yield BadLine(source, match["image"], str(error))
         else:
-            if not self._is_stage(image.text) and image.text.lower() != _SCRATCH:
+            if not self._is_stage(image.text) and image.text.lower() != "scratch":
                 yield self._image(match["image"], image, None if _MARK in platform else platform, source)
         self.stages.append((match["stage"] or "").lower())
 
@@ -104,20 +103,17 @@ class _Dockerfile:
             return
         if "$" in image:
             yield BadLine(source, image, "variables are not allowed here: use a stage, FROM … AS NAME")
-        elif image.lower() != _SCRATCH:
+        elif image.lower() != "scratch":
             yield entry_of(image, source)
 
     def _is_stage(self, image: str) -> bool:
-        if _MARK not in image:
-            return image.lower() in filter(None, self.stages)
-        pattern = ".*".join(re.escape(part) for part in image.lower().split(_MARK))
+        pattern = ".*".join(map(re.escape, image.lower().split(_MARK)))
         return any(re.fullmatch(pattern, stage) for stage in self.stages if stage)
 
     def _expanded(self, text: str) -> Expanded:
         """Expand arguments and remove quotes; there is no expansion in single quotes."""
-        if text.startswith("'"):
-            return Expanded(_unquoted(text))
-        return expand(_unquoted(text), self._arguments, escape="\\")
+        plain = _unquoted(text)
+        return Expanded(plain) if text.startswith("'") else expand(plain, self._arguments, escape="\\")
 
 
 def _flags(rest: str) -> tuple[list[tuple[str, str]], str]:
@@ -135,50 +131,21 @@ def _unquoted(text: str) -> str:
 
 def _instructions(text: str) -> Iterator[tuple[str, str, int]]:
     """Yield the keyword of each instruction in capitals, the rest on one line, and the number of its first line."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    continued = re.compile(rf"{re.escape(_escape_character(lines))}[ \t]*$")
-    number = 0
+    text = text.replace("\r\n", "\n")
+    lines, directive = text.split("\n"), _ESCAPE.match(text)
+    continued = re.compile(re.escape(directive[1] if directive else "\\") + r"[ \t]*$")
+    number, start, rest, more = 0, 0, "", 0
     while number < len(lines):
-        start = number
-        parts: list[str] = []
-        more = True
-        while more and number < len(lines):
-            line = lines[number]
-            number += 1
-            if line.lstrip().startswith("#") or (parts and not line.strip()):
-                continue  # both are allowed between the parts of a continued line
-            if not parts:
-                start = number
-            more = bool(continued.search(line))
-            parts.append(continued.sub("", line))
-            if not line.strip():
-                break
-        keyword, _, rest = "".join(parts).strip().partition(" ")
-        keyword, tabbed, behind = keyword.partition("\t")
-        if not keyword:
+        line, number = lines[number], number + 1
+        if line.strip() and not line.lstrip().startswith("#"):  # neither ends a continued line
+            part, more = continued.subn("", line)
+            start, rest = start or number, rest + part
+        if not start or (more and number < len(lines)):
             continue
-        rest = f"{behind} {rest}" if tabbed else rest
-        if keyword.upper() in _WITH_HEREDOC:
-            number = _after_heredocs(rest, lines, number)
-        yield keyword.upper(), rest.strip(), start
-
-
-def _escape_character(lines: Sequence[str]) -> str:
-    """Return the escape character; parser directives come first, and end at the first other line."""
-    for line in lines:
-        match = _DIRECTIVE.fullmatch(line.strip())
-        if not match:
-            break
-        if match[1].lower() == "escape" and match[2] in ("\\", "`"):
-            return match[2]
-    return "\\"
-
-
-def _after_heredocs(rest: str, lines: Sequence[str], number: int) -> int:
-    """Return the line after the here-documents of an instruction; one without an end is ignored."""
-    for dash, _, word in _HEREDOC.findall(rest)[:_MOST_HEREDOCS]:
-        for end in range(number, len(lines)):
-            if (lines[end].lstrip("\t") if dash else lines[end]) == word:
-                number = end + 1
-                break
-    return number
+        keyword, rest = [*re.split("[ \t]+", rest.strip(), maxsplit=1), ""][:2]
+        # The lines of here-documents are skipped; one without an end is ignored.
+        for dash, _, word in _HEREDOC.findall(rest)[:_MOST_HEREDOCS] if keyword.upper() in _WITH_HEREDOC else ():
+            ends = (at for at in range(number, len(lines)) if (lines[at].lstrip("\t") if dash else lines[at]) == word)
+            number = next(ends, number - 1) + 1
+        yield keyword.upper(), rest, start
+        start, rest = 0, ""

@@ -6,10 +6,8 @@ from typing import NamedTuple, TypeAlias
 from puller.image.reference import ImageReference, Platform
 from puller.text import clean, shorten
 
-_TEXT_KEPT = 512  # longer than any reference; a list of long bad lines must not fill the memory
-_TEXT_SHOWN = 80
-_REASON_KEPT = 200
-_NOTE_KEPT = 300
+_TEXT_KEPT, _TEXT_SHOWN, _REASON_KEPT, _NOTE_KEPT = 512, 80, 200, 300
+"""Characters; the first is longer than any reference. A list of long bad lines must not fill the memory."""
 
 
 class Source(NamedTuple):
@@ -21,8 +19,7 @@ class Source(NamedTuple):
     """Counted from 1; None where there are no lines."""
 
     def __str__(self) -> str:
-        name = clean(self.name)
-        return name if self.line is None else f"{name}:{self.line}"
+        return clean(self.name) + ("" if self.line is None else f":{self.line}")
 
 
 class Entry(NamedTuple):
@@ -44,28 +41,23 @@ class BadLine:
     reason: str
 
     def __post_init__(self) -> None:
-        # Texts are cleaned before they are shortened: a cut password would not be recognised.
-        object.__setattr__(self, "text", shorten(clean(self.text, len(self.text)), _TEXT_KEPT))
-        object.__setattr__(self, "reason", shorten(clean(self.reason, len(self.reason)), _REASON_KEPT))
+        object.__setattr__(self, "text", _safe(self.text, _TEXT_KEPT))
+        object.__setattr__(self, "reason", _safe(self.reason, _REASON_KEPT))
 
     def __str__(self) -> str:
         quoted = f': "{shorten(self.text, _TEXT_SHOWN)}"' if self.text else ""
         return f"{self.source}: {self.reason}{quoted}"
 
 
-class Note(NamedTuple):
-    """Something in a list that is left out on purpose. This is not an error."""
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something in a list that is left out on purpose, which is not an error; its text is short and safe to print."""
 
     source: Source
     text: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", shorten(clean(self.text, len(self.text)), _NOTE_KEPT))
-
-    @property
-    def is_whole_file(self) -> bool:
-        """Whether the note is about a file and not about one of its lines."""
-        return self.source.line is None
+        object.__setattr__(self, "text", _safe(self.text, _NOTE_KEPT))
 
     def __str__(self) -> str:
         return f"{self.source}: {self.text}"
@@ -80,3 +72,8 @@ def entry_of(text: str, source: Source, platform: str | None = None) -> Entry | 
         return Entry(ImageReference.parse(text), Platform.parse(platform) if platform else None, source)
     except ValueError as error:
         return BadLine(source, text, str(error))
+
+
+def _safe(text: str, kept: int) -> str:
+    """Clean a text before it is shortened: a cut password would not be recognised."""
+    return shorten(clean(text, len(text)), kept)

@@ -10,20 +10,19 @@ from puller.imagelist.entry import BadLine, Item, Note, entry_of
 from puller.imagelist.nodes import Node
 from puller.imagelist.source import ListSource
 
-_LISTS = ("initContainers", "containers", "ephemeralContainers")
-_OF_NO_GROUP: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-_OF_A_GROUP: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "tekton.dev": (("steps", "sidecars", "stepTemplate"), ("$(",)),
-    "argoproj.io": (("container", "script", "sidecars"), ("{{",)),
+_LISTS = {"initContainers", "containers", "ephemeralContainers"}
+_OF_A_GROUP = {
+    "tekton.dev": ({"steps", "sidecars", "stepTemplate"}, "$("),
+    "argoproj.io": ({"container", "script", "sidecars"}, "{{"),
 }
 """API groups with their own keys for containers, and the mark of a value that is known only at run time."""
 _NO_PODS = {"CustomResourceDefinition", "ConfigMap", "Secret"}
-_CHOSEN_BY_ISTIO = "auto"
 
 
 def detect(documents: Sequence[Node], source: ListSource) -> bool:
     """Tell whether any document is a resource, or the file is a kustomization, which may have no `kind`."""
-    return any(_is_resource(document) for document in documents) or _is_kustomization(documents[0], source)
+    is_resource = any(document.get("apiVersion").text and document.get("kind").text for document in documents)
+    return is_resource or _is_kustomization(documents[0], source)
 
 
 def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
@@ -32,32 +31,26 @@ def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
         if _is_kustomization(document, source):
             yield Note(document.source, "a kustomization, build it first: kustomize build | puller list -")
         elif document.fields:
-            group = (document.get("apiVersion") or document).text or ""
-            yield from _Walk(group.partition("/")[0]).resource(document)
-
-
-def _is_resource(document: Node) -> bool:
-    return all((found := document.get(key)) and found.text for key in ("apiVersion", "kind"))
+            yield from _Walk(document.get("apiVersion").text or "").resource(document)
 
 
 def _is_kustomization(document: Node, source: ListSource) -> bool:
-    kind = document.get("kind")
-    return bool(kind and kind.text in ("Kustomization", "Component") and not document.get("spec")) or (
-        kind is None and source.file.startswith("kustomization.y") and bool(document.fields)
-    )
+    if kind := document.get("kind"):
+        return kind.text in ("Kustomization", "Component") and not document.get("spec")
+    return source.file.startswith("kustomization.y") and bool(document.fields)
 
 
 class _Walk:
     """Walks through one document; values that are shared by aliases are visited once."""
 
-    def __init__(self, group: str) -> None:
-        self._names, self._late = _OF_A_GROUP.get(group, _OF_NO_GROUP)
+    def __init__(self, api_version: str) -> None:
+        names, self._late = _OF_A_GROUP.get(api_version.partition("/")[0], (set(), ""))
+        self._names = _LISTS | names
         self._seen: set[int] = set()
 
     def resource(self, node: Node) -> Iterator[Item]:
         """Walk through a resource, or a List of resources."""
-        kind = node.get("kind")
-        if not kind or kind.text not in _NO_PODS:
+        if node.get("kind").text not in _NO_PODS:
             yield from self._all(node)
 
     def _all(self, node: Node) -> Iterator[Item]:
@@ -67,21 +60,21 @@ class _Walk:
         for member in node.items:
             yield from self.resource(member)
         for key, member in node.fields.items():
-            if key in _LISTS or key in self._names:
-                for container in member.items or (member,):
+            if key in self._names:
+                for container in member.members:
                     yield from self._image(container.get("image"))
             elif key == "volumes":
                 for volume in member.items:
                     yield from self._image(volume.get("image", "reference"))
             yield from self._all(member)
 
-    def _image(self, image: Node | None) -> Iterator[Item]:
-        if image is None or isinstance(image.value, (dict, list)):
+    def _image(self, image: Node) -> Iterator[Item]:
+        if image.text is None:
             return
-        text = (image.text or "").strip()
-        if any(mark in text for mark in self._late):
+        text = image.text.strip()
+        if self._late and self._late in text:
             yield Note(image.source, f"{text}: known only at run time")
-        elif text == _CHOSEN_BY_ISTIO:
+        elif text == "auto":
             yield Note(image.source, "image: auto is chosen by Istio when the pod starts")
         elif "{{" in text or "{%" in text:
             yield BadLine(image.source, text, "a template: render it first (helm template, kustomize build, …)")

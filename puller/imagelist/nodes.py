@@ -9,11 +9,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import takewhile
+from typing import Any, NamedTuple
 
 import yaml
 
-from puller.imagelist.entry import BadLine, Source
+from puller.imagelist.entry import BadLine, Note, Source
 
 LITERAL = "!literal"
 """The tag of numbers, and of true and false in JSON: programs may write their text in another way."""
@@ -24,11 +25,10 @@ _MOST_VALUES = 1_000_000
 """Values of one file, with those that merge keys copy, so that aliases cannot make a small file huge."""
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
-_MERGE = "<<"
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # `${{ }}` is an expression of GitHub Actions, which is valid.
 _TEMPLATE = re.compile(r"[^#]*?(?<!\$)(\{\{|\{%)")
-UNRENDERED = "an unrendered template: render it first (helm template, kustomize build, …)"
+_UNRENDERED = "an unrendered template: render it first (helm template, kustomize build, …)"
 # Characters that JSON allows in a string and YAML does not: control characters, line separators, lone surrogates.
 _JSON_ONLY = re.compile(
     r"\\u(d[89ab]..)\\u(d[c-f]..)|\\u(d[89a-f]..)|\\.|[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", re.IGNORECASE
@@ -37,20 +37,16 @@ _JSON_ONLY = re.compile(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One value of a document. Scalars are the text of the file: `3.10` stays `3.10`, `on` stays `on`."""
+    """One value of a document; false if it is null. Scalars are the text of the file: `3.10` and `on` stay."""
 
     value: "str | list[Node] | dict[str, Node] | None"
-    """None for null."""
-    name: str
-    """The name of the file in messages."""
-    line: int
-    """The line of the value; in a mapping that of its key."""
+    source: Source
+    """The place of the value; in a mapping that of its key."""
     tag: str = ""
     """The explicit tag, such as `!reference`."""
 
-    @property
-    def source(self) -> Source:
-        return Source(self.name, self.line)
+    def __bool__(self) -> bool:
+        return self.value is not None
 
     @property
     def text(self) -> str | None:
@@ -67,34 +63,32 @@ class Node:
         """The fields of a mapping; empty for other values."""
         return self.value if isinstance(self.value, dict) else {}
 
-    def get(self, *path: str) -> "Node | None":
-        """Return the value at a path of keys; None where it is missing or null."""
-        node: Node | None = self
+    @property
+    def members(self) -> "Sequence[Node]":
+        """The elements of a sequence, or another value alone; empty for null."""
+        return self.value if isinstance(self.value, list) else [self] if self else ()
+
+    def get(self, *path: str) -> "Node":
+        """Return the value at a path of keys; a null one where it is missing."""
+        node = self
         for key in path:
-            node = node.fields.get(key) if node else None
-        return node if node and node.value is not None else None
+            node = node.fields.get(key, MISSING)
+        return node
 
-    def at(self, line: int) -> "Node":
-        """Return the same value with another line: that of its key or alias."""
-        return self if line == self.line else Node(self.value, self.name, line, self.tag)
-
-
-@dataclass(frozen=True, slots=True)
-class RepeatedKey:
-    """A duplicate key of a mapping; the last one is used."""
-
-    key: str
-    source: Source
-    first: int
-    """The line of the first one."""
+    def at(self, source: Source) -> "Node":
+        """Return the same value with another place: that of its key or alias."""
+        return self if source.line == self.source.line else Node(self.value, source, self.tag)
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+MISSING = Node(None, Source(""))
+
+
+class Parsed(NamedTuple):
     """The documents of one file."""
 
-    documents: tuple[Node, ...] = ()
-    repeated: tuple[RepeatedKey, ...] = ()
+    documents: Sequence[Node] = ()
+    repeated: Sequence[Note] = ()
+    """Duplicate keys of mappings; the last one is used."""
     problem: BadLine | None = None
     """The error that ended the reading before the end of the file."""
 
@@ -133,33 +127,27 @@ def _as_yaml(match: re.Match[str]) -> str:
 
 
 def _parse(text: str, name: str, *, is_json: bool = False) -> Parsed:
-    documents: list[Node] = []
-    repeated: list[RepeatedKey] = []
-    problem = None
+    composer = _Composer(text, name, is_json=is_json)
     try:
-        for document in _Composer(text, name, repeated, is_json=is_json).documents():
-            documents.append(document)  # noqa: PERF402 - documents before an error are kept
+        composer.read()
+        return Parsed(composer.documents, composer.repeated)
     except _ProblemError as error:
-        problem = _complaint(text, name, error.line, str(error))
+        line, reason = error.args
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
         reason = error.problem or error.context or "it cannot be read"
         # libyaml has its own limit, and reaches it before the first event.
         reason = _TOO_DEEP if "nesting depth" in reason else f"not valid YAML: {reason}"
-        problem = _complaint(text, name, mark.line + 1 if mark else 1, reason)
     except yaml.YAMLError:
         found = _UNPRINTABLE.search(text)
         line = text.count("\n", 0, found.start()) + 1 if found else 1
-        problem = _complaint(text, name, line, "not valid YAML: a control character")
-    return Parsed(tuple(documents), tuple(repeated), problem)
+        reason = "not valid YAML: a control character"
+    return Parsed(composer.documents, composer.repeated, _complaint(text, name, line, reason))
 
 
 class _ProblemError(Exception):
-    """An error in a file that is valid for the YAML parser."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(reason)
-        self.line = line
+    """An error in a file that is valid for the YAML parser; its arguments are the line and the reason."""
 
 
 class _Composer:
@@ -168,90 +156,86 @@ class _Composer:
     https://yaml.org/type/merge.html
     """
 
-    def __init__(self, text: str, name: str, repeated: list[RepeatedKey], *, is_json: bool) -> None:
+    def __init__(self, text: str, name: str, *, is_json: bool) -> None:
         self._events: Iterator[Any] = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        self._name = name
-        self._repeated = repeated
+        self._source = Source(name, 1)
         self._is_json = is_json
         self._anchors: dict[str, Node | None] = {}
         """None while the value of the anchor is being read."""
         self._count = 0
+        self.documents: list[Node] = []
+        self.repeated: list[Note] = []
 
-    def documents(self) -> Iterator[Node]:
+    def read(self) -> None:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 self._anchors = {}
-                yield self._node(next(self._events), 0)
+                self.documents.append(self._node(next(self._events), 0))
 
     def _node(self, event: Any, depth: int) -> Node:
         line = event.start_mark.line + 1
+        if line != self._source.line:  # the values of a line share their source
+            self._source = Source(self._source.name, line)
+        source = self._source
         self._grow(1, line)
         if depth > _MOST_LEVELS:
             raise _ProblemError(line, _TOO_DEEP)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event.anchor or "", line)
+            anchor = event.anchor or ""
+            named = self._anchors.get(anchor)
+            if named is None:
+                why = "is inside the value that it names" if anchor in self._anchors else "has no anchor before it"
+                raise _ProblemError(line, f"the alias *{anchor} {why}")
+            return named.at(source)
         if isinstance(event, yaml.ScalarEvent):
-            node = self._scalar(event, line)
+            node = self._scalar(event, source)
         else:
             if event.anchor:
                 self._anchors[event.anchor] = None
             is_sequence = isinstance(event, yaml.SequenceStartEvent)
-            value = self._sequence(depth + 1) if is_sequence else self._mapping(depth + 1)
-            node = Node(value, self._name, line, event.tag or "")
+            node = Node(self._sequence(depth + 1) if is_sequence else self._mapping(depth + 1), source, event.tag or "")
         if event.anchor:
             self._anchors[event.anchor] = node
         return node
 
-    def _alias(self, anchor: str, line: int) -> Node:
-        if anchor not in self._anchors:
-            raise _ProblemError(line, f"the alias *{anchor} has no anchor before it")
-        node = self._anchors[anchor]
-        if node is None:
-            raise _ProblemError(line, f"the alias *{anchor} is inside the value that it names")
-        return node.at(line)
-
-    def _scalar(self, event: Any, line: int) -> Node:
+    def _scalar(self, event: Any, source: Source) -> Node:
         if event.style or event.tag:
-            return Node(event.value, self._name, line, event.tag or "")
+            return Node(event.value, source, event.tag or "")
         if event.value in _NULLS:
-            return Node(None, self._name, line)
-        return Node(event.value, self._name, line, LITERAL if self._is_json or _NUMBER.fullmatch(event.value) else "")
+            return Node(None, source)
+        return Node(event.value, source, LITERAL if self._is_json or _NUMBER.fullmatch(event.value) else "")
 
     def _sequence(self, depth: int) -> list[Node]:
-        members = []
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            members.append(self._node(event, depth))
-        return members
+        members = takewhile(lambda event: not isinstance(event, yaml.SequenceEndEvent), self._events)
+        return [self._node(event, depth) for event in members]
 
     def _mapping(self, depth: int) -> dict[str, Node]:
         fields: dict[str, Node] = {}
         merged: dict[str, Node] = {}
-        lines: dict[str, int] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            key = self._node(event, depth)
+            key, value = self._node(event, depth), self._node(next(self._events), depth)
             if isinstance(key.value, (list, dict)):
-                raise _ProblemError(key.line, "a key must be plain text")
-            value = self._node(next(self._events), depth)
+                raise _ProblemError(key.source.line, "a key must be plain text")
             text = key.text or ""
-            if text == _MERGE and not self._is_json:
+            if text == "<<" and not self._is_json:
                 self._merge(merged, value)
                 continue
-            if text in lines:
-                self._repeated.append(RepeatedKey(text, key.source, lines[text]))
-            lines[text] = key.line
-            fields[text] = value.at(key.line)
+            if text in fields:
+                first = fields[text].source.line
+                self.repeated.append(Note(key.source, f"duplicate key {text} (first on line {first})"))
+            fields[text] = value.at(key.source)
         return {**merged, **fields}
 
     def _merge(self, merged: dict[str, Node], value: Node) -> None:
         """Add the fields of a merge key; of several mappings the first wins."""
-        for each in value.items if isinstance(value.value, list) else (value,):
-            if each.value is not None and not isinstance(each.value, dict):
-                raise _ProblemError(value.line, "<< needs a mapping, or a list of mappings")
-            self._grow(len(each.fields), each.line)
+        for each in value.members:
+            if each and not isinstance(each.value, dict):
+                raise _ProblemError(value.source.line, "<< needs a mapping, or a list of mappings")
+            self._grow(len(each.fields), each.source.line)
             for key, node in each.fields.items():
                 merged.setdefault(key, node)
 
-    def _grow(self, count: int, line: int) -> None:
+    def _grow(self, count: int, line: int | None) -> None:
         self._count += count
         if self._count > _MOST_VALUES:
             raise _ProblemError(line, f"more than {_MOST_VALUES} values")
@@ -262,7 +246,7 @@ def _complaint(text: str, name: str, line: int, reason: str) -> BadLine:
     lines = text.split("\n")
     for near in range(max(line - 2, 1), min(line + 1, len(lines)) + 1):
         if _TEMPLATE.match(lines[near - 1]):
-            return BadLine(Source(name, near), "", UNRENDERED)
+            return BadLine(Source(name, near), "", _UNRENDERED)
     written = lines[line - 1] if line <= len(lines) else ""
     if "\t" in written[: len(written) - len(written.lstrip())]:
         reason += ": indent with spaces, not with a tab"

@@ -24,7 +24,9 @@ class RequestedImages(NamedTuple):
     @property
     def rejected(self) -> tuple[PullOutcome, ...]:
         """The bad lines as failed outcomes, which a run reports even if it skips them."""
-        return tuple(_rejected(line) for line in self.bad)
+        texts = [(line.text or str(line.source), f"{line.source}: {line.reason}") for line in self.bad]
+        kind = FailureKind.BAD_REFERENCE
+        return tuple(PullOutcome(shown, (shown,), Status.FAILED, failure=failure(kind, why)) for shown, why in texts)
 
 
 def request_images(
@@ -41,22 +43,15 @@ def request_images(
     for item in items:
         if isinstance(item, BadLine):
             bad.append(item)
-            continue
-        if isinstance(item, Note):
+        elif isinstance(item, Note):
             notes.append(item)
-            continue
-        key = (item.reference, item.platform or platform)
-        known = spellings.get(key, ())
-        if item.reference.text not in known:
-            spellings[key] = (*known, item.reference.text)
-        if keep_sources:
-            sources.setdefault(key, []).append(item.source)
+        else:
+            key = (item.reference, item.platform or platform)
+            known = spellings.get(key, ())
+            if item.reference.text not in known:
+                spellings[key] = (*known, item.reference.text)
+            if keep_sources:
+                sources.setdefault(key, []).append(item.source)
     requests = (PullRequest(reference, target, texts) for (reference, target), texts in spellings.items())
     where = (tuple(dict.fromkeys(places)) for places in sources.values())
     return RequestedImages(tuple(requests), tuple(bad), tuple(notes), tuple(where))
-
-
-def _rejected(line: BadLine) -> PullOutcome:
-    shown = line.text or str(line.source)
-    why = failure(FailureKind.BAD_REFERENCE, f"{line.source}: {line.reason}")
-    return PullOutcome(shown, (shown,), Status.FAILED, failure=why)

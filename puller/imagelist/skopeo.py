@@ -14,9 +14,8 @@ def detect(documents: Sequence[Node], source: ListSource) -> bool:  # noqa: ARG0
     """Tell whether every key is a registry with settings."""
     registries = [registry for document in documents for registry in document.fields.values()]
     return (
-        bool(registries)
+        any(registry.fields.keys() & {"images", *_ASKING} for registry in registries)
         and all(registry.fields and registry.fields.keys() <= _KEYS for registry in registries)
-        and any(registry.fields.keys() & {"images", *_ASKING} for registry in registries)
         and not any(registry.get("images", "name") for registry in registries)
     )
 
@@ -25,18 +24,16 @@ def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:  # n
     """Yield the images with explicit tags and digests, and notes about all others."""
     for document in documents:
         for host, registry in document.fields.items():
-            images = registry.get("images")
-            for repository, tags in images.fields.items() if images else ():
+            for repository, tags in registry.get("images").fields.items():
                 yield from _repository(f"{host}/{repository}", tags)
             for key, what in _ASKING.items():
-                asking = registry.get(key)
-                for repository, rule in asking.fields.items() if asking else ():
+                for repository, rule in registry.get(key).fields.items():
                     text = f"{host}/{repository}: left out: only the registry can tell which tags match {what}"
                     yield Note(rule.source, text)
 
 
 def _repository(name: str, tags: Node) -> Iterator[Item]:
-    if tags.value is None or tags.value == []:
+    if not tags or tags.value == []:
         yield Note(tags.source, f"{name}: left out: no tags means all tags; list the tags to pull")
         return
     if not tags.items:

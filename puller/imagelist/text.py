@@ -9,8 +9,6 @@ from puller.image.reference import ImageReference, Platform
 from puller.imagelist.entry import BadLine, Entry, Source
 
 LONGEST_LINE = 64 * 1024
-_UTF8_BOM = "\ufeff"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _PLATFORM = "--platform"
 
 
@@ -23,11 +21,10 @@ def parse(stream: BinaryIO, name: str, seen: bytes = b"") -> Iterator[Entry | Ba
     binary = b"\0" in seen or (isinstance(stream, io.BufferedReader) and b"\0" in stream.peek())
     for number, line in enumerate(_lines(io.BytesIO(seen), stream), 1):
         source = Source(name, number)
-        if number == 1 and line.startswith(_UTF16_BOMS):
-            yield BadLine(source, "", "binary data, not a text list: it looks like UTF-16, save it as UTF-8")
-            return
-        if binary or b"\0" in line:
-            yield BadLine(source, "", "binary data, not a text list")
+        is_utf16 = number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff"))
+        if binary or is_utf16 or b"\0" in line:
+            advice = ": it looks like UTF-16, save it as UTF-8" if is_utf16 else ""
+            yield BadLine(source, "", f"binary data, not a text list{advice}")
             return
         if found := item(line, source):
             yield found
@@ -52,7 +49,7 @@ def item(line: bytes, source: Source) -> Entry | BadLine | None:
     except UnicodeDecodeError:
         return BadLine(source, line.decode(errors="replace"), "not valid UTF-8")
     # Any line may start with a BOM: `cat` joins lists.
-    words = list(takewhile(lambda word: not word.startswith("#"), text.removeprefix(_UTF8_BOM).split()))
+    words = list(takewhile(lambda word: not word.startswith("#"), text.removeprefix("\ufeff").split()))
     if not words:
         return None
     try:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from puller.errors import ListError
 from puller.http import HttpClient, HttpError, HttpErrorKind, HttpResponse
-from puller.imagelist.source import LARGEST, ComposeOptions, ListSource, bounded, is_url, too_large
+from puller.imagelist.source import LARGEST, bounded, is_url, too_large
 from puller.text import clean
 
 _CHECKSUM = re.compile(r"(?i)sha256[=:]([0-9a-f]{64})")
@@ -25,19 +25,18 @@ _COMPRESSED = {"gzip", "x-gzip", "deflate"}
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-def describe(url: str, profiles: tuple[str, ...] = ()) -> ListSource:
-    """Return the source of a URL; its name has no user, password or query."""
+def name_of(url: str) -> str:
+    """Return a URL without user, password, query and fragment, as the name of a list."""
     try:
         parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        return ListSource(urlunsplit((parts.scheme, host, parts.path, "", "")), compose=ComposeOptions(profiles))
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     except ValueError:
-        return ListSource(clean(url), compose=ComposeOptions(profiles))
+        return clean(url)
 
 
 def fetch(url: str) -> bytes:
     """Download a URL; raise ListError when that fails or the checksum differs."""
-    name = clean(describe(url).name)
+    name = clean(name_of(url))
     address, _, fragment = url.partition("#")
     wanted = _CHECKSUM.fullmatch(fragment)
     if fragment and not wanted:
@@ -45,7 +44,7 @@ def fetch(url: str) -> bytes:
     try:
         with HttpClient(connect=_STALL_TIMEOUT, read=_STALL_TIMEOUT) as client:
             data = _body(client, address, name)
-    except (HttpError, ValueError) as error:
+    except (HttpError, ValueError, zlib.error) as error:
         raise ListError([f"{name}: cannot be fetched: {clean(str(error), 200)}"]) from None
     found = hashlib.sha256(data).hexdigest()
     if wanted and found != wanted[1].lower():
@@ -56,18 +55,19 @@ def fetch(url: str) -> bytes:
 def _body(client: HttpClient, url: str, name: str) -> bytes:
     with _final(client, url, name) as response:
         if response.status >= HTTPStatus.BAD_REQUEST:
-            raise ListError([f"{name}: cannot be fetched: HTTP {response.status} {clean(_reason(response))}"])
+            # HTTP/2 has no reason phrases.
+            reason = response.reason or next((each.phrase for each in HTTPStatus if each == response.status), "")
+            raise ValueError(f"HTTP {response.status} {reason}")
         try:
             data = response.read(LARGEST, _TIMEOUT)
         except HttpError as error:
             if error.kind is HttpErrorKind.TOO_LARGE:
                 raise too_large(name) from None
             if error.kind is HttpErrorKind.TOO_SLOW:
-                words = f"not complete after {_TIMEOUT} seconds"
-                raise ListError([f"{name}: cannot be fetched: {words}"]) from None
+                raise ValueError(f"not complete after {_TIMEOUT} seconds") from None
             raise
         if response.headers.get("content-encoding", "").lower() in _COMPRESSED:  # although it was not requested
-            data = _decompressed(data)
+            data = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(data, LARGEST + 1)
         return bounded(data, name)
 
 
@@ -80,7 +80,7 @@ def _final(client: HttpClient, url: str, name: str) -> HttpResponse:
         response.close()
         there = urljoin(url, response.target)
         if not is_url(there) or (url.lower().startswith("https:") and not there.lower().startswith("https:")):
-            raise ListError([f"{name}: redirects to {clean(describe(there).name)}, which is not allowed"])
+            raise ListError([f"{name}: redirects to {clean(name_of(there))}, which is not allowed"])
         url = there
     raise ListError([f"{name}: redirects more than {_REDIRECTS} times"])
 
@@ -94,16 +94,3 @@ def _authorization(url: str) -> dict[str, str]:
             user, _, password = netrc(os.environ.get("NETRC")).authenticators(parts.hostname) or ("", "", "")
     pair = base64.b64encode(f"{user}:{password}".encode()).decode()
     return {"Authorization": f"Basic {pair}"} if user else {}
-
-
-def _decompressed(data: bytes) -> bytes:
-    try:
-        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(data, LARGEST + 1)
-    except zlib.error as error:
-        raise ValueError(f"it cannot be decompressed: {error}") from None
-
-
-def _reason(response: HttpResponse) -> str:
-    with suppress(ValueError):
-        return response.reason or HTTPStatus(response.status).phrase  # HTTP/2 has no reason phrases
-    return response.reason

@@ -1,4 +1,4 @@
-"""Expansion of variables in Compose files and Dockerfiles: `$NAME`, `${NAME:-default}` and others.
+"""Variables in Compose files, Dockerfiles and `.env` files: `$NAME`, `${NAME:-default}` and others.
 
 https://docs.docker.com/reference/compose-file/interpolation/ and, with patterns such as `${NAME%.*}`,
 https://docs.docker.com/reference/dockerfile/#environment-replacement
@@ -6,25 +6,70 @@ https://docs.docker.com/reference/dockerfile/#environment-replacement
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from fnmatch import translate
+from pathlib import Path
+from typing import NamedTuple
 
+from puller.errors import ListError
+from puller.imagelist.source import read_file
 from puller.text import shorten
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OPERATOR = re.compile(r":?[-+?]|##?|%%?|//?")
+_BRACED = re.compile(r"(?s)([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+?]|##?|%%?|//?)(.*))?")
+_BRACE = re.compile(r"(?<=\$)\{|\}")
 _DEEPEST = 20
 _LONGEST = 64 * 1024
 """Characters of a value; variables in variables could grow without end."""
+_DOTENV = re.compile(
+    r"""^[^\S\n]*(?:export[^\S\n]+)?(?P<name>[A-Za-z_][\w.-]*)[^\S\n]*[=:][^\S\n]*
+    (?:'(?P<single>[^']*)'|"(?P<double>(?:\\.|[^"\\])*)"|(?P<bare>[^\n]*))""",
+    re.MULTILINE | re.VERBOSE | re.DOTALL,
+)
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+_ESCAPE = re.compile(r"\\([nrt\"\\])")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
-@dataclass(frozen=True, slots=True)
-class Expanded:
+class Expanded(NamedTuple):
     """A value with its variables expanded."""
 
     text: str
     unset: tuple[str, ...] = ()
     """Variables without value and default, expanded to the empty string."""
+
+
+def expand(text: str, values: Mapping[str, str], *, escape: str = "$") -> Expanded:
+    """Expand the variables of `text`; raise ValueError for a required one that is not set, and for bad syntax.
+
+    `escape` before a dollar sign makes it literal: `$$` in Compose, a backslash in a Dockerfile.
+    """
+    if "$" not in text:
+        return Expanded(text)
+    expansion = _Expansion(values, escape)
+    return Expanded(expansion.expand(text), tuple(dict.fromkeys(expansion.unset)))
+
+
+def read_dotenv(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Read the `.env` file of a Compose project; empty if it does not exist.
+
+    https://docs.docker.com/compose/how-tos/environment-variables/ - python-dotenv has another syntax, without `$NAME`
+    (only `${NAME}`) and `NAME: value`. Values may refer to variables of `environment`.
+    """
+    try:
+        text = read_file(path, str(path)).decode(errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")
+    except ListError:
+        return {}
+    found: dict[str, str] = {}
+    for match in _DOTENV.finditer(text):
+        name, single, double, bare = match.groups()
+        value = _COMMENT.sub("", bare or "").strip()
+        if double is not None:
+            value = _ESCAPE.sub(lambda match: _ESCAPES.get(match[1], match[1]), double)
+        with suppress(ValueError):  # it stays as it is written
+            value = expand(value, {**found, **environment}, escape="\\").text
+        found[name] = value if single is None else single
+    return found
 
 
 class _Expansion:
@@ -39,42 +84,33 @@ class _Expansion:
         """Expand all variables; raise ValueError for a $ that starts no variable."""
         if depth > _DEEPEST:
             raise ValueError("variables are nested too deeply")
-        parts: list[str] = []
-        position = size = 0
+        result, position = "", 0
         while position < len(text):
-            if size > _LONGEST:
+            if len(result) > _LONGEST:
                 raise ValueError("too long after the expansion of variables")
-            char = text[position]
-            if char == self._escape and text[position + 1 : position + 2] == "$":
-                parts.append("$")
-                position += 2
-            elif char == "$":
+            if text.startswith(f"{self._escape}$", position):
+                part, position = "$", position + 2
+            elif text[position] == "$":
                 part, position = self._variable(text, position + 1, depth)
-                parts.append(part)
             else:
                 end = next((at for at in range(position + 1, len(text)) if text[at] in ("$", self._escape)), len(text))
-                parts.append(text[position:end])
-                position = end
-            size += len(parts[-1])
-        return "".join(parts)
+                part, position = text[position:end], end
+            result += part
+        return result
 
     def _variable(self, text: str, start: int, depth: int) -> tuple[str, int]:
-        if text[start : start + 1] != "{":
+        if not text.startswith("{", start):
             bare = _NAME.match(text, start)
             if not bare:
                 raise ValueError("a lone $: write $$ for a dollar sign")
             return self._value(bare.group()), bare.end()
         end = _closing(text, start)
         inner = text[start + 1 : end]
-        name = _NAME.match(inner)
-        if not name:
+        braced = _BRACED.fullmatch(inner)
+        if not braced:
             raise ValueError(f"not a variable: ${{{shorten(inner, 40)}}}")
-        operator = _OPERATOR.match(inner, name.end())
-        if not operator:
-            if name.end() != len(inner):
-                raise ValueError(f"not a variable: ${{{shorten(inner, 40)}}}")
-            return self._value(name.group()), end + 1
-        return self._apply(name.group(), operator.group(), inner[operator.end() :], depth + 1), end + 1
+        name, operator, word = braced.groups()
+        return self._apply(name, operator, word, depth + 1) if operator else self._value(name), end + 1
 
     def _value(self, name: str) -> str:
         if name not in self._values:
@@ -96,27 +132,13 @@ class _Expansion:
         return _cut(self._value(name), operator, self.expand(word, depth))
 
 
-def expand(text: str, values: Mapping[str, str], *, escape: str = "$") -> Expanded:
-    """Expand the variables of `text`; raise ValueError for a required one that is not set, and for bad syntax.
-
-    `escape` before a dollar sign makes it literal: `$$` in Compose, a backslash in a Dockerfile.
-    """
-    if "$" not in text:
-        return Expanded(text)
-    expansion = _Expansion(values, escape)
-    return Expanded(expansion.expand(text), tuple(dict.fromkeys(expansion.unset)))
-
-
 def _closing(text: str, start: int) -> int:
     """Return the position of the brace that closes the one at `start`."""
     depth = 0
-    for position in range(start, len(text)):
-        if text[position] == "{" and (position == start or text[position - 1] == "$"):
-            depth += 1
-        elif text[position] == "}":
-            depth -= 1
-            if depth == 0:
-                return position
+    for brace in _BRACE.finditer(text, start):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return brace.start()
     raise ValueError(f"a variable without its closing brace: ${shorten(text[start:], 40)}")
 
 

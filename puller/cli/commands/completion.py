@@ -7,9 +7,6 @@ from click.shell_completion import BashComplete, FishComplete, ShellComplete, Zs
 
 from puller.cli.output import emit
 
-_VARIABLE = "_PULLER_COMPLETE"
-"""The environment variable by which click's scripts ask for completions."""
-
 
 class _OptionWithEquals(ShellComplete):
     """Completes VALUE in `--option=VALUE`: click returns only the value, and bash passes three words."""
@@ -45,4 +42,4 @@ def command(ctx: click.Context, shell: str) -> None:
     puller completion zsh > ~/.zfunc/_puller                           # a directory in $fpath
     puller completion fish > ~/.config/fish/completions/puller.fish
     """  # noqa: D301 - click wants the control character itself
-    emit(_SHELLS[shell](ctx.find_root().command, {}, "puller", _VARIABLE).source())
+    emit(_SHELLS[shell](ctx.find_root().command, {}, "puller", "_PULLER_COMPLETE").source())

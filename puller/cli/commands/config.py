@@ -4,24 +4,23 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click.core import ParameterSource
 
 from puller.cli.config_option import configuration
-from puller.cli.configuration import Configuration, find
-from puller.cli.file_options import options_of, verb_of
+from puller.cli.configuration import Configuration, options_of, verb_of
 from puller.cli.output import emit
 from puller.cli.sections import text_or_json
+from puller.cli.toml_file import find
 from puller.settings import RegistrySettings
 from puller.text import clean
 
 _VERB = "pull"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """One option."""
 
     name: str
@@ -51,7 +50,7 @@ def command(ctx: click.Context, arguments: tuple[str, ...], form: str) -> None:
     puller config --jobs 5 --format json
     """  # noqa: D301 - click wants the control character itself
     with verb_of(ctx, _VERB).make_context(_VERB, [*arguments], parent=ctx.parent) as pull:
-        made = configuration() or Configuration.of(pull, find())
+        made = configuration() or Configuration(pull, find())
         rows = [*_rows(pull, arguments, made)]
     registries = {name: [*_registry_rows(table)] for name, table in made.registries.items()}
     emit(_json(made, rows, registries) if form == "json" else _text(made, rows, registries))
@@ -62,17 +61,15 @@ def _rows(ctx: click.Context, arguments: Sequence[str], made: Configuration) -> 
     names = {option: name for name, option in reversed(options_of(ctx.command).items())}
     for option, name in reversed(names.items()):
         parameter = str(option.name)
+        given, source, origin = option.default, "default", None
         match ctx.get_parameter_source(parameter):
             case ParameterSource.COMMANDLINE:
-                row = _Row(name, typed.get(parameter), "flag", f"--{name}")
+                given, source, origin = typed.get(parameter), "flag", f"--{name}"
             case ParameterSource.ENVIRONMENT:
-                row = _Row(name, option.value_from_envvar(ctx), "environment", _variable(ctx, option))
+                given, source, origin = option.value_from_envvar(ctx), "environment", _variable(ctx, option)
             case ParameterSource.DEFAULT_MAP:
-                value = made.options[parameter]
-                row = _Row(name, value.value, "file", value.where)
-            case _:
-                row = _Row(name, option.default, "default", None)
-        yield dataclasses.replace(row, value=_plain(option, ctx.params.get(parameter), row.value))
+                given, source, origin = made.options[parameter].value, "file", made.options[parameter].where
+        yield _Row(name, _plain(option, ctx.params.get(parameter), given), source, origin)
 
 
 def _plain(option: click.Option, converted: Any, given: Any) -> Any:
@@ -112,15 +109,13 @@ def _text(made: Configuration, rows: Sequence[_Row], registries: Mapping[str, Se
 
 def _table(rows: Sequence[_Row]) -> list[str]:
     """Return TOML with the origin of each value as a comment; options that are not set are comments."""
-    written = [
-        (f"{row.name} = {json.dumps(row.value, ensure_ascii=False)}" if row.value is not None else f"# {row.name}", row)
-        for row in rows
-    ]
-    width = min(40, max(len(left) for left, _ in written))
+    settings = [f"{row.name} = {json.dumps(row.value, ensure_ascii=False)}" for row in rows]
+    written = [f"# {row.name}" if row.value is None else setting for row, setting in zip(rows, settings, strict=True)]
+    width = min(40, max(map(len, written)))
     return [
-        f"{left:<{width}}  # {row.source}{f': {clean(row.origin)}' if row.origin else ''}"
+        f"{text:<{width}}  # {row.source}{f': {clean(row.origin)}' if row.origin else ''}"
         + (", not set" if row.value is None else "")
-        for left, row in written
+        for row, text in zip(rows, written, strict=True)
     ]
 
 

@@ -4,37 +4,31 @@ from typing import Any
 
 import click
 
+from puller.cli.config_option import registries
 from puller.cli.options import MIRROR, engine_options, list_options, make_plan
 from puller.cli.output import emit
-from puller.cli.pull_settings import registries_with
 from puller.cli.sections import SectionedCommand, number, section, text_or_json
 from puller.doctor import EngineChoice, Scope, Verdict, examine, render
 from puller.errors import ExitCode
-from puller.model import PullRequest
 from puller.settings import BackendChoice, Settings
 
 
 @click.command(
-    "doctor",
-    cls=SectionedCommand,
-    context_settings={"auto_envvar_prefix": "PULLER"},
+    "doctor", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
     epilog="Exit codes: 0 no check failed (there may be warnings); 1 a check failed; 2 usage or a bad list.",
-)
+)  # fmt: skip
 @list_options
 @engine_options
 @section(
     "Checks",
-    number(
-        "-j", "--jobs", default=Settings().jobs, most=None, metavar=None, help="Concurrent pulls to check for."
-    ),
+    number("-j", "--jobs", default=Settings().jobs, most=None, metavar=None, help="Concurrent pulls to check for."),
     click.option(
         "--mirror", "mirrors", type=MIRROR, multiple=True, metavar="REGISTRY=PLACE",
         help="A mirror to check; may be repeated.",
     ),
     text_or_json,
 )  # fmt: skip
-@click.pass_context
-def command(ctx: click.Context, /, **options: Any) -> None:
+def command(**options: Any) -> int:
     """Check this host for problems that would block or slow pulls, and say how to fix them.
 
     Checks the engine, disk, clocks, credential helpers, proxies and other pulls; with a LIST also its registries and
@@ -46,12 +40,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     puller doctor images.txt -j 8
     puller doctor images.txt --format json
     """  # noqa: D301 - click wants the control character itself
-    requests: tuple[PullRequest, ...] = ()
-    if options["lists"] or options["images"]:
-        requests = make_plan(options).requests
+    requests = make_plan(options).requests if options["lists"] or options["images"] else ()
     choice = EngineChoice(BackendChoice(options["backend"]), options["docker_command"], options["context"])
     references = tuple(request.reference for request in requests)
-    findings = examine(Scope(choice, references, options["jobs"], registries_with(options["mirrors"])))
+    findings = examine(Scope(choice, references, options["jobs"], registries(options["mirrors"])))
     document = render.render_json if options["form"] == "json" else render.render_text
     emit(document(findings, asked=bool(requests)))
-    ctx.exit(ExitCode.FAILED if any(each.status is Verdict.FAILED for each in findings) else ExitCode.OK)
+    return ExitCode.FAILED if any(each.status is Verdict.FAILED for each in findings) else ExitCode.OK

@@ -32,7 +32,9 @@ def command(message: tuple[str, ...], form: str) -> None:
     puller explain "toomanyrequests: retry-after: 863.373s, allowed: 44000/minute"
     docker pull nginx:nope 2>&1 | puller explain
     """  # noqa: D301 - click wants the control character itself
-    text = " ".join(message) if message and message != ("-",) else _standard_input()
+    text = " ".join(message)
+    if message in ((), ("-",)):
+        text = sys.stdin.buffer.read(_LONGEST).decode("utf-8", "replace") if sys.stdin else ""
     lines = text.splitlines()
     if next((line for line in lines if line.strip()), "").lstrip().startswith("{"):
         emit("".join(f"{json.dumps(_document(each))}\n" for each in _json_lines(lines)))
@@ -41,12 +43,6 @@ def command(message: tuple[str, ...], form: str) -> None:
     else:
         why = classify(text)
         emit(json.dumps(_document(why)) + "\n" if form == "json" else _text(why))
-
-
-def _standard_input() -> str:
-    if sys.stdin is None:
-        return ""
-    return sys.stdin.buffer.read(_LONGEST).decode("utf-8", "replace")
 
 
 def _json_lines(lines: list[str]) -> Iterator[Failure]:
@@ -60,12 +56,8 @@ def _json_lines(lines: list[str]) -> Iterator[Failure]:
             row = message = status = None
         if not isinstance(message, str):
             raise UsageError(f'line {number}: {clean(line, 60)!r} is not a JSON object with a text "message"')
-        yield classify(
-            message,
-            status if isinstance(status, int) else None,
-            source=str(row.get("source") or ""),
-            phase=str(row.get("phase") or ""),
-        )
+        known = {key: str(row.get(key) or "") for key in ("source", "phase")}
+        yield classify(message, status if isinstance(status, int) else None, **known)
 
 
 def _document(why: Failure) -> dict[str, Any]:
@@ -82,14 +74,12 @@ def _document(why: Failure) -> dict[str, Any]:
 
 
 def _text(why: Failure) -> str:
-    retry = "yes" if why.retryable else "no"
-    if why.retryable and why.wait is not None:
-        retry += f", after {format_seconds(why.wait)}"
+    wait = f", after {format_seconds(why.wait)}" if why.retryable and why.wait is not None else ""
     rows = {
         "kind": f"{why.kind}: {KINDS[why.kind].summary}",
         "class": why.failure_class.value,
         "cause": why.origin.value,
-        "retry": retry,
+        "retry": ("yes" if why.retryable else "no") + wait,
         "advice": why.advice,
         "message": why.message,
     }

@@ -31,14 +31,7 @@ def command(form: str) -> None:
     if form == "json":
         emit(history.render_json(found))
     else:
-        emit(history.render_text(found, history.BLOCKS if _can_write(history.BLOCKS) else history.ASCII_BLOCKS))
+        unicode = (sys.stdout.encoding or "ascii").lower().startswith("utf")
+        emit(history.render_text(found, history.BLOCKS if unicode else history.ASCII_BLOCKS))
     if not found:
         click.echo("puller: there are no runs in the history", err=True)
-
-
-def _can_write(text: str) -> bool:
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except (LookupError, UnicodeEncodeError):
-        return False
-    return True

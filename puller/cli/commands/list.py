@@ -1,16 +1,15 @@
 """`puller list`: the images that lists resolve to; neither the engine nor a registry is asked."""
 
-import json
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import click
 
 from puller.cli.options import list_options, make_plan
-from puller.cli.output import emit
+from puller.cli.output import emit, emit_json
 from puller.cli.sections import flag, text_or_json
 from puller.imagelist import Source
-from puller.imagelist.requests import RequestedImages
 from puller.model import PullRequest
 
 
@@ -30,14 +29,12 @@ def command(**options: Any) -> None:
     """  # noqa: D301 - click wants the control character itself
     is_json = options["form"] == "json"
     found = make_plan(options, keep_sources=options["sources"] or is_json)
-    emit(_json(found) if is_json else _text(found))
-
-
-def _text(found: RequestedImages) -> str:
-    if not found.sources:
-        return "".join(f"{_line(request)}\n" for request in found.requests)
-    located = zip(found.requests, found.sources, strict=True)
-    return "".join(f"{_line(request)}  # {', '.join(map(str, places))}\n" for request, places in located)
+    if is_json:
+        images = [*map(_document, found.requests, found.sources)]
+        emit_json("list", images=images, invalid=[*map(str, found.bad)], notes=[*map(str, found.notes)])
+    else:
+        places = (f"  # {', '.join(map(str, sources))}" for sources in found.sources) if found.sources else repeat("")
+        emit("".join(f"{_line(request)}{place}\n" for request, place in zip(found.requests, places, strict=False)))
 
 
 def _line(request: PullRequest) -> str:
@@ -46,17 +43,7 @@ def _line(request: PullRequest) -> str:
     return f"--platform={request.platform} {canonical}" if request.platform else canonical
 
 
-def _json(found: RequestedImages) -> str:
-    document = {
-        "schema": "puller.list/1",
-        "images": [_image(*located) for located in zip(found.requests, found.sources, strict=True)],
-        "invalid": [str(line) for line in found.bad],
-        "notes": [str(note) for note in found.notes],
-    }
-    return json.dumps(document, indent=2) + "\n"
-
-
-def _image(request: PullRequest, sources: Sequence[Source]) -> dict[str, Any]:
+def _document(request: PullRequest, sources: Sequence[Source]) -> dict[str, Any]:
     reference = request.reference
     return {
         "reference": reference.canonical,

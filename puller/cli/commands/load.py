@@ -9,12 +9,13 @@ import click
 
 from puller.blobs.load import LayoutImages, LoadEngine
 from puller.blobs.loopback_registry import LoopbackRegistry
-from puller.cli.engine import address_of, engine_at
+from puller.cancellation import Cancellation, interruptible
+from puller.cli.engine import open_engine
 from puller.cli.options import engine_options
 from puller.cli.output import emit
 from puller.cli.progress import ProgressMode, observe
 from puller.cli.sections import SectionedCommand, flag
-from puller.cli.signals import Signals, handled
+from puller.cli.signals import handled
 from puller.errors import EngineError, EngineUnreachableError, UsageError
 from puller.model import Report
 from puller.pull.session import PullSession
@@ -28,8 +29,7 @@ from puller.settings import Policy, Settings
 @engine_options
 @click.option("--format", "form", type=click.Choice([*RENDERERS]), default="text", help="The report on stdout.")
 @flag("-q", "--quiet", help="No progress, and a report of failures only.")
-@click.pass_context
-def command(ctx: click.Context, /, **options: Any) -> None:
+def command(**options: Any) -> int:
     """Load images into an engine, from a folder (pull --to oci:DIR) or a file (pull --to archive:FILE).
 
     Any OCI image layout works if its index has the names of the images. An engine with the containerd store keeps names
@@ -41,32 +41,29 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     puller load images.tar --context airgapped
     """  # noqa: D301 - click wants the control character itself
     with handled() as signals:
-        report = _load(options, signals)
+        report = _load(options, signals.cancellation)
         signals.finish()
-        render = RENDERERS[options["form"]]
-        quiet = options["form"] == "text" and options["quiet"]
-        emit(render(report, failures_only=True) if quiet else render(report))
-    ctx.exit(signals.exit_code or int(report.exit_code))
+        more = {"failures_only": True} if options["quiet"] and options["form"] == "text" else {}
+        emit(RENDERERS[options["form"]](report, **more))
+    return signals.exit_code or report.exit_code
 
 
-def _load(options: dict[str, Any], signals: Signals) -> Report:
+def _load(options: dict[str, Any], cancel: Cancellation) -> Report:
     settings = Settings(policy=Policy.ALWAYS, disk_check=False)
     images = LayoutImages(options["source"])
-    address = address_of(options)
-    with engine_at(address, options, settings.jobs) as engine:
-        if not address.local:
-            raise UsageError("the engine is on another machine: run puller load there")
+    with closing(open_engine(options, settings.jobs)) as engine:
         try:
-            wanted = images.requests(engine.store.facts().platform)
+            facts = engine.store.facts()
         except EngineError as error:
             raise EngineUnreachableError(f"the engine cannot be asked: {error.message}") from None
+        if not facts.local:
+            raise UsageError("the engine is on another machine: run puller load there")
+        wanted = images.requests(facts.platform)
         if not wanted:
             raise UsageError(f"{options['source']}: its index.json names no image")
         with (
             closing(LoopbackRegistry(images)) as server,
             observe(ProgressMode.QUIET if options["quiet"] else ProgressMode.AUTO, sys.stderr) as observer,
-            PullSession(
-                LoadEngine(engine, wanted, server), Resolver(), settings, observer, cancel=signals.cancellation
-            ) as session,
+            PullSession(LoadEngine(engine, wanted, server), Resolver(), settings, observer, cancel=cancel) as session,
         ):
-            return signals.run(lambda: session.pull(tuple(wanted)))
+            return interruptible(lambda: session.pull(tuple(wanted)), cancel)

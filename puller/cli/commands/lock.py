@@ -1,9 +1,9 @@
 """`puller lock`: lists written again, every tag pinned to its digest."""
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +12,25 @@ import click
 from puller import __version__
 from puller.cli.config_option import registries
 from puller.cli.options import complete_files, list_options, make_plan
-from puller.cli.output import emit
+from puller.cli.output import emit, emit_json
 from puller.cli.sections import flag
 from puller.errors import ExitCode, UsageError
 from puller.failure import Failure, error_document
 from puller.imagelist.requests import RequestedImages
-from puller.lockfile.lockfile import (
-    ALL,
-    Ask,
-    Difference,
-    Digests,
-    Kind,
-    chosen,
-    compared,
-    differences,
-    lines,
-    pins,
-    read_lock,
-    render,
-    renewed,
-)
+from puller.lockfile import lockfile
+from puller.lockfile.lockfile import ALL, Difference, Digests, Kind
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digests
 from puller.registry.client import RegistryClient
 from puller.system import files
-from puller.text import clean
+from puller.text import clean, counted
 
 
 @click.command(
-    "lock",
-    context_settings={"auto_envvar_prefix": "PULLER"},
+    "lock", context_settings={"auto_envvar_prefix": "PULLER"},
     epilog="Exit codes: 0 locked, or the lock is up to date; 1 an image could not be resolved, or the lock is not up "
     "to date; 2 usage or a bad list; 75 failed, but a later run may succeed.",
-)
+)  # fmt: skip
 @list_options
 @click.option(
     "-o", "--output", metavar="PATH", shell_complete=complete_files,
@@ -58,8 +44,7 @@ from puller.text import clean
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the result of --check."
 )
-@click.pass_context
-def command(ctx: click.Context, /, **options: Any) -> None:
+def command(**options: Any) -> int:
     """Write the LISTs as one list in which every tag is pinned to its digest in the registry. Needs no engine.
 
     With --check and without -o, each LIST is itself checked as a lock.
@@ -78,80 +63,69 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     todo = make_plan(options)
     output = Path(options["output"]) if options["output"] not in (None, "-") else None
     if options["check"]:
-        ctx.exit(_check(todo, output, options["form"]))
+        return _check(todo, output, options["form"])
     sources = (*options["lists"], *(["--image"] if options["images"] else []))
-    ctx.exit(_lock(todo, output, sources, options["upgrades"]))
+    return _lock(todo, output, sources, options["upgrades"])
 
 
 def _lock(todo: RequestedImages, output: Path | None, sources: Sequence[str], upgrades: Sequence[str]) -> int:
     if output:
-        _refuse_overwriting(output, sources)
+        for source in sources:
+            if output.exists() and os.path.exists(source) and os.path.samefile(source, output):  # noqa: PTH110, PTH121
+                raise UsageError(f"-o {clean(str(output))} is one of the lists, and would be overwritten")
         files.check(output)
-    before = read_lock(output) if output else {}
-    wanted = pins(todo.requests)
-    locked, failures = renewed(wanted, before, _ask(platforms=True), chosen(upgrades, wanted))
+    before = lockfile.read_lock(output) if output else {}
+    wanted = lockfile.pins(todo.requests)
+    to_renew = lockfile.chosen(upgrades, wanted)
+    locked, failures = lockfile.renewed(wanted, before, partial(_ask, platforms=True), to_renew)
     if failures:
         for wish, why in failures.items():
             click.echo(f"puller: {clean(str(wish))}: {why.kind}: {why.message}", err=True)
         click.echo(f"puller: {len(failures)} of {len(wanted)} could not be resolved, nothing was written", err=True)
-        return int(exit_code_of(failures.values()))
-    text = render(locked, sources, datetime.now(UTC), __version__)
+        return exit_code_of(failures.values())
+    text = lockfile.render(locked, sources, datetime.now(UTC), __version__)
     if output is None:
         emit(text)
         return ExitCode.OK
-    if not before or _rows(output) != lines(locked):  # else only the time in it would change
+    if not before or _rows(output) != lockfile.lines(locked):  # else only the time in it would change
         files.write(output, text)
     _report_changes(output, before, locked)
     return ExitCode.OK
 
 
 def _check(todo: RequestedImages, output: Path | None, form: str) -> int:
-    wanted: Mapping[PullRequest, str | None] = pins(todo.requests)
+    wanted: Mapping[PullRequest, str | None] = lockfile.pins(todo.requests)
     if output:
-        lock: Digests = read_lock(output)
+        lock: Digests = lockfile.read_lock(output)
     else:
         lock = {wish: digest for wish, digest in wanted.items() if digest}
         wanted = {wish: None if wish.reference.tag else digest for wish, digest in wanted.items()}
-    found = compared(wanted, lock, _ask(platforms=False))
-    text = "".join(f"{difference}\n" for difference in found)
-    emit(_json(todo, len(wanted), found) if form == "json" else text)
+    found = lockfile.compared(wanted, lock, _ask)
+    if form == "json":
+        changes, invalid = [_document(difference) for difference in found], [str(line) for line in todo.bad]
+        emit_json("lock-check", ok=not found, images=len(wanted), differences=changes, invalid=invalid)
+    else:
+        emit("".join(f"{difference}\n" for difference in found))
     failures = [difference.failure for difference in found if difference.failure]
-    return int(exit_code_of(failures) if len(failures) == len(found) else ExitCode.FAILED)
+    return exit_code_of(failures) if len(failures) == len(found) else ExitCode.FAILED
 
 
-def _json(todo: RequestedImages, images: int, found: Sequence[Difference]) -> str:
-    document = {
-        "schema": "puller.lock-check/1",
-        "ok": not found,
-        "images": images,
-        "differences": [
-            {
-                "kind": each.kind.value,
-                "reference": each.request.reference.canonical,
-                "platform": str(each.request.platform) if each.request.platform else None,
-                "before": each.wanted,
-                "after": each.found,
-                "error": error_document(each.failure) if each.failure else None,
-                "message": str(each),
-            }
-            for each in found
-        ],
-        "invalid": [str(line) for line in todo.bad],
+def _document(difference: Difference) -> dict[str, Any]:
+    request, why = difference.request, difference.failure
+    return {
+        "kind": difference.kind.value,
+        "reference": request.reference.canonical,
+        "platform": str(request.platform) if request.platform else None,
+        "before": difference.wanted,
+        "after": difference.found,
+        "error": error_document(why) if why else None,
+        "message": str(difference),
     }
-    return json.dumps(document, indent=2) + "\n"
 
 
-def _ask(*, platforms: bool) -> Ask:
-    """Return a function that asks registries for digests; without images it makes no client."""
-
-    def ask(asked: Iterable[PullRequest]) -> Mapping[PullRequest, str | Failure]:
-        requests = tuple(asked)
-        if not requests:
-            return {}
-        with RegistryClient(registries=registries()) as client:
-            return digests(requests, client, platforms=platforms)
-
-    return ask
+def _ask(requests: Iterable[PullRequest], *, platforms: bool = False) -> Mapping[PullRequest, str | Failure]:
+    with RegistryClient(registries=registries()) as client:
+        return digests(requests, client, platforms=platforms)
 
 
 def _rows(path: Path) -> tuple[str, ...]:
@@ -159,19 +133,12 @@ def _rows(path: Path) -> tuple[str, ...]:
     return tuple(row for row in path.read_text(errors="replace").splitlines() if not row.startswith("#"))
 
 
-def _refuse_overwriting(output: Path, sources: Sequence[str]) -> None:
-    for source in sources:
-        if output.exists() and os.path.exists(source) and os.path.samefile(source, output):  # noqa: PTH110, PTH121
-            raise UsageError(f"-o {clean(str(output))} is one of the lists, and would be overwritten")
-
-
 def _report_changes(output: Path, before: Digests, digests: Digests) -> None:
     """Report on stderr what changed in the lock."""
     words = {Kind.MISSING: "added", Kind.EXTRA: "dropped"}
-    changed = [*differences(dict.fromkeys(digests), before, digests)] if before else []
+    changed = [*lockfile.differences(dict.fromkeys(digests), before, digests)] if before else []
     for difference in changed:
         name = str(difference).partition(": ")[2]
         click.echo(f"{words.get(difference.kind, difference.kind.value)}: {name}", err=True)
     state = f"{len(changed)} changed" if before else "new"
-    noun = "image" if len(digests) == 1 else "images"
-    click.echo(f"{clean(str(output))}: {len(digests)} {noun} locked, {state}", err=True)
+    click.echo(f"{clean(str(output))}: {counted(len(digests), 'image')} locked, {state}", err=True)

@@ -1,15 +1,15 @@
 """`puller prune`: removes images that puller pulled and no list uses any more."""
 
 import sys
+from contextlib import closing
 from typing import Any
 
 import click
 
-from puller.cli.engine import address_of, engine_at, fatal_engine_errors
+from puller.cli.engine import EngineLock, fatal_engine_errors, open_engine
 from puller.cli.options import LOCK_OPTIONS, SIZE, engine_options, list_options, make_plan
 from puller.cli.output import emit
-from puller.cli.run_lock import EngineLock, RunLockSettings
-from puller.cli.sections import SectionedCommand, flag, section, text_or_json
+from puller.cli.sections import SectionedCommand, flag, number, section, text_or_json
 from puller.engine.disk import free_bytes
 from puller.engine.interface import ImageStore
 from puller.errors import ExitCode, UsageError
@@ -20,19 +20,17 @@ from puller.text import format_bytes
 
 
 @click.command(
-    "prune",
-    cls=SectionedCommand,
-    context_settings={"auto_envvar_prefix": "PULLER"},
+    "prune", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
     epilog="Exit codes: 0 all these images were removed; 1 an image could not be removed; 2 usage or a bad list; "
     "69 no engine; 75 another run uses the engine.",
-)
+)  # fmt: skip
 @list_options
 @engine_options
 @section(
     "Selection",
     click.option("--until-free", type=SIZE, metavar="SIZE", help="Stop when this much is free, such as 20GB."),
-    click.option(
-        "--keep-last", type=click.IntRange(0, 1000), default=0, metavar="N",
+    number(
+        "--keep-last", least=0, default=0, show_default=False,
         help="Keep the N newest images that puller pulled of each repository.",
     ),
     flag("-y", "--yes", help="Do not ask for confirmation."),
@@ -40,8 +38,7 @@ from puller.text import format_bytes
     text_or_json,
 )  # fmt: skip
 @section("Locking", *LOCK_OPTIONS)
-@click.pass_context
-def command(ctx: click.Context, /, **options: Any) -> None:
+def command(**options: Any) -> int:
     """Remove images that puller pulled, that no LIST contains and no container uses.
 
     Images that were in a list longest ago are removed first; images that were pulled, built or tagged without puller
@@ -55,23 +52,27 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if asks and not sys.stdin.isatty():
         raise click.UsageError("not a terminal: confirm with --yes, or preview with --dry-run")
     todo = make_plan(options)
-    with EngineLock(RunLockSettings.of(options), "prune", *options["lists"]) as lock:
-        address = address_of(options)
-        lock.take(address.identity)
-        with engine_at(address, options) as engine, fatal_engine_errors():
-            removals = _prune(todo, engine.store, options, asks=asks)
-    ctx.exit(ExitCode.FAILED if any(removal.error for removal in removals) else ExitCode.OK)
+    with (
+        EngineLock(options, "prune", *options["lists"]) as lock,
+        closing(open_engine(options, lock=lock)) as engine,
+        fatal_engine_errors(),
+    ):
+        removals = _prune(todo, engine.store, options, asks=asks)
+    return ExitCode.FAILED if any(removal.error for removal in removals) else ExitCode.OK
 
 
 def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *, asks: bool) -> list[Removal]:
     wanted: int | None = options["until_free"]
     text, dry_run = options["form"] == "text", options["dry_run"]
     free, note = free_bytes(store.facts())
-    if wanted is not None and free is None:
-        raise UsageError(f"--until-free: the free space is not known: {note}")
+    until = ""
+    if wanted is not None:
+        if free is None:
+            raise UsageError(f"--until-free: the free space is not known: {note}")
+        until = f"until {format_bytes(wanted)} are free; {format_bytes(free)} are now"
     found = find_candidates(store, [request.reference for request in todo.requests], keep_last=options["keep_last"])
     if text or asks:
-        shown = render.before(found, until=_until(wanted, free))
+        shown = render.before(found, until=until)
         emit(shown) if text else click.echo(shown, nl=False, err=True)
     removals: list[Removal] = []
     if found.removable and not dry_run and (not asks or click.confirm("Remove them?", err=True)):
@@ -85,9 +86,3 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
     if wanted is not None and not dry_run and after is not None and after < wanted:
         click.echo(f"puller: only {format_bytes(after)} of the requested {format_bytes(wanted)} are free", err=True)
     return removals
-
-
-def _until(wanted: int | None, free: int | None) -> str:
-    if wanted is None or free is None:
-        return ""
-    return f"until {format_bytes(wanted)} are free; {format_bytes(free)} are now"

@@ -4,79 +4,65 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, NamedTuple
 
 import click
 
-from puller.cli.options import Target, engine_options, list_options, make_plan
-from puller.cli.output import Output, deliver
+from puller.cancellation import interruptible
+from puller.cli.engine import EngineLock, open_engine
+from puller.cli.options import make_plan
+from puller.cli.output import deliver
 from puller.cli.progress import ProgressMode, observe
-from puller.cli.pull_options import (
-    concurrency_options,
-    lock_options,
-    mirror_options,
-    output_options,
-    prefetch_options,
-    retry_options,
-    selection_options,
-)
-from puller.cli.pull_settings import settings_of
-from puller.cli.run_lock import EngineLock, RunLockSettings
+from puller.cli.pull_options import pull_options, settings_of
 from puller.cli.sections import SectionedCommand
 from puller.cli.signals import Signals, handled
-from puller.engine import connect, locate
 from puller.engine.disk import DiskShortage
-from puller.engine.interface import Engine, ImageStore
+from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImages
-from puller.errors import EngineUnreachableError, FailureKind, ListError
+from puller.errors import EngineUnreachableError, FailureKind
+from puller.events import Observer
 from puller.failure import classify, failure
 from puller.imagelist import Source
 from puller.imagelist.entry import entry_of
-from puller.imagelist.requests import RequestedImages, request_images
+from puller.imagelist.requests import RequestedImages
 from puller.model import ENGINE_GONE, PullRequest, Report
 from puller.pull.session import PullSession, pull_nothing
 from puller.registry.client import RegistryClient
 from puller.report import history
-from puller.settings import BackendChoice, Settings
+from puller.settings import Settings
 from puller.system import docker_config, files
-from puller.text import clean
+from puller.text import clean, counted
 
 
 class _Run(NamedTuple):
     """What is pulled, and how it is shown."""
 
+    options: Mapping[str, Any]
     images: RequestedImages
     settings: Settings
-    output: Output
     signals: Signals
+
+    def observe(self) -> AbstractContextManager[Observer]:
+        mode = ProgressMode.QUIET if self.options["quiet"] else ProgressMode(self.options["progress"])
+        return observe(mode, sys.stderr, verbose=self.options["verbose"])
 
     def pull(self, session: PullSession) -> Report:
         """Pull; after a signal the report is still complete."""
-        return self.signals.run(lambda: session.pull(self.images.requests, self.images.rejected))
+        images = self.images
+        return interruptible(lambda: session.pull(images.requests, images.rejected), self.signals.cancellation)
 
     def nothing(self, kind: FailureKind, why: str) -> Report:
         return pull_nothing(self.images.requests, failure(kind, why), self.images.rejected)
 
 
 @click.command(
-    "pull",
-    cls=SectionedCommand,
-    context_settings={"auto_envvar_prefix": "PULLER"},
+    "pull", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
     epilog="Every option can also be set by an environment variable (PULLER_JOBS=5, PULLER_TIMEOUT=10m) or in a file: "
     "see docs/configuration.md. `puller config` shows the effective settings.",
-)
-@list_options
-@selection_options
-@engine_options
-@concurrency_options
-@mirror_options
-@prefetch_options
-@retry_options
-@lock_options
-@output_options
-@click.pass_context
-def command(ctx: click.Context, /, **options: Any) -> None:
+)  # fmt: skip
+@pull_options
+def command(**options: Any) -> int:
     """Pull every image of the lists, and report on each.
 
     LIST is a file, a directory, a URL or - for stdin: plain lines, or a file with images (Compose, Kubernetes,
@@ -87,100 +73,79 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     puller pull --image nginx:1.27 --image redis:7 --format json
     """  # noqa: D301 - click wants the control character itself
     images = _failed_images(options) if options["failed"] else make_plan(options, report_bad=False)
-    output = Output(
-        options["format"],
-        options["reports"],
-        quiet=options["quiet"],
-        verbose=options["verbose"],
-        progress=ProgressMode.QUIET if options["quiet"] else ProgressMode(options["progress"]),
-        junit_skip_up_to_date=options["junit_skip_up_to_date"],
-    )
     settings = settings_of(options)
-    for _, path in output.reports:
+    for _, path in options["reports"]:
         files.check(path)
-    if not output.quiet:
+    if not options["quiet"]:
         _warn_about_logins(images.requests)
     with (
         handled() as signals,
-        EngineLock(RunLockSettings.of(options), "pull", *options["lists"], *options["images"]) as lock,
+        EngineLock(options, "pull", *options["lists"], *options["images"]) as lock,
+        ExitStack() as after_report,
     ):
-        run = _Run(images, settings, output, signals)
-        if options["to"]:
-            report, remember = _pull_into_files(run, options["to"]), None
-        else:
-            report, remember = _pull_into_engine(run, options, lock)
+        run = _Run(options, images, settings, signals)
+        report = _pull_into_files(run) if options["to"] else _pull_into_engine(run, lock, after_report)
         signals.finish()
-        if output.quiet and not report.ok:  # a public image needs no login, and quiet success is silent
+        if options["quiet"] and not report.ok:  # a public image needs no login, and quiet success is silent
             _warn_about_logins(images.requests)
-        try:
-            deliver(report, output)
-        finally:
-            if remember:
-                _remember(report, remember, output.verbose)
-    ctx.exit(signals.exit_code or int(report.exit_code))
+        deliver(report, options)
+    return signals.exit_code or report.exit_code
 
 
-def _pull_into_files(run: _Run, target: Target) -> Report:
+def _pull_into_files(run: _Run) -> Report:
     from puller.blobs.export import layout_settings, open_layout  # noqa: PLC0415 - slow to import, and only for --to
 
-    settings = layout_settings(run.settings)
+    settings, (kind, path) = layout_settings(run.settings), run.options["to"]
     with (
         RegistryClient.of(settings) as registries,
-        open_layout(target.path, settings, registries, archive=target.kind == "archive") as engine,
-        observe(run.output.progress, sys.stderr, verbose=run.output.verbose) as observer,
+        open_layout(path, settings, registries, archive=kind == "archive") as engine,
+        run.observe() as observer,
         PullSession(engine, registries, settings, observer, cancel=run.signals.cancellation) as session,
     ):
         return run.pull(session)
 
 
-def _pull_into_engine(
-    run: _Run, options: Mapping[str, Any], lock: EngineLock
-) -> tuple[Report, Callable[[Report], None] | None]:
-    """Pull; the second value records the pulls for `puller prune`, compared with the images before the run."""
-    choice, command = BackendChoice(options["backend"]), options["docker_command"]
+def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> Report:
+    """Pull; `after_report` records the pulls for `puller prune`, compared with the images before the run."""
+    options = run.options
     try:
-        address = locate(choice, docker_command=command, context=options["context"])
-        lock.take(address.identity)
-        engine = connect(address, choice, docker_command=command, connections=run.settings.jobs)
+        engine = open_engine(options, run.settings.jobs, lock)
     except EngineUnreachableError as error:
         click.echo(f"puller: {error}; without an engine, --to oci:DIR or archive:FILE pulls into files", err=True)
         kind = error.kind or classify(str(error)).kind
-        return run.nothing(kind if kind in ENGINE_GONE else FailureKind.DAEMON_UNREACHABLE, str(error)), None
+        return run.nothing(kind if kind in ENGINE_GONE else FailureKind.DAEMON_UNREACHABLE, str(error))
     except KeyboardInterrupt as interrupt:
-        return run.nothing(FailureKind.CANCELLED, str(interrupt)), None
+        return run.nothing(FailureKind.CANCELLED, str(interrupt))
     gc.freeze()
     gc.enable()
     removals: list[str] = []
-    room = partial(_make_room, engine, run.images, removals) if options["make_room"] else None
+
+    def make_room(shortage: DiskShortage) -> bool:
+        from puller.prune import remove  # noqa: PLC0415 - only a disk that is too small needs it
+
+        listed = [each.reference for each in run.images.requests]
+        return remove.make_room(shortage, engine.store, listed, removals.append)
+
+    room, cancel = make_room if options["make_room"] else None, run.signals.cancellation
     with (
-        observe(run.output.progress, sys.stderr, verbose=run.output.verbose) as observer,
-        PullSession(engine, None, run.settings, observer, cancel=run.signals.cancellation, make_room=room) as session,
+        run.observe() as observer,
+        PullSession(engine, None, run.settings, observer, cancel=cancel, make_room=room) as session,
     ):
         before = session.images_before
         report = run.pull(session)
-    details = [note.text for note in session.notes if run.output.verbose or not note.detail]
-    for note in (*removals, *details):
+    after_report.callback(_remember, report, engine.store, before.result, options["verbose"])
+    for note in (*removals, *(note.text for note in session.notes if options["verbose"] or not note.detail)):
         click.echo(f"puller: {clean(note)}", err=True)
     if session.shortage:
         click.echo(f"puller: {session.shortage}; --no-disk-check pulls anyway", err=True)
-    return report, partial(_remember_pulls, store=engine.store, before=before.result)
+    return report
 
 
-def _make_room(engine: Engine, images: RequestedImages, removals: list[str], shortage: DiskShortage) -> bool:
-    from puller.prune.remove import make_room  # noqa: PLC0415 - only a disk that is too small needs it
-
-    return make_room(shortage, engine.store, [each.reference for each in images.requests], removals.append)
-
-
-def _remember_pulls(report: Report, store: ImageStore, before: Callable[[], LocalImages]) -> None:
+def _remember(report: Report, store: ImageStore, before: Callable[[], LocalImages], verbose: int) -> None:
     from puller.prune.pull_record import remember_pulls  # noqa: PLC0415 - not for --to, nor where no engine answers
 
-    remember_pulls(report, store, before)
-
-
-def _remember(report: Report, remember: Callable[[Report], None], verbose: int) -> None:
     try:
-        remember(report)
+        remember_pulls(report, store, before)
     except Exception as error:  # noqa: BLE001 - a pull must not fail because its record fails
         if verbose:
             click.echo(f"puller: the pulls were not recorded for `puller prune`: {clean(str(error))}", err=True)
@@ -194,20 +159,16 @@ def _failed_images(options: Mapping[str, Any]) -> RequestedImages:
     if options["lists"] or options["images"]:
         raise click.UsageError("--failed takes its images from the last run: leave out the LIST and --image")
     run = history.find()
-    missed = [outcome for outcome in run.report().outcomes if not outcome.ok]
     items = [
         entry_of(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
-        for outcome in missed
-        if outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE
+        for outcome in run.report().outcomes
+        if not outcome.ok and (outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE)
         for text in outcome.requested
     ]
-    made = request_images(items, platform=options["platform"])
-    if made.bad:
-        raise ListError([str(line) for line in made.bad])
+    made = make_plan(options, items)
     if not options["quiet"]:
-        number = f"{len(made.requests)} image{'s' if len(made.requests) != 1 else ''}"
-        words = f"{number} to pull again from run {run.name}" if items else f"nothing failed in run {run.name}"
-        click.echo(f"puller: {words}", err=True)
+        words = f"{counted(len(made.requests), 'image')} to pull again from" if items else "nothing failed in"
+        click.echo(f"puller: {words} run {run.name}", err=True)
     if not items:
         click.get_current_context().exit()
     return made

@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from enum import StrEnum
-from importlib import import_module
 from typing import TextIO
 
-from puller.cli.progress import jsonl, plain
-from puller.cli.progress.stream import QuietStream
+from puller.cli.progress.lines import PlainLines, QuietStream, json_line, write_lines
 from puller.events import Observer, ignore
 
 
@@ -23,10 +21,6 @@ class ProgressMode(StrEnum):
     QUIET = "quiet"
 
 
-_LIVE = "puller.cli.progress.live"
-"""The live view, which is imported when it is shown: it needs rich."""
-
-
 @contextmanager
 def observe(mode: ProgressMode, stream: TextIO, *, verbose: int = 0) -> Iterator[Observer]:
     """Yield an observer that shows events on `stream`; the terminal is restored at the end."""
@@ -35,13 +29,14 @@ def observe(mode: ProgressMode, stream: TextIO, *, verbose: int = 0) -> Iterator
     quiet = QuietStream(stream)
     match mode:
         case ProgressMode.TTY:
-            live: AbstractContextManager[Observer] = import_module(_LIVE).show(quiet)
-            with live as observer:
+            from puller.cli.progress.live import show  # noqa: PLC0415 - it needs rich
+
+            with show(quiet) as observer:
                 yield observer
         case ProgressMode.PLAIN:
-            yield plain.Lines(quiet, verbose=verbose)
+            yield write_lines(quiet, PlainLines(verbose))
         case ProgressMode.JSON:
-            yield jsonl.Lines(quiet)
+            yield write_lines(quiet, json_line)
         case _:
             yield ignore
 

@@ -1,25 +1,23 @@
-"""Draws a snapshot as lines of styled text, at most as many as the terminal has."""
+"""Draws the state as lines of styled text, at most as many as the terminal has."""
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from puller.cli.progress.state import Row, Snapshot
+from puller.cli.progress.state import RunningPull, State
 from puller.events import Phase, Progress
 from puller.model import Status
-from puller.text import format_bytes, format_seconds
+from puller.text import clean, format_bytes, format_seconds
 
 FRAMES_PER_SECOND = 8
-Piece = tuple[str, str]
-"""Text and its style."""
-Line = list[Piece]
+Line = list[tuple[str, str]]
+"""Pieces of text with their styles."""
 
 # Widths in columns.
 _PHASE = max(len(phase) for phase in Phase)
 _BYTES = len("999.9MB/999.9MB")
 _RATE = len("999.9MB/s")
-_GAP = 2
-_MARK = 2
+_GAP = _MARK = 2
 _USUAL_NAME = 30
 _SHORTEST_NAME = 12
 _SHORTEST_BAR = 10
@@ -30,8 +28,7 @@ _FACTS = 46
 _MINUTE = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(NamedTuple):
     """The symbols of the view."""
 
     marks: dict[Status, str]
@@ -43,79 +40,62 @@ class Glyphs:
     ellipsis: str
 
 
-UNICODE = Glyphs(
-    {Status.PULLED: "✓", Status.UP_TO_DATE: "=", Status.PRESENT: "=", Status.FAILED: "✗", Status.CANCELLED: "-"},
-    spinner="⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏",
-    retry="↻",
-    pause="‖",
-    full="━",
-    empty="─",
-    ellipsis="…",
-)
-ASCII = Glyphs(
-    {Status.PULLED: "+", Status.UP_TO_DATE: "=", Status.PRESENT: "=", Status.FAILED: "x", Status.CANCELLED: "-"},
-    spinner="|/-\\",
-    retry="~",
-    pause="|",
-    full="#",
-    empty=".",
-    ellipsis="..",
-)
+UNICODE = Glyphs(dict(zip(Status, "✓==✗-", strict=True)), "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "↻", "‖", "━", "─", "…")
+ASCII = Glyphs(dict(zip(Status, "+==x-", strict=True)), "|/-\\", "~", "|", "#", ".", "..")
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Widths of the columns beside phase and bytes. The usual name comes first, then rate, bar, and a longer name."""
-
-    name: int
-    bar: int
-    rate: bool
-
-    @classmethod
-    def fit(cls, width: int, longest_name: int) -> "_Columns":
-        # The last column of the terminal stays empty: some terminals wrap after it.
-        free = width - 1 - _MARK - _GAP - _PHASE - _GAP - _BYTES
-        least = min(longest_name, _USUAL_NAME)
-        rate = free >= least + _GAP + _RATE
-        free -= _GAP + _RATE if rate else 0
-        bar = free >= least + _GAP + _SHORTEST_BAR
-        free -= _GAP + _SHORTEST_BAR if bar else 0
-        name = min(longest_name, max(_SHORTEST_NAME, free))
-        return cls(name, min(_LONGEST_BAR, _SHORTEST_BAR + free - name) if bar else 0, rate)
+def _columns(width: int, longest_name: int) -> tuple[int, int, bool]:
+    """Return the widths of name and bar, and whether there is a rate: first comes the usual name, then rate and bar."""
+    # The last column of the terminal stays empty: some terminals wrap after it.
+    free = width - 1 - _MARK - _GAP - _PHASE - _GAP - _BYTES
+    least = min(longest_name, _USUAL_NAME)
+    rate = free >= least + _GAP + _RATE
+    free -= _GAP + _RATE if rate else 0
+    bar = free >= least + _GAP + _SHORTEST_BAR
+    free -= _GAP + _SHORTEST_BAR if bar else 0
+    name = min(longest_name, max(_SHORTEST_NAME, free))
+    return name, min(_LONGEST_BAR, _SHORTEST_BAR + free - name) if bar else 0, rate
 
 
-def draw(snapshot: Snapshot, glyphs: Glyphs, width: int, height: int) -> Iterator[Line]:
-    """Yield a line for each running pull and each pause, and last a line for the whole run."""
-    limit = max(0, height - 3 - len(snapshot.pauses))
-    shown = snapshot.rows if len(snapshot.rows) <= limit else snapshot.rows[: max(0, limit - 1)]
-    columns = _Columns.fit(width, snapshot.longest_name)
-    frame = glyphs.spinner[int(snapshot.elapsed * FRAMES_PER_SECOND) % len(glyphs.spinner)]
-    for row in shown:
-        yield _row(row, columns, glyphs, frame)
-    if hidden := len(snapshot.rows) - len(shown):
+def draw(state: State, glyphs: Glyphs, width: int, height: int) -> list[Line]:
+    """Return a line for each running pull and each pause, and last a line for the whole run."""
+    with state.lock:
+        return [*_draw(state, glyphs, width, height)]
+
+
+def _draw(state: State, glyphs: Glyphs, width: int, height: int) -> Iterator[Line]:
+    now = state.clock()
+    pauses = [(clean(subject), ends - now, kind) for subject, (ends, kind) in state.pauses.items() if ends > now]
+    pulls, limit = [*state.running.values()], max(0, height - 3 - len(pauses))
+    shown = pulls if len(pulls) <= limit else pulls[: max(0, limit - 1)]
+    columns = _columns(width, state.longest_name)
+    frame = glyphs.spinner[int((now - state.began) * FRAMES_PER_SECOND) % len(glyphs.spinner)]
+    for pull in shown:
+        yield _row(pull, columns, glyphs, frame, now)
+    if hidden := len(pulls) - len(shown):
         yield [(f"{glyphs.ellipsis} and {hidden} more", "dim")]
-    for pause in snapshot.pauses[: max(0, height - 3)]:
-        wait = whole_seconds(math.ceil(pause.seconds_left))
-        yield [(f"{glyphs.pause} {pause.subject}  paused for {wait}: {pause.kind}", "yellow")]
-    yield _overall(snapshot, glyphs, width)
+    for subject, seconds, kind in pauses[: max(0, height - 3)]:
+        yield [(f"{glyphs.pause} {subject}  paused for {whole_seconds(math.ceil(seconds))}: {kind}", "yellow")]
+    yield _overall(state, glyphs, width, now)
 
 
-def _row(row: Row, columns: _Columns, glyphs: Glyphs, frame: str) -> Line:
-    label = cut_middle(row.name, columns.name, glyphs.ellipsis).ljust(columns.name)
-    if row.retry:
-        wait = whole_seconds(math.ceil(row.retry.seconds_left))
-        text = f"  retry {row.retry.number} in {wait}: {row.retry.kind}"
+def _row(pull: RunningPull, columns: tuple[int, int, bool], glyphs: Glyphs, frame: str, now: float) -> Line:
+    name_width, bar_width, shows_rate = columns
+    label = cut_middle(pull.name, name_width, glyphs.ellipsis).ljust(name_width)
+    if retry := pull.retry:
+        wait = whole_seconds(math.ceil(max(0.0, pull.retry_at - now)))
+        text = f"  retry {retry.attempt} in {wait}: {retry.failure.kind}"
         return [(f"{glyphs.retry} ", "yellow"), (label, ""), (text, "yellow")]
-    phase = row.progress.phase if row.progress else None
+    phase, rate = pull.progress.phase if pull.progress else None, pull.meter.rate(now)
     style = "" if phase in (Phase.DOWNLOADING, Phase.EXTRACTING) else "dim"
     line = [(f"{frame} ", "cyan"), (label, ""), (f"  {phase or 'starting':<{_PHASE}}", style)]
-    done, total, amount = _measure(row.progress) if row.progress else (0, 0, "")
-    if columns.bar:
-        bar = _bar(glyphs, columns.bar, total, [(done, "cyan")]) if total else [(" " * columns.bar, "")]
+    done, total, amount = _measure(pull.progress) if pull.progress else (0, 0, "")
+    if bar_width:
+        bar = _bar(glyphs, bar_width, total, [(done, "cyan")]) if total else [(" " * bar_width, "")]
         line += [("  ", ""), *bar]
     line.append((f"  {amount:>{_BYTES}}", ""))
-    if columns.rate and phase is Phase.DOWNLOADING and row.rate >= 1:
-        line.append((f"  {format_bytes(row.rate) + '/s':>{_RATE}}", "dim"))
+    if shows_rate and phase is Phase.DOWNLOADING and rate >= 1:
+        line.append((f"  {format_bytes(rate) + '/s':>{_RATE}}", "dim"))
     return line
 
 
@@ -128,26 +108,25 @@ def _measure(seen: Progress) -> tuple[int, int, str]:
     return 0, 0, ""
 
 
-def _overall(snapshot: Snapshot, glyphs: Glyphs, width: int) -> Line:
-    facts = [(f"{snapshot.total - snapshot.left}/{snapshot.total} done", "")]
-    if snapshot.failed:
-        facts.append((f"{snapshot.failed} failed", "red"))
-    if snapshot.cancelled:
-        facts.append((f"{snapshot.cancelled} cancelled", "yellow"))
-    facts.append((f"{snapshot.left} left", "dim"))
-    if snapshot.downloaded:
-        facts.append((format_bytes(snapshot.downloaded), ""))
-    if snapshot.rate >= 1 and width >= _WIDE:
-        facts.append((f"{format_bytes(snapshot.rate)}/s", "dim"))
-    facts.append((whole_seconds(int(snapshot.elapsed)), "dim"))
+def _overall(state: State, glyphs: Glyphs, width: int, now: float) -> Line:
+    failed, cancelled, rate = state.counts[Status.FAILED], state.counts[Status.CANCELLED], state.meter.rate(now)
+    done = sum(state.counts.values())
+    left = max(0, state.total - done)
+    facts = [(f"{state.total - left}/{state.total} done", "")]
+    facts += [(f"{failed} failed", "red")] if failed else []
+    facts += [(f"{cancelled} cancelled", "yellow")] if cancelled else []
+    facts += [(f"{left} left", "dim")]
+    facts += [(format_bytes(state.downloaded), "")] if state.downloaded else []
+    facts += [(f"{format_bytes(rate)}/s", "dim")] if rate >= 1 and width >= _WIDE else []
+    facts += [(whole_seconds(int(now - state.began)), "dim")]
     text = [piece for fact in facts for piece in (("  ", ""), fact)]
     # At least the usual width of the facts, so that the bar does not change its length all the time.
     needed = max(sum(len(part) for part, _ in text), _FACTS)
     bar = min(_LONGEST_OVERALL, width - 1 - needed)
     if bar < _SHORTEST_BAR:
         return text[1:]
-    parts = [(snapshot.present, "green"), (snapshot.failed, "red"), (snapshot.cancelled, "yellow")]
-    return _bar(glyphs, bar, snapshot.total, parts) + text
+    parts = [(done - failed - cancelled, "green"), (failed, "red"), (cancelled, "yellow")]
+    return _bar(glyphs, bar, state.total, parts) + text
 
 
 def _bar(glyphs: Glyphs, width: int, total: int, parts: list[tuple[int, str]]) -> Line:

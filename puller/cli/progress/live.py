@@ -10,63 +10,49 @@ from rich.live import Live
 from rich.text import Text
 
 from puller.cli.progress.drawing import ASCII, FRAMES_PER_SECOND, UNICODE, Glyphs, draw
-from puller.cli.progress.state import Snapshot, State
-from puller.cli.progress.stream import QuietStream
+from puller.cli.progress.lines import QuietStream
+from puller.cli.progress.state import State
 from puller.events import Event, Finished, Observer, Postponed
 from puller.model import Status
 from puller.report.words import STATUS_WIDTH, ending, image_name, reason, status_words
 
-_STYLES = {
-    Status.PULLED: "green",
-    Status.UP_TO_DATE: "dim",
-    Status.PRESENT: "dim",
-    Status.FAILED: "red",
-    Status.CANCELLED: "yellow",
-}
+_STYLES = dict(zip(Status, ("green", "dim", "dim", "red", "yellow"), strict=True))
 
 
 @contextmanager
 def show(stream: QuietStream) -> Iterator[Observer]:
     """Show the run on a terminal; at the end only the lines of finished images remain."""
     console = Console(file=cast("TextIO", stream), force_terminal=True, highlight=False, markup=False, emoji=False)
-    glyphs = UNICODE if stream.unicode else ASCII
+    glyphs = UNICODE if stream.encoding.lower().startswith("utf") else ASCII
     state = State()
     live = Live(
         console=console,
-        get_renderable=lambda: _view(state.snapshot(), glyphs, console),
+        get_renderable=lambda: _view(state, glyphs, console),
         refresh_per_second=FRAMES_PER_SECOND,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
     )
+    lock = threading.Lock()
+
+    def observer(event: Event) -> None:
+        state.add(event)
+        if isinstance(event, Finished | Postponed):  # printed above the live view
+            line = _finished(event, glyphs) if isinstance(event, Finished) else _postponed(event, glyphs)
+            with lock:
+                console.print(line, no_wrap=True, overflow="ellipsis" if glyphs is UNICODE else "crop")
+
     with live:
-        yield _Display(console, state, glyphs)
+        yield observer
 
 
-def _view(snapshot: Snapshot, glyphs: Glyphs, console: Console) -> Group:
-    """Draw a snapshot for the current size of the terminal."""
+def _view(state: State, glyphs: Glyphs, console: Console) -> Group:
+    """Draw the state for the current size of the terminal."""
     width, height = console.size
-    lines = [Text.assemble(*pieces, no_wrap=True) for pieces in draw(snapshot, glyphs, width, height)]
+    lines = [Text.assemble(*pieces, no_wrap=True) for pieces in draw(state, glyphs, width, height)]
     for line in lines:
         line.truncate(max(1, width - 1))
     return Group(*lines)
-
-
-class _Display:
-    """Passes events to the state, and prints finished images above the live view."""
-
-    def __init__(self, console: Console, state: State, glyphs: Glyphs) -> None:
-        self._console = console
-        self._state = state
-        self._glyphs = glyphs
-        self._lock = threading.Lock()
-
-    def __call__(self, event: Event) -> None:
-        self._state.add(event)
-        if isinstance(event, Finished | Postponed):
-            line = _finished(event, self._glyphs) if isinstance(event, Finished) else _postponed(event, self._glyphs)
-            with self._lock:
-                self._console.print(line, no_wrap=True, overflow="ellipsis" if self._glyphs is UNICODE else "crop")
 
 
 def _postponed(event: Postponed, glyphs: Glyphs) -> Text:

@@ -47,14 +47,20 @@ def test_no_more_errors_than_github_shows() -> None:
     assert "31 more images failed" in forty[-1]
 
 
-def test_markers_are_those_that_are_documented() -> None:
+def test_markers_are_those_that_are_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     """`::group::` and `::endgroup::`; `section_start` and `section_end` with one name, and the run's own times."""
-    assert ci.github_group("3 images") == ("::group::3 images\n", "::endgroup::\n")
+    made = report(*[outcome()] * 3)
+    for variable in ("GITHUB_ACTIONS", "GITLAB_CI"):
+        monkeypatch.delenv(variable, raising=False)
+    assert ci.markers(made) == ("", "")
+    monkeypatch.setenv("GITLAB_CI", "true")
     start = int(STARTED.timestamp())
-    assert ci.gitlab_section("3 images", STARTED, 12.4) == (
+    assert ci.markers(made) == (
         f"\x1b[0Ksection_start:{start}:puller_{start}[collapsed=true]\r\x1b[0K3 images\n",
         f"\x1b[0Ksection_end:{start + 12}:puller_{start}\r\x1b[0K\n",
     )
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert ci.markers(made) == ("::group::3 images\n", "::endgroup::\n")
 
 
 @pytest.mark.parametrize(

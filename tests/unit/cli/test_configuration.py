@@ -10,9 +10,9 @@ import click
 import pytest
 from pytest_mock import MockerFixture
 
-from puller.cli.file_options import options_of
+from puller.cli.configuration import options_of
 from puller.cli.main import puller
-from puller.cli.pull_settings import settings_of
+from puller.cli.pull_options import settings_of
 from puller.errors import UsageError
 from puller.settings import NO_FAILURE, FailureLimit, MirrorUse, RegistrySettings
 from puller.system import paths as places

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from puller.errors import ListError
 from puller.imagelist import BadLine, Entry, read
 from puller.imagelist.formats import parse
-from puller.imagelist.nodes import load
 from puller.imagelist.source import ListSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from puller.imagelist import Item
-    from puller.imagelist.source import AskCompose
+    from puller.imagelist.compose_cli import Compose
 
 
 def shown(items: Iterable[Item]) -> list[str]:
@@ -34,7 +33,7 @@ def listed(
     list_format: str | None = None,
     profiles: tuple[str, ...] = (),
     stdin: str | bytes = b"",
-    ask: AskCompose | None = None,
+    ask: Compose | None = None,
 ) -> list[str]:
     """Read lists as the program does, by default with no compose to ask; an error is shown as its lines."""
     found: list[str] = []
@@ -54,4 +53,4 @@ def listed(
 
 def structured(text: str, list_format: str | None = None, name: str = "f") -> list[str]:
     """Read a structured text that can name no other file."""
-    return shown(parse(load(text.encode(), name), ListSource(name), list_format))
+    return shown(parse(text.encode(), ListSource(name), list_format))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from puller.imagelist.compose_cli import Compose
 from tests.unit.imagelist.shown import listed
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ OURS = [
 ]
 
 
-class Fake:
+class Fake(Compose):
     """Answers with these services, text or complaint, and remembers what it was asked.
 
     `raw` is the answer without the variables filled in.
@@ -46,6 +47,7 @@ class Fake:
     def __init__(
         self, answer: dict[str, Any] | str | ValueError | None, raw: dict[str, Any] | ValueError | None = None
     ) -> None:
+        super().__init__()
         self.raw = json.dumps({"services": raw}) if isinstance(raw, dict) else raw
         self.answer = json.dumps({"services": answer}) if isinstance(answer, dict) else answer
         self.asked: list[tuple[list[str], tuple[str, ...]]] = []

@@ -21,7 +21,6 @@ from tests.unit.imagelist.test_files import BUILD_TOO, DATA, EXPECTED
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from puller.imagelist.source import AskCompose
 
 SAMPLES = (
     "anchors.yml", "profiles.yml", "windows.yml", "odd-indentation.yml", "stack.yml", "rendered.compose.json",
@@ -179,7 +178,7 @@ def plugin() -> Path:
 
 
 @pytest.fixture
-def ask(plugin: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> AskCompose:
+def ask(plugin: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Compose:
     """Ask that plugin, however slow this machine is."""
     plugins = tmp_path_factory.mktemp("docker") / "cli-plugins"
     plugins.mkdir()
@@ -207,7 +206,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, list[s
     return str(tmp_path / next(iter(files))), images
 
 
-def meaning(path: str, ask: AskCompose | None) -> list[str]:
+def meaning(path: str, ask: Compose | None) -> list[str]:
     """List images with their platforms, and whatever is no image as it is said."""
     return [
         f"{item.platform or ''} {item.reference.text}".strip() if isinstance(item, Entry) else str(item)
@@ -215,7 +214,7 @@ def meaning(path: str, ask: AskCompose | None) -> list[str]:
     ]
 
 
-def images(path: str, ask: AskCompose | None) -> list[str]:
+def images(path: str, ask: Compose | None) -> list[str]:
     """Leave out what is said."""
     return [line for line in meaning(path, ask) if ": " not in line]
 
@@ -231,7 +230,7 @@ def test_we_read_it_as_it_is_meant(project: tuple[str, list[str]]) -> None:
         assert images(path, None) == expected
 
 
-def test_compose_reads_it_as_we_do(project: tuple[str, list[str]], ask: AskCompose) -> None:
+def test_compose_reads_it_as_we_do(project: tuple[str, list[str]], ask: Compose) -> None:
     """The expectations are not ours alone, and its answer changes nothing in what we can read ourselves."""
     path, expected = project
     assert sorted(images(path, ask)) == sorted(expected)
@@ -240,13 +239,13 @@ def test_compose_reads_it_as_we_do(project: tuple[str, list[str]], ask: AskCompo
 
 
 @pytest.mark.parametrize("sample", WITH_COMPOSE)
-def test_what_only_compose_can_read(sample: str, ask: AskCompose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_only_compose_can_read(sample: str, ask: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its images, in the places where we find them written."""
     monkeypatch.chdir(DATA)
     assert listed(sample, ask=ask) == WITH_COMPOSE[sample]
 
 
-def test_compose_merges_what_it_cannot_fill_in(ask: AskCompose, tmp_path: Path) -> None:
+def test_compose_merges_what_it_cannot_fill_in(ask: Compose, tmp_path: Path) -> None:
     """A password that is missing here does not matter for the images of a project of several files."""
     (tmp_path / "compose.yaml").write_text(
         "services:\n  a: {image: 'a:${S}', environment: ['P=${PASSWORD:?is secret}']}\n  b: {image: b}\n"
@@ -259,7 +258,7 @@ def test_compose_merges_what_it_cannot_fill_in(ask: AskCompose, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
-def test_compose_reads_the_samples_as_we_do(sample: str, ask: AskCompose) -> None:
+def test_compose_reads_the_samples_as_we_do(sample: str, ask: Compose) -> None:
     """Line by line, notes included."""
     path = str(DATA / sample)
     assert meaning(path, ask) == meaning(path, None)
@@ -267,7 +266,7 @@ def test_compose_reads_the_samples_as_we_do(sample: str, ask: AskCompose) -> Non
 
 
 @pytest.mark.parametrize("sample", REFUSED)
-def test_compose_refuses_what_we_complain_of(sample: str, ask: AskCompose) -> None:
+def test_compose_refuses_what_we_complain_of(sample: str, ask: Compose) -> None:
     """The mistakes are ours to tell, with their lines; what only compose minds is a note."""
     path = str(DATA / sample)
     with_compose, alone = meaning(path, ask), meaning(path, None)

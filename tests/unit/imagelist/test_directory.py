@@ -41,3 +41,9 @@ def test_files_of_a_directory_that_cannot_be_read(tmp_path: Path) -> None:
         f"bad {tmp_path}/b.yaml:1: not valid UTF-8",
         f"{tmp_path}/c.yaml:1 c",
     ]
+    (tmp_path / "a.txt").symlink_to("nowhere")
+    (tmp_path / "b.txt").write_text("b\n")
+    assert listed(str(tmp_path), list_format="text") == [
+        f"bad {tmp_path}/a.txt: cannot be read: No such file or directory",
+        f"{tmp_path}/b.txt:1 b",
+    ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from puller.imagelist import dotenv
+from puller.imagelist.variables import read_dotenv
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_dotenv_file_as_people_write_it() -> None:
+def test_a_dotenv_file_as_people_write_it(tmp_path: Path) -> None:
     """Bare, quoted, exported; comments; variables of its own and of the environment, which wins."""
     text = """
 # comment
@@ -28,7 +28,8 @@ not a line
 2=x
 A=3
 """
-    assert dotenv.parse(text, {"HOME_OF": "here"}) == {
+    (tmp_path / ".env").write_text(text)
+    assert read_dotenv(tmp_path / ".env", {"HOME_OF": "here"}) == {
         "A": "3", "B": "two", "C": 'with # hash and "quotes" and 1', "D": "$A as it stands", "E": "1-here", "F": "",
         "G": "a#b", "H": "colon", "I": "two\nlines",
     }  # fmt: skip
@@ -36,7 +37,7 @@ A=3
 
 def test_a_dotenv_file_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     """It need not be there, and may be a folder or anything else."""
-    assert dotenv.read(tmp_path / "missing", {}) == {}
-    assert dotenv.read(tmp_path, {}) == {}
+    assert read_dotenv(tmp_path / "missing", {}) == {}
+    assert read_dotenv(tmp_path, {}) == {}
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfA=1\r\nB=\xff\r\nC=${oops\r\n")
-    assert dotenv.read(tmp_path / ".env", {}) == {"A": "1", "B": "\ufffd", "C": "${oops"}
+    assert read_dotenv(tmp_path / ".env", {}) == {"A": "1", "B": "\ufffd", "C": "${oops"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from puller.imagelist import BadLine, Source
+from puller.imagelist import BadLine, Note, Source
 from puller.text import clean
 
 
@@ -48,3 +48,11 @@ def test_noise_before_a_password_does_not_uncover_it() -> None:
     """A secret is masked before the text is cut, so that half a password cannot remain."""
     text = "\x1b[31m" * 4_000 + "https://user:hunter2" + "\x1b[0m" * 4_000 + "@registry.example/x"
     assert "hunter2" not in str(BadLine(Source("a.txt", 1), text, "no"))
+
+
+def test_a_note_is_safe_and_short() -> None:
+    """What a file holds cannot colour a terminal or show a password, in a note as in a bad line."""
+    note = Note(Source("a.yaml", 1), "https://user:hunter2@h/x \x1b[31m\nred" * 1_000)
+    assert str(note).startswith("a.yaml:1: https://***@h/x red")
+    assert len(note.text) <= 300
+    assert "hunter2" not in str(note)

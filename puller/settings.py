@@ -64,6 +64,7 @@ class Timeouts:
     attempt: float | None = None  # from the start of the attempt to its end
     stall: float | None = 120.0  # without a byte and without a change of state, while the engine resolves and downloads
     unpack: float | None = 1800.0  # the same while it unpacks: some engines report nothing until a large layer is done
+    spent: float = 0.0  # how long ago the attempt started, if it has more than one pull
 
 
 class MirrorUse(StrEnum):

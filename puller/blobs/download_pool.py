@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from threading import Event, Lock, Thread
+from time import monotonic
 
 from puller.blobs.download import BandwidthLimit, Downloader
 from puller.blobs.download_task import BlobDownload, DownloadTask
@@ -15,6 +16,8 @@ from puller.registry.client import RegistryClient
 from puller.settings import PrefetchSettings
 
 _log = logging.getLogger(__name__)
+_JOIN_SECONDS = 1.0
+"""How long the end of a run waits for all threads together."""
 
 
 class DownloadPool:
@@ -23,18 +26,13 @@ class DownloadPool:
     def __init__(self, client: RegistryClient, store: BlobStore, settings: PrefetchSettings) -> None:
         self._client = client.with_limits()
         self._width = settings.connections
-        self._queue = DownloadQueue(settings.per_registry or settings.connections, store.limit, client.health)
+        self.queue = DownloadQueue(settings.per_registry or settings.connections, store.limit, client.health)
         self._closing = Event()
         bandwidth = BandwidthLimit(settings.bandwidth, self._closing.wait)
-        self._downloader = Downloader(self._client, store, self._queue, bandwidth, self._closing)
+        self.downloader = Downloader(self._client, store, self.queue, bandwidth, self._closing)
         self._lock = Lock()
         self._blobs: dict[str, BlobDownload] = {}
         self._threads: list[Thread] = []
-
-    @property
-    def broken(self) -> str:
-        """See `Downloader.broken`."""
-        return self._downloader.broken
 
     def fetch(self, parts: Iterable[Descriptor], source: ImageReference, place: int) -> list[BlobDownload]:
         """Queue blobs in order, for the image at this place of the list."""
@@ -47,29 +45,21 @@ class DownloadPool:
                     blob = self._blobs[part.digest] = BlobDownload(part.digest, part.size, source, (place, number, 0))
                     self._start_threads(1 + part.size // SEGMENT)
             if new:
-                self._queue.add(DownloadTask(blob.rank, blob))
+                self.queue.add(DownloadTask(blob.rank, blob))
             found.append(blob)
         return found
-
-    def prioritize(self, blob: BlobDownload) -> None:
-        """Move a blob to the front of the queue, because the engine is waiting for it."""
-        if not blob.urgent and not blob.done:
-            self._queue.prioritize(blob)
-
-    def forget(self, digests: set[str]) -> None:
-        """Do not count these blobs any more: no image needs them."""
-        self._queue.forget(digests)
 
     def close(self) -> None:
         """Cancel the downloads; their parts are kept for a later run."""
         self._closing.set()
-        self._queue.close()
+        self.queue.close()
         self._client.close()
         for blob in list(self._blobs.values()):
             if not blob.done:
-                self._downloader.give_up(blob, "the run has ended")
+                self.downloader.give_up(blob, "the run has ended")
+        end = monotonic() + _JOIN_SECONDS
         for thread in self._threads:
-            thread.join(1.0)
+            thread.join(max(end - monotonic(), 0.0))
 
     def _start_threads(self, count: int) -> None:
         """Start up to `count` more threads, within the limit."""
@@ -79,12 +69,12 @@ class DownloadPool:
                 self._threads[-1].start()
 
     def _work(self) -> None:
-        while task := self._queue.take():
+        while task := self.queue.take():
             try:
                 if not task.blob.done:
-                    self._downloader.run(task)
+                    self.downloader.run(task)
             except Exception as error:  # noqa: BLE001 - after a bug of ours the engine fetches the blob itself
                 _log.debug("a blob cannot be fetched", exc_info=True)
-                self._downloader.give_up(task.blob, f"{type(error).__name__}: {error}")
+                self.downloader.give_up(task.blob, f"{type(error).__name__}: {error}")
             finally:
-                self._queue.done(task)
+                self.queue.done(task)

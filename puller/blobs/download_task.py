@@ -12,33 +12,35 @@ Rank = tuple[int, int, int]
 """The order of downloads: the image's place in the list, the blob's in the image, the segment's in the blob."""
 
 
+@dataclass(eq=False)
 class BlobDownload:
     """The download of one blob, which several images may share."""
 
-    def __init__(self, digest: str, size: int, source: ImageReference, rank: Rank) -> None:
-        """`source` is an image whose repository contains the blob."""
-        self.digest = digest
-        self.size = size
-        self.source = source
-        self.rank = rank
-        self.urgent = False
-        """Whether the engine is waiting for it."""
-        self.opened = False
-        """Whether a thread has started on it."""
-        self.part: PartialBlob | None = None
-        self.path: Path | None = None
-        """The file of the complete, verified blob."""
-        self.offset = 0
-        """Where the blob begins in that file."""
-        self.failure = ""
-        """Why the download failed; else empty."""
-        self.expected = size
+    digest: str
+    size: int
+    source: ImageReference
+    """An image whose repository contains the blob."""
+    rank: Rank
+    path: Path | None = None
+    """The file of the complete, verified blob."""
+    offset: int = 0
+    """Where the blob begins in that file."""
+    part: PartialBlob | None = None
+    urgent: bool = False
+    """Whether the engine is waiting for it."""
+    opened: bool = False
+    """Whether a thread has started on it."""
+    failure: str = ""
+    """Why the download failed; else empty."""
+    fetched: int = 0
+    """Bytes received from the registry in this run."""
+    restarts: int = 0
+    """How often wrong content was discarded and fetched again."""
+    _changed: Condition = field(default_factory=Condition)
+
+    def __post_init__(self) -> None:
+        self.expected = self.size
         """Bytes to receive from the registry, as far as known."""
-        self.fetched = 0
-        """Bytes received from the registry in this run."""
-        self.restarts = 0
-        """How often wrong content was discarded and fetched again."""
-        self._changed = Condition()
 
     @property
     def done(self) -> bool:

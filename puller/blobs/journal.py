@@ -12,8 +12,6 @@ from pathlib import Path
 _HEAD = struct.Struct("<8s36sQQ")
 """Magic number, boot ID, size of the blob, size of a segment."""
 _MAGIC = b"pull\0\0\0\1"
-_AFTER_BOOT_ID = 44
-"""Offset of the fields after the boot ID."""
 _MARKS = struct.Struct("<QQ")
 """For each segment: bytes written, bytes synced."""
 _WRITTEN = struct.Struct("<Q")
@@ -45,15 +43,14 @@ class Journal:
 
     def restore(self, segments: Sequence[Segment], size: int, length: int) -> None:
         """Set the progress of segments from an earlier run, if that had the same segments."""
-        head, whole = _head(size, length), _HEAD.size + _MARKS.size * len(segments)
+        whole = _HEAD.size + _MARKS.size * len(segments)
         data = os.pread(self._file, whole, 0)
-        if (
-            len(data) < whole
-            or not data.startswith(_MAGIC)
-            or data[_AFTER_BOOT_ID : _HEAD.size] != head[_AFTER_BOOT_ID:]
-        ):
+        if len(data) < whole:
             return
-        same_boot = data.startswith(head)
+        magic, boot, *shape = _HEAD.unpack_from(data)
+        if magic != _MAGIC or shape != [size, length]:
+            return
+        same_boot = boot == _boot()
         for each, (written, synced) in zip(segments, _MARKS.iter_unpack(data[_HEAD.size :]), strict=True):
             at = each.start + (written if same_boot else synced)
             if at <= each.end:
@@ -63,7 +60,7 @@ class Journal:
         """Write the progress of all segments."""
         marks = b"".join(_MARKS.pack(each.at - each.start, each.synced) for each in segments)
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, _head(size, length) + marks, 0)
+        os.pwrite(self._file, _HEAD.pack(_MAGIC, _boot(), size, length) + marks, 0)
 
     def record_written(self, segment: Segment) -> None:
         os.pwrite(self._file, _WRITTEN.pack(segment.at - segment.start), _place(segment))
@@ -76,10 +73,6 @@ class Journal:
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)
-
-
-def _head(size: int, length: int) -> bytes:
-    return _HEAD.pack(_MAGIC, _boot(), size, length)
 
 
 def _place(segment: Segment) -> int:

@@ -9,14 +9,14 @@ import tarfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from puller.blobs.download_task import BlobDownload
-from puller.blobs.engine_wrapper import EngineWrapper
 from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.cancellation import Cancellation
-from puller.engine.interface import Engine, ProgressSink
-from puller.errors import EngineError, UsageError
+from puller.engine.interface import Engine, EngineWrapper, ProgressSink
+from puller.errors import EngineError, FailureKind, RegistryError, UsageError
+from puller.events import Progress
+from puller.image.manifest import Manifest, read_index as read_entries
 from puller.image.oci_layout import LayoutImage, blob_path, read_index
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
@@ -25,7 +25,6 @@ from puller.text import clean
 
 _LARGEST = 4 << 20
 """Bytes of a manifest or index."""
-_KEYS = ("os", "architecture", "variant")
 
 
 class LayoutImages:
@@ -59,7 +58,8 @@ class LayoutImages:
         if raw is None:
             return None
         with suppress(ValueError, AttributeError):
-            return str(json.loads(raw).get("mediaType") or self._media_type(digest)), raw
+            named = next((image.media_type for image in self.named if image.digest == digest), "")
+            return str(json.loads(raw).get("mediaType") or named), raw
         return None
 
     def blob(self, digest: str) -> BlobDownload | None:
@@ -68,9 +68,7 @@ class LayoutImages:
         if place is None:
             return None
         path, offset, size = place
-        blob = BlobDownload(digest, size, ImageReference.parse("none"), (0, 0, 0))
-        blob.path, blob.offset = path, offset
-        return blob
+        return BlobDownload(digest, size, ImageReference.parse("none"), (0, 0, 0), path, offset)
 
     def _locate(self, path: Path) -> None:
         if path.is_dir():
@@ -90,24 +88,15 @@ class LayoutImages:
             file.seek(offset)
             return file.read(size)
 
-    def _media_type(self, digest: str) -> str:
-        return next((image.media_type for image in self.named if image.digest == digest), "")
-
     def _platform(self, image: LayoutImage, own: Platform | None) -> Platform | None:
         """Return the platform of an index if only one manifest is present, and that is not for the engine's own."""
-        platforms = []
-        for entry in self._entries(image.digest):
-            if blob_path(str(entry.get("digest"))) in self._places:
-                fields = entry.get("platform") or {}
-                with suppress(ValueError):
-                    platforms.append(Platform.parse("/".join(str(fields[key]) for key in _KEYS if fields.get(key))))
-        return platforms[0] if len(platforms) == 1 and platforms[0] != own else None
-
-    def _entries(self, digest: str) -> list[dict[str, Any]]:
+        raw = self._read(blob_path(image.digest)) or b"{}"
         try:
-            return list(json.loads(self._read(blob_path(digest)) or b"{}").get("manifests") or ())
-        except (ValueError, AttributeError):
-            return []
+            entries = read_entries(Manifest(raw, image.media_type, image.digest)) or ()
+        except RegistryError:
+            return None
+        platforms = [each.platform for each in entries if each.platform and blob_path(each.digest) in self._places]
+        return platforms[0] if len(platforms) == 1 and platforms[0] != own else None
 
 
 class LoadEngine(EngineWrapper):
@@ -115,7 +104,6 @@ class LoadEngine(EngineWrapper):
 
     def __init__(self, engine: Engine, images: dict[PullRequest, LayoutImage], server: LoopbackRegistry) -> None:
         super().__init__(engine)
-        self._images = images
         self._names = {
             request: ImageReference.parse(f"{server.name(f'n{place}')}@{image.digest}")
             for place, (request, image) in enumerate(images.items())
@@ -125,15 +113,17 @@ class LoadEngine(EngineWrapper):
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
         """Pull from loopback, set the name, and remove the name on loopback; see `Engine.pull`."""
-        name = self._names[request]
-        source = f"{name.name}@{name.digest}"
+        cancel.check()
+        name = self._names.get(request)
+        if name is None:
+            raise EngineError(f"the files have no image {request.reference.text}", kind=FailureKind.NOT_FOUND)
+        source, own = f"{name.name}@{name.digest}", PullRequest(name, request.platform)
+
+        def relay(event: Progress) -> None:
+            progress(replace(event, request=request))
+
         try:
-            pulled = self._engine.pull(
-                PullRequest(name, request.platform),
-                cancel=cancel,
-                clocks=clocks,
-                progress=lambda event: progress(replace(event, request=request)),
-            )
+            pulled = self._engine.pull(own, cancel=cancel, clocks=clocks, progress=relay)
             self._engine.store.tag(source, request.reference)
         finally:
             with suppress(EngineError):

@@ -7,6 +7,7 @@ blob is served while it is being downloaded; the engine verifies its digest as f
 import re
 import secrets
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,7 @@ _RANGE = re.compile(r"bytes=(\d{1,18})-")
 _TLS_HELLO = b"\x16"
 _NO_TLS = b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n"
 _UNKNOWN = b'{"errors":[{"code":"NAME_UNKNOWN","message":"not served here"}]}'
+_DIGEST, _JSON = "Docker-Content-Digest", {"Content-Type": "application/json"}
 _TICK = 0.5
 
 
@@ -84,52 +86,49 @@ class _Exchange(BaseHTTPRequestHandler):
             super().handle()
 
     def do_GET(self) -> None:
-        if self.path in {"/v2/", "/v2"}:
-            self._send(HTTPStatus.OK, "application/json", b"{}")
-            return
         match = _PATH.fullmatch(self.path)
-        if match is None or not secrets.compare_digest(match["secret"], self.registry.secret):
-            self._send(HTTPStatus.NOT_FOUND, "application/json", _UNKNOWN)
-            return
-        self.registry.contacted.set()
-        if match["kind"] == "blobs":
-            self._blob(match["digest"])
-        elif document := self.registry.source.document(match["digest"]):
-            self._send(HTTPStatus.OK, *document, match["digest"])
+        if self.path in {"/v2/", "/v2"}:
+            self._send(HTTPStatus.OK, b"{}", _JSON)
+        elif match is None or not secrets.compare_digest(match["secret"], self.registry.secret):
+            self._send_unknown()
         else:
-            self._send(HTTPStatus.NOT_FOUND, "application/json", _UNKNOWN)
+            self.registry.contacted.set()
+            if match["kind"] == "blobs":
+                self._send_blob(match["digest"])
+            elif document := self.registry.source.document(match["digest"]):
+                media_type, raw = document
+                self._send(HTTPStatus.OK, raw, {"Content-Type": media_type, _DIGEST: match["digest"]})
+            else:
+                self._send_unknown()
 
     do_HEAD = do_GET  # noqa: N815 - the name is http.server's
 
     def log_message(self, *_: object) -> None:
         pass
 
-    def _send(self, status: HTTPStatus, media_type: str, body: bytes, digest: str = "") -> None:
-        self._head(status, media_type, len(body), digest)
+    def _send_unknown(self) -> None:
+        self._send(HTTPStatus.NOT_FOUND, _UNKNOWN, _JSON)
+
+    def _send(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response_only(status)
+        standard = {"Docker-Distribution-Api-Version": "registry/2.0", "Content-Length": str(len(body))}
+        for name, value in {**standard, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _head(self, status: HTTPStatus, media_type: str, size: int, digest: str, content_range: str = "") -> None:
-        self.send_response_only(status)
-        self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
-        self.send_header("Content-Type", media_type)
-        self.send_header("Content-Length", str(size))
-        if digest:
-            self.send_header("Docker-Content-Digest", digest)
-        if content_range:
-            self.send_header("Content-Range", content_range)
-        self.end_headers()
-
-    def _blob(self, digest: str) -> None:
+    def _send_blob(self, digest: str) -> None:
         blob = self.registry.source.blob(digest)
         found = _RANGE.fullmatch(self.headers.get("Range", ""))
         start = int(found[1]) if found else 0
         if blob is None or start > blob.size or (self.command != "HEAD" and not self._wait_for_byte(blob, start)):
-            self._send(HTTPStatus.NOT_FOUND, "application/json", _UNKNOWN)
+            self._send_unknown()
             return
-        status = HTTPStatus.PARTIAL_CONTENT if found else HTTPStatus.OK
-        content_range = f"bytes {start}-{blob.size - 1}/{blob.size}" if found else ""
-        self._head(status, "application/octet-stream", blob.size - start, digest, content_range)
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size - start)}
+        if found:
+            headers["Content-Range"] = f"bytes {start}-{blob.size - 1}/{blob.size}"
+        self._send(HTTPStatus.PARTIAL_CONTENT if found else HTTPStatus.OK, b"", {_DIGEST: digest, **headers})
         self.wfile.flush()
         if self.command != "HEAD" and not self._copy(blob, start):
             self.close_connection = True

@@ -1,36 +1,28 @@
 """The blobs of images that the engine lacks, looked up before the pulls."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple
 
+from puller.engine.model import ImageContents
 from puller.errors import EngineError, RegistryError
 from puller.image.manifest import Descriptor, ImageManifest, Manifest, descriptor_of, read_image
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
-from puller.plan.layers import chain_ids, with_chains
+from puller.plan.layers import Stock, chain_ids, new_layers
 from puller.plan.sizes import config_of
-from puller.registry.batch import RegistryQuestions
 from puller.registry.client import RegistryClient
 from puller.registry.manifests import manifests_of
 from puller.registry.resolver import ResolvedTag
 from puller.settings import Policy
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_WIDTH = 4
-"""Concurrent look-ups at one registry."""
 _RATE_LIMIT = 10.0
 """Longest rate limit to wait for, in seconds; with a longer one the engine pulls the image by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageBlobs:
+class ImageBlobs(NamedTuple):
     """The manifests and blobs of one image."""
 
     documents: tuple[Manifest, ...]
@@ -55,14 +47,8 @@ class MissingBlobs:
         self._client = client.with_limits(rate_limit=_RATE_LIMIT)
         self._inventory = inventory
         self._policy = policy
-        self._questions = RegistryQuestions(_WIDTH)
-
-    def submit(self, registry: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """See `RegistryQuestions.submit`."""
-        return self._questions.submit(registry, function, *args, **kwargs)
 
     def close(self) -> None:
-        self._questions.close()
         self._client.close()
 
     def look_up(self, request: PullRequest, platform: Platform) -> ImageBlobs | None:
@@ -94,23 +80,17 @@ class MissingBlobs:
 
     def _missing(self, reference: ImageReference, parts: ImageManifest) -> Iterator[Descriptor]:
         """Yield the config, and the layers from the first one that the engine does not have in the same chain."""
-        if self._local_chains:
+        if self._stock.chains:
             with suppress(RegistryError):  # then every layer counts as missing
                 parts = parts.with_config(config_of(self._client, reference, parts))
         yield parts.config
-        seen, found = set[str](), True
-        for layer, chain in with_chains(parts.layers):
-            found = found and chain in self._local_chains
-            if not found and layer.digest not in seen:
-                seen.add(layer.digest)
-                yield layer
+        yield from dict.fromkeys(new_layers(parts, self._stock))
 
     @cached_property
-    def _local_chains(self) -> frozenset[str]:
-        """The chain IDs of the engine's layers."""
-        try:
-            if self._inventory is None or not self._inventory.holdings.images:
-                return frozenset()
-            return frozenset(chain for each in self._inventory.contents.values() for chain in chain_ids(each.layers))
-        except EngineError:
-            return frozenset()
+    def _stock(self) -> Stock:
+        """What the engine has, as far as it is known without asking a registry."""
+        contents: Iterable[ImageContents] = ()
+        with suppress(EngineError):
+            if self._inventory and self._inventory.holdings.images:
+                contents = self._inventory.contents.values()
+        return Stock(keeps_blobs=True, chains=frozenset(chain for each in contents for chain in chain_ids(each.layers)))

@@ -1,49 +1,52 @@
-"""Prefetching for one run: looks up images, downloads missing blobs, and serves them on loopback."""
+"""Prefetching for one run: looks up images, downloads missing blobs, and serves them to the engine on loopback.
+
+The engine pulls each image from loopback first, and then under its own name. The second pull finds all layers in the
+engine, which ends up in the same state as after a plain pull. If the first pull fails, the second is a plain pull:
+prefetching never makes an image fail.
+"""
 
 from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import CancelledError, Future, TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError as FutureCancelledError, Future, TimeoutError as FutureTimeoutError
+from contextlib import suppress
+from dataclasses import replace
 from threading import Lock
+from time import monotonic
+from typing import NamedTuple
 
 from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload
 from puller.blobs.loopback_registry import LoopbackRegistry
-from puller.blobs.missing import ImageBlobs, MissingBlobs
+from puller.blobs.missing import MissingBlobs
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
-from puller.errors import EngineError, FailureKind, RegistryError
+from puller.engine.interface import Engine, EngineWrapper, ProgressSink
+from puller.errors import CancelledError, EngineError, FailureKind, RegistryError
+from puller.events import Progress
 from puller.image.manifest import Descriptor
 from puller.image.reference import ImageReference, Platform
-from puller.model import PullRequest
+from puller.model import EngineResult, PullRequest
 from puller.plan.inventory import EngineInventory
+from puller.registry.batch import RegistryQuestions
 from puller.registry.client import RegistryClient
-from puller.settings import Settings
+from puller.settings import Settings, Timeouts
+from puller.text import clean
 
+_LOOK_UPS = 4
+"""Concurrent look-ups at one registry."""
 _TICK = 0.2
 """Seconds between two checks for cancellation."""
 _TRIM_SHARE = 8
 """The store is trimmed whenever 1/8 of its limit is no longer needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoopbackImage:
+class LoopbackImage(NamedTuple):
     """An image on loopback."""
 
     name: ImageReference
     blobs: tuple[BlobDownload, ...]
     own: tuple[BlobDownload, ...]
     """Blobs that no earlier image of the run contains."""
-
-    @property
-    def current(self) -> int:
-        """Bytes received for it."""
-        return sum(blob.fetched for blob in self.own)
-
-    @property
-    def total(self) -> int:
-        """Bytes to receive for it."""
-        return sum(blob.expected for blob in self.own)
 
 
 class Prefetch:
@@ -57,6 +60,7 @@ class Prefetch:
         self._store = store
         self._inventory = inventory
         self._missing = MissingBlobs(client, inventory, settings.policy)
+        self._questions = RegistryQuestions(_LOOK_UPS)
         self._downloads = DownloadPool(client, store, settings.prefetch)
         self._lock = Lock()
         self._images: dict[PullRequest, Future[LoopbackImage | None]] = {}
@@ -68,32 +72,27 @@ class Prefetch:
         self._used = 0
         self.server = LoopbackRegistry(self)
 
-    @property
-    def broken(self) -> str:
-        """See `Downloader.broken`."""
-        return self._downloads.broken
-
     def begin(self, requests: Iterable[PullRequest]) -> None:
         """Look up images, and download missing blobs in the order of the list; raises EngineError."""
         for place, request in enumerate(requests):
             platform = self._inventory.platform(request)
             if platform is not None:
                 registry = request.reference.registry
-                self._images[request] = self._missing.submit(registry, self._prepare, place, request, platform)
+                self._images[request] = self._questions.submit(registry, self._prepare, place, request, platform)
 
     def image(self, request: PullRequest, cancel: Cancellation) -> LoopbackImage | None:
         """Wait until an image has been looked up; None if the engine should pull it by itself.
 
         Raises EngineError as `check_limit`, and puller's CancelledError.
         """
+        cancel.check()
         future = self._images.get(request)
         while future is not None:
-            cancel.check()
             try:
                 return future.result(_TICK)
             except FutureTimeoutError:
-                continue
-            except (RegistryError, EngineError, CancelledError):
+                cancel.check()
+            except (RegistryError, EngineError, FutureCancelledError):
                 break
         self.check_limit(request)
         return None
@@ -117,7 +116,7 @@ class Prefetch:
             trim = self._used * _TRIM_SHARE > self._store.limit
             needed = {digest for digest, count in self._users.items() if count > 0}
             self._used = 0 if trim else self._used
-        self._downloads.forget(free)
+        self._downloads.queue.forget(free)
         if trim:
             self._store.trim(needed)
 
@@ -131,20 +130,24 @@ class Prefetch:
             return None
         part, source, place = known
         (blob,) = self._downloads.fetch((part,), source, place)
-        self._downloads.prioritize(blob)
+        self._downloads.queue.prioritize(blob)
         return blob
 
     def close(self) -> None:
         """Stop serving and downloading; the blobs stay in the store."""
         self.server.close()
+        self._questions.close()
         self._missing.close()
         self._downloads.close()
 
     def _prepare(self, place: int, request: PullRequest, platform: Platform) -> LoopbackImage | None:
         entry = self._missing.look_up(request, platform)
-        if entry is None or self.broken:
+        if entry is None or self._downloads.downloader.broken:
             return None
-        self._register(entry, request.reference, place)
+        for document in entry.documents:
+            self._documents[document.digest] = (document.media_type, document.raw)
+        for part in (entry.parts.config, *entry.parts.layers):
+            self._known.setdefault(part.digest, (part, request.reference, place))
         with self._lock:
             new = {part.digest for part in entry.missing if part.digest not in self._users}
             self._users.update(part.digest for part in entry.missing)
@@ -152,8 +155,44 @@ class Prefetch:
         name = ImageReference.parse(f"{self.server.name(f'n{place}')}@{entry.digest}")
         return LoopbackImage(name, blobs, tuple(blob for blob in blobs if blob.digest in new))
 
-    def _register(self, entry: ImageBlobs, source: ImageReference, place: int) -> None:
-        for document in entry.documents:
-            self._documents[document.digest] = (document.media_type, document.raw)
-        for part in (entry.parts.config, *entry.parts.layers):
-            self._known.setdefault(part.digest, (part, source, place))
+
+class PrefetchEngine(EngineWrapper):
+    """Pulls with another engine and a `Prefetch`, which the caller closes."""
+
+    def __init__(self, engine: Engine, prefetch: Prefetch, note: Callable[[str], None]) -> None:
+        """`note` is called with the reason when an image is pulled without prefetching."""
+        super().__init__(engine)
+        self._prefetch = prefetch
+        self._note = note
+
+    def pull(
+        self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
+    ) -> EngineResult:
+        """Pull from loopback, then from the image's own registry; see `Engine.pull`."""
+        began = monotonic()
+        image = self._prefetch.image(request, cancel)
+        if image is None:
+            return self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
+
+        def relay(event: Progress) -> None:
+            current, total = sum(blob.fetched for blob in image.own), sum(blob.expected for blob in image.own)
+            progress(replace(event, request=request, current=current, total=total))
+
+        fetched = False
+        try:
+            try:
+                # The engine may wait long for a blob that is queued behind others; downloads have their own limits.
+                limits = replace(clocks, stall=None)
+                first = PullRequest(image.name, request.platform)
+                fetched = not self._engine.pull(first, cancel=cancel, clocks=limits, progress=relay).up_to_date
+            except EngineError as error:
+                reason = next((blob.failure for blob in image.blobs if blob.failure), error.message)
+                self._note(f"pulled without prefetching: {clean(reason)}")
+            self._prefetch.check_limit(request)
+            clocks = replace(clocks, spent=clocks.spent + monotonic() - began)
+            pulled = self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
+        finally:
+            with suppress(EngineError, CancelledError):  # the name does not exist if the first pull failed
+                self._engine.store.untag(f"{image.name.name}@{image.name.digest}")
+        self._prefetch.finished(request)
+        return replace(pulled, up_to_date=pulled.up_to_date and not fetched)

@@ -6,12 +6,12 @@ reports anyway is measured. Pulls that are downloading when prefetching begins a
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from threading import Lock, Thread
 from time import monotonic
 
-from puller.blobs.engine_wrapper import EngineWrapper
 from puller.cancellation import Cancellation
-from puller.engine.interface import Engine, ProgressSink
+from puller.engine.interface import Engine, EngineWrapper, ProgressSink
 from puller.errors import CancelledError
 from puller.events import Phase, Progress
 from puller.model import EngineResult, PullRequest
@@ -23,6 +23,8 @@ SLOW = 30_000_000
 """Bytes a second below which the network is slow; an engine unpacks about twice as many."""
 _SHARE = 0.75
 """Minimum share of the time in which nothing is unpacked."""
+Begin = Callable[[Iterable[PullRequest]], Engine | None]
+"""Starts to prefetch images and returns the engine for them, or None if that is not possible."""
 
 
 class NetworkMonitor:
@@ -30,54 +32,34 @@ class NetworkMonitor:
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
-        self._phases: dict[PullRequest, Phase] = {}
+        self.phases: dict[PullRequest, Phase] = {}
+        """Of the pulls in flight."""
         self._bytes: dict[str, int] = {}
         """By layer, which images may share."""
-        self._last = self._began = 0.0
+        self._last = self._began = self._waited = 0.0
         self._base = 0
-        self._waited = 0.0
 
     def update(self, progress: Progress) -> bool:
         """Record the progress of a pull; return True at the end of a measurement that shows a slow network."""
-        now, phases = self._now(), self._phases.values()
+        now, phases = self._now(), self.phases.values()
         if self._began and Phase.EXTRACTING not in phases:
             self._waited += now - self._last
         self._last = now
-        self._phases[progress.request] = progress.phase
+        self.phases[progress.request] = progress.phase
         for layer, count in progress.of_layers.items():
             self._bytes[layer] = max(count, self._bytes.get(layer, 0))
-        if not self._began:
-            if progress.current:
-                self._begin(now)
+        seconds, received = now - self._began, sum(self._bytes.values())
+        if seconds < WINDOW if self._began else not progress.current:
             return False
-        if now - self._began < WINDOW:
-            return False
-        seconds, received = now - self._began, sum(self._bytes.values()) - self._base
-        slow = self._waited >= _SHARE * seconds and received < SLOW * seconds
-        self._begin(now)
-        return slow and Phase.DOWNLOADING in phases
-
-    def is_unpacking(self, request: PullRequest) -> bool:
-        """Whether an image is downloaded and being unpacked."""
-        return self._phases.get(request) is Phase.EXTRACTING
-
-    def finished(self, request: PullRequest) -> None:
-        self._phases.pop(request, None)
-
-    def _begin(self, now: float) -> None:
-        self._began, self._base, self._waited = now, sum(self._bytes.values()), 0.0
+        slow = self._began and self._waited >= _SHARE * seconds and received - self._base < SLOW * seconds
+        self._began, self._base, self._waited = now, received, 0.0
+        return bool(slow) and Phase.DOWNLOADING in phases
 
 
 class AutoPrefetchEngine(EngineWrapper):
     """Pulls with an engine as it is, until the network turns out to be slow."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        requests: Sequence[PullRequest],
-        begin: Callable[[Iterable[PullRequest]], Engine | None],
-    ) -> None:
-        """`begin` starts to prefetch images and returns the engine for them, or None if that is not possible."""
+    def __init__(self, engine: Engine, requests: Sequence[PullRequest], begin: Begin) -> None:
         super().__init__(engine)
         self._begin_prefetch = begin
         self._left = dict.fromkeys(requests)
@@ -93,10 +75,13 @@ class AutoPrefetchEngine(EngineWrapper):
         """Pull plainly or with prefetching; a plain pull cancelled for prefetching starts again. See `Engine.pull`."""
 
         def watched(event: Progress) -> None:
-            self._watch(event)
+            with self._lock:
+                if self._monitor.update(event) and self._switch is None:
+                    self._switch = Thread(target=self._start_prefetch, name="prefetch", daemon=True)
+                    self._switch.start()
             progress(event)
 
-        own = Cancellation(cancel)
+        began, own = monotonic(), Cancellation(cancel)
         with self._lock:
             prefetching = self._prefetching
             if prefetching is None:
@@ -107,9 +92,10 @@ class AutoPrefetchEngine(EngineWrapper):
             except CancelledError:
                 cancel.check()
                 prefetching = self._prefetching or self._engine
+                clocks = replace(clocks, spent=clocks.spent + monotonic() - began)
             finally:
                 with self._lock:
-                    self._monitor.finished(request)
+                    self._monitor.phases.pop(request, None)
                     self._in_flight.pop(request, None)
                     self._left.pop(request, None)
         return prefetching.pull(request, cancel=cancel, clocks=clocks, progress=progress)
@@ -121,19 +107,14 @@ class AutoPrefetchEngine(EngineWrapper):
         if switch and switch.ident:
             switch.join()
 
-    def _watch(self, event: Progress) -> None:
-        with self._lock:
-            if self._monitor.update(event) and self._switch is None:
-                self._switch = Thread(target=self._start_prefetch, name="prefetch", daemon=True)
-                self._switch.start()
-
     def _start_prefetch(self) -> None:
+        phases = self._monitor.phases
         with self._lock:
-            left = [request for request in self._left if not self._monitor.is_unpacking(request)]
+            left = [each for each in self._left if phases.get(each) is not Phase.EXTRACTING]
         prefetching = self._begin_prefetch(left)
         with self._lock:
             self._prefetching = prefetching
-            in_flight = [own for request, own in self._in_flight.items() if not self._monitor.is_unpacking(request)]
+            in_flight = [own for each, own in self._in_flight.items() if phases.get(each) is not Phase.EXTRACTING]
         if prefetching is not None:
             for own in in_flight:
                 own.cancel("it is prefetched")

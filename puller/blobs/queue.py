@@ -16,9 +16,7 @@ from puller.registry.health import RateLimit, RegistryHealth
 class DownloadQueue:
     """A thread-safe queue of tasks; a registry with a rate limit does not delay the others."""
 
-    def __init__(
-        self, per_registry: int, budget: int, health: Callable[[str], RegistryHealth] = RegistryHealth
-    ) -> None:
+    def __init__(self, per_registry: int, budget: int, health: Callable[[str], RegistryHealth]) -> None:
         """Allow `per_registry` connections to one registry, and open blobs of up to `budget` bytes in all.
 
         A blob that the engine is waiting for is opened regardless of the budget.
@@ -61,6 +59,8 @@ class DownloadQueue:
 
     def prioritize(self, blob: BlobDownload) -> None:
         """Move a blob to the front, because the engine is waiting for it."""
+        if blob.urgent or blob.done:
+            return
         with self._changed:
             blob.urgent = True
             blob.rank = (-1, *blob.rank[1:])

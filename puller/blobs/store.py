@@ -4,20 +4,19 @@ Every run verifies the digest of a blob before it uses it, so a damaged file is 
 deleted at any time.
 """
 
-import json
+import hashlib
 import os
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from puller.image.digest import hasher
+from puller.image.oci_layout import blob_path, index_text
 
-_LAYOUT = {"imageLayoutVersion": "1.0.0"}
-_INDEX = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
-_CHUNK = 1 << 20
+LAYOUT = '{"imageLayoutVersion": "1.0.0"}'
+"""The file `oci-layout`."""
 _ANY = 1 << 62
 _MODE = 0o700
 """Images may be private: only the owner can read the folder."""
@@ -36,35 +35,30 @@ class BlobStore:
         self._mode = 0o777 if limit is None else _MODE
         self.parts.mkdir(mode=self._mode, parents=True, exist_ok=True)
         (root / "blobs").mkdir(mode=self._mode, exist_ok=True)
-        _write_once(root / "oci-layout", json.dumps(_LAYOUT))
-        _write_once(root / "index.json", json.dumps(_INDEX))
+        for name, text in (("oci-layout", LAYOUT), ("index.json", index_text(()))):
+            with suppress(FileExistsError), (root / name).open("x") as file:
+                file.write(text)
         self._runs = root / "runs"
         self._runs.mkdir(exist_ok=True)
-        self._run = FileLock(
-            self._runs / secrets.token_hex(8), thread_local=False
-        )  # locked while this run uses the store
-        self._run.acquire()
+        self._run = FileLock(self._runs / secrets.token_hex(8), thread_local=False)
+        self._run.acquire()  # held while this run uses the store
         disk = os.statvfs(root)
-        available = self.used_bytes() + disk.f_bavail * disk.f_frsize // 2
+        available = _bytes_of(self._files()) + disk.f_bavail * disk.f_frsize // 2
         self.limit = _ANY if limit is None else min(limit, available)
 
     def path(self, digest: str) -> Path:
-        """Return the path of a blob, present or not (OCI image layout "Blobs")."""
-        algorithm, _, encoded = digest.partition(":")
-        return self.root / "blobs" / algorithm / encoded
+        """Return the path of a blob, present or not."""
+        return self.root / blob_path(digest)
 
     def find(self, digest: str, size: int) -> Path | None:
         """Return the path of a blob that is present and valid; an invalid one is removed."""
-        path = self.path(digest)
-        try:
-            valid = path.stat().st_size == size and digest_of(path, digest) == digest
-            if not valid:
-                path.unlink(missing_ok=True)
-                return None
-            os.utime(path)  # `trim` removes the least recently used first
-        except OSError:
-            return None
-        return path
+        path, (algorithm, _, value) = self.path(digest), digest.partition(":")
+        with suppress(OSError), path.open("rb", buffering=0) as file:
+            if path.stat().st_size == size and hashlib.file_digest(file, algorithm).hexdigest() == value:
+                os.utime(path)  # `trim` removes the least recently used first
+                return path
+            path.unlink()
+        return None
 
     def move_in(self, part: Path, digest: str) -> Path:
         """Move a verified blob into the store; raises OSError."""
@@ -80,10 +74,6 @@ class BlobStore:
             file.write(data)
         self.move_in(temporary, digest)
 
-    def used_bytes(self) -> int:
-        """Return the size on disk of complete blobs and parts."""
-        return sum(status.st_blocks * 512 for _, status in self._files())
-
     def trim(self, keep: Collection[str] = ()) -> None:
         """Remove the least recently used blobs until the rest is within the limit.
 
@@ -93,7 +83,7 @@ class BlobStore:
             return
         kept = {self.path(digest) for digest in keep}
         files = sorted(self._files(), key=lambda item: item[1].st_mtime)
-        used = sum(status.st_blocks * 512 for _, status in files)
+        used = _bytes_of(files)
         for path, status in files:
             if used <= self.limit:
                 return
@@ -117,11 +107,16 @@ class BlobStore:
         return not any([_is_locked(path) for path in others])  # noqa: C419 - the list removes every stale file
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield complete blobs and parts."""
         for folder in (*(self.root / "blobs").glob("*"), self.parts):
             for path in folder.glob("*"):
                 if path.suffix != ".lock":
                     with suppress(OSError):
                         yield path, path.stat()
+
+
+def _bytes_of(files: Iterable[tuple[Path, os.stat_result]]) -> int:
+    return sum(status.st_blocks * 512 for _, status in files)
 
 
 def try_lock(path: Path) -> FileLock | None:
@@ -150,17 +145,3 @@ def _is_locked(path: Path) -> bool:
     if lock:
         release(lock)
     return lock is None
-
-
-def digest_of(path: Path, like: str) -> str:
-    """Return the digest of a file, with the algorithm of the digest `like`; raises OSError."""
-    check = hasher(like)
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            check.update(chunk)
-    return f"{like.partition(':')[0]}:{check.hexdigest()}"
-
-
-def _write_once(path: Path, text: str) -> None:
-    with suppress(FileExistsError), path.open("x") as file:
-        file.write(text)

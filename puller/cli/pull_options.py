@@ -164,7 +164,9 @@ def settings_of(options: Mapping[str, Any]) -> settings.Settings:
         policy=settings.Policy(options["policy"]),
         jobs=options["jobs"],
         per_registry=options["per_registry"],
-        timeouts=settings.Timeouts(*(options[name] or None for name in ("timeout", "stall_timeout", "unpack_timeout"))),
+        timeouts=settings.Timeouts(
+            options["timeout"] or None, options["stall_timeout"] or None, options["unpack_timeout"] or None
+        ),
         retry=settings.RetryPolicy(
             retries=options["retries"],
             delay=options["retry_delay"],

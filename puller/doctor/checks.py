@@ -13,10 +13,11 @@ from puller.doctor.daemon import examine_downloads, find_daemon
 from puller.doctor.engine import EngineChoice, ask_engine, examine_engine
 from puller.doctor.findings import Finding, Subject
 from puller.doctor.host import examine_disk, examine_overlaps
-from puller.doctor.proxies import examine_proxies, own_proxies
+from puller.doctor.proxies import examine_proxies
 from puller.doctor.registries import RegistryCheck
 from puller.doctor.wire import examine_mirror
 from puller.engine.model import EngineInfo
+from puller.http.proxies import ProxyVariables
 from puller.image.reference import ImageReference
 from puller.registry.host import CERTS_D
 from puller.settings import RegistrySettings
@@ -118,7 +119,7 @@ def _checks(scope: Scope) -> list[Check]:
             Check("credentials", partial(examine_helper, config, helper, names), HELPER_SECONDS + _LOCAL_SECONDS)
             for helper in config.names()
         ),
-        Check("proxy", lambda: examine_proxies(own_proxies(), facts() or EngineInfo(), names), local),
+        Check("proxy", lambda: examine_proxies(ProxyVariables.of(), facts() or EngineInfo(), names), local),
         *(_remote_checks(scope, wanted, facts) if wanted else ()),
     ]
 

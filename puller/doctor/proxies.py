@@ -1,12 +1,11 @@
 """Checks the proxies of puller and of the engine, and registries that should be reached without one."""
 
 import ipaddress
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from puller.doctor.findings import Finding, Subject, daemon_json
 from puller.doctor.wire import port_of
-from puller.engine.model import EngineInfo, ProxySettings
+from puller.engine.model import EngineInfo
 from puller.http.proxies import PORTS, ProxyVariables, bypasses
 from puller.registry.host import bare, is_loopback
 
@@ -15,12 +14,7 @@ _INSIDE = (".local", ".internal", ".lan", ".intranet", ".corp", ".home.arpa")
 """Suffixes of names that public DNS does not resolve."""
 
 
-def own_proxies(environment: Mapping[str, str] = os.environ) -> ProxySettings:
-    """Return puller's own proxies."""
-    return ProxySettings(*ProxyVariables.of(environment))
-
-
-def examine_proxies(own: ProxySettings, facts: EngineInfo, registries: Sequence[str]) -> Iterator[Finding]:
+def examine_proxies(own: ProxyVariables, facts: EngineInfo, registries: Sequence[str]) -> Iterator[Finding]:
     """Compare the proxies of puller and the engine, and look for internal registries that are not excepted."""
     theirs = facts.proxies
     yield PROXY.ok("settings", f"puller: {_shown(own)}; engine: {_shown(theirs) if theirs else 'not reported'}")
@@ -37,8 +31,8 @@ def examine_proxies(own: ProxySettings, facts: EngineInfo, registries: Sequence[
                 yield PROXY.warning("exceptions", words, _with_exceptions(settings, inside, engine=whose != "puller"))
 
 
-def _bypassed(settings: ProxySettings, registry: str) -> bool:
-    return bypasses(settings.exceptions, bare(registry), port_of(registry, PORTS["https"]))
+def _bypassed(settings: ProxyVariables, registry: str) -> bool:
+    return bypasses(settings.no_proxy, bare(registry), port_of(registry, PORTS["https"]))
 
 
 def _is_inside(registry: str) -> bool:
@@ -52,18 +46,18 @@ def _is_inside(registry: str) -> bool:
         return "." not in host or host.endswith(_INSIDE)
 
 
-def _shown(settings: ProxySettings) -> str:
+def _shown(settings: ProxyVariables) -> str:
     if not settings.http and not settings.https:
         return "none"
     both = dict.fromkeys(filter(None, (settings.https, settings.http)))
-    return " and ".join(both) + f" (NO_PROXY: {settings.exceptions or 'empty'})"
+    return " and ".join(both) + f" (NO_PROXY: {settings.no_proxy or 'empty'})"
 
 
-def _for_engine(own: ProxySettings) -> str:
-    values = {"http-proxy": own.http, "https-proxy": own.https, "no-proxy": own.exceptions}
+def _for_engine(own: ProxyVariables) -> str:
+    values = {"http-proxy": own.http, "https-proxy": own.https, "no-proxy": own.no_proxy}
     return daemon_json({"proxies": {key: value for key, value in values.items() if value}}, "restart")
 
 
-def _with_exceptions(settings: ProxySettings, inside: Sequence[str], *, engine: bool) -> str:
-    value = ",".join(filter(None, (settings.exceptions, *map(bare, inside))))
+def _with_exceptions(settings: ProxyVariables, inside: Sequence[str], *, engine: bool) -> str:
+    value = ",".join(filter(None, (settings.no_proxy, *map(bare, inside))))
     return daemon_json({"proxies": {"no-proxy": value}}, "restart") if engine else f"export NO_PROXY={value}"

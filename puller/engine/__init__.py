@@ -1,6 +1,7 @@
 """Engines. To add one, write a class that implements `Engine`, and name it here."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 
 from puller.engine.endpoint import DOCKER, EngineAddress, locate
@@ -34,12 +35,9 @@ def connect(
     try:
         return _imported(_API)(address, connections, keyring)
     except EngineUnreachableError:
-        if choice is BackendChoice.SDK:
-            raise
-        try:
-            return _imported(_CLI)(address, docker_command)
-        except EngineUnreachableError:
-            pass  # the reason of the API says more than the command's
+        if choice is BackendChoice.AUTO:
+            with suppress(EngineUnreachableError):  # the reason of the API says more than the command's
+                return _imported(_CLI)(address, docker_command)
         raise
 
 

@@ -79,24 +79,24 @@ def resolve(context: str | None, environment: Mapping[str, str]) -> EngineAddres
     chosen = "default" if host else environment.get("DOCKER_CONTEXT") or docker_config.read(environment).context
     name = context or chosen or "default"
     if name == "default":
-        return _address(name, host or "", _tls_of_environment(directory, environment), context)
+        url, tls = host or DEFAULT_HOST, _tls_of_environment(directory, environment)
+    else:
+        url, tls = _read_context(directory / "contexts", name)
+    # A socket in the user's own configuration counts as local.
+    return EngineAddress(name, url, tls, local=url.startswith(("unix://", "npipe://")), context=context)
+
+
+def _read_context(directory: Path, name: str) -> tuple[str, Tls | None]:
     identity = hashlib.sha256(name.encode()).hexdigest()
-    meta = directory / "contexts" / "meta" / identity / "meta.json"
+    meta, certificates = directory / "meta" / identity / "meta.json", directory / "tls" / identity / "docker"
     try:
         docker = json.loads(meta.read_text())["Endpoints"]["docker"]
-        host, skip_verify = str(docker.get("Host") or ""), bool(docker.get("SkipTLSVerify"))
+        url, skip_verify = str(docker.get("Host") or DEFAULT_HOST), bool(docker.get("SkipTLSVerify"))
     except FileNotFoundError:
         raise UsageError(f"context {name!r} not found: `docker context ls` lists those that exist") from None
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise UsageError(f"context {name!r} cannot be read from {meta}: {error}") from None
-    certificates = directory / "contexts" / "tls" / identity / "docker"
-    return _address(name, host, Tls(certificates, verify=not skip_verify) if certificates.is_dir() else None, context)
-
-
-def _address(name: str, host: str, tls: Tls | None, context: str | None) -> EngineAddress:
-    """Make an address; a socket in the user's own configuration counts as local."""
-    url = host or DEFAULT_HOST
-    return EngineAddress(name, url, tls, local=url.startswith(("unix://", "npipe://")), context=context)
+    return url, Tls(certificates, verify=not skip_verify) if certificates.is_dir() else None
 
 
 def _tls_of_environment(directory: Path, environment: Mapping[str, str]) -> Tls | None:

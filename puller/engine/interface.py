@@ -24,10 +24,7 @@ class InspectedImage(NamedTuple):
     identity: str | None
     """The image ID; None where there is no such image."""
     digests: tuple[str, ...] = ()
-    """The digests of the image in the repository that was asked for.
-
-    There may be several: of the index, of the platform's manifest, and of earlier versions of a tag.
-    """
+    """Those in the repository that was asked for: of the index, of the platform's manifest, of earlier versions."""
     platform: Platform | None = None
     """The platform of the image; of a multi-platform image the one that the engine would run."""
 
@@ -41,7 +38,7 @@ class ImageStore(Protocol):
 
     Every method may take as long as the engine takes to answer, and raises EngineError: with the engine's message and
     HTTP status where it answered with an error, with a `kind` where the connection failed or the response could not be
-    read. An image ID is what `LocalImage.identity` holds.
+    read. An image ID is what `LocalImage.identity` holds. A subclass inherits the answers of a store without details.
     """
 
     def holdings(self) -> LocalImages:
@@ -56,15 +53,19 @@ class ImageStore(Protocol):
         Images that no longer exist, and images whose platform the engine does not report, are left out. For a
         multi-platform image the engine reports one platform: `asked`, if it has it and supports the question.
         """
+        return {}
 
     def contents(self, identities: Sequence[str]) -> tuple[ImageContents, ...]:
         """Describe images by their IDs; images that no longer exist are left out."""
+        return ()
 
     def layer_sizes(self, identity: str) -> tuple[int, ...]:
         """Return the bytes that each step of an image's build added, base first; empty where that is not known."""
+        return ()
 
     def containers(self) -> tuple[Container, ...]:
         """List all containers in whatever state."""
+        return ()
 
     def tag(self, source: str, target: ImageReference) -> None:
         """Make the name and tag of `target` refer to the image `source`, which is a name or an image ID."""
@@ -111,3 +112,27 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Close all connections; pulls in flight fail. May be called more than once."""
+
+
+class EngineWrapper:
+    """The base of engines that change how another one pulls: everything but `pull` is forwarded to it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def engine(self) -> str:
+        return self._engine.engine
+
+    @property
+    def store(self) -> ImageStore:
+        return self._engine.store
+
+    def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
+        return self._engine.inspect(reference, cancel=cancel)
+
+    def alive(self) -> bool:
+        return self._engine.alive()
+
+    def close(self) -> None:
+        self._engine.close()

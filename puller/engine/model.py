@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
+from puller.http.proxies import ProxyVariables
 from puller.image.reference import ImageReference, Platform
 
 
@@ -78,15 +79,6 @@ class LocalImages:
         return self.pinned(reference) if reference.digest else self.tagged(reference)
 
 
-class ProxySettings(NamedTuple):
-    """Addresses of proxies; empty where there is none."""
-
-    http: str = ""
-    https: str = ""
-    exceptions: str = ""
-    """NO_PROXY: hosts and networks that are reached directly."""
-
-
 class EngineInfo(NamedTuple):
     """What an engine reports about itself; what it does not report is None or empty."""
 
@@ -97,7 +89,6 @@ class EngineInfo(NamedTuple):
     data_root: str | None = None
     """The directory of its images, on its own host."""
     local: bool = False
-    """Whether the engine runs on this host."""
     insecure: tuple[str, ...] = ()
     """Registries, and networks in CIDR notation, for which it uses HTTP or does not verify certificates."""
     version: str | None = None
@@ -105,7 +96,7 @@ class EngineInfo(NamedTuple):
     """The storage driver or snapshotter: `overlay2`, `overlayfs`, `vfs`."""
     mirrors: tuple[str, ...] = ()
     """URLs of its mirrors of Docker Hub, in the order in which it tries them."""
-    proxies: ProxySettings | None = None
+    proxies: ProxyVariables | None = None
     """The engine's own proxies; None where it does not report them."""
     clock: datetime | None = None
     """The engine's time when it was asked."""

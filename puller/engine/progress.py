@@ -14,13 +14,11 @@ _INTERVAL = 0.1
 """Seconds between two progress events of one image, unless its phase changes."""
 _LAYER_ID = re.compile(r"[0-9a-f]{12}")
 _DIGEST = re.compile(r"Digest: (sha256:[0-9a-f]{64})")
-_MOST_LINES = 1000
-"""Different messages about one image that count as progress; no engine prints more."""
+_MOST = 1000
+"""Layers of one image, and different messages about it, that are tracked; no image has more."""
 _FETCHED = ("Download complete", "Pull complete", "Verifying Checksum")
 _DONE = ("Pull complete", "Already exists")
 _COMPLETE = (*_FETCHED, *_DONE, "Extracting")
-_MOST_LAYERS = 1000
-"""Layers of one image that are tracked; no image has more."""
 
 
 class PullStream:
@@ -40,7 +38,7 @@ class PullStream:
         """Process one message: the status of a layer with its byte counts, or a line about the image."""
         if _LAYER_ID.fullmatch(layer) and not status.startswith("Pulling from"):  # there the ID is a tag
             if self._layers.observe(layer, status, current, total):
-                self._report_activity()
+                self._moved()
             self._show()
             return
         if match := _DIGEST.match(status):
@@ -48,9 +46,9 @@ class PullStream:
         elif status.startswith("Status: "):
             self._says_up_to_date = "up to date" in status
         line = hash((layer, status))
-        if line not in self._lines and len(self._lines) < _MOST_LINES:
+        if line not in self._lines and len(self._lines) < _MOST:
             self._lines.add(line)
-            self._report_activity()
+            self._moved()
 
     def pulled(self, before: InspectedImage | None, inspect: Callable[[], InspectedImage | None]) -> EngineResult:
         """Return the result of the pull; an engine that prints too little (podman) is asked for the image once more.
@@ -60,34 +58,21 @@ class PullStream:
         """
         up_to_date, digest = self._says_up_to_date, self._digest
         if up_to_date is None or digest is None:
-            now = inspect()
-            digest = digest or _digest_of(before or NOTHING, now or NOTHING, self._request.reference)
+            before, now = before or NOTHING, inspect() or NOTHING
+            digest = digest or _digest_of(before, now, self._request.reference)
             if up_to_date is None:
-                had, has = ((image or NOTHING).identity for image in (before, now))
-                return EngineResult(digest, up_to_date=had is not None and had == has)
+                return EngineResult(digest, up_to_date=before.identity is not None and before.identity == now.identity)
         return EngineResult(digest, up_to_date=up_to_date and not self._layers.fetched)
 
-    def _report_activity(self) -> None:
+    def _moved(self) -> None:
         self._timer.moved(self._layers.awaited, self._layers.current, self._layers.total)
 
     def _show(self) -> None:
-        layers, now = self._layers, monotonic()
-        phase = layers.phase
+        phase, now = self._layers.phase, monotonic()
         shown_phase, shown_at = self._shown
-        if phase is shown_phase and now - shown_at < _INTERVAL:
-            return
-        self._shown = (phase, now)
-        self._sink(
-            Progress(
-                self._request,
-                phase,
-                current=layers.current,
-                total=layers.total,
-                layers_done=layers.done,
-                layers=layers.count,
-                of_layers=layers.fetched_of,
-            )
-        )
+        if phase is not shown_phase or now - shown_at >= _INTERVAL:
+            self._shown = (phase, now)
+            self._sink(self._layers.progress(self._request))
 
 
 def _digest_of(before: InspectedImage, now: InspectedImage, reference: ImageReference) -> str | None:
@@ -111,7 +96,7 @@ class Layers:
         """Record a message about a layer; return whether it says anything new."""
         message = (status, current, total)
         known = self._messages.get(layer)
-        if known == message or (known is None and len(self._messages) >= _MOST_LAYERS):
+        if known == message or (known is None and len(self._messages) >= _MOST):
             return False
         self._messages[layer] = message
         if status == "Downloading":
@@ -125,28 +110,15 @@ class Layers:
                 self._bytes[layer] = (whole, whole)
         return True
 
-    @property
-    def _statuses(self) -> list[str]:
-        return [status for status, _, _ in self._messages.values()]
-
-    @property
-    def count(self) -> int:
-        return len(self._messages)
-
-    @property
-    def done(self) -> int:
-        """Number of layers that are unpacked."""
-        return sum(status.startswith(_DONE) for status in self._statuses)
+    def progress(self, request: PullRequest) -> Progress:
+        fetched = {layer: done for layer, (done, _) in self._bytes.items()}
+        unpacked = sum(status.startswith(_DONE) for status in self._statuses)
+        return Progress(request, self.phase, self.current, self.total, unpacked, len(self._messages), fetched)
 
     @property
     def current(self) -> int:
         """Downloaded bytes; the number never decreases."""
         return sum(done for done, _ in self._bytes.values())
-
-    @property
-    def fetched_of(self) -> dict[str, int]:
-        """Downloaded bytes by layer ID."""
-        return {layer: done for layer, (done, _) in self._bytes.items()}
 
     @property
     def total(self) -> int:
@@ -174,3 +146,7 @@ class Layers:
         if not missing:
             return Phase.EXTRACTING
         return Phase.WAITING if all(status.startswith("Waiting") for status in missing) else Phase.DOWNLOADING
+
+    @property
+    def _statuses(self) -> list[str]:
+        return [status for status, _, _ in self._messages.values()]

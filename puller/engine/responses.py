@@ -1,43 +1,80 @@
-"""The JSON of engines as values: the API and the commands print the same documents."""
+"""The JSON of engines as values: the API and the commands give the same documents."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
 from puller.engine.interface import InspectedImage
-from puller.engine.model import EngineInfo, ImageContents, LocalImage, LocalImages, ProxySettings, full_name
+from puller.engine.model import EngineInfo, ImageContents, LocalImage, LocalImages, full_name
+from puller.errors import EngineError
+from puller.http.proxies import ProxyVariables
 from puller.image.reference import ImageReference, Platform
 
 _NONE = "<none>"
 _MACHINES = {"armv7l": "arm/v7", "armv6l": "arm/v6", "i686": "386", "loongarch64": "loong64"}
 """Architectures of `uname -m`, which engines report; `Platform.parse` knows the other aliases."""
+REMOVE_SECONDS = 600.0
+"""Deleting a large image, with some hundred thousand files, takes minutes."""
+
+
+class JsonImageStore(ABC):
+    """The part of `ImageStore` that is the same however the engine is reached."""
+
+    def __init__(self, *, local: bool) -> None:
+        self._local = local
+        self._lock = Lock()
+        self._facts: EngineInfo | None = None
+
+    def facts(self) -> EngineInfo:
+        with self._lock, readable("description of itself"):
+            self._facts = self._facts or read_info(self._info(), local=self._local)
+            return self._facts
+
+    def platforms(self, identities: Sequence[str], asked: Platform | None = None) -> Mapping[str, Platform]:
+        with readable("description of an image"):
+            found = self._inspect(identities, asked)
+            return {identity: platform for identity, image in found.items() if (platform := platform_of(image))}
+
+    def contents(self, identities: Sequence[str]) -> tuple[ImageContents, ...]:
+        with readable("description of an image"):
+            return tuple(map(read_content, self._inspect(identities).values()))
+
+    @abstractmethod
+    def _info(self) -> Any: ...
+
+    @abstractmethod
+    def _inspect(self, identities: Sequence[str], platform: Platform | None = None) -> Mapping[str, Any]:
+        """Return the description of each image by its ID, without images that have been removed meanwhile."""
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Raise EngineError where the JSON has an unexpected structure."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise EngineError(f"the engine's {what} cannot be read: {error}") from None
 
 
 def read_images(images: Iterable[Mapping[str, Any]]) -> LocalImages:
     """Read `GET /images/json` (Engine API "ImageList") or `podman images --format json`."""
-    return LocalImages(
-        _local_image(
-            str(image.get("Id") or ""),
-            _names(image.get("RepoTags") or image.get("Names") or ()),
-            _names(image.get("RepoDigests") or ()),
-            int(image.get("Size") or 0),
-            tuple(_available(image.get("Manifests") or ())),
-        )
-        for image in images
-    )
+    return LocalImages(map(_local_image, images))
 
 
-def read_rows(lines: Iterable[str]) -> LocalImages:
-    """Read `docker image ls --digests --no-trunc --format '{{json .}}'`: one line for each name of each image."""
-    tags: dict[str, list[str]] = {}
-    digests: dict[str, list[str]] = {}
-    for row in map(json.loads, filter(None, lines)):
-        identity, name = str(row["ID"]), str(row["Repository"])
-        tags.setdefault(identity, []).append(f"{name}:{row['Tag']}")
-        digests.setdefault(identity, []).append(f"{name}@{row.get('Digest') or _NONE}")
-    return LocalImages(_local_image(identity, _names(tags[identity]), _names(digests[identity])) for identity in tags)
+def read_rows(rows: Iterable[Mapping[str, Any]]) -> LocalImages:
+    """Read `docker image ls --digests --no-trunc --format '{{json .}}'`: a row for each name of each image."""
+    images: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        identity, name = str(row["ID"]), row["Repository"]
+        image = images.setdefault(identity, {"Id": identity, "RepoTags": [], "RepoDigests": []})
+        image["RepoTags"].append(f"{name}:{row['Tag']}")
+        image["RepoDigests"].append(f"{name}@{row.get('Digest') or _NONE}")
+    return read_images(images.values())
 
 
 def read_info(info: Mapping[str, Any], *, local: bool) -> EngineInfo:
@@ -59,7 +96,7 @@ def read_info(info: Mapping[str, Any], *, local: bool) -> EngineInfo:
         version=info.get("ServerVersion") or (info.get("version") or {}).get("Version") or None,
         driver=info.get("Driver") or graph.get("graphDriverName") or None,
         mirrors=tuple(map(str, registries.get("Mirrors") or ())),
-        proxies=ProxySettings(*proxies) if "HttpProxy" in info else None,
+        proxies=ProxyVariables(*proxies) if "HttpProxy" in info else None,
         clock=_moment(str(info.get("SystemTime") or "")),
         identity=str(info.get("ID") or "") or None,
     )
@@ -80,20 +117,16 @@ def read_platform(system: object, machine: object, variant: object = None) -> Pl
 
 
 def read_inspected(image: Mapping[str, Any], reference: ImageReference) -> InspectedImage:
-    """Read `GET /images/NAME/json` for an image that was looked up by this reference."""
-    return inspected(image.get("Id"), image.get("RepoDigests") or (), reference, _platform_in(image))
+    """Read `GET /images/NAME/json` or `image inspect` for an image that was looked up by this reference.
 
-
-def inspected(
-    identity: str | None, repo_digests: Iterable[str], reference: ImageReference, platform: Platform | None = None
-) -> InspectedImage:
-    """Make an inspected image, with those of its `RepoDigests` that belong to the reference's repository."""
-    digests: list[str] = []
-    for text in repo_digests:
-        known = ImageReference.read(text)
-        if known and known.name == reference.name and known.digest and known.digest not in digests:
-            digests.append(known.digest)
-    return InspectedImage(identity, tuple(digests), platform)
+    The digests are those of the reference's repository. What the tag resolved to comes first where the engine tells it,
+    as podman. The platform is None for arm without a variant, as it may be any.
+    """
+    names = sorted(image.get("RepoDigests") or (), key=lambda name: name.rpartition("@")[2] != image.get("Digest"))
+    known = [each for each in map(ImageReference.read, names) if each and each.name == reference.name]
+    digests = tuple(dict.fromkeys(each.digest for each in known if each.digest))
+    unclear = image.get("Architecture") == "arm" and not image.get("Variant")
+    return InspectedImage(image.get("Id"), digests, None if unclear else _platform_in(image))
 
 
 def inspected_name(reference: ImageReference) -> str:
@@ -139,23 +172,18 @@ def _names(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(full_name(text) for text in texts if _NONE not in text))
 
 
-def _local_image(
-    identity: str, tags: tuple[str, ...], digests: tuple[str, ...], size: int = 0, platforms: tuple[Platform, ...] = ()
-) -> LocalImage:
-    """Make an image, with the digest in each repository that has a tag for it.
+def _local_image(image: Mapping[str, Any]) -> LocalImage:
+    """Read an image, and add its digest in each repository that has a tag for it.
 
     The containerd store identifies an image by the digest of its manifest, and lists RepoDigests of one repository
     only, even when several repositories have tags for the image.
     """
+    identity, tags = str(image.get("Id") or ""), _names(image.get("RepoTags") or image.get("Names") or ())
+    digests = _names(image.get("RepoDigests") or ())
     if any(text.endswith(f"@{identity}") for text in digests):
         own = (f"{tag.rpartition(':')[0]}@{identity}" for tag in tags if "@" not in tag)
         digests = tuple(dict.fromkeys((*digests, *own)))
-    return LocalImage(identity, tags, digests, size, platforms)
-
-
-def _available(manifests: Iterable[Mapping[str, Any]]) -> Iterator[Platform]:
-    for manifest in manifests:
-        if manifest.get("Kind") == "image" and manifest.get("Available"):
-            platform = (manifest.get("ImageData") or {}).get("Platform") or {}
-            if found := read_platform(platform.get("os"), platform.get("architecture"), platform.get("variant")):
-                yield found
+    manifests = [each for each in image.get("Manifests") or () if each.get("Kind") == "image" and each.get("Available")]
+    parts = [(each.get("ImageData") or {}).get("Platform") or {} for each in manifests]
+    platforms = (read_platform(each.get("os"), each.get("architecture"), each.get("variant")) for each in parts)
+    return LocalImage(identity, tags, digests, int(image.get("Size") or 0), tuple(filter(None, platforms)))

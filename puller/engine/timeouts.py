@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from threading import Event, Thread
 from time import monotonic
 
@@ -32,11 +33,13 @@ class AttemptTimer:
     def __init__(
         self, clocks: Timeouts, activity: LastActivity, *, coarse: bool = False, now: Callable[[], float] = monotonic
     ) -> None:
-        self._clocks = clocks
+        self._attempt, self._stall, self._unpack = (
+            inf if limit is None else limit for limit in (clocks.attempt, clocks.stall, clocks.unpack)
+        )
         self._activity = activity
         self._now = now
-        self._began = now()
-        self._progress = (self._began, Phase.RESOLVING, 0, 0)
+        self._began = now() - clocks.spent
+        self._progress = (now(), Phase.RESOLVING, 0, 0)
         self.failure: EngineError | None = None
         """Why the attempt is over; None until a check has found that it is."""
         self.coarse = coarse
@@ -49,25 +52,22 @@ class AttemptTimer:
         self._activity.last = max(self._activity.last, now)
 
     @property
-    def left(self) -> float | None:
-        """Seconds until the attempt is over unless there is progress; None where no limit applies."""
-        limits = [limit for limit in (self._attempt_left(), self._stall_left()) if limit is not None]
-        return max(min(limits), 0.0) if limits else None
-
-    @property
     def interval(self) -> float | None:
         """Seconds after which to check again, whatever happens meanwhile; None where no limit is set."""
-        limits = [limit for limit in (self.left, self._clocks.stall, self._clocks.unpack) if limit is not None]
-        return max(min(limits), _SHORTEST_INTERVAL) if limits else None
+        shortest = max(min(*self._left(), self._stall, self._unpack), _SHORTEST_INTERVAL)
+        return shortest if shortest < inf else None
 
     def expired(self) -> EngineError | None:
         """Check the limits; once an attempt is over, the result stays the same."""
         if self.failure is None:
-            attempt, stall = self._attempt_left(), self._stall_left()
-            if attempt is not None and attempt <= 0:
-                self.failure = EngineError(f"not done within {self._clocks.attempt:g}s", kind=FailureKind.TIMEOUT)
-            elif stall is not None and stall <= 0:
-                self.failure = EngineError(self._stalled(), kind=FailureKind.STALLED)
+            attempt, stall = self._left()
+            if attempt <= 0:
+                self.failure = EngineError(f"not done within {self._attempt:g}s", kind=FailureKind.TIMEOUT)
+            elif stall <= 0:
+                _, phase, current, total = self._progress
+                fetched = f" ({format_bytes(current)}/{format_bytes(total)})" if total else ""
+                words = f"stalled: no progress for {format_seconds(self._limit(phase))} while {phase}{fetched}"
+                self.failure = EngineError(words, kind=FailureKind.STALLED)
         return self.failure
 
     def check(self) -> None:
@@ -99,23 +99,13 @@ class AttemptTimer:
             if thread.ident is not None:
                 thread.join()
 
-    def _attempt_left(self) -> float | None:
-        return None if self._clocks.attempt is None else self._began + self._clocks.attempt - self._now()
-
-    def _stall_left(self) -> float | None:
-        last, phase, _, _ = self._progress
-        limit = self._limit(phase)
-        if limit is None:
-            return None
+    def _left(self) -> tuple[float, float]:
+        """Return the seconds left of the attempt, and until it has stalled; infinite without a limit."""
+        now, (last, phase, _, _) = self._now(), self._progress
         if phase is Phase.WAITING:
             last = max(last, self._activity.last)
-        return last + limit - self._now()
+        return self._began + self._attempt - now, last + self._limit(phase) - now
 
-    def _limit(self, phase: Phase) -> float | None:
+    def _limit(self, phase: Phase) -> float:
         unpacking = phase is Phase.EXTRACTING or (self.coarse and phase is not Phase.RESOLVING)
-        return self._clocks.unpack if unpacking else self._clocks.stall
-
-    def _stalled(self) -> str:
-        _, phase, current, total = self._progress
-        fetched = f" ({format_bytes(current)}/{format_bytes(total)})" if total else ""
-        return f"stalled: no progress for {format_seconds(self._limit(phase) or 0)} while {phase}{fetched}"
+        return self._unpack if unpacking else self._stall

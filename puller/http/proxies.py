@@ -15,11 +15,11 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class ProxyVariables(NamedTuple):
-    """The proxy variables of the environment; unset ones are empty."""
+    """The proxy variables of the environment, or an engine's own proxies; unset ones are empty."""
 
-    http: str
-    https: str
-    no_proxy: str
+    http: str = ""
+    https: str = ""
+    no_proxy: str = ""
 
     @classmethod
     def of(cls, environment: Mapping[str, str] | None = None) -> "ProxyVariables":
@@ -33,7 +33,7 @@ class ProxyVariables(NamedTuple):
         return cls(value("HTTP_PROXY") or other, value("HTTPS_PROXY") or other, value("NO_PROXY"))
 
 
-NO_PROXIES = ProxyVariables("", "", "")
+NO_PROXIES = ProxyVariables()
 
 
 def proxy_for(url: str, variables: ProxyVariables) -> str:

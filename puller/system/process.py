@@ -111,6 +111,7 @@ def run(  # noqa: PLR0913 - the only way to run a program, with everything that 
     """
     out, err = _Reader(on_line, returns=terminal, keep=keep), _Reader(on_line)
     deadline = monotonic() + timeout if timeout is not None else None
+    cancel.check()  # a program that is stopped after its start may have done its work
     with (
         _started(argv, environment, terminal=terminal, reads=stdin is not None) as process,
         cancel.hook(lambda: _signal(process, signal.SIGTERM)),

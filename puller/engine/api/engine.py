@@ -1,21 +1,25 @@
 """An engine by its API: questions by `ApiClient`, pulls by docker-py, which is imported for the first one."""
 
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from puller.cancellation import Cancellation
+from puller.engine import responses
 from puller.engine.api.client import ApiClient, ping_engine
-from puller.engine.api.images import UNREADABLE, ApiImageStore
 from puller.engine.endpoint import EngineAddress
 from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
+from puller.engine.model import Container, LocalImages
 from puller.engine.progress import PullStream
-from puller.engine.responses import inspected_name, read_inspected
+from puller.engine.responses import JsonImageStore, inspected_name, readable
 from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.errors import EngineError, FailureKind
 from puller.failure import failure_of
-from puller.image.reference import ImageReference
+from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
 from puller.system.credentials import Keyring, server_name
@@ -50,6 +54,7 @@ class ApiEngine:
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
+        cancel.check()
         before = self.inspect(request.reference, cancel=cancel) if self._ping.omits_results else NOTHING
         account = self._account(request.reference)  # before the attempt's limit: a helper has a limit of its own
         timer = AttemptTimer(clocks, self._activity)
@@ -57,6 +62,7 @@ class ApiEngine:
         call = self._docker().start_pull(request, account)
         try:
             with closing(call), cancel.hook(call.abort), timer.aborting(call.abort):
+                cancel.check()  # docker-py's import and the inspection took time
                 for message in call.messages():
                     cancel.check()
                     _feed(stream, message)
@@ -71,13 +77,11 @@ class ApiEngine:
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         try:  # on a connection of its own, which can be closed from another thread
             client = ApiClient(self._address, version=self._version)
-            with closing(client), cancel.hook(client.close):
-                return read_inspected(client.get("images", inspected_name(reference), "json"), reference)
+            with closing(client), cancel.hook(client.close), readable("description of an image"):
+                return responses.read_inspected(client.get("images", inspected_name(reference), "json"), reference)
         except EngineError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return NOTHING
-        except UNREADABLE:
-            pass
         cancel.check()
         return None
 
@@ -121,13 +125,54 @@ class ApiEngine:
 
 
 def _feed(stream: PullStream, message: dict[str, Any]) -> None:
-    if error := message.get("error") or message.get("errorDetail"):
-        detail = message.get("errorDetail")
-        words = detail.get("message") if isinstance(detail, dict) else None
-        raise EngineError(str(words or error))
-    sizes = message.get("progressDetail")
-    sizes = sizes if isinstance(sizes, dict) else {}
-    if sizes.get("units"):  # seconds spent unpacking, which increase even when nothing happens
+    detail, sizes = message.get("errorDetail"), message.get("progressDetail")
+    if error := message.get("error") or detail:
+        raise EngineError(str((isinstance(detail, dict) and detail.get("message")) or error))
+    if not isinstance(sizes, dict) or sizes.get("units"):  # seconds of unpacking increase even when nothing happens
         sizes = {}
     current, total = (value if isinstance(value := sizes.get(key), int) else 0 for key in ("current", "total"))
     stream.feed(str(message.get("status", "")), str(message.get("id", "")), current, total)
+
+
+class ApiImageStore(JsonImageStore):
+    """`ImageStore` by the Engine API."""
+
+    def __init__(self, client: ApiClient, *, local: bool) -> None:
+        super().__init__(local=local)
+        self._client = client
+
+    def holdings(self) -> LocalImages:
+        with readable("list of images"):  # since API 1.47 the containerd store lists the platforms of each image
+            return responses.read_images(self._client.get("images", "json", manifests="1"))
+
+    def layer_sizes(self, identity: str) -> tuple[int, ...]:
+        with readable("history of an image"):
+            return responses.read_layer_sizes(self._client.get("images", identity, "history"))
+
+    def containers(self) -> tuple[Container, ...]:
+        with readable("list of containers"):
+            return tuple(
+                Container((each.get("Names") or [each["Id"]])[0].lstrip("/"), each["ImageID"])
+                for each in self._client.get("containers", "json", all="1")
+            )
+
+    def tag(self, source: str, target: ImageReference) -> None:
+        self._client.post("images", source, "tag", repo=target.name, tag=target.tag or "latest")
+
+    def untag(self, name: str) -> None:
+        self._client.delete("images", name, seconds=responses.REMOVE_SECONDS)
+
+    def _info(self) -> Any:
+        return self._client.get("info")
+
+    def _inspect(self, identities: Sequence[str], platform: Platform | None = None) -> Mapping[str, Any]:
+        parts = {key: part for key, part in asdict(platform).items() if part} if platform else {}
+        options = {"platform": json.dumps(parts)} if parts else {}  # engines before API 1.49 ignore it
+        found = {}
+        for identity in identities:
+            try:
+                found[identity] = self._client.get("images", identity, "json", **options)
+            except EngineError as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+        return found

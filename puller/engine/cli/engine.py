@@ -1,18 +1,20 @@
-"""An engine by its command, which is docker, podman or nerdctl: one process for each pull."""
+"""An engine by its command, which is docker, podman or nerdctl: one process for each pull and each question."""
 
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
+from typing import Any
 
 from puller.cancellation import Cancellation
-from puller.engine.cli.images import CliImageStore
+from puller.engine import responses
 from puller.engine.cli.terminal import is_drawing, last_words, read
 from puller.engine.endpoint import DOCKER, EngineAddress
 from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
+from puller.engine.model import Container, LocalImages
 from puller.engine.progress import PullStream
-from puller.engine.responses import inspected, inspected_name, read_platform
+from puller.engine.responses import JsonImageStore, inspected_name, readable
 from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
 from puller.image.reference import ImageReference, Platform
@@ -63,7 +65,20 @@ class CliEngine:
         reference = request.reference
         before = self.inspect(reference, cancel=cancel) if self._silent else NOTHING
         timer = AttemptTimer(clocks, self._activity, coarse=True)
-        output = _PullOutput(PullStream(request, progress, timer), timer, draws=not self._silent)
+        stream = PullStream(request, progress, timer)
+
+        def on_line(line: str) -> None:
+            if not self._silent and is_drawing(line):
+                timer.coarse = False
+            if message := read(line):
+                stream.feed(*message)
+
+        def on_tick(unfinished: str) -> None:
+            if _PROMPT.search(unfinished):  # docker 28 prompts after a 401
+                words = "unauthorized: the registry requires a login; the command prompted for a user name"
+                raise EngineError(words, kind=FailureKind.UNAUTHORIZED)
+            timer.check()
+
         platform = ("--platform", str(request.platform)) if request.platform else ()
         try:
             done = process.run(
@@ -71,31 +86,23 @@ class CliEngine:
                 environment=self._environment,
                 cancel=cancel,
                 terminal=not self._silent,
-                on_line=output.line,
-                on_tick=output.tick,
+                on_line=on_line,
+                on_tick=on_tick,
             )
         except OSError as error:
             raise EngineError(f"{self._program} cannot be run: {error}", kind=FailureKind.DAEMON_UNREACHABLE) from None
         if done.code != 0:
             raise EngineError(_words(done))
-        return output.stream.pulled(before, lambda: self.inspect(reference, cancel=cancel))
+        return stream.pulled(before, lambda: self.inspect(reference, cancel=cancel))
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
-        field = "ID" if self._program in _PROBES else "Id"  # podman and nerdctl use the Go field, docker the JSON key
-        fields = [field, "RepoDigests", "Os", "Architecture"]  # docker fails on an image without a Variant
-        if self._program == "podman":
-            fields.append("Digest")  # what the tag resolved to; RepoDigests has the platform's manifest as well, sorted
-        form = f"[{','.join(f'{{{{json .{field}}}}}' for field in fields)}]"
-        arguments = ("image", "inspect", "--format", form, inspected_name(reference))
         try:
-            done = self._ask(arguments, _PROBE_SECONDS, cancel)
+            done = self._ask(("image", "inspect", inspected_name(reference)), _PROBE_SECONDS, cancel)
             if done.code != 0:
                 return NOTHING if _ABSENT.search(done.stderr) else None
-            identity, digests, *rest = json.loads(done.stdout)
-            first = rest[2:]
-            digests = sorted(digests or (), key=lambda name: name.rpartition("@")[2] not in first)
-            return inspected(identity, digests, reference, _platform(*rest[:2]))
-        except (OSError, TimeoutError, TypeError, ValueError):
+            with readable("description of an image"):
+                return responses.read_inspected(json.loads(done.stdout)[0], reference)
+        except (EngineError, OSError, TimeoutError):
             return None
 
     def alive(self) -> bool:
@@ -115,52 +122,84 @@ class CliEngine:
     def _run(self, *arguments: str, seconds: float = _PROBE_SECONDS) -> str:
         try:
             done = self._ask(arguments, seconds, Cancellation())
+        except FileNotFoundError:
+            raise EngineError(f"{self._argv[0]}: command not found", kind=FailureKind.CLIENT_MISSING) from None
         except (OSError, TimeoutError) as error:
-            raise EngineError(f"{self._program} {arguments[0]} failed: {error}") from None
+            reason = str(error) or f"no answer within {seconds:g}s"
+            raise EngineError(f"{self._program} {arguments[0]} failed: {reason}") from None
         if done.code != 0:
             raise EngineError(_words(done))
         return done.stdout
 
     def _probe(self, seconds: float) -> str:
-        arguments = _PROBES.get(self._program, _DOCKER_PROBE)
         try:
-            done = self._ask(arguments, seconds, Cancellation())
-        except FileNotFoundError:
-            words = f"{self._argv[0]}: command not found"
-            raise EngineUnreachableError(words, kind=FailureKind.CLIENT_MISSING) from None
-        except (OSError, TimeoutError) as error:
-            reason = str(error) or f"no answer within {seconds:g}s"
-            raise EngineUnreachableError(f"{self._program} {arguments[0]} failed: {reason}") from None
-        if done.code != 0:
-            raise EngineUnreachableError(clean(done.stderr or done.stdout) or f"{self._program} exits with {done.code}")
-        return clean(done.stdout) or "?"
+            return clean(self._run(*_PROBES.get(self._program, _DOCKER_PROBE), seconds=seconds)) or "?"
+        except EngineError as error:
+            raise EngineUnreachableError(clean(error.message), kind=error.kind) from None
 
 
-class _PullOutput:
-    """The output of one program while it pulls."""
+class CliImageStore(JsonImageStore):
+    """`ImageStore` by `docker image …` and its like."""
 
-    def __init__(self, stream: PullStream, timer: AttemptTimer, *, draws: bool) -> None:
-        self.stream = stream
-        self._timer = timer
-        self._draws = draws
+    def __init__(self, run: Callable[..., str], program: str, *, local: bool) -> None:
+        """`run` runs the program with arguments and returns its output, or raises EngineError."""
+        super().__init__(local=local)
+        self._run = run
+        self._podman = program == "podman"
+        self._form = "json" if self._podman else "{{json .}}"
 
-    def line(self, line: str) -> None:
-        if self._draws and is_drawing(line):
-            self._timer.coarse = False
-        if message := read(line):
-            self.stream.feed(message.status, message.layer, message.current, message.total)
+    def holdings(self) -> LocalImages:
+        with readable("list of images"):
+            rows = self._listed("image", "ls", "--no-trunc", "--digests")
+            return responses.read_images(rows) if self._podman else responses.read_rows(rows)
 
-    def tick(self, unfinished: str) -> None:
-        """Check the time limits, and end a program that prompts for a login, as docker 28 does after a 401."""
-        if _PROMPT.search(unfinished):
-            message = "unauthorized: the registry requires a login; the command prompted for a user name"
-            raise EngineError(message, kind=FailureKind.UNAUTHORIZED)
-        self._timer.check()
+    def layer_sizes(self, identity: str) -> tuple[int, ...]:
+        options = () if self._podman else ("--no-trunc", "--human=false")
+        try:
+            return responses.read_layer_sizes(self._listed("history", *options, identity))
+        except (ValueError, AttributeError, TypeError):  # nerdctl prints sizes with units
+            return ()
 
+    def containers(self, tries: int = 3) -> tuple[Container, ...]:
+        identities = self._run("ps", "--all", "--quiet", "--no-trunc").split()
+        try:
+            output = self._run("container", "inspect", *identities) if identities else "[]"
+        except EngineError:  # a container may have gone away meanwhile
+            if tries == 1:
+                raise
+            return self.containers(tries - 1)
+        with readable("list of containers"):
+            return tuple(Container(str(each["Name"]).lstrip("/"), str(each["Image"])) for each in json.loads(output))
 
-def _platform(system: str = "", machine: str = "") -> Platform | None:
-    """Make a platform of the inspected fields; None for arm, whose variant is not among them."""
-    return None if machine == "arm" else read_platform(system, machine)
+    def tag(self, source: str, target: ImageReference) -> None:
+        self._run("tag", source, f"{target.name}:{target.tag or 'latest'}")
+
+    def untag(self, name: str) -> None:
+        self._run("rmi", name, seconds=responses.REMOVE_SECONDS)
+
+    def _listed(self, *arguments: str) -> list[Any]:
+        """Run a command that prints a list: podman prints an array, docker and nerdctl a line for each."""
+        output = self._run(*arguments, "--format", self._form)
+        return list(json.loads(output)) if self._podman else [json.loads(line) for line in output.splitlines() if line]
+
+    def _info(self) -> Any:
+        return json.loads(self._run("info", "--format", self._form))
+
+    def _inspect(self, identities: Sequence[str], platform: Platform | None = None) -> Mapping[str, Any]:
+        """Run one command for all images, or if one of them is missing a command for each."""
+        if not identities:
+            return {}
+        try:
+            options = ("--platform", str(platform)) if platform else ()
+            images = json.loads(self._run("image", "inspect", *options, *identities))
+        except EngineError as error:
+            # "platform": the image lacks it, or an older program does not know the option.
+            if not _ABSENT.search(error.message) and "platform" not in error.message.lower():
+                raise
+            if len(identities) == 1:
+                return {}
+            return {key: value for each in identities for key, value in self._inspect((each,), platform).items()}
+        return dict(zip(identities, images, strict=True))
 
 
 def _words(done: process.Completed) -> str:

@@ -1,7 +1,7 @@
 """The output of docker, podman and nerdctl during a pull; docker prints byte counts only to a terminal."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 _DRAWING = re.compile(r"\x1b\[\d*[AK]")
@@ -19,8 +19,7 @@ _LONGEST = 4096
 _UNITS = {unit: 1000**power for power, unit in enumerate(("", "k", "M", "G", "T", "P"))}
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One line of a program: about a layer where it has an ID, else about the image."""
 
     status: str
@@ -50,9 +49,8 @@ def read(line: str) -> Message | None:
             done, done_unit, whole, whole_unit = progress.groups()
             return Message(rest[: progress.start()], layer, _bytes(done, done_unit), _bytes(whole, whole_unit))
         return Message(rest, layer)
-    if match := _BLOB.match(line):
-        return Message("Copying blob", match.group(1))
-    return Message(line)
+    match = _BLOB.match(line)
+    return Message("Copying blob", match.group(1)) if match else Message(line)
 
 
 def last_words(text: str) -> str:

@@ -124,7 +124,7 @@ def test_idle_threads_hear_of_work_that_becomes_possible() -> None:
 
 def test_no_more_is_fetched_ahead_than_fits() -> None:
     """A blob beyond the limit waits until others are used up, or somebody waits for it."""
-    agenda = DownloadQueue(per_registry=9, budget=100)
+    agenda = DownloadQueue(9, 100, RegistryHealth)
     first, second, third = blob("a", 60, 0), blob("b", 60, 1), blob("ghcr.io/c", 30, 2)
     for each in (first, second, third):
         agenda.add(DownloadTask(each.rank, each))

@@ -1,5 +1,6 @@
 """The command-line backend on a made-up `docker`: what it is called with, and what is made of its words and ways."""
 
+import json
 import os
 import signal
 import threading
@@ -41,6 +42,11 @@ def _no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def reached(program: Path, context: str | None = None) -> CliEngine:
     """Reach the engine through this program."""
     return CliEngine(locate(BackendChoice.CLI, docker_command=str(program), context=context), str(program))
+
+
+def described(identity: str, *digests: str, **more: str) -> str:
+    """Print what `image inspect` prints of one image."""
+    return say(json.dumps([{"Id": identity, "RepoDigests": digests, **more}]))
 
 
 def pull(
@@ -161,11 +167,13 @@ def test_progress_is_layers(tmp_path: Path) -> None:
 
 def test_a_digest_that_was_not_told_is_asked_for(tmp_path: Path) -> None:
     """A program that says nothing of a digest is asked by inspect."""
-    answer = say(f'["{IDENTITY}",["nginx@{DIGEST}"]]')
+    answer = described(IDENTITY, f"nginx@{DIGEST}")
     assert pull(FakeProgram(tmp_path, pull="true", inspect=answer)) == EngineResult(DIGEST, up_to_date=False)
 
 
-@pytest.mark.parametrize("answer", ["exit 1", "true", say("{"), say("[1,2,3]"), say('["x",null]'), say('["x",["y"]]')])
+@pytest.mark.parametrize(
+    "answer", ["exit 1", "true", say("{"), say("[1,2,3]"), say("[]"), described("x"), described("x", "y")]
+)
 def test_an_inspect_that_fails_costs_only_the_digest(tmp_path: Path, answer: str) -> None:
     """The image was pulled; that its digest is unknown is no failure."""
     assert pull(FakeProgram(tmp_path, pull="true", inspect=answer)) == EngineResult(None, up_to_date=False)
@@ -248,6 +256,15 @@ def test_cancelling_ends_the_program(tmp_path: Path) -> None:
     with pytest.raises(CancelledError, match="stop"):
         pull(program, cancel=cancel, timeout=None)
     assert not running(pid)
+
+
+def test_a_pull_that_is_cancelled_already_starts_no_program(tmp_path: Path) -> None:
+    """Even a program that would be done before it could be ended."""
+    program, cancel = FakeProgram(tmp_path), Cancellation()
+    cancel.cancel("stop")
+    with pytest.raises(CancelledError, match="stop"):
+        pull(program, cancel=cancel)
+    assert program.pulls == []
 
 
 def test_a_program_that_vanishes_is_an_engine_that_is_gone(tmp_path: Path) -> None:
@@ -368,7 +385,7 @@ def test_an_engine_that_hangs_is_not_alive(tmp_path: Path, monkeypatch: pytest.M
 def test_all_digests_of_an_image_are_inspected(tmp_path: Path) -> None:
     """By its digest where it is pinned; of another repository's digests nothing is said."""
     other = "sha256:" + "e" * 64
-    known = say(f'["{IDENTITY}",["nginx@{DIGEST}","other@{other}","nginx@{other}"]]')
+    known = described(IDENTITY, f"nginx@{DIGEST}", f"other@{other}", f"nginx@{other}")
     program = FakeProgram(tmp_path, inspect=known)
     backend = reached(program.path)
     pinned = request(f"nginx:1.27@{DIGEST}").reference
@@ -451,8 +468,8 @@ def test_a_broken_docker_configuration_does_not_concern_podman(tmp_path: Path) -
 def test_podman_is_asked_before_and_after(tmp_path: Path, before: str | None, after: str, *, up_to_date: bool) -> None:
     """Podman never says whether it has fetched something: the image's ID does."""
     mark = tmp_path / "pulled"
-    old = say(f'["{before}",["docker.io/library/nginx@{DIGEST}"]]') if before else "exit 1"
-    new = say(f'["{after}",["docker.io/library/nginx@{DIGEST}"]]')
+    old = described(before, f"docker.io/library/nginx@{DIGEST}") if before else "exit 1"
+    new = described(after, f"docker.io/library/nginx@{DIGEST}")
     program = FakeProgram(
         tmp_path,
         name="podman",
@@ -469,8 +486,9 @@ def test_podman_says_what_the_tag_stands_for(tmp_path: Path, known: list[str] | 
     """Its list has the digests of the platform's manifest and of every index that named it, sorted."""
 
     def answer(ends: list[str], own: str) -> str:
-        digests = ",".join(f'"docker.io/library/nginx@sha256:{end * 64}"' for end in ends)
-        return say(f'["{IDENTITY}",[{digests}],"linux","amd64","sha256:{own * 64}"]')
+        return described(
+            IDENTITY, *(f"docker.io/library/nginx@sha256:{end * 64}" for end in ends), Digest=f"sha256:{own * 64}"
+        )
 
     mark = tmp_path / "pulled"
     old = answer(known, "9") if known else "exit 1"
@@ -482,7 +500,7 @@ def test_podman_says_what_the_tag_stands_for(tmp_path: Path, known: list[str] | 
 
 def test_a_docker_that_is_podman_is_treated_as_podman(tmp_path: Path) -> None:
     """The package podman-docker installs a `docker` that never says "up to date"."""
-    answer = say(f'["{IDENTITY}",["docker.io/library/nginx@{DIGEST}"]]')
+    answer = described(IDENTITY, f"docker.io/library/nginx@{DIGEST}")
     program = FakeProgram(tmp_path, version="echo '4.3.1 Podman Engine'", pull="true", inspect=answer)
     assert pull(program) == EngineResult(DIGEST, up_to_date=True)
 
@@ -515,8 +533,11 @@ def test_a_long_list_of_images_is_read_whole(tmp_path: Path) -> None:
 
 
 def test_the_platform_of_an_image_is_told(tmp_path: Path) -> None:
-    """As far as the command tells it; 32 bits of arm come in variants that it does not."""
-    for machine, platform in (("arm64", Platform.parse("linux/arm64")), ("arm", None)):
-        program = FakeProgram(tmp_path, inspect=say(f'["{IDENTITY}",null,"linux","{machine}"]'))
+    """As far as the command tells it; 32 bits of arm come in variants."""
+    for text in ("linux/arm64", "linux/arm/v6", "linux/arm"):
+        system, machine, *variant = text.split("/")
+        platform = None if text == "linux/arm" else Platform.parse(text)
+        answer = described(IDENTITY, Os=system, Architecture=machine, Variant="".join(variant))
+        program = FakeProgram(tmp_path, inspect=answer)
         found = reached(program.path).inspect(request().reference, cancel=Cancellation())
         assert found == InspectedImage(IDENTITY, (), platform)

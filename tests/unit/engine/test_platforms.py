@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from puller.engine.cli.images import CliImageStore
+from puller.engine.cli.engine import CliImageStore
 from puller.errors import EngineError
 from puller.image.reference import Platform
 

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from puller.engine import progress as module
 from puller.engine.interface import NOTHING, InspectedImage
 from puller.engine.progress import PullStream
-from puller.engine.responses import inspected, inspected_name
+from puller.engine.responses import inspected_name, read_inspected
 from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.events import Phase, Progress
 from puller.image.reference import ImageReference
@@ -215,7 +215,8 @@ def test_whatever_comes_the_numbers_make_sense(messages: list[tuple[str, str, in
 )
 def test_the_digests_of_a_name_are_found(repo_digests: list[str], text: str, found: tuple[str, ...]) -> None:
     """Among an image's RepoDigests they are those of the same repository, each once, in the engine's order."""
-    assert inspected("id", repo_digests, ImageReference.parse(text)) == InspectedImage("id", found)
+    image = {"Id": "id", "RepoDigests": repo_digests}
+    assert read_inspected(image, ImageReference.parse(text)) == InspectedImage("id", found)
 
 
 @pytest.mark.parametrize(

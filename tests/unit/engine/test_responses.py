@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from puller.engine.model import ProxySettings
 from puller.engine.responses import read_images, read_info, read_platform
+from puller.http.proxies import ProxyVariables
 from puller.image.reference import ImageReference, Platform
 
 MANIFEST, CONFIG = "sha256:" + "a" * 64, "sha256:" + "c" * 64
@@ -58,7 +58,7 @@ def test_what_an_engine_says_of_itself() -> None:
     }
     facts = read_info(info, local=True)
     assert (facts.version, facts.driver, facts.mirrors) == ("28.5.2", "overlay2", ("https://mirror.example/",))
-    assert facts.proxies == ProxySettings("", "http://proxy:3128", "a,b")
+    assert facts.proxies == ProxyVariables("", "http://proxy:3128", "a,b")
     assert facts.clock == datetime(2026, 1, 1, microsecond=123456, tzinfo=UTC)
     silent = read_info({"version": {"Version": "4.3.1"}, "SystemTime": "today"}, local=True)
     assert (silent.version, silent.proxies, silent.clock) == ("4.3.1", None, None)

@@ -199,6 +199,16 @@ def test_cancelling_counts_more_than_a_stall(tmp_path: Path) -> None:
             pull(Timeouts(stall=60), cancel=cancel)
 
 
+def test_a_pull_that_is_cancelled_already_asks_the_engine_for_nothing(tmp_path: Path) -> None:
+    """Even an engine that would end it at once is not told to begin."""
+    cancel = Cancellation()
+    cancel.cancel("enough")
+    with FakeEngine(tmp_path, {"/images/create": streaming(DIGEST_LINE, STATUS_LINE)}) as engine:
+        with pytest.raises(CancelledError, match="enough"):
+            pull(Timeouts(), cancel=cancel)
+        assert [path for path in engine.asked if path.startswith("/images")] == []
+
+
 def test_inspecting_can_be_cancelled(tmp_path: Path) -> None:
     """An engine that does not answer holds nobody who wants to leave."""
     cancel = Cancellation()

@@ -7,7 +7,6 @@ in the handle's own share object. docs/http.md has the figures.
 """
 
 import os
-import re
 import select
 import socket
 import time
@@ -20,6 +19,7 @@ import pycurl
 
 from puller.http.certificates import TlsSettings, trust_proxy
 from puller.http.errors import HttpError, HttpErrorKind, from_curl
+from puller.http.head import LARGEST, ResponseHead, parse_head
 
 _BUFFER = 64 << 10
 """Bytes that libcurl reads at a time; larger buffers take more processor time for new pages (docs/http.md)."""
@@ -27,11 +27,6 @@ _SMALL_BUFFER = 16 << 10
 """The same for a HEAD; libcurl allocates the buffer for each request."""
 _JOINED = 4
 """Chunks to return as one; libcurl delivers chunks of 16 KiB."""
-_LARGEST_HEADERS = 64 << 10
-_HEAD = re.compile(
-    r"HTTP/[0-9.]+ +(?P<status>[1-9][0-9]{2})(?: +(?P<reason>[^\r\n]*))?\r?\n(?P<fields>(?:[^\r\n][^\n]*\n)*)\r?\n"
-)
-"""A status line with all its headers (RFC 9112 "Message")."""
 _SLICE = 0.25
 """Seconds between two checks for cancellation: during a name lookup there is no socket to wake the thread."""
 _NO_SOCKET_SLEEP = 0.002
@@ -61,7 +56,7 @@ class Handle:
         self._multi.setopt(pycurl.M_MAXCONNECTS, 1)
         self.curl = pycurl.Curl()
         self._configure(tls, proxy, unix_socket)
-        self._running = self._multiplexed = False
+        self._running = False
         self._method = ""
         self._set: dict[int, object] = {}
         """Options of the last request; only changed ones are set again."""
@@ -97,12 +92,10 @@ class Handle:
             raise HttpError(HttpErrorKind.CERTIFICATE_FILE, error.strerror or str(error)) from None
 
     def _reset(self) -> None:
-        self.status = 0
-        self.reason = ""
-        self.headers: dict[str, str] = {}
+        self.head: ResponseHead | None = None
         self._lines.clear()
         self._seen = 0
-        self._head_ended = self.done = False
+        self.done = False
         self._opened = self._watched = False
         self._error: HttpError | None = None
         """Why the transfer failed; raised when all earlier data has been read."""
@@ -163,7 +156,7 @@ class Handle:
                 raise _timed_out() from None
             raise from_curl(self.curl, int(code), str(*message), begun=bool(self._lines)) from None
         self._read_head()
-        if not self._head_ended:
+        if self.head is None:
             raise self._error or HttpError(HttpErrorKind.CUT, "it hangs up")
         self.done = True
         self._forget_closed()
@@ -176,7 +169,7 @@ class Handle:
             self._step()
             if came := len(self._lines) > self._seen:
                 self._read_head()
-            if self._head_ended:
+            if self.head:
                 return
             if self._error or self.done:
                 raise self._error or HttpError(HttpErrorKind.CUT, "it hangs up")
@@ -219,7 +212,7 @@ class Handle:
         Some servers send a status before they close an idle connection, which libcurl would take for the next response.
         HTTP/2 has its own messages for that.
         """
-        return self._multiplexed or not self._news.poll(0)
+        return (self.head is not None and self.head.multiplexed) or not self._news.poll(0)
 
     def finish(self) -> bool:
         """End the request; return whether the handle is reusable, which it is not if part of the body is unread."""
@@ -289,20 +282,12 @@ class Handle:
             self._news.register(sock, select.POLLIN)
 
     def _read_head(self) -> None:
-        """Parse the headers if they are complete, and skip informational responses (RFC 9110 "1xx")."""
-        lines = self._lines
-        self._seen = len(lines)
-        text = b"".join(lines).decode("latin-1")
-        if len(text) > _LARGEST_HEADERS:
+        self._seen = len(self._lines)
+        text = b"".join(self._lines).decode("latin-1")
+        if len(text) > LARGEST:
             self._error = HttpError(HttpErrorKind.PROTOCOL, "its headers have no end")
-            return
-        for head in _HEAD.finditer(text):
-            if head["status"] >= "200":
-                self.status, self.reason = int(head["status"]), (head["reason"] or "").strip()
-                self.headers = _headers(head["fields"])
-                self._multiplexed = text.startswith("HTTP/2", head.start())
-                self._head_ended = True
-                return
+        else:
+            self.head = parse_head(text)
 
     def _open_socket(self, _purpose: int, address: Any) -> Any:
         sock = socket.socket(address.family, address.socktype, address.protocol)
@@ -335,13 +320,3 @@ def _timed_out() -> HttpError:
 
 def _cancelled() -> HttpError:
     return HttpError(HttpErrorKind.CLOSED, "cancelled")
-
-
-def _headers(fields: str) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for line in fields.split("\n"):
-        name, _, value = line.partition(":")
-        name, value = name.lower(), value.strip()
-        # Repeated fields form one list (RFC 9110 "Field Order").
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers

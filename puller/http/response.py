@@ -8,6 +8,7 @@ from typing import Self
 
 from puller.http.errors import HttpError, HttpErrorKind
 from puller.http.handle import Handle
+from puller.http.head import ResponseHead
 
 _REDIRECTS = {
     HTTPStatus.MOVED_PERMANENTLY,
@@ -24,9 +25,9 @@ class HttpResponse:
     """A response; the caller reads the body to its end or closes the response."""
 
     def __init__(self, handle: Handle, url: str, release: Callable[[Handle], None]) -> None:
-        self.status = handle.status
-        self.reason = handle.reason
-        self.headers: Mapping[str, str] = handle.headers
+        head = handle.head or ResponseHead()
+        self.status, self.reason = head.status, head.reason
+        self.headers: Mapping[str, str] = head.headers
         """With lower-case names."""
         self.url = url
         self._handle: Handle | None = handle

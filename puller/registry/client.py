@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
@@ -164,7 +165,7 @@ class RegistryClient(Resolver):
         """
         if reference.digest:
             return self._at_mirrors(reference, self._head)
-        return self.record(reference.registry).ask_tag(reference, lambda: self._at_mirrors(reference, self._head))
+        return self.record(reference.registry).ask_tag(reference, partial(self._at_mirrors, reference, self._head))
 
     def manifest(self, reference: ImageReference, digest_or_tag: str | None = None) -> Manifest:
         """Fetch a manifest or an index (OCI distribution spec "Pulling manifests"), and check its digest.
@@ -183,7 +184,7 @@ class RegistryClient(Resolver):
             return described
 
         tagged = replace(reference, tag=name, digest=None)
-        described = self.record(reference.registry).ask_tag(tagged, lambda: self._at_mirrors(tagged, fetch))
+        described = self.record(reference.registry).ask_tag(tagged, partial(self._at_mirrors, tagged, fetch))
         return fetched[-1] if fetched else self.manifest(reference, described.digest)
 
     @contextmanager

@@ -224,6 +224,29 @@ def _fetch_refused(client: RegistryClient, reference: ImageReference) -> Registr
     return raised.value
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_registry_that_hides_images_is_shown_the_account(
+    registry: Registry, image: PushedImage, client: RegistryClient, configure: Configure, status: int
+) -> None:
+    """It answers anonymous requests as if there were no image; its API's root says how to log in."""
+
+    def hide(exchange: Exchange) -> None:
+        if exchange.headers.get("Authorization"):
+            exchange.forward()
+        elif exchange.path == "/v2/":
+            exchange.reply(401, {"WWW-Authenticate": 'Basic realm="r"'}, b"")
+        else:
+            exchange.reply(status, {}, b"")
+
+    with Proxy(registry, [Rule("", hide)]) as hiding:
+        configure(auths("other.example"))
+        refused(client, named(image, hiding.address))
+        assert not any(request.path == "/v2/" for request in hiding.log)
+        configure(auths(hiding.address))
+        with RegistryClient() as known:
+            assert known.head(named(image, hiding.address)).digest == image.digest
+
+
 def test_a_redirect_takes_no_password_along(
     registry: Registry, guarded: Registry, guarded_image: Pushed, client: RegistryClient, configure: Configure
 ) -> None:

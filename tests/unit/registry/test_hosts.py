@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
+from puller.http import TlsSettings
 from puller.image.reference import ImageReference
 from puller.registry import host as hosts
 from puller.registry.client import RegistryClient
 from puller.registry.host import Host
 from puller.registry.http import may_redirect
 from puller.registry.ping import reach
-from tests.lab import OCI, Proxy, Pushed, Registry, Rule, faults
+from tests.lab import OCI, Proxy, Pushed, PushedImage, Registry, Rule, faults
+from tests.lab.second_user import as_root, as_second_user
 from tests.lab.tls import TlsFront
 from tests.unit.registry.conftest import named
 
@@ -211,3 +213,53 @@ def test_a_certificate_of_ours(front: TlsFront, tmp_path: Path) -> None:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.usefixtures("far_away")
+def test_only_blobs_follow_a_redirect_to_plain_http(registry: Registry, image: PushedImage, tmp_path: Path) -> None:
+    """Their digests are checked; a manifest by tag could be anybody's, and is refused with the name of the place."""
+    folder = tmp_path / "front"
+    folder.mkdir()
+    with Proxy(registry) as proxy, TlsFront("127.0.0.1", proxy.address, folder) as front, Proxy(registry) as store:
+        reference, blob = named(image, front.address), image.layers[0].digest
+        places = {
+            kind: f"{store.url}/v2/lab/app/{kind}/{name}" for kind, name in (("blobs", blob), ("manifests", "v1"))
+        }
+        redirects = {kind: faults.answer(307, {"Location": f"{url}?signature=secret"}) for kind, url in places.items()}
+        proxy.use(*(Rule(f"/{kind}/", redirect) for kind, redirect in redirects.items()))
+        with RegistryClient(certificates=certs_d(tmp_path, front.address, ca_crt=front.authority)) as client:
+            with client.blob(reference, blob) as body:
+                assert b"".join(body) == image.layers[0].data
+            with pytest.raises(RegistryError, match=r"redirects to 127\.0\.0\.1 without HTTPS$") as caught:
+                client.manifest(reference)
+        assert caught.value.kind is FailureKind.REDIRECT_REFUSED
+        assert [request.header("Authorization") for request in store.log] == [None]
+
+
+@as_root
+def test_a_folder_of_certificates_that_may_not_be_read_is_none(theirs: Path) -> None:
+    """Another user's /etc/docker, for example; the file of an authority that may not be read is named."""
+    folder = theirs / "certs.d" / "registry.example"
+    folder.mkdir(parents=True)
+    authority = folder / "ca.crt"
+    authority.write_text("-----BEGIN CERTIFICATE-----\n")
+    folder.chmod(0)
+    with as_second_user():
+        assert TlsSettings.from_certs_d(folder).authorities == ()
+    folder.chmod(0o755)
+    authority.chmod(0)
+    named_file = pytest.raises(RegistryError, match=r"certs\.d/registry\.example/ca\.crt: Permission denied")
+    with as_second_user(), RegistryClient(certificates=folder.parent) as client, named_file as caught:
+        client.head(ImageReference.parse("registry.example/a"))
+    assert caught.value.kind is FailureKind.TLS_CONFIG
+
+
+def test_podmans_and_a_users_certificates_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside docker's own: `~/.config/docker/certs.d` and `~/.config/containers/certs.d`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for place in ("docker", "containers"):
+        folder = tmp_path / ".config" / place / "certs.d" / "registry.example"
+        folder.mkdir(parents=True)
+        (folder / "ca.crt").write_text("-----BEGIN CERTIFICATE-----\n")
+    found = Host.of("registry.example").tls().authorities
+    assert [path.relative_to(tmp_path).parts[1] for path in found] == ["docker", "containers"]

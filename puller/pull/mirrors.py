@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from puller.image.reference import ImageReference, Platform
-from puller.registry.client import at_mirror
 from puller.registry.health import RegistryHealth
+from puller.registry.mirrors import at_mirror
 from puller.registry.resolver import ResolvedTag, Resolver
 from puller.settings import MirrorUse, RegistrySettings
 

@@ -20,6 +20,7 @@ from puller.registry.health import BREAKER_LIMIT, RegistryHealth
 from puller.registry.host import CERTS_D, Host, Insecure
 from puller.registry.http import RegistryHttp, RegistryResponse, RequestLimits
 from puller.registry.manifests import parts_of
+from puller.registry.mirrors import ask_with_mirrors
 from puller.registry.ping import reach
 from puller.registry.record import RegistryRecord
 from puller.registry.resolver import ResolvedTag, Resolver
@@ -163,9 +164,9 @@ class RegistryClient(Resolver):
         A tag is requested once in a run, by whichever thread is first. The manifest is fetched instead if the registry
         refuses the HEAD, sends no digest, or does not send the media type of a manifest.
         """
-        if reference.digest:
-            return self._at_mirrors(reference, self._head)
-        return self.record(reference.registry).ask_tag(reference, partial(self._at_mirrors, reference, self._head))
+        mirrored = bool(self._mirrors(reference))
+        ask = partial(self._at_mirrors, reference, self._head) if mirrored else partial(self._head, reference)
+        return ask() if reference.digest else self.record(reference.registry).ask_tag(reference, ask)
 
     def manifest(self, reference: ImageReference, digest_or_tag: str | None = None) -> Manifest:
         """Fetch a manifest or an index (OCI distribution spec "Pulling manifests"), and check its digest.
@@ -252,26 +253,11 @@ class RegistryClient(Resolver):
         return registry_settings(self._registries, reference.registry).mirrors
 
     def _at_mirrors(self, reference: ImageReference, ask: Callable[[ImageReference], T]) -> T:
-        """Ask a registry, or its mirrors in their order if it does not answer; raises the registry's error."""
-        mirrors, record = self._mirrors(reference), self.record(reference.registry)
-        error: RegistryError | None = None
-        if not mirrors or not record.unreachable:
-            try:
-                return ask(reference)
-            except RegistryError as failed:
-                error = failed
-                if not record.silent:
-                    raise
-        for mirror in mirrors:
-            try:
-                answer = ask(at_mirror(mirror, reference))
-            except RegistryError as failed:
-                error = error or failed
-                continue
-            if not reference.digest:
-                self.mirrored[reference.canonical] = mirror
-            return answer
-        raise error or RegistryError(f"{reference.registry}: it does not answer", unanswered=True)
+        record = self.record(reference.registry)
+        answer, mirror = ask_with_mirrors(reference, record, self._mirrors(reference), ask)
+        if mirror and not reference.digest:
+            self.mirrored[reference.canonical] = mirror
+        return answer
 
     def _head(self, reference: ImageReference) -> Described:
         record = self.record(reference.registry)
@@ -336,12 +322,6 @@ class RegistryClient(Resolver):
             raise self._http.refusal(record, reply, *secrets_of(header))
         record.quota = Quota.of(reply.headers) or record.quota
         return reply
-
-
-def at_mirror(mirror: str, reference: ImageReference, digest: str | None = None) -> ImageReference:
-    """Return an image's name at a mirror, with `digest` or else with the digest or tag of the reference."""
-    digest = digest or reference.digest
-    return ImageReference.parse(f"{mirror}/{reference.repository}" + (f"@{digest}" if digest else f":{reference.tag}"))
 
 
 def _manifest_path(reference: ImageReference, digest_or_tag: str | None = None) -> str:

@@ -9,7 +9,7 @@ from functools import cache
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
 # Remove a terminal sequence whole, not only its first byte, which would leave "[31m".
 _ESCAPE = r"\x1b(?:\[[0-?]{0,64}[ -/]{0,16}[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[@-Z\\-_])"
-_VALUE = r"[^\s&\"',]{1,8192}"
+_VALUE = r"(?:[^\s&\"',\\]|\\(?![\"'])){1,8192}"
 _SENSITIVE_KEYS = (
     r"(?:auth|token|password|passwd|secret|sig|signature|identitytoken|registrytoken|credential"
     r"|x-amz-signature|x-amz-security-token|x-goog-signature)"
@@ -23,8 +23,9 @@ _SECRETS = (
     # A secret has a scheme or a digit: "authorization: authorization failed" is the engine's prose.
     (rf"\b({_HEADERS}[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?){_HEADER_VALUE}", r"\1***"),
     (r"\b(bearer|basic)\s{1,4}[\w.~+/=-]{20,8192}", r"\1 ***"),
-    # name=value, or "name": value; a bare colon is prose ("invalid username/password: unauthorized").
-    (rf"((?<![a-z0-9]){_SENSITIVE_KEYS}(?:=|[\"']\s{{0,4}}[:=]\s{{0,4}})[\"']?){_VALUE}", r"\1***"),
+    # name=value, or "name": value, also with its quotes escaped, as Go prints JSON; a bare colon is prose ("invalid
+    # username/password: unauthorized").
+    (rf"((?<![a-z0-9]){_SENSITIVE_KEYS}(?:=|\\?[\"']\s{{0,4}}[:=]\s{{0,4}})\\?[\"']?){_VALUE}", r"\1***"),
 )
 _SIZE = r"(\d+(?:\.\d+)?) ?(?:([kMGT])(i?))?B?"
 _DURATION = r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?"

@@ -108,6 +108,8 @@ def from_curl(curl: pycurl.Curl, code: int, message: str, *, begun: bool) -> Htt
     if kind is HttpErrorKind.CONNECT:
         number = int(curl.getinfo(pycurl.OS_ERRNO))
         return HttpError(kind, os.strerror(number) if number else message, errno=number or None)
+    if kind is HttpErrorKind.CUT and "chunk" in message.lower():
+        return HttpError(HttpErrorKind.PROTOCOL, "its response has invalid chunks")
     if kind is HttpErrorKind.UNTRUSTED:
         return _untrusted(curl, message)
     return HttpError(kind, _WORDS.get(kind) or _words(kind, code, message, begun=begun))

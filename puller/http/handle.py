@@ -27,6 +27,8 @@ _SMALL_BUFFER = 16 << 10
 """The same for a HEAD; libcurl allocates the buffer for each request."""
 _JOINED = 4
 """Chunks to return as one; libcurl delivers chunks of 16 KiB."""
+_LEAST_SPEED = 100
+"""Bytes a second; a slower body is cut off. Many connections may share a very slow link, so this is very slow."""
 _SLICE = 0.25
 """Seconds between two checks for cancellation: during a name lookup there is no socket to wake the thread."""
 _NO_SOCKET_SLEEP = 0.002
@@ -97,6 +99,7 @@ class Handle:
         self._seen = 0
         self.done = False
         self._opened = self._watched = False
+        self._came, self._waited = 0, 0.0
         self._error: HttpError | None = None
         """Why the transfer failed; raised when all earlier data has been read."""
         self._parts.clear()
@@ -162,12 +165,11 @@ class Handle:
         self._forget_closed()
 
     def _read_headers(self) -> None:
-        """Wait for the headers: `read` seconds for each part, and twice as long in all, once the request is sent."""
+        """Wait up to `read` seconds for all headers, once the request is sent."""
         sent: float | None = None
-        last = 0.0
         while True:
             self._step()
-            if came := len(self._lines) > self._seen:
+            if len(self._lines) > self._seen:
                 self._read_head()
             if self.head:
                 return
@@ -175,24 +177,32 @@ class Handle:
                 raise self._error or HttpError(HttpErrorKind.CUT, "it hangs up")
             now = time.monotonic()
             if sent is None and (not self._opened or self.curl.getinfo(pycurl.PRETRANSFER_TIME)):
-                sent = last = now
+                sent = now
                 self._watch()
-            elif came:
-                last = now
             # Until the request is sent, libcurl's connect timeout applies.
-            self._wait(_SLICE if sent is None else self._left(min(last + self._read, sent + 2 * self._read)))
+            self._wait(_SLICE if sent is None else self._left(sent + self._read))
 
     def next(self) -> bytes:
         """Return the next bytes of the body as soon as there are any; empty at its end. Raises HttpError."""
-        deadline = time.monotonic() + self._read
+        began = time.monotonic()
         while not self._parts and not self.done:
             if self._error:
                 raise self._error
             self._step()
             if self._waiting:
-                self._wait(self._left(deadline))
+                self._wait(self._left(began + self._read))
         parts = self._parts
-        return b"".join(parts.popleft() for _ in range(min(len(parts), _JOINED)))
+        data = b"".join(parts.popleft() for _ in range(min(len(parts), _JOINED)))
+        self._check_speed(len(data), time.monotonic() - began)
+        return data
+
+    def _check_speed(self, count: int, waited: float) -> None:
+        """Raise HttpError if too few bytes came during the last `read` seconds of waiting; our own pauses are free."""
+        self._came, self._waited = self._came + count, self._waited + waited
+        if self._came >= _LEAST_SPEED * self._read:
+            self._came, self._waited = 0, 0.0
+        elif self._waited > self._read and not self.done:
+            raise HttpError(HttpErrorKind.TOO_SLOW, "the response is too slow")
 
     @property
     def _waiting(self) -> bool:

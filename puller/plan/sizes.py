@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from puller.errors import FailureKind, RegistryError
+from puller.errors import RegistryError
 from puller.image.manifest import Descriptor, ImageManifest
 from puller.image.reference import ImageReference
 from puller.model import PullRequest
@@ -77,16 +77,8 @@ def _ask_once(
 
 def config_of(client: RegistryClient, reference: ImageReference, parts: ImageManifest) -> bytes:
     """Fetch an image's config and check its digest; raises RegistryError, also if it is too large."""
-    raw = bytearray()
     with client.blob(reference, parts.config.digest) as blob:
-        for chunk in blob:
-            raw += chunk
-            if len(raw) > _LARGEST_CONFIG:
-                raise RegistryError(
-                    f"{reference.registry}: the config of {reference} is too large",
-                    kind=FailureKind.UNSUPPORTED_MANIFEST,
-                )
-    return bytes(raw)
+        return blob.read(_LARGEST_CONFIG)
 
 
 def _unpacked_size(client: RegistryClient, request: PullRequest, layer: Descriptor) -> int | None:

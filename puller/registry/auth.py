@@ -109,7 +109,7 @@ class Authority:
         scope = challenge.parameters.get("scope") or f"repository:{repository}:pull"
         reply = self._send(record, challenge, scope, credential, limits)
         if reply.status != HTTPStatus.OK:
-            raise self._http.refusal(record, reply, *_secrets(credential))
+            raise self._http.refusal(record, reply, *(credential.secrets if credential else ()))
         token, lifetime = _read(record, reply.read(_TOKEN_BYTES))
         return Token(f"Bearer {token}", began + lifetime - min(_MARGIN, lifetime * _SHARE))
 
@@ -172,15 +172,10 @@ def secrets_of(header: str) -> tuple[str, ...]:
     return (value, base64.b64decode(value).decode().partition(":")[2])
 
 
-def _secrets(credential: Credential | None) -> tuple[str, ...]:
-    return (credential.password, credential.identity_token, *secrets_of(_basic(credential))) if credential else ()
-
-
 def _basic(credential: Credential | None) -> str:
     if credential is None or credential.identity_token:
         return ""
-    pair = f"{credential.username}:{credential.password}".encode()
-    return f"Basic {base64.b64encode(pair).decode()}"
+    return f"Basic {credential.basic}"
 
 
 def _no_token(record: RegistryRecord, words: str) -> RegistryError:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 
 from puller.errors import FailureKind, RegistryError
-from puller.image.digest import hasher
+from puller.image.digest import hasher, matches
 from puller.registry.http import RegistryResponse
 from puller.registry.responses import size_of
 
@@ -36,7 +36,7 @@ class Blob:
         if reply.status == HTTPStatus.PARTIAL_CONTENT:
             found = _RANGE.fullmatch(reply.headers.get("content-range", ""))
             if found is None or int(found["first"]) != start:
-                raise self._error("sends another range than requested")
+                raise RegistryError(f"{registry}: sends another range than requested", kind=FailureKind.BAD_MIRROR)
             self.size = int(found["total"]) if found["total"] else None
         else:
             self._skip = start  # the registry ignores ranges, and sends the whole blob
@@ -59,6 +59,13 @@ class Blob:
         whole = self.start == self._skip
         if self._check and whole and check.hexdigest() != self._digest.partition(":")[2]:
             raise self._error(f"sends wrong content for {self._digest}")
+
+    def read(self, limit: int) -> bytes:
+        """Read a whole blob of at most `limit` bytes; raises RegistryError, also if it is wrong or too slow."""
+        data = self._reply.read(limit)
+        if not matches(self._digest, data):
+            raise self._error(f"sends wrong content for {self._digest}")
+        return data
 
     def _error(self, words: str) -> RegistryError:
         return RegistryError(f"{self._registry}: {words}", kind=FailureKind.DIGEST_MISMATCH)

@@ -32,12 +32,15 @@ _KINDS = {
     HttpErrorKind.PROXY: FailureKind.PROXY_ERROR,
     HttpErrorKind.TIMEOUT: FailureKind.TIMEOUT,
     HttpErrorKind.TOO_SLOW: FailureKind.TIMEOUT,
-    HttpErrorKind.PROTOCOL: FailureKind.REGISTRY_PING_FAILED,
+    HttpErrorKind.PROTOCOL: FailureKind.BAD_MIRROR,
     HttpErrorKind.TOO_LARGE: FailureKind.UNSUPPORTED_MANIFEST,
     HttpErrorKind.CLOSED: FailureKind.CANCELLED,
     HttpErrorKind.REQUEST: FailureKind.BAD_REFERENCE,
 }
 """Kinds of failure by the cause; the words of all other causes are the operating system's or OpenSSL's."""
+_ENDS = {"it hangs up", "unexpected EOF"}
+_KNOWN = {401, 402, 403, 404, 407, 408, 410, 429, 451, 500, 502, 503, 504}
+"""Statuses that a registry, or a proxy before it, sends for a reason."""
 _ANSWERED = {HttpErrorKind.TOO_LARGE, HttpErrorKind.TOO_SLOW, HttpErrorKind.CERTIFICATE_FILE}
 """Errors after a response has begun, or before a request is sent."""
 
@@ -213,7 +216,8 @@ class RegistryHttp:
         status = response.status
         text = f"{record.host.name}: status {status}" + (f", {words}" if words else "")
         challenged = status == HTTPStatus.UNAUTHORIZED and "www-authenticate" in response.headers
-        error = RegistryError(text, status=status, wait=wait_of(status, response.headers), challenged=challenged)
+        wait, kind = wait_of(status, response.headers), None if status in _KNOWN else FailureKind.BAD_MIRROR
+        error = RegistryError(text, kind=kind, status=status, wait=wait, challenged=challenged)
         if status == HTTPStatus.TOO_MANY_REQUESTS or (error.wait is not None and status in _LIMITS):
             record.limit(error)
         return error
@@ -255,6 +259,8 @@ def _registry_error(registry: str, error: HttpError) -> RegistryError:
     else:
         words = error.words
     unanswered, kind = error.kind not in _ANSWERED, _KINDS.get(error.kind)
+    if error.kind is HttpErrorKind.CUT and words in _ENDS:
+        kind = FailureKind.UNEXPECTED_EOF
     return RegistryError(f"{registry}: {words}", kind=kind, unanswered=unanswered, timed_out=error.timed_out)
 
 

@@ -15,7 +15,7 @@ from puller.registry.health import LONGEST_WAIT
 from puller.text import clean
 
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
-_QUOTA = re.compile(r"(?P<count>\d{1,9})(?:\s*;\s*w=(?P<window>\d{1,9}))?")
+_QUOTA = re.compile(r"(?P<count>\d{1,9})(?!\d)(?:\s*;\s*w=(?P<window>\d{1,9})(?!\d))?")
 _EPOCH = 1_000_000_000
 """Larger numbers are points in time in seconds since 1970, which Docker Hub sends."""
 _RETRY_HEADERS = ("retry-after", "x-retry-after")

@@ -29,6 +29,16 @@ class Credential:
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
 
+    @property
+    def basic(self) -> str:
+        """The user name and password as HTTP's Basic scheme encodes them (RFC 7617)."""
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Everything that must not be shown."""
+        return tuple(filter(None, (self.password, self.identity_token, self.basic if self.username else "")))
+
 
 @dataclass(frozen=True, slots=True)
 class DockerConfig:

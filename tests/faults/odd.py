@@ -2,25 +2,12 @@
 
 import json
 import random
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from tests.lab import faults
 from tests.lab.faults import Action
+from tests.lab.unsafe_text import ESCAPES, SECRET, SECRETS
 
-SECRET = "hunter2s3cr3t"
-"""What no output may hold."""
-ENCODED = "aHVudGVyMnMzY3IzdA=="
-"""The same in base64, as it stands in a header."""
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Every control character but the line feed, and the marks that turn text around."""
-
-_ESCAPES = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J\x9b1m \r\n\x08\x00 \u202egnirts"
-_SECRETS = (
-    f"Authorization: Bearer {SECRET}.{SECRET}.x ; authorization: Basic {ENCODED} ; "
-    f"https://lab:{SECRET}@registry.invalid/v2/ ; https://registry.invalid/t?token={SECRET}&X-Amz-Signature={SECRET} ; "
-    f'{{"password": "{SECRET}", "identitytoken":"{SECRET}"}} ; access_token={SECRET}'
-)
 _HTML = "<!DOCTYPE html><html><head><title>502 Bad Gateway</title><script>alert(1)</script></head></html>"
 
 
@@ -30,15 +17,15 @@ def _errors(message: str) -> bytes:
 
 _JSON, _PAGE = {"Content-Type": "application/json"}, {"Content-Type": "text/html"}
 ANSWERS: dict[str, Callable[[], Action]] = {
-    "escapes": lambda: faults.answer(403, _JSON, _errors(_ESCAPES)),
-    "raw-escapes": lambda: faults.answer(500, {"Content-Type": "text/plain"}, _ESCAPES.encode()),
-    "secrets": lambda: faults.answer(403, _JSON, _errors(_SECRETS)),
-    "raw-secrets": lambda: faults.answer(500, {"Content-Type": "text/plain"}, _SECRETS.encode()),
+    "escapes": lambda: faults.answer(403, _JSON, _errors(ESCAPES)),
+    "raw-escapes": lambda: faults.answer(500, {"Content-Type": "text/plain"}, ESCAPES.encode()),
+    "secrets": lambda: faults.answer(403, _JSON, _errors(SECRETS)),
+    "raw-secrets": lambda: faults.answer(500, {"Content-Type": "text/plain"}, SECRETS.encode()),
     "html": lambda: faults.answer(404, _PAGE, _HTML.encode()),
     "html-ok": lambda: faults.answer(200, _PAGE, _HTML.encode()),
-    "huge": lambda: faults.answer(403, _JSON, _errors(_ESCAPES + _SECRETS + "A" * 10_000_000)),
+    "huge": lambda: faults.answer(403, _JSON, _errors(ESCAPES + SECRETS + "A" * 10_000_000)),
     "huge-html": lambda: faults.answer(503, _PAGE, _HTML.encode() * 100_000),
-    "huge-limit": lambda: faults.answer(429, _JSON | {"Retry-After": "9" * 400}, _errors(_SECRETS + "B" * 10_000_000)),
+    "huge-limit": lambda: faults.answer(429, _JSON | {"Retry-After": "9" * 400}, _errors(SECRETS + "B" * 10_000_000)),
     "secret-redirect": lambda: faults.answer(
         307, {"Location": f"http://lab:{SECRET}@127.0.0.1:1/blob?X-Amz-Signature={SECRET}&token={SECRET}"}
     ),
@@ -73,9 +60,3 @@ def _piece(chance: random.Random) -> bytes:
     if chance.random() < 0.2:
         return chance.randbytes(chance.randrange(1, 20))
     return chance.choice(_PIECES)
-
-
-def controls(text: str) -> Iterator[str]:
-    """Find control characters, each with some text around it."""
-    for found in CONTROL.finditer(text):
-        yield repr(text[max(found.start() - 40, 0) : found.end() + 40])

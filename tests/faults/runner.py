@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.faults.case import ALL, ARRIVED, NONE, NOTHING, REQUEST, Case
@@ -14,6 +13,7 @@ from tests.faults.cases import OPTIONS
 from tests.faults.scene import Lab, Scene, scene_of
 from tests.lab import wait_until
 from tests.lab.binaries import Store
+from tests.lab.process import session_of
 from tests.lab.seclusion import secluded
 
 RUN_SECONDS = 240
@@ -67,7 +67,7 @@ def _play(case: Case, backend: str, scene: Scene) -> Row:
         seconds = time.monotonic() - started
         left = _left(scene, process.pid)
     finally:
-        for pid in _session(process.pid):
+        for pid in session_of(process.pid):
             os.kill(pid, signal.SIGKILL)
     report = json.loads(stdout) if stdout else {"images": []}
     outcomes = {outcome["requested"][0]: outcome for outcome in report["images"]}
@@ -96,20 +96,6 @@ def _rest(statuses: list[str]) -> str:
 
 def _left(scene: Scene, leader: int) -> str:
     """Say what still runs shortly after puller's end."""
-    if not wait_until(lambda: not _session(leader), LEFT_SECONDS):
+    if not wait_until(lambda: not session_of(leader), LEFT_SECONDS):
         return "a process"
     return NOTHING if wait_until(lambda: not scene.busy(), LEFT_SECONDS) else REQUEST
-
-
-def _session(leader: int) -> list[int]:
-    """Find the live processes of a session."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            # The name, in parentheses, may hold anything: state, parent, group and session come after it.
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != "Z" and int(fields[3]) == leader:
-            found.append(int(folder.name))
-    return found

@@ -51,6 +51,8 @@ class Started:
             os.close(other)
         self._answers = self._socket.makefile()
         self.pid = int(self._answers.readline())
+        self.max_rss = 0
+        """Bytes, with those of the modules that were there before; known at the end."""
 
     def ended(self, seconds: float) -> tuple[int, str, str]:
         """Wait for the end; return the exit code, as subprocess counts, and the two streams.
@@ -61,10 +63,11 @@ class Started:
             streams = [readers.submit(_read, end) for end in self._ends]
             self._socket.settimeout(seconds)
             try:
-                code = int(self._answers.readline())
+                code, kilobytes = map(int, self._answers.readline().split())
             except TimeoutError:
                 os.kill(self.pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired(self._arguments, seconds) from None
+            self.max_rss = kilobytes << 10
             return code, streams[0].result(), streams[1].result()
 
 
@@ -114,7 +117,7 @@ def _modules() -> Iterable[str]:
 
 
 def _keep(request: bytes, answers: int, stdout: int, stderr: int) -> None:
-    """Start the run, say its number and in the end its exit code."""
+    """Start the run, say its number, and in the end its exit code and its largest memory."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     process = os.fork()
     if process == 0:
@@ -124,8 +127,8 @@ def _keep(request: bytes, answers: int, stdout: int, stderr: int) -> None:
     os.close(stdout)
     os.close(stderr)
     os.write(answers, f"{process}\n".encode())
-    _, status = os.waitpid(process, 0)
-    os.write(answers, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    _, status, usage = os.wait4(process, 0)
+    os.write(answers, f"{os.waitstatus_to_exitcode(status)} {usage.ru_maxrss}\n".encode())
     os._exit(0)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 POLL_SECONDS = 0.01
 ENVIRONMENT = dict(os.environ)
@@ -37,6 +37,20 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(POLL_SECONDS)
     return True
+
+
+def session_of(leader: int) -> list[int]:
+    """Find the live processes of a session."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            # The name, in parentheses, may hold anything: state, parent, group and session come after it.
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z" and int(fields[3]) == leader:
+            found.append(int(folder.name))
+    return found
 
 
 class Process:

@@ -68,7 +68,7 @@ class ApiEngine:
                     _feed(stream, message)
         except EngineError as error:
             cancel.check()
-            raise (timer.failure or self._explained(error, request.reference.registry)) from None
+            raise (timer.failure or self._explained(error, request.reference)) from None
         cancel.check()  # over TLS, a connection that we shut down may look like the regular end
         if timer.failure:
             raise timer.failure
@@ -109,10 +109,15 @@ class ApiEngine:
             return {"identitytoken": credential.identity_token} | server
         return {"username": credential.username, "password": credential.password} | server
 
-    def _explained(self, error: EngineError, registry: str) -> EngineError:
-        """Add to a registry's refusal why the user's credential was not used."""
-        problem, kind = self._keyring.problem(registry), failure_of(error).kind
-        return EngineError(f"{error}; {problem}", kind=kind) if problem and kind in _REFUSALS else error
+    def _explained(self, error: EngineError, reference: ImageReference) -> EngineError:
+        """Remove the user's credential, which a registry may repeat; add to a refusal why none was found."""
+        words, credential = error.message, self._keyring.find(reference.registry, reference.repository)
+        for secret in credential.secrets if credential else ():
+            words = words.replace(secret, "***")
+        problem, kind = self._keyring.problem(reference.registry), error.kind
+        if problem and failure_of(error).kind in _REFUSALS:
+            words, kind = f"{words}; {problem}", failure_of(error).kind
+        return EngineError(words, status=error.status, kind=kind)
 
     def _docker(self) -> "DockerPy":
         # Importing docker-py and requests takes longer than a whole run that has nothing to pull.

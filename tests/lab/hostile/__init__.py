@@ -1,0 +1,1 @@
+"""What the hostile registry does, by subject; importing a module adds its behaviours to the table."""

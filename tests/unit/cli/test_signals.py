@@ -1,0 +1,141 @@
+"""Signals beside SIGINT and SIGTERM, and what is left when puller is killed."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import wait_until
+from tests.lab.fakes import HANG, good_pull
+from tests.lab.program import SECONDS
+from tests.unit.cli.test_main import Shell
+
+PULL = ("pull", "--image", "nginx", "--backend", "cli", "--no-lock", "--format", "json")
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """Give each test a folder of its own, and end a docker that puller has left behind."""
+    yield Shell(tmp_path)
+    pid = tmp_path / "pid"
+    if pid.exists() and runs(int(pid.read_text())):
+        os.killpg(int(pid.read_text()), signal.SIGKILL)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process exists; one that only waits to be reaped does not count."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def hanging(shell: Shell) -> Path:
+    """Let docker hang, and write its process ID into a file."""
+    shell.docker(pull=f"echo $$ > '{shell.folder}/new'; mv '{shell.folder}/new' '{shell.folder}/pid'; {HANG}")
+    return shell.folder / "pid"
+
+
+def test_sighup_is_sigterms_twin(shell: Shell) -> None:
+    """When the terminal or the ssh session goes away there is a report, and no `docker pull` is left."""
+    mark = hanging(shell)
+    with shell.start(*PULL, "--report", "json=o.json") as process:
+        assert wait_until(mark.exists, SECONDS)
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout
+        assert process.stderr
+        process.stderr.close()
+        process.stdout.close()
+        assert process.wait(SECONDS) == 128 + signal.SIGHUP
+    assert json.loads((shell.folder / "o.json").read_text())["stopped"] == "interrupted by SIGHUP"
+    assert len(list((shell.folder / "state/puller/runs").iterdir())) == 1
+    assert wait_until(lambda: not runs(int(mark.read_text())), 5)
+
+
+def test_a_terminal_that_goes_away_costs_no_report(shell: Shell) -> None:
+    """It is a reader who has gone: the image is pulled, and the report is in its file."""
+    mark, go = shell.folder / "mark", shell.folder / "go"
+    shell.docker(pull=f"touch '{mark}'; while [ ! -e '{go}' ]; do sleep 0.02; done\n{good_pull()}")
+    ours, theirs = os.openpty()
+    argv = shell.argv(*PULL, "--report", "json=o.json", "-v")
+    with subprocess.Popen(argv, cwd=shell.folder, env=shell.environment, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        assert wait_until(mark.exists, SECONDS)
+        os.close(ours)
+        go.touch()
+        assert process.wait(SECONDS) == 0
+    assert json.loads((shell.folder / "o.json").read_text())["counts"]["pulled"] == 1
+
+
+def test_the_end_of_the_terminal_is_the_end_of_the_run(shell: Shell) -> None:
+    """A shut window is SIGHUP: a report and no `docker pull` that goes on, although nothing can be printed."""
+    mark = hanging(shell)
+    ours, theirs = os.openpty()
+    argv = ["setsid", "--ctty", *shell.argv(*PULL, "--report", "json=o.json", "-v")]
+    with subprocess.Popen(
+        argv, cwd=shell.folder, env=shell.environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        assert wait_until(mark.exists, SECONDS)
+        os.close(ours)
+        assert process.wait(SECONDS) == 128 + signal.SIGHUP
+    assert json.loads((shell.folder / "o.json").read_text())["stopped"] == "interrupted by SIGHUP"
+    assert wait_until(lambda: not runs(int(mark.read_text())), 5)
+
+
+def test_nohup_is_respected(shell: Shell) -> None:
+    """A run that was started by nohup outlives its terminal."""
+    mark, go = shell.folder / "mark", shell.folder / "go"
+    shell.docker(pull=f"touch '{mark}'; while [ ! -e '{go}' ]; do sleep 0.02; done\n{good_pull()}")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = shell.start(*PULL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with process:
+        assert wait_until(mark.exists, SECONDS)
+        process.send_signal(signal.SIGHUP)
+        go.touch()
+        process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+
+
+def test_sigquit_does_nothing(shell: Shell) -> None:
+    """The quit key neither ends a run without a report nor leaves its programs behind."""
+    mark, go = shell.folder / "mark", shell.folder / "go"
+    shell.docker(pull=f"touch '{mark}'; while [ ! -e '{go}' ]; do sleep 0.02; done\n{good_pull()}")
+    with shell.start(*PULL) as process:
+        assert wait_until(mark.exists, SECONDS)
+        process.send_signal(signal.SIGQUIT)
+        go.touch()
+        process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+
+
+def test_sigkill_takes_the_programs_along(shell: Shell) -> None:
+    """A puller that is killed leaves no `docker pull` that goes on without it."""
+    mark = hanging(shell)
+    with shell.start(*PULL) as process:
+        assert wait_until(mark.exists, SECONDS)
+        process.kill()
+        process.wait(SECONDS)
+    assert wait_until(lambda: not runs(int(mark.read_text())), 5)
+
+
+def test_clocks_stand_still_while_puller_is_stopped(shell: Shell) -> None:
+    """After SIGSTOP and SIGCONT an attempt has as much time left as before."""
+    mark, go = shell.folder / "mark", shell.folder / "go"
+    shell.docker(pull=f"touch '{mark}'; while [ ! -e '{go}' ]; do sleep 0.02; done\n{good_pull()}")
+    with shell.start(*PULL, "--timeout", "2", "--stall-timeout", "2", "--retries", "0", "--no-second-pass") as process:
+        assert wait_until(mark.exists, SECONDS)
+        process.send_signal(signal.SIGSTOP)
+        assert not wait_until((shell.folder / "never").exists, 2.5)
+        process.send_signal(signal.SIGCONT)
+        assert not wait_until((shell.folder / "never").exists, 0.4)
+        go.touch()
+        stdout, _ = process.communicate(timeout=SECONDS)
+    assert (process.returncode, json.loads(stdout)["images"][0]["status"]) == (0, "pulled")

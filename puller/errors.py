@@ -106,6 +106,7 @@ class FailureKind(StrEnum):
     TLS_HANDSHAKE_TIMEOUT = "tls_handshake_timeout"
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a kind, no secret
     TOKEN_RESPONSE_INVALID = "token_response_invalid"  # noqa: S105 - likewise
+    TOO_LARGE = "too_large"
     UNAUTHORIZED = "unauthorized"
     UNCLASSIFIED = "unclassified"
     UNEXPECTED_EOF = "unexpected_eof"

@@ -31,6 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="backends to test with: sdk, cli or both; some faults are played with both in any case",
     )
 
+    parser.addoption("--kills", type=int, default=2, metavar="N", help="how often to kill puller in each verb")
+
 
 def pytest_configure() -> None:
     """Let both signals end the run in good order, with every engine stopped.

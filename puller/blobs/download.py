@@ -17,6 +17,7 @@ from puller.blobs.store import BlobStore
 from puller.errors import FailureKind, RegistryError
 from puller.failure import failure
 from puller.registry.client import RegistryClient
+from puller.text import format_bytes
 
 _TRIES = 5
 """Tries of a segment without receiving a byte; after that the engine fetches the blob itself."""
@@ -30,6 +31,13 @@ _SLOW, _PAUSE = 0.01, 0.05
 """Seconds after which a read counts as slow, and seconds to pause after a slow read."""
 _BURST = 0.1
 """Seconds' worth of bytes that may arrive at once after an idle time."""
+_TOO_SHORT = RegistryError("the response is too short", kind=FailureKind.UNEXPECTED_EOF)
+_STORAGE_KINDS = {
+    errno.ENOSPC: FailureKind.DISK_FULL,
+    errno.EDQUOT: FailureKind.DISK_FULL,
+    errno.EROFS: FailureKind.READ_ONLY_FS,
+}
+"""Errors after which nothing more can be stored."""
 _PERMANENT = {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 
 
@@ -72,8 +80,8 @@ class Downloader:
         self._lock = Lock()
         self._without_ranges: set[str] = set()
         """Registries that ignore ranges."""
-        self.broken = ""
-        """Why the store is unusable, for example a full disk; else empty."""
+        self.broken: RegistryError | None = None
+        """Why the store is unusable, for example a full disk."""
 
     def run(self, task: DownloadTask) -> None:
         """Execute a task; a failure is recorded in its blob."""
@@ -87,12 +95,13 @@ class Downloader:
         except OSError as error:
             self._storage_failed(task.blob, error)
 
-    def give_up(self, blob: BlobDownload, why: str) -> None:
+    def give_up(self, blob: BlobDownload, why: RegistryError) -> None:
         """Fail a blob, and keep the part that was fetched for a later run."""
         with self._lock:
             part, blob.part = blob.part, None
         if part:
             part.close()
+        self._queue.forget({blob.digest})
         blob.fail(why)
 
     def _open(self, task: DownloadTask) -> None:
@@ -112,12 +121,23 @@ class Downloader:
                 self._queue.add(DownloadTask((place + 1, rest[0], rest[1]), blob))
                 return
             path = self._store.find(blob.digest, blob.size)  # another run may have completed it meanwhile
+            if path is None and (small := self._too_small(blob.size, part.resumed)):
+                part.discard()
+                words = f"{blob.digest} has {format_bytes(blob.size)}, larger than {small}"
+                self.give_up(blob, RegistryError(words, kind=FailureKind.TOO_LARGE))
+                return
             if path is None:
                 blob.part, blob.expected = part, blob.size - part.resumed
                 self._queue_segments(blob)
                 return
             part.discard()
         blob.complete(path)
+
+    def _too_small(self, size: int, resumed: int) -> str:
+        """Name what a blob of this size does not fit into; its size is a claim of the registry."""
+        if size > self._store.limit:
+            return f"the cache, which may have {format_bytes(self._store.limit)}"
+        return "the free disk space" if size - resumed > self._store.free else ""
 
     def _queue_segments(self, blob: BlobDownload) -> None:
         if blob.part is None:
@@ -151,7 +171,7 @@ class Downloader:
             self._retry(task, error, progress=segment.at > before)
             return
         if not segment.whole:
-            self._retry(task, RegistryError("the response is too short"), progress=segment.at > before)
+            self._retry(task, _TOO_SHORT, progress=segment.at > before)
             return
         if part.finish(segment):
             self._verify(blob)
@@ -176,12 +196,14 @@ class Downloader:
         self._queue_segments(blob)
 
     def _retry(self, task: DownloadTask, error: RegistryError, *, progress: bool) -> None:
+        if error.status == HTTPStatus.NOT_FOUND:
+            error.kind = FailureKind.BLOB_UNKNOWN
         tries = 0 if progress else task.tries + 1
         wait = _BACKOFF * 2**tries if error.wait is None else error.wait
         if self._closing.is_set():
             return
         if error.status in _PERMANENT or tries >= _TRIES or wait > _MAX_WAIT:
-            self.give_up(task.blob, error.message)
+            self.give_up(task.blob, error)
             return
         limit = self._client.health(task.blob.source.registry).rate_limit
         if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -199,7 +221,8 @@ class Downloader:
             blob.complete(part.move_to(self._store))
         elif blob.restarts:
             part.discard()
-            blob.fail(f"{blob.source.registry} sends wrong content for {blob.digest}")
+            words = f"{blob.source.registry} sends wrong content for {blob.digest}"
+            blob.fail(RegistryError(words, kind=FailureKind.DIGEST_MISMATCH))
         else:
             blob.restarts += 1
             part.restart()
@@ -212,6 +235,7 @@ class Downloader:
             part, blob.part = blob.part, None
             if part:
                 part.discard()
-        blob.fail(f"cannot store it: {error.strerror or error}")
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        kind = _STORAGE_KINDS.get(error.errno or 0)
+        blob.fail(RegistryError(f"cannot store it: {error.strerror or error}", kind=kind or FailureKind.IO_ERROR))
+        if kind:
             self.broken = blob.failure

@@ -10,6 +10,7 @@ from puller.blobs.download_task import BlobDownload, DownloadTask
 from puller.blobs.partial import SEGMENT
 from puller.blobs.queue import DownloadQueue
 from puller.blobs.store import BlobStore
+from puller.errors import FailureKind, RegistryError
 from puller.image.manifest import Descriptor
 from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
@@ -40,7 +41,7 @@ class DownloadPool:
         for number, part in enumerate(parts):
             with self._lock:
                 blob = self._blobs.get(part.digest)
-                new = blob is None or bool(blob.failure) or (blob.path is not None and not blob.path.exists())
+                new = blob is None or blob.failure is not None or (blob.path is not None and not blob.path.exists())
                 if blob is None or new:
                     blob = self._blobs[part.digest] = BlobDownload(part.digest, part.size, source, (place, number, 0))
                     self._start_threads(1 + part.size // SEGMENT)
@@ -56,7 +57,7 @@ class DownloadPool:
         self._client.close()
         for blob in list(self._blobs.values()):
             if not blob.done:
-                self.downloader.give_up(blob, "the run has ended")
+                self.downloader.give_up(blob, RegistryError("the run has ended", kind=FailureKind.CANCELLED))
         end = monotonic() + _JOIN_SECONDS
         for thread in self._threads:
             thread.join(max(end - monotonic(), 0.0))
@@ -75,6 +76,7 @@ class DownloadPool:
                     self.downloader.run(task)
             except Exception as error:  # noqa: BLE001 - after a bug of ours the engine fetches the blob itself
                 _log.debug("a blob cannot be fetched", exc_info=True)
-                self.downloader.give_up(task.blob, f"{type(error).__name__}: {error}")
+                words = f"{type(error).__name__}: {error}"
+                self.downloader.give_up(task.blob, RegistryError(words, kind=FailureKind.INTERNAL))
             finally:
                 self.queue.done(task)

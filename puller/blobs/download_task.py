@@ -6,6 +6,7 @@ from threading import Condition
 
 from puller.blobs.journal import Segment
 from puller.blobs.partial import PartialBlob
+from puller.errors import RegistryError
 from puller.image.reference import ImageReference
 
 Rank = tuple[int, int, int]
@@ -30,8 +31,8 @@ class BlobDownload:
     """Whether the engine is waiting for it."""
     opened: bool = False
     """Whether a thread has started on it."""
-    failure: str = ""
-    """Why the download failed; else empty."""
+    failure: RegistryError | None = None
+    """Why the download failed."""
     fetched: int = 0
     """Bytes received from the registry in this run."""
     restarts: int = 0
@@ -45,7 +46,7 @@ class BlobDownload:
     @property
     def done(self) -> bool:
         """Whether the download has completed or failed."""
-        return self.path is not None or bool(self.failure)
+        return self.path is not None or self.failure is not None
 
     @property
     def available(self) -> int:
@@ -73,7 +74,7 @@ class BlobDownload:
         self.expected, self.path = self.fetched, path
         self._notify()
 
-    def fail(self, why: str) -> None:
+    def fail(self, why: RegistryError) -> None:
         self.failure = self.failure or why
         self._notify()
 

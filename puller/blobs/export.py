@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from threading import Lock
 
 from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload
@@ -22,10 +21,10 @@ from puller.cancellation import Cancellation
 from puller.engine.interface import NOTHING, ImageStore, InspectedImage, ProgressSink
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.engine.responses import read_info
-from puller.errors import EngineError, FailureKind, PullerError, RegistryError
+from puller.errors import EngineError, FailureKind, PullerError
 from puller.events import Phase, Progress
 from puller.image.oci_layout import LayoutImage, blob_path, docker_entry, index_text, read_index
-from puller.image.reference import ImageReference
+from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.registry.client import RegistryClient
 from puller.settings import PrefetchMode, PrefetchSettings, Settings, Timeouts
@@ -56,12 +55,14 @@ def open_layout(path: Path, settings: Settings, client: RegistryClient, *, archi
         with ExitStack() as stack:
             if archive:
                 files.check(path)
-                store, target = BlobStore(cache_home() / "blobs", settings.prefetch.cache), ArchiveBuilder()
+                store = BlobStore(cache_home() / "blobs", settings.prefetch.cache)
                 stack.callback(store.close)
+                target = ArchiveBuilder()
                 stack.callback(target.write, path, store)
             else:
-                store, target = BlobStore(path, None), LayoutIndex(path / "index.json")
+                store = BlobStore(path, None)
                 stack.callback(store.close)
+                target = LayoutIndex(store)
             engine = LayoutEngine(where, store, client, settings.prefetch, target)
             stack.callback(engine.close)
             yield engine
@@ -83,24 +84,23 @@ class LayoutEngine(ImageStore):
         self._missing = MissingBlobs(client, None)
         self._downloads = DownloadPool(client, store, settings)
         self._places = count()
-        self._fetched: dict[str, ImageBlobs] = {}
-        """Images fetched in this run, by digest."""
+        self._fetched: dict[tuple[str, Platform], ImageBlobs] = {}
+        """Images fetched in this run, by digest and platform."""
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
-        """See `Engine.pull`; downloads have their own time limits."""
+        """See `Engine.pull`; downloads have their own time limits. Raises RegistryError, too."""
         cancel.check()
         platform = request.platform or self.facts().platform
         if platform is None:
-            raise EngineError("the platform of this machine is unknown: add --platform")
-        try:
-            entry = self._missing.look_up(request, platform)
-        except RegistryError as error:
-            raise EngineError(error.message, status=error.status) from None
+            words = "the platform of this machine is unknown: add --platform"
+            raise EngineError(words, kind=FailureKind.NO_MATCHING_PLATFORM)
+        reference = request.reference
+        entry = self._fetched.get((reference.digest or "", platform)) or self._missing.look_up(request, platform)
         if entry is None:
-            raise EngineError(f"{request.reference.registry} does not answer", kind=FailureKind.REGISTRY_UNAVAILABLE)
-        blobs = self._downloads.fetch(entry.missing, request.reference, next(self._places))
+            raise EngineError(f"{reference.registry} does not answer", kind=FailureKind.REGISTRY_UNAVAILABLE)
+        blobs = self._downloads.fetch(entry.missing, reference, next(self._places))
         for blob in blobs:
             self._downloads.queue.prioritize(blob)
             while not blob.done:
@@ -108,8 +108,9 @@ class LayoutEngine(ImageStore):
                 progress(_progress(request, blobs))
                 blob.wait(blob.size, _TICK)
             if blob.failure:
-                raise EngineError(blob.failure)
-        self._save(request.reference, entry)
+                raise blob.failure
+        self._save(reference, entry)
+        self._fetched[entry.digest, platform] = entry
         return EngineResult(entry.digest, up_to_date=not any(blob.fetched for blob in blobs))
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
@@ -139,20 +140,19 @@ class LayoutEngine(ImageStore):
 
     def tag(self, source: str, target: ImageReference) -> None:
         """Add a name to a fetched image; an image from a mirror gets its requested name so."""
-        entry = self._fetched.get(source.partition("@")[2])
-        if entry is not None:
+        for entry in (each for each in list(self._fetched.values()) if each.digest == source.partition("@")[2]):
             self._save(target, entry)
 
     def untag(self, name: str) -> None:
-        """Do nothing: exported images stay."""
+        """Remove the name of a mirror; the blobs stay."""
+        self._save(ImageReference.parse(name), None)
 
-    def _save(self, name: ImageReference, entry: ImageBlobs) -> None:
-        self._fetched[entry.digest] = entry
+    def _save(self, name: ImageReference, entry: ImageBlobs | None) -> None:
+        """Give the name to an image, or remove it."""
         try:
-            for document in entry.documents:
+            for document in entry.documents if entry else ():
                 self._blobs.add(document.digest, document.raw)
-            first = entry.documents[0]
-            self._target.add(LayoutImage(first.digest, len(first.raw), first.media_type, name), entry)
+            self._target.replace(name, entry)
         except (OSError, ValueError) as error:
             raise EngineError(f"cannot write {self.engine}: {error}", kind=FailureKind.IO_ERROR) from None
 
@@ -164,57 +164,65 @@ def _progress(request: PullRequest, blobs: Sequence[BlobDownload]) -> Progress:
 
 
 class LayoutIndex:
-    """The `index.json` of a folder; thread-safe. Entries of other programs are kept."""
+    """The `index.json` of a folder, for many threads and several runs. Entries of other programs are kept."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = Lock()
+    def __init__(self, store: BlobStore) -> None:
+        self._store = store
+        self._path = store.root / "index.json"
 
     def images(self) -> tuple[LayoutImage, ...]:
         """Return the images; raises OSError, and ValueError for an invalid index."""
         return read_index(files.read(self._path))
 
-    def add(self, image: LayoutImage, _: ImageBlobs) -> None:
-        """Add an image, and replace the one with the same name; raises OSError and ValueError."""
-        with self._lock:
-            others = [each for each in self.images() if image.name is None or each.name != image.name]
-            if image not in others:
-                others.append(image)
+    def replace(self, name: ImageReference, entry: ImageBlobs | None) -> None:
+        """Replace the image of a name, or remove it without an entry; raises OSError and ValueError."""
+        with self._store.locked():
+            images = [each for each in self.images() if each.name != name]
+            images += [_image(name, entry)] if entry else []
             with files.replacing(self._path) as file:
-                file.write(index_text(others).encode())
+                file.write(index_text(images).encode())
 
 
 class ArchiveBuilder:
     """An archive for `docker load`: an OCI image layout with docker's `manifest.json`."""
 
     def __init__(self) -> None:
-        self._images: dict[ImageReference | None, tuple[LayoutImage, ImageBlobs]] = {}
+        self._images: dict[ImageReference, ImageBlobs] = {}
+        self._digests: set[str] = set()
+        """All blobs; images for several platforms may share a name."""
 
     def images(self) -> list[LayoutImage]:
-        return [image for image, _ in list(self._images.values())]
+        return [_image(name, entry) for name, entry in list(self._images.items())]
 
-    def add(self, image: LayoutImage, blobs: ImageBlobs) -> None:
-        """Add an image, and replace the one with the same name."""
-        self._images[image.name] = (image, blobs)
+    def replace(self, name: ImageReference, entry: ImageBlobs | None) -> None:
+        """Replace the image of a name, or remove it without an entry."""
+        self._images.pop(name, None)
+        if entry:
+            self._images[name] = entry
+            self._digests.update(document.digest for document in entry.documents)
+            self._digests.update(part.digest for part in (entry.parts.config, *entry.parts.layers))
 
     def write(self, path: Path, store: BlobStore) -> None:
         """Write the file atomically if there is any image; raises OSError. The same images give the same bytes."""
         if not self._images:
             return
-        images = sorted(self._images.values(), key=lambda each: each[0].name.canonical if each[0].name else "")
-        digests = {document.digest for _, entry in images for document in entry.documents}
-        digests |= {part.digest for _, entry in images for part in (entry.parts.config, *entry.parts.layers)}
-        docker = [docker_entry(image.name, entry.parts) for image, entry in images if image.name]
-        texts = {"oci-layout": LAYOUT, "index.json": index_text(image for image, _ in images)}
+        images = sorted(self._images.items(), key=lambda each: each[0].canonical)
+        docker = [docker_entry(name, entry.parts) for name, entry in images]
+        texts = {"oci-layout": LAYOUT, "index.json": index_text(_image(*each) for each in images)}
         with files.replacing(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for name, text in (texts | {"manifest.json": json.dumps(docker)}).items():
                 tar.addfile(_tar_entry(name, len(text)), io.BytesIO(text.encode()))
-            for digest in sorted(digests):
+            for digest in sorted(self._digests):
                 with store.path(digest).open("rb") as blob:
                     tar.addfile(_tar_entry(blob_path(digest), os.fstat(blob.fileno()).st_size), blob)
 
 
 ExportTarget = LayoutIndex | ArchiveBuilder
+
+
+def _image(name: ImageReference, entry: ImageBlobs) -> LayoutImage:
+    first = entry.documents[0]
+    return LayoutImage(first.digest, len(first.raw), first.media_type, name)
 
 
 def _tar_entry(name: str, size: int) -> tarfile.TarInfo:

@@ -6,8 +6,10 @@ but no digest: it records a repository's digest (`RepoDigests`) only when it pul
 
 import json
 import tarfile
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from puller.blobs.download_task import BlobDownload
@@ -25,6 +27,10 @@ from puller.text import clean
 
 _LARGEST = 4 << 20
 """Bytes of a manifest or index."""
+_MOST_FILES = 200_000
+"""Files in a folder or archive: a thousand large images have about 20,000."""
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd", b'\x04"M\x18': "lz4"}
+"""Compressed files by their first bytes; the program that decompresses them has the same name."""
 
 
 class LayoutImages:
@@ -37,7 +43,9 @@ class LayoutImages:
             self._locate(path)
             index = self._read("index.json")
             if index is None:
-                raise UsageError(f"{path}: is not an OCI image layout: it has no index.json")
+                old = "manifest.json" in self._places
+                words = "has the old format of docker save, without" if old else "is not an OCI image layout: it has no"
+                raise UsageError(f"{path}: {words} index.json" + (": use docker load" if old else ""))
             self.named = read_index(index)
         except (OSError, ValueError, tarfile.TarError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
@@ -71,14 +79,10 @@ class LayoutImages:
         return BlobDownload(digest, size, ImageReference.parse("none"), (0, 0, 0), path, offset)
 
     def _locate(self, path: Path) -> None:
-        if path.is_dir():
-            for file in (path / "index.json", *path.glob("blobs/*/*")):
-                self._places[str(file.relative_to(path))] = (file, 0, file.stat().st_size)
-            return
-        with tarfile.open(path, "r:") as tar:
-            for entry in tar:
-                if entry.isreg():
-                    self._places[entry.name.removeprefix("./")] = (path, entry.offset_data, entry.size)
+        for number, (name, place) in enumerate(_files_in(path)):
+            if number == _MOST_FILES:
+                raise UsageError(f"{path}: has more than {_MOST_FILES:,} files")
+            self._places[name] = place
 
     def _read(self, name: str) -> bytes | None:
         path, offset, size = self._places.get(name) or (None, 0, 0)
@@ -97,6 +101,24 @@ class LayoutImages:
             return None
         platforms = [each.platform for each in entries if each.platform and blob_path(each.digest) in self._places]
         return platforms[0] if len(platforms) == 1 and platforms[0] != own else None
+
+
+def _files_in(path: Path) -> Iterator[tuple[str, tuple[Path, int, int]]]:
+    """Yield the names in a folder or an archive, and the file, the offset and the size of each."""
+    if path.is_dir():
+        for file in filter(Path.is_file, chain(path.glob("*.json"), path.glob("blobs/*/*"))):
+            yield str(file.relative_to(path)), (file, 0, file.stat().st_size)
+        return
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: is neither a folder nor a file")
+    with path.open("rb") as archive:
+        start = archive.read(8)
+    for magic, program in _COMPRESSED.items():
+        if start.startswith(magic):
+            raise UsageError(f"{path}: is compressed with {program}: decompress it first ({program} -d {path})")
+    with tarfile.open(path, "r:") as tar:
+        for entry in tar:
+            yield entry.name.removeprefix("./") if entry.isreg() else "", (path, entry.offset_data, entry.size)
 
 
 class LoadEngine(EngineWrapper):

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
-from typing import Protocol
+from threading import Event, Lock, Thread
+from time import monotonic
+from typing import Any, Protocol
 
 from puller.blobs.download_task import BlobDownload
 
@@ -24,6 +25,10 @@ _NO_TLS = b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n"
 _UNKNOWN = b'{"errors":[{"code":"NAME_UNKNOWN","message":"not served here"}]}'
 _DIGEST, _JSON = "Docker-Content-Digest", {"Content-Type": "application/json"}
 _TICK = 0.5
+_STRANGERS, _SECONDS = 64, 5.0
+"""Number of connections that have not sent the secret yet, and seconds until they must; the oldest are closed first."""
+_IDLE = 300.0
+"""Seconds without a request, or without reading a response, after which any other connection is closed."""
 
 
 class Source(Protocol):
@@ -61,9 +66,43 @@ class LoopbackRegistry:
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
+    """Other users of this machine may open connections as they like: they cost little, and keep no engine out."""
+
+    request_queue_size = 1024
     daemon_threads = True
     block_on_close = False
+
+    def __init__(self, address: tuple[str, int], handler: type["_Exchange"]) -> None:
+        super().__init__(address, handler)
+        self._strangers: dict[socket.socket, float] = {}
+        """Connections without the secret, oldest first, and when they were opened."""
+        self._lock = Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._strangers[request] = monotonic()
+        self.service_actions()
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Close old connections without the secret; called by `serve_forever` about ten times a second, too."""
+        with self._lock:
+            over, ends = len(self._strangers) - _STRANGERS, monotonic() - _SECONDS
+            for number, (connection, began) in enumerate(list(self._strangers.items())):
+                if number >= over and began > ends:
+                    break
+                del self._strangers[connection]
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def admit(self, connection: socket.socket) -> None:
+        """Keep a connection open: it has sent the secret, or ends."""
+        with self._lock:
+            self._strangers.pop(connection, None)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.admit(request)
+        super().shutdown_request(request)
 
     def handle_error(self, *_: object) -> None:
         """Ignore errors: engines break off connections, and report the reason themselves."""
@@ -74,8 +113,10 @@ class _Exchange(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    timeout = _IDLE
     wbufsize = -1
     registry: LoopbackRegistry
+    server: _Server
 
     def handle(self) -> None:
         """Refuse TLS at once, which some engines try first: without a response they would wait for one."""
@@ -90,8 +131,10 @@ class _Exchange(BaseHTTPRequestHandler):
         if self.path in {"/v2/", "/v2"}:
             self._send(HTTPStatus.OK, b"{}", _JSON)
         elif match is None or not secrets.compare_digest(match["secret"], self.registry.secret):
+            self.close_connection = True
             self._send_unknown()
         else:
+            self.server.admit(self.connection)
             self.registry.contacted.set()
             if match["kind"] == "blobs":
                 self._send_blob(match["digest"])
@@ -148,7 +191,10 @@ class _Exchange(BaseHTTPRequestHandler):
                 while at < blob.size:
                     if not self._wait_for_byte(blob, at) or blob.restarts != restarts:
                         return False
-                    at += self.connection.sendfile(opened, blob.offset + at, blob.available - at)
+                    sent = self.connection.sendfile(opened, blob.offset + at, blob.available - at)
+                    if not sent:  # the file has been cut
+                        return False
+                    at += sent
             return True
         return False
 

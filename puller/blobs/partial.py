@@ -13,6 +13,8 @@ from puller.image.digest import hasher
 
 SEGMENT = 4 << 20
 """Bytes of a segment: large compared with a round trip, and small enough to spread over connections."""
+_MOST_SEGMENTS = 4096
+"""Segments of a blob: its size is a claim of the registry, and must not decide how much memory is taken."""
 _MIN_SYNC = 1 << 20
 """Bytes; smaller segments are not synced: they are quick to fetch again."""
 _CHUNK = 1 << 20
@@ -35,7 +37,8 @@ class PartialBlob:
         self._journal = Journal(path.with_suffix(".journal"))
         starts = range(0, size, length) if size else (0,)
         self.segments = [Segment(n, start, min(start + length, size), start) for n, start in enumerate(starts)]
-        self._restore(length)
+        self._length = length
+        self._restore()
         self._unfinished = sum(not each.whole for each in self.segments)
         self.resumed = sum(each.at - each.start for each in self.segments)
         """Bytes fetched by an earlier run."""
@@ -90,12 +93,12 @@ class PartialBlob:
         with self._hashing, self._lock:
             at = self.prefix if single else 0
             if single:
-                self.segments = [Segment(0, 0, self.size, at)]
+                self.segments, self._length = [Segment(0, 0, self.size, at)], max(self.size, 1)
             for each in self.segments:
                 each.at, each.synced = max(each.start, at) if single else each.start, 0
             self._unfinished = sum(not each.whole for each in self.segments)
             self._hash, self._hashed = hasher(self.digest), 0
-            self._journal.reset(self.segments, self.size, max(self.size, 1) if single else SEGMENT)
+            self._journal.reset(self.segments, self.size, self._length)
 
     def move_to(self, store: BlobStore) -> Path:
         """Move the complete file into the store; raises OSError."""
@@ -120,14 +123,14 @@ class PartialBlob:
                 self._journal.close()
                 release(self._file_lock)
 
-    def _restore(self, length: int) -> None:
+    def _restore(self) -> None:
         """Restore the progress of an earlier run, except for segments beyond the end of the file."""
-        self._journal.restore(self.segments, self.size, length)
+        self._journal.restore(self.segments, self.size, self._length)
         size = os.fstat(self._file).st_size
         for each in self.segments:
             if each.at > size:
                 each.at, each.synced = each.start, 0
-        self._journal.reset(self.segments, self.size, length)
+        self._journal.reset(self.segments, self.size, self._length)
 
     def _sync(self) -> None:
         """Sync the file without holding the lock, so that other threads can write meanwhile."""
@@ -158,8 +161,9 @@ def open_part(store: BlobStore, digest: str, size: int, *, single: bool = False)
         return None
     with ExitStack() as undo:
         undo.callback(release, lock)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         undo.callback(os.close, descriptor)
-        part = PartialBlob(path, descriptor, lock, digest, size, max(size, 1) if single else SEGMENT)
+        length = max(size, 1) if single else max(SEGMENT, -(-size // _MOST_SEGMENTS))
+        part = PartialBlob(path, descriptor, lock, digest, size, length)
         undo.pop_all()
         return part

@@ -186,7 +186,7 @@ class PrefetchEngine(EngineWrapper):
                 first = PullRequest(image.name, request.platform)
                 fetched = not self._engine.pull(first, cancel=cancel, clocks=limits, progress=relay).up_to_date
             except EngineError as error:
-                reason = next((blob.failure for blob in image.blobs if blob.failure), error.message)
+                reason = next((blob.failure for blob in image.blobs if blob.failure), error).message
                 self._note(f"pulled without prefetching: {clean(reason)}")
             self._prefetch.check_limit(request)
             clocks = replace(clocks, spent=clocks.spent + monotonic() - began)

@@ -4,22 +4,28 @@ Every run verifies the digest of a blob before it uses it, so a damaged file is 
 deleted at any time.
 """
 
+import errno
+import fcntl
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from puller.image.oci_layout import blob_path, index_text
+from puller.system import files
 
 LAYOUT = '{"imageLayoutVersion": "1.0.0"}'
 """The file `oci-layout`."""
 _ANY = 1 << 62
 _MODE = 0o700
 """Images may be private: only the owner can read the folder."""
+_LOCK_TIMEOUT = 60.0
+"""Seconds to wait for a change that another run makes to the whole store."""
 
 
 class BlobStore:
@@ -32,19 +38,33 @@ class BlobStore:
         """
         self.root = root
         self.parts = root / "parts"
+        self._export = limit is None
         self._mode = 0o777 if limit is None else _MODE
-        self.parts.mkdir(mode=self._mode, parents=True, exist_ok=True)
+        if self._export:
+            root.mkdir(parents=True, exist_ok=True)
+        else:
+            files.make_directory(root)
         (root / "blobs").mkdir(mode=self._mode, exist_ok=True)
-        for name, text in (("oci-layout", LAYOUT), ("index.json", index_text(()))):
-            with suppress(FileExistsError), (root / name).open("x") as file:
-                file.write(text)
-        self._runs = root / "runs"
-        self._runs.mkdir(exist_ok=True)
-        self._run = FileLock(self._runs / secrets.token_hex(8), thread_local=False)
-        self._run.acquire()  # held while this run uses the store
-        disk = os.statvfs(root)
-        available = _bytes_of(self._files()) + disk.f_bavail * disk.f_frsize // 2
-        self.limit = _ANY if limit is None else min(limit, available)
+        self._in_use = self._open_parts()  # locked (shared) while this run uses the store
+        for folder in () if self._export else (root, root / "blobs", self.parts):
+            _require_private(folder)
+        with self.locked():
+            for name, text in (("oci-layout", LAYOUT), ("index.json", index_text(()))):
+                with suppress(FileExistsError), (root / name).open("x") as file:
+                    file.write(text)
+        self.limit = _ANY if limit is None else min(limit, _bytes_of(self._files()) + self.free // 2)
+
+    @property
+    def free(self) -> int:
+        """Free bytes of the disk."""
+        disk = os.statvfs(self.root)
+        return disk.f_bavail * disk.f_frsize
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the whole store for a change of another thread or run; raises OSError."""
+        with FileLock(self.parts / "store.lock", timeout=_LOCK_TIMEOUT):
+            yield
 
     def path(self, digest: str) -> Path:
         """Return the path of a blob, present or not."""
@@ -53,8 +73,11 @@ class BlobStore:
     def find(self, digest: str, size: int) -> Path | None:
         """Return the path of a blob that is present and valid; an invalid one is removed."""
         path, (algorithm, _, value) = self.path(digest), digest.partition(":")
-        with suppress(OSError), path.open("rb", buffering=0) as file:
-            if path.stat().st_size == size and hashlib.file_digest(file, algorithm).hexdigest() == value:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with suppress(OSError), open(os.open(path, flags), "rb", buffering=0) as file:  # noqa: PTH123 - needs flags
+            node = os.fstat(file.fileno())
+            whole = stat.S_ISREG(node.st_mode) and node.st_size == size and (self._export or _is_own(node))
+            if whole and hashlib.file_digest(file, algorithm).hexdigest() == value:
                 os.utime(path)  # `trim` removes the least recently used first
                 return path
             path.unlink()
@@ -79,8 +102,22 @@ class BlobStore:
 
         `keep` are the digests that this run needs. Nothing is removed while another run uses the store.
         """
-        if self.limit == _ANY or not self._is_only_run():
-            return
+        if not self._export:
+            with self._alone() as alone:
+                if alone:
+                    self._trim(keep)
+
+    def close(self) -> None:
+        """Trim the store, and release this run's lock."""
+        with suppress(OSError), self._alone() as alone:
+            if alone and self._export:
+                (self.parts / "store.lock").unlink()
+                self.parts.rmdir()  # unless it is not empty: a part can be resumed
+            elif alone:
+                self._trim(())
+        os.close(self._in_use)
+
+    def _trim(self, keep: Collection[str]) -> None:
         kept = {self.path(digest) for digest in keep}
         files = sorted(self._files(), key=lambda item: item[1].st_mtime)
         used = _bytes_of(files)
@@ -92,19 +129,32 @@ class BlobStore:
                     path.unlink()
                     used -= status.st_blocks * 512
 
-    def close(self) -> None:
-        """Trim the store, and release this run's lock."""
-        self.trim()
-        release(self._run)
-        if self.limit == _ANY:
-            for folder in (self.parts, self._runs):
-                with suppress(OSError):  # used by another run, or not empty: a part can be resumed
-                    folder.rmdir()
+    def _open_parts(self) -> int:
+        """Open and lock the folder of parts, which only its owner can open, and which another run may remove."""
+        while True:
+            with suppress(FileExistsError):
+                self.parts.mkdir(mode=_MODE)
+            with suppress(FileNotFoundError):
+                folder = os.open(self.parts, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                fcntl.flock(folder, fcntl.LOCK_SH)
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(folder), self.parts.lstat()):
+                        return folder
+                os.close(folder)
 
-    def _is_only_run(self) -> bool:
-        """Whether no other run uses the store; lock files of dead runs are removed."""
-        others = [path for path in self._runs.glob("*") if str(path) != self._run.lock_file]
-        return not any([_is_locked(path) for path in others])  # noqa: C419 - the list removes every stale file
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Tell whether no other run uses the store; none can begin to before the end of the block. Raises OSError."""
+        with self.locked():  # a lock that is being converted is lost for a moment
+            try:
+                fcntl.flock(self._in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                alone = True
+            except BlockingIOError:
+                alone = False
+            try:
+                yield alone
+            finally:
+                fcntl.flock(self._in_use, fcntl.LOCK_SH)
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         """Yield complete blobs and parts."""
@@ -112,11 +162,25 @@ class BlobStore:
             for path in folder.glob("*"):
                 if path.suffix != ".lock":
                     with suppress(OSError):
-                        yield path, path.stat()
+                        yield path, path.lstat()
 
 
 def _bytes_of(files: Iterable[tuple[Path, os.stat_result]]) -> int:
     return sum(status.st_blocks * 512 for _, status in files)
+
+
+def _is_own(node: os.stat_result) -> bool:
+    """Tell whether nobody else can change a file: it is this user's, and has no other name."""
+    return node.st_uid == os.geteuid() and node.st_nlink == 1
+
+
+def _require_private(folder: Path) -> None:
+    """Raise OSError if another user could put files into a folder."""
+    node = folder.lstat()
+    if node.st_uid != os.geteuid():
+        raise OSError(errno.EPERM, f"{folder} belongs to another user")
+    if node.st_mode & 0o022 or not stat.S_ISDIR(node.st_mode):
+        raise OSError(errno.EPERM, f"others may write into {folder}")
 
 
 def try_lock(path: Path) -> FileLock | None:

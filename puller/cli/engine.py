@@ -14,6 +14,7 @@ from puller.errors import EngineBusyError, EngineError, EngineUnreachableError, 
 from puller.failure import failure_of
 from puller.model import ENGINE_GONE
 from puller.settings import BackendChoice, Policy
+from puller.system.credentials import Keyring
 from puller.system.run_lock import RunLock
 from puller.text import clean, format_seconds, shorten
 
@@ -68,7 +69,12 @@ class EngineLock(AbstractContextManager["EngineLock"]):
             click.echo(f"puller: {clean(words)}", err=True)
 
 
-def open_engine(options: Mapping[str, Any], connections: int = 3, lock: EngineLock | None = None) -> Engine:
+def open_engine(
+    options: Mapping[str, Any],
+    connections: int = 3,
+    lock: EngineLock | None = None,
+    keyring: Keyring | None = None,
+) -> Engine:
     """Take the lock of the engine that `engine_options` name, if one is given, and connect; the caller closes it.
 
     Raises UsageError for a bad context, EngineBusyError and EngineUnreachableError.
@@ -77,7 +83,7 @@ def open_engine(options: Mapping[str, Any], connections: int = 3, lock: EngineLo
     address = locate(choice, docker_command=command, context=options["context"])
     if lock:
         lock.take(address.identity)
-    return connect(address, choice, docker_command=command, connections=connections)
+    return connect(address, choice, docker_command=command, connections=connections, keyring=keyring)
 
 
 @contextmanager

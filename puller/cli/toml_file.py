@@ -9,8 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
+
 from puller.errors import UsageError
-from puller.system import paths as places
+from puller.system import files, paths as places
 from puller.text import clean
 
 _LARGEST = 1 << 20
@@ -54,13 +56,13 @@ class Value(NamedTuple):
 def read(path: Path) -> ConfigFile:
     """Read a file; raises OSError if there is none, and UsageError with one line for a file that is not TOML 1.0."""
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             raw = file.read(_LARGEST + 1)
         if len(raw) <= _LARGEST:
             text = raw.decode("utf-8-sig")
             return ConfigFile(path, text, tomllib.loads(text))
         reason = f": is larger than {_LARGEST} bytes: not a configuration file"
-    except _ABSENT:
+    except (*_ABSENT, PermissionError):
         raise
     except OSError as error:
         reason = f": cannot be read: {(error.strerror or 'unknown error').lower()}"
@@ -124,17 +126,23 @@ def find(named: Sequence[Path] = ()) -> Found:
 
     Given files replace the others, so that a job behaves the same on every host and for every user.
     """
-    files, absent, problems = [], [], []
+    found, absent, problems = [], [], []
     for path in named or places.config_files():
         try:
-            files.append(read(path))
+            found.append(read(path))
         except _ABSENT:
             absent.append(path)
             if named:
                 problems.append(f"{path}: file not found")
+        except PermissionError:
+            if named or path == places.SYSTEM_CONFIG:
+                problems.append(f"{path}: cannot be read: permission denied")
+            else:  # as with `sudo -u USER`, which may keep HOME
+                absent.append(path)
+                click.echo(f"puller: {path} is left out: permission denied. Is HOME that of another user?", err=True)
         except UsageError as error:
             problems.append(str(error))
-    return Found(tuple(files), tuple(absent), tuple(problems))
+    return Found(tuple(found), tuple(absent), tuple(problems))
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from puller.doctor.findings import Finding, Subject, compare_clocks, daemon_json
 from puller.engine import EngineAddress, connect, locate
+from puller.engine.endpoint import other_sockets
 from puller.engine.model import EngineInfo
 from puller.errors import EngineError, EngineUnreachableError, UsageError
 from puller.settings import BackendChoice
@@ -107,7 +108,9 @@ def _unreachable(choice: EngineChoice, where: str, words: str) -> Finding:
     except PermissionError:
         return ENGINE.failed("reachable", f"{where}: permission denied on the socket", _grant_access(path))
     except (FileNotFoundError, ConnectionRefusedError):
-        return ENGINE.failed("reachable", f"{where}: no process listens on the socket: the engine does not run", _START)
+        others = other_sockets(address, os.environ)
+        fix = f"export DOCKER_HOST=unix://{others[0]}   # another engine's socket" if others else _START
+        return ENGINE.failed("reachable", f"{where}: no process listens on the socket: the engine does not run", fix)
     except OSError:
         pass
     return ENGINE.failed("reachable", f"{where}: {words}", "sudo systemctl restart docker")

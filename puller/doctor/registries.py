@@ -9,7 +9,7 @@ from statistics import median
 from time import monotonic
 
 from puller.doctor.credentials import SECONDS as HELPER_SECONDS
-from puller.doctor.findings import Finding, Subject, compare_clocks, login, until_failed
+from puller.doctor.findings import Finding, Subject, Verdict, compare_clocks, login, until_failed
 from puller.doctor.wire import Wire, examine_connection
 from puller.errors import RegistryError
 from puller.image.reference import ImageReference
@@ -53,17 +53,29 @@ class RegistryCheck:
             keyring=self._keyring,
         )
         self._host = self._client.record(name).host
-        self._wire = Wire(self._host, certificates, registry_settings(registries, name).ca)
+        own = registry_settings(registries, name)
+        self._mirrors = own.mirrors
+        self._wire = Wire(self._host, certificates, own.ca)
         self._proxy = self._client.proxy_for(name)
         self._quota: Quota | None = None
 
     def __call__(self) -> Iterator[Finding]:
+        steps = self._connection(), self._api(), self._authorization(), self._latency(), self._pull_quota()
         try:
-            yield from until_failed(
-                self._connection(), self._api(), self._authorization(), self._latency(), self._pull_quota()
-            )
+            yield from map(self._unless_mirrored, until_failed(*steps))
         finally:
             self._client.close()
+
+    def _unless_mirrored(self, finding: Finding) -> Finding:
+        """Turn the failure of a registry whose mirrors answer for its image into a warning, as a pull uses them."""
+        if finding.status is not Verdict.FAILED or finding.check == "quota" or not self._mirrors:
+            return finding
+        try:
+            self._client.head(self._sample)
+        except RegistryError:
+            return finding
+        words = f"{finding.words}; a mirror answers for it ({', '.join(self._mirrors)})"
+        return self._subject.warning(finding.check, words, finding.fix)
 
     def _connection(self) -> Iterator[Finding]:
         """Connect; behind a proxy the steps cannot be checked one by one."""
@@ -100,6 +112,10 @@ class RegistryCheck:
 
     def _authorization(self) -> Iterator[Finding]:
         account = self._keyring.find(self._host.name, self._sample.repository)
+        if problem := self._keyring.problem(self._host.name):
+            yield self._subject.warning(
+                "account", problem, "puller doctor   # without a list it asks every credential helper"
+            )
         who = f"the account {account.username or 'of a stored token'}" if account else "without an account"
         try:
             self._quota = self._client.head(self._sample).quota

@@ -1,10 +1,11 @@
 """Engines. To add one, write a class that implements `Engine`, and name it here."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 
-from puller.engine.endpoint import DOCKER, EngineAddress, locate
+from puller.engine.endpoint import DOCKER, EngineAddress, locate, other_sockets
 from puller.engine.interface import Engine
 from puller.errors import EngineUnreachableError
 from puller.settings import BackendChoice
@@ -30,15 +31,19 @@ def connect(
 
     `auto` means the API if it answers and `docker_command` is docker, otherwise the command.
     """
-    if choice is BackendChoice.CLI or (choice is BackendChoice.AUTO and docker_command != DOCKER):
-        return _imported(_CLI)(address, docker_command)
     try:
+        if choice is BackendChoice.CLI or (choice is BackendChoice.AUTO and docker_command != DOCKER):
+            return _imported(_CLI)(address, docker_command)
         return _imported(_API)(address, connections, keyring)
-    except EngineUnreachableError:
-        if choice is BackendChoice.AUTO:
+    except EngineUnreachableError as error:
+        if choice is BackendChoice.AUTO and docker_command == DOCKER:
             with suppress(EngineUnreachableError):  # the reason of the API says more than the command's
                 return _imported(_CLI)(address, docker_command)
-        raise
+        others = other_sockets(address, os.environ) if address.url.startswith("unix://") else ()
+        if not others:
+            raise
+        words = f"{error}; another engine's socket is at {' and '.join(others)}: DOCKER_HOST=unix://{others[0]} uses it"
+        raise EngineUnreachableError(words, kind=error.kind) from None
 
 
 def _imported(way: tuple[str, str]) -> Callable[..., Engine]:

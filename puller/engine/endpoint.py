@@ -19,6 +19,7 @@ from puller.system import docker_config
 DOCKER = "docker"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 """Docker's default socket."""
+_COLIMA = ".colima/default/docker.sock"
 
 
 class Tls(NamedTuple):
@@ -84,6 +85,27 @@ def resolve(context: str | None, environment: Mapping[str, str]) -> EngineAddres
         url, tls = _read_context(directory / "contexts", name)
     # A socket in the user's own configuration counts as local.
     return EngineAddress(name, url, tls, local=url.startswith(("unix://", "npipe://")), context=context)
+
+
+def other_sockets(address: EngineAddress, environment: Mapping[str, str]) -> list[str]:
+    """Return the sockets of other engines that this user may use: rootless docker, podman, Docker Desktop and Colima.
+
+    They are named to the user, and never used without being asked for.
+    """
+    user, home = f"/run/user/{os.geteuid()}", environment.get("HOME", "")
+    folders = dict.fromkeys((environment.get("XDG_RUNTIME_DIR") or user, user, "/run", "/var/run"))
+    paths = [f"{folder}/{name}" for folder in folders for name in ("docker.sock", "podman/podman.sock")]
+    paths += [f"{home}/{name}" for name in (".docker/run/docker.sock", ".docker/desktop/docker.sock", _COLIMA)]
+    found = {os.path.realpath(path): path for path in reversed(paths) if _is_usable_socket(path)}
+    found.pop(os.path.realpath(address.url.removeprefix("unix://")), None)
+    return list(reversed(found.values()))
+
+
+def _is_usable_socket(path: str) -> bool:
+    try:
+        return Path(path).is_socket() and os.access(path, os.W_OK)
+    except OSError:
+        return False
 
 
 def _read_context(directory: Path, name: str) -> tuple[str, Tls | None]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 from puller.engine.interface import InspectedImage
@@ -14,10 +15,14 @@ from puller.engine.model import EngineInfo, ImageContents, LocalImage, LocalImag
 from puller.errors import EngineError
 from puller.http.proxies import ProxyVariables
 from puller.image.reference import ImageReference, Platform
+from puller.text import clean
 
 _NONE = "<none>"
+LARGEST = 1 << 60
+"""Bytes of an image: a larger number is none."""
 _MACHINES = {"armv7l": "arm/v7", "armv6l": "arm/v6", "i686": "386", "loongarch64": "loong64"}
 """Architectures of `uname -m`, which engines report; `Platform.parse` knows the other aliases."""
+_SILENT_SECONDS = 30.0
 REMOVE_SECONDS = 600.0
 """Deleting a large image, with some hundred thousand files, takes minutes."""
 
@@ -29,10 +34,19 @@ class JsonImageStore(ABC):
         self._local = local
         self._lock = Lock()
         self._facts: EngineInfo | None = None
+        self._silent: tuple[float, EngineError] | None = None
+        """Until when an engine that did not describe itself is not asked again, and what it did instead."""
 
     def facts(self) -> EngineInfo:
-        with self._lock, readable("description of itself"):
-            self._facts = self._facts or read_info(self._info(), local=self._local)
+        with self._lock:
+            if self._silent and monotonic() < self._silent[0]:
+                raise self._silent[1]
+            try:
+                with readable("description of itself"):
+                    self._facts = self._facts or read_info(self._info(), local=self._local)
+            except EngineError as error:
+                self._silent = monotonic() + _SILENT_SECONDS, error
+                raise
             return self._facts
 
     def platforms(self, identities: Sequence[str], asked: Platform | None = None) -> Mapping[str, Platform]:
@@ -52,12 +66,30 @@ class JsonImageStore(ABC):
         """Return the description of each image by its ID, without images that have been removed meanwhile."""
 
 
+def read_json(body: str | bytes) -> Any:
+    """Parse the JSON of an engine, without control characters in its strings; raises EngineError."""
+    try:
+        text = body if isinstance(body, str) else body.decode()
+        document = json.loads(text)
+        return document if text.isascii() and "\\" not in text else _printable(document)
+    except (ValueError, RecursionError) as error:
+        raise EngineError(f"the engine's response cannot be read: {error}") from None
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isprintable() else clean(value, len(value))
+    if isinstance(value, dict):
+        return {_printable(key): _printable(each) for key, each in value.items()}
+    return [_printable(each) for each in value] if isinstance(value, list) else value
+
+
 @contextmanager
 def readable(what: str) -> Iterator[None]:
     """Raise EngineError where the JSON has an unexpected structure."""
     try:
         yield
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise EngineError(f"the engine's {what} cannot be read: {error}") from None
 
 
@@ -87,14 +119,14 @@ def read_info(info: Mapping[str, Any], *, local: bool) -> EngineInfo:
     return EngineInfo(
         platform=read_platform(system, _MACHINES.get(str(machine), machine)),
         keeps_platforms="io.containerd.snapshotter.v1" in json.dumps(info.get("DriverStatus") or ()),
-        data_root=info.get("DockerRootDir") or graph.get("graphRoot") or None,
+        data_root=str(info.get("DockerRootDir") or graph.get("graphRoot") or "") or None,
         local=local,
         insecure=(
-            *(registries.get("InsecureRegistryCIDRs") or ()),
+            *map(str, registries.get("InsecureRegistryCIDRs") or ()),
             *(name for name, how in named.items() if not how.get("Secure", True)),
         ),
-        version=info.get("ServerVersion") or (info.get("version") or {}).get("Version") or None,
-        driver=info.get("Driver") or graph.get("graphDriverName") or None,
+        version=str(info.get("ServerVersion") or (info.get("version") or {}).get("Version") or "") or None,
+        driver=str(info.get("Driver") or graph.get("graphDriverName") or "") or None,
         mirrors=tuple(map(str, registries.get("Mirrors") or ())),
         proxies=ProxyVariables(*proxies) if "HttpProxy" in info else None,
         clock=_moment(str(info.get("SystemTime") or "")),
@@ -120,13 +152,13 @@ def read_inspected(image: Mapping[str, Any], reference: ImageReference) -> Inspe
     """Read `GET /images/NAME/json` or `image inspect` for an image that was looked up by this reference.
 
     The digests are those of the reference's repository. What the tag resolved to comes first where the engine tells it,
-    as podman. The platform is None for arm without a variant, as it may be any.
+    as podman. The platform is None for arm without a variant, as it may be any. Raises LookupError without an image ID.
     """
     names = sorted(image.get("RepoDigests") or (), key=lambda name: name.rpartition("@")[2] != image.get("Digest"))
     known = [each for each in map(ImageReference.read, names) if each and each.name == reference.name]
     digests = tuple(dict.fromkeys(each.digest for each in known if each.digest))
     unclear = image.get("Architecture") == "arm" and not image.get("Variant")
-    return InspectedImage(image.get("Id"), digests, None if unclear else _platform_in(image))
+    return InspectedImage(str(image["Id"]), digests, None if unclear else _platform_in(image))
 
 
 def inspected_name(reference: ImageReference) -> str:
@@ -141,7 +173,7 @@ def read_content(image: Mapping[str, Any]) -> ImageContents:
         str(image.get("Id") or ""),
         tuple(map(str, layers)),
         _platform_in(image),
-        int(image.get("Size") or 0),
+        _size(image),
         str(image.get("Parent") or "") or None,
         tuple(name for name in _names(image.get("RepoTags") or ()) if "@" in name),
     )
@@ -168,6 +200,10 @@ def _moment(text: str) -> datetime | None:
     return moment if moment.tzinfo else None
 
 
+def _size(image: Mapping[str, Any]) -> int:
+    return min(max(int(image.get("Size") or 0), 0), LARGEST)
+
+
 def _names(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(full_name(text) for text in texts if _NONE not in text))
 
@@ -186,4 +222,4 @@ def _local_image(image: Mapping[str, Any]) -> LocalImage:
     manifests = [each for each in image.get("Manifests") or () if each.get("Kind") == "image" and each.get("Available")]
     parts = [(each.get("ImageData") or {}).get("Platform") or {} for each in manifests]
     platforms = (read_platform(each.get("os"), each.get("architecture"), each.get("variant")) for each in parts)
-    return LocalImage(identity, tags, digests, int(image.get("Size") or 0), tuple(filter(None, platforms)))
+    return LocalImage(identity, tags, digests, _size(image), tuple(filter(None, platforms)))

@@ -133,6 +133,8 @@ KINDS: dict[FailureKind, Meaning] = {
         "Check the registry's authentication settings, and proxies or login pages in front of it."),
     _K.UNAUTHORIZED: _permanent(CREDENTIALS, "The registry requires a login; the credentials are missing or wrong.",
         "Log in to this registry with `docker login`."),
+    _K.TOO_LARGE: _permanent(HOST, "The image has a layer that is larger than the disk or the cache.",
+        "Free disk space, or raise --cache-size; if the size is absurd, report it to the image's publisher."),
     _K.UNSUPPORTED_MANIFEST: _permanent(LIST, "This is not a container image, or the engine does not know its format.",
         "Check that the reference names an image, and upgrade the engine for newer formats."),
     _K.USERNS_MAPPING: _permanent(HOST,

@@ -13,7 +13,7 @@ INDEX_TYPES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docke
 SINGLE_TYPES = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 _MAX_ENTRIES = 4096
 """An image has at most 127 layers, an index a few dozen platforms."""
-_MAX_BLOB_SIZE = 1 << 50
+_MAX_BLOB_SIZE = 1 << 40
 """Bytes; a larger size is an error and would spoil every sum."""
 _ATTESTATION = "unknown"
 """The operating system that buildx writes for attestations, which are index entries but not images."""

@@ -13,6 +13,7 @@ from puller.imagelist import text
 from puller.imagelist.compose_cli import DEFAULT_NAMES, OVERRIDES, Compose
 from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
 from puller.imagelist.source import LARGEST, ListSource, bounded, is_url, unreadable
+from puller.system.files import open_regular
 from puller.text import clean
 
 __all__ = ["FORMATS", "BadLine", "Entry", "Item", "Note", "Source", "read"]
@@ -98,7 +99,7 @@ class _Reader(NamedTuple):
         is_part = is_member and file.name not in DEFAULT_NAMES
         source = ListSource(path, file.parent, os.environ, self.profiles, self.compose, only_if_needed=is_part)
         try:
-            stream = file.open("rb")
+            stream = open_regular(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             raise unreadable(path, error) from None
         with stream:

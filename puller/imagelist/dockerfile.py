@@ -6,6 +6,8 @@ for x86-64 with glibc only, and does not expand arguments; so the lines are pars
 """
 
 import re
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 
 from puller.imagelist.entry import BadLine, Entry, Item, Source, entry_of
@@ -99,7 +101,7 @@ class _Dockerfile:
 
     def _other(self, image: str, source: Source) -> Iterator[Item]:
         """Read the value of COPY --from or of a mount: the name or number of an earlier stage, or an image."""
-        if self._is_stage(image) or (image.isdecimal() and int(image) < len(self.stages)):
+        if self._is_stage(image) or image in map(str, range(len(self.stages))):
             return
         if "$" in image:
             yield BadLine(source, image, "variables are not allowed here: use a stage, FROM … AS NAME")
@@ -135,6 +137,9 @@ def _instructions(text: str) -> Iterator[tuple[str, str, int]]:
     lines, directive = text.split("\n"), _ESCAPE.match(text)
     continued = re.compile(re.escape(directive[1] if directive else "\\") + r"[ \t]*$")
     number, start, rest, more = 0, 0, "", 0
+    ends: dict[str, list[int]] = defaultdict(list)
+    """The numbers of the lines with a text, in order; those that start with tabs in `tabbed`, without the tabs."""
+    tabbed: dict[str, list[int]] = defaultdict(list)
     while number < len(lines):
         line, number = lines[number], number + 1
         if line.strip() and not line.lstrip().startswith("#"):  # neither ends a continued line
@@ -145,7 +150,13 @@ def _instructions(text: str) -> Iterator[tuple[str, str, int]]:
         keyword, rest = [*re.split("[ \t]+", rest.strip(), maxsplit=1), ""][:2]
         # The lines of here-documents are skipped; one without an end is ignored.
         for dash, _, word in _HEREDOC.findall(rest)[:_MOST_HEREDOCS] if keyword.upper() in _WITH_HEREDOC else ():
-            ends = (at for at in range(number, len(lines)) if (lines[at].lstrip("\t") if dash else lines[at]) == word)
-            number = next(ends, number - 1) + 1
+            if not ends:
+                for at, each in enumerate(lines):
+                    ends[each].append(at)
+                    if each.startswith("\t"):
+                        tabbed[each.lstrip("\t")].append(at)
+            options = (ends[word], tabbed[word] if dash else [])
+            found = [each[at] for each in options if (at := bisect_left(each, number)) < len(each)]
+            number = min(found, default=number - 1) + 1
         yield keyword.upper(), rest, start
         start, rest = 0, ""

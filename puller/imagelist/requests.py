@@ -9,6 +9,9 @@ from puller.image.reference import ImageReference, Platform
 from puller.imagelist.entry import BadLine, Item, Note, Source
 from puller.model import PullOutcome, PullRequest, Status
 
+_MOST_BAD = 100
+"""Invalid lines that are kept; of the others there is only the number."""
+
 
 class RequestedImages(NamedTuple):
     """The images of all lists, and the lines that are not valid."""
@@ -16,6 +19,7 @@ class RequestedImages(NamedTuple):
     requests: tuple[PullRequest, ...]
     """In the order of first appearance, each image and platform once."""
     bad: tuple[BadLine, ...] = ()
+    """The first hundred, and then one with the number of the others."""
     notes: tuple[Note, ...] = ()
     """What is left out on purpose."""
     sources: tuple[tuple[Source, ...], ...] = ()
@@ -39,10 +43,13 @@ def request_images(
     """
     spellings: dict[tuple[ImageReference, Platform | None], tuple[str, ...]] = {}
     sources: dict[tuple[ImageReference, Platform | None], list[Source]] = {}
-    bad, notes = [], []
+    bad: list[BadLine] = []
+    notes: list[Note] = []
+    more = 0
     for item in items:
         if isinstance(item, BadLine):
-            bad.append(item)
+            more += len(bad) == _MOST_BAD
+            bad += [item] if len(bad) < _MOST_BAD else ()
         elif isinstance(item, Note):
             notes.append(item)
         else:
@@ -52,6 +59,8 @@ def request_images(
                 spellings[key] = (*known, item.reference.text)
             if keep_sources:
                 sources.setdefault(key, []).append(item.source)
+    if more:
+        bad.append(BadLine(Source(bad[-1].source.name), "", f"{more} more invalid lines"))
     requests = (PullRequest(reference, target, texts) for (reference, target), texts in spellings.items())
     where = (tuple(dict.fromkeys(places)) for places in sources.values())
     return RequestedImages(tuple(requests), tuple(bad), tuple(notes), tuple(where))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from puller.errors import ListError
 from puller.imagelist.compose_cli import Compose
+from puller.system.files import open_regular
 from puller.text import clean
 
 LARGEST = 16 * 1024 * 1024
@@ -43,7 +44,7 @@ def is_url(path: str) -> bool:
 def read_file(path: Path, name: str) -> bytes:
     """Read a structured file; raise ListError when it cannot be read or is too large."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return bounded(stream.read(LARGEST + 1), name)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise unreadable(name, error) from None

@@ -4,6 +4,7 @@ https://docs.docker.com/reference/compose-file/interpolation/ and, with patterns
 https://docs.docker.com/reference/dockerfile/#environment-replacement
 """
 
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,7 +12,6 @@ from fnmatch import translate
 from pathlib import Path
 from typing import NamedTuple
 
-from puller.errors import ListError
 from puller.imagelist.source import read_file
 from puller.text import shorten
 
@@ -51,15 +51,14 @@ def expand(text: str, values: Mapping[str, str], *, escape: str = "$") -> Expand
 
 
 def read_dotenv(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Read the `.env` file of a Compose project; empty if it does not exist.
+    """Read the `.env` file of a Compose project; empty if there is no such file. Raises ListError.
 
     https://docs.docker.com/compose/how-tos/environment-variables/ - python-dotenv has another syntax, without `$NAME`
     (only `${NAME}`) and `NAME: value`. Values may refer to variables of `environment`.
     """
-    try:
-        text = read_file(path, str(path)).decode(errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")
-    except ListError:
+    if path.is_dir() or not os.path.exists(path):  # noqa: PTH110 - a folder without permission has none
         return {}
+    text = read_file(path, str(path)).decode(errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")
     found: dict[str, str] = {}
     for match in _DOTENV.finditer(text):
         name, single, double, bare = match.groups()

@@ -18,8 +18,8 @@ from puller.cancellation import Cancellation, interruptible
 from puller.engine import connect, locate
 from puller.engine.disk import DiskShortage
 from puller.engine.interface import Engine
-from puller.engine.model import LocalImages
-from puller.errors import ListError
+from puller.engine.model import EngineInfo, LocalImages
+from puller.errors import EngineError, FailureKind, ListError
 from puller.events import Observer, at_host, fan_out, ignore
 from puller.failure import Failure
 from puller.image.reference import Platform
@@ -34,6 +34,8 @@ from puller.registry.resolver import Resolver
 from puller.settings import BackendChoice, Policy, PrefetchMode, Settings
 
 _log = logging.getLogger(__name__)
+_PATIENCE = 5.0
+"""Seconds in which the engine should list its images; after that a pull goes on without the list."""
 
 
 class Note(NamedTuple):
@@ -78,6 +80,7 @@ class PullSession(AbstractContextManager["PullSession"]):
         self._make_room = make_room
         self._background = ThreadPoolExecutor(2, thread_name_prefix="engine")
         self._images: Future[LocalImages] | None = None
+        self._listed_by = 0.0
         self.notes: list[Note] = []
         self.shortage: DiskShortage | None = None
         """Why the last call pulled nothing: the images do not fit on the engine's disk."""
@@ -93,6 +96,7 @@ class PullSession(AbstractContextManager["PullSession"]):
         """The engine's images before the next pull, listed in the background from the first access on."""
         if self._images is None:
             self._images = self._background.submit(self._engine.store.holdings)
+            self._listed_by = monotonic() + _PATIENCE
         return self._images
 
     def pull(self, requests: Sequence[PullRequest], rejected: Sequence[PullOutcome] = ()) -> Report:
@@ -102,15 +106,15 @@ class PullSession(AbstractContextManager["PullSession"]):
         """
         started, began = datetime.now(UTC), monotonic()
         settings, store = self._settings, self._engine.store
-        if settings.disk_check or settings.policy is not Policy.ALWAYS:
-            self._background.submit(store.facts)  # cached by the store, and needed soon
-        images = self.images_before.result if settings.policy is not Policy.ALWAYS else LocalImages
+        if settings.disk_check or settings.policy is not Policy.ALWAYS:  # cached by the store, and needed soon
+            self._background.submit(store.facts).add_done_callback(self._note_silence)
+        images = partial(self._listed, self.images_before) if settings.policy is not Policy.ALWAYS else LocalImages
         check_platforms(requests, store)
         if self._owns_registries:
             self._registries.new_run()
         resolver, disk_check = self._registries.quick(), None
         if settings.disk_check and self._client:
-            listed = lambda: self.images_before.result()  # noqa: E731, PLW0108 - most checks do not ask for them
+            listed = lambda: self._listed(self.images_before)  # noqa: E731 - most checks do not ask for them
             say = partial(self._note, detail=True)
             disk_check = DiskCheck(store, listed, self._client, say, self._make_room)
         with self._prefetching(requests) as engine, self._cancel.hook(resolver.close):
@@ -132,6 +136,20 @@ class PullSession(AbstractContextManager["PullSession"]):
         from puller.blobs.prefetch_session import prefetching  # noqa: PLC0415 - its web server is slow to import
 
         return prefetching(self._engine, requests, settings, self._client, self._note)
+
+    def _listed(self, images: "Future[LocalImages]") -> LocalImages:
+        """Return the engine's images, if it lists them soon after it was asked; raises EngineError."""
+        try:
+            return images.result(max(0.0, self._listed_by - monotonic()))
+        except TimeoutError:
+            words = f"the engine did not list its images within {_PATIENCE:g}s"
+            self._note(f"{words}: no image counts as up to date", detail=True)
+            raise EngineError(words, kind=FailureKind.TIMEOUT) from None
+
+    def _note_silence(self, facts: "Future[EngineInfo]") -> None:
+        error = None if facts.cancelled() else facts.exception()
+        if isinstance(error, EngineError) and error.kind is FailureKind.TIMEOUT:
+            self._note(f"the engine did not describe itself: {error}", detail=True)
 
     def _note(self, text: str, *, detail: bool = False) -> None:
         _log.info("%s", text)

@@ -27,6 +27,7 @@ class UpToDateCheck:
         self._began = context.began
         self._images = images
         self._platforms: dict[str, Platform | None] = {}  # platforms of inspected images, by image ID
+        self._silent = False  # whether the engine gave no usable answer about an image; it is not asked again
         self.resolve = context.mirrors.resolve
 
     def look(self, request: PullRequest) -> PullOutcome | None:
@@ -66,8 +67,11 @@ class UpToDateCheck:
             return False
         if image.platforms:
             return platform in image.platforms
+        if self._silent:
+            return False
         if image.identity not in self._platforms:
             seen = self._engine.inspect(request.reference, cancel=self._cancel)
+            self._silent = seen is None
             self._platforms[image.identity] = seen.platform if seen and seen.identity == image.identity else None
         return self._platforms[image.identity] == platform
 

@@ -90,13 +90,14 @@ class RegistryClient(Resolver):
         """By canonical reference: the mirror that resolved a tag, because the registry itself did not answer."""
 
     @classmethod
-    def of(cls, settings: Settings, insecure: Insecure = ()) -> Self:
+    def of(cls, settings: Settings, insecure: Insecure = (), keyring: Keyring | None = None) -> Self:
         """Make a client with the settings of a run."""
         return cls(
             insecure=insecure,
             registries=settings.registries,
             connections=settings.prefetch.connections,
             receive_buffer=settings.prefetch.receive_buffer,
+            keyring=keyring,
             breaker=settings.breaker,
         )
 

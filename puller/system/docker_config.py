@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from puller.system import files
 from puller.text import clean
 
 HELPER = "docker-credential-"  # prefix of the program names of credential helpers
@@ -142,7 +143,8 @@ def read_file(path: Path) -> DockerConfig:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, *_state: int) -> DockerConfig:
-    return _parse(path, path.read_text())
+    with files.open_regular(path) as file:
+        return _parse(path, file.read().decode())
 
 
 def _parse(path: Path, text: str) -> DockerConfig:
@@ -184,8 +186,8 @@ def login_problems(registries: Collection[str], environment: Mapping[str, str]) 
             if affected and shutil.which(HELPER + helper, path=path) is None:
                 names = clean(", ".join(affected), _SHOWN)
                 yield clean(
-                    f"{config.path} keeps the logins for {names} in {HELPER}{helper}, which is not on the PATH "
-                    f"({path}): add its directory to the PATH, in a crontab with a line PATH=…"
+                    f"{HELPER}{helper} is not on the PATH ({path}), and {config.path} keeps the logins for {names} in "
+                    "it: add its directory to the PATH, in a crontab with a line PATH=…"
                 )
 
 

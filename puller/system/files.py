@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from puller.errors import UsageError
 from puller.text import clean
 
 _OWN_STREAM = re.compile(r"/dev/(?:std(?P<name>out|err)|fd/(?P<number>\d+))|/proc/self/fd/(?P<proc>\d+)")
+_OWN_INPUT = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/\d+")
 _STALE = 3600  # seconds after which a temporary file was left by a killed run: no report takes that long to write
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXISTING = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -79,6 +80,25 @@ def read(path: Path) -> str:
         _require(stat.S_ISREG(node.st_mode), "it is not a regular file")
         _require(_is_trusted(node), "it belongs to another user")
         return file.read().decode("utf-8", "replace")
+
+
+def open_regular(path: Path | str) -> BinaryIO:
+    """Open a file that others name, such as a list or a configuration; raises OSError if it is not a regular file.
+
+    Reading from a FIFO or a device may never end. Only the process's own descriptors (`/dev/stdin`, `/dev/fd/63` of a
+    shell's `<(…)`) may be pipes, and /dev/null is an empty file. Symbolic links are followed.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        _require(not stat.S_ISDIR(mode), os.strerror(errno.EISDIR), errno.EISDIR)
+        allowed = stat.S_ISREG(mode) or str(path) == os.devnull or _OWN_INPUT.fullmatch(str(path))
+        _require(bool(allowed), "not a regular file", errno.EINVAL)
+        os.set_blocking(descriptor, True)
+        return open(descriptor, "rb")  # noqa: PTH123 - as above; the caller closes it
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def write(path: Path, text: str, *, private: bool = False) -> None:

@@ -85,8 +85,8 @@ def test_a_credential_helper_that_cron_cannot_reach_is_named(registry: Registry,
     pushed = push_image(registry, "cron/helper")
     (cron.config / "config.json").write_text(json.dumps({"credHelpers": {registry.address: "lab"}}))
     line = (
-        f"puller: {cron.config}/config.json keeps the logins for {registry.address} in docker-credential-lab, which is "
-        f"not on the PATH ({BARE}): add its directory to the PATH, in a crontab with a line PATH=…"
+        f"puller: docker-credential-lab is not on the PATH ({BARE}), and {cron.config}/config.json keeps the logins "
+        f"for {registry.address} in it: add its directory to the PATH, in a crontab with a line PATH=…"
     )
     run = cron.pull("--image", pushed.reference, "--progress", "plain", "--backend", "cli")
     assert run.stderr.splitlines()[0] == line

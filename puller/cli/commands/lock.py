@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from puller import __version__
-from puller.cli.config_option import registries
 from puller.cli.options import complete_files, list_options, make_plan
 from puller.cli.output import emit, emit_json
+from puller.cli.registries import registry_client
 from puller.cli.sections import flag
 from puller.errors import ExitCode, UsageError
 from puller.failure import Failure, error_document
@@ -21,7 +21,6 @@ from puller.lockfile import lockfile
 from puller.lockfile.lockfile import ALL, Difference, Digests, Kind
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digests
-from puller.registry.client import RegistryClient
 from puller.system import files
 from puller.text import clean, counted
 
@@ -124,7 +123,7 @@ def _document(difference: Difference) -> dict[str, Any]:
 
 
 def _ask(requests: Iterable[PullRequest], *, platforms: bool = False) -> Mapping[PullRequest, str | Failure]:
-    with RegistryClient(registries=registries()) as client:
+    with registry_client() as client:
         return digests(requests, client, platforms=platforms)
 
 

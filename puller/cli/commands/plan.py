@@ -5,15 +5,14 @@ from typing import Any
 
 import click
 
-from puller.cli.config_option import registries
 from puller.cli.engine import open_engine
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit
+from puller.cli.registries import registry_client
 from puller.cli.sections import flag, text_or_json
 from puller.errors import EngineError, EngineUnreachableError, ExitCode
 from puller.plan import render
 from puller.plan.survey import plan_pull
-from puller.registry.client import RegistryClient
 
 _CHANGES = 2
 """Exit code for a plan that is not empty, as terraform's."""
@@ -38,7 +37,7 @@ def command(**options: Any) -> int:
     todo = make_plan(options, report_bad=False)
     with (
         closing(open_engine(options, _CONNECTIONS)) as engine,
-        RegistryClient(insecure=lambda: engine.store.facts().insecure, registries=registries()) as client,
+        registry_client(lambda: engine.store.facts().insecure) as client,
     ):
         try:
             forecast = plan_pull(todo, engine, client)

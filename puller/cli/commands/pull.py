@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import Any, NamedTuple
 
 import click
@@ -15,6 +16,7 @@ from puller.cli.options import make_plan
 from puller.cli.output import deliver
 from puller.cli.progress import ProgressMode, observe
 from puller.cli.pull_options import pull_options, settings_of
+from puller.cli.registries import account_notes, tell
 from puller.cli.sections import SectionedCommand
 from puller.cli.signals import Signals, handled
 from puller.engine.disk import DiskShortage
@@ -32,7 +34,11 @@ from puller.registry.client import RegistryClient
 from puller.report import history
 from puller.settings import Settings
 from puller.system import docker_config, files
+from puller.system.credentials import Keyring
 from puller.text import clean, counted
+
+_RECORD_SECONDS = 5.0
+"""How long the record of pulled images waits for the list of the images before the run."""
 
 
 class _Run(NamedTuple):
@@ -42,6 +48,7 @@ class _Run(NamedTuple):
     images: RequestedImages
     settings: Settings
     signals: Signals
+    keyring: Keyring
 
     def observe(self) -> AbstractContextManager[Observer]:
         mode = ProgressMode.QUIET if self.options["quiet"] else ProgressMode(self.options["progress"])
@@ -76,18 +83,19 @@ def command(**options: Any) -> int:
     settings = settings_of(options)
     for _, path in options["reports"]:
         files.check(path)
+    keyring, notes = Keyring(), _login_problems(images.requests)
     if not options["quiet"]:
-        _warn_about_logins(images.requests)
+        tell(notes)
     with (
         handled() as signals,
         EngineLock(options, "pull", *options["lists"], *options["images"]) as lock,
         ExitStack() as after_report,
     ):
-        run = _Run(options, images, settings, signals)
+        run = _Run(options, images, settings, signals, keyring)
         report = _pull_into_files(run) if options["to"] else _pull_into_engine(run, lock, after_report)
         signals.finish()
-        if options["quiet"] and not report.ok:  # a public image needs no login, and quiet success is silent
-            _warn_about_logins(images.requests)
+        if not (options["quiet"] and report.ok):  # a public image needs no login, and quiet success is silent
+            tell((*(notes if options["quiet"] else ()), *account_notes(keyring, notes)))
         deliver(report, options)
     return signals.exit_code or report.exit_code
 
@@ -97,7 +105,7 @@ def _pull_into_files(run: _Run) -> Report:
 
     settings, (kind, path) = layout_settings(run.settings), run.options["to"]
     with (
-        RegistryClient.of(settings) as registries,
+        RegistryClient.of(settings, keyring=run.keyring) as registries,
         open_layout(path, settings, registries, archive=kind == "archive") as engine,
         run.observe() as observer,
         PullSession(engine, registries, settings, observer, cancel=run.signals.cancellation) as session,
@@ -109,7 +117,7 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
     """Pull; `after_report` records the pulls for `puller prune`, compared with the images before the run."""
     options = run.options
     try:
-        engine = open_engine(options, run.settings.jobs, lock)
+        engine = open_engine(options, run.settings.jobs, lock, run.keyring)
     except EngineUnreachableError as error:
         click.echo(f"puller: {error}; without an engine, --to oci:DIR or archive:FILE pulls into files", err=True)
         kind = error.kind or classify(str(error)).kind
@@ -128,14 +136,14 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
 
     room, cancel = make_room if options["make_room"] else None, run.signals.cancellation
     with (
+        RegistryClient.of(run.settings, lambda: engine.store.facts().insecure, run.keyring) as registries,
         run.observe() as observer,
-        PullSession(engine, None, run.settings, observer, cancel=cancel, make_room=room) as session,
+        PullSession(engine, registries, run.settings, observer, cancel=cancel, make_room=room) as session,
     ):
         before = session.images_before
         report = run.pull(session)
-    after_report.callback(_remember, report, engine.store, before.result, options["verbose"])
-    for note in (*removals, *(note.text for note in session.notes if options["verbose"] or not note.detail)):
-        click.echo(f"puller: {clean(note)}", err=True)
+    after_report.callback(_remember, report, engine.store, partial(before.result, _RECORD_SECONDS), options["verbose"])
+    tell((*removals, *(note.text for note in session.notes if options["verbose"] or not note.detail)))
     if session.shortage:
         click.echo(f"puller: {session.shortage}; --no-disk-check pulls anyway", err=True)
     return report
@@ -148,7 +156,8 @@ def _remember(report: Report, store: ImageStore, before: Callable[[], LocalImage
         remember_pulls(report, store, before)
     except Exception as error:  # noqa: BLE001 - a pull must not fail because its record fails
         if verbose:
-            click.echo(f"puller: the pulls were not recorded for `puller prune`: {clean(str(error))}", err=True)
+            why = "the engine did not list its images" if isinstance(error, TimeoutError) else clean(str(error))
+            click.echo(f"puller: the pulls were not recorded for `puller prune`: {why}", err=True)
 
 
 def _failed_images(options: Mapping[str, Any]) -> RequestedImages:
@@ -174,8 +183,7 @@ def _failed_images(options: Mapping[str, Any]) -> RequestedImages:
     return made
 
 
-def _warn_about_logins(requests: Sequence[PullRequest]) -> None:
-    """Report on stderr why logins for the registries of these images cannot be read, one line for each reason."""
+def _login_problems(requests: Sequence[PullRequest]) -> list[str]:
+    """Return why logins for the registries of these images cannot be read, one line for each reason."""
     registries = dict.fromkeys(request.reference.registry for request in requests)
-    for problem in docker_config.login_problems(registries, os.environ):
-        click.echo(f"puller: {problem}", err=True)
+    return [*docker_config.login_problems(registries, os.environ)]

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from puller.cli.config_option import registries
 from puller.cli.engine import fatal_engine_errors, open_engine
 from puller.cli.options import engine_options, list_options, make_plan
 from puller.cli.output import emit, emit_json
+from puller.cli.registries import registry_client
 from puller.cli.sections import flag, text_or_json
 from puller.engine.model import EngineInfo
 from puller.errors import ExitCode
@@ -18,7 +18,6 @@ from puller.lockfile.lockfile import Difference
 from puller.lockfile.verify import verify
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digests
-from puller.registry.client import RegistryClient
 
 
 @click.command(
@@ -55,7 +54,7 @@ def command(**options: Any) -> int:
 
 def _ask(requests: Sequence[PullRequest], facts: EngineInfo) -> Mapping[PullRequest, str | Failure]:
     """Ask the registries, without TLS where a local engine uses none."""
-    with RegistryClient(insecure=facts.insecure if facts.local else (), registries=registries()) as client:
+    with registry_client(facts.insecure if facts.local else ()) as client:
         return digests(requests, client)
 
 

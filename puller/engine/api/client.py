@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from collections.abc import Mapping
 from contextlib import closing
 from http import HTTPStatus
@@ -10,17 +11,28 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from puller.engine.endpoint import EngineAddress, Tls
+from puller.engine.responses import read_json
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
 from puller.http import HttpClient, HttpError, HttpErrorKind, TlsSettings
 from puller.text import clean
 
 SECONDS = 20.0
-"""Time limit to connect, and without a byte of a response."""
+"""Time limit to connect, without a byte of a response, and for the body of a response."""
+QUICK = 5.0
+"""The same for questions whose answers help a pull, but are not necessary."""
+_VERSION = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}")
+_LONGEST_VERSION = 40
 _LARGEST = 256 << 20
 """Bytes of a response."""
 _SCHEMES = {"tcp": "http", "http": "http", "https": "https"}
 _GONE = {HttpErrorKind.CONNECT, HttpErrorKind.NAME}
 _CUT = {HttpErrorKind.CUT, HttpErrorKind.PROTOCOL}
+_KINDS = {
+    HttpErrorKind.TIMEOUT: FailureKind.TIMEOUT,
+    HttpErrorKind.TOO_SLOW: FailureKind.TIMEOUT,
+    HttpErrorKind.CONNECT_TIMEOUT: FailureKind.DAEMON_UNREACHABLE,
+    HttpErrorKind.TOO_LARGE: FailureKind.DAEMON_BAD_RESPONSE,
+}
 
 
 class EnginePing(NamedTuple):
@@ -38,7 +50,7 @@ class EnginePing(NamedTuple):
 
     @property
     def engine(self) -> str:
-        version = clean(self.server.partition("/")[2].partition(" ")[0]) or "of unknown version"
+        version = clean(self.server.partition("/")[2].partition(" ")[0], _LONGEST_VERSION) or "of unknown version"
         return f"engine {version} through the SDK (API {self.version})"
 
 
@@ -58,20 +70,21 @@ class ApiClient:
             raise EngineUnreachableError(f"cannot connect to the engine at {address.url}: unknown kind of address")
         web = "https" if address.tls and path is None else _SCHEMES.get(scheme, "http")
         self._url = "http://localhost" if path is not None else f"{web}://{rest.rstrip('/')}"
+        self._seconds = seconds
         self._http = HttpClient(connect=seconds, read=seconds, unix_socket=path)
 
     def ping(self) -> EnginePing:
         """Send `GET /_ping`, and `GET /version` where the response names no API version."""
         headers, _ = self._send("GET", "/_ping")
         version = headers.get("api-version")
-        if version is None:
-            answer = _read(self._send("GET", "/version")[1])
+        if not version:
+            answer = read_json(self._send("GET", "/version")[1])
             version = str(answer.get("ApiVersion") or "") if isinstance(answer, dict) else ""
-        return EnginePing(version or None, headers.get("server", ""))
+        return EnginePing(_checked(version, "the engine") if version else None, headers.get("server", ""))
 
-    def get(self, *words: str, **parameters: str) -> Any:
-        """Send `GET /WORD/…?PARAMETERS` and return the JSON of the response."""
-        return _read(self._send("GET", self._target(words, parameters))[1])
+    def get(self, *words: str, seconds: float = SECONDS, **parameters: str) -> Any:
+        """Send `GET /WORD/…?PARAMETERS`, wait `seconds` for the response, and return its JSON."""
+        return read_json(self._send("GET", self._target(words, parameters), seconds)[1])
 
     def post(self, *words: str, **parameters: str) -> None:
         """Send `POST /WORD/…?PARAMETERS`."""
@@ -79,7 +92,7 @@ class ApiClient:
 
     def delete(self, *words: str, seconds: float) -> None:
         """Send `DELETE /WORD/…`, and wait up to so many seconds for the response."""
-        self._send("DELETE", self._target(words, {}), (SECONDS, seconds))
+        self._send("DELETE", self._target(words, {}), seconds)
 
     def close(self) -> None:
         """Abort the requests of all threads, and close the connections."""
@@ -90,12 +103,11 @@ class ApiClient:
         query = f"?{urlencode(parameters)}" if parameters else ""
         return "/".join((version, *(quote(word, safe="/:") for word in words))) + query
 
-    def _send(
-        self, method: str, target: str, timeouts: tuple[float, float] | None = None
-    ) -> tuple[Mapping[str, str], bytes]:
+    def _send(self, method: str, target: str, seconds: float | None = None) -> tuple[Mapping[str, str], bytes]:
+        read = seconds or self._seconds
         try:
-            response = self._http.send(method, self._url + target, tls=self._tls, timeouts=timeouts)
-            body = response.read(_LARGEST)
+            response = self._http.send(method, self._url + target, tls=self._tls, timeouts=(self._seconds, read))
+            body = response.read(_LARGEST, read)
         except HttpError as error:
             raise engine_error(error) from error
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:
@@ -110,8 +122,18 @@ def ping_engine(address: EngineAddress, seconds: float = SECONDS) -> EnginePing:
             found = client.ping()
     except EngineError as error:
         reason = error.__cause__ if isinstance(error.__cause__, HttpError) else error
-        raise EngineUnreachableError(clean(f"cannot connect to the engine at {address.url}: {reason}")) from None
-    return EnginePing(os.environ.get("DOCKER_API_VERSION") or found.version, found.server)
+        words = clean(f"cannot connect to the engine at {address.url}: {reason}")
+        raise EngineUnreachableError(words, kind=error.kind) from None
+    own = os.environ.get("DOCKER_API_VERSION")
+    return EnginePing(_checked(own, "DOCKER_API_VERSION") if own else found.version, found.server)
+
+
+def _checked(version: str, source: str) -> str:
+    """Return a version that can be part of a path; raises EngineUnreachableError for anything else."""
+    if _VERSION.fullmatch(version):
+        return version
+    words = f"{source} names an API version that is none: {clean(version, _LONGEST_VERSION)!r}"
+    raise EngineUnreachableError(words, kind=FailureKind.API_VERSION_MISMATCH)
 
 
 def engine_error(error: HttpError) -> EngineError:
@@ -122,7 +144,8 @@ def engine_error(error: HttpError) -> EngineError:
         return EngineError(f"the engine does not run: {error.words}", kind=FailureKind.DAEMON_UNREACHABLE)
     if error.kind in _CUT:
         return EngineError(f"the engine closed the connection: {error.words}", kind=FailureKind.ENGINE_DISCONNECTED)
-    return EngineError(error.words)
+    kind = _KINDS.get(error.kind)
+    return EngineError("the engine did not answer in time" if kind is FailureKind.TIMEOUT else error.words, kind=kind)
 
 
 def _tls(settings: Tls) -> TlsSettings:
@@ -136,13 +159,6 @@ def _tls(settings: Tls) -> TlsSettings:
         key=key if present else None,
         system=False,
     )
-
-
-def _read(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise EngineError(f"the engine's response cannot be read: {error}") from None
 
 
 def _words(body: bytes) -> str:

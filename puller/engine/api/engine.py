@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from puller.cancellation import Cancellation
 from puller.engine import responses
-from puller.engine.api.client import ApiClient, ping_engine
+from puller.engine.api.client import QUICK, ApiClient, ping_engine
 from puller.engine.endpoint import EngineAddress
 from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
 from puller.engine.model import Container, LocalImages
@@ -78,7 +78,8 @@ class ApiEngine:
         try:  # on a connection of its own, which can be closed from another thread
             client = ApiClient(self._address, version=self._version)
             with closing(client), cancel.hook(client.close), readable("description of an image"):
-                return responses.read_inspected(client.get("images", inspected_name(reference), "json"), reference)
+                found = client.get("images", inspected_name(reference), "json", seconds=QUICK)
+                return responses.read_inspected(found, reference)
         except EngineError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return NOTHING
@@ -130,13 +131,18 @@ class ApiEngine:
 
 
 def _feed(stream: PullStream, message: dict[str, Any]) -> None:
-    detail, sizes = message.get("errorDetail"), message.get("progressDetail")
-    if error := message.get("error") or detail:
-        raise EngineError(str((isinstance(detail, dict) and detail.get("message")) or error))
+    error, detail, sizes = (message.get(key) for key in ("error", "errorDetail", "progressDetail"))
+    if error is not None or detail is not None:
+        words = (isinstance(detail, dict) and detail.get("message")) or error
+        raise EngineError(str(words or "the engine reports an error without a message"))
     if not isinstance(sizes, dict) or sizes.get("units"):  # seconds of unpacking increase even when nothing happens
         sizes = {}
-    current, total = (value if isinstance(value := sizes.get(key), int) else 0 for key in ("current", "total"))
+    current, total = (_size(sizes.get(key)) for key in ("current", "total"))
     stream.feed(str(message.get("status", "")), str(message.get("id", "")), current, total)
+
+
+def _size(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value <= responses.LARGEST else 0
 
 
 class ApiImageStore(JsonImageStore):
@@ -168,11 +174,12 @@ class ApiImageStore(JsonImageStore):
         self._client.delete("images", name, seconds=responses.REMOVE_SECONDS)
 
     def _info(self) -> Any:
-        return self._client.get("info")
+        return self._client.get("info", seconds=QUICK)
 
     def _inspect(self, identities: Sequence[str], platform: Platform | None = None) -> Mapping[str, Any]:
         parts = {key: part for key, part in asdict(platform).items() if part} if platform else {}
-        options = {"platform": json.dumps(parts)} if parts else {}  # engines before API 1.49 ignore it
+        # Engines before API 1.49 ignore the parameter.
+        options: dict[str, Any] = {"platform": json.dumps(parts)} if parts else {}
         found = {}
         for identity in identities:
             try:

@@ -1,6 +1,5 @@
 """An engine by its command, which is docker, podman or nerdctl: one process for each pull and each question."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from puller.engine.endpoint import DOCKER, EngineAddress
 from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
 from puller.engine.model import Container, LocalImages
 from puller.engine.progress import PullStream
-from puller.engine.responses import JsonImageStore, inspected_name, readable
+from puller.engine.responses import JsonImageStore, inspected_name, read_json, readable
 from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
 from puller.image.reference import ImageReference, Platform
@@ -29,6 +28,9 @@ _PROBES = {
 }
 _DOCKER_PROBE = ("version", "--format", "{{.Server.Version}} {{(index .Server.Components 0).Name}}")
 _PROBE_SECONDS = 30.0
+_FACTS_SECONDS = 5.0
+_QUICK = 10.0
+"""Seconds for questions whose answers help a pull, but are not necessary."""
 _ALIVE_SECONDS = 10.0
 _LONGEST = 32 << 20
 """Bytes of an output that must be complete: a list of images has some 500 for each."""
@@ -48,6 +50,7 @@ class CliEngine:
         """Ask the program for the engine's version; raises EngineUnreachableError."""
         self._program = PurePath(command).name or command
         self._environment: Mapping[str, str] = dict(os.environ)
+        self._closing = Cancellation()
         self._argv = (command, *(("--context", address.context) if address.context else ()))
         self._version = self._probe(_PROBE_SECONDS)
         # podman and nerdctl never print "up to date"; the image before the pull is compared with the one after it.
@@ -97,11 +100,11 @@ class CliEngine:
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         try:
-            done = self._ask(("image", "inspect", inspected_name(reference)), _PROBE_SECONDS, cancel)
+            done = self._ask(("image", "inspect", inspected_name(reference)), _QUICK, cancel)
             if done.code != 0:
                 return NOTHING if _ABSENT.search(done.stderr) else None
             with readable("description of an image"):
-                return responses.read_inspected(json.loads(done.stdout)[0], reference)
+                return responses.read_inspected(read_json(done.stdout)[0], reference)
         except (EngineError, OSError, TimeoutError):
             return None
 
@@ -113,7 +116,7 @@ class CliEngine:
         return True
 
     def close(self) -> None:
-        pass  # each process ended with its pull
+        self._closing.cancel("the engine is closed")
 
     def _ask(self, arguments: Sequence[str], seconds: float, cancel: Cancellation) -> process.Completed:
         argv = (*self._argv, *arguments)
@@ -121,12 +124,13 @@ class CliEngine:
 
     def _run(self, *arguments: str, seconds: float = _PROBE_SECONDS) -> str:
         try:
-            done = self._ask(arguments, seconds, Cancellation())
+            done = self._ask(arguments, seconds, self._closing)
         except FileNotFoundError:
             raise EngineError(f"{self._argv[0]}: command not found", kind=FailureKind.CLIENT_MISSING) from None
         except (OSError, TimeoutError) as error:
+            kind = FailureKind.TIMEOUT if isinstance(error, TimeoutError) else None
             reason = str(error) or f"no answer within {seconds:g}s"
-            raise EngineError(f"{self._program} {arguments[0]} failed: {reason}") from None
+            raise EngineError(f"{self._program} {arguments[0]} failed: {reason}", kind=kind) from None
         if done.code != 0:
             raise EngineError(_words(done))
         return done.stdout
@@ -169,7 +173,7 @@ class CliImageStore(JsonImageStore):
                 raise
             return self.containers(tries - 1)
         with readable("list of containers"):
-            return tuple(Container(str(each["Name"]).lstrip("/"), str(each["Image"])) for each in json.loads(output))
+            return tuple(Container(str(each["Name"]).lstrip("/"), str(each["Image"])) for each in read_json(output))
 
     def tag(self, source: str, target: ImageReference) -> None:
         self._run("tag", source, f"{target.name}:{target.tag or 'latest'}")
@@ -180,10 +184,10 @@ class CliImageStore(JsonImageStore):
     def _listed(self, *arguments: str) -> list[Any]:
         """Run a command that prints a list: podman prints an array, docker and nerdctl a line for each."""
         output = self._run(*arguments, "--format", self._form)
-        return list(json.loads(output)) if self._podman else [json.loads(line) for line in output.splitlines() if line]
+        return list(read_json(output)) if self._podman else [read_json(line) for line in output.splitlines() if line]
 
     def _info(self) -> Any:
-        return json.loads(self._run("info", "--format", self._form))
+        return read_json(self._run("info", "--format", self._form, seconds=_FACTS_SECONDS))
 
     def _inspect(self, identities: Sequence[str], platform: Platform | None = None) -> Mapping[str, Any]:
         """Run one command for all images, or if one of them is missing a command for each."""
@@ -191,7 +195,7 @@ class CliImageStore(JsonImageStore):
             return {}
         try:
             options = ("--platform", str(platform)) if platform else ()
-            images = json.loads(self._run("image", "inspect", *options, *identities))
+            images = read_json(self._run("image", "inspect", *options, *identities))
         except EngineError as error:
             # "platform": the image lacks it, or an older program does not know the option.
             if not _ABSENT.search(error.message) and "platform" not in error.message.lower():

@@ -8,6 +8,7 @@ import pytest
 from puller.blobs import journal
 from puller.blobs.partial import SEGMENT, open_part
 from puller.blobs.store import BlobStore
+from puller.errors import FailureKind
 from tests.lab import Proxy, Rule, faults
 from tests.lab.exchange import Exchange
 from tests.unit.blobs.conftest import LARGE, SMALL, Fetch
@@ -28,7 +29,7 @@ def test_a_large_blob_comes_in_ranges(store: BlobStore, proxy: Proxy, fetch: Fet
     assert blob.path.read_bytes() == LARGE.data
     assert proxy.count("GET", BLOB) == 3
     assert proxy.sent("GET", BLOB) == blob.fetched == len(LARGE.data)
-    assert not list(store.parts.iterdir())
+    assert not list(store.parts.glob("sha256*"))
 
 
 @pytest.mark.parametrize(
@@ -88,15 +89,19 @@ def test_what_stays_wrong_is_given_up(store: BlobStore, proxy: Proxy, fetch: Fet
     """After a second try nothing is kept, and the blob says why."""
     proxy.use(Rule(f"/blobs/{SMALL.digest}", faults.corrupt))
     blob = fetch(store, SMALL)
-    assert "sends wrong content" in blob.failure
+    assert blob.failure
+    assert "sends wrong content" in blob.failure.message
+    assert blob.failure.kind is FailureKind.DIGEST_MISMATCH
     assert proxy.count("GET", SMALL.digest) == 2
-    assert not list(store.parts.iterdir())
+    assert not list(store.parts.glob("sha256*"))
 
 
 def test_what_is_not_there_is_given_up_at_once(store: BlobStore, proxy: Proxy, fetch: Fetch) -> None:
     """The engine's own pull will tell."""
     proxy.use(Rule(BLOB, faults.answer(404)))
-    assert "404" in fetch(store, connections=1).failure
+    blob = fetch(store, connections=1)
+    assert blob.failure
+    assert (blob.failure.status, "404" in blob.failure.message) == (404, True)
     assert proxy.count("GET", BLOB) == 1
 
 
@@ -120,8 +125,11 @@ def test_a_full_disk_gives_its_room_back(store: BlobStore, fetch: Fetch, monkeyp
         return write(descriptor, data, place)
 
     monkeypatch.setattr(os, "pwrite", full)
-    assert fetch(store).failure == "cannot store it: No space left on device"
-    assert not list(store.parts.iterdir())
+    blob = fetch(store)
+    assert blob.failure
+    assert blob.failure.message == "cannot store it: No space left on device"
+    assert blob.failure.kind is FailureKind.DISK_FULL
+    assert not list(store.parts.glob("sha256*"))
 
 
 @pytest.mark.parametrize(("boot", "kept"), [("same", 2 << 20), ("another", 0)])

@@ -10,6 +10,7 @@ import pytest
 from puller.blobs.download_task import BlobDownload
 from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.blobs.store import BlobStore
+from puller.errors import RegistryError
 from puller.image.reference import ImageReference
 from tests.lab import Proxy, Rule, faults
 from tests.unit.blobs.conftest import LARGE, SMALL, Fetch
@@ -126,5 +127,5 @@ def test_a_blob_is_sent_while_it_comes(
 def test_a_blob_that_cannot_be_had_is_unknown(server: LoopbackRegistry, shelf: Shelf) -> None:
     """An engine gives such a blob up at once; anything else it would try again for a minute."""
     blob = shelf.blobs[SMALL.digest] = BlobDownload(SMALL.digest, 10, ImageReference.parse("app"), (0, 0, 0))
-    blob.fail("it is gone")
+    blob.fail(RegistryError("it is gone"))
     assert ask(server, f"/v2/{server.secret}/n0/blobs/{SMALL.digest}")[0] == 404

@@ -1,6 +1,8 @@
 """The store keeps what is used, and no more than it may."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 from puller.blobs.store import BlobStore
@@ -50,14 +52,15 @@ def test_nothing_goes_while_another_run_lives(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_run_that_died_keeps_nothing(tmp_path: Path) -> None:
-    """Its mark is there, but nobody holds it."""
+def test_a_run_that_was_killed_keeps_nothing(tmp_path: Path) -> None:
+    """The next run tidies up after it."""
+    holds = "import sys, os; from pathlib import Path; from puller.blobs.store import BlobStore; "
+    holds += "store = BlobStore(Path(sys.argv[1]), 0); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", holds, str(tmp_path)], check=False).returncode == -9
     store = BlobStore(tmp_path, 0)
-    (tmp_path / "runs" / "dead").touch()
     path = put(store, SMALL)
     store.close()
     assert not path.exists()
-    assert not list((tmp_path / "runs").iterdir())
 
 
 def test_a_folder_of_images_is_no_cache(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which way to the engine is taken, and what is said when there is none."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,29 @@ def test_a_host_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPat
         reach(BackendChoice.SDK)
     assert str(caught.value).isprintable()
     assert host in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["docker.sock", "podman/podman.sock"])
+def test_the_socket_of_another_engine_is_named_and_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A rootless engine's socket exists, and the configuration names one that does not."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (path := tmp_path / name).parent.mkdir(exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.setblocking(False)
+        with pytest.raises(EngineUnreachableError, match=f"none.sock: .*DOCKER_HOST=unix://{path} "):
+            reach(BackendChoice.SDK)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_a_file_is_no_socket_of_another_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a socket can be an engine's."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "docker.sock").touch()
+    with pytest.raises(EngineUnreachableError) as caught:
+        reach(BackendChoice.SDK)
+    assert str(tmp_path / "docker.sock") not in str(caught.value)

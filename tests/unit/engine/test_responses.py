@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime
 
-from puller.engine.responses import read_images, read_info, read_platform
+import pytest
+
+from puller.engine.responses import read_images, read_info, read_inspected, read_json, read_platform, readable
+from puller.errors import EngineError
 from puller.http.proxies import ProxyVariables
 from puller.image.reference import ImageReference, Platform
 
@@ -62,3 +65,40 @@ def test_what_an_engine_says_of_itself() -> None:
     assert facts.clock == datetime(2026, 1, 1, microsecond=123456, tzinfo=UTC)
     silent = read_info({"version": {"Version": "4.3.1"}, "SystemTime": "today"}, local=True)
     assert (silent.version, silent.proxies, silent.clock) == ("4.3.1", None, None)
+
+
+def test_texts_of_an_engine_have_no_control_characters() -> None:
+    """Neither values nor keys, written as escapes or as they are; other texts are unchanged."""
+    document = read_json('{"a\\u001b[31m": ["x\\u001b[2Jy\\rz", {"b": "\u009b"}, 1], "ü": "C:\\\\x <none>"}')
+    assert document == {"a": ["xy z", {"b": ""}, 1], "ü": "C:\\x <none>"}
+
+
+@pytest.mark.parametrize("text", ["", "no", "[" * 100_000, b"\xff"])
+def test_what_is_no_json_is_an_error_of_the_engine(text: str | bytes) -> None:
+    """However it is broken."""
+    with pytest.raises(EngineError, match="cannot be read"):
+        read_json(text)
+
+
+@pytest.mark.parametrize(("size", "read"), [("-5", 0), ("1e18", 10**18), (str(10**400), 1 << 60)])
+def test_a_size_is_a_number_of_bytes_that_can_be(size: str, read: int) -> None:
+    """Not negative, and not larger than any disk."""
+    (image,) = read_images(read_json(f'[{{"Id": "a", "Size": {size}}}]')).images
+    assert image.size == read
+
+
+@pytest.mark.parametrize("size", ["1e400", "NaN", '"x"', "[1]"])
+def test_a_size_that_is_none_is_an_error_of_the_engine(size: str) -> None:
+    """It is not an error of puller's."""
+    with pytest.raises(EngineError, match="list of images cannot be read"), readable("list of images"):
+        read_images(read_json(f'[{{"Id": "a", "Size": {size}}}]'))
+
+
+@pytest.mark.parametrize("answer", ["{}", "[1]", "null", "5", '{"Id": "a", "RepoDigests": 5}'])
+def test_a_description_without_an_image_is_none(answer: str) -> None:
+    """It does not say that there is no such image."""
+    with (
+        pytest.raises(EngineError, match="description of an image cannot be read"),
+        readable("description of an image"),
+    ):
+        read_inspected(read_json(answer), ONE)

@@ -305,3 +305,37 @@ def test_a_list_of_images_that_makes_no_sense(
             backend.store.holdings()
         backend.close()
     assert caught.value.kind is kind
+
+
+@pytest.mark.parametrize("message", [{"error": ""}, {"error": "", "errorDetail": {"message": ""}}, {"errorDetail": {}}])
+def test_an_error_without_words_is_an_error(tmp_path: Path, message: dict[str, object]) -> None:
+    """Even where the rest of the stream claims success."""
+    with FakeEngine(tmp_path, {"/images/create": streaming(message, DIGEST_LINE, STATUS_LINE)}):
+        assert failure_of(SHORT).message == "the engine reports an error without a message"
+
+
+@pytest.mark.parametrize("number", [-5, True, 1.5, 10**400, "5", None])
+def test_a_number_of_bytes_that_cannot_be_is_not_counted(tmp_path: Path, number: object) -> None:
+    """The pull succeeds."""
+    odd: dict[str, object] = {"status": "Downloading", "id": LAYER}
+    odd["progressDetail"] = {"current": number, "total": number}
+    with FakeEngine(tmp_path, {"/images/create": streaming(odd, DIGEST_LINE, STATUS_LINE)}):
+        assert pull(SHORT) == EngineResult(DIGEST, up_to_date=False)
+
+
+def test_an_engine_that_does_not_describe_itself_is_asked_once(tmp_path: Path) -> None:
+    """Whoever asks next learns at once that it does not answer."""
+    with FakeEngine(tmp_path, {"/info": lambda answer: answer.answer(b"[1]")}) as fake:
+        backend = reach()
+        for _ in range(3):
+            with pytest.raises(EngineError, match="description of itself cannot be read"):
+                backend.store.facts()
+        backend.close()
+    assert fake.asked.count("/info") == 1
+
+
+def test_an_api_version_of_the_environment_must_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It becomes part of every path."""
+    monkeypatch.setenv("DOCKER_API_VERSION", "../x")
+    with FakeEngine(tmp_path, {}), pytest.raises(EngineUnreachableError, match="DOCKER_API_VERSION names"):
+        reach()

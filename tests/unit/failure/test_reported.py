@@ -16,6 +16,7 @@ SET_BY_PULLER = {
     Kind.REDIRECT_REFUSED,
     Kind.REGISTRY_UNAVAILABLE,
     Kind.STALLED,
+    Kind.TOO_LARGE,
 }
 """Kinds that no words lead to: puller itself knows when they happened."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -150,11 +149,12 @@ def test_compose_is_asked_about_whole_projects_in_files_only(tmp_path: Path) -> 
     """Not about a pipe, which is empty by then; not about what is refused anyway; not about a folder's fragments."""
     fake = Fake(SAME)
     assert listed("-", stdin=TEXT, ask=fake) == [line.replace("compose.yaml", "stdin") for line in OURS]
-    os.mkfifo("pipe")
-    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(TEXT,))
-    writer.start()
-    assert listed("pipe", ask=fake) == [line.replace("compose.yaml", "pipe") for line in OURS]
-    writer.join()
+    reader, writer = os.pipe()
+    os.write(writer, TEXT.encode())
+    os.close(writer)
+    pipe = f"/dev/fd/{reader}"
+    assert listed(pipe, ask=fake) == [line.replace("compose.yaml", pipe) for line in OURS]
+    os.close(reader)
     (tmp_path / "twice.yaml").write_text("services: {a: {image: a, image: b}}")
     assert listed("twice.yaml", ask=fake)[0].startswith("bad twice.yaml:1: duplicate key image (first on line 1)")
     (tmp_path / "k8s.yaml").write_text("apiVersion: v1\nkind: Pod\nspec: {containers: [{image: a}]}")

@@ -27,7 +27,7 @@ def test_an_outage_of_all_registries_is_waited_for(words: str) -> None:
         return PULLED
 
     requests = [request(f"127.0.0.1:{port}/app{number}:v1") for port in (5000, 5001) for number in range(10)]
-    settings = Settings(jobs=4, retry=RetryPolicy(1, 0.1, second_pass=False), clocks=Timeouts(stall=8))
+    settings = Settings(jobs=4, retry=RetryPolicy(1, 0.1, second_pass=False), timeouts=Timeouts(stall=8))
     report = pull_all(requests, FakeBackend(otherwise=pull), settings)
     assert {outcome.status for outcome in report.outcomes} == {Status.PULLED}
     assert report.seconds < OUTAGE + 5

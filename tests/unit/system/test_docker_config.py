@@ -44,8 +44,8 @@ def test_a_helper_that_is_not_on_the_path_is_named_with_the_cure(home: Home) -> 
     helpers = {"1.ecr.aws": "ecr-login", "2.ecr.aws": "ecr-login", "ghcr.io": "gh"}
     (line,) = home.says("docker.io", "1.ecr.aws", "2.ecr.aws", credHelpers=helpers)
     assert line == (
-        f"{home.folder}/config.json keeps the logins for 1.ecr.aws, 2.ecr.aws in docker-credential-ecr-login, which is "
-        "not on the PATH (/usr/bin:/bin): add its directory to the PATH, in a crontab with a line PATH=…"
+        f"docker-credential-ecr-login is not on the PATH (/usr/bin:/bin), and {home.folder}/config.json keeps the "
+        "logins for 1.ecr.aws, 2.ecr.aws in it: add its directory to the PATH, in a crontab with a line PATH=…"
     )
     assert home.says("1.ecr.aws", path=f"{BARE}:{home.bin}", credHelpers=helpers) == []
 
@@ -67,11 +67,14 @@ def test_a_store_is_for_where_somebody_has_logged_in(home: Home) -> None:
     """Docker lists those beside it; a store without such a list may know every registry that has no helper."""
     auths: dict[str, Any] = {"https://index.docker.io/v1/": {}}
     (line,) = home.says("docker.io", "quay.io", auths=auths, credsStore="pass")
-    assert "the logins for docker.io in docker-credential-pass" in line
+    assert line.startswith("docker-credential-pass is not on the PATH")
+    assert "the logins for docker.io in it" in line
     assert home.says("quay.io", auths=auths, credsStore="pass") == []
     store, helper = home.says("quay.io", "ghcr.io", credsStore="ecr-login", credHelpers={"ghcr.io": "gh"})
-    assert "the logins for quay.io in docker-credential-ecr-login" in store
-    assert "the logins for ghcr.io in docker-credential-gh" in helper
+    assert store.startswith("docker-credential-ecr-login ")
+    assert "the logins for quay.io in it" in store
+    assert helper.startswith("docker-credential-gh ")
+    assert "the logins for ghcr.io in it" in helper
 
 
 def test_a_file_that_cannot_be_read_is_named(home: Home) -> None:

@@ -259,3 +259,21 @@ def test_a_lock_follows_no_link_of_another_user(theirs: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         try_lock(theirs / "part.lock")
     assert not (theirs.parent / "made").exists()
+
+
+def test_only_regular_files_are_opened_for_reading(tmp_path: Path) -> None:
+    """A FIFO, a device and a directory are refused at once; the process's own pipes and /dev/null are not."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("file")
+    for path, words in ((tmp_path / "fifo", "not a regular file"), (Path("/dev/zero"), "not a regular file"),
+                        (tmp_path, "Is a directory"), (tmp_path / "none", "No such file")):  # fmt: skip
+        with pytest.raises(OSError, match=words):
+            files.open_regular(path)
+    reader, writer = os.pipe()
+    os.write(writer, b"piped")
+    os.close(writer)
+    for path, data in ((tmp_path / "link", b"x"), (Path(os.devnull), b""), (Path(f"/dev/fd/{reader}"), b"piped")):
+        with files.open_regular(path) as file:
+            assert file.read() == data
+    os.close(reader)

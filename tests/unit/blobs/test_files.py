@@ -1,0 +1,156 @@
+"""Images as files: written with the names that were asked for, and read only as far as they can be understood."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import tarfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from puller.blobs import download, load
+from puller.blobs.export import layout_settings, open_layout
+from puller.blobs.load import LayoutImages
+from puller.errors import FailureKind, UsageError
+from puller.image.oci_layout import read_index
+from puller.model import Report
+from puller.pull.session import PullSession
+from puller.registry.client import RegistryClient
+from puller.settings import RegistrySettings, RetryPolicy, Settings
+from tests.lab import HOST_PLATFORM, Proxy, PushedImage, Rule, faults
+from tests.lab.samples import request
+from tests.unit.blobs.conftest import SMALL
+
+SILENT = "127.0.0.1:9"
+"""A registry where nobody listens."""
+NO_RETRY = RetryPolicy(retries=0, second_pass=False)
+
+
+@pytest.fixture(params=["oci", "archive"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Write a folder, or an archive."""
+    return str(request.param)
+
+
+def export(path: Path, kind: str, text: str, settings: Settings | None = None) -> Report:
+    """Fetch one image into a file or folder."""
+    settings = layout_settings(settings or Settings(retry=NO_RETRY))
+    with (
+        RegistryClient.of(settings) as registries,
+        open_layout(path, settings, registries, archive=kind == "archive") as layout,
+        PullSession(layout, registries, settings) as session,
+    ):
+        return session.pull([request(text, HOST_PLATFORM)])
+
+
+def index_of(path: Path) -> str:
+    """Read the index of a folder or an archive."""
+    if path.is_dir():
+        return (path / "index.json").read_text()
+    with tarfile.open(path) as tar, closing(tar.extractfile("index.json") or io.BytesIO()) as file:
+        return file.read().decode()
+
+
+@pytest.mark.parametrize("tag", [":v1", "@"])
+@pytest.mark.parametrize("alive", [True, False])
+def test_an_image_from_a_mirror_has_the_name_that_was_asked_for(
+    tmp_path: Path, kind: str, proxy: Proxy, image: PushedImage, tag: str, alive: bool
+) -> None:
+    """And no other one: nothing in the files speaks of the mirror."""
+    registry = proxy.address if alive else SILENT
+    text = f"{registry}/prefetch/app{tag}" + (image.digest if tag == "@" else "")
+    settings = Settings(retry=NO_RETRY, registries={registry: RegistrySettings(mirrors=(image.address,))})
+    report = export(tmp_path / "images", kind, text, settings)
+    assert report.ok, report.outcomes[0].failure
+    index = index_of(tmp_path / "images")
+    assert [each.name and each.name.text for each in read_index(index)] == [text]
+    assert image.address not in index
+
+
+@pytest.fixture
+def archive(tmp_path: Path, proxy: Proxy) -> Path:
+    """Write an archive of one image."""
+    assert export(tmp_path / "images.tar", "archive", f"{proxy.address}/prefetch/app:v1").ok
+    return tmp_path / "images.tar"
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("bzip2", bz2.compress),
+        ("xz", lzma.compress),
+        ("zstd", lambda data: b"\x28\xb5\x2f\xfd" + data),
+        ("lz4", lambda data: b"\x04\x22\x4d\x18" + data),
+    ],
+)
+def test_a_compressed_archive_is_named_as_such(archive: Path, name: str, pack: object) -> None:
+    """With the program that unpacks it."""
+    packed = archive.with_name("packed")
+    packed.write_bytes(pack(archive.read_bytes()))  # type: ignore[operator]
+    with pytest.raises(UsageError, match=rf"is compressed with {name}: decompress it first \({name} -d"):
+        LayoutImages(packed)
+
+
+@pytest.mark.parametrize("unpacked", [True, False])
+def test_the_old_format_of_docker_save_is_named_as_such(tmp_path: Path, unpacked: bool) -> None:
+    """It has no digests; `docker load` reads it."""
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps([{"Config": "a.json", "RepoTags": ["a:1"], "Layers": []}]))
+    path = folder if unpacked else tmp_path / "saved.tar"
+    if not unpacked:
+        with tarfile.open(path, "w") as tar:
+            tar.add(folder / "manifest.json", "manifest.json")
+    with pytest.raises(UsageError, match=r"old format of docker save, without index\.json: use docker load"):
+        LayoutImages(path)
+
+
+def test_a_fifo_is_no_archive(tmp_path: Path) -> None:
+    """Nobody waits for somebody who writes into it."""
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(UsageError, match="is neither a folder nor a file"):
+        LayoutImages(tmp_path / "fifo")
+    (tmp_path / "blobs").mkdir()
+    os.mkfifo(tmp_path / "index.json")
+    with pytest.raises(UsageError, match=r"it has no index\.json"):
+        LayoutImages(tmp_path)
+
+
+def test_an_archive_of_very_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the number that is allowed."""
+    monkeypatch.setattr(load, "_MOST_FILES", 1000)
+    with tarfile.open(tmp_path / "many.tar", "w") as tar:
+        for number in range(1001):
+            tar.addfile(tarfile.TarInfo(f"blobs/sha256/{number}"))
+    with pytest.raises(UsageError, match="has more than 1,000 files"):
+        LayoutImages(tmp_path / "many.tar")
+
+
+@pytest.mark.parametrize(
+    ("act", "kind"),
+    [
+        (faults.answer(404), FailureKind.BLOB_UNKNOWN),
+        (faults.answer(403), FailureKind.ACCESS_DENIED),
+        (faults.answer(401), FailureKind.TOKEN_EXPIRED),
+        (faults.answer(500), FailureKind.REGISTRY_5XX),
+        (faults.answer(502), FailureKind.REGISTRY_5XX),
+        (faults.short(0), FailureKind.UNEXPECTED_EOF),
+        (faults.close(0), FailureKind.UNEXPECTED_EOF),
+        (faults.reset(0), FailureKind.CONNECTION_RESET),
+        (faults.corrupt, FailureKind.DIGEST_MISMATCH),
+    ],
+)
+def test_the_failure_of_a_blob_is_the_failure_of_its_image(
+    tmp_path: Path, proxy: Proxy, act: faults.Action, kind: FailureKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its kind, whatever happened."""
+    monkeypatch.setattr(download, "_BACKOFF", 0)
+    proxy.use(Rule(f"/blobs/{SMALL.digest}", act))
+    why = export(tmp_path / "images", "oci", f"{proxy.address}/prefetch/app:v1").outcomes[0].failure
+    assert why
+    assert why.kind is kind, why

@@ -103,7 +103,10 @@ def interruptible(work: Callable[[], T], cancel: Cancellation) -> T:
     while True:
         try:
             if thread.ident is None:
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # the host gives no more threads: an interrupt then ends the work
+                    run()
             if wait((result,), timeout=_TICK).done:
                 return result.result()
         except KeyboardInterrupt as interrupt:

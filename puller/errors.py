@@ -11,13 +11,15 @@ from puller.text import clean
 
 
 class ExitCode(IntEnum):
-    """The exit codes of every verb; 69 and 75 are EX_UNAVAILABLE and EX_TEMPFAIL of sysexits.h."""
+    """The exit codes of every verb; 69, 74 and 75 are EX_UNAVAILABLE, EX_IOERR and EX_TEMPFAIL of sysexits.h."""
 
     OK = 0
     FAILED = 1
     USAGE = 2
     ENGINE_UNREACHABLE = 69
+    OUTPUT_LOST = 74
     TRY_AGAIN = 75
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -70,6 +72,7 @@ class FailureKind(StrEnum):
     FD_EXHAUSTED = "fd_exhausted"
     GEO_BLOCKED = "geo_blocked"
     HTTP2_GOAWAY = "http2_goaway"
+    IMAGE_MISSING = "image_missing"
     INTERNAL = "internal"
     IO_ERROR = "io_error"
     LAYER_CORRUPT = "layer_corrupt"
@@ -111,6 +114,7 @@ class FailureKind(StrEnum):
     UNCLASSIFIED = "unclassified"
     UNEXPECTED_EOF = "unexpected_eof"
     UNSUPPORTED_MANIFEST = "unsupported_manifest"
+    UNVERIFIED = "unverified"
     USERNS_MAPPING = "userns_mapping"
     X509_EXPIRED = "x509_expired"
     X509_LEGACY_CN = "x509_legacy_cn"
@@ -142,6 +146,12 @@ class ListError(PullerError):
         self.problems = tuple(problems)
 
 
+class OutputError(PullerError):
+    """The work is done, but its report or other output cannot be written."""
+
+    exit_code = ExitCode.OUTPUT_LOST
+
+
 class EngineUnreachableError(PullerError):
     """The engine does not answer or refuses access; `kind` is set if it is known without reading the message."""
 
@@ -161,14 +171,18 @@ class EngineBusyError(PullerError):
 class EngineError(Exception):
     """An engine's raw error message about one image, with the HTTP status if there is one.
 
-    `kind` is set if the backend knows it without reading the message.
+    `kind` is set if the backend knows it without reading the message. `permanent` is the advice if a retry cannot
+    help, whatever the kind.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, kind: FailureKind | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, kind: FailureKind | None = None, permanent: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.kind = kind
+        self.permanent = permanent
 
 
 class CancelledError(Exception):

@@ -15,7 +15,8 @@ class Phase(StrEnum):
     """What an engine is doing for an image."""
 
     RESOLVING = "resolving"
-    WAITING = "waiting"  # all layers of the image are queued for the engine's download slots
+    QUEUED = "queued"  # the engine says nothing about the image, while other pulls use its download slots
+    WAITING = "waiting"  # all layers of the image wait for the engine's download slots, as the engine says
     DOWNLOADING = "downloading"
     EXTRACTING = "extracting"
 

@@ -1,7 +1,7 @@
 """The frozen values of a session: requests, attempts, outcomes and the report."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -16,6 +16,16 @@ ENGINE_GONE = {
     FailureKind.SOCKET_PERMISSION,
 }
 """Kinds of failure that mean that no engine could be reached."""
+
+_UNKNOWN_IMAGE = {
+    FailureKind.ACCESS_DENIED,
+    FailureKind.LOCAL_IMAGE_MISSING,
+    FailureKind.NOT_FOUND,
+    FailureKind.NOT_PRESENT,
+    FailureKind.UNAUTHORIZED,
+}
+"""Kinds of failure of an image that is in no registry, among others."""
+_BUILD = "The service has build: too: build it (docker compose build), or leave it out with --ignore-buildable."
 
 
 class Status(StrEnum):
@@ -41,6 +51,10 @@ class PullRequest:
     """None means the engine's own platform."""
     requested: tuple[str, ...] = ()
     """Every spelling in the lists, in order."""
+    buildable: bool = False
+    """Whether a list says how to build the image."""
+    if_missing: bool = False
+    """Whether the lists want it pulled only if the engine does not have it (Compose's `pull_policy: missing`)."""
 
     def __str__(self) -> str:
         return f"{self.reference.text} ({self.platform})" if self.platform else self.reference.text
@@ -52,6 +66,7 @@ class EngineResult:
 
     digest: str | None  # the digest that the reference resolves to; None if the engine does not report it
     up_to_date: bool
+    warning: str = ""  # what the user must know although the pull succeeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +113,8 @@ class PullOutcome:
     """False if the digest is known from a mirror only, because the registry did not answer."""
     host: str | None = None
     """The host of the engine; None for the only engine of a run."""
+    warning: str = ""
+    """What the user must know although the image is present."""
 
     @classmethod
     def of(
@@ -114,6 +131,8 @@ class PullOutcome:
         reference = request.reference
         requested = request.requested or (reference.text,)
         name, platform = reference.canonical, request.platform
+        if failure and request.buildable and failure.kind in _UNKNOWN_IMAGE:
+            failure = replace(failure, advice=_BUILD)
         return cls(name, requested, status, platform, digest, attempts, seconds, failure, began)
 
     @property

@@ -107,6 +107,7 @@ class PrefetchSettings:
     per_registry: int | None = None  # connections to one registry; None means `connections`
     bandwidth: float | None = None  # bytes a second over all connections; None means no limit
     cache: int = 10_000_000_000  # bytes of the blob store; also the limit of blobs fetched before they are pulled
+    extras: bool = True  # whether an export includes attestations and signatures
 
     @property
     def receive_buffer(self) -> int | None:

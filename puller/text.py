@@ -53,6 +53,17 @@ def _secrets() -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple((re.compile(pattern, re.IGNORECASE), replacement) for pattern, replacement in _SECRETS)
 
 
+def source_name(text: str) -> str:
+    """Return a path or URL for people: without the user, password, query and fragment, any of which may be secret."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return text
+    place = re.split(r"[?#]", rest, maxsplit=1)[0]
+    if re.match(r"[^/]*(?:@|:(?!\d*(?:/|$)))", place):  # a password may contain `@` and `/`, although it should not
+        place = place.rpartition("@")[2]
+    return f"{scheme}://{place}"
+
+
 def shorten(text: str, width: int) -> str:
     """Cut `text` to `width` characters, including an ellipsis if something was cut."""
     return text if len(text) <= width else text[: width - 1] + "…"

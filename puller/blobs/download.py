@@ -20,13 +20,17 @@ from puller.registry.client import RegistryClient
 from puller.text import format_bytes
 
 _TRIES = 5
-"""Tries of a segment without receiving a byte; after that the engine fetches the blob itself."""
+"""Tries of a segment without progress; after that the engine fetches the blob itself."""
 _BACKOFF = 0.25
 """Seconds to wait after the first of them; the wait doubles."""
 _MAX_WAIT = 60.0
 """Longest rate limit to wait for, in seconds; with a longer one the blob fails."""
 _LOCKED_INTERVAL = 0.2
 """Seconds between two checks of a blob that another run is fetching."""
+_PATIENCE, _LEAST_SPEED = 10.0, 1024
+"""Seconds of reading after which a connection is given up that is slower than so many bytes a second."""
+_PROGRESS = 16 << 10
+"""Bytes after which a try counts as successful."""
 _SLOW, _PAUSE = 0.01, 0.05
 """Seconds after which a read counts as slow, and seconds to pause after a slow read."""
 _BURST = 0.1
@@ -168,19 +172,22 @@ class Downloader:
                     if len(piece) < len(chunk):
                         break
         except RegistryError as error:
-            self._retry(task, error, progress=segment.at > before)
+            self._retry(task, error, progress=segment.at - before >= _PROGRESS)
             return
         if not segment.whole:
-            self._retry(task, _TOO_SHORT, progress=segment.at > before)
+            self._retry(task, _TOO_SHORT, progress=segment.at - before >= _PROGRESS)
             return
         if part.finish(segment):
             self._verify(blob)
 
     def _paced(self, body: Iterable[bytes]) -> Iterator[bytes]:
         """Pause on a slow connection, so that each read returns more bytes and there are fewer reads."""
-        before = monotonic()
+        waited, received, before = 0.0, 0, monotonic()
         for chunk in body:
             slow = monotonic() - before > _SLOW
+            waited, received = waited + monotonic() - before, received + len(chunk)
+            if waited > _PATIENCE and received < _LEAST_SPEED * waited:
+                raise RegistryError(f"sends less than {_LEAST_SPEED} bytes a second", kind=FailureKind.TIMEOUT)
             yield chunk
             if slow:
                 sleep(_PAUSE)

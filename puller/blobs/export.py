@@ -21,18 +21,23 @@ from puller.cancellation import Cancellation
 from puller.engine.interface import NOTHING, ImageStore, InspectedImage, ProgressSink
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.engine.responses import read_info
+from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.errors import EngineError, FailureKind, PullerError
 from puller.events import Phase, Progress
+from puller.image.manifest import Manifest, subject_of
 from puller.image.oci_layout import LayoutImage, blob_path, docker_entry, index_text, read_index
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.registry.client import RegistryClient
+from puller.registry.manifests import check_platform
 from puller.settings import PrefetchMode, PrefetchSettings, Settings, Timeouts
 from puller.system import files
 from puller.system.paths import cache_home
 
 _TICK = 0.2
 """Seconds between two progress events of an image."""
+_LEAST = 16 << 10
+"""Bytes that count as progress within the time of `--stall-timeout`."""
 _IMAGES = 16
 """Minimum number of concurrent images; each has a thread that only waits."""
 
@@ -81,17 +86,19 @@ class LayoutEngine(ImageStore):
         self.store: ImageStore = self
         self._target = target
         self._blobs = store
-        self._missing = MissingBlobs(client, None)
+        self._missing = MissingBlobs(client, None, extras=settings.extras)
         self._downloads = DownloadPool(client, store, settings)
         self._places = count()
+        self._activity = LastActivity()
         self._fetched: dict[tuple[str, Platform], ImageBlobs] = {}
         """Images fetched in this run, by digest and platform."""
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
-        """See `Engine.pull`; downloads have their own time limits. Raises RegistryError, too."""
+        """See `Engine.pull`. Raises RegistryError, too."""
         cancel.check()
+        timer = AttemptTimer(clocks, self._activity)
         platform = request.platform or self.facts().platform
         if platform is None:
             words = "the platform of this machine is unknown: add --platform"
@@ -101,21 +108,31 @@ class LayoutEngine(ImageStore):
         if entry is None:
             raise EngineError(f"{reference.registry} does not answer", kind=FailureKind.REGISTRY_UNAVAILABLE)
         blobs = self._downloads.fetch(entry.missing, reference, next(self._places))
+        counted = -_LEAST
         for blob in blobs:
             self._downloads.queue.prioritize(blob)
             while not blob.done:
                 cancel.check()
-                progress(_progress(request, blobs))
+                seen = _progress(request, blobs)
+                if seen.current - counted >= _LEAST:
+                    counted = seen.current
+                    timer.moved(Phase.WAITING)  # for a connection, perhaps: any image's progress counts
+                timer.check()
+                progress(seen)
                 blob.wait(blob.size, _TICK)
             if blob.failure:
                 raise blob.failure
+            if blob is blobs[0] and blob.path:  # the config
+                entry = entry._replace(parts=entry.parts.with_config(blob.path.read_bytes()))
+                check_platform(request.platform, entry.parts.platform)
         self._save(reference, entry)
         self._fetched[entry.digest, platform] = entry
         return EngineResult(entry.digest, up_to_date=not any(blob.fetched for blob in blobs))
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         digests = tuple(each.digest for each in self._target.images() if each.name == reference)
-        return InspectedImage(digests[0], digests) if digests else NOTHING
+        entry = next((each for each in list(self._fetched.values()) if each.digest in digests), None)
+        return InspectedImage(digests[0], digests, entry.parts.platform if entry else None) if digests else NOTHING
 
     def alive(self) -> bool:
         return True
@@ -150,7 +167,7 @@ class LayoutEngine(ImageStore):
     def _save(self, name: ImageReference, entry: ImageBlobs | None) -> None:
         """Give the name to an image, or remove it."""
         try:
-            for document in entry.documents if entry else ():
+            for document in (*entry.documents, *entry.extras) if entry else ():
                 self._blobs.add(document.digest, document.raw)
             self._target.replace(name, entry)
         except (OSError, ValueError) as error:
@@ -178,7 +195,10 @@ class LayoutIndex:
         """Replace the image of a name, or remove it without an entry; raises OSError and ValueError."""
         with self._store.locked():
             images = [each for each in self.images() if each.name != name]
-            images += [_image(name, entry)] if entry else []
+            images += [_image(entry.documents[0], name)] if entry else []
+            # What is not in an image's index is found here.
+            extras = [_image(each, None) for each in (entry.extras if entry else ()) if subject_of(each)]
+            images += [each for each in extras if each not in images]
             with files.replacing(self._path) as file:
                 file.write(index_text(images).encode())
 
@@ -192,23 +212,25 @@ class ArchiveBuilder:
         """All blobs; images for several platforms may share a name."""
 
     def images(self) -> list[LayoutImage]:
-        return [_image(name, entry) for name, entry in list(self._images.items())]
+        return [_image(entry.documents[0], name) for name, entry in list(self._images.items())]
 
     def replace(self, name: ImageReference, entry: ImageBlobs | None) -> None:
         """Replace the image of a name, or remove it without an entry."""
         self._images.pop(name, None)
         if entry:
             self._images[name] = entry
-            self._digests.update(document.digest for document in entry.documents)
-            self._digests.update(part.digest for part in (entry.parts.config, *entry.parts.layers))
+            self._digests.update(each.digest for each in (*entry.documents, *entry.extras))
+            self._digests.update(each.digest for each in entry.missing)
 
     def write(self, path: Path, store: BlobStore) -> None:
         """Write the file atomically if there is any image; raises OSError. The same images give the same bytes."""
         if not self._images:
             return
         images = sorted(self._images.items(), key=lambda each: each[0].canonical)
+        extras = {_image(each, None): None for _, entry in images for each in entry.extras if subject_of(each)}
+        named = [_image(entry.documents[0], name) for name, entry in images]
         docker = [docker_entry(name, entry.parts) for name, entry in images]
-        texts = {"oci-layout": LAYOUT, "index.json": index_text(_image(*each) for each in images)}
+        texts = {"oci-layout": LAYOUT, "index.json": index_text((*named, *extras))}
         with files.replacing(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for name, text in (texts | {"manifest.json": json.dumps(docker)}).items():
                 tar.addfile(_tar_entry(name, len(text)), io.BytesIO(text.encode()))
@@ -220,9 +242,8 @@ class ArchiveBuilder:
 ExportTarget = LayoutIndex | ArchiveBuilder
 
 
-def _image(name: ImageReference, entry: ImageBlobs) -> LayoutImage:
-    first = entry.documents[0]
-    return LayoutImage(first.digest, len(first.raw), first.media_type, name)
+def _image(document: Manifest, name: ImageReference | None) -> LayoutImage:
+    return LayoutImage(document.digest, len(document.raw), document.media_type, name)
 
 
 def _tar_entry(name: str, size: int) -> tarfile.TarInfo:

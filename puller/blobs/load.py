@@ -4,7 +4,6 @@ A containerd store then has names and digests as after a pull. A graph-driver st
 but no digest: it records a repository's digest (`RepoDigests`) only when it pulls from that repository.
 """
 
-import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,8 +17,10 @@ from puller.cancellation import Cancellation
 from puller.engine.interface import Engine, EngineWrapper, ProgressSink
 from puller.errors import EngineError, FailureKind, RegistryError, UsageError
 from puller.events import Progress
-from puller.image.manifest import Manifest, read_index as read_entries
-from puller.image.oci_layout import LayoutImage, blob_path, read_index
+from puller.failure import failure_of
+from puller.image.digest import matches, sha256
+from puller.image.manifest import INDEX_TYPES, Manifest, read_index as read_entries, subject_of
+from puller.image.oci_layout import LayoutImage, blob_path, index_text, read_index
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
@@ -29,6 +30,8 @@ _LARGEST = 4 << 20
 """Bytes of a manifest or index."""
 _MOST_FILES = 200_000
 """Files in a folder or archive: a thousand large images have about 20,000."""
+_DAMAGED = {FailureKind.DIGEST_MISMATCH, FailureKind.SIZE_MISMATCH, FailureKind.LAYER_CORRUPT}
+_ADVICE = "Write or copy the files again: they are damaged."
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd", b'\x04"M\x18': "lz4"}
 """Compressed files by their first bytes; the program that decompresses them has the same name."""
 
@@ -61,14 +64,16 @@ class LayoutImages:
                 found[PullRequest(reference, self._platform(image, own))] = image
         return found
 
-    def document(self, digest: str) -> tuple[str, bytes] | None:
-        raw = self._read(blob_path(digest))
-        if raw is None:
-            return None
-        with suppress(ValueError, AttributeError):
-            named = next((image.media_type for image in self.named if image.digest == digest), "")
-            return str(json.loads(raw).get("mediaType") or named), raw
-        return None
+    def document(self, name: str) -> Manifest | None:
+        named = next((image.media_type for image in self.named if image.digest == name), "")
+        return Manifest.of(self._read(blob_path(name)) or b"", named, name)
+
+    def referrers(self, digest: str) -> Manifest | None:
+        """See `Source.referrers`; they have no names of their own."""
+        extras = [(each, self.document(each.digest)) for each in self.named if each.name is None]
+        found = [each for each, document in extras if document and subject_of(document) == digest]
+        raw = index_text(found).encode()
+        return Manifest(raw, INDEX_TYPES[0], sha256(raw))
 
     def blob(self, digest: str) -> BlobDownload | None:
         """See `Source.blob`. The digest is not checked here: the engine does that."""
@@ -126,6 +131,7 @@ class LoadEngine(EngineWrapper):
 
     def __init__(self, engine: Engine, images: dict[PullRequest, LayoutImage], server: LoopbackRegistry) -> None:
         super().__init__(engine)
+        self._source = server.source
         self._names = {
             request: ImageReference.parse(f"{server.name(f'n{place}')}@{image.digest}")
             for place, (request, image) in enumerate(images.items())
@@ -139,6 +145,10 @@ class LoadEngine(EngineWrapper):
         name = self._names.get(request)
         if name is None:
             raise EngineError(f"the files have no image {request.reference.text}", kind=FailureKind.NOT_FOUND)
+        document = self._source.document(name.digest or "")
+        if document and not matches(document.digest, document.raw):
+            words = f"the files have wrong content for {name.digest}"
+            raise EngineError(words, kind=FailureKind.DIGEST_MISMATCH, permanent=_ADVICE)
         source, own = f"{name.name}@{name.digest}", PullRequest(name, request.platform)
 
         def relay(event: Progress) -> None:
@@ -147,6 +157,10 @@ class LoadEngine(EngineWrapper):
         try:
             pulled = self._engine.pull(own, cancel=cancel, clocks=clocks, progress=relay)
             self._engine.store.tag(source, request.reference)
+        except EngineError as error:
+            if (kind := failure_of(error).kind) in _DAMAGED:  # the files will not change
+                raise EngineError(error.message, status=error.status, kind=kind, permanent=_ADVICE) from None
+            raise
         finally:
             with suppress(EngineError):
                 self._engine.store.untag(source)

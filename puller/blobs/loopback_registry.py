@@ -16,9 +16,10 @@ from time import monotonic
 from typing import Any, Protocol
 
 from puller.blobs.download_task import BlobDownload
+from puller.image.manifest import Manifest
 
 HOST = "127.0.0.1"
-_PATH = re.compile(r"/v2/(?P<secret>[0-9a-f]{32})/(?P<name>\w+)/(?P<kind>manifests|blobs)/(?P<digest>[\w:]{1,140})")
+_PATH = re.compile(r"/v2/(?P<secret>[0-9a-f]{32})/(?P<name>\w+)/(?P<kind>\w+)/(?P<digest>[\w:-]{1,140})")
 _RANGE = re.compile(r"bytes=(\d{1,18})-")
 _TLS_HELLO = b"\x16"
 _NO_TLS = b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n"
@@ -34,8 +35,11 @@ _IDLE = 300.0
 class Source(Protocol):
     """The manifests and blobs to serve."""
 
-    def document(self, digest: str) -> tuple[str, bytes] | None:
-        """Return the media type and the bytes of a manifest; None for an unknown one."""
+    def document(self, name: str) -> Manifest | None:
+        """Return a manifest by its digest, or by the tag `ALGORITHM-HEX` of what refers to one; None if unknown."""
+
+    def referrers(self, digest: str) -> Manifest | None:
+        """Return the index of what refers to a manifest; None if it is unknown."""
 
     def blob(self, digest: str) -> BlobDownload | None:
         """Return a blob, and start its download if necessary; None for an unknown one."""
@@ -53,11 +57,13 @@ class LoopbackRegistry:
         self.closing = Event()
         self._server = _Server((HOST, 0), type("_Bound", (_Exchange,), {"registry": self}))
         self.address = f"{HOST}:{self._server.server_address[1]}"
+        self.place = f"{self.address}/{self.secret}"
+        """What all names here begin with."""
         Thread(target=self._server.serve_forever, args=(0.1,), name="loopback", daemon=True).start()
 
     def name(self, label: str) -> str:
         """Return the full name of a repository here; a label is one word."""
-        return f"{self.address}/{self.secret}/{label}"
+        return f"{self.place}/{label}"
 
     def close(self) -> None:
         self.closing.set()
@@ -136,11 +142,13 @@ class _Exchange(BaseHTTPRequestHandler):
         else:
             self.server.admit(self.connection)
             self.registry.contacted.set()
+            source = self.registry.source
             if match["kind"] == "blobs":
                 self._send_blob(match["digest"])
-            elif document := self.registry.source.document(match["digest"]):
-                media_type, raw = document
-                self._send(HTTPStatus.OK, raw, {"Content-Type": media_type, _DIGEST: match["digest"]})
+                return
+            ask = {"manifests": source.document, "referrers": source.referrers}.get(match["kind"])
+            if ask and (found := ask(match["digest"])):
+                self._send(HTTPStatus.OK, found.raw, {"Content-Type": found.media_type, _DIGEST: found.digest})
             else:
                 self._send_unknown()
 

@@ -7,17 +7,27 @@ from typing import NamedTuple
 
 from puller.engine.model import ImageContents
 from puller.errors import EngineError, RegistryError
-from puller.image.manifest import Descriptor, ImageManifest, Manifest, descriptor_of, read_image
+from puller.image.manifest import (
+    SINGLE_TYPES,
+    Descriptor,
+    ImageManifest,
+    Manifest,
+    attestations_in,
+    descriptor_of,
+    descriptors_in,
+    read_image,
+)
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.plan.layers import Stock, chain_ids, new_layers
-from puller.plan.sizes import config_of
 from puller.registry.client import RegistryClient
-from puller.registry.manifests import manifests_of
+from puller.registry.manifests import config_of, manifests_of
 from puller.registry.resolver import ResolvedTag
 from puller.settings import Policy
 
+_MOST_EXTRAS = 64
+"""Attestations and signatures of one manifest."""
 _RATE_LIMIT = 10.0
 """Longest rate limit to wait for, in seconds; with a longer one the engine pulls the image by itself."""
 
@@ -30,6 +40,8 @@ class ImageBlobs(NamedTuple):
     parts: ImageManifest
     missing: tuple[Descriptor, ...]
     """The blobs that the engine will probably request, config first."""
+    extras: tuple[Manifest, ...] = ()
+    """Attestations and signatures that refer to the image."""
 
     @property
     def digest(self) -> str:
@@ -41,9 +53,15 @@ class MissingBlobs:
     """Looks up images; thread-safe."""
 
     def __init__(
-        self, client: RegistryClient, inventory: EngineInventory | None, policy: Policy = Policy.ALWAYS
+        self,
+        client: RegistryClient,
+        inventory: EngineInventory | None,
+        policy: Policy = Policy.ALWAYS,
+        *,
+        extras: bool = False,
     ) -> None:
-        """Without an engine's inventory every blob is missing."""
+        """Without an engine's inventory every blob is missing. With `extras` images come with what refers to them."""
+        self._extras = extras
         self._client = client.with_limits(rate_limit=_RATE_LIMIT)
         self._inventory = inventory
         self._policy = policy
@@ -61,7 +79,30 @@ class MissingBlobs:
             return None
         documents = manifests_of(self._client, reference, reference.digest or reference.tag or "", platform)
         parts = read_image(map(descriptor_of, documents[:-1]), documents[-1])
-        return ImageBlobs(documents, parts, tuple(self._missing(reference, parts)))
+        entry = ImageBlobs(documents, parts, tuple(self._missing(reference, parts)))
+        return self._with_extras(reference, entry) if self._extras else entry
+
+    def _with_extras(self, reference: ImageReference, entry: ImageBlobs) -> ImageBlobs:
+        """Add the attestations in the index and what the registry lists as referring to the image, if it can be had."""
+        found: dict[str, Manifest] = {}
+        for document in entry.documents:
+            listed = (*attestations_in(document, entry.documents[-1].digest), *self._referrers(reference, document))
+            for each in listed[:_MOST_EXTRAS]:
+                with suppress(RegistryError):
+                    found[each.digest] = self._client.manifest(reference, each.digest)
+        blobs = [blob for each in found.values() if each.media_type in SINGLE_TYPES for blob in descriptors_in(each)]
+        missing = {blob.digest: blob for blob in (*blobs, *entry.missing[::-1])}
+        return entry._replace(missing=tuple(missing.values())[::-1], extras=tuple(found.values()))
+
+    def _referrers(self, reference: ImageReference, document: Manifest) -> tuple[Descriptor, ...]:
+        """List what refers to a manifest (OCI distribution spec "Listing Referrers", and its tag schema)."""
+        for ask, name in (
+            (self._client.referrers, document.digest),
+            (self._client.manifest, document.digest.replace(":", "-")),
+        ):
+            with suppress(RegistryError):
+                return descriptors_in(ask(reference, name))
+        return ()
 
     def _is_present(self, request: PullRequest) -> bool:
         """Whether the engine has the image, so that it will not be pulled."""

@@ -23,11 +23,11 @@ from puller.cancellation import Cancellation
 from puller.engine.interface import Engine, EngineWrapper, ProgressSink
 from puller.errors import CancelledError, EngineError, FailureKind, RegistryError
 from puller.events import Progress
-from puller.image.manifest import Descriptor
+from puller.image.manifest import Descriptor, Manifest, descriptor_of, descriptors_in
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.plan.inventory import EngineInventory
-from puller.registry.batch import RegistryQuestions
+from puller.registry.batch import asking
 from puller.registry.client import RegistryClient
 from puller.settings import Settings, Timeouts
 from puller.text import clean
@@ -56,17 +56,17 @@ class Prefetch:
         self, client: RegistryClient, store: BlobStore, inventory: EngineInventory, settings: Settings
     ) -> None:
         """Start the registry on loopback; raises OSError."""
-        self._health = client.health
+        self._client = client.with_limits()
         self._store = store
         self._inventory = inventory
         self._missing = MissingBlobs(client, inventory, settings.policy)
-        self._questions = RegistryQuestions(_LOOK_UPS)
+        self._questions = asking(_LOOK_UPS)
         self._downloads = DownloadPool(client, store, settings.prefetch)
         self._lock = Lock()
         self._images: dict[PullRequest, Future[LoopbackImage | None]] = {}
-        self._documents: dict[str, tuple[str, bytes]] = {}
+        self._documents: dict[str, Manifest] = {}
         self._known: dict[str, tuple[Descriptor, ImageReference, int]] = {}
-        """Every blob of every image, missing or not, with an image that contains it and the place of that image."""
+        """Everything that the images name, missing or not, with such an image and the place of that image."""
         self._users: Counter[str] = Counter()
         """For each blob, the number of images that still need it."""
         self._used = 0
@@ -99,7 +99,7 @@ class Prefetch:
 
     def check_limit(self, request: PullRequest) -> None:
         """Raise EngineError during a rate limit of the image's registry, so that the engine sends no request there."""
-        limit = self._health(request.reference.registry).rate_limit
+        limit = self._client.health(request.reference.registry).rate_limit
         if limit.left and limit.why:
             raise EngineError(limit.why.message, kind=FailureKind.RATE_LIMITED)
 
@@ -120,8 +120,26 @@ class Prefetch:
         if trim:
             self._store.trim(needed)
 
-    def document(self, digest: str) -> tuple[str, bytes] | None:
-        return self._documents.get(digest)
+    def document(self, name: str) -> Manifest | None:
+        """See `Source.document`. An attestation, for example, is fetched now."""
+        return self._documents.get(name) or self._ask(name, self._client.manifest)
+
+    def referrers(self, digest: str) -> Manifest | None:
+        return self._ask(digest, self._client.referrers)
+
+    def _ask(self, name: str, ask: Callable[[ImageReference, str], Manifest]) -> Manifest | None:
+        known = self._known.get(name.replace("-", ":", 1))
+        with suppress(RegistryError):
+            if known:
+                return self._add(ask(known[1], name), known[1], known[2])
+        return None
+
+    def _add(self, document: Manifest, source: ImageReference, place: int) -> Manifest:
+        """Serve a manifest, and what it names."""
+        self._documents[document.digest] = document
+        for part in (descriptor_of(document), *descriptors_in(document)):
+            self._known.setdefault(part.digest, (part, source, place))
+        return document
 
     def blob(self, digest: str) -> BlobDownload | None:
         """See `Source.blob`. A blob that the engine seemed to have is downloaded now."""
@@ -138,6 +156,7 @@ class Prefetch:
         self.server.close()
         self._questions.close()
         self._missing.close()
+        self._client.close()
         self._downloads.close()
 
     def _prepare(self, place: int, request: PullRequest, platform: Platform) -> LoopbackImage | None:
@@ -145,9 +164,7 @@ class Prefetch:
         if entry is None or self._downloads.downloader.broken:
             return None
         for document in entry.documents:
-            self._documents[document.digest] = (document.media_type, document.raw)
-        for part in (entry.parts.config, *entry.parts.layers):
-            self._known.setdefault(part.digest, (part, request.reference, place))
+            self._add(document, request.reference, place)
         with self._lock:
             new = {part.digest for part in entry.missing if part.digest not in self._users}
             self._users.update(part.digest for part in entry.missing)

@@ -1,10 +1,9 @@
 """The start and end of prefetching for a run, if the engine allows it."""
 
-import re
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
+from puller.blobs.loopback_names import on_record
 from puller.blobs.loopback_registry import HOST
 from puller.blobs.prefetch import Prefetch, PrefetchEngine
 from puller.blobs.prefetch_auto import AutoPrefetchEngine
@@ -20,7 +19,6 @@ from puller.settings import PrefetchMode, Settings, Timeouts, registry_settings
 from puller.system.paths import cache_home
 
 _PROBE = Timeouts(attempt=10.0, stall=10.0)
-_STALE_NAME = re.compile(rf"{re.escape(HOST)}:(?P<port>\d+)/[0-9a-f]{{32}}/\w+@sha256:[0-9a-f]{{64}}")
 
 
 @contextmanager
@@ -68,7 +66,7 @@ def _open(stack: ExitStack, engine: Engine, settings: Settings, registries: Regi
         engine.pull(missing, cancel=Cancellation(), clocks=_PROBE, progress=lambda _: None)
     if not prefetch.server.contacted.is_set():
         raise EngineError(f"the engine cannot reach puller's registry on {HOST}")
-    stack.callback(_clean, engine)
+    stack.enter_context(on_record(engine.store, prefetch.server.place))
     return prefetch
 
 
@@ -82,20 +80,3 @@ def _without_mirrors(
     for name in mirrored:
         note(f"images of {name} are not prefetched: they may come from its mirrors")
     return [each for each in images if each.reference.registry not in mirrored]
-
-
-def _clean(engine: Engine) -> None:
-    """Remove names on loopback that a killed run left in the engine."""
-    with suppress(EngineError):
-        for image in engine.store.holdings().images:
-            for name in image.digests:
-                match = _STALE_NAME.fullmatch(name)
-                if match and not _listens(int(match["port"])):
-                    with suppress(EngineError):
-                        engine.store.untag(name)
-
-
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection((HOST, port), 1.0):
-        return True
-    return False

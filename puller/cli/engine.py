@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from errno import ENOENT, EROFS
 from random import SystemRandom
 from typing import Any
 
@@ -16,7 +17,7 @@ from puller.model import ENGINE_GONE
 from puller.settings import BackendChoice, Policy
 from puller.system.credentials import Keyring
 from puller.system.run_lock import RunLock
-from puller.text import clean, format_seconds, shorten
+from puller.text import clean, format_seconds, shorten, source_name
 
 _TICK = 0.25
 """Seconds between two attempts to take a lock."""
@@ -33,7 +34,7 @@ class EngineLock(AbstractContextManager["EngineLock"]):
         """
         self._options = options
         self._needed = not (options["no_lock"] or options.get("dry_run") or options.get("policy") == Policy.NEVER)
-        self._doing = shorten(" ".join(("puller", *names)), _DOING)
+        self._doing = shorten(" ".join(("puller", *map(source_name, names))), _DOING)
         self._lock: RunLock | None = None
 
     def __exit__(self, *_: object) -> None:
@@ -61,11 +62,15 @@ class EngineLock(AbstractContextManager["EngineLock"]):
                     self._tell(f"waits up to {format_seconds(left)} for another run that uses this engine: {holder}")
                     told = True
                 time.sleep(min(_TICK, left))
+            if self._lock.note:
+                click.echo(f"puller: {clean(self._lock.note)}", err=True)
         except OSError as error:
-            self._tell(f"continues without a lock: {error}", detail=True)
+            harmless = error.errno in (ENOENT, EROFS)  # nobody put anything in the way
+            if self._options.get("verbose") or not harmless:
+                click.echo(f"puller: continues without a lock: {clean(str(error))}", err=True)
 
-    def _tell(self, words: str, *, detail: bool = False) -> None:
-        if self._options.get("verbose") or not (detail or self._options.get("quiet")):
+    def _tell(self, words: str) -> None:
+        if self._options.get("verbose") or not self._options.get("quiet"):
             click.echo(f"puller: {clean(words)}", err=True)
 
 

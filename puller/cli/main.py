@@ -2,10 +2,11 @@
 
 import gc
 import os
+import re
 import sys
 from contextlib import suppress
 from importlib import import_module
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import Any, NoReturn
 
 import click
@@ -59,7 +60,8 @@ class _Verbs(click.Group):
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`puller VERB --help` shows a verb's options. Exit codes: 0 all images are there, 1 some failed, "
-    "2 usage or a bad list, 69 no engine, 75 failed but a later run may succeed, 130/143 interrupted.",
+    "2 usage or a bad list, 69 no engine, 74 the report cannot be written, 75 failed but a later run may succeed, "
+    "129/130/143 interrupted.",
 )
 @click.version_option(__version__, message="puller %(version)s")
 @click.option(
@@ -73,9 +75,7 @@ def puller(config_files: tuple[str, ...]) -> None:
 def main() -> NoReturn:
     """Run the program; exceptions become a line on stderr and an exit code."""
     gc.disable()  # saves a tenth of the start-up; a verb that runs long enables it again
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal must not break the report
+    _prepare_streams()
     ci = import_module("puller.cli.ci") if "GITHUB_ACTIONS" in os.environ else None
     if ci:
         ci.escape_streams()
@@ -97,6 +97,42 @@ def main() -> NoReturn:
         click.echo(f"puller: internal error, please report it: {type(error).__name__}: {error}", err=True)
         code = ExitCode.FAILED
     _leave(int(code or 0))
+
+
+class _Lossy(TextIOWrapper):
+    """Standard error: after the first failed write, as to a full disk or a lost terminal, all text is dropped."""
+
+    _lost = False
+
+    def write(self, text: str, /) -> int:
+        try:
+            return len(text) if self._lost else super().write(text)
+        except OSError:
+            self._lost = True
+            return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            super().flush()
+
+
+def _prepare_streams() -> None:
+    """Let neither a closed stream, nor a full one, nor a narrow encoding prevent the work."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed, as by `2>&-`: no other file may get this number, and so what is written to it
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - open until the process ends
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # an ASCII terminal must not break the report
+    for name in ("COLUMNS", "LINES"):  # rich takes `²` for a number
+        if not re.fullmatch("[0-9]{1,4}", os.environ.get(name, "0")):
+            del os.environ[name]
+    encoding = getattr(sys.stderr, "encoding", None)
+    raw = BufferedWriter(FileIO(2, "w", closefd=False))
+    sys.stderr = _Lossy(raw, encoding, "backslashreplace", line_buffering=True)
 
 
 def _leave(code: int) -> NoReturn:

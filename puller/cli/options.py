@@ -1,7 +1,14 @@
 """Options and arguments that several verbs share, and the types of options."""
 
+import os
+import select
+import stat
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from contextlib import suppress
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -10,9 +17,11 @@ from puller.cli.sections import choice, flag, section
 from puller.errors import ListError
 from puller.image.reference import Platform, mirror_place, registry_name
 from puller.imagelist import FORMATS, read
-from puller.imagelist.compose_cli import Compose
+from puller.imagelist.compose_cli import DEFAULT_NAMES, Compose
 from puller.imagelist.entry import Item
+from puller.imagelist.notes import summary
 from puller.imagelist.requests import RequestedImages, request_images
+from puller.imagelist.source import Selection
 from puller.settings import BackendChoice, FailureLimit
 from puller.text import parse_bytes, parse_duration
 
@@ -73,9 +82,22 @@ list_options = section(
         "--profile", "profiles", envvar="PULLER_PROFILE", metavar="NAME", multiple=True,
         help="Include the services of this Compose profile; may be repeated.",
     ),
+    click.option(
+        "--service", "services", envvar="PULLER_SERVICE", metavar="NAME", multiple=True,
+        help="Of Compose files only this service, whatever its profiles; may be repeated.",
+    ),
+    flag("--ignore-buildable", envvar="PULLER_IGNORE_BUILDABLE", help="Leave out images of services with build:."),
+    click.option(
+        "--build-arg", "build_args", metavar="NAME[=VALUE]", multiple=True,
+        help="An argument of Dockerfiles, its value by default from the environment; may be repeated.",
+    ),
     flag("--skip-invalid", help="Skip bad lines of the lists, and continue with the others."),
+    click.option("-v", "--verbose", count=True, help="Print more; may be repeated."),
 )  # fmt: skip
-"""The options and arguments `lists`, `images`, `platform`, `kind`, `profiles` and `skip_invalid`; see `make_plan`."""
+"""The arguments `lists`, and the options `images`, `platform`, `kind`, `skip_invalid`, `verbose` and a `Selection`'s.
+
+See `make_plan`.
+"""
 
 engine_options = section(
     "Engine",
@@ -95,6 +117,8 @@ def duration(*names: str, **more: Any) -> Callable[[_F], _F]:
     return click.option(*names, type=DURATION, show_default=True, metavar="D", **more)
 
 
+_PATIENCE = 2
+"""Seconds without a list on standard input before puller says that it waits for one."""
 LOCK_OPTIONS = (
     duration(
         "--lock-wait", default="0", help="How long to wait for another run that uses the engine, before exit code 75."
@@ -104,31 +128,61 @@ LOCK_OPTIONS = (
 """For verbs that must not run twice on one engine; see `puller.cli.run_lock.EngineLock`."""
 
 
+def _selection(options: Mapping[str, Any]) -> Selection:
+    given = [text.partition("=") for text in options["build_args"]]
+    arguments = {name: value if equals else os.environ.get(name, "") for name, equals, value in given}
+    return Selection(options["profiles"], options["services"], options["ignore_buildable"], arguments)
+
+
+def _stdin(*, only_files: bool) -> tuple[str, ...]:
+    """Return `-` if standard input is a file or a pipe with content; else raise click.UsageError."""
+    with suppress(AttributeError, OSError, ValueError):
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+        if not only_files and (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            if not select.select([sys.stdin], [], [], _PATIENCE)[0]:
+                click.echo("puller: waiting for a list on stdin", err=True)
+            if cast(BufferedReader, sys.stdin.buffer).peek(1):
+                return ("-",)
+    here = [name for name in (*DEFAULT_NAMES, "images.txt") if Path(name).is_file()]
+    verb = click.get_current_context().command_path
+    hint = f"; for {' and '.join(here)} of this directory: {verb} {' '.join(here)}" if here else ""
+    raise click.UsageError(f"no images given: pass a list file, - for stdin, or --image REF{hint}")
+
+
 def make_plan(
     options: Mapping[str, Any],
     items: Iterable[Item] | None = None,
     *,
     keep_sources: bool = False,
     report_bad: bool = True,
+    only_files: bool = False,
 ) -> RequestedImages:
     """Read the lists of a verb with `list_options`, or take the items of another list.
 
-    Notes go to stderr, and bad lines too with `report_bad`.
+    Notes go to stderr, and bad lines too with `report_bad`. With `only_files` a LIST is never an image, nor is stdin
+    read unless `-` is given: a wrong list would cost images.
 
     With `--skip-invalid` the result includes the bad lines. Raises click.UsageError when there is neither a list nor an
     image, and ListError for a list that cannot be read or, with all bad lines, when these are not to be skipped.
     """
     if items is None:
-        lists, images, profiles = options["lists"], options["images"], options["profiles"]
+        lists, images = options["lists"], options["images"]
         if not lists and not images:
-            raise click.UsageError("no images given: pass a list file, - for stdin, or --image REF")
-        items = read(lists, images, list_format=options["kind"], profiles=profiles, ask_compose=Compose())
+            lists = _stdin(only_files=only_files)
+        items = read(
+            lists,
+            images,
+            list_format=options["kind"],
+            selection=_selection(options),
+            ask_compose=Compose(),
+            only_files=only_files,
+        )
     requested = request_images(items, platform=options["platform"], keep_sources=keep_sources)
     if requested.bad and not options["skip_invalid"]:
         raise ListError([str(line) for line in requested.bad])
     if not options.get("quiet"):
-        for note in requested.notes:
-            click.echo(str(note), err=True)
-    for line in requested.bad if report_bad else ():
-        click.echo(str(line), err=True)
+        for line in summary(requested.notes, options["lists"], verbose=options["verbose"] > 0):
+            click.echo(line, err=True)
+    for bad in requested.bad if report_bad else ():
+        click.echo(str(bad), err=True)
     return requested

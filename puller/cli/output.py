@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from puller.cli import ci
-from puller.errors import PullerError, UsageError
+from puller.errors import OutputError, UsageError
 from puller.model import Report
 from puller.report import RENDERERS, history, json as as_json, text
 from puller.system import files
@@ -20,7 +20,7 @@ from puller.system import files
 def emit(text: str) -> None:
     """Write to stdout; a closed pipe (`| head`) is no error.
 
-    Raises PullerError for any other error, such as a full disk.
+    Raises OutputError for any other error, such as a full disk.
     """
     try:
         click.echo(text, nl=False)
@@ -28,7 +28,7 @@ def emit(text: str) -> None:
         # click would exit with 1, and the interpreter would report an error when it flushes stdout again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        raise PullerError(f"standard output cannot be written: {error.strerror or error}") from None
+        raise OutputError(f"standard output cannot be written: {error.strerror or error}") from None
 
 
 def emit_json(name: str, **document: Any) -> None:
@@ -39,7 +39,7 @@ def emit_json(name: str, **document: Any) -> None:
 def deliver(report: Report, options: Mapping[str, Any]) -> None:
     """Write the report to files, to the history, to the CI system, and last to stdout, as the options of `pull` say.
 
-    Raises UsageError at the end for files that could not be written.
+    Raises OutputError at the end for what could not be written.
     """
     problems, record = [], as_json.render(report)
     for kind, path in options["reports"]:
@@ -54,14 +54,17 @@ def deliver(report: Report, options: Mapping[str, Any]) -> None:
             click.echo(f"puller: the report was not added to the history: {error}", err=True)
     ci.announce(report)
     kind = options["format"]
-    if kind == "text" and report.outcomes and not options["quiet"]:
-        with ci.folded(report):
-            emit(text.table(report))
-        emit(f"\n{text.conclusion(report)}")
-    else:
-        emit(record if kind == "json" else _render(kind, report, options))
+    try:
+        if kind == "text" and report.outcomes and not options["quiet"]:
+            with ci.folded(report):
+                emit(text.table(report))
+            emit(f"\n{text.conclusion(report)}")
+        else:
+            emit(record if kind == "json" else _render(kind, report, options))
+    except OutputError as error:
+        problems.append(str(error))
     if problems:
-        raise UsageError("\n".join(problems))
+        raise OutputError("\n".join(problems))
 
 
 def _render(kind: str, report: Report, options: Mapping[str, Any], path: Path | None = None) -> str:

@@ -96,6 +96,7 @@ pull_options = section(
             "--to", type=Parsed("target", _target), metavar="oci:DIR|archive:FILE",
             help="Pull into files, without an engine; `puller load` loads them into one.",
         ),
+        flag("--no-extras", help="With --to: without the attestations and signatures that refer to an image."),
     ),
     section(
         "Retries and timeouts",
@@ -138,7 +139,6 @@ pull_options = section(
         "Output",
         choice("--progress", default=ProgressMode.AUTO, help="Kind of progress on stderr."),
         flag("-q", "--quiet", help="No progress, and a report of failures only."),
-        click.option("-v", "--verbose", count=True, help="Print more; may be repeated."),
         click.option(
             "--format", type=click.Choice([*RENDERERS]), default="text", show_default=True,
             help="Format of the report on stdout.",
@@ -183,6 +183,7 @@ def settings_of(options: Mapping[str, Any]) -> settings.Settings:
             per_registry=options["registry_connections"],
             bandwidth=options["bandwidth"],
             cache=options["cache_size"],
+            extras=not options["no_extras"],
         ),
         disk_check=not options["no_disk_check"],
         registries=registries(options["mirrors"], settings.MirrorUse(options["mirror_use"])),

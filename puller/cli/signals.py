@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first ends the run with a report, the second ends the process."""
+"""SIGINT, SIGTERM and SIGHUP: the first ends the run with a report, the second ends the process."""
 
 import os
 import signal
@@ -25,8 +25,13 @@ class Signals:
         self._finishing = True
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Raise KeyboardInterrupt wherever the main thread waits; at the second signal kill all programs and exit."""
+        """Raise KeyboardInterrupt wherever the main thread waits; at the second signal kill all programs and exit.
+
+        A terminal that is closed sends SIGHUP more than once, by the kernel and by the shell.
+        """
         if self.exit_code is not None:
+            if number == signal.SIGHUP:
+                return
             if process := sys.modules.get("puller.system.process"):  # else no program was started
                 process.kill_all()
             if sys.stderr.isatty():
@@ -39,9 +44,16 @@ class Signals:
 
 @contextmanager
 def handled() -> Iterator[Signals]:
-    """Handle both signals in the block; the former handlers are restored after it."""
+    """Handle the signals in the block; the former handlers are restored after it.
+
+    SIGHUP stays ignored under nohup. SIGQUIT would end puller without a report, and is ignored.
+    """
     signals = Signals()
-    before = {number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    ending = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ending.add(signal.SIGHUP)
+    before = {number: signal.signal(number, signals.handle) for number in ending}
+    before[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, lambda *_: None)  # programs that are started get the default
     try:
         yield signals
     finally:

@@ -157,4 +157,4 @@ def _unpacking(daemon: Daemon, *, containerd: bool) -> Finding:
 
 
 def _version(text: str | None) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", text or "")[:2]))
+    return tuple(map(int, re.findall(r"\d{1,9}", text or "")[:2]))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from threading import Lock
 from time import monotonic
 
 from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
@@ -30,12 +31,23 @@ class PullStream:
         self._timer = timer
         self._layers = Layers()
         self._lines: set[int] = set()
+        self._lock = Lock()
         self._shown = (Phase.RESOLVING, 0.0)
         self._says_up_to_date: bool | None = None
         self._digest: str | None = None
 
     def feed(self, status: str, layer: str = "", current: int = 0, total: int = 0) -> None:
         """Process one message: the status of a layer with its byte counts, or a line about the image."""
+        with self._lock:
+            self._feed(status, layer, current, total)
+
+    def tick(self) -> None:
+        """Show that the image is queued when it is; to be called now and then, from any thread."""
+        with self._lock:
+            if self._timer.queued and self._shown[0] is not Phase.QUEUED:
+                self._show()
+
+    def _feed(self, status: str, layer: str, current: int, total: int) -> None:
         if _LAYER_ID.fullmatch(layer) and not status.startswith("Pulling from"):  # there the ID is a tag
             if self._layers.observe(layer, status, current, total):
                 self._moved()
@@ -49,6 +61,8 @@ class PullStream:
         if line not in self._lines and len(self._lines) < _MOST:
             self._lines.add(line)
             self._moved()
+            if self._shown[0] is Phase.QUEUED:
+                self._show()
 
     def pulled(self, before: InspectedImage | None, inspect: Callable[[], InspectedImage | None]) -> EngineResult:
         """Return the result of the pull; an engine that prints too little (podman) is asked for the image once more.
@@ -65,14 +79,14 @@ class PullStream:
         return EngineResult(digest, up_to_date=up_to_date and not self._layers.fetched)
 
     def _moved(self) -> None:
-        self._timer.moved(self._layers.awaited, self._layers.current, self._layers.total)
+        self._timer.moved(self._layers.awaited, self._layers.current, self._layers.total, idle=self._layers.idle)
 
     def _show(self) -> None:
-        phase, now = self._layers.phase, monotonic()
+        phase, now = Phase.QUEUED if self._timer.queued else self._layers.phase, monotonic()
         shown_phase, shown_at = self._shown
         if phase is not shown_phase or now - shown_at >= _INTERVAL:
             self._shown = (phase, now)
-            self._sink(self._layers.progress(self._request))
+            self._sink(self._layers.progress(self._request, phase))
 
 
 def _digest_of(before: InspectedImage, now: InspectedImage, reference: ImageReference) -> str | None:
@@ -110,10 +124,10 @@ class Layers:
                 self._bytes[layer] = (whole, whole)
         return True
 
-    def progress(self, request: PullRequest) -> Progress:
+    def progress(self, request: PullRequest, phase: Phase) -> Progress:
         fetched = {layer: done for layer, (done, _) in self._bytes.items()}
         unpacked = sum(status.startswith(_DONE) for status in self._statuses)
-        return Progress(request, self.phase, self.current, self.total, unpacked, len(self._messages), fetched)
+        return Progress(request, phase, self.current, self.total, unpacked, len(self._messages), fetched)
 
     @property
     def current(self) -> int:
@@ -146,6 +160,16 @@ class Layers:
         if not missing:
             return Phase.EXTRACTING
         return Phase.WAITING if all(status.startswith("Waiting") for status in missing) else Phase.DOWNLOADING
+
+    @property
+    def idle(self) -> bool:
+        """Whether no layer is being fetched, and none is left to be unpacked only."""
+        statuses = self._statuses
+        if any(status.startswith(("Downloading", "Retrying", "Verifying", "Copying")) for status in statuses):
+            return False
+        return not all(status.startswith(_COMPLETE) for status in statuses) or all(
+            status.startswith(_DONE) for status in statuses
+        )
 
     @property
     def _statuses(self) -> list[str]:

@@ -52,7 +52,16 @@ class JsonImageStore(ABC):
     def platforms(self, identities: Sequence[str], asked: Platform | None = None) -> Mapping[str, Platform]:
         with readable("description of an image"):
             found = self._inspect(identities, asked)
-            return {identity: platform for identity, image in found.items() if (platform := platform_of(image))}
+            known = {identity: platform for identity, image in found.items() if (platform := platform_of(image))}
+            untold = [identity for identity, image in found.items() if _omits_platform(image)]
+            return known | self._listed_platforms(untold) if untold else known
+
+    def inspected(self, image: Mapping[str, Any], reference: ImageReference) -> InspectedImage:
+        """Read the description of one image, and find out its platform if the engine omits it; see `read_inspected`."""
+        found = read_inspected(image, reference)
+        if not found.identity or not _omits_platform(image):
+            return found
+        return found._replace(platform=self._listed_platforms([found.identity]).get(found.identity))
 
     def contents(self, identities: Sequence[str]) -> tuple[ImageContents, ...]:
         with readable("description of an image"):
@@ -60,6 +69,10 @@ class JsonImageStore(ABC):
 
     @abstractmethod
     def _info(self) -> Any: ...
+
+    @abstractmethod
+    def _listed_platforms(self, identities: Sequence[str]) -> dict[str, Platform]:
+        """Return one platform of each image whose description omits it."""
 
     @abstractmethod
     def _inspect(self, identities: Sequence[str], platform: Platform | None = None) -> Mapping[str, Any]:
@@ -159,6 +172,11 @@ def read_inspected(image: Mapping[str, Any], reference: ImageReference) -> Inspe
     digests = tuple(dict.fromkeys(each.digest for each in known if each.digest))
     unclear = image.get("Architecture") == "arm" and not image.get("Variant")
     return InspectedImage(str(image["Id"]), digests, None if unclear else _platform_in(image))
+
+
+def _omits_platform(image: Mapping[str, Any]) -> bool:
+    """Tell whether the engine has only other platforms of an image than its own: Engine 29 then has empty texts."""
+    return image.get("Os") == "" == image.get("Architecture")
 
 
 def inspected_name(reference: ImageReference) -> str:

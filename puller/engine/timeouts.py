@@ -3,23 +3,40 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
-from threading import Event, Thread
-from time import monotonic
+from threading import Event
 
 from puller.errors import EngineError, FailureKind
 from puller.events import Phase
 from puller.settings import Timeouts
+from puller.system.clock import monotonic
+from puller.system.threads import start
 from puller.text import format_bytes, format_seconds
 
 _SHORTEST_INTERVAL = 0.01
 """Seconds between two checks of a timer, at least."""
+_TICK = 0.5
+"""Seconds between two looks whether a pull is queued."""
+_QUIET = 1.0
+"""Seconds of silence after which a pull may be called queued."""
+_SHARED_LIMIT = 29
 
 
 class LastActivity:
     """When any pull of an engine last made progress, by `time.monotonic`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        """`shared` tells whether a pull can be silent because others use the engine's download slots."""
         self.last = 0.0
+        self.shared = shared
+
+
+def shares_downloads(version: str) -> bool:
+    """Tell whether a version of Docker Engine limits downloads over all pulls, and says nothing of those that wait.
+
+    Engines before 29 limit the containerd store's downloads for each pull; the graph store reports who waits.
+    """
+    major = version.partition(".")[0]
+    return major.isascii() and major.isdigit() and int(major[:4]) >= _SHARED_LIMIT
 
 
 class AttemptTimer:
@@ -27,7 +44,8 @@ class AttemptTimer:
 
     Docker reports "Waiting" for a layer until its first byte arrives, whether or not the download has started. While
     all missing layers of an image are waiting, progress of any other image counts: a queue advances, a registry that
-    hangs does not.
+    hangs does not. The same holds for silent pulls of an engine that shares its download slots, unless a layer of the
+    image is being fetched or unpacked.
     """
 
     def __init__(
@@ -40,16 +58,26 @@ class AttemptTimer:
         self._now = now
         self._began = now() - clocks.spent
         self._progress = (now(), Phase.RESOLVING, 0, 0)
+        self._idle = True
         self.failure: EngineError | None = None
         """Why the attempt is over; None until a check has found that it is."""
         self.coarse = coarse
         """Whether the engine reports no byte counts; then the limit for unpacking applies to downloads as well."""
 
-    def moved(self, phase: Phase, current: int = 0, total: int = 0) -> None:
-        """Record progress. The caller leaves out messages that repeat what is known."""
+    def moved(self, phase: Phase, current: int = 0, total: int = 0, *, idle: bool = False) -> None:
+        """Record progress, and whether no layer is being fetched or unpacked.
+
+        The caller leaves out messages that repeat what is known.
+        """
         now = self._now()
-        self._progress = (now, phase, current, total)
+        self._progress, self._idle = (now, phase, current, total), idle
         self._activity.last = max(self._activity.last, now)
+
+    @property
+    def queued(self) -> bool:
+        """Whether the pull is silent because others use the engine's download slots, as far as can be told."""
+        now, last, moved = self._now(), self._progress[0], self._activity.last
+        return self._may_queue and now - last >= _QUIET and last < moved and now - moved < self._stall
 
     @property
     def interval(self) -> float | None:
@@ -76,33 +104,39 @@ class AttemptTimer:
             raise failure
 
     @contextmanager
-    def aborting(self, abort: Callable[[], None]) -> Iterator[None]:
+    def aborting(self, abort: Callable[[], None], tick: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Call `abort` from another thread when the attempt is over while the block still runs.
+
+        Where a pull can be queued, `tick` is called twice a second from that thread.
 
         A read timeout of the socket is not enough: repeated messages, or parts of one, keep it from expiring.
         """
         done = Event()
 
         def watch() -> None:
-            while not done.wait(self.interval):
+            while not done.wait(min(self.interval or inf, _TICK) if self._activity.shared else self.interval):
                 if self.expired():
                     abort()
                     return
+                tick()
 
-        thread = Thread(target=watch, name="puller-timeout", daemon=True)
-        if self.interval is not None:
-            thread.start()
+        wanted = self.interval is not None or self._activity.shared
+        thread = start(watch, "timeout") if wanted else None
         try:
             yield
         finally:
             done.set()
-            if thread.ident is not None:
+            if thread:
                 thread.join()
+
+    @property
+    def _may_queue(self) -> bool:
+        return self._activity.shared and self._idle
 
     def _left(self) -> tuple[float, float]:
         """Return the seconds left of the attempt, and until it has stalled; infinite without a limit."""
         now, (last, phase, _, _) = self._now(), self._progress
-        if phase is Phase.WAITING:
+        if phase is Phase.WAITING or self._may_queue:
             last = max(last, self._activity.last)
         return self._began + self._attempt - now, last + self._limit(phase) - now
 

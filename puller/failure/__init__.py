@@ -62,9 +62,13 @@ def failure_of(error: BaseException, *, phase: str = "") -> Failure:
         return failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
     wait = error.wait if isinstance(error, RegistryError) else None
     if error.kind:
-        return failure(error.kind, error.message, wait=wait)
-    found = classify(error.message, error.status, phase=phase)
-    return found if wait is None else replace(found, wait=wait)
+        found = failure(error.kind, error.message, wait=wait)
+    else:
+        found = classify(error.message, error.status, phase=phase)
+        found = found if wait is None else replace(found, wait=wait)
+    if isinstance(error, EngineError) and error.permanent:
+        found = replace(found, failure_class=FailureClass.PERMANENT, advice=error.permanent)
+    return found
 
 
 def error_document(failure: Failure) -> dict[str, str | None]:

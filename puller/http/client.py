@@ -14,6 +14,7 @@ from puller.http.errors import HttpError, HttpErrorKind
 from puller.http.handle import Handle
 from puller.http.proxies import ProxyVariables, proxy_for
 from puller.http.response import HttpResponse
+from puller.system.threads import affordable
 
 _HEADERS = {"User-Agent": f"puller/{__version__}", "Accept-Encoding": "identity"}
 _ORIGINS = 8
@@ -61,7 +62,7 @@ class HttpClient:
         `proxies` default to those of the environment; a `unix_socket` uses none.
         """
         self._timeouts = (connect, read)
-        self._kept = kept
+        self._kept, self._origins = affordable(kept), affordable(_ORIGINS)
         self._receive_buffer = receive_buffer
         self._unix_socket = unix_socket
         self._proxies = proxies
@@ -184,7 +185,7 @@ class HttpClient:
                 surplus.append(handle)
             else:
                 kept.append(handle)
-                if len(self._idle) > _ORIGINS:
+                if len(self._idle) > self._origins:
                     surplus += self._idle.pop(next(iter(self._idle)))
         for each in surplus:
             each.close()

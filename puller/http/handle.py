@@ -300,7 +300,10 @@ class Handle:
             self.head = parse_head(text)
 
     def _open_socket(self, _purpose: int, address: Any) -> Any:
-        sock = socket.socket(address.family, address.socktype, address.protocol)
+        try:
+            sock = socket.socket(address.family, address.socktype, address.protocol)
+        except OSError:  # no more descriptors; libcurl prints what a callback raises
+            return pycurl.SOCKET_BAD
         if self._receive_buffer is not None:  # must be set before the connection negotiates its window
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
         self._opened = True

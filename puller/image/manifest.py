@@ -15,8 +15,13 @@ _MAX_ENTRIES = 4096
 """An image has at most 127 layers, an index a few dozen platforms."""
 _MAX_BLOB_SIZE = 1 << 40
 """Bytes; a larger size is an error and would spoil every sum."""
+_ATTESTED = "vnd.docker.reference.digest"
 _ATTESTATION = "unknown"
 """The operating system that buildx writes for attestations, which are index entries but not images."""
+_ATTESTATION_KEY = "vnd.docker.reference.type"
+"""The annotation of the entries that buildx adds for attestations."""
+_CONFIG_TYPES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+"""Artifact types of images; an entry with another one is an artifact (OCI image spec "Descriptor")."""
 
 
 class Manifest(NamedTuple):
@@ -73,9 +78,12 @@ class ImageManifest(NamedTuple):
     config: Descriptor
     layers: tuple[Descriptor, ...]
     """Base layer first."""
+    platform: Platform | None = None
+    """The platform in the configuration, if that was read."""
 
     def with_config(self, raw: bytes) -> "ImageManifest":
-        """Add the layers' diff IDs from the image configuration; unchanged if it has none, as for an artifact."""
+        """Add the platform and the layers' diff IDs from the image configuration, if it has them."""
+        self = self._replace(platform=platform_in(raw))  # noqa: PLW0642 - what follows adds to it
         with suppress(ValueError, LookupError, TypeError, RecursionError):
             diff_ids = json.loads(raw)["rootfs"]["diff_ids"]
             if isinstance(diff_ids, list) and len(diff_ids) == len(self.layers) and all(map(is_digest, diff_ids)):
@@ -90,23 +98,43 @@ def descriptor_of(manifest: Manifest) -> Descriptor:
 
 
 def read_index(manifest: Manifest) -> tuple[Descriptor, ...] | None:
-    """Return the images of an index, without attestations; None if the document is not an index.
+    """Return the images of an index, without attestations and artifacts; None if the document is not an index.
 
     See OCI image spec "Image Index". Raises RegistryError for a document that is not a JSON object.
     """
     entries = _document(manifest).get("manifests")
     if not isinstance(entries, list):
         return None
-    parsed = (_descriptor(entry) for entry in entries[:_MAX_ENTRIES] if not _is_attestation(entry))
+    parsed = (_descriptor(entry) for entry in entries[:_MAX_ENTRIES] if _is_image(entry))
     return tuple(descriptor for descriptor in parsed if descriptor)
 
 
-def platforms_in(index: Manifest) -> tuple[Platform, ...]:
-    """List the platforms of an index's images; raises RegistryError if the document is not an index."""
-    entries = read_index(index)
-    if entries is None:
-        raise RegistryError(f"{index.digest} is not an image index", kind=FailureKind.UNSUPPORTED_MANIFEST)
-    return tuple(entry.platform for entry in entries if entry.platform)
+def descriptors_in(manifest: Manifest) -> tuple[Descriptor, ...]:
+    """Return everything that a manifest or an index names, attestations included; raises RegistryError."""
+    document = _document(manifest)
+    found = [document.get("config"), *_entries(document, "manifests"), *_entries(document, "layers")]
+    return tuple(filter(None, map(_descriptor, found)))
+
+
+def attestations_in(index: Manifest, digest: str) -> tuple[Descriptor, ...]:
+    """Return the attestations of an image in its index, as BuildKit writes them; raises RegistryError."""
+    found = [each for each in _entries(_document(index), "manifests") if _is_attestation(each)]
+    about = [each for each in found if _text(each.get("annotations"), _ATTESTED) == digest]
+    return tuple(filter(None, map(_descriptor, about)))
+
+
+def subject_of(manifest: Manifest) -> str:
+    """Return the digest of the manifest that another one refers to, such as a signature; empty without one."""
+    return _text(_document(manifest).get("subject"), "digest")
+
+
+def _entries(document: dict[str, Any], key: str) -> list[Any]:
+    entries = document.get(key)
+    return entries[:_MAX_ENTRIES] if isinstance(entries, list) else []
+
+
+def _text(document: Any, key: str) -> str:
+    return str(document.get(key) or "") if isinstance(document, dict) else ""
 
 
 def read_image(documents: Iterable[Descriptor], manifest: Manifest) -> ImageManifest:
@@ -117,6 +145,14 @@ def read_image(documents: Iterable[Descriptor], manifest: Manifest) -> ImageMani
     if config is None or None in layers:
         raise _not_a_manifest(manifest)
     return ImageManifest((*documents, descriptor_of(manifest)), config, tuple(filter(None, layers)))
+
+
+def platform_in(config: bytes) -> Platform | None:
+    """Return the platform in an image's configuration (OCI image spec "Image Configuration"); None without one."""
+    with suppress(ValueError, RecursionError):
+        if isinstance(document := json.loads(config), dict) and document.get("os") and document.get("architecture"):
+            return _platform(document)
+    return None
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:
@@ -141,8 +177,17 @@ def _descriptor(entry: Any) -> Descriptor | None:
 
 
 def _is_attestation(entry: Any) -> bool:
-    platform = entry.get("platform") if isinstance(entry, dict) else None
-    return isinstance(platform, dict) and platform.get("os") == _ATTESTATION
+    platform, notes = (entry.get(key) if isinstance(entry, dict) else None for key in ("platform", "annotations"))
+    named = isinstance(platform, dict) and platform.get("os") == _ATTESTATION
+    return named or (isinstance(notes, dict) and _ATTESTATION_KEY in notes)
+
+
+def _is_image(entry: Any) -> bool:
+    """Tell whether an entry of an index is an image or an index; a missing media type may be either."""
+    if not isinstance(entry, dict):
+        return False
+    of_image = not entry.get("artifactType") or entry["artifactType"] in _CONFIG_TYPES
+    return not _is_attestation(entry) and of_image and entry.get("mediaType") in (*INDEX_TYPES, *SINGLE_TYPES, None, "")
 
 
 def _platform(entry: Any) -> Platform | None:

@@ -23,9 +23,21 @@ def can_run(platform: Platform, image: Platform) -> bool:
 
 
 def is_same(requested: Platform, image: Platform) -> bool:
-    """Tell whether an image has the platform that the user requested; a missing variant matches any."""
-    same = (requested.os, requested.architecture) == (image.os, image.architecture)
-    return same and (requested.variant == image.variant or None in (requested.variant, image.variant))
+    """Tell whether an image has the platform that the user requested, in the same variant or an older one."""
+    return requested.architecture == image.architecture and can_run(requested, image)
+
+
+def fits(image: Platform, requested: Platform | None, own: Platform | None) -> bool:
+    """Tell whether an image has the requested platform or, if none was requested, one that the engine can run.
+
+    `own` is the engine's platform; None if the engine does not report it.
+    """
+    return is_same(requested, image) if requested else own is None or can_run(own, image)
+
+
+def not_for(platform: Platform | None, image: Platform) -> str:
+    """Say that an image does not fit."""
+    return f"the image is for {image}, not for {platform}"
 
 
 def best_entry(entries: Sequence[Descriptor], platform: Platform) -> Descriptor | None:

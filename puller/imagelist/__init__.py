@@ -1,32 +1,33 @@
 """Image lists: files, directories, URLs and stdin in any format become a stream of items. One module per format."""
 
+import errno
 import io
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from puller.errors import ListError
 from puller.imagelist import text
-from puller.imagelist.compose_cli import DEFAULT_NAMES, OVERRIDES, Compose
+from puller.imagelist.compose_cli import DEFAULT_NAMES, Compose
+from puller.imagelist.directory import DATA_FILES, files_of, is_dockerfile
 from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
-from puller.imagelist.source import LARGEST, ListSource, bounded, is_url, unreadable
+from puller.imagelist.source import LARGEST, ListSource, Selection, bounded, is_url, unreadable
 from puller.system.files import open_regular
-from puller.text import clean
+from puller.text import clean, source_name
 
 __all__ = ["FORMATS", "BadLine", "Entry", "Item", "Note", "Source", "read"]
 
-FORMATS = ("text", "compose", "kubernetes", "dockerfile", "github", "gitlab", "skopeo", "json")
+FORMATS = ("text", "compose", "kubernetes", "dockerfile", "github", "gitlab", "cloudbuild", "skopeo", "json")
 """The formats of lists, by the names that `--from` takes."""
 _STDIN = "-"
-_DATA_FILES = (".yaml", ".yml", ".json")
-_TEXT_FILES = (".txt", ".list", ".lock")
-_CHART = "Chart.yaml"
+_ALL = Selection()
+_FILE_NAME = re.compile(r"(?i)\.(?:ya?ml|json|txt|list|lock|toml|csv|conf|env|tar|gz|tgz|zip|xml|ini|md|j2|tpl)(?:$|:)")
+"""The end of a name that is hardly meant as an image."""
 _LOOKED_AT = 256 * 1024
 """Bytes of comments that are skipped before the first line of content."""
-_DOCKERFILE_NAME = re.compile(r"(?i)(?:.*[./])?(?:dockerfile|containerfile)(?:[.-][^/]*)?")
 _DOCKERFILE = re.compile(r"(?i)(?:FROM|ARG)\s+\S")
 # A key, or the start of a document or a collection; `[::1]:5000/x` is a reference.
 _DATA = re.compile(
@@ -39,39 +40,51 @@ def read(
     images: Sequence[str] = (),
     *,
     list_format: str | None = None,
-    profiles: Sequence[str] = (),
+    selection: Selection = _ALL,
     ask_compose: Compose | None = None,
     stdin: BinaryIO | None = None,
+    only_files: bool = False,
 ) -> Iterator[Item]:
-    """Yield the items of `lists` (paths, URLs, `-` for stdin), then those of the references `images`.
+    """Yield the items of `lists` (paths, URLs, `-` for stdin, references unless `only_files`), then `images`.
 
-    The format of a list is detected from its content and name unless `list_format` (one of FORMATS) is given.
-    `profiles` are Compose profiles; where `ask_compose` returns an answer for a Compose file, that answer decides.
+    `compose.yaml:prod.yaml` are the files of one Compose project. The format of a list is detected from its content and
+    name unless `list_format` (one of FORMATS) is given. Where `ask_compose` returns an answer for a Compose file, that
+    answer decides.
     Raises ListError, while iterating, for a list that cannot be read, and at the end if all lists were empty.
     """
     if lists.count(_STDIN) > 1:
         raise ListError(["-: stdin can be read only once"])
-    reader = _Reader(list_format, tuple(profiles), ask_compose, stdin)
-    empty = True
+    reader = _Reader(list_format, selection, ask_compose, stdin, {}, only_files)
+    empty, said = True, {}
     for path in lists:
         for item in reader.items(path):
             empty = empty and isinstance(item, Note) and item.source.line is None
+            if isinstance(item, Note) and item.source == Source(path):
+                said[path] = f"; {item.text}"
             yield item
     for image in images:
         empty = False
         yield entry_of(image, Source("--image"))
+    for service in set(selection.services) - {name for _, name in reader.services}:
+        empty = False
+        yield BadLine(Source("--service"), service, "no Compose file of the lists has this service")
     if empty:
-        names = ["stdin" if path == _STDIN else clean(path) for path in lists]
-        raise ListError([f"{name}: contains no image reference" for name in names] or ["no image list given"])
+        names = [("stdin" if path == _STDIN else clean(path), said.get(path, "")) for path in lists]
+        raise ListError(
+            [f"{name}: contains no image reference{more}" for name, more in names] or ["no image list given"]
+        )
 
 
 class _Reader(NamedTuple):
     """Reads lists, each from a file, a directory, a URL or stdin."""
 
     list_format: str | None
-    profiles: tuple[str, ...]
+    selection: Selection
     compose: Compose | None
     stdin: BinaryIO | None
+    services: dict[tuple[Path | None, str], tuple[str | None, Source]]
+    """See `ListSource.services`."""
+    only_files: bool
 
     def items(self, path: str) -> Iterator[Item]:
         """Yield the items of one list; raise ListError when it cannot be read."""
@@ -80,24 +93,45 @@ class _Reader(NamedTuple):
             stream = self.stdin or getattr(sys.stdin, "buffer", None)
             if stream is None:
                 raise ListError(["stdin: is closed"])
-            yield from self._stream(stream, ListSource("stdin", Path(), os.environ, self.profiles))
+            yield from self._stream(stream, self._described("stdin", Path()))
         elif is_url(path):
             from puller.imagelist import url  # noqa: PLC0415 - imports the HTTP client
 
-            yield from self._stream(io.BytesIO(url.fetch(path)), ListSource(url.name_of(path), profiles=self.profiles))
-        elif not Path(path).is_dir():
+            data = io.BytesIO(url.fetch(path))
+            yield from self._stream(data, ListSource(source_name(path), selection=self.selection))
+        elif Path(path).is_dir():
+            yield from self._directory(path)
+        elif os.pathsep in path and _is_missing(path) and not any(map(_is_missing, path.split(os.pathsep))):
+            yield from self._file(*path.split(os.pathsep))
+        elif self.only_files or not _is_missing(path):
             yield from self._file(path)
         else:
-            for found in _files(path, self.list_format):
-                try:
-                    yield from [found] if isinstance(found, BadLine) else self._file(found, is_member=True)
-                except ListError as error:
-                    yield BadLine(Source(str(found)), "", str(error).removeprefix(f"{found}: "))
+            yield from _image(path)
 
-    def _file(self, path: str, *, is_member: bool = False) -> Iterator[Item]:
-        file = Path(path)
-        is_part = is_member and file.name not in DEFAULT_NAMES
-        source = ListSource(path, file.parent, os.environ, self.profiles, self.compose, only_if_needed=is_part)
+    def _directory(self, path: str) -> Iterator[Item]:
+        for found in files_of(path, self.list_format):
+            if isinstance(found, BadLine | Note):
+                yield found
+                continue
+            try:
+                yield from self._file(*found, is_member=True)
+            except ListError as error:
+                name, reason = found[0], str(error).removeprefix(f"{found[0]}: ")
+                if Path(name).is_symlink() and _is_missing(name):
+                    yield Note(Source(name), "left out: a link to a file that does not exist")
+                elif not _is_missing(name) and Path(name).stat().st_size > LARGEST:
+                    yield Note(Source(name), f"left out: {reason}")
+                else:
+                    yield BadLine(Source(name), "", reason)
+
+    def _described(self, name: str, folder: Path, compose: Compose | None = None, **more: Any) -> ListSource:
+        return ListSource(name, folder, os.environ, self.selection, compose, services=self.services, **more)
+
+    def _file(self, path: str, *others: str, is_member: bool = False) -> Iterator[Item]:
+        """Read a file; `others` belong to the same Compose project."""
+        file, overrides = Path(path), tuple(map(Path, others))
+        is_part = is_member and not others and file.name not in DEFAULT_NAMES
+        source = self._described(path, file.parent, self.compose, only_if_needed=is_part, overrides=overrides)
         try:
             stream = open_regular(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -107,8 +141,8 @@ class _Reader(NamedTuple):
 
     def _stream(self, stream: BinaryIO, source: ListSource, *, is_member: bool = False) -> Iterator[Item]:
         try:
-            is_known = self.list_format or is_member
-            found, seen = (self.list_format, b"") if is_known else detect(stream, source.file)
+            name = "compose" if source.overrides else self.list_format
+            found, seen = (name, b"") if name or is_member else detect(stream, source.file)
             if found == "text":
                 yield from text.parse(stream, source.name, seen)
                 return
@@ -120,23 +154,29 @@ class _Reader(NamedTuple):
         yield from formats.parse(data, source, found, is_member=is_member)
 
 
-def _files(path: str, list_format: str | None) -> Iterator[str | BadLine]:
-    """Yield the files below a directory that may be lists, in order, without hidden ones.
+def _is_missing(path: str) -> bool:
+    """Tell whether there is no such file; one that cannot be looked at is not missing."""
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError as error:
+        return error.errno in (errno.ELOOP, errno.ENAMETOOLONG)
+    return False
 
-    A Helm chart is a bad line, as it has to be rendered first.
-    """
-    by_name, ends = list_format == "dockerfile", _TEXT_FILES if list_format == "text" else _DATA_FILES
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
-        if _CHART in names and list_format in (None, "kubernetes"):
-            chart = os.path.join(folder, _CHART)  # noqa: PTH118 - Path would change the text the user typed
-            yield BadLine(Source(chart), "", f"a Helm chart: render it first: helm template {folder} | puller list -")
-            folders[:] = []
-            continue
-        for name in sorted(names):
-            is_list = _DOCKERFILE_NAME.fullmatch(name) if by_name else name.lower().endswith(ends)
-            if is_list and not name.startswith(".") and name not in OVERRIDES:
-                yield os.path.join(folder, name)  # noqa: PTH118
+
+def _image(text: str) -> Iterator[Item]:
+    """Yield the image that an argument names which is no file; raise ListError if it looks like a file."""
+    item = entry_of(text, Source("argument"))
+    if isinstance(item, BadLine):
+        raise ListError(
+            [f"{clean(text)}: cannot be read: No such file or directory; nor is it an image: {item.reason}"]
+        )
+    if _FILE_NAME.search(text):
+        advice = f"for an image of this name: --image {clean(text)}"
+        raise ListError([f"{clean(text)}: cannot be read: No such file or directory; {advice}"])
+    yield Note(item.source, f"{text}: taken as an image, as there is no such file", is_detail=True)
+    yield item
 
 
 def detect(stream: BinaryIO, name: str) -> tuple[str | None, bytes]:
@@ -154,10 +194,10 @@ def detect(stream: BinaryIO, name: str) -> tuple[str | None, bytes]:
 
 
 def _format(first: str, name: str) -> str | None:
-    is_data = name.lower().endswith(_DATA_FILES)
+    is_data = name.lower().endswith(DATA_FILES)
     if "\0" in first:
         return "text"  # the parser of text lists reports binary data
-    if _DOCKERFILE_NAME.fullmatch(name) and not is_data:
+    if is_dockerfile(name) and not is_data:
         return "dockerfile"
     if _DATA.match(first):
         return None

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from puller.imagelist.entry import BadLine, Item, entry_of
+from puller.image.reference import ImageReference
+from puller.imagelist.entry import BadLine, Item, entry_of, is_explicit
 from puller.imagelist.nodes import LITERAL, Node
 from puller.imagelist.source import ListSource
 
@@ -21,6 +22,18 @@ def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:  # n
                 yield entry_of(reference.text, reference.source, member.get("platform").text)
             else:
                 yield BadLine(member.source, "", "expected a reference, or an object with image or reference")
+
+
+def is_surely_a_list(documents: Sequence[Node]) -> bool:
+    """Tell whether an array in some file is one of images: all are references, and not all of them mere words.
+
+    Of objects one must have a tag or a digest: many have an `image` that is a file.
+    """
+    members = [member for document in documents for member in _array(document).items]
+    texts = [(node.text or "") if (node := _reference(member)) else "" for member in members]
+    have_tags = any({":", "@"}.intersection(text.rpartition("/")[2]) for text in texts)
+    are_texts = all(member.text is not None for member in members)
+    return all(map(ImageReference.read, texts)) and (have_tags or (are_texts and any(map(is_explicit, texts))))
 
 
 def _array(document: Node) -> Node:

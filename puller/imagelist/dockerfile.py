@@ -8,9 +8,10 @@ for x86-64 with glibc only, and does not expand arguments; so the lines are pars
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
-from puller.imagelist.entry import BadLine, Entry, Item, Source, entry_of
+from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
 from puller.imagelist.variables import Expanded, expand
 
 _FROM = re.compile(r"(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?", re.IGNORECASE)
@@ -25,11 +26,18 @@ _ESCAPE = re.compile(r"(?i)(?:[ \t]*#[ \t]*\w+[ \t]*=.*\n)*?[ \t]*#[ \t]*escape[
 _HEREDOC = re.compile(r"(?<![<\w$(])\d*<<(-?)(['\"]?)([A-Za-z_][\w.]*)\2")
 _MOST_HEREDOCS = 20
 _WITH_HEREDOC = {"RUN", "COPY", "ADD"}
+_TEMPLATE = re.compile(r"(?im)^[ \t]*(?:\{\{|\{%|<%)|^[ \t]*FROM[^\n]*(?:\{\{|\{%|<%|%%\w+%%|@@\w+@@)")
+"""A template of Go, Jinja, Ruby or the like; `{{` in other instructions may be a format of docker's."""
+_TEMPLATE_NAME = re.compile(r"(?i)\.(?:template|te?mpl|tpl|j2|jinja2?|in|erb|m4|mustache|gotmpl)$")
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def parse(data: bytes, name: str) -> Iterator[Item]:
-    """Yield the images of a Dockerfile, in order; `name` is the file's name in messages."""
-    reader = _Dockerfile()
+def parse(data: bytes, name: str, build_args: Mapping[str, str] = _NONE, *, is_member: bool = False) -> Iterator[Item]:
+    """Yield the images of a Dockerfile, in order; `name` is the file's name in messages.
+
+    `build_args` are values of its arguments. In a directory a template, and what is no Dockerfile, is left out.
+    """
+    reader = _Dockerfile(build_args)
     try:
         text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -38,16 +46,30 @@ def parse(data: bytes, name: str) -> Iterator[Item]:
     if "\0" in text:
         yield BadLine(Source(name, 1), "", "binary data, not a Dockerfile")
         return
+    template = _TEMPLATE.search(text)
+    if template or (is_member and _TEMPLATE_NAME.search(name)):
+        where = Source(name, text.count("\n", 0, template.start()) + 1 if template else 1)
+        advice = BadLine(where, "", "an unrendered template: render it first")
+        yield Note(where, "an unrendered template, left out") if is_member else advice
+        return
+    first, is_empty = 0, True
     for keyword, rest, line in _instructions(text):
-        yield from reader.images(keyword, rest, Source(name, line))
-    if not reader.stages:
-        yield BadLine(Source(name, 1), "", "not a Dockerfile: it has no FROM")
+        first = first or (line if keyword == "FROM" else 0)
+        for item in reader.images(keyword, rest, Source(name, line)):
+            is_empty = False
+            yield item
+    if not first:
+        why = "not a Dockerfile: it has no FROM"
+        yield Note(Source(name, 1), f"left out: {why}") if is_member else BadLine(Source(name, 1), "", why)
+    elif is_empty:
+        yield Note(Source(name, first), "starts from scratch, nothing to pull")
 
 
 class _Dockerfile:
     """The arguments before the first FROM, and the stages read so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = given
         # The builder sets these to the platform of the build, which is not known here.
         self._arguments = dict.fromkeys(_OF_THE_BUILD, _MARK)
         self.stages: list[str] = []
@@ -67,7 +89,9 @@ class _Dockerfile:
 
     def _argument(self, rest: str) -> None:
         for match in _ARGUMENT.finditer(rest):
-            if match[2] is not None and match[1] not in _OF_THE_BUILD:
+            if match[1] in self._given:
+                self._arguments[match[1]] = self._given[match[1]]
+            elif match[2] is not None and match[1] not in _OF_THE_BUILD:
                 try:
                     self._arguments[match[1]] = self._expanded(match[2]).text
                 except ValueError:
@@ -97,7 +121,8 @@ class _Dockerfile:
         if isinstance(item, Entry) or not image.unset:
             return item
         names = ", ".join(image.unset)
-        return BadLine(source, written, f"no value for {names}: give a default, ARG {image.unset[0]}=…, before FROM")
+        fix = f"--build-arg {image.unset[0]}=…, or a default, ARG {image.unset[0]}=…, before FROM"
+        return BadLine(source, written, f"no value for {names}: {fix}")
 
     def _other(self, image: str, source: Source) -> Iterator[Item]:
         """Read the value of COPY --from or of a mount: the name or number of an earlier stage, or an image."""

@@ -29,6 +29,10 @@ class Entry(NamedTuple):
     platform: Platform | None
     """None where the list names none; then the platform of the run applies."""
     source: Source
+    buildable: bool = False
+    """Whether the list also says how to build the image."""
+    if_missing: bool = False
+    """Whether the list wants it pulled only if the engine does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,17 @@ class Note:
 
     source: Source
     text: str
+    subject: str = ""
+    """What the text is about, if it is not the whole line or file, such as a variable."""
+    is_detail: bool = False
+    """Whether it is shown only with --verbose."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", _safe(self.text, _NOTE_KEPT))
+        object.__setattr__(self, "subject", _safe(self.subject, _TEXT_KEPT))
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.text}"
+        return f"{self.source}: {self.subject}{': ' if self.subject else ''}{self.text}"
 
 
 Item: TypeAlias = Entry | BadLine | Note
@@ -72,6 +81,13 @@ def entry_of(text: str, source: Source, platform: str | None = None) -> Entry | 
         return Entry(ImageReference.parse(text), Platform.parse(platform) if platform else None, source)
     except ValueError as error:
         return BadLine(source, text, str(error))
+
+
+def is_explicit(text: str) -> bool:
+    """Tell whether a reference names its registry, tag or digest, which a mere word does not."""
+    first, slash, _ = text.partition("/")
+    has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    return has_registry or bool({":", "@"}.intersection(text.rpartition("/")[2]))
 
 
 def _safe(text: str, kept: int) -> str:

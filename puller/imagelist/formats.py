@@ -1,9 +1,10 @@
 """The structured formats: for each the functions that detect and parse it."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from puller.imagelist import array, compose, dockerfile, github, gitlab, kubernetes, skopeo
+from puller.imagelist import array, cloudbuild, compose, dockerfile, github, gitlab, kubernetes, skopeo
 from puller.imagelist.entry import BadLine, Item, Note, Source
 from puller.imagelist.nodes import Node, load
 from puller.imagelist.source import ListSource
@@ -19,6 +20,7 @@ class Format(NamedTuple):
 
 FORMATS = {
     "kubernetes": Format(kubernetes.detect, kubernetes.parse, "apiVersion: and kind:"),
+    "cloudbuild": Format(cloudbuild.detect, cloudbuild.parse, "steps: with name:"),
     "json": Format(array.detect, array.parse, "an array of references, or of objects with image or reference"),
     "github": Format(github.detect, github.parse, "jobs: or runs:"),
     "compose": Format(compose.detect, compose.parse, "services:"),
@@ -26,8 +28,9 @@ FORMATS = {
     "gitlab": Format(gitlab.detect, gitlab.parse, "jobs with script:"),
 }
 """In the order of detection: the most distinctive format first."""
+_MAY_HIDE_IMAGES = re.compile(rb"(?i)image['\"]?\s*:")
 _UNKNOWN = (
-    "unknown list format: expected Compose, Kubernetes, GitHub Actions, GitLab CI, skopeo sync, "
+    "unknown list format: expected Compose, Kubernetes, GitHub Actions, GitLab CI, Cloud Build, skopeo sync, "
     "an array of references, or plain lines of text (--from names the format)"
 )
 
@@ -38,25 +41,28 @@ def parse(data: bytes, source: ListSource, name: str | None = None, *, is_member
     A member of a directory in no known format is left out with a note.
     """
     if name == "dockerfile":
-        yield from dockerfile.parse(data, source.name)
+        yield from dockerfile.parse(data, source.name, source.selection.build_args, is_member=is_member)
         return
     parsed = load(data, source.name)
     documents, first = [*filter(None, parsed.documents)], Source(source.name, 1)
-    found = name or next((each for each in FORMATS if documents and FORMATS[each].detect(documents, source)), None)
+    found = name or _detected(documents, source, is_member=is_member)
     if found:
         for note in parsed.repeated:
-            if found == "compose":  # docker compose rejects such a file
-                yield BadLine(note.source, "", note.text)
-            else:
-                yield Note(note.source, f"{note.text}: the last one is used")
+            again = Note(note.source, f"{note.text}: the last one is used")
+            yield BadLine(note.source, "", note.text) if found == "compose" else again  # docker compose rejects it
         if parsed.problem or parsed.repeated:
             source = source._replace(compose=None)
         if name and not parsed.problem and not any(document.fields or document.items for document in documents):
             yield BadLine(first, "", f"not in the format {name}: expected {FORMATS[found].expected}")
         yield from FORMATS[found].parse(parsed.documents, source)
-    if parsed.problem:
-        yield parsed.problem
-    elif not found and is_member:
-        yield Note(Source(source.name), "left out: unknown list format")
-    elif not found and documents:
-        yield BadLine(first, "", _UNKNOWN)
+    hides_nothing = is_member and not found and not (parsed.problem and _MAY_HIDE_IMAGES.search(data))
+    if hides_nothing:
+        why = "neither YAML nor JSON that puller can read" if parsed.problem else "unknown list format"
+        yield Note(Source(source.name), f"left out: {why}")
+    elif parsed.problem or (documents and not found):
+        yield parsed.problem or BadLine(first, "", _UNKNOWN)
+
+
+def _detected(documents: Sequence[Node], source: ListSource, *, is_member: bool) -> str | None:
+    found = next((each for each in FORMATS if documents and FORMATS[each].detect(documents, source)), None)
+    return None if found == "json" and is_member and not array.is_surely_a_list(documents) else found

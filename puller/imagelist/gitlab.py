@@ -1,7 +1,7 @@
 """GitLab CI (https://docs.gitlab.com/ci/yaml/ and …/ci/variables/): the images and services of a pipeline's jobs.
 
-A hidden job (`.name`) is used only by the jobs that extend it. An image whose variables are known only in the
-pipeline, such as `$CI_REGISTRY_IMAGE`, is left out with a note.
+A hidden job (`.name`) is used only by the jobs that extend it. Predefined variables such as `$CI_REGISTRY_IMAGE` come
+from the environment, as in a pipeline; an image with others is left out with a note.
 """
 
 import os
@@ -20,6 +20,9 @@ _MARKS = {"script", "trigger", "extends", "before_script", "run"}
 _TOP = {"stages", "default", "workflow", "include", "image", "services", "before_script"}
 _NOT_JOBS = _TOP | {"variables", "cache", "after_script", "spec", "types"}
 _FILE = ".gitlab-ci.yml"
+_PREDEFINED = ("CI_", "GITLAB_")
+"""The beginnings of the names of variables that GitLab sets in a pipeline."""
+_MACHINE = re.compile(r"macos-\d+-xcode-\d+$")
 _ELSEWHERE = ("remote", "project", "template", "component")
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)|\$\[\[.*?\]\]")
 _MOST_FILES, _MOST_ROWS, _DEEPEST = 150, 200, 11
@@ -44,17 +47,28 @@ def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
     """Yield the images of every job that can run, each followed by those of its services."""
     pipeline = _Pipeline(documents, source)
     found: list[Item] = []
+    known = {name: value for name, value in source.environment.items() if name.startswith(_PREDEFINED)}
     for job in pipeline.jobs():
-        values = _variables(pipeline.root.get("variables"), job)
+        values = _variables(known, pipeline.root.get("variables"), job)
         for each in (pipeline.of_job(job, "image"), *pipeline.of_job(job, "services").items):
-            found += _image(each, values)
+            found += _image(each, values, known)
     yield from dict.fromkeys([*found, *pipeline.problems])
 
 
-def _image(node: Node, values: Sequence[Mapping[str, str]]) -> Iterator[Item]:
+def _image(node: Node, values: Sequence[Mapping[str, str]], environment: Mapping[str, str]) -> Iterator[Item]:
     name = node if node.text is not None else node.get("name")
     if not name.text:
         return
+    policies = [policy.text for policy in node.get("pull_policy").members]
+    if policies and set(policies) == {"never"}:
+        yield Note(name.source, "pull_policy: never, nothing to pull", name.text)
+        return
+    if _MACHINE.match(name.text):
+        yield Note(name.source, "a virtual machine of GitLab's runners, no image of a container", name.text)
+        return
+    for variable in _VARIABLE.finditer(name.text):
+        if (key := variable[1] or variable[2]) in environment and environment[key] == values[0].get(key):
+            yield Note(name.source, "taken from the environment", variable[0])
     for text, unknown in dict.fromkeys(_expand(name.text, row, {}) for row in values):
         if unknown:
             yield Note(name.source, f"{name.text}: {unknown} is known only in the pipeline")
@@ -62,9 +76,9 @@ def _image(node: Node, values: Sequence[Mapping[str, str]]) -> Iterator[Item]:
             yield entry_of(text.strip(), name.source, node.get("docker", "platform").text)
 
 
-def _variables(shared: Node, job: Node) -> Sequence[Mapping[str, str]]:
-    """Return the variables of a job that the files define: one set for each job of its matrix."""
-    values = {**_values(shared), **_values(job.get("variables"))}
+def _variables(known: Mapping[str, str], shared: Node, job: Node) -> Sequence[Mapping[str, str]]:
+    """Return the variables of a job, predefined ones and those of the files: one set for each job of its matrix."""
+    values = {**known, **_values(shared), **_values(job.get("variables"))}
     rows: list[Mapping[str, str]] = []
     for row in job.get("parallel", "matrix").items:
         choices = [[_text(each) for each in node.items or (node,)] for node in row.fields.values()]

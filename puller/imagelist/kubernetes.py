@@ -1,22 +1,48 @@
-"""Kubernetes manifests and the output of `helm template` and `kustomize build`: the images of all pods.
+"""Kubernetes manifests and the output of `helm template` and `kustomize build`: the images that a cluster pulls.
 
 A pod is recognised by the fields of PodSpec (Kubernetes API): lists of containers with an image, and image volumes, at
-any depth. So a custom resource with a pod template is read like a Deployment.
+any depth. So a custom resource with a pod template is read like a Deployment. Of other custom resources the `image` and
+`imageName` are taken, which their operators run. Any other text that holds a full reference (an argument, an
+environment variable, a ConfigMap) is a note: an operator may pull it later.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from puller.imagelist.entry import BadLine, Item, Note, entry_of
-from puller.imagelist.nodes import Node
+from puller.image.reference import ImageReference
+from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of, is_explicit
+from puller.imagelist.nodes import LITERAL, MISSING, Node
 from puller.imagelist.source import ListSource
 
 _LISTS = {"initContainers", "containers", "ephemeralContainers"}
 _OF_A_GROUP = {
-    "tekton.dev": ({"steps", "sidecars", "stepTemplate"}, "$("),
-    "argoproj.io": ({"container", "script", "sidecars"}, "{{"),
+    "tekton.dev": {"steps", "sidecars", "stepTemplate"},
+    "argoproj.io": {"container", "script", "sidecars"},
 }
-"""API groups with their own keys for containers, and the mark of a value that is known only at run time."""
-_NO_PODS = {"CustomResourceDefinition", "ConfigMap", "Secret"}
+"""API groups with their own keys for containers."""
+_LATE = {"tekton.dev": "$(", "argoproj.io": "{{"}
+"""The mark of a value that is known only at run time."""
+_OWN = re.compile(r"[a-z]*|(?:.*\.)?(?:k8s|kubernetes)\.io")
+"""The API groups of Kubernetes itself."""
+_PATTERNS = re.compile(
+    r"(?:.*\.)?(?:kyverno\.io|gatekeeper\.sh|sigstore\.dev|wgpolicyk8s\.io)|image\.toolkit\.fluxcd\.io"
+)
+"""API groups whose images are patterns, or are only scanned."""
+_IMAGE_KEYS = {"image", "imageName"}
+_PARAMETER = re.compile(
+    r"\$\((?:inputs\.)?params(?:\.([\w.-]+)|\[['\"]([^'\"]+)['\"]\])\)"
+    r"|\{\{\s*(?:inputs|workflow)\.parameters\.([\w.-]+)\s*\}\}|\$\{\{?(\w+)\}\}?"
+)
+"""A parameter of Tekton, Argo or an OpenShift template."""
+_OPEN = re.compile(r"\$[({]|\{\{")
+_FULL = re.compile(
+    r"(?<![\w./:@%$*{}-])(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9-]+(?=:\d))(?::\d+)?"
+    r"(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+(?::\w[\w.-]*)?(?:@sha256:[0-9a-f]{64})?(?![\w/@:{$*])"
+)
+"""A reference with its registry, in a text; it counts only with a tag or digest."""
+_NO_PODS = {"CustomResourceDefinition", "Secret"}
+_LATER = "looks like an image that is pulled later, and is not taken; --image adds it"
 
 
 def detect(documents: Sequence[Node], source: ListSource) -> bool:
@@ -26,12 +52,17 @@ def detect(documents: Sequence[Node], source: ListSource) -> bool:
 
 
 def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
-    """Yield the images of all pods, in the order of the file."""
+    """Yield the images of all pods, in the order of the file, and then notes about references elsewhere."""
+    walk, taken = _Walk(), set()
     for document in documents:
         if _is_kustomization(document, source):
             yield Note(document.source, "a kustomization, build it first: kustomize build | puller list -")
         elif document.fields:
-            yield from _Walk(document.get("apiVersion").text or "").resource(document)
+            for item in walk.resource(document, _Resource.of(document)):
+                if isinstance(item, Entry):
+                    taken.add(item.reference.text)
+                yield item
+    yield from (Note(where, _LATER, text) for text, where in walk.later.items() if text not in taken)
 
 
 def _is_kustomization(document: Node, source: ListSource) -> bool:
@@ -40,45 +71,132 @@ def _is_kustomization(document: Node, source: ListSource) -> bool:
     return source.file.startswith("kustomization.y") and bool(document.fields)
 
 
-class _Walk:
-    """Walks through one document; values that are shared by aliases are visited once."""
+class _Resource(NamedTuple):
+    """What the values inside a resource mean."""
 
-    def __init__(self, api_version: str) -> None:
-        names, self._late = _OF_A_GROUP.get(api_version.partition("/")[0], (set(), ""))
-        self._names = _LISTS | names
+    group: str
+    kind: str
+    parameters: dict[str, str]
+    """The defaults of the parameters of a Tekton, Argo or OpenShift template."""
+
+    @classmethod
+    def of(cls, node: Node) -> "_Resource":
+        version, kind = node.get("apiVersion").text or "", node.get("kind").text or ""
+        group = version.partition("/")[0] if "/" in version else ""
+        return cls(group, kind, _parameters(node) if group in _OF_A_GROUP or kind == "Template" else {})
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether an operator reads it, and runs the images in it."""
+        own = _OWN.fullmatch(self.group) or _PATTERNS.fullmatch(self.group) or self.group in _OF_A_GROUP
+        return not own
+
+
+def _parameters(resource: Node) -> dict[str, str]:
+    """Return the defaults of all parameters of a resource; of several with the same name the first one wins."""
+    found: dict[str, str] = {}
+    seen: set[int] = set()
+    nodes = [resource]
+    while nodes:
+        node = nodes.pop()
+        if id(node.value) not in seen and isinstance(node.value, (dict, list)):
+            seen.add(id(node.value))
+            nodes += [*node.fields.values(), *node.items][::-1]
+            for each in (*node.get("params").items, *node.get("parameters").items):
+                value = each.get("default").text or each.get("value").text or "$("
+                if (name := each.get("name").text) and not _OPEN.search(value):
+                    found.setdefault(name, value)
+    return found
+
+
+class _Walk:
+    """Walks through the documents of a file; values that are shared by aliases are visited once."""
+
+    def __init__(self) -> None:
+        self.later: dict[str, Source] = {}
+        """References that are not taken, with the place of each."""
         self._seen: set[int] = set()
 
-    def resource(self, node: Node) -> Iterator[Item]:
-        """Walk through a resource, or a List of resources."""
-        if node.get("kind").text not in _NO_PODS:
-            yield from self._all(node)
+    def resource(self, node: Node, outer: _Resource) -> Iterator[Item]:
+        """Walk through a resource, or through a value inside of `outer`, such as a member of a List."""
+        resource = outer
+        if node.get("apiVersion").text and node.get("kind").text:
+            resource = _Resource.of(node)
+            resource = resource._replace(parameters={**resource.parameters, **outer.parameters})
+        if resource.kind == "ConfigMap":
+            for value in node.get("data").fields.values():
+                self._look(value)
+        elif resource.kind not in _NO_PODS:
+            yield from self._all(node, resource)
 
-    def _all(self, node: Node) -> Iterator[Item]:
+    def _all(self, node: Node, resource: _Resource) -> Iterator[Item]:
         if not isinstance(node.value, (dict, list)) or id(node.value) in self._seen:
             return
         self._seen.add(id(node.value))
         for member in node.items:
-            yield from self.resource(member)
+            self._look(member)
+            yield from self.resource(member, resource)
+        left_out = {"metadata", "status"} if "apiVersion" in node.fields else {"metadata"}
         for key, member in node.fields.items():
-            if key in self._names:
-                for container in member.members:
-                    yield from self._image(container.get("image"))
-            elif key == "volumes":
-                for volume in member.items:
-                    yield from self._image(volume.get("image", "reference"))
-            yield from self._all(member)
+            if key not in left_out:
+                yield from self._field(key, member, resource)
 
-    def _image(self, image: Node) -> Iterator[Item]:
+    def _field(self, key: str, member: Node, resource: _Resource) -> Iterator[Item]:
+        if key in _LISTS or key in _OF_A_GROUP.get(resource.group, ()):
+            for container in member.members:
+                yield from self._image(container.get("image"), container.get("imagePullPolicy"), resource)
+        elif key == "volumes":
+            for image in (volume.get("image") for volume in member.items):
+                yield from self._image(image.get("reference"), image.get("pullPolicy"), resource)
+        elif key in _IMAGE_KEYS and member.text and resource.is_custom and id(member) not in self._seen:
+            yield from self._of_an_operator(member, resource)
+        elif repository := member.get("repository").text if key == "image" else None:
+            name = "/".join(filter(None, (member.get("registry").text, repository)))
+            self._look(Node(f"{name}:{member.get('tag').text or 'latest'}", member.source))
+        elif key == "relatedImages":
+            for each in member.items:
+                self._look(each.get("image"))
+            return
+        self._look(member)
+        yield from self._all(member, resource)
+
+    def _look(self, node: Node) -> None:
+        """Remember the full references in a text that is not known to be an image."""
+        for match in _FULL.finditer(node.text or "") if id(node) not in self._seen else ():
+            text = match[0].rstrip(".-_")
+            if re.search(r"[:@][^/]*$", text) and ImageReference.read(text):
+                self.later.setdefault(text, node.source)
+
+    def _of_an_operator(self, image: Node, resource: _Resource) -> Iterator[Item]:
+        """Take the image of a custom resource if it is surely one, and not that of a virtual machine."""
+        text = (image.text or "").strip()
+        if _OPEN.search(text) or (is_explicit(text) and ImageReference.read(text)):
+            yield from self._image(image, MISSING, resource)
+        elif image.tag != LITERAL:
+            yield Note(image.source, "not taken: no reference with a tag, a digest or a registry", text)
+
+    def _image(self, image: Node, policy: Node, resource: _Resource) -> Iterator[Item]:
         if image.text is None:
             return
-        text = image.text.strip()
-        if self._late and self._late in text:
-            yield Note(image.source, f"{text}: known only at run time")
+        self._seen.add(id(image))
+        text = written = image.text.strip()
+        if resource.parameters:
+            text = _PARAMETER.sub(lambda match: resource.parameters.get(match[match.lastindex or 0], match[0]), text)
+        late = _LATE.get(resource.group)
+        if policy.text == "Never":
+            yield Note(image.source, "imagePullPolicy: Never, nothing to pull", text)
+        elif not text:
+            yield Note(image.source, "image: is empty, nothing to pull (something fills it in later)")
+        elif late and late in text:
+            yield Note(image.source, "known only at run time", text)
         elif text == "auto":
             yield Note(image.source, "image: auto is chosen by Istio when the pod starts")
         elif "{{" in text or "{%" in text:
             yield BadLine(image.source, text, "a template: render it first (helm template, kustomize build, …)")
         elif "$" in text:
-            yield BadLine(image.source, text, "contains a variable: run envsubst first")
+            tool = "oc process" if resource.parameters else "envsubst"
+            yield BadLine(image.source, text, f"contains a variable: run {tool} first")
         else:
+            if text != written:
+                yield Note(image.source, "taken as its default", written)
             yield entry_of(text, image.source)

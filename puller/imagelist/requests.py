@@ -43,6 +43,7 @@ def request_images(
     """
     spellings: dict[tuple[ImageReference, Platform | None], tuple[str, ...]] = {}
     sources: dict[tuple[ImageReference, Platform | None], list[Source]] = {}
+    buildable, wanted = set(), set()
     bad: list[BadLine] = []
     notes: list[Note] = []
     more = 0
@@ -57,10 +58,14 @@ def request_images(
             known = spellings.get(key, ())
             if item.reference.text not in known:
                 spellings[key] = (*known, item.reference.text)
+            if item.buildable:
+                buildable.add(key)
+            if not item.if_missing:
+                wanted.add(key)
             if keep_sources:
                 sources.setdefault(key, []).append(item.source)
     if more:
         bad.append(BadLine(Source(bad[-1].source.name), "", f"{more} more invalid lines"))
-    requests = (PullRequest(reference, target, texts) for (reference, target), texts in spellings.items())
+    requests = (PullRequest(*key, texts, key in buildable, key not in wanted) for key, texts in spellings.items())
     where = (tuple(dict.fromkeys(places)) for places in sources.values())
     return RequestedImages(tuple(requests), tuple(bad), tuple(notes), tuple(where))

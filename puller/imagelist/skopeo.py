@@ -1,5 +1,6 @@
 """The YAML of skopeo-sync(1): registries, and for each its repositories with their tags or digests."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from puller.imagelist.entry import BadLine, Item, Note, entry_of
@@ -9,14 +10,17 @@ from puller.imagelist.source import ListSource
 _ASKING = {"images-by-tag-regex": "a regular expression", "images-by-semver": "a range of versions"}
 _KEYS = {"images", "credentials", "tls-verify", "cert-dir", *_ASKING}
 
+_HOST = re.compile(r"localhost|.*[.:].*")
+
 
 def detect(documents: Sequence[Node], source: ListSource) -> bool:  # noqa: ARG001 - the signature of all formats
-    """Tell whether every key is a registry with settings."""
+    """Tell whether every key is a registry with settings, and one of them surely a host."""
     registries = [registry for document in documents for registry in document.fields.values()]
     return (
         any(registry.fields.keys() & {"images", *_ASKING} for registry in registries)
         and all(registry.fields and registry.fields.keys() <= _KEYS for registry in registries)
         and not any(registry.get("images", "name") for registry in registries)
+        and any(_HOST.fullmatch(name) for document in documents for name in document.fields)
     )
 
 

@@ -7,11 +7,27 @@ from typing import NamedTuple
 
 from puller.errors import ListError
 from puller.imagelist.compose_cli import Compose
+from puller.imagelist.entry import Source
 from puller.system.files import open_regular
 from puller.text import clean
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of a structured file, which is read at once; text lists have no limit."""
+
+
+class Selection(NamedTuple):
+    """What the user selects of lists."""
+
+    profiles: tuple[str, ...] = ()
+    """The active profiles of Compose."""
+    services: tuple[str, ...] = ()
+    """The services of Compose files that are read; all if empty."""
+    ignore_buildable: bool = False
+    """Leave out the images of services that have `build:` too."""
+    build_args: Mapping[str, str] = MappingProxyType({})
+    """Values of the arguments of Dockerfiles."""
+    platform: str | None = None
+    """The platform of services that name none."""
 
 
 class ListSource(NamedTuple):
@@ -23,12 +39,15 @@ class ListSource(NamedTuple):
     """The base of relative paths; None where no other file may be read, as for a URL."""
     environment: Mapping[str, str] = MappingProxyType({})
     """Empty for a URL: a file of somebody else must not send our variables to a registry."""
-    profiles: tuple[str, ...] = ()
-    """The active profiles of Compose."""
+    selection: Selection = Selection()
     compose: Compose | None = None
     """None means that docker compose is not used; it is used only where `name` is a path."""
     only_if_needed: bool = False
     """Ask docker compose only about files that puller cannot read itself, as for most files of a directory."""
+    overrides: tuple[Path, ...] = ()
+    """The other files of the same Compose project, in order."""
+    services: "dict[tuple[Path | None, str], tuple[str | None, Source]] | None" = None
+    """The images of the services of all Compose files so far, by directory and name."""
 
     @property
     def file(self) -> str:

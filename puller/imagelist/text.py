@@ -59,15 +59,21 @@ def item(line: bytes, source: Source) -> Entry | BadLine | None:
 
 
 def _entry(words: Sequence[str], source: Source) -> Entry:
-    """Read `[--platform=OS/ARCH] REFERENCE`; raise ValueError with a reason and a fix."""
+    """Read `[--platform[=]OS/ARCH] REFERENCE`; raise ValueError with a reason and a fix."""
     platform = None
+    if words[0] == _PLATFORM and len(words) > 1:
+        words = [f"{_PLATFORM}={words[1]}", *words[2:]]
     if words[0].startswith(f"{_PLATFORM}="):
         platform = Platform.parse(words[0].removeprefix(f"{_PLATFORM}="))
         words = words[1:]
         if not words:
             raise ValueError("no image reference after the platform")
     if _PLATFORM in words:
-        raise ValueError(f"write it as {_PLATFORM}=OS/ARCH REFERENCE, with an equals sign")
+        raise ValueError(f"write it as {_PLATFORM}=OS/ARCH REFERENCE, before the image")
+    if any(word.startswith("oci://") for word in words):
+        raise ValueError("a chart or another artifact, no image: take it out of the list")
+    if any("$" in word or "{{" in word for word in words):
+        raise ValueError("contains a variable: fill it in first (envsubst)")
     if any(word.startswith("-") for word in words):
         raise ValueError(f"unknown option; only {_PLATFORM}=OS/ARCH is allowed, before the image")
     if len(words) > 1:

@@ -8,12 +8,12 @@ import zlib
 from contextlib import suppress
 from http import HTTPStatus
 from netrc import NetrcParseError, netrc
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from puller.errors import ListError
 from puller.http import HttpClient, HttpError, HttpErrorKind, HttpResponse
 from puller.imagelist.source import LARGEST, bounded, is_url, too_large
-from puller.text import clean
+from puller.text import clean, source_name
 
 _CHECKSUM = re.compile(r"(?i)sha256[=:]([0-9a-f]{64})")
 _REDIRECTS = 5
@@ -25,18 +25,9 @@ _COMPRESSED = {"gzip", "x-gzip", "deflate"}
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-def name_of(url: str) -> str:
-    """Return a URL without user, password, query and fragment, as the name of a list."""
-    try:
-        parts = urlsplit(url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    except ValueError:
-        return clean(url)
-
-
 def fetch(url: str) -> bytes:
     """Download a URL; raise ListError when that fails or the checksum differs."""
-    name = clean(name_of(url))
+    name = clean(source_name(url))
     address, _, fragment = url.partition("#")
     wanted = _CHECKSUM.fullmatch(fragment)
     if fragment and not wanted:
@@ -80,7 +71,7 @@ def _final(client: HttpClient, url: str, name: str) -> HttpResponse:
         response.close()
         there = urljoin(url, response.target)
         if not is_url(there) or (url.lower().startswith("https:") and not there.lower().startswith("https:")):
-            raise ListError([f"{name}: redirects to {clean(name_of(there))}, which is not allowed"])
+            raise ListError([f"{name}: redirects to {clean(source_name(there))}, which is not allowed"])
         url = there
     raise ListError([f"{name}: redirects more than {_REDIRECTS} times"])
 

@@ -17,7 +17,7 @@ from puller.image.reference import ImageReference
 from puller.imagelist import Entry, read
 from puller.imagelist.requests import request_images
 from puller.model import PullRequest
-from puller.text import clean, timestamp
+from puller.text import clean, source_name, timestamp
 
 Digests = Mapping[PullRequest, str]  # pinnable request (see `unpinned`) → digest
 Ask = Callable[[Iterable[PullRequest]], Mapping[PullRequest, str | Failure]]
@@ -145,7 +145,7 @@ def render(digests: Digests, sources: Sequence[str], moment: datetime, version: 
     """Return the text of a lock, with a header that names the version, the time and the sources."""
     header = (
         f"# Locked by puller {version} at {timestamp(moment)}",
-        f"# from {', '.join(map(clean, sources))}",
+        f"# from {', '.join(clean(source_name(each)) for each in sources)}",
         "# Each line is an image by its digest. Renew it with `puller lock --upgrade`, do not edit it.",
     )
     return "".join(f"{line}\n" for line in (*header, *lines(digests)))

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from puller.engine.interface import ImageStore
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.failure import Failure
-from puller.image.platform import can_run, is_same
 from puller.image.reference import Platform
 from puller.lockfile.lockfile import Difference, Kind
 from puller.model import PullRequest
+from puller.plan.inventory import other_platform
 
 Ask = Callable[[Sequence[PullRequest], EngineInfo], Mapping[PullRequest, str | Failure]]
 """Resolves tags at their registries."""
@@ -62,15 +62,8 @@ def _by_platform(
     request: PullRequest, image: LocalImage, platform: Platform | None, store: ImageStore
 ) -> Iterator[Difference]:
     """Compare the platform with the requested one, or else with the engine's; an unknown one is taken as right."""
-    facts, fits = store.facts(), is_same if request.platform else can_run
-    wanted = request.platform or facts.platform
-    if platform is None or wanted is None or fits(wanted, platform):
-        return
-    if facts.keeps_platforms:  # of an image for several platforms, an engine lists one unless asked for another
-        named = store.platforms((image.identity,), wanted).get(image.identity)
-        if named and fits(wanted, named):
-            return
-    yield Difference(Kind.OTHER_PLATFORM, request, str(wanted), str(platform))
+    if other := other_platform(request, image.identity, platform, store):
+        yield Difference(Kind.OTHER_PLATFORM, request, str(request.platform or store.facts().platform), str(other))
 
 
 def _joined(digests: Iterable[str]) -> str | None:

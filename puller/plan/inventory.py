@@ -1,7 +1,6 @@
 """The images and layers that an engine has, and which of the wanted ones are among them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 from puller.engine.disk import free_bytes
@@ -9,6 +8,7 @@ from puller.engine.interface import ImageStore
 from puller.engine.model import EngineInfo, ImageContents, LocalImage, LocalImages
 from puller.errors import RegistryError
 from puller.image.manifest import ImageManifest
+from puller.image.platform import fits
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
 from puller.plan.layers import Stock, chain_ids
@@ -18,6 +18,7 @@ from puller.registry.client import RegistryClient
 from puller.registry.manifests import parts_of
 from puller.registry.resolver import ResolvedTag
 from puller.settings import Policy
+from puller.system.threads import Threads
 
 _WIDTH = 4  # concurrent requests about images to the engine
 
@@ -44,9 +45,9 @@ class EngineInventory:
         """The layers of each image, by its ID."""
         identities = list(dict.fromkeys(image.identity for image in self.holdings.images))
         shares = [share for start in range(_WIDTH) if (share := identities[start::_WIDTH])]
-        with ThreadPoolExecutor(_WIDTH, thread_name_prefix="inspect") as pool:
-            answers = pool.map(self._store.contents, shares)
-            found = {content.identity: content for answer in answers for content in answer}
+        threads = Threads("inspect", _WIDTH, _WIDTH)
+        answers = [threads.submit("", self._store.contents, share) for share in shares]
+        found = {content.identity: content for answer in answers for content in answer.result()}
         self._looked_at |= dict.fromkeys(identities) | found
         return found
 
@@ -60,8 +61,11 @@ class EngineInventory:
 
     def disk(self, needed: int) -> Disk:
         """Compare the bytes that a pull needs with the free space where the engine keeps its images."""
-        free, note = free_bytes(self.facts)
-        return Disk(needed, self.facts.data_root, free, note)
+        return Disk(needed, self.facts.data_root, *self._free)
+
+    @cached_property
+    def _free(self) -> tuple[int | None, str]:
+        return free_bytes(self.facts)
 
     def stock(self, wanted: Iterable[ImageManifest], client: RegistryClient, registries: Collection[str]) -> Stock:
         """Return which parts of the wanted images the engine has.
@@ -94,6 +98,12 @@ class EngineInventory:
             self._looked_at[identity] = next(iter(self._store.contents((identity,))), None)
         content = self._looked_at[identity]
         return content.platform if content else None
+
+    def keeps(self, image: LocalImage, platform: Platform) -> bool:
+        """Tell whether the engine has this platform of an image; of several it reports one unless asked for another."""
+        if image.platforms or self.platform_of(image) == platform or not self.facts.keeps_platforms:
+            return platform in (image.platforms or (self.platform_of(image),))
+        return self._store.platforms((image.identity,), platform).get(image.identity) == platform
 
     def _holders(self, diff_id: str | None) -> Iterator[LocalImage]:
         """Yield the images that have this layer and came from a registry."""
@@ -128,4 +138,24 @@ class _Facts(Facts):
 
     def suits(self, image: LocalImage, request: PullRequest) -> bool:
         wanted = self._inventory.platform(request)
-        return wanted is not None and wanted in (image.platforms or (self._inventory.platform_of(image),))
+        return wanted is not None and self._inventory.keeps(image, wanted)
+
+
+def other_platform(
+    request: PullRequest, identity: str, platform: Platform | None, store: ImageStore
+) -> Platform | None:
+    """Return the platform of an engine's image if it does not fit the request; None also if the engine does not tell.
+
+    `identity` is the image's ID, `platform` what the engine reports for it.
+    """
+    facts, asked = store.facts(), request.platform
+    if platform is None or fits(platform, asked, facts.platform):
+        return None
+    wanted = asked or facts.platform
+    if facts.keeps_platforms:  # of an image for several platforms, an engine reports one unless asked for another
+        named = store.platforms((identity,), wanted).get(identity)
+        image = store.holdings().of(identity)
+        there = (*([named] if named else ()), *(image.platforms if image else ()))
+        if any(fits(each, asked, facts.platform) for each in there):
+            return None
+    return platform

@@ -15,6 +15,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from puller.image.manifest import Descriptor, ImageManifest
+from puller.image.reference import Platform
 
 GROWTH = 2.5
 """Assumed ratio of unpacked to compressed bytes; common images have 2 to 3."""
@@ -42,6 +43,7 @@ class Estimate(NamedTuple):
     blobs: int  # bytes of the download that are layers
     alone: int = 0  # peak bytes on the disk if a graph store pulls only this image: a layer and its blob exist at once
     last: int = 0  # bytes of the last blob to be unpacked
+    platform: Platform | None = None  # the platform of the image, if its config was read
 
 
 class LayerAccount:
@@ -70,6 +72,7 @@ class LayerAccount:
             missing=len(fetched),
             unpacked=grown[-1] if grown else 0,
             blobs=blobs,
+            platform=image.platform,
             alone=max((size + part.size for size, part in zip(grown, new, strict=True)), default=0),
             last=new[-1].size if new else 0,
         )

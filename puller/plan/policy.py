@@ -56,6 +56,8 @@ def decide(policy: Policy, request: PullRequest, images: LocalImages, facts: Fac
     """Decide for one image; `images` is what the engine has."""
     if policy is Policy.ALWAYS:
         return PULL
+    if policy is Policy.NEWER and request.if_missing:
+        policy = Policy.MISSING
     if policy is Policy.NEWER:
         return _newer_digest(request, images, facts) if request.reference.digest else _newer_tag(request, images, facts)
     return _present(request, images, facts, PULL if policy is Policy.MISSING else FAIL)

@@ -72,12 +72,13 @@ def _problems(plan: PullPlan) -> Iterator[str]:
     notes: dict[str, list[str]] = {}
     for image in plan.images:
         if image.note:
-            notes.setdefault(clean(image.note), []).append(clean(str(image.request)))
+            what = "warning" if image.estimate else "size unknown"
+            notes.setdefault(clean(image.note), []).append(f"{what}: {clean(str(image.request))}")
         if why := image.failure:
             lines = (f"unknown: {clean(str(image.request))}", f"  {why.kind}: {clean(why.message)}")
             yield "\n".join((*lines, f"  → {clean(why.advice)}"))
     for note, names in notes.items():
-        yield "\n".join([*(f"size unknown: {name}" for name in names), f"  {note}"])
+        yield "\n".join([*names, f"  {note}"])
     for rejected in plan.rejected:
         if rejected.failure:
             yield f"invalid line: {clean(rejected.failure.message)}"

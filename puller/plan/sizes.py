@@ -6,18 +6,16 @@ from typing import TypeVar
 
 from puller.errors import RegistryError
 from puller.image.manifest import Descriptor, ImageManifest
-from puller.image.reference import ImageReference
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.plan.layers import GROWTH, Estimate, LayerAccount, new_layers
 from puller.registry.batch import ask_all
 from puller.registry.client import RegistryClient
-from puller.registry.manifests import parts_of
+from puller.registry.manifests import config_of, parts_of
 
 K = TypeVar("K")
 T = TypeVar("T")
 R = TypeVar("R")
-_LARGEST_CONFIG = 4 << 20
 _TRAILER = 4  # bytes at the end of gzip data that hold the unpacked size modulo 2^32 (RFC 1952)
 _MODULUS = 1 << 32
 _SHRINKS = 0.9
@@ -73,12 +71,6 @@ def _ask_once(
         firsts.setdefault(key, (request, item))
     answers = ask_all([(first[0].reference.registry, first) for first in firsts.values()], lambda first: ask(*first))
     return dict(zip(firsts, answers, strict=True))
-
-
-def config_of(client: RegistryClient, reference: ImageReference, parts: ImageManifest) -> bytes:
-    """Fetch an image's config and check its digest; raises RegistryError, also if it is too large."""
-    with client.blob(reference, parts.config.digest) as blob:
-        return blob.read(_LARGEST_CONFIG)
 
 
 def _unpacked_size(client: RegistryClient, request: PullRequest, layer: Descriptor) -> int | None:

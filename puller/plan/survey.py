@@ -7,6 +7,7 @@ from functools import partial
 from puller.engine.interface import Engine
 from puller.errors import FailureKind, RegistryError
 from puller.failure import failure, failure_of
+from puller.image.platform import fits, not_for
 from puller.imagelist.requests import RequestedImages
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
@@ -16,7 +17,7 @@ from puller.plan.sizes import estimates_of, manifests_of
 from puller.registry.batch import ask_all
 from puller.registry.client import RegistryClient
 from puller.registry.manifests import NoPlatformError
-from puller.registry.resolver import ResolvedTag
+from puller.registry.resolver import ResolvedTag, explained
 from puller.registry.responses import Quota
 
 _SPARES_QUOTA = "its size is not asked for: that would cost as much of the registry's quota as the pull"
@@ -30,7 +31,9 @@ def plan_pull(todo: RequestedImages, engine: Engine, client: RegistryClient) -> 
     quotas: dict[str, Quota] = {}
     for (registry, request), answer in zip(asked, ask_all(asked, partial(_look, inventory, client)), strict=True):
         if isinstance(answer, RegistryError):
-            estimates.append(ImageEstimate(request, Change.UNKNOWN, failure=failure_of(answer)))
+            estimates.append(
+                ImageEstimate(request, Change.UNKNOWN, failure=explained(failure_of(answer), request.reference, client))
+            )
             continue
         estimate, quota = answer
         estimates.append(estimate)
@@ -51,7 +54,7 @@ def _look(
 ) -> tuple[ImageEstimate, Quota | None]:
     """Ask the registry for the digest and its quota, and compare the digest with the engine's images."""
     digest = request.reference.digest
-    if digest and inventory.has(request):
+    if (digest or request.if_missing) and inventory.has(request):
         return ImageEstimate(request, Change.UP_TO_DATE, digest), None  # a digest is always up to date
     answer = client.head(request.reference)
     there = inventory.has(request, ResolvedTag(answer.digest, single=answer.single))
@@ -80,16 +83,21 @@ def _with_sizes(
     registries = {each.request.reference.registry for each in estimates}.difference(counted)
     costs = estimates_of(images, inventory, client, registries) if images else []
     costs_by_request = dict(zip([request for request, _ in images], costs, strict=True))
+    own = inventory.facts.platform
 
     def sized(each: ImageEstimate) -> ImageEstimate:
         if each.change is not Change.WOULD_PULL:
             return each
-        answer = answers.get(each.request)
-        if isinstance(answer, NoPlatformError):
-            why = failure(FailureKind.NO_MATCHING_PLATFORM, answer.message)
+        answer, estimate = answers.get(each.request), costs_by_request.get(each.request)
+        if answer is None:
+            return each._replace(note=_SPARES_QUOTA)
+        requested, image = each.request.platform, estimate.platform if estimate else None
+        words = "" if image is None or fits(image, requested, own) else not_for(requested or own, image)
+        if isinstance(answer, NoPlatformError) or (words and requested):
+            why = failure(FailureKind.NO_MATCHING_PLATFORM, words or str(answer))
             return each._replace(change=Change.UNKNOWN, failure=why)
         if isinstance(answer, RegistryError):
-            return each._replace(note=f"its size is not known: {answer.message}")
-        return each._replace(estimate=costs_by_request[each.request]) if answer else each._replace(note=_SPARES_QUOTA)
+            words = f"its size is not known: {answer.message}"
+        return each._replace(estimate=estimate, note=words)
 
     return tuple(map(sized, estimates))

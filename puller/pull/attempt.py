@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from time import monotonic
 
 from puller.errors import CancelledError, EngineError, FailureKind
 from puller.events import Phase, Progress, Started
 from puller.failure import Failure, failure, failure_of
+from puller.image.platform import not_for
 from puller.image.reference import ImageReference
 from puller.model import Attempt, EngineResult, PullRequest, Span
+from puller.plan.inventory import other_platform
 from puller.pull.context import RunContext
 from puller.pull.mirrors import MirrorSource
+from puller.system.clock import monotonic
 
 _MAX_SPANS = 100  # phases recorded for one attempt; an engine can switch between two phases without end
 
@@ -76,10 +78,10 @@ def attempt(
 def _pull(request: PullRequest, context: RunContext, progress: Callable[[Progress], None]) -> EngineResult:
     engine, cancel, reference = context.engine, context.cancel, request.reference
     pulled = engine.pull(request, cancel=cancel, clocks=context.settings.timeouts, progress=progress)
-    _verify(request, pulled, context)
+    warning = _verify(request, pulled, context)
     if reference.tag and reference.digest:  # engines ignore the tag of NAME:TAG@DIGEST
         engine.store.tag(f"{reference.name}@{reference.digest}", reference)
-    return pulled
+    return replace(pulled, warning=warning)
 
 
 def _pull_from(
@@ -93,7 +95,7 @@ def _pull_from(
     """
     engine, reference, name = context.engine, request.reference, source.reference.canonical
     before = engine.inspect(source.reference, cancel=context.cancel)
-    _pull(replace(request, reference=source.reference), context, progress)
+    pulled = _pull(replace(request, reference=source.reference), context, progress)
     pinned = replace(request, reference=ImageReference.parse(f"{reference.name}@{source.reference.digest}"))
     if not reference.tag:
         _pull(pinned, context, progress)
@@ -106,27 +108,33 @@ def _pull_from(
     if before is None or before.identity is None:
         with suppress(EngineError):
             engine.store.untag(source.reference.canonical)
-    return EngineResult(source.resolved.digest, up_to_date=False)
+    return replace(pulled, digest=source.resolved.digest, up_to_date=False)
 
 
-def _verify(request: PullRequest, pulled: EngineResult, context: RunContext) -> None:
-    """Compare the image in the engine with the requested digest, or else with the digest that the engine reported.
+def _verify(request: PullRequest, pulled: EngineResult, context: RunContext) -> str:
+    """Check that the engine has the image, with the requested digest and platform, whatever it reported.
 
-    Raises EngineError if they differ, and CancelledError.
+    Returns a warning, if the engine cannot run the image. Raises EngineError, and CancelledError.
     """
-    reference = request.reference
+    reference, store = request.reference, context.engine.store
     expected = reference.digest or pulled.digest
     local = context.engine.inspect(reference, cancel=context.cancel)
-    if expected is None or local is None:
-        return
-    if local.identity is None and request.platform:
-        return  # some engines list only the images of their own platform
+    if local is None:
+        raise EngineError("the engine does not say whether it has the image", kind=FailureKind.UNVERIFIED)
     if reference.digest and pulled.digest not in (None, reference.digest):
         message = f"requested {reference.digest}, the engine reported {pulled.digest}"
-    elif local.identity is None:
-        message = f"the engine reported {expected} and has no such image"
-    elif local.digests and expected not in local.digests:
+        raise EngineError(message, kind=FailureKind.DIGEST_MISMATCH)
+    if local.identity is None:
+        if request.platform and store.holdings().find(reference):
+            return ""  # some engines describe only images of their own platform
+        raise EngineError("the engine reported success and has no such image", kind=FailureKind.IMAGE_MISSING)
+    if expected and local.digests and expected not in local.digests:
         message = f"expected {expected}, the engine has {', '.join(local.digests)}"
-    else:
-        return
-    raise EngineError(message, kind=FailureKind.DIGEST_MISMATCH)
+        raise EngineError(message, kind=FailureKind.DIGEST_MISMATCH)
+    try:
+        other, own = other_platform(request, local.identity, local.platform, store), store.facts().platform
+    except EngineError:  # the engine does not describe itself
+        return ""
+    if other and request.platform:
+        raise EngineError(not_for(request.platform, other), kind=FailureKind.NO_MATCHING_PLATFORM)
+    return not_for(own, other) if other else ""

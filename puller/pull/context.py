@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
-from time import monotonic
+from threading import Event, Lock
 
 from puller.cancellation import Cancellation
 from puller.engine.disk import DiskShortage, has_ample_space
@@ -18,11 +17,18 @@ from puller.registry.client import RegistryClient
 from puller.registry.pools import RegistryPools
 from puller.registry.resolver import Resolver
 from puller.settings import Settings
+from puller.system.clock import monotonic
+from puller.system.threads import affordable, start
+from puller.text import clean
 
 _THROTTLE = 5  # retry delays to wait for a registry that sets a rate limit without an end
 _INTERVAL = 0.25  # seconds between two checks whether a lost engine answers
+_PATIENCE = 2.0  # seconds that pulls wait for the disk check
+_FIRST = 0.5  # seconds to wait for the images that are checked first
 MakeRoom = Callable[[DiskShortage], bool]
 """Removes images when the disk is too small; returns whether any was removed."""
+Absent = Callable[[float], tuple[Sequence[PullRequest], bool]]
+"""Waits so many seconds; returns the images that must be pulled, as far as known, and whether that is all."""
 
 
 @dataclass(eq=False, slots=True)
@@ -88,7 +94,7 @@ class RunContext:
     def __post_init__(self) -> None:
         settings, health = self.settings, self.registries.health
         widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
-        self.pools = RegistryPools(settings.jobs, settings.per_registry, widths=widths, health=health)
+        self.pools = RegistryPools(affordable(settings.jobs), settings.per_registry, widths=widths, health=health)
         self.mirrors = Mirrors(settings.registries, self.registries)
         outage = failure(FailureKind.DAEMON_UNREACHABLE, "the engine does not answer")
         pause, emit = Paused(ENGINE, outage, settings.engine_wait), self.emit
@@ -112,7 +118,11 @@ class RunContext:
 
 @dataclass(eq=False, slots=True)
 class DiskCheck:
-    """The disk check of one run, made once, when an image must be pulled. An error in it does not prevent the pull."""
+    """The disk check of one run, made when the first image must be pulled. An error in it does not prevent the pull.
+
+    It runs beside the pulls, which begin after `_PATIENCE` seconds at the latest, and cancels them if the images do not
+    fit: it begins with the images that are known to be absent, and goes on when registries that are slow have answered.
+    """
 
     store: ImageStore
     images: Callable[[], LocalImages]  # returns the engine's images before the run
@@ -121,32 +131,51 @@ class DiskCheck:
     make_room: MakeRoom | None = None
     shortage: DiskShortage | None = field(default=None, init=False)  # why the run was refused
     _lock: Lock = field(default_factory=Lock, init=False)
-    _checked: bool = field(default=False, init=False)
+    _ends: float | None = field(default=None, init=False)  # when pulls no longer wait for the check
+    _checked: Event = field(default_factory=Event, init=False)  # set once the images known first are checked
 
-    def refusal(self, total: int, absent: Callable[[], Sequence[PullRequest]]) -> Failure | None:
-        """Return the reason why none of `total` images can be pulled, or None.
-
-        `absent` waits until all images that must be pulled are known; it is not called if the disk is so large that
-        `total` images certainly fit.
-        """
+    def refusal(self, total: int, absent: Absent, cancel: Cancellation) -> Failure | None:
+        """Return the reason why none of `total` images can be pulled, or None as far as that is known by now."""
         with self._lock:
-            if not self._checked:
-                self._checked = True
-                try:
-                    self.shortage = self._check(total, absent)
-                except Exception as error:  # noqa: BLE001 - an error in the check must not prevent the pull
-                    self.say(f"disk not checked: {error}")
+            if self._ends is None:
+                self._ends = monotonic() + _PATIENCE
+                if not start(lambda: self._watch(total, absent, cancel), "disk"):
+                    self._watch(total, absent, cancel)
+        with cancel.hook(self._checked.set):
+            self._checked.wait(max(0.0, self._ends - monotonic()))
+        return self.why
+
+    @property
+    def why(self) -> Failure | None:
+        """Why the run was refused; None if it was not."""
         return failure(FailureKind.DISK_FULL, str(self.shortage)) if self.shortage else None
 
-    def _check(self, total: int, absent: Callable[[], Sequence[PullRequest]]) -> DiskShortage | None:
-        """Check, remove images and check again, until the images fit or no more can be removed."""
-        if has_ample_space(self.store.facts(), total):
-            return None
+    def _watch(self, total: int, absent: Absent, cancel: Cancellation) -> None:
+        try:
+            if not has_ample_space(self.store.facts(), total):
+                self._check(absent, cancel)
+        except Exception as error:  # noqa: BLE001 - an error in the check must not prevent the pull
+            self.say(f"disk not checked: {error}")
+        finally:
+            self._checked.set()
+
+    def _check(self, absent: Absent, cancel: Cancellation) -> None:
+        """Check, remove images and check again, until the images fit or no more can be removed; then the next ones."""
         from puller.plan import disk, inventory  # noqa: PLC0415 - the disk is ample for most runs
 
-        requests, has = absent(), inventory.EngineInventory(self.store, self.images)
-        shortage = disk.check_disk(requests, has, self.registries, self.say)
-        while shortage and self.make_room and self.make_room(shortage):
-            has = inventory.EngineInventory(self.store)
+        has, patience, complete, counted = inventory.EngineInventory(self.store, self.images), _FIRST, False, 0
+        while not complete and not cancel.requested:
+            requests, complete = absent(patience)
+            patience *= 2
+            if len(requests) == counted:
+                continue
+            counted = len(requests)
             shortage = disk.check_disk(requests, has, self.registries, self.say)
-        return shortage
+            while shortage and self.make_room and self.make_room(shortage):
+                has = inventory.EngineInventory(self.store)
+                shortage = disk.check_disk(requests, has, self.registries, self.say)
+            if shortage:
+                self.shortage = shortage
+                cancel.cancel(clean(str(shortage)))
+                return
+            self._checked.set()

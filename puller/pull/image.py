@@ -1,7 +1,6 @@
 """The pull of one image, from its registry or a mirror, with retries. A failed image is a value, not an exception."""
 
 from dataclasses import dataclass, field, replace
-from time import monotonic
 
 from puller.errors import CancelledError, FailureClass, FailureKind
 from puller.events import Paused, RetryScheduled
@@ -11,8 +10,10 @@ from puller.model import Attempt, EngineResult, PullOutcome, PullRequest, Status
 from puller.pull.attempt import attempt
 from puller.pull.context import RunContext
 from puller.pull.mirrors import MirrorSource
-from puller.registry.pools import RegistryPool
+from puller.registry.health import RegistryHealth
+from puller.registry.resolver import explained
 from puller.settings import MirrorUse, RetryPolicy
+from puller.system.clock import monotonic
 
 _ENGINE_FAILURES = {FailureKind.DAEMON_UNREACHABLE, FailureKind.ENGINE_DISCONNECTED}
 
@@ -22,32 +23,37 @@ class ImagePull:
     """The pull of one image, with all its attempts."""
 
     request: PullRequest
-    pool: RegistryPool
     context: RunContext
     began: float = field(default_factory=monotonic)
     attempts: list[Attempt] = field(default_factory=list)
     excluded_mirrors: set[str] = field(default_factory=set)  # those without this image, or with another of its name
     source: MirrorSource | None = None  # the mirror that served the image; None for its registry
 
+    @property
+    def health(self) -> RegistryHealth:
+        return self.context.pools.health(self.request.reference.registry)
+
     def run(self, policy: RetryPolicy) -> PullOutcome:
         """Pull with the retries of the policy. A second call adds to the attempts of the first."""
-        digest, why = None, None
+        digest, why, warning = None, None, ""
         try:
             pulled = with_retries(self._try, policy, sleep=self.context.cancel.sleep, on_retry=self._announce_retry)
         except AttemptFailedError as error:
-            status, why = Status.FAILED, error.failure
+            why = explained(error.failure, self.request.reference, self.context.registries)
+            status = Status.FAILED
         except CancelledError:
             status, why = Status.CANCELLED, failure(FailureKind.CANCELLED, self.context.cancel.reason)
         else:
             status, digest = Status.UP_TO_DATE if pulled.up_to_date else Status.PULLED, pulled.digest
+            warning = pulled.warning
         seconds, waited = monotonic() - self.began, self.began - self.context.began
         outcome = PullOutcome.of(self.request, status, digest, why, seconds, waited, tuple(self.attempts))
-        source = self.source
-        return replace(outcome, mirror=source.mirror, confirmed=source.confirmed) if source else outcome
+        mirror, confirmed = (self.source.mirror, self.source.confirmed) if self.source else (None, True)
+        return replace(outcome, mirror=mirror, confirmed=confirmed, warning=warning)
 
     def _try(self) -> EngineResult:
         """Try the registry and its mirrors in the configured order; an impaired registry comes after its mirrors."""
-        context, health = self.context, self.pool.health
+        context, health = self.context, self.health
         use = context.mirrors.use(self.request.reference.registry)
         mirrors_first = use is MirrorUse.FIRST or (use is not None and health.impaired)
         if mirrors_first and (pulled := self._from_mirrors()):
@@ -94,7 +100,7 @@ class ImagePull:
 
         Raises CancelledError when the run is cancelled while it waits for the engine.
         """
-        context, limit = self.context, self.pool.health.rate_limit
+        context, limit = self.context, self.health.rate_limit
         why = self._wait_for_engine(why)
         wait = why.wait
         if wait is None and why.failure_class is not FailureClass.RATE_LIMITED:
@@ -107,7 +113,7 @@ class ImagePull:
         if context.too_long(wait):
             return AttemptFailedError(replace(why, wait=wait, until=limit.until), final=True)
         if extended:
-            context.emit(Paused(self.pool.registry, why, wait))
+            context.emit(Paused(self.request.reference.registry, why, wait))
         return AttemptFailedError(replace(why, wait=wait))
 
     def _wait_for_engine(self, why: Failure) -> Failure:
@@ -117,7 +123,7 @@ class ImagePull:
         """
         context, unreachable = self.context, FailureKind.DAEMON_UNREACHABLE
         # The docker command reports an unexpected EOF both when the engine exits and when a registry hangs up.
-        ambiguous = why.kind is FailureKind.UNEXPECTED_EOF
+        ambiguous = why.kind in (FailureKind.UNEXPECTED_EOF, FailureKind.UNVERIFIED)
         if not ambiguous and why.kind not in _ENGINE_FAILURES:
             return why
         if ambiguous and not context.recovery.missing():

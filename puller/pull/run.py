@@ -1,21 +1,22 @@
 """A run over a list: submit every request to the pool of its registry, wait for all, return one outcome for each."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, field, replace
-from threading import Event, Lock, Thread
+from itertools import count
+from threading import Event, Lock
 from typing import Any
 
 from puller.engine.interface import ImageStore
 from puller.errors import EngineError, FailureClass, FailureKind, ListError
 from puller.events import Finished, Postponed, RunStarted
-from puller.failure import failure, failure_of
+from puller.failure import Failure, failure, failure_of
 from puller.model import PullOutcome, PullRequest, Status
 from puller.pull.context import DiskCheck, RunContext
 from puller.pull.image import ImagePull
 from puller.pull.up_to_date import UpToDateCheck
-from puller.registry.pools import RegistryPool
 from puller.settings import Policy
+from puller.system.threads import Threads
 from puller.text import format_seconds
 
 _GRACE = 1.5  # seconds to wait for pulls in flight after the run is cancelled
@@ -42,22 +43,22 @@ class Run:
     def outcomes(self) -> list[PullOutcome]:
         """Run, and return one outcome for each request, in order."""
         self.context.emit(RunStarted(len(self.requests), self.context.engine.engine))
-        pairs = [(request, self.context.pools.of(request.reference.registry)) for request in self.requests]
+        pools, pairs = self.context.pools, [(each.reference.registry, each) for each in self.requests]
         try:
             if self.context.settings.policy is not Policy.ALWAYS:
-                self._checks = [pool.submit_check(self.check.look, request) for request, pool in pairs]
+                self._checks = [pools.submit_check(name, self.check.look, request) for name, request in pairs]
             self._futures = [
-                pool.submit(self._image, place, request, pool) for place, (request, pool) in enumerate(pairs)
+                pools.submit(name, self._image, place, request) for place, (name, request) in enumerate(pairs)
             ]
             self._wait(self._futures)
             self._second_pass()
         finally:
-            self.context.pools.close()
+            pools.close()
         for place in self._postponed.keys() - self._final.keys():
             self._finish(place, self._first_outcome(place))
         return [self._final.get(place) or self._first_outcome(place) for place in range(len(self.requests))]
 
-    def _image(self, place: int, request: PullRequest, pool: RegistryPool) -> PullOutcome:
+    def _image(self, place: int, request: PullRequest) -> PullOutcome:
         """Wait for the check of an image, which was submitted first, and pull if the image is not up to date."""
         try:
             check = self._checks[place] if self._checks else None
@@ -65,13 +66,14 @@ class Run:
         except CancelledError:  # the run ended before the check started
             return self._cancelled(request)
         if outcome is None:
-            if self.disk_check and (why := self.disk_check.refusal(len(self.requests), self._absent)):
-                self.context.cancel.cancel(why.message)
-                return PullOutcome.of(request, Status.CANCELLED, failure=why)
+            if self.disk_check:
+                self.disk_check.refusal(len(self.requests), self._absent, self.context.cancel)
             if self.context.cancel.requested:  # no `Started` event was emitted, so no `Finished` event is due
                 return self._cancelled(request)
-            pull, retry = ImagePull(request, pool, self.context), self.context.settings.retry
+            pull, retry = ImagePull(request, self.context), self.context.settings.retry
             outcome = pull.run(retry)
+            if outcome.status is Status.CANCELLED:
+                outcome = replace(outcome, failure=self._why_cancelled())
             why = outcome.failure
             if retry.second_pass and outcome.status is Status.FAILED and why and why.retryable and not why.until:
                 self._postponed[place] = pull
@@ -83,25 +85,31 @@ class Run:
             self._count(outcome)
         return outcome
 
-    def _absent(self) -> Sequence[PullRequest]:
-        """Wait until all images are checked, and return those that must be pulled."""
+    def _absent(self, seconds: float) -> tuple[Sequence[PullRequest], bool]:
+        """See `Absent`. An image whose check is no longer kept has its outcome."""
         if not self._checks:
-            return self.requests
-        checks = [(request, check) for request, check in zip(self.requests, self._checks, strict=True) if check]
-        wait(check for _, check in checks)
-        return [request for request, check in checks if not (check.cancelled() or check.exception() or check.result())]
+            return self.requests, True
+        checks = [*self._checks]
+        wait([check for check in checks if check], seconds)
+        done = [check is None or check.done() for check in checks]
+        return [each for place, each in enumerate(self.requests) if done[place] and self._is_absent(place)], all(done)
+
+    def _is_absent(self, place: int) -> bool:
+        if check := self._checks[place]:
+            return not (check.cancelled() or check.exception() or check.result())
+        return bool(self._first_outcome(place).attempts)
 
     def _second_pass(self) -> None:
         """Try postponed images once more, one at a time."""
         if not self._postponed:
             return
-        executor = ThreadPoolExecutor(1, thread_name_prefix="again")
+        threads = Threads("again", 1, 1)
         try:
             # Engines need a moment to clean up after a failed pull.
-            pause = executor.submit(self.context.cancel.sleep, self.context.settings.retry.delay)
-            self._wait([pause, *(executor.submit(self._pull_again, place) for place in sorted(self._postponed))])
+            pause = threads.submit("", self.context.cancel.sleep, self.context.settings.retry.delay)
+            self._wait([pause, *(threads.submit("", self._pull_again, place) for place in sorted(self._postponed))])
         finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+            threads.close()
 
     def _pull_again(self, place: int) -> None:
         outcome = self._postponed[place].run(replace(self.context.settings.retry, retries=0))
@@ -136,23 +144,30 @@ class Run:
 
     def _cancelled(self, request: PullRequest) -> PullOutcome:
         """Return the outcome of an image that was never tried."""
-        why = failure(FailureKind.CANCELLED, self.context.cancel.reason)
-        return PullOutcome.of(request, Status.CANCELLED, failure=why)
+        return PullOutcome.of(request, Status.CANCELLED, failure=self._why_cancelled())
+
+    def _why_cancelled(self) -> Failure:
+        refused = self.disk_check.why if self.disk_check else None
+        return refused or failure(FailureKind.CANCELLED, self.context.cancel.reason)
 
     def _wait(self, futures: Sequence[Future[Any]]) -> None:
         """Wait for all futures; cancel the run at its deadline, and wait a moment for the pulls in flight to stop."""
-        done, context = Event(), self.context
+        ended, over, number, context = Event(), Event(), count(1), self.context
 
-        def watch() -> None:
-            wait(futures)
-            done.set()
+        def one_ended(_: object) -> None:
+            if next(number) >= len(futures):
+                over.set()
+                ended.set()
 
-        Thread(target=watch, name="wait", daemon=True).start()
-        with context.cancel.hook(done.set):
-            if not done.wait(context.left):
-                deadline = format_seconds(context.settings.deadline or 0)
-                context.cancel.cancel(f"the deadline of {deadline} has passed")
-        wait(futures, timeout=_GRACE)
+        for future in futures:
+            future.add_done_callback(one_ended)
+        with context.cancel.hook(over.set):
+            while futures and not over.wait(context.left):
+                if (context.left or 0.0) <= 0:  # else the process was stopped during the wait
+                    deadline = format_seconds(context.settings.deadline or 0)
+                    context.cancel.cancel(f"the deadline of {deadline} has passed")
+                    break
+        ended.wait(_GRACE if futures else 0)
 
 
 def check_platforms(requests: Iterable[PullRequest], store: ImageStore) -> None:

@@ -6,14 +6,14 @@ a session for each.
 
 import logging
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from time import monotonic
 from typing import NamedTuple
 
+from puller.blobs.loopback_names import remove_leftovers
 from puller.cancellation import Cancellation, interruptible
 from puller.engine import connect, locate
 from puller.engine.disk import DiskShortage
@@ -32,6 +32,8 @@ from puller.pull.up_to_date import UpToDateCheck
 from puller.registry.client import RegistryClient
 from puller.registry.resolver import Resolver
 from puller.settings import BackendChoice, Policy, PrefetchMode, Settings
+from puller.system.clock import monotonic
+from puller.system.threads import Threads
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 5.0
@@ -78,7 +80,7 @@ class PullSession(AbstractContextManager["PullSession"]):
         self._emit = fan_out(observer if host is None else lambda event: observer(at_host(event, host)))
         self._cancel = Cancellation(cancel)
         self._make_room = make_room
-        self._background = ThreadPoolExecutor(2, thread_name_prefix="engine")
+        self._background = Threads("engine", 3, 3)
         self._images: Future[LocalImages] | None = None
         self._listed_by = 0.0
         self.notes: list[Note] = []
@@ -87,7 +89,7 @@ class PullSession(AbstractContextManager["PullSession"]):
 
     def __exit__(self, *_: object) -> None:
         """Close the connections that the session opened; the engine stays open."""
-        self._background.shutdown(wait=False, cancel_futures=True)
+        self._background.close()
         if self._owns_registries:
             self._registries.close()
 
@@ -95,7 +97,7 @@ class PullSession(AbstractContextManager["PullSession"]):
     def images_before(self) -> "Future[LocalImages]":
         """The engine's images before the next pull, listed in the background from the first access on."""
         if self._images is None:
-            self._images = self._background.submit(self._engine.store.holdings)
+            self._images = self._background.submit("", self._engine.store.holdings)
             self._listed_by = monotonic() + _PATIENCE
         return self._images
 
@@ -106,8 +108,9 @@ class PullSession(AbstractContextManager["PullSession"]):
         """
         started, began = datetime.now(UTC), monotonic()
         settings, store = self._settings, self._engine.store
+        self._background.submit("", remove_leftovers, store)
         if settings.disk_check or settings.policy is not Policy.ALWAYS:  # cached by the store, and needed soon
-            self._background.submit(store.facts).add_done_callback(self._note_silence)
+            self._background.submit("", store.facts).add_done_callback(self._note_silence)
         images = partial(self._listed, self.images_before) if settings.policy is not Policy.ALWAYS else LocalImages
         check_platforms(requests, store)
         if self._owns_registries:

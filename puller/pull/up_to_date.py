@@ -5,7 +5,6 @@ It only saves work: an image that it cannot check is pulled.
 
 from collections.abc import Callable
 from dataclasses import replace
-from time import monotonic
 
 from puller.engine.model import LocalImage, LocalImages
 from puller.errors import CancelledError, FailureKind
@@ -15,6 +14,7 @@ from puller.model import PullOutcome, PullRequest, Status
 from puller.plan.policy import PULL, Step, decide
 from puller.pull.context import RunContext
 from puller.settings import Policy
+from puller.system.clock import monotonic
 
 
 class UpToDateCheck:
@@ -73,7 +73,10 @@ class UpToDateCheck:
             seen = self._engine.inspect(request.reference, cancel=self._cancel)
             self._silent = seen is None
             self._platforms[image.identity] = seen.platform if seen and seen.identity == image.identity else None
-        return self._platforms[image.identity] == platform
+        if self._platforms[image.identity] == platform or not self._engine.store.facts().keeps_platforms:
+            return self._platforms[image.identity] == platform
+        # Of an image for several platforms, an engine reports one unless asked for another.
+        return self._engine.store.platforms((image.identity,), platform).get(image.identity) == platform
 
     def _absence(self, request: PullRequest) -> Failure:
         reference = request.reference

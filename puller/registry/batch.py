@@ -1,25 +1,23 @@
 """Concurrent requests to many registries, with bounded threads."""
 
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from functools import partial
-from threading import Lock
-from typing import Any, ParamSpec, TypeVar
+from typing import TypeVar
 
 from puller.cancellation import Cancellation
 from puller.errors import FailureKind, RegistryError
 from puller.failure import Failure, failure, failure_of
 from puller.failure.retry import AttemptFailedError, with_retries
-from puller.image.manifest import INDEX_TYPES, platforms_in
-from puller.image.platform import can_run
+from puller.image.manifest import platform_in, read_image, read_index
+from puller.image.platform import is_same
 from puller.model import PullRequest
 from puller.registry.client import RegistryClient
 from puller.registry.health import RegistryHealth
-from puller.registry.manifests import Manifests
+from puller.registry.manifests import Manifests, NoPlatformError, check_platform, config_of
 from puller.settings import RetryPolicy
+from puller.system.threads import Threads
 
-P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -33,58 +31,9 @@ PATIENCE = RetryPolicy(retries=2, delay=0.5, longest=5.0, max_wait=60.0)
 """Retries while a user waits for the answers."""
 
 
-class RegistryQuestions:
-    """Runs calls in threads, in order for each registry: up to `width` for one registry, and 32 in all."""
-
-    def __init__(self, width: int = WIDTH) -> None:
-        self._width = width
-        self._pool = ThreadPoolExecutor(_TOTAL, thread_name_prefix="ask")
-        self._lock = Lock()
-        self._waiting: dict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = {}
-        self._running: Counter[str] = Counter()
-        self._closed = False
-
-    def submit(self, registry: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a call; after `close` its future is cancelled."""
-        future: Future[T] = Future()
-        with self._lock:
-            if self._closed:
-                future.cancel()
-                return future
-            self._waiting.setdefault(registry, deque()).append((future, lambda: function(*args, **kwargs)))
-            self._start(registry)
-        return future
-
-    def close(self) -> None:
-        """Cancel the queued calls; running ones are not waited for."""
-        with self._lock:
-            self._closed = True
-            waiting = [future for calls in self._waiting.values() for future, _ in calls]
-            self._waiting.clear()
-        for future in waiting:
-            future.cancel()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _start(self, registry: str) -> None:
-        """Use one more thread for a registry, if it has queued calls and fewer than `width` threads."""
-        if self._waiting.get(registry) and self._running[registry] < self._width:
-            self._running[registry] += 1
-            self._pool.submit(self._run_one, registry)
-
-    def _run_one(self, registry: str) -> None:
-        """Run one call, then queue for a thread again, so that a registry with many calls does not occupy them."""
-        with self._lock:
-            calls = self._waiting.get(registry)
-            future, function = calls.popleft() if calls else (None, None)
-        if future and function and future.set_running_or_notify_cancel():
-            try:
-                future.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - the future holds it for the caller
-                future.set_exception(error)
-        with self._lock:
-            self._running[registry] -= 1
-            if not self._closed:
-                self._start(registry)
+def asking(width: int = WIDTH) -> Threads:
+    """Return threads for requests, up to `width` for one registry."""
+    return Threads("ask", width, _TOTAL)
 
 
 def ask_all(items: Sequence[tuple[str, T]], ask: Callable[[T], R], width: int = WIDTH) -> list[R | RegistryError]:
@@ -109,7 +58,7 @@ def ask_all(items: Sequence[tuple[str, T]], ask: Callable[[T], R], width: int = 
         errors.clear()
         return found
 
-    questions = RegistryQuestions(width)
+    questions = asking(width)
     try:
         futures = [questions.submit(registry, answer, registry, item) for registry, item in items]
         return [future.result() for future in futures]
@@ -123,14 +72,18 @@ def digest_of(request: PullRequest, registries: Manifests) -> str:
 
 
 def digest_with_platform(request: PullRequest, registries: Manifests) -> str:
-    """Return the digest of a reference; raise AttemptFailedError if an index lacks the requested platform."""
-    described = registries.head(request.reference)
-    if request.platform and described.media_type in INDEX_TYPES:
-        platforms = platforms_in(registries.manifest(request.reference, described.digest))
-        if not any(can_run(request.platform, each) for each in platforms):
-            words = f"no image for {request.platform} in the index {described.digest}"
-            raise AttemptFailedError(failure(FailureKind.NO_MATCHING_PLATFORM, words))
-    return described.digest
+    """Return the digest of a reference; raises NoPlatformError if it has no image for the requested platform."""
+    reference, platform = request.reference, request.platform
+    digest = registries.head(reference).digest
+    if platform is None:
+        return digest
+    manifest = registries.manifest(reference, digest)
+    entries = read_index(manifest)
+    if entries is None:
+        check_platform(platform, platform_in(config_of(registries, reference, read_image((), manifest))))
+    elif not any(each.platform is None or is_same(platform, each.platform) for each in entries):
+        raise NoPlatformError(f"no image for {platform} in the index {digest}")
+    return digest
 
 
 def digests(
@@ -160,7 +113,7 @@ def resolve(
     def answer(request: PullRequest) -> T | Failure:
         return _answer(request, ask, healths[request.reference.registry], policy, cancel)
 
-    questions = RegistryQuestions()
+    questions = asking()
     try:
         futures = {request: questions.submit(request.reference.registry, answer, request) for request in unique}
         wait(futures.values())

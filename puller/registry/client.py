@@ -189,6 +189,14 @@ class RegistryClient(Resolver):
         described = self.record(reference.registry).ask_tag(tagged, partial(self._at_mirrors, tagged, fetch))
         return fetched[-1] if fetched else self.manifest(reference, described.digest)
 
+    def referrers(self, reference: ImageReference, digest: str) -> Manifest:
+        """Fetch the index of the manifests that refer to one (OCI distribution spec "Listing Referrers").
+
+        Nothing vouches for its content. Raises RegistryError.
+        """
+        raw = self._ask("GET", reference, f"/v2/{reference.repository}/referrers/{digest}", _ACCEPT).read(_LARGEST)
+        return Manifest(raw, INDEX_TYPES[0], sha256(raw))
+
     @contextmanager
     def blob(
         self, reference: ImageReference, digest: str, start: int = 0, end: int | None = None, *, check: bool = True

@@ -1,58 +1,28 @@
-"""A thread pool for each registry, so that a slow registry occupies no thread of another.
+"""The threads of a run, shared among its registries, so that a slow registry does not occupy those of another.
 
-With semaphores inside a single pool, the images of one slow registry end up occupying every thread.
+With semaphores inside a simple pool, the images of one slow registry end up occupying every thread.
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import BoundedSemaphore, Lock
+from concurrent.futures import Future
+from threading import BoundedSemaphore
 from typing import ParamSpec, TypeVar
 
 from puller.registry.health import RegistryHealth
+from puller.system.threads import Threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-_CHECKS = 8
-"""Checks in flight on one registry: each is a HEAD, which is cheap for the registry and takes one round trip."""
-
-
-class RegistryPool:
-    """The threads for one registry, and its health."""
-
-    def __init__(self, registry: str, width: int, health: RegistryHealth) -> None:
-        """Run up to `width` pulls at once; threads start as they are needed."""
-        self.registry = registry
-        self.health = health
-        self._pulls = ThreadPoolExecutor(width, thread_name_prefix=f"pull-{registry}")
-        self._checks = ThreadPoolExecutor(_CHECKS, thread_name_prefix=f"check-{registry}")
-
-    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a pull. If the host cannot start a thread, the future holds that error."""
-        return _submit(self._pulls, function, *args, **kwargs)
-
-    def submit_check(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a cheap call, which waits for no pull; errors as for `submit`."""
-        return _submit(self._checks, function, *args, **kwargs)
-
-    def close(self) -> None:
-        """Start nothing more and wait for nothing."""
-        self._checks.shutdown(wait=False, cancel_futures=True)
-        self._pulls.shutdown(wait=False, cancel_futures=True)
-
-
-def _submit(pool: ThreadPoolExecutor, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    try:
-        return pool.submit(function, *args, **kwargs)
-    except RuntimeError as error:
-        failed: Future[T] = Future()
-        failed.set_exception(error)
-        return failed
+_CHECKS, _ALL_CHECKS = 8, 64
+"""Checks in flight on one registry and on all: each is a HEAD, which is cheap and takes one round trip."""
+_PULLS = 256
+"""Threads for pulls; most of them only wait, for a slot or for the end of a rate limit."""
 
 
 class RegistryPools:
-    """The pools of a run, each made on first use, and the slots that all of them share."""
+    """The threads for the pulls and checks of a run, and the slots that all pulls share."""
 
     def __init__(
         self,
@@ -63,23 +33,27 @@ class RegistryPools:
         health: Callable[[str], RegistryHealth] = RegistryHealth,
     ) -> None:
         """Allow `jobs` pulls over all registries, and `per_registry` on each registry that `widths` does not name."""
-        self._jobs = jobs
-        self._per_registry = per_registry or jobs
-        self._widths = widths or {}
+        bounded = {name: min(jobs, width) for name, width in (widths or {}).items()}
+        self._pulls = Threads("pull", min(jobs, per_registry or jobs), max(_PULLS, jobs), bounded)
+        self._checks = Threads("check", _CHECKS, _ALL_CHECKS)
         self._health = health
-        self._lock = Lock()
-        self._pools: dict[str, RegistryPool] = {}
+        self._healths: dict[str, RegistryHealth] = {}
         self.slots = BoundedSemaphore(jobs)
         """Acquired for each attempt, and released while a pull waits for its next one."""
 
-    def of(self, registry: str) -> RegistryPool:
-        with self._lock:
-            pool = self._pools.get(registry)
-            if pool is None:
-                width = min(self._jobs, self._widths.get(registry.lower(), self._per_registry))
-                pool = self._pools[registry] = RegistryPool(registry, width, self._health(registry))
-            return pool
+    def health(self, registry: str) -> RegistryHealth:
+        """Return the health of a registry, the same in the whole run."""
+        return self._healths.get(registry) or self._healths.setdefault(registry, self._health(registry))
+
+    def submit(self, registry: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Queue a pull."""
+        return self._pulls.submit(registry, function, *args, **kwargs)
+
+    def submit_check(self, registry: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Queue a cheap call, which waits for no pull."""
+        return self._checks.submit(registry, function, *args, **kwargs)
 
     def close(self) -> None:
-        for pool in list(self._pools.values()):
-            pool.close()
+        """Start nothing more and wait for nothing."""
+        self._checks.close()
+        self._pulls.close()

@@ -1,7 +1,10 @@
 """What a pull asks registries directly, without the engine. The answers are optional: a pull works without them."""
 
+from dataclasses import replace
 from typing import NamedTuple, Self
 
+from puller.errors import FailureKind
+from puller.failure import Failure
 from puller.image.reference import ImageReference, Platform
 from puller.registry.health import RegistryHealth
 
@@ -50,3 +53,18 @@ class Resolver:
 
     def new_run(self) -> None:
         """Forget the resolved tags."""
+
+
+def explained(why: Failure, reference: ImageReference, registries: Resolver) -> Failure:
+    """Add to the failure of a pinned digest that is not found what its tag resolves to now."""
+    if why.kind is not FailureKind.NOT_FOUND or not reference.digest:
+        return why
+    now = registries.resolve(replace(reference, digest=None)) if reference.tag else None
+    if now is None:
+        advice = "The registry has no such digest, or no longer: pin a tag anew with `puller lock --upgrade`."
+    elif now.digest == reference.digest:
+        return why
+    else:
+        words = f"The registry no longer has this digest; the tag {reference.tag} is {now.digest} now"
+        advice = f"{words}: pin it with `puller lock --upgrade`."
+    return replace(why, advice=advice)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC
@@ -35,8 +36,14 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Start time in UTC and process ID; names sort by time."""
+        """Start time in UTC, process ID, and the number of the run."""
         return self.path.stem
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Runs sort by their numbers: the clock may have been ahead. The names of older versions have none."""
+        number = self.name.rpartition("-")[2] if self.name.count("-") > 1 else ""
+        return int(number) if re.fullmatch("[0-9]{1,9}", number) else 0, self.name
 
     def report(self) -> Report:
         """Read its report; raises UsageError if the file is gone or invalid."""
@@ -62,7 +69,8 @@ def store(report: Report, document: str) -> None:
     except OSError as error:
         raise UsageError(clean(f"cannot make {folder}: {error.strerror}")) from None
     began = report.started.astimezone(UTC)
-    name = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03}Z-{os.getpid()}.json"
+    number = max((run.order[0] for run in runs()), default=0) + 1
+    name = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03}Z-{os.getpid()}-{number}.json"
     files.write(folder / name, document, private=True)
     for run in runs()[:-KEPT]:
         with suppress(OSError):  # another run may have removed it at the same time
@@ -70,8 +78,16 @@ def store(report: Report, document: str) -> None:
 
 
 def runs() -> tuple[Run, ...]:
-    """List the stored runs, oldest first; raises UsageError if there is no home directory."""
-    return tuple(Run(path) for path in sorted(_folder().glob("*.json")))
+    """List the stored runs, oldest first; raises UsageError if there is no home directory, or if it cannot be read."""
+    folder = _folder()
+    try:
+        with os.scandir(folder) as entries:
+            found = [each for each in entries if each.name.endswith(".json") and each.is_file(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise UsageError(clean(f"{folder} cannot be read: {error.strerror}")) from None
+    return tuple(sorted((Run(Path(each)) for each in found), key=lambda run: run.order))
 
 
 def find(which: str = "1") -> Run:

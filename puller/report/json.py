@@ -118,6 +118,7 @@ def _image(outcome: PullOutcome) -> dict[str, Any]:
         "bytes": outcome.bytes,
         "mirror": outcome.mirror,
         "confirmed": outcome.confirmed,
+        "warning": outcome.warning or None,
         "error": error_document(outcome.failure) if outcome.failure else None,
         "tries": [_try(attempt) for attempt in outcome.attempts],
     }
@@ -137,6 +138,7 @@ def _outcome(image: Mapping[str, Any]) -> PullOutcome:
         image["mirror"],
         image["confirmed"],
         image["host"],
+        image.get("warning") or "",
     )
 
 

@@ -56,6 +56,8 @@ def _case(outcome: PullOutcome, used: dict[tuple[str, str], int], *, skip: bool)
         ET.SubElement(case, "skipped", message=status_words(outcome.status))
     elif result := _NOT_OK.get(outcome.status):
         case.append(_result(result, outcome.failure))
+    if outcome.warning:
+        ET.SubElement(case, "system-out").text = _legal(f"warning: {clean(outcome.warning)}")
     return case
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from puller.failure import Failure
 from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report
-from puller.report.words import by_failure, cancelled, image_name, mirrors, retry_time, status_words, totals, verdict
+from puller.report.words import by_failure, cancelled, image_name, notes, retry_time, status_words, totals, verdict
 from puller.text import clean, counted, format_seconds
 
 LARGEST = 1024 * 1024
@@ -39,7 +39,7 @@ def _summary(report: Report) -> Iterator[str]:
         yield totals(report)
     if report.stopped:
         yield f"**Stopped:** {escape(report.stopped)}"
-    yield from map(escape, mirrors(report.outcomes))
+    yield from map(escape, notes(report.outcomes))
     for reason, number in cancelled(report.outcomes).items():
         yield f"**Cancelled:** {counted(number, 'image')} ({escape(reason)})"
 

@@ -29,7 +29,8 @@ def render(report: Report, *, name: str = "", before: str = "") -> str:
     `name` is the value of that label. `before` is the previous content of the file: a failed image or run keeps its
     last success from there.
     """
-    return generate_latest(_Collector([*_metrics(report, clean(name), _samples(before))])).decode()
+    ended = round(report.started.timestamp() + report.seconds, 3)
+    return generate_latest(_Collector([*_metrics(report, ended, clean(name), _samples(before, ended))])).decode()
 
 
 class _Collector(Collector):
@@ -40,8 +41,7 @@ class _Collector(Collector):
         return self._metrics
 
 
-def _metrics(report: Report, name: str, before: Mapping[tuple[str, str, str], float]) -> Iterator[Metric]:
-    ended = round(report.started.timestamp() + report.seconds, 3)
+def _metrics(report: Report, ended: float, name: str, before: Mapping[tuple[str, str, str], float]) -> Iterator[Metric]:
     success = ended if report.ok else before.get((_LAST_SUCCESS, "", ""), 0)
     images = {
         series: ended if ok else before.get((_IMAGE_LAST_SUCCESS, *series), 0)
@@ -60,6 +60,8 @@ def _metrics(report: Report, name: str, before: Mapping[tuple[str, str, str], fl
          {(status.value,): number for status, number in report.counts.items()}),
         ("puller_last_run_failures", "Images missing after the last run, by kind of failure.", ("kind",),
          dict(sorted(kinds.items()))),
+        ("puller_last_run_warnings", "Images of the last run that are present with a warning.", (),
+         {(): sum(bool(outcome.warning) for outcome in report.outcomes)}),
         (_IMAGE_LAST_SUCCESS, "End of the last run after which this image was present; 0 if there was none.", _LABELS,
          images),
     )  # fmt: skip
@@ -85,11 +87,11 @@ def _series(outcome: PullOutcome) -> _Series:
     return clean(outcome.reference.partition("@")[0]), clean(str(outcome.platform or ""))
 
 
-def _samples(text: str) -> dict[tuple[str, str, str], float]:
-    """Parse the metrics of the previous run; invalid ones are ignored."""
+def _samples(text: str, now: float) -> dict[tuple[str, str, str], float]:
+    """Parse the metrics of the previous run; invalid ones are ignored, and no time is later than `now`."""
     try:
         return {
-            (sample.name, *(sample.labels.get(label, "") for label in _LABELS)): sample.value  # type: ignore[misc]
+            (sample.name, *(sample.labels.get(label, "") for label in _LABELS)): min(sample.value, now)  # type: ignore[misc]
             for family in text_string_to_metric_families(text)
             for sample in family.samples
         }

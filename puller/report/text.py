@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report
-from puller.report.words import by_failure, cancelled, explained, image_name, mirrors, status_words, totals, verdict
+from puller.report.words import by_failure, cancelled, explained, image_name, notes, status_words, totals, verdict
 from puller.text import aligned, clean, counted, format_seconds
 
 _HEADER = ("STATUS", "IMAGE", "DIGEST", "ATTEMPTS", "TIME")
@@ -43,7 +43,7 @@ def _summary(report: Report) -> Iterator[str]:
     yield f"{line}: {totals(report)}" if report.outcomes else line
     if report.stopped:
         yield f"stopped: {clean(report.stopped)}"
-    yield from mirrors(report.outcomes)
+    yield from notes(report.outcomes)
     for why, number in cancelled(report.outcomes).items():
         yield f"cancelled: {counted(number, 'image')}" + (f" ({why})" if why else "")
 

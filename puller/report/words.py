@@ -40,7 +40,7 @@ def explained(failure: Failure) -> list[str]:
 def ending(outcome: PullOutcome) -> str:
     """Return what to show beside the status: the time that the image took, or why it is missing."""
     if outcome.failure is None:
-        return format_seconds(outcome.seconds)
+        return format_seconds(outcome.seconds) + (f"; warning: {clean(outcome.warning)}" if outcome.warning else "")
     return clean(outcome.failure.message) if outcome.status is Status.CANCELLED else reason(outcome.failure)
 
 
@@ -81,8 +81,13 @@ def totals(report: Report) -> str:
     return f"{parts} in {format_seconds(report.seconds)}"
 
 
-def mirrors(outcomes: Sequence[PullOutcome]) -> Iterator[str]:
-    """Yield a line for each mirror that served images, and for each failure of a mirror."""
+def warnings(outcomes: Iterable[PullOutcome]) -> Iterator[str]:
+    """Yield a line for each image with a warning."""
+    yield from (f"warning: {image_name(each)}: {clean(each.warning)}" for each in outcomes if each.warning)
+
+
+def notes(outcomes: Sequence[PullOutcome]) -> Iterator[str]:
+    """Yield a line for each mirror that served images, each failure of a mirror, and each warning."""
     served = Counter(outcome.mirror for outcome in outcomes if outcome.mirror)
     for mirror, number in served.items():
         unconfirmed = sum(outcome.mirror == mirror and not outcome.confirmed for outcome in outcomes)
@@ -96,3 +101,4 @@ def mirrors(outcomes: Sequence[PullOutcome]) -> Iterator[str]:
     }
     for (mirror, kind), (outcome, why) in reversed(failed.items()):
         yield f"mirror {clean(mirror)}: {kind} for {image_name(outcome)}: {clean(why.message)}"
+    yield from warnings(outcomes)

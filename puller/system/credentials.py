@@ -5,14 +5,11 @@ import os
 import shutil
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from puller.cancellation import Cancellation
 from puller.system import docker_config
 from puller.system.docker_config import HELPER, Credential, DockerConfig
-
-if TYPE_CHECKING:  # imported when a helper is asked
-    from puller.system import process
 
 _HUB = "https://index.docker.io/v1/"
 _TOKEN = "<token>"  # noqa: S105 - the user name that helpers return with an identity token
@@ -20,7 +17,9 @@ UNKNOWN = "not found in native keychain"
 """The message of helpers without credentials for a registry (docker/docker-credential-helpers)."""
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
+    """What was found for one registry."""
+
     credential: Credential | None = None
     helper: str = ""
     """The program that was asked, if one was."""
@@ -39,7 +38,7 @@ class Keyring:
         """`helper_seconds` is the time limit of a credential helper."""
         self._helper_seconds = helper_seconds
         self._configs: tuple[DockerConfig, ...] | None = None
-        self._found: dict[str, _Found] = {}
+        self._found: dict[str, Found] = {}
         self._renewed: set[str] = set()
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -78,34 +77,16 @@ class Keyring:
         """The problems of all registries that were looked up."""
         return {registry: found.problem for registry, found in list(self._found.items()) if found.problem}
 
-    def _look_up(self, configs: tuple[DockerConfig, ...], registry: str) -> _Found:
-        first = _Found()
+    def _look_up(self, configs: tuple[DockerConfig, ...], registry: str) -> Found:
+        first = Found()
         for config in configs:
             helper = config.helper_of(registry)
-            found = self._ask(HELPER + helper, registry) if helper else _Found()
+            found = ask_helper(HELPER + helper, registry, self._helper_seconds) if helper else Found()
             if credential := found.credential or config.logins.get(registry):
                 return found._replace(credential=credential)
             problem = found.problem or config.problem_of(registry)
             first = first if first.problem else found._replace(problem=problem)
         return first
-
-    def _ask(self, program: str, registry: str) -> _Found:
-        problem = ""
-        if shutil.which(program) is None:
-            return _Found(helper=program, problem=f"{program} is not on the PATH")
-        try:
-            done = ask_helper(program, registry, self._helper_seconds)
-        except TimeoutError:
-            problem = f"{program} does not answer within {self._helper_seconds:g}s"
-        except OSError as error:
-            problem = f"{program} cannot be run: {error.strerror or error}"
-        else:
-            if done.code == 0:
-                credential = _credential(done.stdout)
-                return _Found(credential, program, "" if credential else f"{program} gives no valid answer")
-            if UNKNOWN not in done.stdout + done.stderr:
-                problem = f"{program} fails with exit code {done.code}"
-        return _Found(helper=program, problem=problem)
 
 
 def server_name(registry: str | None) -> str:
@@ -113,20 +94,33 @@ def server_name(registry: str | None) -> str:
     return _HUB if registry == "docker.io" else registry or ""
 
 
-def ask_helper(program: str, registry: str | None, seconds: float) -> "process.Completed":
-    """Run a credential helper to get the login for a registry, or to list all logins.
+def ask_helper(program: str, registry: str | None, seconds: float) -> Found:
+    """Run a credential helper to get the login for a registry, or without one to list all logins.
 
-    Raises TimeoutError after `seconds`, and OSError. docker/docker-credential-helpers defines the protocol.
+    docker/docker-credential-helpers defines the protocol. Nothing that the helper printed is in the problem.
     """
     from puller.system import process  # noqa: PLC0415 - imports subprocess, and few registries have a helper
 
-    return process.run(
-        (program, "get" if registry else "list"),
-        environment=dict(os.environ),
-        cancel=Cancellation(),
-        timeout=seconds,
-        stdin=server_name(registry).encode(),
-    )
+    if shutil.which(program) is None:
+        return Found(helper=program, problem=f"{program} is not on the PATH")
+    try:
+        done = process.run(
+            (program, "get" if registry else "list"),
+            environment=dict(os.environ),
+            cancel=Cancellation(),
+            timeout=seconds,
+            stdin=server_name(registry).encode(),
+        )
+    except TimeoutError:
+        problem = f"{program} does not answer within {seconds:g}s"
+    except OSError as error:
+        problem = f"{program} cannot be run: {error.strerror or error}"
+    else:
+        credential = _credential(done.stdout) if registry and not done.code else None
+        problem = f"{program} fails with exit code {done.code}" if done.code else f"{program} gives no valid answer"
+        if credential or (UNKNOWN in done.stdout + done.stderr if done.code else not registry):
+            return Found(credential, program)
+    return Found(helper=program, problem=problem)
 
 
 def _credential(output: str) -> Credential | None:

@@ -23,7 +23,6 @@ from puller.text import clean
 
 _OWN_STREAM = re.compile(r"/dev/(?:std(?P<name>out|err)|fd/(?P<number>\d+))|/proc/self/fd/(?P<proc>\d+)")
 _OWN_INPUT = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/\d+")
-_STALE = 3600  # seconds after which a temporary file was left by a killed run: no report takes that long to write
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXISTING = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """Flags to open an entry that another user may have made: its type is checked before anything else."""
@@ -31,6 +30,7 @@ _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 40  # symbolic links in one path, as many as Linux follows (path_resolution(7))
 _TICK = 0.05  # seconds between two attempts to take a lock
 _PRIVATE = 0o600
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _PUBLIC = 0o644
 _WRONG_TYPES = (
     (stat.S_ISLNK, errno.ELOOP, "it is a symbolic link, which is not followed"),
@@ -68,7 +68,7 @@ def check(path: Path) -> None:
 
 
 def read(path: Path) -> str:
-    """Read a file that puller wrote earlier; raises OSError, also if it is not a regular file of this user or root.
+    """Read a file that puller wrote earlier; raises OSError, also if users other than root and this one may write it.
 
     Bytes that are not UTF-8 are replaced.
     """
@@ -79,6 +79,7 @@ def read(path: Path) -> str:
         node = os.fstat(descriptor)
         _require(stat.S_ISREG(node.st_mode), "it is not a regular file")
         _require(_is_trusted(node), "it belongs to another user")
+        _require(not node.st_mode & _OTHERS, "other users may write to it")
         return file.read().decode("utf-8", "replace")
 
 
@@ -163,17 +164,21 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
 
 
 def make_directory(path: Path) -> None:
-    """Create a directory and its parents with the mode 0700, if they do not exist; raises OSError."""
-    with _directory(path, make=True):
-        pass
+    """Create a directory and its parents with the mode 0700, if they do not exist.
+
+    Raises OSError, also for a directory that another user owns or may write to.
+    """
+    with _directory(path, make=True) as directory:
+        node = os.fstat(directory)
+        _require(node.st_uid == os.geteuid(), f"{path} belongs to another user")
+        _require(not node.st_mode & _OTHERS, f"{path} can be written by other users; chmod go-w {path}")
 
 
 @contextmanager
 def _replacing(name: str, directory: int, mode: int, *, sync: bool) -> Iterator[IO[bytes]]:
     """Open a new file in the same directory and rename it at the end of the block."""
     _remove_stale(directory)
-    temporary = f".puller-{os.urandom(8).hex()}.tmp"
-    descriptor = os.open(temporary, _NEW, mode, dir_fd=directory)
+    temporary, descriptor = _create(directory, mode)
     try:
         with open(descriptor, "w+b") as file:  # noqa: PTH123 - as above
             yield file
@@ -206,19 +211,36 @@ def _opened(name: str, directory: int, is_type: Callable[[int], bool], flags: in
         yield file
 
 
+def _create(directory: int, mode: int) -> tuple[str, int]:
+    """Create a temporary file, which is locked as long as its writer lives."""
+    while True:
+        name = f".puller-{os.urandom(8).hex()}.tmp"
+        descriptor = os.open(name, _NEW, mode, dir_fd=directory)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:  # else another run took it for one that a killed run left
+            return name, descriptor
+        os.close(descriptor)
+
+
 def _remove_stale(directory: int) -> None:
     """Remove temporary files of this user that killed runs left."""
-    with suppress(OSError):
-        listing = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            names = os.listdir(listing)  # noqa: PTH208 - Path takes no descriptor
-        finally:
-            os.close(listing)
-        for name in names:
+    with suppress(OSError), _reopened(".", directory, os.O_DIRECTORY) as listing:
+        for name in os.listdir(listing):  # noqa: PTH208 - Path takes no descriptor
             if name.startswith(".puller-") and name.endswith(".tmp"):
-                node = os.stat(name, dir_fd=directory, follow_symlinks=False)
-                if node.st_uid == os.geteuid() and time.time() - node.st_mtime > _STALE:
-                    os.unlink(name, dir_fd=directory)
+                with suppress(OSError), _reopened(name, directory, _EXISTING) as file:
+                    if os.fstat(file).st_uid == os.geteuid():
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        os.unlink(name, dir_fd=directory)
+
+
+@contextmanager
+def _reopened(name: str, directory: int, flags: int) -> Iterator[int]:
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | flags, dir_fd=directory)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import subprocess
 import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from io import FileIO
 from threading import Lock
 from time import monotonic, sleep
@@ -77,6 +78,11 @@ _TICK = 0.2  # longest time between two checks of the time limit, in seconds
 _START = 1.0  # seconds that a program may take from fork to exec
 _POLLING = (0.0005, 0.05)  # shortest and longest time between two checks whether a program has ended, in seconds
 _running: set[subprocess.Popen[bytes]] = set()
+_WATCH = """while read -r sign pid; do
+case $sign in +) all="$all $pid " ;; *) all="${all%% $pid *} ${all#* $pid }" ;; esac
+done
+for pid in $all; do kill -KILL -"$pid"; done"""
+"""A shell script that kills the process groups that are left when its input ends, as when puller is killed."""
 _starting = Lock()
 
 
@@ -139,6 +145,27 @@ def kill_all() -> None:
         _starting.release()
 
 
+def _watch(line: str) -> None:
+    """Tell the watching shell of a program that was started or has ended; without a shell there is none."""
+    with suppress(OSError):
+        os.write(_watcher(), f"{line}\n".encode())
+
+
+@cache
+def _watcher() -> int:
+    """Start the shell that kills the programs if puller is killed, and return its input."""
+    theirs, ours = os.pipe()
+    null = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
+    actions = [(os.POSIX_SPAWN_DUP2, theirs, 0), null, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    try:
+        os.posix_spawn("/bin/sh", ["sh", "-c", _WATCH], {}, file_actions=actions, setpgroup=0)
+    except OSError:
+        os.close(ours)
+        ours = -1
+    os.close(theirs)
+    return ours
+
+
 @contextmanager
 def _started(
     argv: Sequence[str], environment: Mapping[str, str], *, terminal: bool, reads: bool
@@ -156,6 +183,7 @@ def _started(
                 process_group=0,
             )
             _running.add(process)
+            _watch(f"+ {process.pid}")
     except BaseException:
         if ours is not None:
             os.close(ours)
@@ -172,6 +200,7 @@ def _started(
         raise
     finally:
         _running.discard(process)
+        _watch(f"- {process.pid}")
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe:
                 with suppress(OSError):

@@ -3,6 +3,9 @@
 The lock is flock(2) on a file in a sticky directory that everybody may write to, because several users may share an
 engine. puller writes only to a file that it has just created, and follows no symbolic link, so files of other users do
 no harm. filelock has no such rules: it would write to another user's file.
+
+But any user can hold that lock for ever. So root's runs exclude each other by a file in a directory of root's, and take
+the common lock only to be seen: they do not wait for other users.
 """
 
 import errno
@@ -16,11 +19,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from puller.system import files
 from puller.text import clean, timestamp
 
 PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - not a temporary file: all users must find the same one
 """Directories for lock files; the first that everybody may write to is used. On some systems only root may write to
 /run/lock."""
+ROOT_PLACE = Path("/run/puller")
 _SHARED = stat.S_ISVTX | stat.S_IWOTH
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
 _EXISTING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -48,12 +53,43 @@ class RunLock:
 
     def __init__(self, engine: str) -> None:
         """Name the lock after the engine, such as its address; raises OSError if there is no directory for locks."""
-        name = sha256(engine.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        self.path = _place() / f"puller-{name}.lock"
-        self._descriptor: int | None = None
+        name = f"puller-{sha256(engine.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.lock"
+        self._common: _FileLock | None = None
+        self.note = ""
+        """What is odd about the common lock, which root's run goes on without."""
+        try:
+            self._lock = _FileLock(_root_place() / name)
+        except OSError:  # not root, or /run is read-only
+            self._lock = _FileLock(_place() / name)
+        else:
+            with suppress(OSError):
+                self._common = _FileLock(_place() / name)
+        self.path = self._lock.path
 
     def take(self, doing: str) -> Holder | None:
         """Take the lock, or return its holder; `doing` is the command to show to others. Raises OSError."""
+        if (holder := self._lock.take(doing)) or not self._common:
+            return holder
+        try:
+            if other := self._common.take(doing):
+                self.note = f"goes on beside a run of another user: {other}"
+        except OSError as error:
+            if error.errno != errno.EROFS:  # nobody put it there
+                self.note = f"other users cannot see this run: {error}"
+        return None
+
+    def release(self) -> None:
+        """Release the lock, if it was taken, and remove its file."""
+        for lock in filter(None, (self._lock, self._common)):
+            lock.release()
+
+
+class _FileLock:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def take(self, doing: str) -> Holder | None:
         while True:
             descriptor, fresh = self._open()
             try:
@@ -73,7 +109,6 @@ class RunLock:
                     os.close(descriptor)
 
     def release(self) -> None:
-        """Release the lock, if it was taken, and remove its file."""
         if self._descriptor is None:
             return
         if os.fstat(self._descriptor).st_nlink:
@@ -99,6 +134,13 @@ class RunLock:
         except OSError:
             return False
         return True
+
+
+def _root_place() -> Path:
+    if os.geteuid() != 0:
+        raise PermissionError(errno.EPERM, "for root only", str(ROOT_PLACE))
+    files.make_directory(ROOT_PLACE)
+    return ROOT_PLACE
 
 
 def _place() -> Path:

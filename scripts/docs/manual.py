@@ -24,7 +24,9 @@ _MEANINGS = {
     ExitCode.FAILED: "Some images failed.",
     ExitCode.USAGE: "Wrong usage, an invalid list or an invalid configuration: nothing was pulled.",
     ExitCode.ENGINE_UNREACHABLE: "The engine cannot be reached.",
+    ExitCode.OUTPUT_LOST: "The work is done, but a report or the output cannot be written.",
     ExitCode.TRY_AGAIN: "All failures are temporary, or another run is using the engine: run puller again.",
+    ExitCode.HUNG_UP: "Interrupted by SIGHUP: the terminal is gone.",
     ExitCode.INTERRUPTED: "Interrupted by SIGINT.",
     ExitCode.TERMINATED: "Interrupted by SIGTERM.",
 }

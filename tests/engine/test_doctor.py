@@ -280,11 +280,11 @@ def test_helpers_that_are_missing_or_hang(
         return [each for (subject, check), each in findings(*references).items() if check == "helper"]
 
     (found,) = helpers(image.reference, credHelpers={registry.address: "none"})
-    assert_found(found, Verdict.FAILED, "docker-credential-none is not in PATH", "config.json")
+    assert_found(found, Verdict.FAILED, "docker-credential-none is not on the PATH", "config.json")
     (found,) = helpers(image.reference, credHelpers={"elsewhere.example": "none"})
-    assert_found(found, Verdict.WARNING, "docker-credential-none is not in PATH", "config.json")
+    assert_found(found, Verdict.WARNING, "docker-credential-none is not on the PATH", "config.json")
     (found,) = helpers(credsStore="slow")
-    assert_found(found, Verdict.FAILED, "no answer within 0.3s", "docker-credential-slow list")
+    assert_found(found, Verdict.FAILED, "does not answer within 0.3s", "docker-credential-slow list")
     (home / "config.json").write_text("{")
     found = findings()["credentials", "config"]
     assert_found(found, Verdict.FAILED, "cannot be read", "json.tool")

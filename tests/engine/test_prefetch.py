@@ -42,7 +42,8 @@ def test_images_travel_in_files(engine: Engine, registry: Registry, puller: Pull
     """
     stack = [layer("files-base", 50_000)]
     image = push_image(registry, "files/app", "v1", [*stack, layer("files-own")])
-    index = push_index(registry, "files/many", "v2", {HOST_PLATFORM: stack, "linux/s390x": [layer("files-other")]})
+    platforms = {HOST_PLATFORM: stack, "linux/s390x": [layer("files-other")]}
+    index = push_index(registry, "files/many", "v2", platforms, attested=True)
     listed, target = puller.list(image.reference, index.reference), puller.folder / "images"
     nowhere = {"DOCKER_HOST": "unix:///nowhere"}
     run = puller.pull("--to", f"{kind}:{target}", listed, environment=nowhere)
@@ -100,7 +101,9 @@ def test_the_engine_ends_as_after_a_plain_pull(
     stack = [layer("prefetch-base", 100_000)]
     images = [
         push_image(registry, "prefetch/same", "one", [*stack, layer("prefetch-own")]).reference,
-        push_index(registry, "prefetch/same", "many", {"linux/amd64": stack, "linux/arm64": []}).reference,
+        push_index(
+            registry, "prefetch/same", "many", {"linux/amd64": stack, "linux/arm64": []}, attested=True
+        ).reference,
     ]
     pinned = push_image(registry, "prefetch/pinned", "", [*stack, layer("prefetch-pin")]).reference
     listed = puller.list(*images, pinned)

@@ -17,6 +17,7 @@ from tests.lab.images import (
     PushedImage,
     PushedIndex,
     family,
+    push_attested,
     push_image,
     push_index,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "layer",
     "layer_of",
     "parse",
+    "push_attested",
     "push_image",
     "push_index",
     "unpacked",

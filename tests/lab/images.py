@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.lab.registry import Registry
 
 PUSH_SECONDS = 60
+_ATTESTATION = "unknown/unknown"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm/v7"}
 HOST_PLATFORM = f"linux/{ARCHITECTURES.get(platform.machine(), platform.machine())}"
 
@@ -90,10 +91,12 @@ def push_image(
     *,
     platform: str = HOST_PLATFORM,
     kind: Kind = DOCKER,
+    subject: Pushed | None = None,
 ) -> PushedImage:
     """Push an image and return what it became; without layers it gets a small one of its own.
 
-    An empty tag pushes by digest only. Raises WorldError when the registry refuses something.
+    An empty tag pushes by digest only; a `subject` is what it refers to. Raises WorldError when the registry refuses
+    something.
     """
     layers = tuple(layers) or (layer(f"{repository}:{tag}"),)
     config = json.dumps(
@@ -107,35 +110,84 @@ def push_image(
     config_digest = digest_of(config)
     for digest, data in [(each.digest, each.data) for each in layers] + [(config_digest, config)]:
         _push_blob(registry, repository, digest, data)
-    manifest = {
+    manifest: dict[str, object] = {
         "schemaVersion": 2,
         "mediaType": kind.manifest,
         "config": {"mediaType": kind.config, "size": len(config), "digest": config_digest},
         "layers": [{"mediaType": kind.layer, "size": len(each.data), "digest": each.digest} for each in layers],
     }
+    if subject is not None:
+        manifest["subject"] = {"mediaType": OCI.index, "size": subject.size, "digest": subject.digest}
     digest, size = _push_manifest(registry, repository, tag, manifest)
     return PushedImage(registry.address, repository, tag, digest, size, config_digest, layers)
 
 
 def push_index(
-    registry: Registry, repository: str, tag: str, platforms: Mapping[str, Sequence[Layer]], *, kind: Kind = OCI
+    registry: Registry,
+    repository: str,
+    tag: str,
+    platforms: Mapping[str, Sequence[Layer]],
+    *,
+    kind: Kind = OCI,
+    attested: bool = False,
 ) -> PushedIndex:
     """Push one image for each platform (such as "linux/arm64") and an index over them under the tag.
 
-    Raises WorldError when the registry refuses something.
+    With `attested` the index has an attestation of each image, as BuildKit writes it; they are among the images as
+    `attestation of PLATFORM`. Raises WorldError when the registry refuses something.
     """
     images = {
         name: push_image(registry, repository, "", layers, platform=name, kind=kind)
         for name, layers in platforms.items()
     }
-    entries = [
+    entries: list[dict[str, object]] = [
         {"mediaType": kind.manifest, "size": image.size, "digest": image.digest, "platform": _platform_fields(name)}
         for name, image in images.items()
     ]
+    for name, image in list(images.items()) if attested else ():
+        statement = layer(f"attestation of {image.digest}")
+        about = push_image(registry, repository, "", [statement], platform=_ATTESTATION, kind=kind)
+        images[f"attestation of {name}"] = about
+        refers = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image.digest}
+        entries.append(
+            {
+                "mediaType": kind.manifest,
+                "size": about.size,
+                "digest": about.digest,
+                "platform": _platform_fields(_ATTESTATION),
+                "annotations": refers,
+            }
+        )
     digest, size = _push_manifest(
         registry, repository, tag, {"schemaVersion": 2, "mediaType": kind.index, "manifests": entries}
     )
     return PushedIndex(registry.address, repository, tag, digest, size, images)
+
+
+def push_attested(registry: Registry, repository: str, layers: Sequence[Layer] = (), *, tag: str = "v1") -> PushedIndex:
+    """Push an image as buildx does by default: an index of the image and of an attestation that refers to it.
+
+    Raises WorldError when the registry refuses something.
+    """
+    image = push_image(registry, repository, "", layers, kind=OCI)
+    statement = json.dumps({"_type": "https://in-toto.io/Statement/v0.1", "subject": [{"name": repository}]}).encode()
+    config = json.dumps({"architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers", "diff_ids": []}})
+    parts = []
+    for kind, data in ((OCI.config, config.encode()), ("application/vnd.in-toto+json", statement)):
+        _push_blob(registry, repository, digest_of(data), data)
+        parts.append({"mediaType": kind, "size": len(data), "digest": digest_of(data)})
+    manifest = {"schemaVersion": 2, "mediaType": OCI.manifest, "config": parts[0], "layers": parts[1:]}
+    digest, size = _push_manifest(registry, repository, "", manifest)
+    notes = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image.digest}
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    own = {"mediaType": OCI.manifest, "size": image.size, "digest": image.digest}
+    entries = [
+        own | {"platform": _platform_fields(HOST_PLATFORM)},
+        {"mediaType": OCI.manifest, "size": size, "digest": digest, "platform": unknown, "annotations": notes},
+    ]
+    index = {"schemaVersion": 2, "mediaType": OCI.index, "manifests": entries}
+    digest, size = _push_manifest(registry, repository, tag, index)
+    return PushedIndex(registry.address, repository, tag, digest, size, {HOST_PLATFORM: image})
 
 
 def family(

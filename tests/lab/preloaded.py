@@ -141,7 +141,8 @@ def _become(arguments: Sequence[str], folder: str, environment: Mapping[str, str
     os.environ.update(environment)
     time.tzset()
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", 1, errors="backslashreplace")
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     sys.argv = ["puller", *arguments]
     runpy.run_module("puller", run_name="__main__", alter_sys=True)
     sys.exit()

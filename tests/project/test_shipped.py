@@ -69,7 +69,7 @@ def test_the_service_reaches_what_a_pull_needs() -> None:
     assert service["ProtectHome"] == "read-only"
     assert "PrivateNetwork" not in service
     assert service["StateDirectory"].split() == ["puller", "puller/metrics"]
-    assert service["CacheDirectory"] == "puller"
+    assert service["CacheDirectory"] == service["RuntimeDirectory"] == "puller"
     assert "ReadWritePaths" not in service
     text = (CONFIG / "systemd/puller.service").read_text()
     for line in ("DOCKER_CONFIG=/root/.docker", "XDG_STATE_HOME=/var/lib", "XDG_CACHE_HOME=/var/cache"):

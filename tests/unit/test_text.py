@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.text import clean, format_bytes, format_seconds, parse_duration, shorten
+from puller.text import clean, format_bytes, format_seconds, parse_duration, shorten, source_name
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,25 @@ def test_a_narrow_limit_does_not_uncover_a_secret() -> None:
 def test_what_is_no_secret_stays(text: str) -> None:
     """An error message must still say what happened."""
     assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("images.txt", "images.txt"),
+        ("https://host:8443/a/b.txt", "https://host:8443/a/b.txt"),
+        ("https://host/pkg@1.0/list.txt", "https://host/pkg@1.0/list.txt"),
+        ("https://host/list.txt?key=x#sha256=y", "https://host/list.txt"),
+        ("https://host/list.txt#x?y", "https://host/list.txt"),
+        ("https://user:x@host/list.txt", "https://host/list.txt"),
+        ("HTTP://user:p@x/y@host:80/list.txt", "HTTP://host:80/list.txt"),
+        ("http://user:x/y@host/list.txt", "http://host/list.txt"),
+        ("http://[::1]:80/list.txt", "http://[::1]:80/list.txt"),
+    ],
+)
+def test_a_source_is_named_without_what_may_be_secret(text: str, name: str) -> None:
+    """Neither the user and password, nor the query, nor the fragment of a URL."""
+    assert source_name(text) == name
 
 
 def test_long_text_is_cut_with_an_ellipsis() -> None:

@@ -1,6 +1,7 @@
 """`puller history`: the last runs."""
 
 import sys
+from datetime import UTC, datetime
 
 import click
 
@@ -22,10 +23,12 @@ def command(form: str) -> None:
     puller history
     puller history --format json
     """  # noqa: D301 - click wants the control character itself
-    found = []
+    found, now = [], datetime.now(UTC)
     for run in history.runs():
         try:
-            found.append((run.name, run.summary()))
+            found.append((run.name, summary := run.summary()))
+            if summary.started > now:
+                click.echo(f"puller: run {run.name} started in the future: this host's clock was ahead", err=True)
         except UsageError as error:
             click.echo(f"puller: {error}", err=True)
     if form == "json":

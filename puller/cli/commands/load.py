@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from puller.blobs.load import LayoutImages, LoadEngine
+from puller.blobs.loopback_names import on_record
 from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.cancellation import Cancellation, interruptible
 from puller.cli.engine import open_engine
@@ -63,6 +64,7 @@ def _load(options: dict[str, Any], cancel: Cancellation) -> Report:
             raise UsageError(f"{options['source']}: its index.json names no image")
         with (
             closing(LoopbackRegistry(images)) as server,
+            on_record(engine.store, server.place),
             observe(ProgressMode.QUIET if options["quiet"] else ProgressMode.AUTO, sys.stderr) as observer,
             PullSession(LoadEngine(engine, wanted, server), Resolver(), settings, observer, cancel=cancel) as session,
         ):

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from puller.blobs.loopback_names import remove_leftovers
 from puller.cli.engine import EngineLock, fatal_engine_errors, open_engine
 from puller.cli.options import LOCK_OPTIONS, SIZE, engine_options, list_options, make_plan
 from puller.cli.output import emit
@@ -49,9 +50,9 @@ def command(**options: Any) -> int:
     puller prune *.txt compose.yaml --until-free 20GB --keep-last 2 --yes
     """  # noqa: D301 - click wants the control character itself
     asks = not (options["yes"] or options["dry_run"])
-    if asks and not sys.stdin.isatty():
+    if asks and not (sys.stdin and sys.stdin.isatty()):
         raise click.UsageError("not a terminal: confirm with --yes, or preview with --dry-run")
-    todo = make_plan(options)
+    todo = make_plan(options, only_files=True)
     with (
         EngineLock(options, "prune", *options["lists"]) as lock,
         closing(open_engine(options, lock=lock)) as engine,
@@ -70,6 +71,8 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
         if free is None:
             raise UsageError(f"--until-free: the free space is not known: {note}")
         until = f"until {format_bytes(wanted)} are free; {format_bytes(free)} are now"
+    if not dry_run:
+        remove_leftovers(store)
     found = find_candidates(store, [request.reference for request in todo.requests], keep_last=options["keep_last"])
     if text or asks:
         shown = render.before(found, until=until)

@@ -22,7 +22,7 @@ from puller.cli.signals import Signals, handled
 from puller.engine.disk import DiskShortage
 from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImages
-from puller.errors import EngineUnreachableError, FailureKind
+from puller.errors import EngineUnreachableError, FailureKind, OutputError
 from puller.events import Observer
 from puller.failure import classify, failure
 from puller.imagelist import Source
@@ -96,8 +96,14 @@ def command(**options: Any) -> int:
         signals.finish()
         if not (options["quiet"] and report.ok):  # a public image needs no login, and quiet success is silent
             tell((*(notes if options["quiet"] else ()), *account_notes(keyring, notes)))
-        deliver(report, options)
-    return signals.exit_code or report.exit_code
+        code = signals.exit_code or report.exit_code
+        try:
+            deliver(report, options)
+        except OutputError as error:
+            if not code:
+                raise OutputError(f"every image is present, but not every report: {error}") from None
+            click.echo(f"puller: {error}", err=True)
+    return signals.exit_code or code
 
 
 def _pull_into_files(run: _Run) -> Report:

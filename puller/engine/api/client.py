@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 from puller.engine.endpoint import EngineAddress, Tls
 from puller.engine.responses import read_json
+from puller.engine.timeouts import shares_downloads
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
 from puller.http import HttpClient, HttpError, HttpErrorKind, TlsSettings
 from puller.text import clean
@@ -47,6 +48,11 @@ class EnginePing(NamedTuple):
     def omits_results(self) -> bool:
         """Whether it reports no result at the end of a pull, as podman."""
         return self.server.startswith("Libpod/")
+
+    @property
+    def shares_downloads(self) -> bool:
+        """Whether a pull can be silent because others use the engine's download slots (`shares_downloads`)."""
+        return not self.omits_results and shares_downloads(self.server.partition("/")[2])
 
     @property
     def engine(self) -> str:

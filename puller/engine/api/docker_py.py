@@ -17,7 +17,7 @@ import requests
 import urllib3
 from docker import errors as docker_errors
 from docker.tls import TLSConfig
-from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
+from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 
 from puller.engine.endpoint import EngineAddress
 from puller.errors import EngineError, FailureKind
@@ -110,6 +110,9 @@ class DockerPy(docker.APIClient):
             )
         except _ERRORS as error:
             raise _translate(error) from None
+        if isinstance(adapter := self.get_adapter(self.base_url), UnixHTTPAdapter):
+            # docker-py keeps a pool with an open connection for each image, up to 25.
+            adapter.pools = type(adapter.pools)(max(connections, 1), dispose_func=lambda pool: pool.close())
         # Neither a proxy nor ~/.netrc applies to a local socket, and looking them up takes time at every request.
         self.trust_env = not self.base_url.startswith("http+docker://localhost")
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # imported for the first pull
     from puller.engine.api.docker_py import DockerPy
 
 _ALIVE_SECONDS = 3.0
+_MISSING = FailureKind.IMAGE_MISSING
 _REFUSALS = {FailureKind.ACCESS_DENIED, FailureKind.NOT_FOUND, FailureKind.UNAUTHORIZED}
 
 
@@ -42,7 +43,7 @@ class ApiEngine:
         self._version = self._ping.version or ""
         self._connections = connections
         self._client = ApiClient(address, version=self._version)
-        self._activity = LastActivity()
+        self._activity = LastActivity(shared=self._ping.shares_downloads)
         self._lock = Lock()
         self._docker_py: DockerPy | None = None
         self.store = ApiImageStore(self._client, local=address.local)
@@ -61,7 +62,7 @@ class ApiEngine:
         stream = PullStream(request, progress, timer)
         call = self._docker().start_pull(request, account)
         try:
-            with closing(call), cancel.hook(call.abort), timer.aborting(call.abort):
+            with closing(call), cancel.hook(call.abort), timer.aborting(call.abort, stream.tick):
                 cancel.check()  # docker-py's import and the inspection took time
                 for message in call.messages():
                     cancel.check()
@@ -79,7 +80,7 @@ class ApiEngine:
             client = ApiClient(self._address, version=self._version)
             with closing(client), cancel.hook(client.close), readable("description of an image"):
                 found = client.get("images", inspected_name(reference), "json", seconds=QUICK)
-                return responses.read_inspected(found, reference)
+                return self.store.inspected(found, reference)
         except EngineError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return NOTHING
@@ -134,7 +135,8 @@ def _feed(stream: PullStream, message: dict[str, Any]) -> None:
     error, detail, sizes = (message.get(key) for key in ("error", "errorDetail", "progressDetail"))
     if error is not None or detail is not None:
         words = (isinstance(detail, dict) and detail.get("message")) or error
-        raise EngineError(str(words or "the engine reports an error without a message"))
+        words, kind = words or "the engine reports an error without a message", None if words else _MISSING
+        raise EngineError(str(words), kind=kind)
     if not isinstance(sizes, dict) or sizes.get("units"):  # seconds of unpacking increase even when nothing happens
         sizes = {}
     current, total = (_size(sizes.get(key)) for key in ("current", "total"))
@@ -175,6 +177,10 @@ class ApiImageStore(JsonImageStore):
 
     def _info(self) -> Any:
         return self._client.get("info", seconds=QUICK)
+
+    def _listed_platforms(self, identities: Sequence[str]) -> dict[str, Platform]:
+        images = map(self.holdings().of, identities)
+        return {image.identity: image.platforms[0] for image in images if image and image.platforms}
 
     def _inspect(self, identities: Sequence[str], platform: Platform | None = None) -> Mapping[str, Any]:
         parts = {key: part for key, part in asdict(platform).items() if part} if platform else {}

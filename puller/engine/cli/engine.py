@@ -14,7 +14,7 @@ from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
 from puller.engine.model import Container, LocalImages
 from puller.engine.progress import PullStream
 from puller.engine.responses import JsonImageStore, inspected_name, read_json, readable
-from puller.engine.timeouts import AttemptTimer, LastActivity
+from puller.engine.timeouts import AttemptTimer, LastActivity, shares_downloads
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
@@ -36,6 +36,14 @@ _LONGEST = 32 << 20
 """Bytes of an output that must be complete: a list of images has some 500 for each."""
 _ABSENT = re.compile(r"no such (?:image|object)|image not known", re.IGNORECASE)
 """Messages of docker, nerdctl and podman about a missing image."""
+_PLATFORMS = (
+    *(
+        f"linux/{name}"
+        for name in ("arm64", "amd64", "arm/v7", "arm/v6", "386", "ppc64le", "riscv64", "s390x", "loong64")
+    ),
+    "windows/amd64",
+)
+"""Platforms of images in common use."""
 _PROMPT = re.compile(r"(?:Username|Password)(?: \([^)]*\))?: ?$")
 
 
@@ -55,7 +63,7 @@ class CliEngine:
         self._version = self._probe(_PROBE_SECONDS)
         # podman and nerdctl never print "up to date"; the image before the pull is compared with the one after it.
         self._silent = self._program in _PROBES or "podman" in self._version.lower()
-        self._activity = LastActivity()
+        self._activity = LastActivity(shared=not self._silent and shares_downloads(self._version))
         self.store = CliImageStore(self._run, self._program, local=address.local)
 
     @property
@@ -81,6 +89,7 @@ class CliEngine:
                 words = "unauthorized: the registry requires a login; the command prompted for a user name"
                 raise EngineError(words, kind=FailureKind.UNAUTHORIZED)
             timer.check()
+            stream.tick()
 
         platform = ("--platform", str(request.platform)) if request.platform else ()
         try:
@@ -104,7 +113,7 @@ class CliEngine:
             if done.code != 0:
                 return NOTHING if _ABSENT.search(done.stderr) else None
             with readable("description of an image"):
-                return responses.read_inspected(read_json(done.stdout)[0], reference)
+                return self.store.inspected(read_json(done.stdout)[0], reference)
         except (EngineError, OSError, TimeoutError):
             return None
 
@@ -188,6 +197,13 @@ class CliImageStore(JsonImageStore):
 
     def _info(self) -> Any:
         return read_json(self._run("info", "--format", self._form, seconds=_FACTS_SECONDS))
+
+    def _listed_platforms(self, identities: Sequence[str]) -> dict[str, Platform]:
+        found: dict[str, Platform] = {}
+        for platform in map(Platform.parse, _PLATFORMS):  # no command lists them
+            left = [identity for identity in identities if identity not in found]
+            found |= dict.fromkeys(self._inspect(left, platform), platform)
+        return found
 
     def _inspect(self, identities: Sequence[str], platform: Platform | None = None) -> Mapping[str, Any]:
         """Run one command for all images, or if one of them is missing a command for each."""

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from puller.model import Report
 from puller.report.html.timeline import LABELS, describe
 from puller.report.html.view import OUTLOOK, View
-from puller.report.words import cancelled, retry_time
+from puller.report.words import cancelled, retry_time, warnings
 from puller.text import clean, counted, format_bytes, format_seconds, timestamp
 
 _ASSETS = files("puller.report.html")
@@ -21,7 +21,10 @@ _MANY = 200
 
 def render(report: Report) -> str:
     """Return the page. The template engine escapes untrusted text, and none of it is part of the script."""
-    return _template().render(view=View(report), report=report, cancelled=cancelled(report.outcomes))
+    outcomes = report.outcomes
+    return _template().render(
+        view=View(report), report=report, cancelled=cancelled(outcomes), warnings=warnings(outcomes)
+    )
 
 
 @cache

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from puller.blobs import journal
+from puller.blobs import download, journal
 from puller.blobs.partial import SEGMENT, open_part
 from puller.blobs.store import BlobStore
 from puller.errors import FailureKind
@@ -103,6 +103,16 @@ def test_what_is_not_there_is_given_up_at_once(store: BlobStore, proxy: Proxy, f
     assert blob.failure
     assert (blob.failure.status, "404" in blob.failure.message) == (404, True)
     assert proxy.count("GET", BLOB) == 1
+
+
+def test_what_drips_is_given_up(store: BlobStore, proxy: Proxy, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then holds no connection."""
+    monkeypatch.setattr(download, "_PATIENCE", 0.3)
+    monkeypatch.setattr(download, "_BACKOFF", 0)
+    proxy.use(Rule(SMALL.digest, faults.drip(100, 10)))
+    blob = fetch(store, SMALL)
+    assert blob.failure
+    assert blob.failure.kind is FailureKind.TIMEOUT
 
 
 def test_two_runs_fetch_a_blob_once(store: BlobStore, proxy: Proxy, fetch: Fetch) -> None:

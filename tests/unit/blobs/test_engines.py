@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,18 @@ from puller.blobs.prefetch import Prefetch, PrefetchEngine
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine
-from puller.errors import CancelledError, EngineError, FailureKind
+from puller.errors import CancelledError, EngineError, FailureKind, RegistryError
+from puller.image.reference import Platform
 from puller.model import EngineResult, PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.registry.client import RegistryClient
 from puller.settings import Settings, Timeouts
-from tests.lab import HOST_PLATFORM, Proxy
+from tests.lab import HOST_PLATFORM, OCI, Proxy, Registry, Rule, push_image, push_index
+from tests.lab.exchange import Exchange
 from tests.lab.fakes import PULLED, FakeBackend
 from tests.lab.samples import request
+from tests.unit.blobs.conftest import SMALL
+from tests.unit.blobs.test_loopback_registry import ask
 
 
 @pytest.fixture
@@ -73,6 +78,18 @@ def test_a_folder_that_is_cancelled_already_asks_no_registry(
         assert proxy.log == []
 
 
+def test_files_take_no_image_of_another_platform(proxy: Proxy, registries: RegistryClient, tmp_path: Path) -> None:
+    """The manifest of one image names no platform; its config does."""
+    with open_layout(tmp_path / "images", Settings(), registries, archive=False) as layout:
+        with pytest.raises(RegistryError, match=f"the image is for {HOST_PLATFORM}, not for linux/s390x"):
+            pull(layout, replace(wanted(proxy), platform=Platform("linux", "s390x")))
+        assert layout.holdings().images == ()
+        pull(layout, wanted(proxy))
+        seen = layout.inspect(wanted(proxy).reference, cancel=Cancellation())
+        assert seen
+        assert str(seen.platform) == HOST_PLATFORM
+
+
 def test_what_the_files_do_not_have_is_not_found(proxy: Proxy, registries: RegistryClient, tmp_path: Path) -> None:
     """An engine that loads is asked for an image that is not in its files."""
     with open_layout(tmp_path / "images", Settings(), registries, archive=False) as layout:
@@ -83,3 +100,43 @@ def test_what_the_files_do_not_have_is_not_found(proxy: Proxy, registries: Regis
         with pytest.raises(EngineError, match=r"the files have no image example\.org/other:v1") as caught:
             pull(engine, request("example.org/other:v1"))
         assert caught.value.kind is FailureKind.NOT_FOUND
+
+
+def test_what_hangs_on_an_index_is_served(
+    registry: Registry, proxy: Proxy, store: BlobStore, registries: RegistryClient
+) -> None:
+    """Attestations and what refers to an image, as engines ask for them, once; nothing that the index does not name."""
+    index = push_index(registry, "prefetch/attested", "v1", {HOST_PLATFORM: [SMALL]}, attested=True)
+    other = push_image(registry, "prefetch/attested", "other")
+    attestation = index.images[f"attestation of {HOST_PLATFORM}"]
+    fallback = push_image(registry, "prefetch/attested", attestation.digest.replace(":", "-"))
+
+    def list_referrers(exchange: Exchange) -> None:
+        exchange.reply(200, {"Content-Type": OCI.index}, b'{"schemaVersion": 2, "manifests": []}')
+
+    proxy.use(Rule("/referrers/", list_referrers))
+    wanted = request(index.at(proxy.address), HOST_PLATFORM)
+    with closing(Prefetch(registries, store, EngineInventory(FakeBackend().store), Settings())) as prefetch:
+        prefetch.begin([wanted])
+        image = prefetch.image(wanted, Cancellation())
+        assert image
+        assert image.name.digest == index.digest
+
+        def status(path: str) -> int:
+            return ask(prefetch.server, f"/v2/{prefetch.server.secret}/n0/{path}")[0]
+
+        for path in (
+            f"manifests/{index.digest}",
+            f"manifests/{index.images[HOST_PLATFORM].digest}",
+            f"manifests/{attestation.digest}",
+            f"blobs/{attestation.config_digest}",
+            f"blobs/{attestation.layers[0].digest}",
+            f"referrers/{attestation.digest}",
+            f"manifests/{attestation.digest.replace(':', '-')}",
+            f"blobs/{fallback.config_digest}",
+        ):
+            assert (path, status(path), status(path)) == (path, 200, 200)
+        for path in (f"manifests/{other.digest}", f"blobs/{other.config_digest}", "manifests/v1", "tags/list"):
+            assert (path, status(path)) == (path, 404)
+    assert proxy.count("GET", f"manifests/{attestation.digest}") == 1
+    assert proxy.count("GET", attestation.layers[0].digest) == 1

@@ -7,21 +7,26 @@ import json
 import lzma
 import os
 import tarfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from puller.blobs import download, load
 from puller.blobs.export import layout_settings, open_layout
-from puller.blobs.load import LayoutImages
-from puller.errors import FailureKind, UsageError
-from puller.image.oci_layout import read_index
+from puller.blobs.load import LayoutImages, LoadEngine
+from puller.blobs.loopback_registry import LoopbackRegistry
+from puller.errors import EngineError, ExitCode, FailureClass, FailureKind, UsageError
+from puller.image.manifest import descriptors_in
+from puller.image.oci_layout import blob_path, read_index
 from puller.model import Report
 from puller.pull.session import PullSession
 from puller.registry.client import RegistryClient
-from puller.settings import RegistrySettings, RetryPolicy, Settings
-from tests.lab import HOST_PLATFORM, Proxy, PushedImage, Rule, faults
+from puller.settings import Policy, PrefetchSettings, RegistrySettings, RetryPolicy, Settings, Timeouts
+from tests.lab import HOST_PLATFORM, OCI, Proxy, PushedImage, Registry, Rule, faults, layer, push_image, push_index
+from tests.lab.fakes import FakeBackend, pull_all
 from tests.lab.samples import request
 from tests.unit.blobs.conftest import SMALL
 
@@ -71,13 +76,6 @@ def test_an_image_from_a_mirror_has_the_name_that_was_asked_for(
     assert image.address not in index
 
 
-@pytest.fixture
-def archive(tmp_path: Path, proxy: Proxy) -> Path:
-    """Write an archive of one image."""
-    assert export(tmp_path / "images.tar", "archive", f"{proxy.address}/prefetch/app:v1").ok
-    return tmp_path / "images.tar"
-
-
 @pytest.mark.parametrize(
     ("name", "pack"),
     [
@@ -88,10 +86,10 @@ def archive(tmp_path: Path, proxy: Proxy) -> Path:
         ("lz4", lambda data: b"\x04\x22\x4d\x18" + data),
     ],
 )
-def test_a_compressed_archive_is_named_as_such(archive: Path, name: str, pack: object) -> None:
+def test_a_compressed_archive_is_named_as_such(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
     """With the program that unpacks it."""
-    packed = archive.with_name("packed")
-    packed.write_bytes(pack(archive.read_bytes()))  # type: ignore[operator]
+    packed = tmp_path / "packed"
+    packed.write_bytes(pack(b"index.json" * 1000))
     with pytest.raises(UsageError, match=rf"is compressed with {name}: decompress it first \({name} -d"):
         LayoutImages(packed)
 
@@ -154,3 +152,69 @@ def test_the_failure_of_a_blob_is_the_failure_of_its_image(
     why = export(tmp_path / "images", "oci", f"{proxy.address}/prefetch/app:v1").outcomes[0].failure
     assert why
     assert why.kind is kind, why
+
+
+@pytest.mark.parametrize("damaged", ["manifest", "layer"])
+def test_damaged_files_fail_for_good(tmp_path: Path, proxy: Proxy, image: PushedImage, damaged: str) -> None:
+    """No other attempt can change what they contain, so the exit code does not ask for one."""
+    target = tmp_path / "images"
+    assert export(target, "oci", f"{proxy.address}/prefetch/app:v1").ok
+    if damaged == "manifest":
+        path = target / blob_path(image.digest)
+        path.write_bytes(path.read_bytes().replace(b"schemaVersion", b"schemaversion"))
+    images = LayoutImages(target)
+    backend = FakeBackend(otherwise=EngineError("filesystem layer verification failed for digest sha256:00"))
+    with closing(LoopbackRegistry(images)) as server:
+        engine = LoadEngine(backend, images.requests(None), server)
+        report = pull_all([*images.requests(None)], engine, Settings(policy=Policy.ALWAYS))
+    (outcome,) = report.outcomes
+    assert outcome.failure
+    assert (outcome.failure.kind, outcome.failure.failure_class, len(outcome.attempts), report.exit_code) == (
+        FailureKind.DIGEST_MISMATCH,
+        FailureClass.PERMANENT,
+        1,
+        ExitCode.FAILED,
+    )
+    assert bool(backend.attempts) is (damaged == "layer")
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind"),
+    [(Timeouts(attempt=1, stall=60), FailureKind.TIMEOUT), (Timeouts(stall=1), FailureKind.STALLED)],
+)
+def test_a_blob_that_drips_does_not_hold_its_image(
+    tmp_path: Path, proxy: Proxy, limits: Timeouts, kind: FailureKind
+) -> None:
+    """The limits of a pull are those of an export."""
+    proxy.use(Rule(f"/blobs/{SMALL.digest}", faults.drip(10, 1)))
+    began = monotonic()
+    report = export(
+        tmp_path / "images", "oci", f"{proxy.address}/prefetch/app:v1", Settings(retry=NO_RETRY, timeouts=limits)
+    )
+    why = report.outcomes[0].failure
+    assert why
+    assert why.kind is kind
+    assert monotonic() - began < 8
+
+
+@pytest.mark.parametrize("extras", [True, False])
+def test_attestations_and_signatures_travel_with_their_image(
+    tmp_path: Path, kind: str, registry: Registry, proxy: Proxy, extras: bool
+) -> None:
+    """They are in the files, unless they are not wanted, and the engine that loads the image can ask for them."""
+    index = push_index(registry, "prefetch/signed", "v1", {HOST_PLATFORM: [SMALL]}, attested=True)
+    attestation = index.images[f"attestation of {HOST_PLATFORM}"]
+    signature = push_image(registry, "prefetch/signed", "", [layer("signature")], kind=OCI, subject=index)
+    listed = {"digest": signature.digest, "size": signature.size, "mediaType": OCI.manifest}
+    document = json.dumps({"schemaVersion": 2, "manifests": [listed]}).encode()
+    proxy.use(Rule(f"/referrers/{index.digest}", faults.answer(200, {"Content-Type": OCI.index}, document)))
+    target, settings = tmp_path / "images", Settings(prefetch=PrefetchSettings(extras=extras))
+    for _ in range(2):
+        assert export(target, kind, index.at(proxy.address), settings).ok
+    images = LayoutImages(target)
+    for each in (attestation, signature):
+        assert bool(images.document(each.digest)) is bool(images.blob(each.layers[0].digest)) is extras
+    referrers = images.referrers(index.digest)
+    assert referrers
+    assert [each.digest for each in descriptors_in(referrers)] == ([signature.digest] if extras else [])
+    assert [request.reference.text for request in images.requests(None)] == [index.at(proxy.address)]

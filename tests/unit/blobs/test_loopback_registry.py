@@ -11,6 +11,7 @@ from puller.blobs.download_task import BlobDownload
 from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.blobs.store import BlobStore
 from puller.errors import RegistryError
+from puller.image.manifest import Manifest
 from puller.image.reference import ImageReference
 from tests.lab import Proxy, Rule, faults
 from tests.unit.blobs.conftest import LARGE, SMALL, Fetch
@@ -25,9 +26,13 @@ class Shelf:
     def __init__(self) -> None:
         self.blobs: dict[str, BlobDownload] = {}
 
-    def document(self, digest: str) -> tuple[str, bytes] | None:
+    def document(self, name: str) -> Manifest | None:
         """Give the manifest."""
-        return MANIFEST if digest == DIGEST else None
+        return Manifest(MANIFEST[1], MANIFEST[0], DIGEST) if name == DIGEST else None
+
+    def referrers(self, digest: str) -> Manifest | None:
+        """Have none."""
+        return None
 
     def blob(self, digest: str) -> BlobDownload | None:
         """Give a blob."""

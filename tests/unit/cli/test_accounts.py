@@ -72,6 +72,17 @@ def test_a_helper_that_prints_something_else_is_told_once(shell: Shell, guarded:
             assert SECRET not in run.stdout + run.stderr
 
 
+def test_doctor_names_odd_accounts(shell: Shell, guarded: Server) -> None:
+    """A helper that prints something else, which is not shown, and an entry that is none."""
+    helper(shell, f"echo '{SECRET}'")
+    config = {"credHelpers": {guarded.address: "lab"}, "auths": {"odd.example": {"auth": "!"}}}
+    (shell.folder / "docker-config/config.json").write_text(json.dumps(config))
+    run = shell.run("doctor", "--image", f"{guarded.address}/a/b")
+    for words in ("docker-credential-lab gives no valid answer", "its entry for odd.example has an"):
+        assert words in run.stdout
+    assert SECRET not in run.stdout + run.stderr
+
+
 def test_lock_and_doctor_say_what_only_a_mirror_answered(shell: Shell) -> None:
     """The lock is written; doctor warns of the registry and does not fail for it."""
     with serving(saying(MANIFEST)) as mirror, serving(saying(b"")) as gone:

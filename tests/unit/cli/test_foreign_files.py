@@ -1,62 +1,50 @@
-"""Files and folders of others where puller looks for its own: no hang, and no error of puller's own."""
+"""Files of this host that others control: none of them hangs a verb, and none is an internal error."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.lab.fakes import good_pull
+from tests.lab.program import Program
 from tests.lab.second_user import NOBODY, as_root
 from tests.unit.cli.test_main import Shell
-
-SOON = 5
-"""Seconds."""
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    """Give each test a folder of its own, and a docker that is well."""
-    shell = Shell(tmp_path)
-    shell.docker(pull=good_pull())
-    return shell
+    """Give each test a folder of its own."""
+    return Shell(tmp_path)
 
 
-@pytest.mark.parametrize("verb", [("list",), ("config",)])
-@pytest.mark.parametrize("named", [True, False], ids=["named", "of the user"])
-def test_a_configuration_file_that_is_a_fifo_is_refused(shell: Shell, verb: tuple[str, ...], named: bool) -> None:
-    """At once, by name, with exit code 2."""
-    path = shell.folder / "config-home" / "puller" / "puller.toml"
-    path.parent.mkdir(parents=True)
-    os.mkfifo(path)
-    images = ("--image", "nginx") if verb == ("list",) else ()
-    begun = shell.begin(*verb, *images, *(("--config", str(path)) if named else ()))
-    code, stdout, stderr = begun.ended(SOON)
-    assert (code, stdout) == (2, "")
-    assert f"{path}: " in stderr
-    assert "not a regular file" in stderr
+@pytest.mark.parametrize("arguments", [("list", "-c", "fifo"), ("list",)], ids=["named", "found"])
+def test_a_configuration_that_is_a_fifo_is_refused(shell: Shell, arguments: tuple[str, ...]) -> None:
+    """Nobody waits for a writer."""
+    (shell.folder / "config-home/puller").mkdir(parents=True)
+    os.mkfifo(shell.folder / ("fifo" if "-c" in arguments else "config-home/puller/puller.toml"))
+    run = shell.run(*arguments, "--image", "nginx")
+    assert run.code == 2
+    assert "cannot be read: not a regular file" in run.stderr
 
 
-def test_dockers_configuration_that_is_a_fifo_costs_no_run(shell: Shell) -> None:
-    """There are no logins in it; docker itself decides what it does with it."""
+def test_dockers_configuration_that_is_a_fifo_is_named(shell: Shell) -> None:
+    """It counts as one that cannot be read."""
     (shell.folder / "docker-config").mkdir()
-    os.mkfifo(shell.folder / "docker-config" / "config.json")
-    code, _, stderr = shell.begin("pull", "--image", "nginx", "--backend", "cli", "--no-lock").ended(SOON)
-    assert code == 0
-    assert "config.json" in stderr
+    os.mkfifo(shell.folder / "docker-config/config.json")
+    run = shell.run("pull", "--image", "nginx", "--backend", "cli", "--no-lock")
+    assert "docker-config/config.json cannot be read: not a regular file" in run.stderr
 
 
 @as_root
-@pytest.mark.parametrize(
-    "verb", ["history", "report", "pull --failed", "pull -q --image nginx --backend cli --no-lock"]
-)
-def test_a_state_folder_of_another_user_is_no_error_of_ours(theirs: Path, verb: str) -> None:
-    """What cannot be read is said with its path, and a pull goes on without a record."""
-    theirs.parent.chmod(0o777)
-    shell = Shell(theirs.parent)
-    shell.docker(pull=good_pull())
-    state = theirs.parent / "state"
-    state.mkdir(mode=0o700)
-    user = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
-    code, _, stderr = shell.begin(*verb.split(), prefix=user).ended(60)
+@pytest.mark.parametrize("verb", [("history",), ("report",), ("pull", "--failed"), ("list", "--image", "nginx")])
+def test_the_state_of_another_user_is_named(theirs: Path, verb: tuple[str, ...]) -> None:
+    """As with `sudo -u` and root's XDG_STATE_HOME: one line and an exit code, where the verb needs it."""
+    runs = theirs.parent / "state/puller/runs"
+    runs.mkdir(parents=True)
+    runs.chmod(0o700)
+    prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    code, _, stderr = Program(theirs.parent, {}).begin(*verb, prefix=prefix).ended(60)
     assert "internal error" not in stderr
-    assert (code == 0) if "nginx" in verb else (code == 2 and str(state) in stderr)
+    assert "Traceback" not in stderr
+    assert (code, "runs cannot be read: Permission denied" in stderr) == (
+        (0, False) if verb[0] == "list" else (2, True)
+    )

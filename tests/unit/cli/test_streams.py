@@ -63,6 +63,17 @@ def test_no_stream_costs_a_pull_or_a_report(shell: Shell, redirection: str, code
     assert len(list((shell.folder / "state/puller/runs").iterdir())) == 1
 
 
+@pytest.mark.parametrize("verb", ["list -", "prune -", "explain", "pull -", "history", "config"])
+def test_no_closed_stream_is_an_internal_error(shell: Shell, verb: str) -> None:
+    """What needs an answer or a list from standard input says so."""
+    script = f"{sys.executable} -m puller {verb} <&- >out; {sys.executable} -m puller {verb} <&- >&-"
+    run = subprocess.run(
+        ["sh", "-c", script], cwd=shell.folder, env=shell.environment, stderr=subprocess.PIPE, check=False
+    )
+    assert b"internal error" not in run.stderr
+    assert run.returncode in (0, 2)
+
+
 def test_a_lost_report_does_not_hide_a_failure(shell: Shell) -> None:
     """What the images say comes first."""
     assert redirected(shell, "> /dev/full", "acme/missing") == 1

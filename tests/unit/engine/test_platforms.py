@@ -12,7 +12,7 @@ IMAGES = {
     "sha256:1": {"Os": "linux", "Architecture": "amd64"},
     "sha256:2": {"Os": "linux", "Architecture": "arm", "Variant": "v6"},
     "sha256:3": {"Os": "linux", "Architecture": "arm"},
-    "sha256:4": {"Os": "", "Architecture": ""},
+    "sha256:4": {},
 }
 
 
@@ -59,3 +59,17 @@ def test_an_engine_that_has_gone_is_trouble() -> None:
     program = Program("Cannot connect to the Docker daemon. Is the docker daemon running?")
     with pytest.raises(EngineError, match="Cannot connect"):
         CliImageStore(program, "docker", local=True).platforms(["sha256:1", "sha256:9"])
+
+
+def test_a_platform_that_the_engine_omits_is_found() -> None:
+    """Engine 29 describes an image of another platform by empty texts, unless asked for that platform."""
+
+    def run(*arguments: str) -> str:
+        if "--platform" not in arguments:
+            return json.dumps([{"Os": "", "Architecture": "", "Size": 0}])
+        if "linux/s390x" not in arguments:
+            raise EngineError("image with reference sha256:5 was found but does not provide the specified platform")
+        return json.dumps([{"Os": "linux", "Architecture": "s390x"}])
+
+    found = CliImageStore(run, "docker", local=True).platforms(["sha256:5"])
+    assert found == {"sha256:5": Platform("linux", "s390x")}

@@ -307,9 +307,10 @@ def test_a_list_of_images_that_makes_no_sense(
     assert caught.value.kind is kind
 
 
-@pytest.mark.parametrize("message", [{"error": ""}, {"error": "", "errorDetail": {"message": ""}}, {"errorDetail": {}}])
-def test_an_error_without_words_is_an_error(tmp_path: Path, message: dict[str, object]) -> None:
+@pytest.mark.parametrize("detail", [None, {}, {"message": ""}, {"message": None}, [2]])
+def test_an_error_without_words_is_an_error(tmp_path: Path, detail: object) -> None:
     """Even where the rest of the stream claims success."""
+    message: dict[str, object] = {"error": "", "errorDetail": detail}
     with FakeEngine(tmp_path, {"/images/create": streaming(message, DIGEST_LINE, STATUS_LINE)}):
         assert failure_of(SHORT).message == "the engine reports an error without a message"
 
@@ -317,8 +318,11 @@ def test_an_error_without_words_is_an_error(tmp_path: Path, message: dict[str, o
 @pytest.mark.parametrize("number", [-5, True, 1.5, 10**400, "5", None])
 def test_a_number_of_bytes_that_cannot_be_is_not_counted(tmp_path: Path, number: object) -> None:
     """The pull succeeds."""
-    odd: dict[str, object] = {"status": "Downloading", "id": LAYER}
-    odd["progressDetail"] = {"current": number, "total": number}
+    odd: dict[str, object] = {
+        "status": "Downloading",
+        "id": LAYER,
+        "progressDetail": {"current": number, "total": number},
+    }
     with FakeEngine(tmp_path, {"/images/create": streaming(odd, DIGEST_LINE, STATUS_LINE)}):
         assert pull(SHORT) == EngineResult(DIGEST, up_to_date=False)
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from puller.engine.timeouts import AttemptTimer, LastActivity
+from puller.engine.timeouts import AttemptTimer, LastActivity, shares_downloads
 from puller.errors import EngineError, FailureKind
 from puller.events import Phase
 from puller.settings import Timeouts
@@ -171,3 +171,44 @@ def test_a_guard_lets_be_what_is_not() -> None:
     with AttemptTimer(Timeouts(None, None, None), LastActivity()).aborting(over.set):
         assert threading.active_count() == before
     assert not over.is_set()
+
+
+def test_a_silent_pull_is_queued_while_others_move(hands: Hands) -> None:
+    """Where the engine's slots are shared: its clock stands, until no pull has moved for the limit."""
+    engine = LastActivity(shared=True)
+    silent, other = (AttemptTimer(CLOCKS, engine, now=hands) for _ in range(2))
+    for step in range(10):
+        hands.time += 100
+        other.moved(Phase.DOWNLOADING, step, 100)
+        assert (silent.queued, other.queued, silent.expired()) == (True, False, None)
+    hands.time += 119.9
+    assert (silent.queued, silent.expired()) == (True, None)
+    hands.time += 0.1
+    assert (silent.queued, kind_of(silent), kind_of(other)) == (False, FailureKind.STALLED, FailureKind.STALLED)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_transfer_that_stops_is_not_queued(hands: Hands, *, shared: bool) -> None:
+    """A layer in transfer has a slot, and on an engine with slots for each pull nobody waits for another."""
+    engine = LastActivity(shared=shared)
+    stopped, other = (AttemptTimer(CLOCKS, engine, now=hands) for _ in range(2))
+    stopped.moved(Phase.DOWNLOADING, 5, 100, idle=not shared)
+    hands.time += 120
+    other.moved(Phase.DOWNLOADING, 5, 100)
+    assert (stopped.queued, kind_of(stopped)) == (False, FailureKind.STALLED)
+
+
+@pytest.mark.parametrize(
+    ("version", "shared"),
+    [
+        ("29.7.2", True),
+        ("30.0.0-rc.1", True),
+        ("28.5.2", False),
+        ("20.10.24+dfsg1", False),
+        ("dev", False),
+        ("", False),
+    ],
+)
+def test_engines_share_their_slots_since_29(version: str, *, shared: bool) -> None:
+    """An unknown version is taken as an older one."""
+    assert shares_downloads(version) is shared

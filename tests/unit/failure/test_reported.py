@@ -11,12 +11,14 @@ from tests.unit.failure.test_real_words import MESSAGES
 KNOWN = told("known")
 UNSEEN = told("unseen")
 SET_BY_PULLER = {
+    Kind.IMAGE_MISSING,
     Kind.INTERNAL,
     Kind.NOT_PRESENT,
     Kind.REDIRECT_REFUSED,
     Kind.REGISTRY_UNAVAILABLE,
     Kind.STALLED,
     Kind.TOO_LARGE,
+    Kind.UNVERIFIED,
 }
 """Kinds that no words lead to: puller itself knows when they happened."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from puller.errors import ListError
 from puller.imagelist import BadLine, Entry, read
 from puller.imagelist.formats import parse
-from puller.imagelist.source import ListSource
+from puller.imagelist.source import ListSource, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,7 @@ def listed(
     profiles: tuple[str, ...] = (),
     stdin: str | bytes = b"",
     ask: Compose | None = None,
+    **selected: Any,
 ) -> list[str]:
     """Read lists as the program does, by default with no compose to ask; an error is shown as its lines."""
     found: list[str] = []
@@ -41,7 +42,7 @@ def listed(
         for item in read(
             lists,
             list_format=list_format,
-            profiles=profiles,
+            selection=Selection(profiles=profiles, **selected),
             ask_compose=ask,
             stdin=io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin),
         ):

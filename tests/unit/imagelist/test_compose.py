@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from puller.imagelist import Entry, read
+from puller.imagelist.formats import parse
+from puller.imagelist.source import ListSource
 from tests.unit.imagelist.shown import listed, structured
 
 if TYPE_CHECKING:
@@ -71,7 +74,6 @@ NEEDED = (
         ("services:\n  a: {extends: {file: g.yml, service: a}, image: a}", "f.yml:2: extends"),
         ("include: [g.yml]\nservices: {a: {image: a}}", "f.yml:1: include"),
         ("services: {}\ninclude:\n- path: [g.yml]", "f.yml:2: include"),
-        ("services: {a: {image: a}}\n---\nservices: {a: {image: b}}", "f.yml:3: a second document"),
     ],
 )
 def test_what_only_docker_compose_can_read(here: Path, text: str, found: str) -> None:
@@ -86,10 +88,10 @@ def test_an_override_file_counts_beside_a_default_name_only(here: Path) -> None:
     (here / "compose.yml").write_text("services: {a: {image: a}}")
     (here / "other.yml").write_text("services: {a: {image: a}}")
     (here / "docker-compose.override.yaml").write_text("services: {b: {image: b}}")
-    needed = f"the override file docker-compose.override.yaml {NEEDED}"
-    assert listed("compose.yml") == [f"bad compose.yml: {needed}"]
+    both = ["compose.yml:1 a", "docker-compose.override.yaml:1 b"]
+    assert listed("compose.yml") == both
     assert listed("other.yml") == ["other.yml:1 a"]
-    assert listed(".") == [f"bad ./compose.yml: {needed}", "./other.yml:1 a"]
+    assert listed(".") == [*(f"./{each}" for each in both), "./other.yml:1 a"]
 
 
 def test_a_profile_is_plain_text(here: Path) -> None:
@@ -137,3 +139,80 @@ def test_a_service_alone_is_no_error() -> None:
     assert listed("-", stdin="services: {web: {build: .}}") == [
         "note stdin:1: service web: only build:, nothing to pull"
     ]
+
+
+def test_files_of_one_project(here: Path) -> None:
+    """`a:b` is one project; two files with one service and two images get a hint."""
+    (here / "base.yaml").write_text("services: {web: {image: 'a:dev', platform: linux/arm64}, x: {image: x}}\n")
+    (here / "prod.yaml").write_text("services: {web: {image: 'a:1'}}\n")
+    assert listed("base.yaml:prod.yaml") == ["prod.yaml:1 linux/arm64 a:1", "base.yaml:1 x"]
+    said = "has another image in base.yaml; if both files are one project, name them as base.yaml:prod.yaml"
+    assert f"note prod.yaml:1: service web: {said}" in listed("base.yaml", "prod.yaml")
+
+
+HOOKS = """services:
+  web:
+    image: web
+    pre_start: [{image: migrate}, {command: [x]}]
+    pull_policy: missing
+  built: {build: ., pull_policy: build, pre_start: [{image: tool}]}
+  never: {image: never, pull_policy: never, pre_start: [{image: never}]}
+"""
+
+
+def test_images_of_hooks() -> None:
+    """They are pulled with the service's policy, also where the service itself is built."""
+    assert structured(HOOKS) == [
+        "f:3 web",
+        "f:4 migrate",
+        "note f:6: service built: pull_policy: build, nothing to pull",
+        "f:6 tool",
+        "note f:7: service never: pull_policy: never, nothing to pull",
+    ]
+    parsed = parse(HOOKS.encode(), ListSource("f"))
+    assert [item.if_missing for item in parsed if isinstance(item, Entry)] == [True, True, False]
+
+
+def test_services_with_build(here: Path) -> None:
+    """An image that comes to nothing is built; the others may be left out."""
+    (here / "f.yml").write_text(
+        "services:\n  a: {image: '$NONE', build: .}\n  b: {image: b, build: .}\n  c: {image: c}\n"
+    )
+    empty = "note f.yml:2: no value for NONE: taken as empty; only build:, nothing to pull"
+    assert listed("f.yml") == [
+        empty,
+        "note f.yml:3: service b: has build: as well; the image is pulled",
+        "f.yml:3 b",
+        "f.yml:4 c",
+    ]
+    assert listed("f.yml", ignore_buildable=True)[1:] == [
+        "note f.yml:3: service b: has build: as well; left out (--ignore-buildable)",
+        "f.yml:4 c",
+    ]
+    assert [item.buildable for item in read(["f.yml"]) if isinstance(item, Entry)] == [True, False]
+
+
+def test_named_services(here: Path) -> None:
+    """Only they count, whatever their profiles; one that no file has is an error."""
+    (here / "f.yml").write_text(PROFILES)
+    assert listed("f.yml", services=("b",)) == ["f.yml:3 b"]
+    assert listed("f.yml", services=("b", "z"))[1:] == [
+        'bad --service: no Compose file of the lists has this service: "z"'
+    ]
+
+
+def test_the_platform_of_the_project(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DOCKER_DEFAULT_PLATFORM of `.env` is for services that name none; in the environment it is for all lists."""
+    monkeypatch.delenv("DOCKER_DEFAULT_PLATFORM", raising=False)
+    (here / ".env").write_text("DOCKER_DEFAULT_PLATFORM=linux/arm64\n")
+    (here / "f.yml").write_text("services:\n  a: {image: a}\n  b: {image: b, platform: linux/amd64}\n")
+    assert listed("f.yml") == ["f.yml:2 linux/arm64 a", "f.yml:3 linux/amd64 b"]
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/s390x")
+    assert listed("f.yml") == ["f.yml:2 a", "f.yml:3 linux/amd64 b"]
+
+
+def test_a_file_without_services(here: Path) -> None:
+    """The name of a Compose file tells what it is; another one needs services."""
+    (here / "compose.yml").write_text("networks: {a: {}}\n")
+    assert listed("compose.yml") == ["note compose.yml:1: no services, nothing to pull"]
+    assert structured("networks: {a: {}}\n")[0].startswith("bad f:1: unknown list format")

@@ -124,11 +124,10 @@ def test_a_refusal_for_what_we_have_found_is_said_once(tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_an_error_where_nothing_else_is_known(tmp_path: Path) -> None:
-    """A file in which we find nothing at all is refused in compose's words."""
-    (tmp_path / "f.yaml").write_text("services: {}\n")
-    assert listed("f.yaml", list_format="compose", ask=Fake(ValueError("empty compose file"))) == [
-        "bad f.yaml: read without docker compose: empty compose file"
-    ]
+    """A file that we cannot read at all is refused in compose's words."""
+    (tmp_path / "f.yaml").write_text("include: [g.yaml]\nservices: {}\n")
+    refusal = ValueError("there is no g.yaml")
+    assert listed("f.yaml", list_format="compose", ask=Fake(refusal, refusal)) == ["bad f.yaml: there is no g.yaml"]
 
 
 def test_compose_gets_the_files_and_profiles_that_it_would_take_itself(tmp_path: Path) -> None:

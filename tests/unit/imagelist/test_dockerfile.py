@@ -46,9 +46,12 @@ def dockerfile(text: str) -> list[str]:
         ("FROM --platform=arm a", ["bad f:1: 'arm' is not a platform such as linux/amd64 or linux/arm/v7: \"a\""]),
         ("FROM", ['bad f:1: expected FROM [--platform=…] IMAGE [AS NAME]: "FROM"']),
         ("FROM a b", ['bad f:1: expected FROM [--platform=…] IMAGE [AS NAME]: "FROM a b"']),
-        ("FROM $A", ['bad f:1: no value for A: give a default, ARG A=…, before FROM: "$A"']),
+        ("FROM $A", ['bad f:1: no value for A: --build-arg A=…, or a default, ARG A=…, before FROM: "$A"']),
         ("FROM ${A", ['bad f:1: a variable without its closing brace: ${A: "${A"']),
-        ("FROM a\nARG B=c\nFROM $B", ["f:1 a", 'bad f:3: no value for B: give a default, ARG B=…, before FROM: "$B"']),
+        (
+            "FROM a\nARG B=c\nFROM $B",
+            ["f:1 a", 'bad f:3: no value for B: --build-arg B=…, or a default, ARG B=…, before FROM: "$B"'],
+        ),
         ("", ["bad f:1: not a Dockerfile: it has no FROM"]),
         ("RUN x", ["bad f:1: not a Dockerfile: it has no FROM"]),
         ("FROM a\0b", ["bad f:1: binary data, not a Dockerfile"]),
@@ -62,3 +65,29 @@ def test_what_a_dockerfile_starts_from(text: str, found: list[str]) -> None:
 def test_it_is_text() -> None:
     """Bytes that are no UTF-8 are a bad line."""
     assert shown(parse(b"FROM a\n\xff\n", "f")) == ["bad f:2: not valid UTF-8"]
+
+
+def test_arguments_of_the_build() -> None:
+    """They have the values that are given, before defaults; one that the file does not declare has none."""
+    text = b"ARG A\nARG B=b:old\nFROM $A\nFROM $B\nFROM $C\n"
+    assert shown(parse(text, "f", {"A": "a:1", "B": "b:new", "C": "c"})) == [
+        "f:3 a:1",
+        "f:4 b:new",
+        'bad f:5: no value for C: --build-arg C=…, or a default, ARG C=…, before FROM: "$C"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("FROM scratch\nCOPY a /a", ["note f:1: starts from scratch, nothing to pull"]),
+        ("ARG A\nFROM SCRATCH AS x\nFROM x", ["note f:2: starts from scratch, nothing to pull"]),
+        ("FROM scratch\nCOPY --from=a /a /a", ["f:2 a"]),
+        ("{{ template }}\nFROM a", ["bad f:1: an unrendered template: render it first"]),
+        ("FROM a:%%VERSION%%", ["bad f:1: an unrendered template: render it first"]),
+        ("FROM a\nRUN docker inspect --format '{{ .Id }}'", ["f:1 a"]),
+    ],
+)
+def test_nothing_to_pull_and_templates(text: str, found: list[str]) -> None:
+    """A Dockerfile without images is one still; a template is none yet."""
+    assert dockerfile(text) == found

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+MACHINE = "a virtual machine of GitLab's runners, no image of a container"
 GITLAB = "stages: [a]\n"
 
 
@@ -86,3 +87,37 @@ def test_long_chains_end() -> None:
         "f:3002 a"
     ]
     assert structured(f"stages: [a]\n{jobs}.j3000: {{image: a}}\nj: {{extends: .j0, script: x}}\n", "gitlab") == []
+
+
+def test_predefined_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come from the environment, as in a pipeline; the file's own ones win, and no others are looked for there."""
+    monkeypatch.setenv("CI_REGISTRY_IMAGE", "r.io/g/p")
+    monkeypatch.setenv("CI_TAG", "no")
+    monkeypatch.setenv("OTHER", "no")
+    file = tmp_path / ".gitlab-ci.yml"
+    file.write_text(
+        "variables: {CI_TAG: '1'}\na: {image: '$CI_REGISTRY_IMAGE/a:$CI_TAG', script: x}\n"
+        "b: {image: $OTHER, script: x}\n"
+    )
+    assert listed(str(file)) == [
+        f"note {file}:2: $CI_REGISTRY_IMAGE: taken from the environment",
+        f"{file}:2 r.io/g/p/a:1",
+        f"note {file}:3: $OTHER: $OTHER is known only in the pipeline",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        ("{name: a, pull_policy: never}", ["note f:1: a: pull_policy: never, nothing to pull"]),
+        ("{name: a, pull_policy: [never]}", ["note f:1: a: pull_policy: never, nothing to pull"]),
+        ("{name: a, pull_policy: [never, always]}", ["f:1 a"]),
+        (
+            "macos-14-xcode-15",
+            [f"note f:1: macos-14-xcode-15: {MACHINE}"],
+        ),
+    ],
+)
+def test_images_that_no_runner_pulls(image: str, found: list[str]) -> None:
+    """What is on the runner already, and what is a machine."""
+    assert structured(f"j: {{image: {image}, script: x}}\n", "gitlab") == found

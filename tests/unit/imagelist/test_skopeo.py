@@ -25,3 +25,9 @@ from tests.unit.imagelist.shown import structured
 def test_skopeo_sync(text: str, found: list[str]) -> None:
     """Tags and digests that are written out."""
     assert structured(text) == found
+
+
+def test_keys_that_are_no_registries() -> None:
+    """Values of a chart may have `images`, too."""
+    assert structured("global: {images: {app: [one]}}")[0].startswith("bad f:1: unknown list format")
+    assert structured("localhost: {images: {app: [one]}}") == ["f:1 localhost/app:one"]

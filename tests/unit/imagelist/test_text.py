@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 
 from puller.imagelist import BadLine, Entry
 from puller.imagelist.text import parse
+from tests.unit.imagelist.shown import shown as shown_item
 
 LONGEST = 64 * 1024
 
@@ -71,9 +72,8 @@ def test_what_a_list_means(data: bytes, expected: list[str]) -> None:
         ("nginx redis", "one image reference per line"),
         ("FROM nginx", "one image reference per line"),
         ("nginx:1#comment", "invalid reference format"),
-        ("--platform linux/arm64 nginx", "write it as --platform=OS/ARCH REFERENCE, with an equals sign"),
-        ("--platform", "write it as --platform=OS/ARCH REFERENCE, with an equals sign"),
-        ("nginx --platform linux/arm64", "write it as --platform=OS/ARCH REFERENCE, with an equals sign"),
+        ("--platform", "write it as --platform=OS/ARCH REFERENCE, before the image"),
+        ("nginx --platform linux/arm64", "write it as --platform=OS/ARCH REFERENCE, before the image"),
         ("--platform=linux/arm64", "no image reference after the platform"),
         ("--platform=linux/arm64 # nginx", "no image reference after the platform"),
         ("--platform=arm64 nginx", "'arm64' is not a platform such as linux/amd64 or linux/arm/v7"),
@@ -216,3 +216,19 @@ def test_arbitrary_bytes_are_entries_or_bad_lines(data: bytes) -> None:
         else:
             assert item.reference.canonical.isascii()
     assert numbers == sorted(set(numbers), key=lambda number: number or 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("--platform linux/arm64 a:1", "f:1 linux/arm64 a:1"),
+        ("${base}/a:1", 'bad f:1: contains a variable: fill it in first (envsubst): "${base}/a:1"'),
+        ("a:$TAG", 'bad f:1: contains a variable: fill it in first (envsubst): "a:$TAG"'),
+        ("a:{{ tag }}", 'bad f:1: contains a variable: fill it in first (envsubst): "a:{{ tag }}"'),
+        ("oci://r.io/a", 'bad f:1: a chart or another artifact, no image: take it out of the list: "oci://r.io/a"'),
+    ],
+)
+def test_what_other_tools_write(line: str, found: str) -> None:
+    """Taken where it means an image, else told what it is."""
+    (item,) = items(line.encode(), "f")
+    assert shown_item([item]) == [found]

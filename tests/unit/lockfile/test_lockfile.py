@@ -116,7 +116,7 @@ def test_a_lock_is_a_list_that_means_itself() -> None:
     header = [line for line in text.splitlines() if line.startswith("#")]
     assert "1.2.3" in header[0]
     assert "2026-11-23T08:00:00Z" in header[0]
-    assert header[1] == "# from images.txt, ev il, https://***@h/x"
+    assert header[1] == "# from images.txt, ev il, https://h/x"
     assert len(text.splitlines()) == len(header) + 3
     assert locked(*text.splitlines()) == digests
     for line in text.splitlines()[len(header) :]:

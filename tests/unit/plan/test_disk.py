@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
+from puller.cancellation import Cancellation
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import EngineError, RegistryError
 from puller.image.reference import Platform
@@ -82,7 +83,7 @@ def test_an_engine_in_trouble_is_said(tmp_path: Path, mocker: MockerFixture, una
     free(mocker, 1 << 20)
     mocker.patch.object(store, "holdings", side_effect=EngineError("gone"))
     check = DiskCheck(store, store.holdings, unasked, said.append)
-    assert check.refusal(1, lambda: [request("redis")]) is None
+    assert check.refusal(1, lambda _: ([request("redis")], True), Cancellation()) is None
     assert said == ["disk not checked: gone"]
 
 

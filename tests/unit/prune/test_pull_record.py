@@ -15,6 +15,7 @@ from puller.model import PullOutcome, PullRequest, Status
 from puller.prune.planner import freed_bytes
 from puller.prune.pull_record import PulledName, PullRecord, after_pulls
 from puller.text import parse_bytes
+from tests.lab.second_user import as_root, attack
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 NAME, NOW, EARLIER = "a.io/x:v1", "2026-11-23T00:00:00Z", "2026-11-01T00:00:00Z"
@@ -167,3 +168,23 @@ def test_what_is_no_size_is_refused(text: str) -> None:
     """With an example of one."""
     with pytest.raises(ValueError, match="20GB"):
         parse_bytes(text)
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o644, 0o666])
+def test_a_record_is_believed_only_if_it_is_ours(theirs: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    """One that another user wrote, or could have written, would let `prune` remove what puller did not bring."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(theirs.parent))
+    (theirs.parent / "puller").mkdir()
+    record = PullRecord("engine")
+    if mode == 0o644:
+        theirs.rename(record.path.parent)
+        document = json.dumps({"schema": "puller.brought/1", "engine": "engine", "images": [KNOWN._asdict()]})
+        attack(f"echo '{document}' > engine.json", record.path.parent)
+    else:
+        record.update(lambda _: [KNOWN])
+        record.path.chmod(mode)
+    with pytest.raises(PullerError, match=r"cannot read .*(belongs to another user|other users may write)"):
+        record.read()
+    with pytest.raises(PullerError):
+        record.update(lambda known: known)

@@ -35,7 +35,7 @@ class Scene:
 
     def pull(self) -> PullOutcome:
         """Pull nginx."""
-        return ImagePull(request(), self.context.pools.of("docker.io"), self.context).run(self.context.settings.retry)
+        return ImagePull(request(), self.context).run(self.context.settings.retry)
 
     @property
     def heard(self) -> list[str]:

@@ -12,7 +12,7 @@ from puller.cancellation import Cancellation
 from puller.engine.disk import DiskShortage
 from puller.engine.endpoint import EngineAddress
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
-from puller.errors import EngineError, FailureKind, ListError
+from puller.errors import EngineError, ExitCode, FailureKind, ListError
 from puller.events import Event, Finished
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest, Report, Status
@@ -168,6 +168,29 @@ def test_what_does_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None
         report = pulls.pull([request("a.io/x"), request("a.io/y")])
     assert {outcome.failure.kind for outcome in report.outcomes if outcome.failure} == {FailureKind.DISK_FULL}
     assert (engine.attempts, asked, report.stopped, pulls.shortage) == ({}, [2], str(SHORTAGE), SHORTAGE)
+
+
+def test_the_disk_check_waits_for_no_slow_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other images are pulled meanwhile; the refusal comes when the numbers are known."""
+    answer = threading.Event()
+
+    def resolve(_: RegistryClient, reference: ImageReference) -> None:
+        assert reference.registry != "slow.io" or answer.wait(60)
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Finished) and event.outcome.ok:
+            answer.set()
+
+    monkeypatch.setattr(RegistryClient, "resolve", resolve)
+    held = LocalImages([LocalImage("sha256:1", ("slow.io/x:latest",), (f"slow.io/x@{DIGEST}",))])
+    engine = FakeBackend({"slow.io/x": until_cancelled}, store=FakeStore(held))
+    with too_small(monkeypatch, None, SHORTAGE) as asked, PullSession(engine, observer=observe) as pulls:
+        report = pulls.pull([request("slow.io/x"), request("a.io/x")])
+    assert [(each.status, each.failure and each.failure.kind) for each in report.outcomes] == [
+        (Status.CANCELLED, FailureKind.DISK_FULL),
+        (Status.PULLED, None),
+    ]
+    assert (asked, report.exit_code) == ([1, 2], ExitCode.FAILED)
 
 
 def test_room_is_made_until_the_images_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """The look before a pull: what is asked, how often, and what is left to the engine."""
 
-from threading import Barrier, Thread
+from threading import Barrier, Event as Signal, Thread
 
 import pytest
 
@@ -12,6 +12,7 @@ from puller.events import Event, ignore
 from puller.failure import failure
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullOutcome, PullRequest, Status
+from puller.pull import session as session_module
 from puller.pull.context import RunContext
 from puller.pull.run import check_platforms
 from puller.pull.session import PullSession
@@ -121,6 +122,46 @@ def test_a_list_that_tells_platforms_is_enough() -> None:
 def test_an_engine_that_tells_nothing_is_asked_to_pull(policy: Policy) -> None:
     """And asked for its list only once."""
     assert Scene(policy=policy, store=Broken()).look() is None
+
+
+def test_an_engine_that_does_not_describe_an_image_is_not_asked_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question may take as long as an engine that hangs is waited for."""
+    asked: list[str] = []
+    other = LocalImage("sha256:2", ("docker.io/library/redis:7",), (f"docker.io/library/redis@{DIGEST}",))
+    scene = Scene(HELD, other, index=True)
+    monkeypatch.setattr(scene.backend, "inspect", lambda reference, **_: asked.append(reference.text))
+    assert (scene.look(), scene.look("redis:7")) == (None, None)
+    assert asked == ["nginx:1.27"]
+
+
+@pytest.mark.parametrize(("keeps", "settled"), [(True, True), (False, False)])
+def test_an_image_for_several_platforms_is_asked_for_the_wanted_one(*, keeps: bool, settled: bool) -> None:
+    """Where the engine can keep several, and describes its own unless asked for another."""
+    store = FakeStore(LocalImages([HELD]), EngineInfo(AMD, keeps_platforms=keeps), {"sha256:1": [AMD, ARM]})
+    assert (Scene(index=True, store=store).look(platform="linux/arm64") is not None) is settled
+
+
+def test_a_list_of_images_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the images are pulled, and a note says why."""
+    listed = Signal()
+
+    class Slow(FakeStore):
+        """An engine that lists its images too late."""
+
+        def holdings(self) -> LocalImages:
+            """Wait."""
+            listed.wait()
+            return LocalImages([HELD])
+
+    monkeypatch.setattr(session_module, "_PATIENCE", 0.2)
+    backend = FakeBackend(store=Slow(facts=EngineInfo(AMD)))
+    registries, settings = Registries(ResolvedTag(DIGEST, single=True)), Settings(disk_check=False)
+    with PullSession(backend, registries, settings) as session:
+        report = session.pull([request(), request("redis:7")])
+        listed.set()
+    assert [outcome.status for outcome in report.outcomes] == [Status.PULLED] * 2
+    words = "the engine did not list its images within 0.2s: no image counts as up to date"
+    assert [(note.text, note.detail) for note in session.notes] == [(words, True)]
 
 
 def test_never_fails_with_the_engines_words_when_it_tells_nothing() -> None:

@@ -1,33 +1,13 @@
 """Many registries at once: threads and connections stay few."""
 
 import os
-import threading
-from concurrent.futures import wait
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
-from puller.registry.pools import RegistryPools
 from tests.lab import OCI
 from tests.lab.samples import DIGEST
-
-
-def test_threads_are_bounded_whatever_the_list() -> None:
-    """3000 images of 300 registries start no thousands of threads."""
-    pools, leave, before = RegistryPools(jobs=3), threading.Event(), threading.active_count()
-    most = 0
-    try:
-        futures = []
-        for number in range(3000):
-            pool = pools.of(f"r{number % 300}.io")
-            futures += [pool.submit_check(leave.wait, 60), pool.submit(leave.wait, 60)]
-            most = max(most, threading.active_count() - before)
-    finally:
-        leave.set()
-        wait(futures)
-        pools.close()
-    assert most < 400
 
 
 class _Wanderer(BaseHTTPRequestHandler):

@@ -1,18 +1,21 @@
 """Many questions at once: eight to a registry, patience where it helps, one answer or one failure for each."""
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from puller.errors import FailureKind, RegistryError
 from puller.failure import Failure
-from puller.failure.retry import AttemptFailedError
 from puller.image.manifest import Manifest
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
 from puller.registry.batch import WIDTH, digest_of, digest_with_platform, resolve
 from puller.registry.health import RegistryHealth
+from puller.registry.manifests import NoPlatformError
 from puller.registry.responses import Described
 from puller.settings import RetryPolicy
 from tests.lab import OCI
@@ -138,46 +141,66 @@ def test_a_fault_of_ours_costs_one_answer() -> None:
 
 
 class Shelf:
-    """One manifest, and what was asked."""
+    """One manifest, its config, and what was asked."""
 
-    def __init__(self, media_type: str, raw: bytes = b"{}") -> None:
-        self._type = media_type
-        self._raw = raw
+    def __init__(self, document: Mapping[str, object], config: bytes = b"{}") -> None:
+        self._raw = json.dumps(document).encode()
+        self._config = config
         self.fetched = 0
 
     def head(self, reference: ImageReference) -> Described:
         """Say its digest."""
-        return Described(DIGEST, self._type, len(self._raw))
+        return Described(DIGEST, OCI.manifest, len(self._raw))
 
     def manifest(self, reference: ImageReference, digest_or_tag: str | None = None) -> Manifest:
         """Give it out."""
         assert digest_or_tag == DIGEST
         self.fetched += 1
-        return Manifest(self._raw, self._type, DIGEST)
+        return Manifest(self._raw, OCI.manifest, DIGEST)
+
+    @contextmanager
+    def blob(self, reference: ImageReference, digest: str) -> Iterator[Any]:
+        """Give out the config."""
+        yield [self._config]
 
 
-INDEX = (
-    f'{{"manifests":[{{"digest":"{DIGEST}","size":2,'
-    '"platform":{"os":"linux","architecture":"arm","variant":"v6"}}]}'
-).encode()
+ENTRY = {"digest": DIGEST, "size": 2}
+ARM = {"os": "linux", "architecture": "arm", "variant": "v6"}
+INDEX = {"manifests": [ENTRY | {"platform": ARM}]}
+IMAGE = {"config": ENTRY, "layers": []}
 
 
 @pytest.mark.parametrize(
-    ("media_type", "platform", "fetched"),
-    [(OCI.index, None, 0), (OCI.manifest, "linux/arm64", 0), (OCI.index, "linux/arm/v7", 1)],
+    ("shelf", "platform", "fetched"),
+    [
+        (Shelf(INDEX), None, 0),
+        (Shelf(INDEX), "linux/arm/v7", 1),
+        (Shelf({"manifests": [ENTRY]}), "linux/arm64", 1),
+        (Shelf(IMAGE, json.dumps(ARM).encode()), "linux/arm/v6", 1),
+        (Shelf(IMAGE), "linux/arm64", 1),
+    ],
 )
-def test_an_index_is_looked_into_only_for_a_platform(media_type: str, platform: str | None, fetched: int) -> None:
-    """All else is one HEAD; an older relative of the platform will do, as it does for engines."""
-    shelf = Shelf(media_type, INDEX)
+def test_an_image_is_looked_into_only_for_a_platform(shelf: Shelf, platform: str | None, fetched: int) -> None:
+    """All else is one HEAD; an older variant, one that is not said and an artifact's will do, as for engines."""
     request = PullRequest(ImageReference.parse("a"), Platform.parse(platform) if platform else None)
     assert digest_with_platform(request, shelf) == digest_of(request, shelf) == DIGEST
     assert shelf.fetched == fetched
 
 
-def test_an_index_without_the_platform_is_no_answer() -> None:
-    """It is said now, and not by the engine on the day of the pull."""
+NOTE = {"annotations": {"vnd.docker.reference.type": "attestation-manifest"}}
+
+
+@pytest.mark.parametrize(
+    "shelf",
+    [
+        Shelf(INDEX),
+        Shelf({"manifests": [ENTRY | NOTE, ENTRY | {"artifactType": "application/spdx+json"}]}),
+        Shelf({"manifests": [ENTRY | {"mediaType": "application/vnd.example.thing+json"}]}),
+        Shelf(IMAGE, json.dumps(ARM).encode()),
+    ],
+)
+def test_an_image_without_the_platform_is_no_answer(shelf: Shelf) -> None:
+    """It is said now, and not by the engine on the day of the pull; attestations and artifacts are no images."""
     request = PullRequest(ImageReference.parse("a"), Platform.parse("linux/s390x"))
-    with pytest.raises(AttemptFailedError) as raised:
-        digest_with_platform(request, Shelf(OCI.index, INDEX))
-    assert raised.value.failure.kind is FailureKind.NO_MATCHING_PLATFORM
-    assert "linux/s390x" in raised.value.failure.message
+    with pytest.raises(NoPlatformError, match="linux/s390x"):
+        digest_with_platform(request, shelf)

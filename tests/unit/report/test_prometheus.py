@@ -57,7 +57,7 @@ def test_bytes_are_summed() -> None:
 def test_every_metric_is_explained_and_a_gauge() -> None:
     """A person reads the help; names have a base unit and a type."""
     families = list(text_string_to_metric_families(prometheus.render(report())))
-    assert len(families) == 8
+    assert len(families) == 9
     for family in families:
         assert family.name.startswith("puller_")
         assert family.type == "gauge"
@@ -119,6 +119,14 @@ def test_every_series_names_its_list() -> None:
     monday, tuesday = report(outcome()), later(report(outcome(status=Status.FAILED)), 1)
     before = prometheus.render(monday, name="nightly")
     assert samples(prometheus.render(tuesday, name="nightly", before=before))[LAST, (NGINX, "")] == ended(monday)
+
+
+def test_no_success_is_of_the_future() -> None:
+    """A clock that was ahead must not hide later failures from an alert on the age of the last success."""
+    before = prometheus.render(later(report(outcome("nginx:1.27")), 5))
+    failed = report(outcome("nginx:1.27", Status.FAILED))
+    found = samples(prometheus.render(failed, before=before))
+    assert found[LAST, (NGINX, "")] == found["puller_last_success_timestamp_seconds", ()] == ended(failed)
 
 
 @pytest.mark.parametrize("before", ["", "{", 'a{b="c', "\x00", LAST, f'{LAST}{{image="x"}} one\n', "<html>"])

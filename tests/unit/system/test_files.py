@@ -58,14 +58,16 @@ def test_a_private_file_is_private_whatever_was_there(tmp_path: Path) -> None:
     assert [file.stat().st_mode & 0o777 for file in (path, tmp_path / "new")] == [0o600, 0o600]
 
 
-def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
-    """The next report in the same directory removes it; one that may still be written stays."""
-    old, young = tmp_path / ".puller-0123456789abcdef.tmp", tmp_path / ".puller-fedcba9876543210.tmp"
-    for file in (old, young):
-        file.write_text("half a rep")
-    os.utime(old, (1, 1))
-    files.write(tmp_path / "report", "whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "report"]
+def test_what_a_killed_run_left_is_removed_at_once_and_nobody_elses(tmp_path: Path) -> None:
+    """Temporary files of writers that live are left alone, however long they take."""
+    path = tmp_path / "report"
+    (tmp_path / ".puller-dead.tmp").touch()
+    with files.replacing(path) as slow:
+        slow.write(b"slow")
+        files.write(tmp_path / "other", "quick")
+        assert len(list(tmp_path.glob(".puller-*"))) == 1
+    assert path.read_text() == "slow"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["other", "report"]
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -277,3 +279,24 @@ def test_only_regular_files_are_opened_for_reading(tmp_path: Path) -> None:
         with files.open_regular(path) as file:
             assert file.read() == data
     os.close(reader)
+
+
+def test_own_directories_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    """Nobody else can put something into them; one into which others may write is refused."""
+    before = os.umask(0)
+    try:
+        files.make_directory(tmp_path / "a/b")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")] == [0o700, 0o700]
+    (tmp_path / "a/b").chmod(0o720)
+    with pytest.raises(OSError, match="can be written by other users"):
+        files.make_directory(tmp_path / "a/b")
+
+
+@as_root
+def test_a_directory_of_another_user_is_not_taken_for_ours(theirs: Path) -> None:
+    """Whoever owns it can replace what is in it."""
+    theirs.chmod(0o700)
+    with pytest.raises(OSError, match="belongs to another user"):
+        files.make_directory(theirs)

@@ -27,6 +27,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         made = Path(folder)
         made.chmod(0o1777)
         monkeypatch.setattr(runlock, "PLACES", (made / "none", made))
+        monkeypatch.setattr(runlock, "ROOT_PLACE", Path("/dev/null/none"))  # for all users the same
         yield made
 
 
@@ -138,6 +139,45 @@ def test_what_another_users_killed_run_left_is_locked_as_it_is(place: Path) -> N
     assert theirs.take("") is None
     theirs.release()
     assert list(place.iterdir()) == []
+
+
+@as_root
+def test_no_user_keeps_roots_runs_away(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's lock is where only root writes; what others hold or put in the way is told, and they see root's run."""
+    monkeypatch.setattr(runlock, "ROOT_PLACE", place / "root")
+    first, second = RunLock("engine"), RunLock("engine")
+    with user(NOBODY):
+        theirs = RunLock("engine")
+        assert theirs.take("puller pull a") is None
+    assert first.take("puller pull b") is None
+    assert first.note.startswith(f"goes on beside a run of another user: process {ME} of ")
+    holder = second.take("puller pull c")
+    assert holder
+    assert (holder.user, holder.doing) == ("root", "puller pull b")
+    first.release()
+    with user(NOBODY):
+        theirs.release()
+        theirs.path.symlink_to("/nowhere")
+    assert second.take("") is None
+    assert second.note.startswith("other users cannot see this run: ")
+    second.release()
+    theirs.path.unlink()
+    assert first.take("puller pull d") is None
+    with user(NOBODY):
+        holder = theirs.take("")
+    assert holder
+    assert holder.doing == "puller pull d"
+    first.release()
+
+
+@as_root
+def test_roots_place_must_be_roots(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that others own is not used; then the common lock is the only one."""
+    monkeypatch.setattr(runlock, "ROOT_PLACE", place / "root")
+    with user(NOBODY):
+        (place / "root").mkdir()
+    lock = RunLock("engine")
+    assert lock.path.parent == place
 
 
 def test_no_link_is_followed(place: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from puller.text import aligned, clean, counted, format_seconds
 
 _HEADER = ("STATUS", "IMAGE", "DIGEST", "ATTEMPTS", "TIME")
 _RIGHT = {3, 4}
+_NAMED = 100  # failed images that are named; the table and the other reports have all
 
 
 def render(report: Report, *, failures_only: bool = False) -> str:
@@ -49,10 +50,16 @@ def _summary(report: Report) -> Iterator[str]:
 
 
 def _failures(outcomes: Sequence[PullOutcome]) -> Iterator[str]:
-    """Name every failed image, and write the failure that several images share once."""
+    """Name the first failed images, and write the failure that several images share once."""
+    left = _NAMED
     for failure, failed in by_failure(outcomes).items():
-        lines = [f"failed: {image_name(outcome)}" for outcome in failed]
+        if left <= 0:
+            break
+        lines = [f"failed: {image_name(outcome)}" for outcome in failed[:left]]
+        left -= len(failed)
         if failure:
             reason, *advice = explained(failure)
             lines += [f"  {reason}", *(f"  → {line}" for line in advice)]
         yield "\n".join(lines)
+    if len(outcomes) > _NAMED:
+        yield f"failed: {len(outcomes) - _NAMED} more images; `--report failed=PATH` writes a list of all"

@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 from threading import Lock, Thread
 from typing import Any, ParamSpec, TypeVar
@@ -55,7 +56,7 @@ class Threads:
             if self._closed:
                 future.cancel()
                 return future
-            self._waiting.setdefault(key, deque()).append((future, lambda: function(*args, **kwargs)))
+            self._waiting.setdefault(key, deque()).append((future, partial(function, *args, **kwargs)))
             self._make_ready(key)
             new = bool(self._ready) and self._threads < self._total
             self._threads += new

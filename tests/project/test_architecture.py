@@ -65,7 +65,7 @@ class Trace:
 
     def __call__(self, frame: FrameType, event: str, called: Any) -> None:
         """Record a call (`sys.setprofile`)."""
-        if not threading.current_thread().name.startswith(("check-", "pull-")):
+        if threading.current_thread().name not in {"check", "pull"}:
             return
         module, code = str(frame.f_globals.get("__name__")), frame.f_code
         ours = module.startswith("puller.")

@@ -45,7 +45,7 @@ def foreseeable(shell: Shell) -> Iterator[list[Path]]:
 
 
 def test_a_lock_that_another_user_holds_keeps_root_from_nothing(shell: Shell, foreseeable: list[Path]) -> None:
-    """The place of root's lock is one that only root writes to."""
+    """The place of root's lock is one that only root writes to; who holds the common one is said."""
     script = "".join(f"exec {number}>>{path}; flock {number}; " for number, path in enumerate(foreseeable, 3))
     with subprocess.Popen(
         [*SECOND_USER, "bash", "-c", f"{script} echo; exec sleep 60"], stdout=subprocess.PIPE
@@ -56,7 +56,8 @@ def test_a_lock_that_another_user_holds_keeps_root_from_nothing(shell: Shell, fo
             run = shell.run(*PULL, "-q")
         finally:
             held.kill()
-    assert (run.code, run.stderr) == (0, "")
+    assert run.code == 0
+    assert run.stderr.startswith("puller: goes on beside a run of another user: ")
 
 
 @pytest.mark.parametrize("attack", ["ln -s /nowhere", "mkfifo", "mkdir"])
@@ -77,19 +78,6 @@ def test_nothing_of_another_user_switches_the_lock_off(shell: Shell, foreseeable
         for path in foreseeable:
             if path.is_dir() and not path.is_symlink():
                 path.rmdir()
-
-
-def test_a_lock_that_cannot_be_taken_is_said(shell: Shell) -> None:
-    """Not only with -v: the run goes on unprotected."""
-    identity = EngineAddress("default", shell.environment["DOCKER_HOST"], local=True).identity
-    path = RunLock(identity).path
-    path.mkdir(parents=True)
-    try:
-        run = shell.run(*PULL)
-    finally:
-        path.rmdir()
-    assert run.code == 0
-    assert str(path) in run.stderr
 
 
 def test_a_forged_record_of_pulled_images_is_not_believed(theirs: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -161,7 +162,7 @@ class Shelf:
     @contextmanager
     def blob(self, reference: ImageReference, digest: str) -> Iterator[Any]:
         """Give out the config."""
-        yield [self._config]
+        yield SimpleNamespace(read=lambda _: self._config)
 
 
 ENTRY = {"digest": DIGEST, "size": 2}

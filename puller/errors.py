@@ -171,18 +171,25 @@ class EngineBusyError(PullerError):
 class EngineError(Exception):
     """An engine's raw error message about one image, with the HTTP status if there is one.
 
-    `kind` is set if the backend knows it without reading the message. `permanent` is the advice if a retry cannot
-    help, whatever the kind.
+    `kind` is set if the backend knows it without reading the message, `otherwise` is the kind of an unknown message.
+    `permanent` is the advice if a retry cannot help, whatever the kind.
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, kind: FailureKind | None = None, permanent: str = ""
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        kind: FailureKind | None = None,
+        otherwise: FailureKind = FailureKind.UNCLASSIFIED,
+        permanent: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.kind = kind
         self.permanent = permanent
+        self.otherwise = otherwise
 
 
 class CancelledError(Exception):
@@ -195,7 +202,7 @@ class RegistryError(Exception):
     `status` is the HTTP status, if there was a response. `wait` is the number of seconds to wait that the registry
     asked for. `unanswered` is set if there was no response or an incomplete one, so that another request would probably
     fail too; `timed_out` is set if the request timed out. `challenged` is set for a status of 401 that names a way to
-    log in. `kind` is set where the message is ours, and need not be classified.
+    log in. `kind` is set where the message is ours, and need not be classified; `otherwise` is that of an unknown one.
     """
 
     def __init__(
@@ -208,6 +215,7 @@ class RegistryError(Exception):
         unanswered: bool = False,
         timed_out: bool = False,
         challenged: bool = False,
+        otherwise: FailureKind = FailureKind.UNCLASSIFIED,
     ) -> None:
         self.message = clean(message, 300)
         super().__init__(self.message)
@@ -217,3 +225,4 @@ class RegistryError(Exception):
         self.unanswered = unanswered
         self.timed_out = timed_out
         self.challenged = challenged
+        self.otherwise = otherwise

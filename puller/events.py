@@ -55,6 +55,8 @@ class Progress(_HostEvent):
     layers: int = 0
     of_layers: Mapping[str, int] = field(default_factory=dict)
     """Bytes fetched by layer (short ID). Concurrent pulls of images that share a layer all report it."""
+    counted: int = 0
+    """Bytes fetched in this attempt, without those of shared layers that another pull counts; set by the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +69,14 @@ class RetryScheduled(_HostEvent):
     delay: float
 
 
-ENGINE = "engine"  # the subject of a pause that does not concern a registry
+HOST_PAUSES = ENGINE, NETWORK = "engine", "network"  # the subjects of pauses that do not concern a registry
 
 
 @dataclass(frozen=True, slots=True)
 class Paused(_HostEvent):
-    """Pulls wait for a registry's rate limit, or for the engine, at most `seconds`."""
+    """Pulls wait for a registry's rate limit, or for the engine or the network, at most `seconds`."""
 
-    subject: str  # the registry, or `ENGINE`
+    subject: str  # the registry, `ENGINE` or `NETWORK`
     failure: Failure
     seconds: float
 

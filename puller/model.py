@@ -56,6 +56,11 @@ class PullRequest:
     if_missing: bool = False
     """Whether the lists want it pulled only if the engine does not have it (Compose's `pull_policy: missing`)."""
 
+    def advised(self, failure: Failure) -> Failure:
+        """Return the failure with the advice to build the image, if it is in no registry and a list says how."""
+        is_built = self.buildable and failure.kind in _UNKNOWN_IMAGE
+        return replace(failure, advice=_BUILD) if is_built else failure
+
     def __str__(self) -> str:
         return f"{self.reference.text} ({self.platform})" if self.platform else self.reference.text
 
@@ -131,8 +136,7 @@ class PullOutcome:
         reference = request.reference
         requested = request.requested or (reference.text,)
         name, platform = reference.canonical, request.platform
-        if failure and request.buildable and failure.kind in _UNKNOWN_IMAGE:
-            failure = replace(failure, advice=_BUILD)
+        failure = request.advised(failure) if failure else None
         return cls(name, requested, status, platform, digest, attempts, seconds, failure, began)
 
     @property

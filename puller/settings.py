@@ -129,6 +129,7 @@ class Settings:
     retry: RetryPolicy = RetryPolicy()
     deadline: float | None = None  # time limit of the run in seconds; None means no limit
     engine_wait: float = 30.0  # seconds to wait for an engine that stopped answering
+    network_wait: float = 60.0  # seconds to wait for this host's network when no registry answers
     breaker: int = 5  # connection failures in a row after which a registry counts as down
     max_fail: FailureLimit | None = None  # cancel the run when more images than this have failed; None means never
     policy: Policy = Policy.NEWER

@@ -4,6 +4,7 @@ store, partial, journal             blobs on disk: complete ones in an OCI image
 download, download_pool, queue      the downloads: threads, order, limits and retries
 missing                             the blobs of an image that the engine lacks
 loopback_registry                   the registry on loopback that the engine pulls from
+loopback_names                      the record of the names that images have there, for the runs after a kill
 prefetch, prefetch_*                prefetching for an engine: always, or when the network turns out to be slow
 export, load                        images as files: written without an engine, and loaded into one
 """

@@ -11,7 +11,7 @@ from threading import Event, Lock
 from time import monotonic, sleep
 
 from puller.blobs.download_task import BlobDownload, DownloadTask
-from puller.blobs.partial import open_part
+from puller.blobs.partial import open_part, seconds_idle
 from puller.blobs.queue import DownloadQueue
 from puller.blobs.store import BlobStore
 from puller.errors import FailureKind, RegistryError
@@ -24,11 +24,11 @@ _TRIES = 5
 _BACKOFF = 0.25
 """Seconds to wait after the first of them; the wait doubles."""
 _MAX_WAIT = 60.0
-"""Longest rate limit to wait for, in seconds; with a longer one the blob fails."""
+"""Longest rate limit or stall of another run to wait for, in seconds; with a longer one the blob fails."""
 _LOCKED_INTERVAL = 0.2
 """Seconds between two checks of a blob that another run is fetching."""
 _PATIENCE, _LEAST_SPEED = 10.0, 1024
-"""Seconds of reading after which a connection is given up that is slower than so many bytes a second."""
+"""Seconds of waiting for bytes after which a connection is given up that is slower than so many bytes a second."""
 _PROGRESS = 16 << 10
 """Bytes after which a try counts as successful."""
 _SLOW, _PAUSE = 0.01, 0.05
@@ -119,6 +119,10 @@ class Downloader:
         if path is None:
             part = open_part(self._store, blob.digest, blob.size, single=blob.source.registry in self._without_ranges)
             if part is None:  # another run is fetching it: check again after the tasks of the same rank
+                if seconds_idle(self._store, blob.digest) > _MAX_WAIT:
+                    words = "another run fetches it, and makes no progress"
+                    self.give_up(blob, RegistryError(words, kind=FailureKind.STALLED))
+                    return
                 self._closing.wait(_LOCKED_INTERVAL)
                 blob.opened = False
                 place, *rest = task.rank
@@ -181,11 +185,12 @@ class Downloader:
             self._verify(blob)
 
     def _paced(self, body: Iterable[bytes]) -> Iterator[bytes]:
-        """Pause on a slow connection, so that each read returns more bytes and there are fewer reads."""
+        """Pause on a slow connection, for fewer and larger reads; raises RegistryError if it is too slow."""
         waited, received, before = 0.0, 0, monotonic()
         for chunk in body:
             slow = monotonic() - before > _SLOW
-            waited, received = waited + monotonic() - before, received + len(chunk)
+            waited += monotonic() - before if received else 0.0  # a proxy may need time for the first byte
+            received += len(chunk)
             if waited > _PATIENCE and received < _LEAST_SPEED * waited:
                 raise RegistryError(f"sends less than {_LEAST_SPEED} bytes a second", kind=FailureKind.TIMEOUT)
             yield chunk

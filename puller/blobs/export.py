@@ -3,12 +3,13 @@
 It implements `Engine`, so lists, policies, retries, reports and exit codes work as for any other pull.
 """
 
+import errno
 import io
 import json
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -22,9 +23,9 @@ from puller.engine.interface import NOTHING, ImageStore, InspectedImage, Progres
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.engine.responses import read_info
 from puller.engine.timeouts import AttemptTimer, LastActivity
-from puller.errors import EngineError, FailureKind, PullerError
+from puller.errors import EngineError, FailureKind, PullerError, RegistryError
 from puller.events import Phase, Progress
-from puller.image.manifest import Manifest, subject_of
+from puller.image.manifest import Manifest, descriptors_in, read_index as read_entries, subject_of
 from puller.image.oci_layout import LayoutImage, blob_path, docker_entry, index_text, read_index
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
@@ -92,6 +93,7 @@ class LayoutEngine(ImageStore):
         self._activity = LastActivity()
         self._fetched: dict[tuple[str, Platform], ImageBlobs] = {}
         """Images fetched in this run, by digest and platform."""
+        self._removed: set[ImageReference] = set()
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
@@ -121,18 +123,22 @@ class LayoutEngine(ImageStore):
                 progress(seen)
                 blob.wait(blob.size, _TICK)
             if blob.failure:
-                raise blob.failure
+                raise blob.failure.with_traceback(None)  # which other images may raise, too
             if blob is blobs[0] and blob.path:  # the config
                 entry = entry._replace(parts=entry.parts.with_config(blob.path.read_bytes()))
                 check_platform(request.platform, entry.parts.platform)
-        self._save(reference, entry)
         self._fetched[entry.digest, platform] = entry
+        self._save(reference, entry)
         return EngineResult(entry.digest, up_to_date=not any(blob.fetched for blob in blobs))
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
-        digests = tuple(each.digest for each in self._target.images() if each.name == reference)
-        entry = next((each for each in list(self._fetched.values()) if each.digest in digests), None)
-        return InspectedImage(digests[0], digests, entry.parts.platform if entry else None) if digests else NOTHING
+        with suppress(EngineError):
+            digests = tuple(each.digest for each in self._images() if each.name == reference)
+            if not digests and reference.digest in [digest for digest, _ in list(self._fetched)]:
+                digests = (reference.digest or "",)  # from a mirror, whose name has been removed already
+            entry = next((each for each in list(self._fetched.values()) if each.digest in digests), None)
+            return InspectedImage(digests[0], digests, entry.parts.platform if entry else None) if digests else NOTHING
+        return None
 
     def alive(self) -> bool:
         return True
@@ -147,8 +153,8 @@ class LayoutEngine(ImageStore):
                 (f"{each.name.name}:{each.name.tag}",) if each.name.tag else (),
                 (f"{each.name.name}@{each.digest}",),
             )
-            for each in self._target.images()
-            if each.name
+            for each in self._images()
+            if each.name and self._is_complete(each.digest)
         )
 
     def facts(self) -> EngineInfo:
@@ -161,38 +167,66 @@ class LayoutEngine(ImageStore):
             self._save(target, entry)
 
     def untag(self, name: str) -> None:
-        """Remove the name of a mirror; the blobs stay."""
-        self._save(ImageReference.parse(name), None)
+        """Remove the name of a mirror, for the rest of the run; the blobs stay."""
+        self._removed.add(reference := ImageReference.parse(name))
+        self._save(reference, None)
 
     def _save(self, name: ImageReference, entry: ImageBlobs | None) -> None:
         """Give the name to an image, or remove it."""
         try:
             for document in (*entry.documents, *entry.extras) if entry else ():
                 self._blobs.add(document.digest, document.raw)
-            self._target.replace(name, entry)
-        except (OSError, ValueError) as error:
-            raise EngineError(f"cannot write {self.engine}: {error}", kind=FailureKind.IO_ERROR) from None
+            if entry is None or name not in self._removed:
+                self._target.replace(name, entry)
+        except OSError as error:
+            words = f"cannot write {self.engine}: {error.strerror or error}"
+            raise EngineError(words, kind=FailureKind.IO_ERROR) from None
+
+    def _is_complete(self, digest: str) -> bool:
+        """Tell whether all blobs of an image exist, for one platform at least; their content is not read."""
+        with suppress(OSError, RegistryError):
+            document = Manifest(self._blobs.path(digest).read_bytes(), "", digest)
+            images = [document]
+            if entries := read_entries(document):
+                there = [each.digest for each in entries if self._blobs.path(each.digest).exists()]
+                images = [Manifest(self._blobs.path(each).read_bytes(), "", each) for each in there]
+            found = [[self._blobs.path(part.digest).exists() for part in descriptors_in(each)] for each in images]
+            return any(map(all, found))
+        return False
+
+    def _images(self) -> Sequence[LayoutImage]:
+        try:
+            return self._target.images()
+        except OSError as error:
+            words = f"cannot read {self.engine}: {error.strerror or error}"
+            raise EngineError(words, kind=FailureKind.IO_ERROR) from None
 
 
 def _progress(request: PullRequest, blobs: Sequence[BlobDownload]) -> Progress:
     current, total = sum(blob.fetched for blob in blobs), sum(blob.expected for blob in blobs)
     done = sum(blob.path is not None for blob in blobs)
-    return Progress(request, Phase.DOWNLOADING, current, total, done, len(blobs))
+    layers = {blob.digest: blob.fetched for blob in blobs}
+    return Progress(request, Phase.DOWNLOADING, current, total, done, len(blobs), layers)
 
 
 class LayoutIndex:
     """The `index.json` of a folder, for many threads and several runs. Entries of other programs are kept."""
 
     def __init__(self, store: BlobStore) -> None:
+        """Read the index; raises as `images`."""
         self._store = store
         self._path = store.root / "index.json"
+        self.images()
 
     def images(self) -> tuple[LayoutImage, ...]:
-        """Return the images; raises OSError, and ValueError for an invalid index."""
-        return read_index(files.read(self._path))
+        """Return the images; raises OSError, also for an invalid index."""
+        try:
+            return read_index(files.read(self._path))
+        except ValueError as error:
+            raise OSError(errno.EINVAL, str(error)) from None
 
     def replace(self, name: ImageReference, entry: ImageBlobs | None) -> None:
-        """Replace the image of a name, or remove it without an entry; raises OSError and ValueError."""
+        """Replace the image of a name, or remove it without an entry; raises OSError."""
         with self._store.locked():
             images = [each for each in self.images() if each.name != name]
             images += [_image(entry.documents[0], name)] if entry else []

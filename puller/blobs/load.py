@@ -146,8 +146,8 @@ class LoadEngine(EngineWrapper):
         if name is None:
             raise EngineError(f"the files have no image {request.reference.text}", kind=FailureKind.NOT_FOUND)
         document = self._source.document(name.digest or "")
-        if document and not matches(document.digest, document.raw):
-            words = f"the files have wrong content for {name.digest}"
+        if document is None or not matches(document.digest, document.raw):
+            words = f"the files have no manifest {name.digest}, or a damaged one"
             raise EngineError(words, kind=FailureKind.DIGEST_MISMATCH, permanent=_ADVICE)
         source, own = f"{name.name}@{name.digest}", PullRequest(name, request.platform)
 

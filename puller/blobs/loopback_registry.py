@@ -187,7 +187,10 @@ class _Exchange(BaseHTTPRequestHandler):
     def _copy(self, blob: BlobDownload, start: int) -> bool:
         """Send a blob while it is downloaded; False if the download fails."""
         restarts = blob.restarts
-        while (file := blob.file) is not None:
+        while (file := blob.file) is not None or not blob.done:
+            if file is None:  # it is being verified
+                blob.wait(blob.size, _TICK)
+                continue
             try:
                 opened = file.open("rb")
             except FileNotFoundError:  # the download completed, and its file was renamed
@@ -199,7 +202,10 @@ class _Exchange(BaseHTTPRequestHandler):
                 while at < blob.size:
                     if not self._wait_for_byte(blob, at) or blob.restarts != restarts:
                         return False
-                    sent = self.connection.sendfile(opened, blob.offset + at, blob.available - at)
+                    count = blob.available - at
+                    if count <= 0:  # as above
+                        continue
+                    sent = self.connection.sendfile(opened, blob.offset + at, count)
                     if not sent:  # the file has been cut
                         return False
                     at += sent

@@ -87,8 +87,8 @@ class MissingBlobs:
         found: dict[str, Manifest] = {}
         for document in entry.documents:
             listed = (*attestations_in(document, entry.documents[-1].digest), *self._referrers(reference, document))
-            for each in listed[:_MOST_EXTRAS]:
-                with suppress(RegistryError):
+            with suppress(RegistryError):
+                for each in listed[:_MOST_EXTRAS]:
                     found[each.digest] = self._client.manifest(reference, each.digest)
         blobs = [blob for each in found.values() if each.media_type in SINGLE_TYPES for blob in descriptors_in(each)]
         missing = {blob.digest: blob for blob in (*blobs, *entry.missing[::-1])}
@@ -96,12 +96,10 @@ class MissingBlobs:
 
     def _referrers(self, reference: ImageReference, document: Manifest) -> tuple[Descriptor, ...]:
         """List what refers to a manifest (OCI distribution spec "Listing Referrers", and its tag schema)."""
-        for ask, name in (
-            (self._client.referrers, document.digest),
-            (self._client.manifest, document.digest.replace(":", "-")),
-        ):
-            with suppress(RegistryError):
-                return descriptors_in(ask(reference, name))
+        with suppress(RegistryError):
+            return descriptors_in(self._client.referrers(reference, document.digest))
+        with suppress(RegistryError):
+            return descriptors_in(self._client.manifest(reference, document.digest.replace(":", "-")))
         return ()
 
     def _is_present(self, request: PullRequest) -> bool:
@@ -112,7 +110,7 @@ class MissingBlobs:
             or self._inventory.holdings.find(request.reference) is None
         ):
             return False
-        if self._policy is Policy.MISSING:
+        if self._policy is Policy.MISSING or request.if_missing:
             return True
         if request.reference.digest:
             return self._inventory.has(request)

@@ -1,14 +1,14 @@
 """A partly downloaded blob: a sparse file that several connections fill, hashed as far as it has no gap."""
 
+import fcntl
 import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
-
-from filelock import FileLock
+from time import time
 
 from puller.blobs.journal import Journal, Segment
-from puller.blobs.store import BlobStore, release, try_lock
+from puller.blobs.store import BlobStore, is_at
 from puller.image.digest import hasher
 
 SEGMENT = 4 << 20
@@ -23,13 +23,12 @@ _CHUNK = 1 << 20
 class PartialBlob:
     """A blob being downloaded, locked against other runs; one thread at a time writes each segment."""
 
-    def __init__(self, path: Path, descriptor: int, lock: FileLock, digest: str, size: int, length: int) -> None:
-        """Own an open file and its lock; raises OSError. Call `open_part` instead."""
+    def __init__(self, path: Path, descriptor: int, digest: str, size: int, length: int) -> None:
+        """Own an open, locked file; raises OSError. Call `open_part` instead."""
         self.path = path
         self.digest = digest
         self.size = size
         self._file = descriptor
-        self._file_lock = lock
         self._closed = False
         self._lock, self._hashing = Lock(), Lock()
         self._hash = hasher(digest)
@@ -121,7 +120,6 @@ class PartialBlob:
                 self._closed = True
                 os.close(self._file)
                 self._journal.close()
-                release(self._file_lock)
 
     def _restore(self) -> None:
         """Restore the progress of an earlier run, except for segments beyond the end of the file."""
@@ -153,17 +151,31 @@ class PartialBlob:
             self._hashed += len(chunk)
 
 
+def seconds_idle(store: BlobStore, digest: str) -> float:
+    """Return the time since another run fetched anything of a blob."""
+    with suppress(FileNotFoundError):
+        return time() - _path(store, digest).stat().st_mtime
+    return 0.0
+
+
+def _path(store: BlobStore, digest: str) -> Path:
+    return store.parts / f"{digest.replace(':', '-')}.part"
+
+
 def open_part(store: BlobStore, digest: str, size: int, *, single: bool = False) -> PartialBlob | None:
     """Begin or resume a blob, with a `single` segment or several; None while another run has it. Raises OSError."""
-    path = store.parts / f"{digest.replace(':', '-')}.part"
-    lock = try_lock(path.with_suffix(".lock"))
-    if lock is None:
-        return None
-    with ExitStack() as undo:
-        undo.callback(release, lock)
+    path = _path(store, digest)
+    length = max(size, 1) if single else max(SEGMENT, -(-size // _MOST_SEGMENTS))
+    while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        undo.callback(os.close, descriptor)
-        length = max(size, 1) if single else max(SEGMENT, -(-size // _MOST_SEGMENTS))
-        part = PartialBlob(path, descriptor, lock, digest, size, length)
-        undo.pop_all()
-        return part
+        with ExitStack() as undo:
+            undo.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            if is_at(descriptor, path):  # else another run has just completed or removed it
+                os.utime(descriptor)  # see `seconds_idle`
+                part = PartialBlob(path, descriptor, digest, size, length)
+                undo.pop_all()
+                return part

@@ -193,7 +193,8 @@ class PrefetchEngine(EngineWrapper):
 
         def relay(event: Progress) -> None:
             current, total = sum(blob.fetched for blob in image.own), sum(blob.expected for blob in image.own)
-            progress(replace(event, request=request, current=current, total=total))
+            layers = {blob.digest: blob.fetched for blob in image.blobs}
+            progress(replace(event, request=request, current=current, total=total, of_layers=layers))
 
         fetched = False
         try:

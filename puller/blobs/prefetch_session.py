@@ -55,7 +55,7 @@ def _open(stack: ExitStack, engine: Engine, settings: Settings, registries: Regi
     """Prepare prefetching until the stack is closed; raises EngineError, OSError and UsageError if it is impossible."""
     inventory = EngineInventory(engine.store)
     if not inventory.facts.local:
-        raise EngineError("the engine is not on this machine, and has another loopback")
+        raise UsageError("the engine is not on this machine, and has another loopback")
     store = BlobStore(cache_home() / "blobs", settings.prefetch.cache)
     stack.callback(store.close)
     prefetch = Prefetch(registries, store, inventory, settings)
@@ -65,7 +65,7 @@ def _open(stack: ExitStack, engine: Engine, settings: Settings, registries: Regi
     with suppress(EngineError):
         engine.pull(missing, cancel=Cancellation(), clocks=_PROBE, progress=lambda _: None)
     if not prefetch.server.contacted.is_set():
-        raise EngineError(f"the engine cannot reach puller's registry on {HOST}")
+        raise UsageError(f"the engine cannot reach puller's registry on {HOST}")
     stack.enter_context(on_record(engine.store, prefetch.server.place))
     return prefetch
 

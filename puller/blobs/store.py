@@ -11,10 +11,8 @@ import os
 import secrets
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from puller.image.oci_layout import blob_path, index_text
 from puller.system import files
@@ -45,9 +43,9 @@ class BlobStore:
         else:
             files.make_directory(root)
         (root / "blobs").mkdir(mode=self._mode, exist_ok=True)
-        self._in_use = self._open_parts()  # locked (shared) while this run uses the store
-        for folder in () if self._export else (root, root / "blobs", self.parts):
+        for folder in () if self._export else (root, root / "blobs"):
             _require_private(folder)
+        self._in_use = self._open_parts()  # locked (shared) while this run uses the store
         with self.locked():
             for name, text in (("oci-layout", LAYOUT), ("index.json", index_text(()))):
                 with suppress(FileExistsError), (root / name).open("x") as file:
@@ -60,11 +58,9 @@ class BlobStore:
         disk = os.statvfs(self.root)
         return disk.f_bavail * disk.f_frsize
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Lock the whole store for a change of another thread or run; raises OSError."""
-        with FileLock(self.parts / "store.lock", timeout=_LOCK_TIMEOUT):
-            yield
+        return files.locked(self.parts / "store.lock", _LOCK_TIMEOUT)
 
     def path(self, digest: str) -> Path:
         """Return the path of a blob, present or not."""
@@ -86,6 +82,9 @@ class BlobStore:
     def move_in(self, part: Path, digest: str) -> Path:
         """Move a verified blob into the store; raises OSError."""
         path = self.path(digest)
+        for folder in (path.parent.parent, path.parent):
+            if folder.is_symlink():  # whose owner would choose where root makes a file
+                raise OSError(errno.ELOOP, f"{folder} is a symbolic link")
         path.parent.mkdir(mode=self._mode, exist_ok=True)
         part.replace(path)
         return path
@@ -111,7 +110,9 @@ class BlobStore:
         """Trim the store, and release this run's lock."""
         with suppress(OSError), self._alone() as alone:
             if alone and self._export:
-                (self.parts / "store.lock").unlink()
+                for path in self.parts.iterdir():
+                    if path.suffix not in {".part", ".journal"}:  # left by a killed run, or our lock
+                        path.unlink()
                 self.parts.rmdir()  # unless it is not empty: a part can be resumed
             elif alone:
                 self._trim(())
@@ -119,12 +120,12 @@ class BlobStore:
 
     def _trim(self, keep: Collection[str]) -> None:
         kept = {self.path(digest) for digest in keep}
-        files = sorted(self._files(), key=lambda item: item[1].st_mtime)
-        used = _bytes_of(files)
-        for path, status in files:
+        found = sorted(self._files(), key=lambda item: item[1].st_mtime)
+        used = _bytes_of(found)
+        for path, status in found:
             if used <= self.limit:
                 return
-            if path not in kept and not (path.parent == self.parts and _is_locked(path.with_suffix(".lock"))):
+            if path not in kept and not (path.parent == self.parts and _is_locked(path.with_suffix(".part"))):
                 with suppress(OSError):
                     path.unlink()
                     used -= status.st_blocks * 512
@@ -135,11 +136,11 @@ class BlobStore:
             with suppress(FileExistsError):
                 self.parts.mkdir(mode=_MODE)
             with suppress(FileNotFoundError):
+                _require_private(self.parts)
                 folder = os.open(self.parts, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 fcntl.flock(folder, fcntl.LOCK_SH)
-                with suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(folder), self.parts.lstat()):
-                        return folder
+                if is_at(folder, self.parts):
+                    return folder
                 os.close(folder)
 
     @contextmanager
@@ -165,8 +166,8 @@ class BlobStore:
                         yield path, path.lstat()
 
 
-def _bytes_of(files: Iterable[tuple[Path, os.stat_result]]) -> int:
-    return sum(status.st_blocks * 512 for _, status in files)
+def _bytes_of(found: Iterable[tuple[Path, os.stat_result]]) -> int:
+    return sum(status.st_blocks * 512 for _, status in found)
 
 
 def _is_own(node: os.stat_result) -> bool:
@@ -183,29 +184,17 @@ def _require_private(folder: Path) -> None:
         raise OSError(errno.EPERM, f"others may write into {folder}")
 
 
-def try_lock(path: Path) -> FileLock | None:
-    """Lock a file, creating it if necessary; None while another process holds the lock. Raises OSError."""
-    lock = FileLock(path, thread_local=False)  # another thread may release it
+def is_at(descriptor: int, path: Path) -> bool:
+    """Tell whether an open file still has this path."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    return False
+
+
+def _is_locked(part: Path) -> bool:
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return None
-    return lock
-
-
-def release(lock: FileLock) -> None:
-    """Remove the lock file, and then release the lock; other processes create a new file."""
-    with suppress(OSError):
-        Path(lock.lock_file).unlink()
-    lock.release()
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether another run holds a lock, or may hold it; a stale lock file is removed."""
-    try:
-        lock = try_lock(path)
-    except OSError:
-        return True
-    if lock:
-        release(lock)
-    return lock is None
+        with part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    return False

@@ -223,7 +223,7 @@ def _is_concurrency(value: Any) -> bool:
 
 def _authorities(value: str, file: Path) -> str:
     path = file.absolute().parent / Path(value).expanduser()
-    if not path.is_file():
+    if not os.path.isfile(path) and os.access(path.parent, os.X_OK):  # noqa: PTH113 - raises no PermissionError
         raise ValueError(f"file {path} not found")
     if not os.access(path, os.R_OK):
         raise ValueError(f"{path} cannot be read: permission denied")

@@ -15,6 +15,7 @@ from puller.errors import EngineBusyError, EngineError, EngineUnreachableError, 
 from puller.failure import failure_of
 from puller.model import ENGINE_GONE
 from puller.settings import BackendChoice, Policy
+from puller.system.clock import monotonic
 from puller.system.credentials import Keyring
 from puller.system.run_lock import RunLock
 from puller.text import clean, format_seconds, shorten, source_name
@@ -50,11 +51,11 @@ class EngineLock(AbstractContextManager["EngineLock"]):
         if not self._needed:
             return
         wait = self._options["lock_wait"]
-        ends, told = time.monotonic() + wait, False
+        ends, told = monotonic() + wait, False
         try:
             self._lock = RunLock(engine)
             while holder := self._lock.take(self._doing):
-                left = ends - time.monotonic()
+                left = ends - monotonic()
                 if left <= 0:
                     cure = "" if wait else "; --lock-wait waits for it, --no-lock ignores it"
                     raise EngineBusyError(f"another run uses this engine: {holder}{cure}")

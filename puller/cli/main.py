@@ -1,8 +1,10 @@
 """The command line. Each verb is one file: parse, call one function, render, exit; imported when it is named."""
 
+import errno
 import gc
 import os
 import re
+import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -13,6 +15,7 @@ import click
 
 from puller import __version__
 from puller.errors import ExitCode, PullerError
+from puller.text import clean
 
 _VERBS = {
     "completion": "Print the completion script for bash, zsh or fish.",
@@ -91,6 +94,9 @@ def main() -> NoReturn:
         if ci:
             ci.announce_error(str(error))
         code = error.exit_code
+    except PermissionError as error:  # such as a file in a directory of another user
+        click.echo(f"puller: {clean(str(error.filename))}: permission denied", err=True)
+        code = ExitCode.USAGE
     except (KeyboardInterrupt, click.Abort):
         code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
@@ -100,15 +106,21 @@ def main() -> NoReturn:
 
 
 class _Lossy(TextIOWrapper):
-    """Standard error: after the first failed write, as to a full disk or a lost terminal, all text is dropped."""
+    """Standard error: after the first failed write, as to a full disk or a lost terminal, all text is dropped.
+
+    A terminal that is lost means SIGHUP, also where it is not the controlling one, for which the kernel sends it.
+    """
 
     _lost = False
+    terminal = False
 
     def write(self, text: str, /) -> int:
         try:
             return len(text) if self._lost else super().write(text)
-        except OSError:
+        except (OSError, UnicodeError) as error:
             self._lost = True
+            if self.terminal and getattr(error, "errno", None) == errno.EIO:
+                os.kill(os.getpid(), signal.SIGHUP)
             return len(text)
 
     def flush(self) -> None:
@@ -133,6 +145,7 @@ def _prepare_streams() -> None:
     encoding = getattr(sys.stderr, "encoding", None)
     raw = BufferedWriter(FileIO(2, "w", closefd=False))
     sys.stderr = _Lossy(raw, encoding, "backslashreplace", line_buffering=True)
+    sys.stderr.terminal = os.isatty(2)
 
 
 def _leave(code: int) -> NoReturn:

@@ -129,8 +129,8 @@ LOCK_OPTIONS = (
 
 
 def _selection(options: Mapping[str, Any]) -> Selection:
-    given = [text.partition("=") for text in options["build_args"]]
-    arguments = {name: value if equals else os.environ.get(name, "") for name, equals, value in given}
+    arguments = {name: os.environ[name] for name in options["build_args"] if name in os.environ}
+    arguments |= dict(text.split("=", 1) for text in options["build_args"] if "=" in text)
     return Selection(options["profiles"], options["services"], options["ignore_buildable"], arguments)
 
 
@@ -179,7 +179,9 @@ def make_plan(
         )
     requested = request_images(items, platform=options["platform"], keep_sources=keep_sources)
     if requested.bad and not options["skip_invalid"]:
-        raise ListError([str(line) for line in requested.bad])
+        hint = "--skip-invalid leaves these out, and continues with the others"
+        has_folders = any(map(os.path.isdir, options["lists"]))
+        raise ListError([*map(str, requested.bad), *([hint] if has_folders else ())])
     if not options.get("quiet"):
         for line in summary(requested.notes, options["lists"], verbose=options["verbose"] > 0):
             click.echo(line, err=True)

@@ -27,8 +27,9 @@ def emit(text: str) -> None:
     except BrokenPipeError:
         # click would exit with 1, and the interpreter would report an error when it flushes stdout again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        raise OutputError(f"standard output cannot be written: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise OutputError(f"standard output cannot be written: {why}") from None
 
 
 def emit_json(name: str, **document: Any) -> None:
@@ -50,7 +51,7 @@ def deliver(report: Report, options: Mapping[str, Any]) -> None:
     try:
         history.store(report, record)
     except UsageError as error:
-        if options["verbose"]:
+        if options["verbose"] or not options["quiet"]:
             click.echo(f"puller: the report was not added to the history: {error}", err=True)
     ci.announce(report)
     kind = options["format"]

@@ -117,6 +117,7 @@ pull_options = section(
         ),
         duration("--deadline", help="Time limit of the whole run; 0 for none."),
         duration("--engine-wait", default="30s", help="How long to wait for a restarting engine."),
+        duration("--network-wait", default="1m", help="How long to wait for this host's network."),
         number(
             "--breaker", default=_DEFAULTS.breaker,
             help="Connection failures in a row after which a registry counts as down, and its images fail at once.",
@@ -175,6 +176,7 @@ def settings_of(options: Mapping[str, Any]) -> settings.Settings:
         ),
         deadline=options["deadline"] or None,
         engine_wait=options["engine_wait"],
+        network_wait=options["network_wait"],
         breaker=options["breaker"],
         max_fail=settings.NO_FAILURE if fail_fast else options["max_fail"],
         prefetch=settings.PrefetchSettings(

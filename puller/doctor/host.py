@@ -10,7 +10,7 @@ import psutil
 from puller.doctor.findings import Finding, Subject, Verdict
 from puller.engine.disk import free_bytes
 from puller.engine.model import EngineInfo
-from puller.text import clean, format_bytes, shorten
+from puller.text import clean, format_bytes, shorten, source_name
 
 _DISK = Subject("disk")
 _WARNING_BYTES, _FAILED_BYTES = 10_000_000_000, 1_000_000_000
@@ -38,7 +38,10 @@ def examine_disk(facts: EngineInfo) -> Iterator[Finding]:
 
 
 def _inodes(path: str) -> Finding:
-    status = os.statvfs(path)
+    try:
+        status = os.statvfs(path)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        return _DISK.ok("inodes", f"unknown: {error}")
     if not status.f_files:
         return _DISK.ok("inodes", "this file system has no limit")
     share = status.f_favail / status.f_files
@@ -63,7 +66,7 @@ def examine_overlaps() -> Iterator[Finding]:
         yield host.ok("pulls", "no other pull is running")
         return
     first = list(others.items())[:_SHOWN]
-    some = "; ".join(f"{pid}: {shorten(clean(' '.join(argv)), _WIDTH)}" for pid, argv in first)
+    some = "; ".join(f"{pid}: {shorten(clean(' '.join(map(source_name, argv))), _WIDTH)}" for pid, argv in first)
     more = f"; and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
     noun = "1 other pull is" if len(others) == 1 else f"{len(others)} other pulls are"
     yield host.warning(

@@ -19,6 +19,7 @@ _MOST = 1000
 """Layers of one image, and different messages about it, that are tracked; no image has more."""
 _FETCHED = ("Download complete", "Pull complete", "Verifying Checksum")
 _DONE = ("Pull complete", "Already exists")
+_MOVING = ("Downloading", "Retrying", "Verifying", "Copying")
 _COMPLETE = (*_FETCHED, *_DONE, "Extracting")
 
 
@@ -142,7 +143,7 @@ class Layers:
     @property
     def phase(self) -> Phase:
         statuses = self._statuses
-        if any(status.startswith(("Downloading", "Retrying", "Verifying", "Copying")) for status in statuses):
+        if any(status.startswith(_MOVING) for status in statuses):
             return Phase.DOWNLOADING
         if any(status.startswith("Extracting") for status in statuses):
             return Phase.EXTRACTING
@@ -164,11 +165,10 @@ class Layers:
     @property
     def idle(self) -> bool:
         """Whether no layer is being fetched, and none is left to be unpacked only."""
-        statuses = self._statuses
-        if any(status.startswith(("Downloading", "Retrying", "Verifying", "Copying")) for status in statuses):
-            return False
-        return not all(status.startswith(_COMPLETE) for status in statuses) or all(
-            status.startswith(_DONE) for status in statuses
+        unfinished = [status for status in self._statuses if not status.startswith(_DONE)]
+        fetched = [status for status in unfinished if status.startswith(_COMPLETE)]
+        return not any(status.startswith(_MOVING) for status in unfinished) and (
+            not unfinished or fetched != unfinished
         )
 
     @property

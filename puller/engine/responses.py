@@ -1,6 +1,7 @@
 """The JSON of engines as values: the API and the commands give the same documents."""
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,14 +13,16 @@ from typing import Any
 
 from puller.engine.interface import InspectedImage
 from puller.engine.model import EngineInfo, ImageContents, LocalImage, LocalImages, full_name
-from puller.errors import EngineError
+from puller.errors import EngineError, FailureKind
 from puller.http.proxies import ProxyVariables
 from puller.image.reference import ImageReference, Platform
 from puller.text import clean
 
 _NONE = "<none>"
-LARGEST = 1 << 60
-"""Bytes of an image: a larger number is none."""
+_IDENTITY = re.compile(r"[\w.+-]{1,20}:?[\w=-]{1,200}", re.ASCII)
+"""A digest; podman leaves out the algorithm."""
+_LARGEST = 1 << 60
+"""Bytes: a larger number is none."""
 _MACHINES = {"armv7l": "arm/v7", "armv6l": "arm/v6", "i686": "386", "loongarch64": "loong64"}
 """Architectures of `uname -m`, which engines report; `Platform.parse` knows the other aliases."""
 _SILENT_SECONDS = 30.0
@@ -103,12 +106,13 @@ def readable(what: str) -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise EngineError(f"the engine's {what} cannot be read: {error}") from None
+        words = f"the engine's {what} cannot be read: {error}"
+        raise EngineError(words, kind=FailureKind.DAEMON_BAD_RESPONSE) from None
 
 
 def read_images(images: Iterable[Mapping[str, Any]]) -> LocalImages:
     """Read `GET /images/json` (Engine API "ImageList") or `podman images --format json`."""
-    return LocalImages(map(_local_image, images))
+    return LocalImages(_local_image(image) for image in images if image.get("Id"))
 
 
 def read_rows(rows: Iterable[Mapping[str, Any]]) -> LocalImages:
@@ -165,13 +169,16 @@ def read_inspected(image: Mapping[str, Any], reference: ImageReference) -> Inspe
     """Read `GET /images/NAME/json` or `image inspect` for an image that was looked up by this reference.
 
     The digests are those of the reference's repository. What the tag resolved to comes first where the engine tells it,
-    as podman. The platform is None for arm without a variant, as it may be any. Raises LookupError without an image ID.
+    as podman. The platform is None for arm without a variant, as it may be any. Raises ValueError without an image ID.
     """
+    identity = str(image.get("Id") or "")
+    if not _IDENTITY.fullmatch(identity):
+        raise ValueError(f"{identity!r} is not an image ID")
     names = sorted(image.get("RepoDigests") or (), key=lambda name: name.rpartition("@")[2] != image.get("Digest"))
     known = [each for each in map(ImageReference.read, names) if each and each.name == reference.name]
     digests = tuple(dict.fromkeys(each.digest for each in known if each.digest))
     unclear = image.get("Architecture") == "arm" and not image.get("Variant")
-    return InspectedImage(str(image["Id"]), digests, None if unclear else _platform_in(image))
+    return InspectedImage(identity, digests, None if unclear else _platform_in(image))
 
 
 def _omits_platform(image: Mapping[str, Any]) -> bool:
@@ -191,7 +198,7 @@ def read_content(image: Mapping[str, Any]) -> ImageContents:
         str(image.get("Id") or ""),
         tuple(map(str, layers)),
         _platform_in(image),
-        _size(image),
+        size_of(image.get("Size")),
         str(image.get("Parent") or "") or None,
         tuple(name for name in _names(image.get("RepoTags") or ()) if "@" in name),
     )
@@ -218,8 +225,9 @@ def _moment(text: str) -> datetime | None:
     return moment if moment.tzinfo else None
 
 
-def _size(image: Mapping[str, Any]) -> int:
-    return min(max(int(image.get("Size") or 0), 0), LARGEST)
+def size_of(value: object) -> int:
+    """Read a number of bytes; 0 for anything else."""
+    return value if isinstance(value, int) and 0 <= value <= _LARGEST else 0
 
 
 def _names(texts: Iterable[str]) -> tuple[str, ...]:
@@ -240,4 +248,4 @@ def _local_image(image: Mapping[str, Any]) -> LocalImage:
     manifests = [each for each in image.get("Manifests") or () if each.get("Kind") == "image" and each.get("Available")]
     parts = [(each.get("ImageData") or {}).get("Platform") or {} for each in manifests]
     platforms = (read_platform(each.get("os"), each.get("architecture"), each.get("variant")) for each in parts)
-    return LocalImage(identity, tags, digests, _size(image), tuple(filter(None, platforms)))
+    return LocalImage(identity, tags, digests, size_of(image.get("Size")), tuple(filter(None, platforms)))

@@ -58,7 +58,7 @@ class AttemptTimer:
         self._now = now
         self._began = now() - clocks.spent
         self._progress = (now(), Phase.RESOLVING, 0, 0)
-        self._idle = True
+        self._may_queue = activity.shared
         self.failure: EngineError | None = None
         """Why the attempt is over; None until a check has found that it is."""
         self.coarse = coarse
@@ -70,7 +70,7 @@ class AttemptTimer:
         The caller leaves out messages that repeat what is known.
         """
         now = self._now()
-        self._progress, self._idle = (now, phase, current, total), idle
+        self._progress, self._may_queue = (now, phase, current, total), idle and self._activity.shared
         self._activity.last = max(self._activity.last, now)
 
     @property
@@ -128,10 +128,6 @@ class AttemptTimer:
             done.set()
             if thread:
                 thread.join()
-
-    @property
-    def _may_queue(self) -> bool:
-        return self._activity.shared and self._idle
 
     def _left(self) -> tuple[float, float]:
         """Return the seconds left of the attempt, and until it has stalled; infinite without a limit."""

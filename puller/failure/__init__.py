@@ -65,6 +65,8 @@ def failure_of(error: BaseException, *, phase: str = "") -> Failure:
         found = failure(error.kind, error.message, wait=wait)
     else:
         found = classify(error.message, error.status, phase=phase)
+        if found.kind is FailureKind.UNCLASSIFIED:
+            found = failure(error.otherwise, error.message)
         found = found if wait is None else replace(found, wait=wait)
     if isinstance(error, EngineError) and error.permanent:
         found = replace(found, failure_class=FailureClass.PERMANENT, advice=error.permanent)

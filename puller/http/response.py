@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from time import monotonic
 from typing import Self
 
 from puller.http.errors import HttpError, HttpErrorKind
 from puller.http.handle import Handle
 from puller.http.head import ResponseHead
+from puller.system.clock import monotonic
 
 _REDIRECTS = {
     HTTPStatus.MOVED_PERMANENTLY,

@@ -26,7 +26,10 @@ class LayoutImage(NamedTuple):
 
 def read_index(raw: bytes | str) -> tuple[LayoutImage, ...]:
     """Read an `index.json`, without entries that have no digest; raises ValueError for anything else."""
-    document = json.loads(raw)
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        document = None
     entries = document.get("manifests") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise ValueError("its index.json is not an image index")  # noqa: TRY004 - the file is wrong, not a type

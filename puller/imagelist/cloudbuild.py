@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from puller.imagelist.entry import Item, Note, entry_of
-from puller.imagelist.nodes import Node
+from puller.imagelist.nodes import MISSING, Node
 from puller.imagelist.source import ListSource
 
 _KEYS = {
@@ -26,13 +26,8 @@ def detect(documents: Sequence[Node], source: ListSource) -> bool:  # noqa: ARG0
 
 def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:  # noqa: ARG001
     """Yield the image of every step; substitutions have the values of the file."""
-    for root in documents:
-        values = root.get("substitutions")
-        for name in (step.get("name") for step in root.get("steps").items):
-            text = name.text or ""
-            for match in _SUBSTITUTION.finditer(text):
-                text = text.replace(match[0], values.get(match[1] or match[2]).text or match[0])
-            if "$" in text:
-                yield Note(name.source, "known only when the build runs", text)
-            else:
-                yield entry_of(text, name.source)
+    root = documents[0] if documents else MISSING
+    values = root.get("substitutions")
+    for name in (step.get("name") for step in root.get("steps").items):
+        text = _SUBSTITUTION.sub(lambda match: values.get(match[1] or match[2]).text or match[0], name.text or "")
+        yield Note(name.source, "known only when the build runs", text) if "$" in text else entry_of(text, name.source)

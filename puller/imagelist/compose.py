@@ -7,35 +7,20 @@ If docker compose is installed, its answer decides. puller itself merges the fil
 images need it, and knows the line numbers; `extends` and `include` need docker compose.
 """
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
-from puller.imagelist.compose_cli import DEFAULT_NAMES, OVERRIDES
+from puller.imagelist.compose_project import ALL_PROFILES, TOP_LEVEL, Project
 from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
-from puller.imagelist.nodes import MISSING, Node, load
-from puller.imagelist.source import ListSource, Selection, read_file
-from puller.imagelist.variables import Expanded, expand, read_dotenv
+from puller.imagelist.nodes import Node
+from puller.imagelist.source import ListSource, Selection
+from puller.imagelist.variables import Expanded, expand
 
-_TOP_LEVEL = {"version", "name", "include", "services", "networks", "volumes", "secrets", "configs", "models"}
-"""The keys at the top of a Compose file, extensions (`x-…`) aside."""
-_ALL_PROFILES = "*"
 _NEVER_PULLED = {"never", "build"}
 _IF_MISSING = {"missing", "if_not_present"}
-_PLATFORM = "DOCKER_DEFAULT_PLATFORM"
-_RESET = "!reset"
-"""The tag of what an override file removes."""
-_TAGS = {_RESET, "!override"}
-"""The tags of values that are not merged."""
 _NAMES = ("compose", "docker-compose", "docker-stack")
-_NEEDED = (
-    "needs docker compose: install its plugin (package docker-compose-plugin), "
-    "or pipe the output of `docker compose config` into puller"
-)
 
 
 def detect(documents: Sequence[Node], source: ListSource) -> bool:
@@ -50,7 +35,7 @@ def _is_compose(root: Node, *, named: bool) -> bool:
         return bool(services.fields) and all(
             service.fields or not service.value for service in services.fields.values()
         )
-    own = all(key in _TOP_LEVEL or key.startswith("x-") for key in root.fields)
+    own = all(key in TOP_LEVEL or key.startswith("x-") for key in root.fields)
     if own and named and root.fields:
         return True
     if own and ("services" in root.fields or include):
@@ -66,13 +51,13 @@ def _is_path(include: Node) -> bool:
 
 def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
     """Yield the image of every active service, in the order of the file."""
-    project = _Project(documents, source)
+    project = Project(documents, source)
     if not project.services and not project.problem:
         if any(document.fields for document in documents):
             yield Note(Source(source.name, 1), "no services, nothing to pull")
         return
     yield from _others(project)
-    own = {name: project.images(name, service) for name, service in project.services.items()}
+    own = dict(_images(project, project.services))
     alone: list[Item] = [project.problem] if project.problem else [*chain.from_iterable(own.values())]
     try:
         answer = project.ask()
@@ -86,7 +71,12 @@ def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
         yield from _combined(name, own.get(name, []), answer.get(name), project)
 
 
-def _others(project: "_Project") -> Iterator[Note]:
+def _images(project: Project, services: Mapping[str, Node]) -> Iterator[tuple[str, list[Item]]]:
+    for name, service in services.items():
+        yield name, [*_images_of(name, service, project.environment, project.selection)]
+
+
+def _others(project: Project) -> Iterator[Note]:
     """Yield notes about services that have another image in another file of the same directory."""
     source = project.source
     known = source.services if source.services is not None else {}
@@ -98,7 +88,7 @@ def _others(project: "_Project") -> Iterator[Note]:
             yield Note(image.source, f"has another image in {where}; {advice}", f"service {name}")
 
 
-def _refused(project: "_Project", found: list[Item], refusal: ValueError) -> Iterator[Item]:
+def _refused(project: Project, found: list[Item], refusal: ValueError) -> Iterator[Item]:
     """Use our own reading; the error of docker compose is a note if it concerns no image."""
     text = f"read without docker compose: {refusal}"
     if project.problem:
@@ -106,7 +96,7 @@ def _refused(project: "_Project", found: list[Item], refusal: ValueError) -> Ite
         text, services = f"variables expanded without docker compose: {refusal}", None
         with suppress(ValueError):
             services = project.ask(interpolate=False)
-        found = [item for name, service in (services or {}).items() for item in project.images(name, service)]
+        found = [item for _, items in _images(project, services or {}) for item in items]
     source = Source(project.source.name)
     if not found and project.problem:
         yield BadLine(source, "", str(refusal))
@@ -115,144 +105,19 @@ def _refused(project: "_Project", found: list[Item], refusal: ValueError) -> Ite
     yield from found
 
 
-def _combined(name: str, own: list[Item], answer: Node | None, project: "_Project") -> list[Item]:
+def _combined(name: str, own: list[Item], answer: Node | None, project: Project) -> list[Item]:
     """Use docker compose's answer for a service, or our own reading where both agree, as it has more notes."""
     if answer is None:
         first = next((item for item in own if not isinstance(item, Note)), None)
         return [Note(first.source, "left out, as docker compose leaves it out", f"service {name}")] if first else own
     # The answer is itself a Compose file: `$$` is a dollar sign.
-    answered = [*_images_of(name, answer, {}, project.selection._replace(profiles=(_ALL_PROFILES,)))]
+    answered = [*_images_of(name, answer, {}, project.selection._replace(profiles=(ALL_PROFILES,)))]
     return own if not project.problem and own and _meaning(own) == _meaning(answered) else answered
 
 
 def _meaning(items: list[Item]) -> list[Any]:
     """Reduce items to what is pulled; None stands for a bad line."""
     return [(*item[:2], *item[3:]) if isinstance(item, Entry) else None for item in items if not isinstance(item, Note)]
-
-
-class _Project:
-    """The files of one Compose project, and our own reading of them."""
-
-    def __init__(self, documents: Sequence[Node], source: ListSource) -> None:
-        self.source = source
-        self._roots = [document for document in documents if document.fields]
-        self._include = next(filter(None, (root.get("include") for root in self._roots)), None)
-        folder = source.folder if source.file in DEFAULT_NAMES and not source.overrides else None
-        usual = [path for name in OVERRIDES if folder and (path := folder / name).is_file()][:1]
-        self._overrides = [*source.overrides, *usual]
-        """The other files, also the override file that docker compose would read with this one."""
-        self.problem: BadLine | None = None
-        """The reason why only docker compose can read this project; None if puller can."""
-        for path in self._overrides:
-            parsed = load(read_file(path, self._name(path)), self._name(path))
-            self._roots += [document for document in parsed.documents if document.fields]
-            self.problem = self.problem or parsed.problem
-        self._environment = self._variables()
-        profiles = [profile.strip() for profile in self._environment.get("COMPOSE_PROFILES", "").split(",")]
-        platform = None if _PLATFORM in source.environment else self._environment.get(_PLATFORM)
-        active = source.selection.profiles or tuple(filter(None, profiles))
-        self.selection = source.selection._replace(profiles=active, platform=platform)
-        self.services = _merged(self._roots)
-        self.problem = self.problem or self._problem()
-
-    def _name(self, path: Path) -> str:
-        """Return the name of another file of the project in messages, like that of the first one."""
-        near = path.parent == self.source.folder
-        return self.source.name.removesuffix(self.source.file) + path.name if near else str(path)
-
-    def _variables(self) -> Mapping[str, str]:
-        """Return the environment with the `.env` file, and the project name, which image names may contain.
-
-        It is the `name` of the file, or else that of its directory: https://docs.docker.com/compose/how-tos/project-name/
-        """
-        environment, folder, name = self.source.environment, self.source.folder, ""
-        if folder is not None:
-            environment = {**read_dotenv(folder / ".env", environment), **environment}
-        with suppress(ValueError):
-            name = expand(next(filter(None, (root.get("name").text for root in self._roots)), ""), environment).text
-        if not name and folder is not None:
-            name = re.sub(r"[^-_a-z0-9]", "", folder.absolute().name.lower()).lstrip("_-")
-        return {"COMPOSE_PROJECT_NAME": name, **environment} if name else environment
-
-    def _problem(self) -> BadLine | None:
-        extends = next(filter(None, (service.get("extends") for service in self.services.values())), None)
-        if node := self._include or extends:
-            return BadLine(node.source, "", f"{'include' if self._include else 'extends'} {_NEEDED}")
-        return None
-
-    def images(self, name: str, service: Node) -> list[Item]:
-        return [*_images_of(name, service, self._environment, self.selection)]
-
-    def ask(self, *, interpolate: bool = True) -> dict[str, Node] | None:
-        """Ask docker compose for the services; None where it is not available or not needed.
-
-        A list from a pipe cannot be read twice. Raises ValueError with the error of docker compose.
-        """
-        source, files = self.source, [Path(self.source.name), *self._overrides]
-        if source.compose is None or (source.only_if_needed and not self.problem) or not all(map(Path.is_file, files)):
-            return None
-        chosen = source.selection
-        profiles = (_ALL_PROFILES,) if chosen.services else chosen.profiles  # a named service needs no profile
-        answer = source.compose(files, profiles, interpolate=interpolate)
-        if answer is None:
-            return None
-        try:
-            services = json.loads(answer)["services"].items()
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            raise ValueError("docker compose did not print a project") from None
-        return self._located({name: fields for name, fields in services if isinstance(fields, dict)})
-
-    def _located(self, answer: Mapping[str, Mapping[str, Any]]) -> dict[str, Node]:
-        """Give each field its place in the override file or else the last document; or that of the include."""
-        written = [_services_of(root) for root in reversed(self._roots)]
-        first = self._include.source if self._include else Source(self.source.name, 1)
-        found = {}
-        for service, fields in answer.items():
-            places = [services[service] for services in written if service in services]
-            where = places[0].source if places else first
-            sources = {key: each.source for place in reversed(places) for key, each in place.fields.items()}
-            found[service] = Node({key: _node(value, sources.get(key, where)) for key, value in fields.items()}, where)
-        return found
-
-
-def _node(value: Any, source: Source) -> Node:
-    """Make a node from JSON."""
-    if isinstance(value, list):
-        value = [_node(each, source) for each in value]
-    elif isinstance(value, dict):
-        value = {key: _node(each, source) for key, each in value.items()}
-    elif value is not None and not isinstance(value, str):
-        value = json.dumps(value)
-    return Node(value, source)
-
-
-def _services_of(root: Node) -> dict[str, Node]:
-    """Return the services of a document; version 1 of the format has them at the top level."""
-    found = root.get("services").fields
-    if not root.fields.keys() & _TOP_LEVEL:
-        services = ((key, each) for key, each in root.fields.items() if key[:2] != "x-")
-        found = {key: each for key, each in services if each.get("image") or each.get("build")}
-    return dict(found)
-
-
-def _merged(roots: Sequence[Node]) -> dict[str, Node]:
-    """Merge the services of a project as https://docs.docker.com/reference/compose-file/merge/ says."""
-    services: dict[str, Node] = {}
-    for root in roots:
-        for name, service in _services_of(root).items():
-            fields = {} if service.tag in _TAGS else dict(services.get(name, MISSING).fields)
-            for key, node in service.fields.items():
-                below = fields.get(key, MISSING)
-                if node.tag == _RESET:
-                    fields.pop(key, None)
-                elif below.items and node.items and node.tag not in _TAGS:
-                    fields[key] = Node([*below.items, *node.items], node.source)
-                elif node or not below:  # null changes nothing
-                    fields[key] = node
-            services[name] = Node(fields, services.get(name, service).source)
-            if service.tag == _RESET:
-                del services[name]
-    return services
 
 
 def _images_of(name: str, service: Node, environment: Mapping[str, str], selection: Selection) -> Iterator[Item]:
@@ -269,7 +134,7 @@ def _images_of(name: str, service: Node, environment: Mapping[str, str], selecti
     except _UnreadableError as error:
         yield error.args[0]
         return
-    if profiles and not (selection.services or {_ALL_PROFILES, *profiles}.intersection(selection.profiles)):
+    if profiles and not (selection.services or {ALL_PROFILES, *profiles}.intersection(selection.profiles)):
         which = " or ".join(f"--profile {profile}" for profile in profiles)
         yield Note(service.source, f"left out, its profile is not active ({which})", f"service {name}")
         return

@@ -80,4 +80,4 @@ def find(environment: Mapping[str, str]) -> Path | None:
     with suppress(RuntimeError):  # there is no home directory
         folders.insert(0, docker_config.directory(environment) / "cli-plugins")
     paths = (folder / _PROGRAM for folder in folders)
-    return next((path for path in paths if path.is_file() and os.access(path, os.X_OK)), None)
+    return next((path for path in paths if os.access(path, os.X_OK) and path.is_file()), None)

@@ -43,7 +43,8 @@ def files_of(path: str, list_format: str | None) -> Iterator[Sequence[str] | Bad
     first. The last item is a note about what was passed over.
     """
     passed: Counter[str] = Counter()
-    for folder, folders, names in os.walk(path):
+    failed: list[OSError] = []
+    for folder, folders, names in os.walk(path, onerror=failed.append):
         if list_format is None:
             passed += _passed_over(folder, folders, names)
         folders[:] = sorted(each for each in folders if not each.startswith("."))
@@ -63,6 +64,7 @@ def files_of(path: str, list_format: str | None) -> Iterator[Sequence[str] | Bad
             in_project = project and name in (*project, *DEFAULT_NAMES)
             if _is_list(name, list_format) and name not in OVERRIDES and not in_project:
                 yield [os.path.join(folder, name)]  # noqa: PTH118
+    yield from (BadLine(Source(str(error.filename)), "", f"cannot be read: {error.strerror}") for error in failed)
     if passed:
         kinds = (f"{counted(passed[kind], kind)} ({how})" for kind, how in _READ_BY.items() if passed[kind])
         yield Note(Source(path), f"passed over: {', '.join(kinds)}")

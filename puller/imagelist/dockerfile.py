@@ -9,6 +9,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
 
 from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
@@ -25,6 +26,10 @@ _MARK = "\x00"
 _ESCAPE = re.compile(r"(?i)(?:[ \t]*#[ \t]*\w+[ \t]*=.*\n)*?[ \t]*#[ \t]*escape[ \t]*=[ \t]*([\\`])[ \t]*(?:\n|$)")
 _HEREDOC = re.compile(r"(?<![<\w$(])\d*<<(-?)(['\"]?)([A-Za-z_][\w.]*)\2")
 _MOST_HEREDOCS = 20
+_DIGITS = 7
+"""Digits of a number that surely is no stage's."""
+_MOST_COMPARED = 1000
+"""Stages whose names are compared with an image that depends on the platform."""
 _WITH_HEREDOC = {"RUN", "COPY", "ADD"}
 _TEMPLATE = re.compile(r"(?im)^[ \t]*(?:\{\{|\{%|<%)|^[ \t]*FROM[^\n]*(?:\{\{|\{%|<%|%%\w+%%|@@\w+@@)")
 """A template of Go, Jinja, Ruby or the like; `{{` in other instructions may be a format of docker's."""
@@ -72,7 +77,8 @@ class _Dockerfile:
         self._given = given
         # The builder sets these to the platform of the build, which is not known here.
         self._arguments = dict.fromkeys(_OF_THE_BUILD, _MARK)
-        self.stages: list[str] = []
+        self.stages = 0
+        self._names: set[str] = set()
 
     def images(self, keyword: str, rest: str, source: Source) -> Iterator[Item]:
         if keyword == "ARG" and not self.stages:
@@ -101,7 +107,7 @@ class _Dockerfile:
         flags, rest = _flags(rest)
         match = _FROM.fullmatch(rest.strip())
         if not match:
-            self.stages.append("")
+            self.stages += 1
             yield BadLine(source, f"FROM {rest}", "expected FROM [--platform=…] IMAGE [AS NAME]")
             return
         try:
@@ -112,7 +118,9 @@ class _Dockerfile:
         else:
             if not self._is_stage(image.text) and image.text.lower() != "scratch":
                 yield self._image(match["image"], image, None if _MARK in platform else platform, source)
-        self.stages.append((match["stage"] or "").lower())
+        self.stages += 1
+        if match["stage"]:
+            self._names.add(match["stage"].lower())
 
     def _image(self, written: str, image: Expanded, platform: str | None, source: Source) -> Item:
         if _MARK in image.text:
@@ -126,7 +134,7 @@ class _Dockerfile:
 
     def _other(self, image: str, source: Source) -> Iterator[Item]:
         """Read the value of COPY --from or of a mount: the name or number of an earlier stage, or an image."""
-        if self._is_stage(image) or image in map(str, range(len(self.stages))):
+        if self._is_stage(image) or (image.isdecimal() and len(image) < _DIGITS and int(image) < self.stages):
             return
         if "$" in image:
             yield BadLine(source, image, "variables are not allowed here: use a stage, FROM … AS NAME")
@@ -134,8 +142,10 @@ class _Dockerfile:
             yield entry_of(image, source)
 
     def _is_stage(self, image: str) -> bool:
+        if _MARK not in image:
+            return image.lower() in self._names
         pattern = ".*".join(map(re.escape, image.lower().split(_MARK)))
-        return any(re.fullmatch(pattern, stage) for stage in self.stages if stage)
+        return any(re.fullmatch(pattern, stage) for stage in islice(self._names, _MOST_COMPARED))
 
     def _expanded(self, text: str) -> Expanded:
         """Expand arguments and remove quotes; there is no expansion in single quotes."""

@@ -42,6 +42,14 @@ _FULL = re.compile(
 )
 """A reference with its registry, in a text; it counts only with a tag or digest."""
 _NO_PODS = {"CustomResourceDefinition", "Secret"}
+_KO = "ko://"
+_NOT_PULLED = {
+    "": "image: is empty, nothing to pull (something fills it in later)",
+    "auto": "image: auto is chosen by Istio when the pod starts",
+    _KO: "image: is built by ko, nothing to pull",
+}
+"""What is said of a whole value, or of the beginning of one."""
+_TAGGED = re.compile(r"[:@][^/]*$")
 _LATER = "looks like an image that is pulled later, and is not taken; --image adds it"
 
 
@@ -76,14 +84,17 @@ class _Resource(NamedTuple):
 
     group: str
     kind: str
-    parameters: dict[str, str]
-    """The defaults of the parameters of a Tekton, Argo or OpenShift template."""
+    parameters: dict[str, str] | None
+    """The defaults of the parameters of the outermost Tekton, Argo or OpenShift template; None outside of one."""
 
     @classmethod
-    def of(cls, node: Node) -> "_Resource":
+    def of(cls, node: Node, parameters: dict[str, str] | None = None) -> "_Resource":
         version, kind = node.get("apiVersion").text or "", node.get("kind").text or ""
         group = version.partition("/")[0] if "/" in version else ""
-        return cls(group, kind, _parameters(node) if group in _OF_A_GROUP or kind == "Template" else {})
+        group = next((each for each in _OF_A_GROUP if f".{group}".endswith(f".{each}")), group)
+        if parameters is None and (group in _OF_A_GROUP or kind == "Template"):
+            parameters = _parameters(node)
+        return cls(group, kind, parameters)
 
     @property
     def is_custom(self) -> bool:
@@ -121,11 +132,10 @@ class _Walk:
         """Walk through a resource, or through a value inside of `outer`, such as a member of a List."""
         resource = outer
         if node.get("apiVersion").text and node.get("kind").text:
-            resource = _Resource.of(node)
-            resource = resource._replace(parameters={**resource.parameters, **outer.parameters})
+            resource = _Resource.of(node, outer.parameters)
         if resource.kind == "ConfigMap":
-            for value in node.get("data").fields.values():
-                self._look(value)
+            for name, value in node.get("data").fields.items():
+                self._look(value, name)
         elif resource.kind not in _NO_PODS:
             yield from self._all(node, resource)
 
@@ -133,12 +143,15 @@ class _Walk:
         if not isinstance(node.value, (dict, list)) or id(node.value) in self._seen:
             return
         self._seen.add(id(node.value))
+        before = ""
         for member in node.items:
-            self._look(member)
+            self._look(member, before)
+            before = member.text or ""
             yield from self.resource(member, resource)
         left_out = {"metadata", "status"} if "apiVersion" in node.fields else {"metadata"}
         for key, member in node.fields.items():
             if key not in left_out:
+                self._look(member, node.get("name").text or "" if key == "value" else "")
                 yield from self._field(key, member, resource)
 
     def _field(self, key: str, member: Node, resource: _Resource) -> Iterator[Item]:
@@ -157,14 +170,20 @@ class _Walk:
             for each in member.items:
                 self._look(each.get("image"))
             return
-        self._look(member)
         yield from self._all(member, resource)
 
-    def _look(self, node: Node) -> None:
-        """Remember the full references in a text that is not known to be an image."""
-        for match in _FULL.finditer(node.text or "") if id(node) not in self._seen else ():
-            text = match[0].rstrip(".-_")
-            if re.search(r"[:@][^/]*$", text) and ImageReference.read(text):
+    def _look(self, node: Node, name: str = "") -> None:
+        """Remember the full references in a text that is not known to be an image.
+
+        After a `name` such as `--engine-image` or `RELATED_IMAGE` the text may be a reference without a registry.
+        """
+        if node.text is None or id(node) in self._seen:
+            return
+        option, equals, value = node.text.partition("=")
+        alone = value if equals else node.text
+        named = [alone] if "image" in (option if equals else name).lower() else []
+        for text in (*(match[0].rstrip(".-_") for match in _FULL.finditer(node.text)), *named):
+            if _TAGGED.search(text) and ImageReference.read(text):
                 self.later.setdefault(text, node.source)
 
     def _of_an_operator(self, image: Node, resource: _Resource) -> Iterator[Item]:
@@ -180,17 +199,15 @@ class _Walk:
             return
         self._seen.add(id(image))
         text = written = image.text.strip()
-        if resource.parameters:
-            text = _PARAMETER.sub(lambda match: resource.parameters.get(match[match.lastindex or 0], match[0]), text)
-        late = _LATE.get(resource.group)
+        if known := resource.parameters:
+            text = _PARAMETER.sub(lambda match: known.get(match[match.lastindex or 0], match[0]), text)
+        late = _LATE.get(resource.group, "$(" if resource.is_custom else "")
         if policy.text == "Never":
             yield Note(image.source, "imagePullPolicy: Never, nothing to pull", text)
-        elif not text:
-            yield Note(image.source, "image: is empty, nothing to pull (something fills it in later)")
         elif late and late in text:
             yield Note(image.source, "known only at run time", text)
-        elif text == "auto":
-            yield Note(image.source, "image: auto is chosen by Istio when the pod starts")
+        elif why := _NOT_PULLED.get(text) or _NOT_PULLED.get(text[: len(_KO)]):
+            yield Note(image.source, why)
         elif "{{" in text or "{%" in text:
             yield BadLine(image.source, text, "a template: render it first (helm template, kustomize build, …)")
         elif "$" in text:

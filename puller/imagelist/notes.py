@@ -30,11 +30,12 @@ def _list_of(name: str, lists: Sequence[str]) -> str:
 def _together(name: str, text: str, notes: Sequence[Note]) -> str:
     """Describe several notes with the same text: each by its subject or its line, or all by their number."""
     where = {note.source.name for note in notes}
-    shown = [_place(note, alone=where == {name}) for note in notes[:_MOST]]
-    more = f" and {len(notes) - _MOST} more (-v names them)" if len(notes) > _MOST else ""
+    alone = where == {name}
+    labels = [*dict.fromkeys(_label(note, alone=alone) for note in notes)]
+    shown, more = labels[:_MOST], f" and {len(labels) - _MOST} more (-v names them)" if len(labels) > _MOST else ""
     if any(note.subject for note in notes):
         return f"{clean(name)}: {text}: {', '.join(shown)}{more}"
-    if where == {name}:
+    if alone:
         return f"{clean(name)}: {text} ({', '.join(shown)}{more})"
     what = (
         counted(len(where), "file")
@@ -44,6 +45,7 @@ def _together(name: str, text: str, notes: Sequence[Note]) -> str:
     return f"{clean(name)}: {what}{' ' if text.startswith('left out') else ': '}{text} (-v names them)"
 
 
-def _place(note: Note, *, alone: bool) -> str:
-    line = f"line {note.source.line}" if alone else str(note.source)
-    return f"{note.subject} ({line})" if note.subject else line
+def _label(note: Note, *, alone: bool) -> str:
+    if note.subject and not alone:
+        return note.subject
+    return f"{note.subject} (line {note.source.line})" if note.subject else f"line {note.source.line}"

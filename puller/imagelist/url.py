@@ -8,11 +8,13 @@ import zlib
 from contextlib import suppress
 from http import HTTPStatus
 from netrc import NetrcParseError, netrc
+from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 from puller.errors import ListError
 from puller.http import HttpClient, HttpError, HttpErrorKind, HttpResponse
 from puller.imagelist.source import LARGEST, bounded, is_url, too_large
+from puller.system.files import open_regular
 from puller.text import clean, source_name
 
 _CHECKSUM = re.compile(r"(?i)sha256[=:]([0-9a-f]{64})")
@@ -82,6 +84,8 @@ def _authorization(url: str) -> dict[str, str]:
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not user and parts.hostname:
         with suppress(OSError, NetrcParseError, RuntimeError):
-            user, _, password = netrc(os.environ.get("NETRC")).authenticators(parts.hostname) or ("", "", "")
+            path = os.environ.get("NETRC") or Path("~/.netrc").expanduser()
+            open_regular(path).close()  # reading from a FIFO would not end
+            user, _, password = netrc(path).authenticators(parts.hostname) or ("", "", "")
     pair = base64.b64encode(f"{user}:{password}".encode()).decode()
     return {"Authorization": f"Basic {pair}"} if user else {}

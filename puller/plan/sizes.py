@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
 from puller.image.manifest import Descriptor, ImageManifest
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
@@ -30,7 +30,7 @@ def manifests_of(
     def fetch(request: PullRequest, name: str) -> ImageManifest:
         platform = inventory.platform(request)
         if platform is None:
-            raise RegistryError("the engine does not report its platform")
+            raise RegistryError("the engine does not report its platform", kind=FailureKind.DAEMON_BAD_RESPONSE)
         return parts_of(client, request.reference, name, platform)
 
     keys = [(name if ":" in name else (each.reference.name, name), inventory.platform(each)) for each, name in wanted]

@@ -31,9 +31,8 @@ def plan_pull(todo: RequestedImages, engine: Engine, client: RegistryClient) -> 
     quotas: dict[str, Quota] = {}
     for (registry, request), answer in zip(asked, ask_all(asked, partial(_look, inventory, client)), strict=True):
         if isinstance(answer, RegistryError):
-            estimates.append(
-                ImageEstimate(request, Change.UNKNOWN, failure=explained(failure_of(answer), request.reference, client))
-            )
+            why = explained(request.advised(failure_of(answer)), request.reference, client)
+            estimates.append(ImageEstimate(request, Change.UNKNOWN, failure=why))
             continue
         estimate, quota = answer
         estimates.append(estimate)

@@ -143,9 +143,9 @@ def _removes_others(name: str, foreign: Iterable[str]) -> bool:
 
 
 def _recent(known: Sequence[PulledName], images: LocalImages, number: int) -> set[str]:
-    """Return the IDs of the newest images of each repository."""
+    """Return the IDs of the newest images of each repository: the last in the record, whatever the clock was then."""
     newest: dict[str, dict[str, None]] = {}
-    for entry in sorted(known, key=lambda entry: entry.brought)[::-1]:
+    for entry in reversed(known):
         if images.of(entry.identity):
             newest.setdefault(_repository(entry.name), {})[entry.identity] = None
     return {identity for identities in newest.values() for identity in list(identities)[:number]}

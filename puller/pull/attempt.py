@@ -27,11 +27,11 @@ class Timeline:
         self._phase: str = Phase.RESOLVING
         self._since = self.began
         self._spans: list[Span] = []
-        self.bytes = 0  # compressed bytes fetched: the highest number that the engine reported
+        self.bytes = 0  # compressed bytes fetched, without those that another pull counts
 
-    def record(self, phase: Phase, fetched: int) -> None:
-        """Record the current phase, and the bytes fetched so far."""
-        self.bytes = max(self.bytes, fetched)
+    def record(self, phase: Phase, new: int) -> None:
+        """Record the current phase, and the bytes fetched since the last call."""
+        self.bytes += max(0, new)
         if phase != self._phase and len(self._spans) < _MAX_SPANS:
             now = self._now()
             self._spans.append(Span(self._phase, self._since - self.began, now - self._since))
@@ -49,15 +49,16 @@ def attempt(
 
     `began` is the time when puller started on the image, on the monotonic clock. Raises CancelledError.
     """
-    timeline, why = Timeline(), None
+    timeline, transfers, why = Timeline(), context.transfers, None
     stage = "resolving"  # once it has the manifest, the engine's same message can mean another failure
 
     def progress(seen: Progress) -> None:
         nonlocal stage
         if seen.layers:
             stage = "transfer"
-        timeline.record(seen.phase, seen.current)
-        context.emit(seen if seen.request is request else replace(seen, request=request))
+        layers = seen.of_layers
+        timeline.record(seen.phase, transfers.new(timeline, layers) if layers else seen.current - timeline.bytes)
+        context.emit(replace(seen, request=request, counted=timeline.bytes))
 
     context.emit(Started(request, len(attempts) + 1))
     try:
@@ -70,6 +71,7 @@ def attempt(
     except Exception as error:  # noqa: BLE001 - a bug of ours fails this image, not the run
         why = failure_of(error, phase=stage)
     finally:
+        transfers.end(timeline)
         seconds, mirror = monotonic() - timeline.began, source.mirror if source else None
         attempts.append(Attempt(timeline.began - began, seconds, why, timeline.phases(), timeline.bytes, mirror))
     return why

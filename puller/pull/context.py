@@ -1,6 +1,8 @@
-"""What all pulls of a run share: the context, the disk check and the wait for a lost engine."""
+"""What all pulls of a run share: the context, the disk check and the waits for a lost engine or network."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock
 
@@ -8,21 +10,27 @@ from puller.cancellation import Cancellation
 from puller.engine.disk import DiskShortage, has_ample_space
 from puller.engine.interface import Engine, ImageStore
 from puller.engine.model import LocalImages
-from puller.errors import CancelledError, FailureKind
-from puller.events import ENGINE, Observer, Paused
+from puller.errors import CancelledError, EngineError, FailureKind
+from puller.events import ENGINE, NETWORK, Observer, Paused
 from puller.failure import Failure, failure
 from puller.model import PullRequest
 from puller.pull.mirrors import Mirrors
+from puller.pull.transfers import Transfers
 from puller.registry.client import RegistryClient
+from puller.registry.health import CONNECTION_FAILURES, RegistryHealth
 from puller.registry.pools import RegistryPools
 from puller.registry.resolver import Resolver
 from puller.settings import Settings
 from puller.system.clock import monotonic
-from puller.system.threads import affordable, start
+from puller.system.threads import Threads, affordable, start
 from puller.text import clean
 
 _THROTTLE = 5  # retry delays to wait for a registry that sets a rate limit without an end
 _INTERVAL = 0.25  # seconds between two checks whether a lost engine answers
+_PROBE_VALID = 0.5  # seconds for which the answer counts for all pulls
+_PROBES = 8  # registries that are asked at once whether the network works
+_REFUSALS = {FailureKind.CONNECTION_REFUSED, FailureKind.CONNECTION_RESET, FailureKind.UNEXPECTED_EOF}
+"""Failures of the connection that are answers of a server."""
 _PATIENCE = 2.0  # seconds that pulls wait for the disk check
 _FIRST = 0.5  # seconds to wait for the images that are checked first
 MakeRoom = Callable[[DiskShortage], bool]
@@ -32,20 +40,20 @@ Absent = Callable[[float], tuple[Sequence[PullRequest], bool]]
 
 
 @dataclass(eq=False, slots=True)
-class EngineRecovery:
-    """Waits up to `patience` seconds for a lost engine, counted from the first check that it did not answer.
+class Recovery:
+    """Waits up to `patience` seconds for a lost engine or network, from the first check that it did not answer.
 
     All pulls that notice share one wait.
     """
 
-    alive: Callable[[], bool]  # whether the engine answers
+    alive: Callable[[], bool]  # whether it answers
     patience: float
     on_missing: Callable[[], None]  # called once for each outage
     _lock: Lock = field(default_factory=Lock, init=False)
     _missed_at: float | None = field(default=None, init=False)
 
     def missing(self) -> bool:
-        """Check whether the engine does not answer."""
+        """Check whether it does not answer."""
         alive = self.alive()
         with self._lock:
             outage_begins = not alive and self._missed_at is None
@@ -64,7 +72,7 @@ class EngineRecovery:
         return self.patience if missed_at is None else max(0.0, missed_at + self.patience - monotonic())
 
     def comes_back(self, cancel: Cancellation) -> bool:
-        """Wait until the engine answers; False at the end of the wait. Raises CancelledError."""
+        """Wait until it answers; False at the end of the wait. Raises CancelledError."""
         while self.missing():
             if not self.left:
                 return False
@@ -75,6 +83,35 @@ class EngineRecovery:
                     raise
                 return False  # another pull saw the end of the wait first, and cancelled the run
         return True
+
+
+class Network:
+    """Judges whether this host's network works: by whether any registry answers, once pulls from all of them fail."""
+
+    def __init__(self, health: Callable[[str], RegistryHealth]) -> None:
+        self._health = health
+        self._failing: dict[str, bool] = {}  # by registry, whether its last attempt failed to connect
+        self._lock = Lock()
+        self._checked, self._answers = float("-inf"), True
+
+    def suspect(self, registry: str, why: Failure | None) -> bool:
+        """Record the result of an attempt; return whether the network may be the reason of a failure."""
+        # A name that does not exist is an answer of the network; a refusal is one, unless all registries refuse.
+        kind = why.kind if why and "no such host" not in why.message else None
+        self._failing[registry] = kind in CONNECTION_FAILURES
+        last = [*self._failing.values()]
+        return all(last) and (len(last) > 1 or kind not in _REFUSALS)
+
+    def alive(self) -> bool:
+        """Whether any of the registries answers now."""
+        with self._lock:
+            if monotonic() - self._checked > _PROBE_VALID:
+                threads, names = Threads("probe", 1, _PROBES), [*self._failing][-_PROBES:]
+                probes = [threads.submit(name, self._health(name).breaker.probe) for name in names]
+                self._answers = any(probe.result() for probe in as_completed(probes))
+                threads.close()
+                self._checked = monotonic()
+            return self._answers
 
 
 @dataclass(eq=False, slots=True)
@@ -88,7 +125,10 @@ class RunContext:
     cancel: Cancellation
     began: float = 0.0  # the start of the run, on the monotonic clock
     pools: RegistryPools = field(init=False)
-    recovery: EngineRecovery = field(init=False)
+    transfers: Transfers = field(default_factory=Transfers, init=False)
+    recovery: Recovery = field(init=False)
+    network: Recovery = field(init=False)
+    _network: Network = field(init=False)
     mirrors: Mirrors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,9 +136,26 @@ class RunContext:
         widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
         self.pools = RegistryPools(affordable(settings.jobs), settings.per_registry, widths=widths, health=health)
         self.mirrors = Mirrors(settings.registries, self.registries)
-        outage = failure(FailureKind.DAEMON_UNREACHABLE, "the engine does not answer")
-        pause, emit = Paused(ENGINE, outage, settings.engine_wait), self.emit
-        self.recovery = EngineRecovery(self.engine.alive, settings.engine_wait, lambda: emit(pause))
+        self._network = Network(self.pools.health)
+        lost = failure(FailureKind.DAEMON_UNREACHABLE, "the engine does not answer")
+        cut = failure(FailureKind.NETWORK_UNREACHABLE, "no registry answers")
+        self.recovery = self._recovery(self.engine.alive, Paused(ENGINE, lost, settings.engine_wait))
+        self.network = self._recovery(self._network.alive, Paused(NETWORK, cut, settings.network_wait))
+
+    def _recovery(self, alive: Callable[[], bool], pause: Paused) -> Recovery:
+        return Recovery(alive, pause.seconds, lambda: self.emit(pause))
+
+    def network_came_back(self, registry: str, why: Failure | None) -> bool:
+        """Record the result of an attempt, and wait if this host's network is down; return whether it came back.
+
+        Only for an engine on this host. Raises CancelledError.
+        """
+        if not self._network.suspect(registry, why):
+            return False
+        with suppress(EngineError):
+            local = self.engine.store.facts().local
+            return local and self.network.missing() and self.network.comes_back(self.cancel)
+        return False
 
     @property
     def left(self) -> float | None:

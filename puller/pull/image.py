@@ -63,7 +63,7 @@ class ImagePull:
             with context.pools.slots:
                 context.cancel.check()
                 result = attempt(self.request, context, self.attempts, self.began)
-            health.breaker.record(result if isinstance(result, Failure) else None)
+            self._record(self.request.reference.registry, health, result)
             if isinstance(result, Failure):
                 raise self._registry_failure(result)
         except AttemptFailedError as error:
@@ -82,7 +82,7 @@ class ImagePull:
             with context.pools.slots:
                 context.cancel.check()
                 result = attempt(self.request, context, self.attempts, self.began, source)
-            source.health.breaker.record(result if isinstance(result, Failure) else None)
+            self._record(source.reference.registry, source.health, result)
             if isinstance(result, EngineResult):
                 self.source = source
                 return result
@@ -94,6 +94,12 @@ class ImagePull:
             elif not result.retryable or result.kind is FailureKind.DIGEST_MISMATCH:
                 self.excluded_mirrors.add(source.mirror)
         return None
+
+    def _record(self, registry: str, health: RegistryHealth, result: EngineResult | Failure) -> None:
+        """Record an attempt. If this host's network was down, wait for it; the registry is not to blame then."""
+        why = result if isinstance(result, Failure) else None
+        if not self.context.network_came_back(registry, why):
+            health.breaker.record(why)
 
     def _registry_failure(self, why: Failure) -> AttemptFailedError:
         """Return the error that tells `with_retries` how long to wait, and set the registry's rate limit.

@@ -46,9 +46,9 @@ class Run:
         pools, pairs = self.context.pools, [(each.reference.registry, each) for each in self.requests]
         try:
             if self.context.settings.policy is not Policy.ALWAYS:
-                self._checks = [pools.submit_check(name, self.check.look, request) for name, request in pairs]
+                self._checks = [pools.checks.submit(name, self.check.look, request) for name, request in pairs]
             self._futures = [
-                pools.submit(name, self._image, place, request) for place, (name, request) in enumerate(pairs)
+                pools.pulls.submit(name, self._image, place, request) for place, (name, request) in enumerate(pairs)
             ]
             self._wait(self._futures)
             self._second_pass()
@@ -71,7 +71,7 @@ class Run:
             if self.context.cancel.requested:  # no `Started` event was emitted, so no `Finished` event is due
                 return self._cancelled(request)
             pull, retry = ImagePull(request, self.context), self.context.settings.retry
-            outcome = pull.run(retry)
+            outcome = self.check.with_older(request, pull.run(retry))
             if outcome.status is Status.CANCELLED:
                 outcome = replace(outcome, failure=self._why_cancelled())
             why = outcome.failure
@@ -113,6 +113,7 @@ class Run:
 
     def _pull_again(self, place: int) -> None:
         outcome = self._postponed[place].run(replace(self.context.settings.retry, retries=0))
+        outcome = self.check.with_older(self.requests[place], outcome)
         if outcome.status is not Status.CANCELLED:  # else the failure of the first pass is reported
             self._finish(place, outcome)
             self._count(outcome, again=True)

@@ -5,6 +5,7 @@ a session for each.
 """
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -33,6 +34,7 @@ from puller.registry.client import RegistryClient
 from puller.registry.resolver import Resolver
 from puller.settings import BackendChoice, Policy, PrefetchMode, Settings
 from puller.system.clock import monotonic
+from puller.system.credentials import Keyring
 from puller.system.threads import Threads
 
 _log = logging.getLogger(__name__)
@@ -106,7 +108,7 @@ class PullSession(AbstractContextManager["PullSession"]):
 
         Raises ListError for a tag requested for several platforms, if the engine keeps one platform for each tag.
         """
-        started, began = datetime.now(UTC), monotonic()
+        started, since, began = datetime.now(UTC), time.monotonic(), monotonic()  # began: without stopped time
         settings, store = self._settings, self._engine.store
         self._background.submit("", remove_leftovers, store)
         if settings.disk_check or settings.policy is not Policy.ALWAYS:  # cached by the store, and needed soon
@@ -126,7 +128,7 @@ class PullSession(AbstractContextManager["PullSession"]):
         self._images, self.shortage = None, disk_check.shortage if disk_check else None
         if self._host is not None:
             outcomes = [replace(outcome, host=self._host) for outcome in outcomes]
-        return Report(started, monotonic() - began, (*outcomes, *rejected), self._cancel.reason)
+        return Report(started, time.monotonic() - since, (*outcomes, *rejected), self._cancel.reason)
 
     def pull_one(self, request: PullRequest) -> PullOutcome:
         """Pull one image. A failed pull is an outcome, not an exception."""
@@ -189,6 +191,11 @@ def pull_images(
         raise ListError([str(bad) for bad in todo.bad])
     cancel = Cancellation()
     address = locate(choice, docker_command=docker_command, context=context)
-    engine = connect(address, choice, docker_command=docker_command, connections=settings.jobs)
-    with closing(engine), PullSession(engine, None, settings, observer, cancel=cancel) as session:
+    keyring = Keyring()
+    engine = connect(address, choice, docker_command=docker_command, connections=settings.jobs, keyring=keyring)
+    with (
+        closing(engine),
+        RegistryClient.of(settings, lambda: engine.store.facts().insecure, keyring) as registries,
+        PullSession(engine, registries, settings, observer, cancel=cancel) as session,
+    ):
         return interruptible(lambda: session.pull(todo.requests), cancel)

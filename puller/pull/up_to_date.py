@@ -4,10 +4,11 @@ It only saves work: an image that it cannot check is pulled.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from puller.engine.model import LocalImage, LocalImages
-from puller.errors import CancelledError, FailureKind
+from puller.errors import CancelledError, EngineError, FailureKind
 from puller.failure import Failure, failure, failure_of
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullOutcome, PullRequest, Status
@@ -51,6 +52,15 @@ class UpToDateCheck:
             return None
         outcome = PullOutcome.of(request, status, decision.digest, why, monotonic() - began, began - self._began)
         return replace(outcome, mirror=decision.mirror, confirmed=False) if decision.mirror else outcome
+
+    def with_older(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
+        """Say of an image that failed for a reason that may pass, if the engine has an earlier one of its name."""
+        why = outcome.failure
+        if outcome.status is Status.FAILED and why and why.retryable:
+            with suppress(EngineError):
+                if self._images().tagged(request.reference):
+                    return replace(outcome, failure=replace(why, message=f"{why.message}; an older one is here"))
+        return outcome
 
     def mirrored(self, reference: ImageReference) -> bool:
         return self._mirrors.use(reference.registry) is not None

@@ -12,7 +12,7 @@ from puller.failure import Failure, failure
 from puller.failure.retry import AttemptFailedError
 
 _K = FailureKind
-_CONNECTION = {
+CONNECTION_FAILURES = {
     _K.CONNECTION_REFUSED,
     _K.CONNECTION_RESET,
     _K.DNS_FAILURE,
@@ -38,7 +38,7 @@ class CircuitBreaker:
     def __init__(self, limit: int, probe: Callable[[], bool]) -> None:
         """`probe` tells whether the registry answers; one thread at a time calls it."""
         self._limit = limit
-        self._probe = probe
+        self.probe = probe
         self._lock = Lock()
         self._probing = Lock()
         self._failures = 0
@@ -53,7 +53,7 @@ class CircuitBreaker:
     def record(self, failure: Failure | None) -> None:
         """Record the result of an attempt; any answer, even a refusal, closes the breaker."""
         with self._lock:
-            if failure is None or failure.kind not in _CONNECTION:
+            if failure is None or failure.kind not in CONNECTION_FAILURES:
                 self._failures = 0
             else:
                 self._failures, self.last = self._failures + 1, failure
@@ -65,7 +65,7 @@ class CircuitBreaker:
         with self._probing:
             if monotonic() - self._no_answer_at < _PROBE_VALID:
                 return False
-            if self._probe():
+            if self.probe():
                 return True
             self._no_answer_at = monotonic()
             return False

@@ -38,9 +38,12 @@ _KINDS = {
     HttpErrorKind.REQUEST: FailureKind.BAD_REFERENCE,
 }
 """Kinds of failure by the cause; the words of all other causes are the operating system's or OpenSSL's."""
-_ENDS = {"it hangs up", "unexpected EOF"}
-_KNOWN = {401, 402, 403, 404, 407, 408, 410, 429, 451, 500, 502, 503, 504}
-"""Statuses that a registry, or a proxy before it, sends for a reason."""
+_OTHERWISE = {
+    HttpErrorKind.CONNECT: FailureKind.NETWORK_UNREACHABLE,
+    HttpErrorKind.TLS: FailureKind.TLS_CONFIG,
+    HttpErrorKind.UNTRUSTED: FailureKind.X509_UNTRUSTED,
+}
+"""The kinds of these, if the words are unknown."""
 _ANSWERED = {HttpErrorKind.TOO_LARGE, HttpErrorKind.TOO_SLOW, HttpErrorKind.CERTIFICATE_FILE}
 """Errors after a response has begun, or before a request is sent."""
 
@@ -79,7 +82,7 @@ class RegistryResponse:
         try:
             return self._response.next()
         except HttpError as error:
-            raise _registry_error(self._registry, error) from error
+            raise registry_error(self._registry, error) from error
 
     def read(self, limit: int) -> bytes:
         """Read a body of at most `limit` bytes; raises RegistryError if it is longer, incomplete or too slow.
@@ -89,7 +92,7 @@ class RegistryResponse:
         try:
             body = self._response.read(limit, self._read_seconds)
         except HttpError as error:
-            raise _registry_error(self._registry, error) from error
+            raise registry_error(self._registry, error) from error
         if self.headers.get("content-encoding", "").strip().lower() not in _GZIP:
             return body
         unzip = zlib.decompressobj(_ANY_HEADER)
@@ -151,7 +154,8 @@ class RegistryHttp:
                 continue
             record.schemes = (scheme,)
             return response
-        raise first or RegistryError(f"{record.host.name}: it answers neither HTTPS nor HTTP")
+        words = f"{record.host.name}: it answers neither HTTPS nor HTTP"
+        raise first or RegistryError(words, kind=FailureKind.REGISTRY_PING_FAILED)
 
     def send(
         self,
@@ -181,7 +185,7 @@ class RegistryHttp:
                     method, url, headers, body, tls=record.tls, timeouts=limits.timeouts, group=limits.group
                 )
             except HttpError as error:
-                failed = _registry_error(registry, error)
+                failed = registry_error(registry, error)
                 if failed.unanswered:
                     record.not_answered()
                 raise failed from error
@@ -216,8 +220,9 @@ class RegistryHttp:
         status = response.status
         text = f"{record.host.name}: status {status}" + (f", {words}" if words else "")
         challenged = status == HTTPStatus.UNAUTHORIZED and "www-authenticate" in response.headers
-        wait, kind = wait_of(status, response.headers), None if status in _KNOWN else FailureKind.BAD_MIRROR
-        error = RegistryError(text, kind=kind, status=status, wait=wait, challenged=challenged)
+        otherwise = FailureKind.REGISTRY_5XX if status >= HTTPStatus.INTERNAL_SERVER_ERROR else FailureKind.BAD_MIRROR
+        wait = wait_of(status, response.headers)
+        error = RegistryError(text, status=status, wait=wait, challenged=challenged, otherwise=otherwise)
         if status == HTTPStatus.TOO_MANY_REQUESTS or (error.wait is not None and status in _LIMITS):
             record.limit(error)
         return error
@@ -233,7 +238,8 @@ class RegistryHttp:
             if left > limits.rate_limit:
                 words = f"it has set a rate limit for {format_seconds(left)} more"
                 status = HTTPStatus.TOO_MANY_REQUESTS
-                raise RegistryError(f"{record.host.name}: status {status:d}, {words}", status=status, wait=left)
+                message = f"{record.host.name}: status {status:d}, {words}"
+                raise RegistryError(message, status=status, wait=left, kind=FailureKind.RATE_LIMITED)
             if limits.group.ended.wait(min(left, _SLICE)) or self._client.closed:
                 raise RegistryError(f"{record.host.name}: cancelled", kind=FailureKind.CANCELLED, unanswered=True)
 
@@ -249,7 +255,8 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
 
 
-def _registry_error(registry: str, error: HttpError) -> RegistryError:
+def registry_error(registry: str, error: HttpError) -> RegistryError:
+    """Return the RegistryError for a response that did not arrive, or not completely."""
     if error.kind is HttpErrorKind.CONNECT_TIMEOUT:
         words = "no connection in time"
     elif error.kind is HttpErrorKind.TIMEOUT:
@@ -259,9 +266,10 @@ def _registry_error(registry: str, error: HttpError) -> RegistryError:
     else:
         words = error.words
     unanswered, kind = error.kind not in _ANSWERED, _KINDS.get(error.kind)
-    if error.kind is HttpErrorKind.CUT and words in _ENDS:
-        kind = FailureKind.UNEXPECTED_EOF
-    return RegistryError(f"{registry}: {words}", kind=kind, unanswered=unanswered, timed_out=error.timed_out)
+    otherwise = _OTHERWISE.get(error.kind, FailureKind.UNEXPECTED_EOF)
+    return RegistryError(
+        f"{registry}: {words}", kind=kind, unanswered=unanswered, timed_out=error.timed_out, otherwise=otherwise
+    )
 
 
 def _errors(body: bytes) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from puller.errors import RegistryError
+from puller.errors import FailureKind, RegistryError
 from puller.image.reference import ImageReference
 from puller.registry.record import RegistryRecord
 
@@ -36,4 +36,5 @@ def ask_with_mirrors(
             return ask(at_mirror(mirror, reference)), mirror
         except RegistryError as failed:
             error = error or failed
-    raise error or RegistryError(f"{reference.registry}: it does not answer", unanswered=True)
+    words, kind = f"{reference.registry}: it does not answer", FailureKind.REGISTRY_UNAVAILABLE
+    raise error or RegistryError(words, kind=kind, unanswered=True)

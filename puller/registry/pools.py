@@ -4,16 +4,10 @@ With semaphores inside a simple pool, the images of one slow registry end up occ
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from threading import BoundedSemaphore
-from typing import ParamSpec, TypeVar
 
 from puller.registry.health import RegistryHealth
 from puller.system.threads import Threads
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
 
 _CHECKS, _ALL_CHECKS = 8, 64
 """Checks in flight on one registry and on all: each is a HEAD, which is cheap and takes one round trip."""
@@ -34,26 +28,18 @@ class RegistryPools:
     ) -> None:
         """Allow `jobs` pulls over all registries, and `per_registry` on each registry that `widths` does not name."""
         bounded = {name: min(jobs, width) for name, width in (widths or {}).items()}
-        self._pulls = Threads("pull", min(jobs, per_registry or jobs), max(_PULLS, jobs), bounded)
-        self._checks = Threads("check", _CHECKS, _ALL_CHECKS)
-        self._health = health
-        self._healths: dict[str, RegistryHealth] = {}
+        self.pulls = Threads("pull", min(jobs, per_registry or jobs), max(_PULLS, jobs), bounded)
+        self.checks = Threads("check", _CHECKS, _ALL_CHECKS)
         self.slots = BoundedSemaphore(jobs)
         """Acquired for each attempt, and released while a pull waits for its next one."""
+        self._health = health
+        self._healths: dict[str, RegistryHealth] = {}
 
     def health(self, registry: str) -> RegistryHealth:
         """Return the health of a registry, the same in the whole run."""
         return self._healths.get(registry) or self._healths.setdefault(registry, self._health(registry))
 
-    def submit(self, registry: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a pull."""
-        return self._pulls.submit(registry, function, *args, **kwargs)
-
-    def submit_check(self, registry: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a cheap call, which waits for no pull."""
-        return self._checks.submit(registry, function, *args, **kwargs)
-
     def close(self) -> None:
         """Start nothing more and wait for nothing."""
-        self._checks.close()
-        self._pulls.close()
+        self.checks.close()
+        self.pulls.close()

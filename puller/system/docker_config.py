@@ -105,7 +105,7 @@ def read_all(environment: Mapping[str, str]) -> Iterator[DockerConfig]:
     (containers-auth.json(5)).
     """
     named = environment.get("REGISTRY_AUTH_FILE")
-    if named and Path(named).exists():
+    if named and _is_there(Path(named)):
         yield read_file(Path(named))
     if text := environment.get(_VARIABLE):
         try:
@@ -116,8 +116,16 @@ def read_all(environment: Mapping[str, str]) -> Iterator[DockerConfig]:
     with suppress(RuntimeError):  # HOME is not set, and the user is not in the user database
         runtime, config = environment.get("XDG_RUNTIME_DIR"), environment.get("XDG_CONFIG_HOME")
         for folder in (runtime, config or Path("~/.config").expanduser()):
-            if folder and (path := Path(folder, "containers", "auth.json")).exists():
+            if folder and _is_there(path := Path(folder, "containers", "auth.json")):
                 yield read_file(path)
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether a file exists; in a directory of another user that cannot be entered there is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def read(environment: Mapping[str, str]) -> DockerConfig:

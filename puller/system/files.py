@@ -170,8 +170,8 @@ def make_directory(path: Path) -> None:
     """
     with _directory(path, make=True) as directory:
         node = os.fstat(directory)
-        _require(node.st_uid == os.geteuid(), f"{path} belongs to another user")
-        _require(not node.st_mode & _OTHERS, f"{path} can be written by other users; chmod go-w {path}")
+        _require(node.st_uid == os.geteuid(), "it belongs to another user")
+        _require(not node.st_mode & _OTHERS, f"it can be written by other users: chmod go-w {path}")
 
 
 @contextmanager

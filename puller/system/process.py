@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from io import FileIO
 from threading import Lock
-from time import monotonic, sleep
+from time import sleep
 from typing import IO, NamedTuple, cast
 
 from puller.cancellation import Cancellation
+from puller.system.clock import monotonic
 
 CHUNK = 64 * 1024
 """Bytes read at a time. Also the default number of bytes of an output that are kept: the last ones."""

@@ -72,9 +72,8 @@ def test_a_registry_that_counts_pulls_is_not_looked_at(registry: Registry, proxy
 
 
 def test_a_registry_that_hangs_holds_nothing_up_for_long(registry: Registry, proxy: Proxy, cramped: Puller) -> None:
-    """The check is given up, and the pull begins."""
+    """The pull begins without the check."""
     image = push_image(registry, "room/hanging", layers=[layer("hanging", 1000)])
     proxy.use(Rule("/manifests/", faults.hang(60), method="HEAD", times=1))
-    run = cramped.pull("--image", image.at(proxy.address), "-v")
-    assert "not counted: it does not answer" in run.stderr
-    assert run.code == 0
+    run = cramped.pull("--image", image.at(proxy.address))
+    assert (run.code, run.images[0]["began"] < 5) == (0, True)

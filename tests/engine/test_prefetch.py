@@ -63,6 +63,23 @@ def test_images_travel_in_files(engine: Engine, registry: Registry, puller: Pull
         assert engine.inspect(image.reference)["RootFS"]["Layers"] == [each.diff_id for each in image.layers]
 
 
+@pytest.mark.parametrize("damaged", ["manifest", "config", "layer"])
+def test_damaged_files_fail_for_good(engine: Engine, registry: Registry, puller: Puller, damaged: str) -> None:
+    """The engine finds it, and no other attempt or run is advised: the files do not change."""
+    image = push_image(registry, "files/damaged", "v1", [layer("files-damaged")])
+    target = puller.folder / "images"
+    nowhere = {"DOCKER_HOST": "unix:///nowhere"}
+    assert puller.pull("--to", f"oci:{target}", puller.list(image.reference), environment=nowhere).code == 0
+    digest = {"manifest": image.digest, "config": image.config_digest, "layer": image.layers[0].digest}[damaged]
+    path = target / "blobs" / digest.replace(":", "/")
+    data = path.read_bytes()
+    path.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    run = puller.run("load", "--format", "json", str(target))
+    (loaded,) = run.images
+    assert (run.code, loaded["status"], loaded["attempts"]) == (1, "failed", 1), loaded
+    assert loaded["error"]["class"] == "permanent"
+
+
 def test_a_folder_keeps_what_several_platforms_and_mirrors_are_called(
     registry: Registry, proxy: Proxy, puller: Puller
 ) -> None:
@@ -137,6 +154,38 @@ def test_what_was_fetched_is_not_fetched_again_after_sigkill(
     assert (run.code, notes(run)) == (0, [])
     whole = len(image.layers[0].data)
     assert proxy.sent("GET", BLOBS + image.layers[0].digest) < whole * 1.05
+
+
+def hang_for_engines(exchange: Exchange) -> None:
+    """Serve puller, and keep an engine waiting."""
+    if exchange.headers.get("User-Agent", "").startswith("puller"):
+        exchange.forward()
+    else:
+        exchange.pause(60)
+
+
+@pytest.mark.parametrize("later", ["pull", "prune"])
+def test_names_that_a_killed_run_left_are_removed_by_a_later_one(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, later: str
+) -> None:
+    """A run that is killed between the pull from loopback and the next one leaves a name, but only until then."""
+
+    def names() -> list[str]:
+        return [name for each in engine.images() for name in each["RepoDigests"] or () if "/n0@" in name]
+
+    image = push_image(registry, "prefetch/left", "v1", [layer("prefetch-left")])
+    other = push_image(registry, "prefetch/left-other", "v1", [layer("prefetch-left-other")])
+    proxy.use(Rule("/v2/", hang_for_engines))
+    process = puller.start_pull("--prefetch", puller.list(image.at(proxy.address)))
+    try:
+        assert wait_until(lambda: bool(names()), 30)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert names()
+    listed = puller.list(other.reference)
+    assert (puller.pull(listed) if later == "pull" else puller.run("prune", "--yes", listed)).code == 0
+    assert wait_until(lambda: not names(), 10)
 
 
 def slow_for_engines(exchange: Exchange) -> None:

@@ -68,6 +68,8 @@ def test_the_arabic_letter_mark_reorders_text_too() -> None:
         "user:hunter2@registry.example/app",
         "Authorization: Digest hunter2",
         '{"auth": "hunter2"}',
+        r'unexpected body "{\"password\": \"hunter2\", \"identitytoken\":\"hunter2\"}"',
+        r"password=a\hunter2",
         "X-Registry-Auth: hunter2",
     ],
 )

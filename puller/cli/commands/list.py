@@ -20,8 +20,8 @@ from puller.model import PullRequest
 def command(**options: Any) -> None:
     """Show the images that each LIST resolves to: each image once, with its full name.
 
-    A LIST is a file, a directory, a URL or - for stdin: plain lines, or a file with images, such as a Compose file.
-    The text output is itself a list.
+    A LIST is an image, a file, a directory, a URL or - for stdin: plain lines, or a file with images, such as a
+    Compose file. The text output is itself a list.
 
     \b
     puller list images.txt

@@ -14,7 +14,7 @@ from puller.cli.options import complete_files, list_options, make_plan
 from puller.cli.output import emit, emit_json
 from puller.cli.registries import registry_client
 from puller.cli.sections import flag
-from puller.errors import ExitCode, UsageError
+from puller.errors import ExitCode, OutputError, UsageError
 from puller.failure import Failure, error_document
 from puller.imagelist.requests import RequestedImages
 from puller.lockfile import lockfile
@@ -87,7 +87,10 @@ def _lock(todo: RequestedImages, output: Path | None, sources: Sequence[str], up
         emit(text)
         return ExitCode.OK
     if not before or _rows(output) != lockfile.lines(locked):  # else only the time in it would change
-        files.write(output, text)
+        try:
+            files.write(output, text)
+        except UsageError as error:  # the path was checked before
+            raise OutputError(str(error)) from None
     _report_changes(output, before, locked)
     return ExitCode.OK
 

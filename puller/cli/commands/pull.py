@@ -72,12 +72,12 @@ class _Run(NamedTuple):
 def command(**options: Any) -> int:
     """Pull every image of the lists, and report on each.
 
-    LIST is a file, a directory, a URL or - for stdin: plain lines, or a file with images (Compose, Kubernetes,
-    Dockerfile, CI files, …). The report goes to stdout, progress to stderr.
+    LIST is an image, a file, a directory, a URL or - for stdin: plain lines, or a file with images (Compose,
+    Kubernetes, Dockerfile, CI files, …). The report goes to stdout, progress to stderr.
 
     \b
     puller pull images.txt -j 3
-    puller pull --image nginx:1.27 --image redis:7 --format json
+    puller pull nginx:1.27 redis:7 --format json
     """  # noqa: D301 - click wants the control character itself
     images = _failed_images(options) if options["failed"] else make_plan(options, report_bad=False)
     settings = settings_of(options)
@@ -130,6 +130,7 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
         return run.nothing(kind if kind in ENGINE_GONE else FailureKind.DAEMON_UNREACHABLE, str(error))
     except KeyboardInterrupt as interrupt:
         return run.nothing(FailureKind.CANCELLED, str(interrupt))
+    after_report.callback(engine.close)
     gc.freeze()
     gc.enable()
     removals: list[str] = []

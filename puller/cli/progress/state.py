@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from puller.events import ENGINE, Event, Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.events import HOST_PAUSES, Event, Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
 from puller.model import PullRequest, Status
 from puller.report.words import image_name
 
@@ -78,7 +78,8 @@ class State:
                 case RunStarted():
                     self.began, self.total = now, event.total
                 case Started():
-                    self.pauses.pop(ENGINE, None)
+                    for subject in HOST_PAUSES:
+                        self.pauses.pop(subject, None)
                     self._start(event.request)
                 case Progress():
                     self._progress(event, now)
@@ -108,7 +109,7 @@ class State:
         pull.progress, pull.retry = event, None
         pull.meter.add(now, event.current)
         most = self._most.get(event.request, 0)
-        if event.current > most:
-            self._most[event.request] = event.current
-            self.downloaded += event.current - most
+        if event.counted > most:
+            self._most[event.request] = event.counted
+            self.downloaded += event.counted - most
             self.meter.add(now, self.downloaded)

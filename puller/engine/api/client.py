@@ -23,7 +23,7 @@ QUICK = 5.0
 """The same for questions whose answers help a pull, but are not necessary."""
 _VERSION = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}")
 _LONGEST_VERSION = 40
-_LARGEST = 256 << 20
+_LARGEST = 64 << 20
 """Bytes of a response."""
 _SCHEMES = {"tcp": "http", "http": "http", "https": "https"}
 _GONE = {HttpErrorKind.CONNECT, HttpErrorKind.NAME}
@@ -33,6 +33,7 @@ _KINDS = {
     HttpErrorKind.TOO_SLOW: FailureKind.TIMEOUT,
     HttpErrorKind.CONNECT_TIMEOUT: FailureKind.DAEMON_UNREACHABLE,
     HttpErrorKind.TOO_LARGE: FailureKind.DAEMON_BAD_RESPONSE,
+    HttpErrorKind.CLOSED: FailureKind.CANCELLED,
 }
 
 
@@ -150,8 +151,9 @@ def engine_error(error: HttpError) -> EngineError:
         return EngineError(f"the engine does not run: {error.words}", kind=FailureKind.DAEMON_UNREACHABLE)
     if error.kind in _CUT:
         return EngineError(f"the engine closed the connection: {error.words}", kind=FailureKind.ENGINE_DISCONNECTED)
-    kind = _KINDS.get(error.kind)
-    return EngineError("the engine did not answer in time" if kind is FailureKind.TIMEOUT else error.words, kind=kind)
+    kind, otherwise = _KINDS.get(error.kind), FailureKind.DAEMON_UNREACHABLE
+    words = "the engine did not answer in time" if kind is FailureKind.TIMEOUT else error.words
+    return EngineError(words, kind=kind, otherwise=otherwise)
 
 
 def _tls(settings: Tls) -> TlsSettings:

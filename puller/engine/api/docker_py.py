@@ -6,6 +6,7 @@ which connection a request uses, and `_new_conn` of docker-py's pool.
 """
 
 import http.client
+import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,11 @@ from puller.errors import EngineError, FailureKind
 from puller.model import PullRequest
 
 _CONNECT_SECONDS = 20
-_ERRORS = (docker_errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+_UNREADABLE = (docker_errors.StreamParseError, json.JSONDecodeError, RecursionError)
+_ERRORS = (
+    docker_errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError,
+    *_UNREADABLE,
+)  # fmt: skip
 _GONE = (ConnectionRefusedError, FileNotFoundError, urllib3.exceptions.NewConnectionError)
 _CUT = (ConnectionError, urllib3.exceptions.ProtocolError, http.client.HTTPException)
 
@@ -196,6 +201,9 @@ def _translate(error: Exception) -> EngineError:
     """Return the EngineError for an exception of docker-py, with the engine's message where there is one."""
     if isinstance(error, docker_errors.APIError):
         return EngineError(str(error.explanation or error), status=error.status_code)
+    if isinstance(error, _UNREADABLE):  # perhaps cut in the middle of a message
+        words = "the engine's messages about the pull cannot be read"
+        return EngineError(words, kind=FailureKind.ENGINE_DISCONNECTED)
     found = _causes(error)
     for cause in found:
         if isinstance(cause, PermissionError):

@@ -139,12 +139,8 @@ def _feed(stream: PullStream, message: dict[str, Any]) -> None:
         raise EngineError(str(words), kind=kind)
     if not isinstance(sizes, dict) or sizes.get("units"):  # seconds of unpacking increase even when nothing happens
         sizes = {}
-    current, total = (_size(sizes.get(key)) for key in ("current", "total"))
+    current, total = (responses.size_of(sizes.get(key)) for key in ("current", "total"))
     stream.feed(str(message.get("status", "")), str(message.get("id", "")), current, total)
-
-
-def _size(value: object) -> int:
-    return value if isinstance(value, int) and 0 <= value <= responses.LARGEST else 0
 
 
 class ApiImageStore(JsonImageStore):

@@ -139,7 +139,8 @@ class CliEngine:
         except (OSError, TimeoutError) as error:
             kind = FailureKind.TIMEOUT if isinstance(error, TimeoutError) else None
             reason = str(error) or f"no answer within {seconds:g}s"
-            raise EngineError(f"{self._program} {arguments[0]} failed: {reason}", kind=kind) from None
+            words = f"{self._program} {arguments[0]} failed: {reason}"
+            raise EngineError(words, kind=kind, otherwise=FailureKind.DAEMON_UNREACHABLE) from None
         if done.code != 0:
             raise EngineError(_words(done))
         return done.stdout

@@ -125,6 +125,17 @@ def test_two_runs_fetch_a_blob_once(store: BlobStore, proxy: Proxy, fetch: Fetch
     assert proxy.sent("GET", BLOB) == len(LARGE.data)
 
 
+def test_a_run_that_is_stopped_holds_no_other(store: BlobStore, fetch: Fetch) -> None:
+    """One that has been stopped by a signal, for example, keeps its part, and the blob fails after a while."""
+    part = open_part(store, SMALL.digest, len(SMALL.data))
+    assert part
+    os.utime(part.path, (1e9, 1e9))
+    blob = fetch(BlobStore(store.root, 1 << 30), SMALL)
+    part.close()
+    assert blob.failure
+    assert blob.failure.kind is FailureKind.STALLED
+
+
 def test_a_full_disk_gives_its_room_back(store: BlobStore, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be written whole is removed, and nothing more is begun."""
     write = os.pwrite

@@ -18,10 +18,10 @@ from puller.blobs import download, load
 from puller.blobs.export import layout_settings, open_layout
 from puller.blobs.load import LayoutImages, LoadEngine
 from puller.blobs.loopback_registry import LoopbackRegistry
-from puller.errors import EngineError, ExitCode, FailureClass, FailureKind, UsageError
+from puller.errors import EngineError, ExitCode, FailureClass, FailureKind, PullerError, UsageError
 from puller.image.manifest import descriptors_in
 from puller.image.oci_layout import blob_path, read_index
-from puller.model import Report
+from puller.model import Report, Status
 from puller.pull.session import PullSession
 from puller.registry.client import RegistryClient
 from puller.settings import Policy, PrefetchSettings, RegistrySettings, RetryPolicy, Settings, Timeouts
@@ -41,7 +41,9 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def export(path: Path, kind: str, text: str, settings: Settings | None = None) -> Report:
+def export(
+    path: Path, kind: str, text: str, settings: Settings | None = None, platform: str | None = HOST_PLATFORM
+) -> Report:
     """Fetch one image into a file or folder."""
     settings = layout_settings(settings or Settings(retry=NO_RETRY))
     with (
@@ -49,7 +51,7 @@ def export(path: Path, kind: str, text: str, settings: Settings | None = None) -
         open_layout(path, settings, registries, archive=kind == "archive") as layout,
         PullSession(layout, registries, settings) as session,
     ):
-        return session.pull([request(text, HOST_PLATFORM)])
+        return session.pull([request(text, platform)])
 
 
 def index_of(path: Path) -> str:
@@ -74,6 +76,26 @@ def test_an_image_from_a_mirror_has_the_name_that_was_asked_for(
     index = index_of(tmp_path / "images")
     assert [each.name and each.name.text for each in read_index(index)] == [text]
     assert image.address not in index
+
+
+def test_platforms_of_a_name_from_a_mirror_do_not_get_in_each_others_way(
+    tmp_path: Path, kind: str, registry: Registry
+) -> None:
+    """Both are pulled under the mirror's name, and none of them leaves it or misses it."""
+    platforms = {f"linux/{machine}": [layer(f"mirrored-{machine}")] for machine in ("amd64", "arm64", "s390x")}
+    index = push_index(registry, "prefetch/mirrored", "v1", platforms)
+    text, mirror = index.at(SILENT), {SILENT: RegistrySettings(mirrors=(registry.address,))}
+    settings = layout_settings(Settings(retry=NO_RETRY, registries=mirror))
+    with (
+        RegistryClient.of(settings) as registries,
+        open_layout(tmp_path / "images", settings, registries, archive=kind == "archive") as layout,
+        PullSession(layout, registries, settings) as session,
+    ):
+        report = session.pull([request(text, platform) for platform in platforms])
+    assert report.ok, [each.failure for each in report.outcomes]
+    images = LayoutImages(tmp_path / "images")
+    assert [each.name and each.name.text for each in images.named] == [text]
+    assert all(images.blob(each.layers[0].digest) for each in index.images.values())
 
 
 @pytest.mark.parametrize(
@@ -218,3 +240,29 @@ def test_attestations_and_signatures_travel_with_their_image(
     assert referrers
     assert [each.digest for each in descriptors_in(referrers)] == ([signature.digest] if extras else [])
     assert [request.reference.text for request in images.requests(None)] == [index.at(proxy.address)]
+
+
+@pytest.mark.parametrize("text", ["junk", "[]", "[" * 100_000, '{"manifests": 5}'])
+def test_a_folder_with_another_index_is_refused_before_anything_is_fetched(
+    tmp_path: Path, proxy: Proxy, text: str
+) -> None:
+    """With the reason; `load` says the same."""
+    (tmp_path / "index.json").write_text(text)
+    with pytest.raises(PullerError, match=r"index\.json is not"):
+        export(tmp_path, "oci", f"{proxy.address}/prefetch/app:v1")
+    assert proxy.log == []
+    with pytest.raises(UsageError, match="cannot be read as an OCI image layout"):
+        LayoutImages(tmp_path)
+
+
+@pytest.mark.parametrize("gone", ["manifest", "layer"])
+def test_an_image_whose_files_are_gone_is_not_present(
+    tmp_path: Path, proxy: Proxy, image: PushedImage, gone: str
+) -> None:
+    """Its name in the index is not enough."""
+    text, settings = f"{proxy.address}/prefetch/app:v1", Settings(policy=Policy.MISSING)
+    assert export(tmp_path, "oci", text).ok
+    assert export(tmp_path, "oci", text, settings, None).outcomes[0].status is Status.PRESENT
+    (tmp_path / blob_path(image.digest if gone == "manifest" else SMALL.digest)).unlink()
+    assert export(tmp_path, "oci", text, settings, None).outcomes[0].status is not Status.PRESENT
+    assert all((tmp_path / blob_path(digest)).exists() for digest in (image.digest, SMALL.digest))

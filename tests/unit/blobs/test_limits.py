@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,8 @@ from puller.image.manifest import Descriptor, ImageManifest, Manifest
 from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
 from puller.settings import PrefetchSettings
-from tests.lab import OCI, Proxy, wait_until
+from tests.lab import OCI, Proxy, Rule, wait_until
+from tests.lab.exchange import Exchange
 from tests.lab.second_user import NOBODY, as_root
 from tests.unit.blobs.conftest import LARGE, SMALL, Fetch
 from tests.unit.blobs.test_loopback_registry import DIGEST, Shelf, ask
@@ -89,6 +90,21 @@ def test_an_entry_that_is_not_ours_alone_is_fetched_again(store: BlobStore, tmp_
     assert store.find(SMALL.digest, len(SMALL.data)) is None
 
 
+@pytest.mark.parametrize("link", ["blobs", "blobs/sha256"])
+def test_an_export_goes_through_no_link(tmp_path: Path, link: str) -> None:
+    """Who owns a folder that root exports into must not choose where a file with their content is made."""
+    elsewhere = tmp_path / "cron.d"
+    (elsewhere / "sha256").mkdir(parents=True)
+    path = tmp_path / "images" / link
+    path.parent.mkdir(parents=True)
+    path.symlink_to(elsewhere)
+    store = BlobStore(tmp_path / "images", None)
+    with pytest.raises(OSError, match="is a symbolic link"):
+        store.add(SMALL.digest, SMALL.data)
+    store.close()
+    assert [each for each in elsewhere.rglob("*") if each.is_file()] == []
+
+
 def test_a_part_goes_through_no_link(store: BlobStore, tmp_path: Path, fetch: Fetch) -> None:
     """A link in the place of a part leads to nobody's file."""
     victim = tmp_path / "victim"
@@ -128,6 +144,27 @@ def test_a_blob_is_no_larger_than_its_cache(tmp_path: Path, proxy: Proxy, fetch:
     assert "larger than the cache" in blob.failure.message
     assert proxy.sent("GET", "/blobs/") <= 2 * MIB
     store.close()
+
+
+def test_a_blob_without_end_is_cut(store: BlobStore, proxy: Proxy, fetch: Fetch) -> None:
+    """What counts is what comes, and that is no more than was announced, whatever the registry goes on to send."""
+    sent = 0
+
+    def flood(exchange: Exchange) -> None:
+        nonlocal sent
+        exchange.send_response_only(200)
+        exchange.end_headers()
+        exchange.close_connection = True
+        with suppress(OSError):
+            while sent < 1 << 30:
+                sent += exchange.connection.send(bytes(1 << 16))
+
+    proxy.use(Rule(SMALL.digest, flood))
+    blob = fetch(store, SMALL)
+    assert blob.failure
+    assert blob.failure.kind is FailureKind.DIGEST_MISMATCH
+    assert sent < 64 * MIB
+    assert sum(path.stat().st_size for path in store.root.rglob("*") if path.is_file()) < MIB
 
 
 @contextmanager

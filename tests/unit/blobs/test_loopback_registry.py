@@ -39,6 +39,16 @@ class Shelf:
         return self.blobs.get(digest)
 
 
+class Held(BlobDownload):
+    """A blob whose last byte has come, and which is not in the store yet."""
+
+    @property
+    def available(self) -> int:
+        """Say that all is there at first."""
+        asked, self.asked = getattr(self, "asked", False), True
+        return super().available if asked else self.size
+
+
 @pytest.fixture
 def shelf() -> Shelf:
     """Begin with no blob."""
@@ -134,3 +144,16 @@ def test_a_blob_that_cannot_be_had_is_unknown(server: LoopbackRegistry, shelf: S
     blob = shelf.blobs[SMALL.digest] = BlobDownload(SMALL.digest, 10, ImageReference.parse("app"), (0, 0, 0))
     blob.fail(RegistryError("it is gone"))
     assert ask(server, f"/v2/{server.secret}/n0/blobs/{SMALL.digest}")[0] == 404
+
+
+def test_a_blob_that_is_being_verified_is_waited_for(
+    server: LoopbackRegistry, shelf: Shelf, store: BlobStore, fetch: Fetch
+) -> None:
+    """For a moment it is neither a part nor complete."""
+    blob = fetch(store, SMALL)
+    path, blob.path = blob.path, None
+    assert path
+    held = Held(SMALL.digest, blob.size, blob.source, blob.rank)
+    shelf.blobs[SMALL.digest] = held
+    threading.Timer(0.3, held.complete, [path]).start()
+    assert ask(server, f"/v2/{server.secret}/n0/blobs/{SMALL.digest}")[2] == SMALL.data

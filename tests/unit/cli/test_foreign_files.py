@@ -35,6 +35,36 @@ def test_dockers_configuration_that_is_a_fifo_is_named(shell: Shell) -> None:
 
 
 @as_root
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("list", "{closed}/images.txt"), 2, "ermission denied"),
+        (("lock", "--image", "nginx", "-o", "{closed}/images.lock"), 2, "ermission denied"),
+        (("list", "compose.yaml"), 2, "compose"),
+        (("list", "-c", "{closed}/puller.toml", "--image", "nginx"), 2, "ermission denied"),
+        (("list", "-c", "puller.toml", "--image", "nginx"), 2, "authority.pem cannot be read: permission denied"),
+        (("pull", "--image", "nginx", "--backend", "cli", "--no-lock"), 69, "config.json cannot be read"),
+    ],
+)
+def test_a_directory_of_another_user_is_no_internal_error(
+    theirs: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    """As with `sudo -u` and root's HOME, or a path that leads there."""
+    closed = theirs.parent / "closed"
+    closed.mkdir(mode=0o700)
+    (theirs.parent / "compose.yaml").write_text("services: {a: {image: nginx, extends: {file: b.yaml, service: b}}}\n")
+    (theirs.parent / "puller.toml").write_text(f'registry."a.example".ca = "{closed}/authority.pem"\n')
+    environment = {"HOME": str(closed), "PATH": "/usr/bin:/bin", "DOCKER_HOST": f"unix://{closed}/x.sock"}
+    prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    program = Program(theirs.parent, environment)
+    program.environment.pop("XDG_CONFIG_HOME")
+    named = [argument.format(closed=closed) for argument in arguments]
+    ended, _, stderr = program.begin(*named, prefix=prefix).ended(60)
+    assert "internal error" not in stderr
+    assert (ended, words in stderr) == (code, True), stderr
+
+
+@as_root
 @pytest.mark.parametrize("verb", [("history",), ("report",), ("pull", "--failed"), ("list", "--image", "nginx")])
 def test_the_state_of_another_user_is_named(theirs: Path, verb: tuple[str, ...]) -> None:
     """As with `sudo -u` and root's XDG_STATE_HOME: one line and an exit code, where the verb needs it."""

@@ -196,3 +196,29 @@ def test_a_reader_who_has_seen_enough_is_no_error(form: str) -> None:
         process.stdin.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_arguments_of_dockerfiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their values, or by those of the environment; one without a value is not set."""
+    monkeypatch.setenv("B", "b:2")
+    text = "ARG A\nARG B\nARG C=c\nFROM $A\nFROM $B\nFROM $C\n"
+    result = run("-", "--build-arg", "A=a:x=1", "--build-arg=B", "--build-arg=C", "--skip-invalid", stdin=text)
+    assert result.stdout.splitlines() == ["docker.io/library/b:2", "docker.io/library/c:latest"]
+    assert '"a:x=1"' in result.stderr
+    assert "a:1" in run("-", "--build-arg=A=a:1", "--build-arg=B", stdin=text).stdout
+
+
+def test_services_of_compose_files() -> None:
+    """The options of docker compose pull."""
+    text = "services:\n  a: {image: a}\n  b: {image: b, build: .}\n"
+    assert run("-", "--service", "a", stdin=text).stdout == "docker.io/library/a:latest\n"
+    assert run("-", "--ignore-buildable", stdin=text).stdout == "docker.io/library/a:latest\n"
+    assert '"z"' in problems(run("-", "--service=z", stdin=text))[0]
+
+
+def test_bad_lines_of_a_directory_name_the_way_out(tmp_path: Path) -> None:
+    """One file of many must not stop the others."""
+    (tmp_path / "a.yaml").write_text("image: {{ x }}\n")
+    (tmp_path / "b.yaml").write_text("services: {b: {image: b}}\n")
+    assert problems(run(str(tmp_path)))[-1] == "--skip-invalid leaves these out, and continues with the others"
+    assert run(str(tmp_path), "--skip-invalid").stdout == "docker.io/library/b:latest\n"

@@ -100,3 +100,27 @@ def test_junit_skips_on_request(tmp_path: Path) -> None:
         *PULL, "images.txt", "--format", "junit", environment={"PULLER_JUNIT_SKIP_UP_TO_DATE": "1"}
     ).stdout
     assert (plain.count("<skipped"), asked.count('<skipped message="up to date"')) == (0, 3)
+
+
+def test_no_command_succeeds_without_the_image(tmp_path: Path) -> None:
+    """Whatever it prints: the image is not there, or the command does not say so; every report shows a warning."""
+    shell = Shell(tmp_path)
+    once = (*PULL, "--retries=0", "--no-second-pass", "--format=json", "--image=nginx")
+    for inspect, kind in (("echo 'Error: No such image: x' >&2; exit 1", "image_missing"), ("exit 1", "unverified")):
+        for pull in (good_pull(), "true"):
+            shell.docker(pull=pull, inspect=inspect)
+            run = shell.run(*once)
+            assert (run.code, run.images[0]["error"]["kind"]) == (75, kind)
+    arm = '[{"Id": "sha256:1", "Os": "linux", "Architecture": "arm64"}]'
+    info = '{"OSType": "linux", "Architecture": "x86_64"}'
+    described = f"""echo '{arm}'"""
+    shell.docker(
+        pull=good_pull(), version=f"""[ "$1" = version ] && echo '28.5.2 Engine' || echo '{info}'""", inspect=described
+    )
+    kinds = ("text", "json", "junit", "markdown", "prometheus", "html")
+    run = shell.run("pull", "--backend=cli", "--image=nginx", *(f"--report={kind}={kind}.out" for kind in kinds))
+    assert run.code == 0
+    assert "warning: the image is for linux/arm64" in run.stderr
+    for kind in kinds:
+        text = (tmp_path / f"{kind}.out").read_text()
+        assert ("linux/arm64" in text) or 'puller_last_run_warnings{list="prometheus"} 1.0' in text

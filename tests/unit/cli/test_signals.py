@@ -53,11 +53,12 @@ def test_sighup_is_sigterms_twin(shell: Shell) -> None:
     assert wait_until(lambda: not runs(int(mark.read_text())), 5)
 
 
-def test_a_terminal_that_goes_away_is_a_sighup(shell: Shell) -> None:
+@pytest.mark.parametrize("prefix", [["setsid", "--ctty"], []], ids=["controlling", "other"])
+def test_a_terminal_that_goes_away_is_a_sighup(shell: Shell, prefix: list[str]) -> None:
     """The run ends with its reports, although neither of its streams can be written."""
     mark = hanging(shell)
     ours, theirs = os.openpty()
-    argv = ["setsid", "--ctty", *shell.argv(*PULL, "--progress", "tty", "--report", "json=o.json")]
+    argv = [*prefix, *shell.argv(*PULL, "--progress", "tty", "--report", "json=o.json")]
     with subprocess.Popen(
         argv, cwd=shell.folder, env=shell.environment, stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab.fakes import good_pull
 from tests.lab.program import SECONDS
+from tests.lab.samples import DIGEST
 from tests.unit.cli.test_main import GOOD, Shell
 
 REPORT_FAILED = 74
@@ -63,7 +64,7 @@ def test_no_stream_costs_a_pull_or_a_report(shell: Shell, redirection: str, code
     assert len(list((shell.folder / "state/puller/runs").iterdir())) == 1
 
 
-@pytest.mark.parametrize("verb", ["list -", "prune -", "explain", "pull -", "history", "config"])
+@pytest.mark.parametrize("verb", ["list -", "prune -", "explain"])
 def test_no_closed_stream_is_an_internal_error(shell: Shell, verb: str) -> None:
     """What needs an answer or a list from standard input says so."""
     script = f"{sys.executable} -m puller {verb} <&- >out; {sys.executable} -m puller {verb} <&- >&-"
@@ -87,6 +88,12 @@ def test_no_variable_costs_a_report(shell: Shell, environment: dict[str, str]) -
     """Not even where the live view is drawn for it."""
     assert redirected(shell, "", options="--progress tty", environment=environment) == 0
     assert (shell.folder / "o.json").exists()
+
+
+def test_a_lock_that_cannot_be_written_is_no_bad_list(shell: Shell) -> None:
+    """The list is good, and every image was resolved."""
+    run = shell.run("lock", "--image", f"nginx@{DIGEST}", "-o", "/dev/full")
+    assert (run.code, "cannot write /dev/full: no space left" in run.stderr) == (REPORT_FAILED, True)
 
 
 def test_a_report_that_cannot_be_written_after_a_good_pull_is_no_bad_list(shell: Shell) -> None:

@@ -215,8 +215,8 @@ def test_whatever_comes_the_numbers_make_sense(messages: list[tuple[str, str, in
 )
 def test_the_digests_of_a_name_are_found(repo_digests: list[str], text: str, found: tuple[str, ...]) -> None:
     """Among an image's RepoDigests they are those of the same repository, each once, in the engine's order."""
-    image = {"Id": "id", "RepoDigests": repo_digests}
-    assert read_inspected(image, ImageReference.parse(text)) == InspectedImage("id", found)
+    image = {"Id": DIGEST, "RepoDigests": repo_digests}
+    assert read_inspected(image, ImageReference.parse(text)) == InspectedImage(DIGEST, found)
 
 
 @pytest.mark.parametrize(
@@ -247,3 +247,35 @@ def test_a_digest_that_was_not_announced_is_looked_up(
     """The first of what the engine has, or the one that was asked for if it has that."""
     stream = PullStream(request(text), lambda _: None, AttemptTimer(Timeouts(), LastActivity()))
     assert stream.pulled(NOTHING, lambda: InspectedImage("id", digests)).digest == announced
+
+
+QUEUE_STATES = [
+    pytest.param([], True, id="nothing said"),
+    pytest.param([("v1", "Pulling from app")], True, id="no layer named"),
+    pytest.param([(A, "Pulling fs layer")], True, id="layer announced"),
+    pytest.param([(A, "Downloading", 5, 100), (B, "Pulling fs layer")], False, id="layer in transfer"),
+    pytest.param([(A, "Download complete"), (B, "Pulling fs layer")], True, id="next layer announced"),
+    pytest.param([(A, "Download complete")], False, id="to be unpacked"),
+    pytest.param([(A, "Pull complete")], True, id="only the config is missing"),
+]
+
+
+@pytest.mark.parametrize(("messages", "queued"), QUEUE_STATES)
+def test_a_silent_image_is_shown_as_queued_once(messages: list[tuple[str | int, ...]], *, queued: bool) -> None:
+    """Where it may wait for a slot that others have, until the engine says something about it."""
+    engine, now = LastActivity(shared=True), [0.0]
+    timers = [AttemptTimer(Timeouts(stall=60), engine, now=lambda: now[0]) for _ in range(2)]
+    heard: list[Progress] = []
+    stream = PullStream(request(), heard.append, timers[0])
+    for name, status, *sizes in messages:
+        stream.feed(str(status), str(name), *map(int, sizes))
+    del heard[:]
+    stream.tick()
+    assert heard == []
+    now[0] = 2.0
+    timers[1].moved(Phase.DOWNLOADING, 1, 2)
+    stream.tick()
+    stream.tick()
+    assert [event.phase for event in heard] == [Phase.QUEUED] * queued
+    stream.feed("Downloading", C, 1, 2)
+    assert heard[-1].phase is Phase.DOWNLOADING

@@ -80,21 +80,14 @@ def test_what_is_no_json_is_an_error_of_the_engine(text: str | bytes) -> None:
         read_json(text)
 
 
-@pytest.mark.parametrize(("size", "read"), [("-5", 0), ("1e18", 10**18), (str(10**400), 1 << 60)])
-def test_a_size_is_a_number_of_bytes_that_can_be(size: str, read: int) -> None:
-    """Not negative, and not larger than any disk."""
-    (image,) = read_images(read_json(f'[{{"Id": "a", "Size": {size}}}]')).images
-    assert image.size == read
+@pytest.mark.parametrize("size", ["-5", str(10**400), "1e400", "NaN", '"x"', "[1]", "null"])
+def test_a_size_that_cannot_be_is_not_known(size: str) -> None:
+    """It spoils no sum, and no other image."""
+    images = read_images(read_json(f'[{{"Id": "a", "Size": {size}}}, {{"Id": "b", "Size": 7}}]')).images
+    assert [image.size for image in images] == [0, 7]
 
 
-@pytest.mark.parametrize("size", ["1e400", "NaN", '"x"', "[1]"])
-def test_a_size_that_is_none_is_an_error_of_the_engine(size: str) -> None:
-    """It is not an error of puller's."""
-    with pytest.raises(EngineError, match="list of images cannot be read"), readable("list of images"):
-        read_images(read_json(f'[{{"Id": "a", "Size": {size}}}]'))
-
-
-@pytest.mark.parametrize("answer", ["{}", "[1]", "null", "5", '{"Id": "a", "RepoDigests": 5}'])
+@pytest.mark.parametrize("answer", ["{}", "[1]", "null", '{"Id": "x y"}', '{"Id": "a", "RepoDigests": 5}'])
 def test_a_description_without_an_image_is_none(answer: str) -> None:
     """It does not say that there is no such image."""
     with (

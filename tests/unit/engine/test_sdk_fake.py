@@ -290,8 +290,8 @@ def cut(answer: EngineAnswer) -> None:
     [
         (lambda answer: answer.answer(b'{"message": "no such thing"}', 500), "no such thing", None),
         (lambda answer: answer.answer(b"ill", 500), "Internal Server Error|ill", None),
-        (lambda answer: answer.answer(b"[1]"), "object", None),
-        (lambda answer: answer.answer(b"["), "Expecting value", None),
+        (lambda answer: answer.answer(b"[1]"), "object", FailureKind.DAEMON_BAD_RESPONSE),
+        (lambda answer: answer.answer(b"["), "Expecting value", FailureKind.DAEMON_BAD_RESPONSE),
         (cut, "the engine closed the connection", FailureKind.ENGINE_DISCONNECTED),
     ],
 )
@@ -313,6 +313,22 @@ def test_an_error_without_words_is_an_error(tmp_path: Path, detail: object) -> N
     message: dict[str, object] = {"error": "", "errorDetail": detail}
     with FakeEngine(tmp_path, {"/images/create": streaming(message, DIGEST_LINE, STATUS_LINE)}):
         assert failure_of(SHORT).message == "the engine reports an error without a message"
+
+
+@pytest.mark.parametrize("data", [b"<html>", b"[" * 100_000, b'{"status": "Pul'])
+def test_messages_that_cannot_be_read_are_an_error_of_the_engine(tmp_path: Path, data: bytes) -> None:
+    """A proxy between may write a page, or cut the stream in the middle of a message."""
+
+    def garbage(answer: EngineAnswer) -> None:
+        answer.begin(Content_Length=str(len(data)))
+        answer.wfile.write(data)
+
+    with FakeEngine(tmp_path, {"/images/create": garbage}):
+        error = failure_of(SHORT)
+    assert (error.kind, error.message) == (
+        FailureKind.ENGINE_DISCONNECTED,
+        "the engine's messages about the pull cannot be read",
+    )
 
 
 @pytest.mark.parametrize("number", [-5, True, 1.5, 10**400, "5", None])

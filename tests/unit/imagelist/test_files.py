@@ -128,6 +128,10 @@ EXPECTED: dict[str, list[str]] = {
         "k8s/web.yaml:18 busybox:1.36",
         "k8s/web.yaml:21 nginx:1.27",
         f"k8s/web.yaml:25 ghcr.io/acme/exporter@{SUM}",
+        (
+            "note k8s/web.yaml:24: not/this:1: looks like an image that is pulled later, and is not taken; "
+            "--image adds it"
+        ),
         "note k8s/dashboards/board.json: left out: unknown list format",
         "k8s/jobs/backup.yml:12 postgres:16",
         "k8s/jobs/backup.yml:14 rclone/rclone:1.67",

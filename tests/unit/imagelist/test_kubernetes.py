@@ -65,6 +65,11 @@ NO_REFERENCE = "not taken: no reference with a tag, a digest or a registry"
         ("spec: {relatedImages: [{name: a, image: 'r.io/a:1'}]}", [f"note f:3: r.io/a:1: {LATER}"]),
         ("spec: {values: {image: {repository: r.io/a, tag: '1'}}}", [f"note f:3: r.io/a:1: {LATER}"]),
         ("spec: {values: {image: {registry: r.io, repository: a/b}}}", [f"note f:3: r.io/a/b:latest: {LATER}"]),
+        ("spec: {image: $(tt.params.image)}", ["note f:3: $(tt.params.image): known only at run time"]),
+        (
+            "spec: {containers: [{image: 'ko://example.com/cmd'}]}",
+            ["note f:3: image: is built by ko, nothing to pull"],
+        ),
         ("spec: {image: '${TAG}'}", ['bad f:3: contains a variable: run envsubst first: "${TAG}"']),
         ("spec: {containerDisk: {image: 'quay.io/vm/disk:1'}}", ["f:3 quay.io/vm/disk:1"]),
     ],
@@ -92,6 +97,8 @@ def test_groups_whose_images_are_patterns() -> None:
         ("db.example:5432", ""),
         ("registry.example.org/a", ""),
         ("nginx:1.27", ""),
+        ("--x-image=nginx:1.27", "nginx:1.27"),
+        ("--x-image=nginx", ""),
         ("/var/lib/a.b/c:ro", ""),
         ("user@example.org/a:1", ""),
         ("r.io/*:1", ""),
@@ -105,6 +112,15 @@ def test_references_in_texts(value: str, found: str) -> None:
     assert structured(f"{POD}{argument}") == ["f:3 x", *expected]
     config = f"apiVersion: v1\nkind: ConfigMap\ndata: {{a: '{value}'}}"
     assert structured(f"{config}\n---\n{POD}spec: {{containers: [{{image: x}}]}}") == ["f:7 x", *expected]
+
+
+def test_references_with_a_name() -> None:
+    """What is called an image needs no registry."""
+    container = "{image: x, args: [--an-image, a/b:1, --other, c/d:1], env: [{name: THE_IMAGE, value: 'e:1'}]}"
+    assert structured(f"{POD}spec: {{containers: [{container}]}}") == [
+        "f:3 x",
+        *(f"note f:3: {text}: {LATER}" for text in ("a/b:1", "e:1")),
+    ]
 
 
 def test_a_reference_that_is_taken_is_not_named_again() -> None:
@@ -126,6 +142,10 @@ objects:
 - apiVersion: v1
   kind: Pod
   spec: {containers: [{image: 'a:${TAG}'}, {image: 'b:${NO}'}]}
+"""
+TRIGGER = """apiVersion: triggers.tekton.dev/v1
+kind: TriggerTemplate
+spec: {resourcetemplates: [{apiVersion: tekton.dev/v1, kind: TaskRun, spec: {taskSpec: {steps: [{image: a}]}}}]}
 """
 NESTED = """apiVersion: v1
 kind: List
@@ -158,6 +178,7 @@ items:
             'bad f:7: contains a variable: run oc process first: "b:${NO}"',
         ]),
         (NESTED, ["f:9 a"]),
+        (TRIGGER, ["f:3 a"]),
     ],
 )  # fmt: skip
 def test_parameters_and_nested_resources(text: str, found: list[str]) -> None:

@@ -3,7 +3,9 @@
 import time
 from pathlib import Path
 
+from puller.imagelist import formats
 from puller.imagelist.dockerfile import parse
+from puller.imagelist.source import ListSource
 from tests.lab.program import Program
 from tests.unit.imagelist.shown import shown
 
@@ -33,3 +35,13 @@ def test_a_number_without_end_is_a_name() -> None:
     (first, bad) = shown(parse(b"FROM a\nCOPY --from=" + b"9" * 5000 + b" x y\n", "f"))
     assert first == "f:1 a"
     assert bad.startswith("bad f:2")
+
+
+def test_many_stages_and_parameters_take_linear_time() -> None:
+    """Names are looked up, and texts are searched once."""
+    began = time.process_time()
+    stages = b"".join(b"FROM a AS s%d\n" % number for number in range(20_000))
+    assert len(shown(parse(stages + b"COPY --from=s1 x y\n" * 20_000, "f"))) == 20_000
+    steps = b"steps:\n- name: " + b"$A" * 50_000 + b"\nsubstitutions: {A: $A}\n"
+    assert len(shown(formats.parse(steps, ListSource("f")))) == 1
+    assert time.process_time() - began < 5

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from puller.errors import FailureClass, FailureKind, ListError
-from puller.image.reference import Platform
+from puller.failure import failure
+from puller.image.reference import ImageReference, Platform
 from puller.imagelist import read
 from puller.imagelist.requests import RequestedImages, request_images
-from puller.model import Status
+from puller.model import PullOutcome, PullRequest, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ARM = Platform("linux", "arm64")
 
@@ -133,3 +135,23 @@ def test_twenty_thousand_lines_fit_in_little_memory() -> None:
         tracemalloc.stop()
     assert len(made.requests) == 20_000
     assert peak < 30_000_000
+
+
+def test_what_lists_say_of_an_image(tmp_path: Path) -> None:
+    """One list that wants it anyway is enough; so is one that says how to build it."""
+    (tmp_path / "c.yaml").write_text(
+        "services:\n  a: {image: a, pull_policy: missing, build: .}\n  b: {image: b, pull_policy: if_not_present}\n"
+    )
+    (tmp_path / "l.txt").write_text("a\n")
+    lists = [str(tmp_path / name) for name in ("c.yaml", "l.txt")]
+    marks = [(each.buildable, each.if_missing) for each in request_images(read(lists)).requests]
+    assert marks == [(True, False), (False, True)]
+
+
+def test_an_image_that_may_have_to_be_built() -> None:
+    """Its failure says so, where it is in no registry."""
+    request = PullRequest(ImageReference.parse("a"), buildable=True)
+    for kind, is_said in ((FailureKind.NOT_FOUND, True), (FailureKind.DNS_FAILURE, False)):
+        outcome = PullOutcome.of(request, Status.FAILED, failure=failure(kind, "x"))
+        assert outcome.failure is not None
+        assert ("docker compose build" in outcome.failure.advice) is is_said

@@ -9,7 +9,7 @@ import pytest
 from tests.lab.program import Program
 
 COMPOSE = "services:\n  web: {image: nginx}\n"
-SECONDS = 10
+SECONDS = 5
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,9 @@ def test_an_image_that_is_needed_stays() -> None:
 
 
 def test_the_newest_of_each_repository_stay() -> None:
-    """By when they were brought, whatever else is wanted; another repository has its own."""
+    """By the order in which they were brought, although the clock was ahead once; another repository has its own."""
     images = [LocalImage(IDS[0], (TAGS[0],)), LocalImage(IDS[1], (TAGS[1],)), LocalImage(IDS[2], (TAGS[2],))]
-    known = [entry(TAGS[0], IDS[0], day=2), entry(TAGS[1], IDS[1], day=1), entry(TAGS[2], IDS[2], day=1)]
+    known = [entry(TAGS[1], IDS[1], day=9), entry(TAGS[0], IDS[0], day=2), entry(TAGS[2], IDS[2], day=1)]
     made = plan(known, scene(*images), keep_last=1)
     assert [each.targets for each in made.removable] == [(TAGS[1],)]
     assert {each.reason for each in made.kept} == {Reason.RECENT}

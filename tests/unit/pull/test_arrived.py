@@ -1,13 +1,16 @@
 """What is compared after a pull: whether the image is there, and for which platform; a pinned digest that is gone."""
 
+from dataclasses import replace
+
 import pytest
 
 from puller.cancellation import Cancellation
 from puller.engine.interface import NOTHING, InspectedImage
-from puller.engine.model import EngineInfo
+from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import EngineError, ExitCode, FailureKind as Kind
 from puller.failure import failure
 from puller.image.reference import ImageReference, Platform
+from puller.model import Status
 from puller.registry.resolver import ResolvedTag, Resolver
 from puller.settings import RetryPolicy, Settings
 from tests.lab.fakes import FakeBackend, FakeStore, pull_all
@@ -83,3 +86,16 @@ def test_a_pinned_digest_that_is_gone_says_what_the_tag_is_now() -> None:
     assert "puller lock --upgrade" in tagged
     assert "no such digest" in bare
     assert same == tag == failure(Kind.NOT_FOUND, "").advice
+
+
+def test_an_image_that_cannot_be_renewed_says_that_an_older_one_is_here() -> None:
+    """With the registry down, too; one that is not here at all says nothing."""
+    down = EngineError("dial tcp 10.0.0.1:443: connect: connection refused")
+    held = LocalImages([LocalImage("sha256:1", ("a.io/x:latest",), (f"a.io/x@{DIGEST}",))])
+    backend = FakeBackend(otherwise=down, store=FakeStore(held))
+    settings = replace(QUICK, retry=RetryPolicy(0, 0.0))
+    old, new = pull_all([request("a.io/x"), request("a.io/y")], backend, settings).outcomes
+    assert old.failure
+    assert new.failure
+    assert (old.status, new.status, old.failure.kind) == (Status.FAILED, Status.FAILED, Kind.CONNECTION_REFUSED)
+    assert old.failure.message == f"{new.failure.message}; an older one is here"

@@ -6,15 +6,13 @@ import pytest
 
 from puller.cancellation import Cancellation
 from puller.errors import CancelledError
-from puller.pull.context import EngineRecovery
+from puller.pull.context import Recovery
 
 
-def waiting(*answers: bool, patience: float = 60.0) -> tuple[EngineRecovery, list[str]]:
+def waiting(*answers: bool, patience: float = 60.0) -> tuple[Recovery, list[str]]:
     """Make a wait for an engine that answers like this, the last answer for ever; and the list of complaints."""
     left, missed = list(answers), list[str]()
-    return EngineRecovery(
-        lambda: left.pop(0) if len(left) > 1 else left[0], patience, lambda: missed.append("!")
-    ), missed
+    return Recovery(lambda: left.pop(0) if len(left) > 1 else left[0], patience, lambda: missed.append("!")), missed
 
 
 def test_an_engine_that_answers_is_not_waited_for() -> None:

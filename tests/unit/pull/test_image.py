@@ -166,7 +166,7 @@ def test_progress_goes_through() -> None:
     scene = Scene(backend=Chatty())
     scene.pull()
     assert scene.heard == ["Started", "Progress"]
-    assert scene.events[1] == Progress(request(), Phase.DOWNLOADING, 1, 2, 0, 1)
+    assert scene.events[1] == Progress(request(), Phase.DOWNLOADING, 1, 2, 0, 1, counted=1)
 
 
 def test_every_attempt_tells_its_phases_and_bytes() -> None:

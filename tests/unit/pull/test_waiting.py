@@ -1,5 +1,6 @@
 """What one image's trouble means for others: a registry that wants to be left alone or is down, a lost engine."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import TypeVar
@@ -7,6 +8,7 @@ from typing import TypeVar
 import pytest
 
 from puller.engine.interface import NOTHING, InspectedImage
+from puller.engine.model import EngineInfo
 from puller.errors import EngineError, ExitCode, FailureKind as Kind
 from puller.events import Event, Finished, Paused, Postponed, RetryScheduled
 from puller.failure import failure
@@ -15,7 +17,7 @@ from puller.model import EngineResult, PullOutcome, PullRequest, Report, Status
 from puller.registry.health import RegistryHealth
 from puller.registry.resolver import Resolver
 from puller.settings import RetryPolicy, Settings
-from tests.lab.fakes import PULLED, UP_TO_DATE, FakeBackend, pull_all, until_cancelled
+from tests.lab.fakes import PULLED, UP_TO_DATE, FakeBackend, FakeStore, pull_all, until_cancelled
 from tests.lab.samples import DIGEST, request
 
 THROTTLED = EngineError("toomanyrequests: retry-after: 0.3s, allowed: 44000/minute", status=429)
@@ -289,3 +291,69 @@ def test_an_engine_that_says_no_digests_is_believed() -> None:
     has = InspectedImage("sha256:" + "1" * 64, ())
     assert Scene(FakeBackend(has={"a.io/x": has}), Settings(), "a.io/x").report.ok
     assert NOTHING.identity is None
+
+
+# A network that goes away.
+
+NO_ROUTE = EngineError("dial tcp 10.0.0.1:443: connect: network is unreachable")
+NO_NAME = EngineError("dial tcp: lookup a.io on 10.0.0.2:53: no such host")
+
+
+class Link(Resolver):
+    """Registries behind a link that comes back when it has been looked at so often."""
+
+    def __init__(self, comes_at: int) -> None:
+        self.comes_at = comes_at
+        self.looks = 0
+
+    def health(self, registry: str) -> RegistryHealth:
+        """Look at the link for the probe."""
+
+        def probe() -> bool:
+            self.looks += 1
+            return self.looks >= self.comes_at
+
+        return RegistryHealth(registry, 2, probe)
+
+
+def behind(
+    link: Link, scripts: dict[str, Sequence[EngineError | EngineResult]], *, local: bool = True, wait: float = 60
+) -> tuple[list[Status], list[str]]:
+    """Pull through the link, without retries but one; give the outcomes and the pauses."""
+    heard: list[Event] = []
+    engine = FakeBackend(scripts, store=FakeStore(facts=EngineInfo(local=local)))
+    settings = Settings(jobs=3, retry=RetryPolicy(1, 0.0, second_pass=False), network_wait=wait)
+    report = pull_all([*map(request, scripts)], engine, settings, observer=heard.append, registries=link)
+    return [each.status for each in report.outcomes], [each.subject for each in heard if isinstance(each, Paused)]
+
+
+@pytest.mark.parametrize("error", [NO_ROUTE, REFUSED, RESET, EngineError("read: i/o timeout")])
+def test_a_network_that_is_down_for_all_is_waited_for(error: EngineError) -> None:
+    """Not even more failures than the breaker bears cost an image; whoever looks on is told once."""
+    names = [f"{registry}.io/{image}" for image in "xyz" for registry in "ab"]
+    done, pauses = behind(Link(comes_at=3), dict.fromkeys(names, (error, PULLED)))
+    assert done == [Status.PULLED] * 6
+    assert set(pauses) <= {"network"}
+
+
+def test_a_network_with_one_registry_is_waited_for() -> None:
+    """What only a network can do is its doing."""
+    done, pauses = behind(Link(comes_at=3), dict.fromkeys(("a.io/x", "a.io/y", "a.io/z"), (NO_ROUTE, PULLED)))
+    assert (done, pauses) == ([Status.PULLED] * 3, ["network"])
+
+
+@pytest.mark.parametrize("error", [REFUSED, NO_NAME])
+def test_one_registry_that_is_down_is_no_network(error: EngineError) -> None:
+    """Somebody has refused, or knows that there is no such name."""
+    assert behind(Link(comes_at=1 << 30), {"a.io/x": (error,)}) == ([Status.FAILED], [])
+
+
+def test_a_network_elsewhere_is_not_this_ones() -> None:
+    """What an engine on another host reaches cannot be seen from here."""
+    assert behind(Link(comes_at=1 << 30), {"a.io/x": (NO_ROUTE,)}, local=False) == ([Status.FAILED], [])
+
+
+def test_a_network_that_stays_away_is_given_up() -> None:
+    """After `--network-wait` the images fail as they would have without it."""
+    done, pauses = behind(Link(comes_at=1 << 30), {"a.io/x": (NO_ROUTE,), "b.io/x": (NO_ROUTE,)}, wait=0.3)
+    assert (done, pauses) == ([Status.FAILED] * 2, ["network"])

@@ -45,7 +45,7 @@ class Crowd:
 def test_as_many_are_in_flight_as_was_asked_for(jobs: int, per_registry: int | None, total: int, each: int) -> None:
     """`--jobs` bounds all registries together, `--per-registry` each one; and the slots are really used."""
     pools, crowd = RegistryPools(jobs, per_registry), Crowd()
-    futures = [pools.submit(name, crowd.enter, name, pools) for _ in range(5) for name in REGISTRIES]
+    futures = [pools.pulls.submit(name, crowd.enter, name, pools) for _ in range(5) for name in REGISTRIES]
     crowd.await_inside(total)
     crowd.leave.set()
     done, _ = wait(futures, 60)
@@ -66,8 +66,8 @@ def test_a_slow_registry_holds_nobody_else() -> None:
                 gate.wait(60)
             return "here"
 
-    slow = [pools.submit("slow.io", pull, never) for _ in range(20)]
-    quick = [pools.submit("quick.io", pull, None) for _ in range(20)]
+    slow = [pools.pulls.submit("slow.io", pull, never) for _ in range(20)]
+    quick = [pools.pulls.submit("quick.io", pull, None) for _ in range(20)]
     assert [future.result(60) for future in quick] == ["here"] * 20
     assert not any(future.done() for future in slow)
     never.set()
@@ -78,7 +78,7 @@ def test_a_slow_registry_holds_nobody_else() -> None:
 def test_a_lane_keeps_its_order() -> None:
     """Images of one registry begin in list order."""
     pools, seen = RegistryPools(1), list[int]()
-    wait([pools.submit("a.io", seen.append, number) for number in range(50)], 60)
+    wait([pools.pulls.submit("a.io", seen.append, number) for number in range(50)], 60)
     pools.close()
     assert seen == list(range(50))
 
@@ -86,7 +86,7 @@ def test_a_lane_keeps_its_order() -> None:
 def test_closing_starts_nothing_more() -> None:
     """What is queued when the pools close is cancelled; what is in flight ends by itself."""
     pools, crowd = RegistryPools(1), Crowd()
-    first, second = (pools.submit("a.io", crowd.enter, "a.io", pools) for _ in range(2))
+    first, second = (pools.pulls.submit("a.io", crowd.enter, "a.io", pools) for _ in range(2))
     crowd.await_inside(1)
     pools.close()
     assert second.cancelled()
@@ -100,7 +100,7 @@ def test_threads_are_few_whatever_the_list() -> None:
     futures = []
     for number in range(3000):
         name = f"r{number % 300}.io"
-        futures += [pools.submit_check(name, leave.wait, 60), pools.submit(name, leave.wait, 60)]
+        futures += [pools.checks.submit(name, leave.wait, 60), pools.pulls.submit(name, leave.wait, 60)]
     assert threading.active_count() - before < 350
     leave.set()
     wait(futures, 60)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from puller.blobs.store import try_lock
 from puller.errors import UsageError
 from puller.system import files
 from tests.lab.second_user import as_root, attack
@@ -256,10 +255,10 @@ def test_root_reads_no_old_file_of_another_user(theirs: Path) -> None:
 
 @as_root
 def test_a_lock_follows_no_link_of_another_user(theirs: Path) -> None:
-    """A lock of a blob's part is made in its place, or not at all."""
-    attack("ln -s ../made part.lock", theirs)
-    with pytest.raises(OSError, match="symbolic links"):
-        try_lock(theirs / "part.lock")
+    """The file of a lock is made in its place, or not at all."""
+    attack("ln -s ../made store.lock", theirs)
+    with pytest.raises(OSError, match="symbolic link"), files.locked(theirs / "store.lock", 0):
+        pass
     assert not (theirs.parent / "made").exists()
 
 

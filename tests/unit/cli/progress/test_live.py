@@ -75,7 +75,7 @@ def test_ended_images_stand_above_and_those_in_flight_below() -> None:
         for event in (
             RunStarted(3, "Docker"),
             Started(NGINX, 1),
-            Progress(NGINX, Phase.DOWNLOADING, 12_300_000, 40_100_000),
+            Progress(NGINX, Phase.DOWNLOADING, 12_300_000, 40_100_000, counted=12_300_000),
             Started(REDIS, 1),
             RetryScheduled(REDIS, 1, failure(FailureKind.REGISTRY_5XX, "503"), 60),
             Started(NOPE, 1),

@@ -95,14 +95,14 @@ def test_bytes_never_run_backwards(state: State) -> None:
     """Neither a new attempt nor the end of an image takes bytes away."""
     seen = []
     for event in (
-        Progress(NGINX, Phase.DOWNLOADING, 700, 1000),
+        Progress(NGINX, Phase.DOWNLOADING, 700, 1000, counted=700),
         RetryScheduled(NGINX, 1, BUSY, 1),
         Started(NGINX, 2),
-        Progress(NGINX, Phase.DOWNLOADING, 100, 1000),
-        Progress(NGINX, Phase.DOWNLOADING, 1000, 1000),
+        Progress(NGINX, Phase.DOWNLOADING, 100, 1000, counted=100),
+        Progress(NGINX, Phase.DOWNLOADING, 1000, 1000, counted=1000),
         Finished(NGINX, outcome()),
         Started(REDIS, 1),
-        Progress(REDIS, Phase.DOWNLOADING, 50, 100),
+        Progress(REDIS, Phase.DOWNLOADING, 50, 100, counted=50),
     ):
         state.add(event)
         seen.append(state.downloaded)
@@ -113,7 +113,7 @@ def test_the_rate_is_that_of_the_last_two_seconds(state: State, clock: Clock) ->
     """A stalled download shows no old rate for long."""
     for second in range(6):
         clock.now = 100.0 + second
-        state.add(Progress(NGINX, Phase.DOWNLOADING, second * 1000, 10_000))
+        state.add(Progress(NGINX, Phase.DOWNLOADING, second * 1000, 10_000, counted=second * 1000))
     assert lines(state)[0].endswith(" 1.0kB/s")
     clock.now += 1
     assert lines(state)[0].endswith(" 500B/s")
@@ -132,7 +132,7 @@ def test_layers_are_shown_where_bytes_are_unknown(state: State) -> None:
     """The CLI tells no bytes: its rows count layers."""
     state.add(Progress(NGINX, Phase.DOWNLOADING, layers_done=3, layers=7))
     assert "3/7 layers" in lines(state)[0]
-    state.add(Progress(NGINX, Phase.DOWNLOADING, 12_300_000, 40_100_000, 3, 7))
+    state.add(Progress(NGINX, Phase.DOWNLOADING, 12_300_000, 40_100_000, 3, 7, counted=12_300_000))
     assert "12.3MB/40.1MB" in lines(state)[0]
 
 

@@ -1,0 +1,24 @@
+"""Which blobs an image lacks."""
+
+from dataclasses import replace
+
+from pytest_mock import MockerFixture
+
+from puller.blobs.missing import MissingBlobs
+from puller.engine.model import LocalImage, LocalImages
+from puller.image.reference import Platform
+from puller.plan.inventory import EngineInventory
+from puller.settings import Policy
+from tests.lab.samples import request
+
+
+def test_an_image_that_is_wanted_only_if_it_is_missing(mocker: MockerFixture) -> None:
+    """Its registry is not asked, as nothing of it will be pulled."""
+    client = mocker.Mock()
+    client.with_limits.return_value = client
+    client.record.return_value.unreachable = False
+    here = LocalImages([LocalImage("sha256:1", ("docker.io/library/nginx:1.27",))])
+    blobs = MissingBlobs(client, EngineInventory(mocker.Mock(), lambda: here), Policy.NEWER)
+    assert blobs.look_up(replace(request(), if_missing=True), Platform("linux", "amd64")) is None
+    client.head.assert_not_called()
+    client.manifest.assert_not_called()

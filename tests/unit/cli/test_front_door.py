@@ -1,0 +1,102 @@
+"""What people type first: images as arguments, lists on standard input, and nothing at all."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.lab.program import Program
+
+NOTHING = "no images given: pass a list file, - for stdin, or --image REF"
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """Have no engine."""
+    return Program(tmp_path, {"DOCKER_HOST": "unix:///nowhere"})
+
+
+def fed(program: Program, text: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run with a pipe that holds a text as standard input."""
+    return subprocess.run(
+        program.argv(*arguments),
+        cwd=program.folder,
+        env=program.environment,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_images_are_arguments(program: Program) -> None:
+    """What is no file and is a reference is an image; -v says so. A file of that name wins."""
+    run = program.run("list", "nginx:1.27", "localhost:5000/a/b")
+    assert (run.code, run.stderr) == (0, "")
+    assert run.stdout.splitlines() == ["docker.io/library/nginx:1.27", "localhost:5000/a/b:latest"]
+    assert program.run("list", "-v", "nginx").stderr == (
+        "argument: nginx: taken as an image, as there is no such file\n"
+    )
+    (program.folder / "nginx").write_text("redis\n")
+    assert program.run("list", "nginx", "--sources").stdout == "docker.io/library/redis:latest  # nginx:1\n"
+    report = program.run("pull", "redis:7", "--format", "json")
+    assert [image["requested"] for image in report.images] == [["redis:7"]]
+
+
+@pytest.mark.parametrize(
+    ("argument", "also"),
+    [
+        ("images.txt", "for an image of this name: --image images.txt"),
+        ("app.yaml", "for an image of this name: --image app.yaml"),
+        ("a.yaml:b.yaml", "for an image of this name: --image a.yaml:b.yaml"),
+        ("./x", "nor is it an image: invalid reference format"),
+        ("k8s/", "nor is it an image: invalid reference format"),
+        ("Dockerfile", "nor is it an image: invalid reference format: repository name (library/Dockerfile) must be"),
+    ],
+)
+def test_a_file_that_is_missing_is_no_image(program: Program, argument: str, also: str) -> None:
+    """The error names both readings."""
+    run = program.run("list", argument)
+    assert (run.code, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"puller: {argument}: cannot be read: No such file or directory; {also}")
+
+
+def test_a_wrong_list_costs_no_image(program: Program) -> None:
+    """`prune` keeps what its lists name: a list that is missing is no image to keep, nor is standard input a list."""
+    run = program.run("prune", "--yes", "mylist")
+    assert (run.code, run.stderr) == (2, "puller: mylist: cannot be read: No such file or directory\n")
+    assert NOTHING in fed(program, "y\n", "prune", "--yes").stderr
+
+
+def test_a_list_on_standard_input(program: Program) -> None:
+    """A pipe or a file is read when nothing else is named."""
+    assert fed(program, "nginx\nredis:7\n", "list").stdout.split() == [
+        "docker.io/library/nginx:latest",
+        "docker.io/library/redis:7",
+    ]
+    assert fed(program, "nginx\n", "list", "redis").stdout == "docker.io/library/redis:latest\n"
+    (program.folder / "l").write_text("services: {a: {image: a}}\n")
+    redirected = ("bash", "-c", '"$@" < l', "bash")
+    assert program.begin("list", prefix=redirected).ended(60) == (0, "docker.io/library/a:latest\n", "")
+
+
+def test_nothing_is_named(program: Program) -> None:
+    """An empty standard input, as that of cron and CI, is the same error; lists of the directory are offered."""
+    closed = ("bash", "-c", '"$@" <&-', "bash")
+    null = ("bash", "-c", '"$@" < /dev/null', "bash")
+    for prefix in (closed, null):
+        code, _, stderr = program.begin("pull", prefix=prefix).ended(60)
+        assert (code, stderr.splitlines()[-1]) == (2, f"Error: {NOTHING}")
+    for name in ("compose.yaml", "images.txt"):
+        (program.folder / name).touch()
+    run = fed(program, "", "pull")
+    here = "for compose.yaml and images.txt of this directory: puller pull compose.yaml images.txt"
+    assert (run.returncode, run.stderr.splitlines()[-1]) == (2, f"Error: {NOTHING}; {here}")
+
+
+def test_a_pipe_without_a_list_is_waited_for(program: Program) -> None:
+    """And puller says what it waits for."""
+    slow = ("bash", "-c", '(sleep 3; echo nginx) | "$@"', "bash")
+    code, stdout, stderr = program.begin("list", prefix=slow).ended(60)
+    assert (code, stdout, stderr) == (0, "docker.io/library/nginx:latest\n", "puller: waiting for a list on stdin\n")

@@ -1,0 +1,59 @@
+"""Bytes are counted once, whoever reports them."""
+
+from puller.cancellation import Cancellation
+from puller.cli.progress.state import State
+from puller.engine.interface import ProgressSink
+from puller.events import Event, Phase, Progress
+from puller.model import EngineResult, PullRequest
+from puller.pull.transfers import Transfers
+from puller.report.json import render
+from puller.settings import Settings, Timeouts
+from tests.lab.fakes import FakeBackend, pull_all
+from tests.lab.samples import request
+
+
+def test_a_shared_layer_counts_for_who_reports_it_first() -> None:
+    """The others lag behind, or are ahead for a moment."""
+    transfers = Transfers()
+    assert transfers.new("a", {"base": 100, "own": 10}) == 110
+    assert transfers.new("b", {"base": 90}) == 0
+    assert transfers.new("b", {"base": 150, "mine": 5}) == 55
+    assert transfers.new("a", {"base": 150, "own": 20}) == 10
+
+
+def test_a_layer_that_is_fetched_again_counts_again() -> None:
+    """One that is continued counts what is new; another pull that is in flight is part of the same transfer."""
+    transfers = Transfers()
+    assert transfers.new("a", {"x": 100}) == 100
+    transfers.end("a")
+    assert transfers.new("again", {"x": 120}) == 20
+    transfers.end("again")
+    assert transfers.new("anew", {"x": 30}) == 30
+    assert transfers.new("beside", {"x": 10}) == 0
+    transfers.end("anew")
+    assert transfers.new("beside", {"x": 40}) == 10
+
+
+class Sharing(FakeBackend):
+    """Images in flight together that have a layer of 1000 bytes in common, and one of 10 each."""
+
+    def pull(
+        self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
+    ) -> EngineResult:
+        """Report the layers."""
+        for half in (1, 2):
+            layers = {"base": 500 * half, request.reference.repository: 5 * half}
+            progress(Progress(request, Phase.DOWNLOADING, sum(layers.values()), 1010, 0, 2, layers))
+        return super().pull(request, cancel=cancel, clocks=clocks, progress=progress)
+
+
+def test_the_live_view_and_the_report_count_the_same_bytes() -> None:
+    """As many as the registry sent."""
+    state, engine = State(), Sharing()
+
+    def observe(event: Event) -> None:
+        state.add(event)
+
+    report = pull_all([request(f"a.io/{name}") for name in "wxyz"], engine, Settings(jobs=1), observer=observe)
+    assert sum(outcome.bytes for outcome in report.outcomes) == state.downloaded
+    assert '"bytes": 1010' in render(report)

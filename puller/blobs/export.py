@@ -134,10 +134,12 @@ class LayoutEngine(ImageStore):
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         with suppress(EngineError):
             digests = tuple(each.digest for each in self._images() if each.name == reference)
-            if not digests and reference.digest in [digest for digest, _ in list(self._fetched)]:
-                digests = (reference.digest or "",)  # from a mirror, whose name has been removed already
-            entry = next((each for each in list(self._fetched.values()) if each.digest in digests), None)
-            return InspectedImage(digests[0], digests, entry.parts.platform if entry else None) if digests else NOTHING
+            fetched = [each for each in list(self._fetched.values()) if each.digest in (*digests, reference.digest)]
+            if not digests and fetched:
+                digests = (fetched[0].digest,)  # from a mirror, whose name has been removed already
+            platforms = {each.parts.platform for each in fetched}
+            platform = platforms.pop() if len(platforms) == 1 else None
+            return InspectedImage(digests[0], digests, platform) if digests else NOTHING
         return None
 
     def alive(self) -> bool:

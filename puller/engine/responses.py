@@ -89,7 +89,8 @@ def read_json(body: str | bytes) -> Any:
         document = json.loads(text)
         return document if text.isascii() and "\\" not in text else _printable(document)
     except (ValueError, RecursionError) as error:
-        raise EngineError(f"the engine's response cannot be read: {error}") from None
+        words = f"the engine's response cannot be read: {error}"
+        raise EngineError(words, kind=FailureKind.DAEMON_BAD_RESPONSE) from None
 
 
 def _printable(value: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from puller.errors import CancelledError, EngineError, FailureKind
 from puller.events import Phase, Progress, Started
 from puller.failure import Failure, failure, failure_of
-from puller.image.platform import not_for
+from puller.image.platform import fits, not_for
 from puller.image.reference import ImageReference
 from puller.model import Attempt, EngineResult, PullRequest, Span
 from puller.plan.inventory import other_platform
@@ -127,7 +127,8 @@ def _verify(request: PullRequest, pulled: EngineResult, context: RunContext) -> 
         message = f"requested {reference.digest}, the engine reported {pulled.digest}"
         raise EngineError(message, kind=FailureKind.DIGEST_MISMATCH)
     if local.identity is None:
-        if request.platform and store.holdings().find(reference):
+        image = store.holdings().find(reference) if request.platform else None
+        if image and (not image.platforms or any(fits(each, request.platform, None) for each in image.platforms)):
             return ""  # some engines describe only images of their own platform
         raise EngineError("the engine reported success and has no such image", kind=FailureKind.IMAGE_MISSING)
     if expected and local.digests and expected not in local.digests:

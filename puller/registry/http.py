@@ -38,12 +38,18 @@ _KINDS = {
     HttpErrorKind.REQUEST: FailureKind.BAD_REFERENCE,
 }
 """Kinds of failure by the cause; the words of all other causes are the operating system's or OpenSSL's."""
+_WORDS = {
+    HttpErrorKind.CONNECT_TIMEOUT: "no connection in time",
+    HttpErrorKind.TIMEOUT: "no answer in time",
+    HttpErrorKind.CERTIFICATE_FILE: "its certificates cannot be used: {}",
+}
 _OTHERWISE = {
     HttpErrorKind.CONNECT: FailureKind.NETWORK_UNREACHABLE,
     HttpErrorKind.TLS: FailureKind.TLS_CONFIG,
     HttpErrorKind.UNTRUSTED: FailureKind.X509_UNTRUSTED,
 }
 """The kinds of these, if the words are unknown."""
+_REFUSES_METHOD = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 _ANSWERED = {HttpErrorKind.TOO_LARGE, HttpErrorKind.TOO_SLOW, HttpErrorKind.CERTIFICATE_FILE}
 """Errors after a response has begun, or before a request is sent."""
 
@@ -222,7 +228,8 @@ class RegistryHttp:
         challenged = status == HTTPStatus.UNAUTHORIZED and "www-authenticate" in response.headers
         otherwise = FailureKind.REGISTRY_5XX if status >= HTTPStatus.INTERNAL_SERVER_ERROR else FailureKind.BAD_MIRROR
         wait = wait_of(status, response.headers)
-        error = RegistryError(text, status=status, wait=wait, challenged=challenged, otherwise=otherwise)
+        kind = FailureKind.BAD_MIRROR if status in _REFUSES_METHOD else None
+        error = RegistryError(text, kind=kind, status=status, wait=wait, challenged=challenged, otherwise=otherwise)
         if status == HTTPStatus.TOO_MANY_REQUESTS or (error.wait is not None and status in _LIMITS):
             record.limit(error)
         return error
@@ -257,14 +264,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def registry_error(registry: str, error: HttpError) -> RegistryError:
     """Return the RegistryError for a response that did not arrive, or not completely."""
-    if error.kind is HttpErrorKind.CONNECT_TIMEOUT:
-        words = "no connection in time"
-    elif error.kind is HttpErrorKind.TIMEOUT:
-        words = "no answer in time"
-    elif error.kind is HttpErrorKind.CERTIFICATE_FILE:
-        words = f"its certificates cannot be used: {error.words}"
-    else:
-        words = error.words
+    words = _WORDS.get(error.kind, "{}").format(error.words)
     unanswered, kind = error.kind not in _ANSWERED, _KINDS.get(error.kind)
     otherwise = _OTHERWISE.get(error.kind, FailureKind.UNEXPECTED_EOF)
     return RegistryError(

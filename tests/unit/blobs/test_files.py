@@ -92,7 +92,7 @@ def test_platforms_of_a_name_from_a_mirror_do_not_get_in_each_others_way(
         PullSession(layout, registries, settings) as session,
     ):
         report = session.pull([request(text, platform) for platform in platforms])
-    assert report.ok, [each.failure for each in report.outcomes]
+    assert report.ok, [(each.attempts, each.failure) for each in report.outcomes]
     images = LayoutImages(tmp_path / "images")
     assert [each.name and each.name.text for each in images.named] == [text]
     assert all(images.blob(each.layers[0].digest) for each in index.images.values())

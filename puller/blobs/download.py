@@ -209,7 +209,8 @@ class Downloader:
 
     def _retry(self, task: DownloadTask, error: RegistryError, *, progress: bool) -> None:
         if error.status == HTTPStatus.NOT_FOUND:
-            error.kind = FailureKind.BLOB_UNKNOWN
+            words = f"{error.message}: a foreign layer, which its publisher distributes" if task.blob.foreign else ""
+            error = RegistryError(words or error.message, kind=FailureKind.BLOB_UNKNOWN, status=error.status)
         tries = 0 if progress else task.tries + 1
         wait = _BACKOFF * 2**tries if error.wait is None else error.wait
         if self._closing.is_set():

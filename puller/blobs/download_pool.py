@@ -43,7 +43,9 @@ class DownloadPool:
                 blob = self._blobs.get(part.digest)
                 new = blob is None or blob.failure is not None or (blob.path is not None and not blob.path.exists())
                 if blob is None or new:
-                    blob = self._blobs[part.digest] = BlobDownload(part.digest, part.size, source, (place, number, 0))
+                    rank = (place, number, 0)
+                    blob = BlobDownload(part.digest, part.size, source, rank, foreign=part.foreign)
+                    self._blobs[part.digest] = blob
                     self._start_threads(1 + part.size // SEGMENT)
             if new:
                 self.queue.add(DownloadTask(blob.rank, blob))

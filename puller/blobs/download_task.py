@@ -26,6 +26,8 @@ class BlobDownload:
     """The file of the complete, verified blob."""
     offset: int = 0
     """Where the blob begins in that file."""
+    foreign: bool = False
+    """See `Descriptor.foreign`."""
     part: PartialBlob | None = None
     urgent: bool = False
     """Whether the engine is waiting for it."""

@@ -98,8 +98,15 @@ class LayoutEngine(ImageStore):
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
-        """See `Engine.pull`. Raises RegistryError, too."""
         cancel.check()
+        try:
+            return self._fetch(request, cancel, clocks, progress)
+        except RegistryError as error:
+            raise EngineError(error.message, status=error.status, kind=error.kind, otherwise=error.otherwise) from None
+
+    def _fetch(
+        self, request: PullRequest, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
+    ) -> EngineResult:
         timer = AttemptTimer(clocks, self._activity)
         platform = request.platform or self.facts().platform
         if platform is None:

@@ -66,10 +66,9 @@ def _set_defaults(ctx: click.Context, _option: click.Parameter, paths: tuple[str
     if not named and not root.obj and not any(map(_is_there, config_files())):
         return
     from puller.cli.configuration import Configuration  # noqa: PLC0415 - most hosts have no file
-    from puller.cli.toml_file import find  # noqa: PLC0415 - likewise
 
     # `puller config` reads for two verbs: a file may be a pipe such as <(make-config), which can be read once.
-    root.obj = Configuration(ctx, root.obj.found if root.obj else find(named))
+    root.obj = Configuration(ctx, root.obj.found if root.obj else named)
     ctx.default_map = {name: each.value for name, each in root.obj.options.items()}
 
 

@@ -6,14 +6,14 @@ applies to every verb that has the option, a key in a table such as `[pull]` to 
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import click
 
-from puller.cli.toml_file import ConfigFile, Found, Value, suggest
+from puller.cli.toml_file import ConfigFile, Found, Value, find, suggest
 from puller.errors import UsageError
 from puller.image.reference import mirror_place, registry_name
 from puller.settings import MirrorUse
@@ -57,9 +57,12 @@ class Configuration:
     A later file wins over an earlier one; in a file, the table of a verb wins over the top level.
     """
 
-    def __init__(self, ctx: click.Context, found: Found) -> None:
-        """Check the files for the verb of `ctx`; raises UsageError with one line for each error, for any verb."""
-        self.found = found
+    def __init__(self, ctx: click.Context, source: Found | Sequence[Path]) -> None:
+        """Check files, which are read unless they have been, for the verb of `ctx`.
+
+        Raises UsageError with one line for each error, for any verb.
+        """
+        self.found = found = source if isinstance(source, Found) else find(source)
         self.options: Values = {}
         self.registries: dict[str, Values] = {}
         self._problems = [*found.problems]

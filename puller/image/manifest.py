@@ -69,6 +69,11 @@ class Descriptor(NamedTuple):
     def compressed(self) -> bool:
         return not self.media_type.endswith(".tar")
 
+    @property
+    def foreign(self) -> bool:
+        """Whether the layer need not be in the registry (OCI image spec "Non-Distributable Layers")."""
+        return "foreign" in self.media_type or "nondistributable" in self.media_type
+
 
 class ImageManifest(NamedTuple):
     """An image for one platform: everything that a pull of it may download."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from puller.errors import ListError
-from puller.imagelist import text
+from puller.imagelist import text, url
 from puller.imagelist.compose_cli import DEFAULT_NAMES, Compose
 from puller.imagelist.directory import DATA_FILES, files_of, is_dockerfile
 from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
@@ -95,8 +95,6 @@ class _Reader(NamedTuple):
                 raise ListError(["stdin: is closed"])
             yield from self._stream(stream, self._described("stdin", Path()))
         elif is_url(path):
-            from puller.imagelist import url  # noqa: PLC0415 - imports the HTTP client
-
             data = io.BytesIO(url.fetch(path))
             yield from self._stream(data, ListSource(source_name(path), selection=self.selection))
         elif Path(path).is_dir():

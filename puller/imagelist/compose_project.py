@@ -2,6 +2,7 @@
 
 import json
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from puller.imagelist.entry import BadLine, Source
 from puller.imagelist.nodes import MISSING, Node, load
 from puller.imagelist.source import ListSource, read_file
 from puller.imagelist.variables import expand, read_dotenv
+from puller.text import clean
 
 TOP_LEVEL = {"version", "name", "include", "services", "networks", "volumes", "secrets", "configs", "models"}
 """The keys at the top of a Compose file, extensions (`x-…`) aside."""
@@ -85,6 +87,7 @@ class Project:
         source, files = self.source, [Path(self.source.name), *self._overrides]
         if source.compose is None or (source.only_if_needed and not self.problem) or not all(map(Path.is_file, files)):
             return None
+        self._check_files()
         chosen = source.selection
         profiles = (ALL_PROFILES,) if chosen.services else chosen.profiles  # a named service needs no profile
         answer = source.compose(files, profiles, interpolate=interpolate)
@@ -95,6 +98,17 @@ class Project:
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise ValueError("docker compose did not print a project") from None
         return self._located({name: fields for name, fields in services if isinstance(fields, dict)})
+
+    def _check_files(self) -> None:
+        """Raise ValueError for a FIFO or a device in `include` or `extends`: reading it may never end."""
+        included = [root.get("include") for root in self._roots]
+        entries = [each for node in included for each in node.items or [node]]
+        named = [each.get("path") or each for each in entries]
+        named += [service.get("extends").get("file") for service in self.services.values()]
+        for node in (each for part in named for each in part.items or [part] if each.text):
+            with suppress(OSError):
+                if not stat.S_ISREG(((self.source.folder or Path()) / (node.text or "")).stat().st_mode):
+                    raise ValueError(f"{clean(node.text or '')}: not a regular file")
 
     def _located(self, answer: Mapping[str, Mapping[str, Any]]) -> dict[str, Node]:
         """Give each field its place in the files; that of the include where they do not have its service."""

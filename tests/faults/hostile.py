@@ -17,13 +17,13 @@ from tests.lab.raw_http import Served
 from tests.lab.unsafe_text import LOGIN
 
 MODULE = "tests.lab.hostile_registry"
-TIMEOUT, RETRIES, JOBS = 7, 1, 32
+TIMEOUT, RETRIES, JOBS = 15, 1, 32
 LIMITS = (
-    "--timeout", f"{TIMEOUT}s", "--stall-timeout", "4s", "--retries", f"{RETRIES}", "--retry-delay", "0.1s",
+    "--timeout", f"{TIMEOUT}s", "--stall-timeout", "9s", "--retries", f"{RETRIES}", "--retry-delay", "0.1s",
     "--max-wait", "1s", "--no-second-pass", "-j", f"{JOBS}",
 )  # fmt: skip
 CACHE_BYTES = 64 << 20
-GIVEN_UP = 110.0
+GIVEN_UP = 210.0
 """Seconds after which a run is killed: it has failed then."""
 FORMATS = ("text", "json", "junit", "markdown", "prometheus", "failed", "html")
 HEALTHY_FIRST, HEALTHY_LAST = 2, 4

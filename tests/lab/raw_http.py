@@ -15,6 +15,7 @@ from tests.lab.process import WorldError, clean_environment
 
 LONGEST_HEAD = 1 << 20
 FLOOD_CHUNK = 64 << 10
+FLOOD_BYTES = 96 << 20
 FLOOD_PAUSE = 0.01
 """Seconds between two chunks of a flood: some 6 MB/s, fast enough to fill a memory, and slow enough for two cores."""
 _TLS = b"\x16"
@@ -61,8 +62,11 @@ class Exchange:
             await asyncio.sleep(seconds)
 
     async def flood(self, data: bytes = b"A" * FLOOD_CHUNK) -> None:
-        """Send the same again and again, until the client leaves."""
-        while True:
+        """Send the same again and again, until the client leaves or has got more than any limit of puller's.
+
+        Docker Engine 20.10 reads on when its client has left, and keeps everything in memory until there is none.
+        """
+        for _ in range(0, FLOOD_BYTES, len(data)):
             await self.send(data)
             await asyncio.sleep(FLOOD_PAUSE)
 

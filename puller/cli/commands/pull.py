@@ -29,6 +29,8 @@ from puller.imagelist import Source
 from puller.imagelist.entry import entry_of
 from puller.imagelist.requests import RequestedImages
 from puller.model import ENGINE_GONE, PullRequest, Report
+from puller.prune.pull_record import remember_pulls
+from puller.prune.remove import make_room
 from puller.pull.session import PullSession, pull_nothing
 from puller.registry.client import RegistryClient
 from puller.report import history
@@ -135,13 +137,11 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
     gc.enable()
     removals: list[str] = []
 
-    def make_room(shortage: DiskShortage) -> bool:
-        from puller.prune import remove  # noqa: PLC0415 - only a disk that is too small needs it
-
+    def free_space(shortage: DiskShortage) -> bool:
         listed = [each.reference for each in run.images.requests]
-        return remove.make_room(shortage, engine.store, listed, removals.append)
+        return make_room(shortage, engine.store, listed, removals.append)
 
-    room, cancel = make_room if options["make_room"] else None, run.signals.cancellation
+    room, cancel = free_space if options["make_room"] else None, run.signals.cancellation
     with (
         RegistryClient.of(run.settings, lambda: engine.store.facts().insecure, run.keyring) as registries,
         run.observe() as observer,
@@ -157,8 +157,6 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
 
 
 def _remember(report: Report, store: ImageStore, before: Callable[[], LocalImages], verbose: int) -> None:
-    from puller.prune.pull_record import remember_pulls  # noqa: PLC0415 - not for --to, nor where no engine answers
-
     try:
         remember_pulls(report, store, before)
     except Exception as error:  # noqa: BLE001 - a pull must not fail because its record fails

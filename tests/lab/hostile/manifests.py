@@ -23,7 +23,7 @@ from tests.lab.hostile.image import (
     shaped,
 )
 from tests.lab.images import DOCKER, OCI
-from tests.lab.raw_http import FLOOD_PAUSE, Exchange, head
+from tests.lab.raw_http import FLOOD_BYTES, FLOOD_PAUSE, Exchange, head
 from tests.lab.unsafe_text import ESCAPES, LINE_ESCAPES, SECRETS
 
 
@@ -43,7 +43,7 @@ add("manifest_drips", "sends the manifest at one byte a second", _drips, kind="m
 
 async def _endless(exchange: Exchange) -> None:
     await begin_chunks(exchange)
-    while True:
+    for _ in range(0, FLOOD_BYTES, 64 << 10):
         await exchange.chunk(b" " * (64 << 10))
         await asyncio.sleep(FLOOD_PAUSE)
 

@@ -15,7 +15,7 @@ from puller.blobs.prefetch import Prefetch, PrefetchEngine
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine
-from puller.errors import CancelledError, EngineError, FailureKind, RegistryError
+from puller.errors import CancelledError, EngineError, FailureKind
 from puller.image.reference import Platform
 from puller.model import EngineResult, PullRequest
 from puller.plan.inventory import EngineInventory
@@ -81,7 +81,7 @@ def test_a_folder_that_is_cancelled_already_asks_no_registry(
 def test_files_take_no_image_of_another_platform(proxy: Proxy, registries: RegistryClient, tmp_path: Path) -> None:
     """The manifest of one image names no platform; its config does."""
     with open_layout(tmp_path / "images", Settings(), registries, archive=False) as layout:
-        with pytest.raises(RegistryError, match=f"the image is for {HOST_PLATFORM}, not for linux/s390x"):
+        with pytest.raises(EngineError, match=f"the image is for {HOST_PLATFORM}, not for linux/s390x"):
             pull(layout, replace(wanted(proxy), platform=Platform("linux", "s390x")))
         assert layout.holdings().images == ()
         pull(layout, wanted(proxy))

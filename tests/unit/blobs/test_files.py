@@ -21,11 +21,24 @@ from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.errors import EngineError, ExitCode, FailureClass, FailureKind, PullerError, UsageError
 from puller.image.manifest import descriptors_in
 from puller.image.oci_layout import blob_path, read_index
+from puller.image.reference import ImageReference
 from puller.model import Report, Status
 from puller.pull.session import PullSession
 from puller.registry.client import RegistryClient
 from puller.settings import Policy, PrefetchSettings, RegistrySettings, RetryPolicy, Settings, Timeouts
-from tests.lab import HOST_PLATFORM, OCI, Proxy, PushedImage, Registry, Rule, faults, layer, push_image, push_index
+from tests.lab import (
+    DOCKER,
+    HOST_PLATFORM,
+    OCI,
+    Proxy,
+    PushedImage,
+    Registry,
+    Rule,
+    faults,
+    layer,
+    push_image,
+    push_index,
+)
 from tests.lab.fakes import FakeBackend, pull_all
 from tests.lab.samples import request
 from tests.unit.blobs.conftest import SMALL
@@ -174,6 +187,22 @@ def test_the_failure_of_a_blob_is_the_failure_of_its_image(
     why = export(tmp_path / "images", "oci", f"{proxy.address}/prefetch/app:v1").outcomes[0].failure
     assert why
     assert why.kind is kind, why
+
+
+def test_a_foreign_layer_is_named_as_such(tmp_path: Path, registry: Registry, proxy: Proxy) -> None:
+    """A registry need not have the layers of a Windows base image, for example."""
+    image = push_image(registry, "foreign/app", layers=[layer("foreign")])
+    with RegistryClient() as client:
+        raw = client.manifest(ImageReference.parse(image.reference)).raw
+    raw = raw.replace(DOCKER.layer.encode(), b"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
+    proxy.use(
+        Rule("/manifests/", faults.answer(200, {"Content-Type": DOCKER.manifest}, raw)),
+        Rule(f"/blobs/{image.layers[0].digest}", faults.answer(404)),
+    )
+    why = export(tmp_path / "images", "oci", image.at(proxy.address)).outcomes[0].failure
+    assert why
+    assert why.kind is FailureKind.BLOB_UNKNOWN
+    assert why.message.endswith("a foreign layer, which its publisher distributes")
 
 
 @pytest.mark.parametrize("damaged", ["manifest", "layer"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import HOST_PLATFORM, Registry, layer, push_attested, push_image, push_index
+from tests.lab import HOST_PLATFORM, Proxy, Registry, layer, push_attested, push_image, push_index
 from tests.lab.engine29 import Engine29
 from tests.lab.program import Program, Run
 
@@ -81,3 +81,15 @@ def test_an_attested_image_is_pulled(tmp_path: Path, registry: Registry) -> None
         assert run(engine, tmp_path, "pull", *image).images[0]["status"] == "pulled"
         assert run(engine, tmp_path, "verify", *image).code == 0
         assert run(engine, tmp_path, "pull", *image).images[0]["status"] == "up_to_date"
+
+
+def test_attested_images_are_prefetched_whole(tmp_path: Path, registry: Registry) -> None:
+    """The engine finds the attestations on loopback too: no image is pulled plainly, and no blob is fetched twice."""
+    images = [push_attested(registry, f"prefetched/app{number}") for number in range(6)]
+    with Proxy(registry) as proxy, Engine29(tmp_path) as engine:
+        each = (image.at(proxy.address) for image in images)
+        ended = run(engine, tmp_path, "pull", "--prefetch=always", "-v", *named(*each))
+        blobs = [request.path for request in proxy.log if request.method == "GET" and "/blobs/" in request.path]
+    assert [(image["status"], image["attempts"]) for image in ended.images] == [("pulled", 1)] * 6
+    assert "without prefetching" not in ended.stderr
+    assert len(blobs) == len(set(blobs)) > 6

@@ -212,3 +212,21 @@ def test_a_refusal_of_what_we_cannot_read_is_an_error(tmp_path: Path) -> None:
     refusal = ValueError("docker compose reports an error: there is no b")
     assert listed("f.yaml", ask=Fake(refusal, refusal)) == [f"bad f.yaml: {refusal}"]
     assert listed(".", ask=Fake(refusal, refusal))[-1] == f"bad ./f.yaml: {refusal}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "include: [fifo]\nservices: {web: {image: a}}\n",
+        "include: [{path: fifo}]\nservices: {web: {image: a}}\n",
+        "include: [{path: [other.yaml, fifo]}]\nservices: {web: {image: a}}\n",
+        "services: {web: {extends: {file: fifo, service: x}}}\n",
+    ],
+)
+def test_a_fifo_in_a_project_is_refused_before_docker_compose_reads_it(tmp_path: Path, text: str) -> None:
+    """It would wait for a writer."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "compose.yaml").write_text(text)
+    fake = Fake(SAME)
+    assert any("fifo: not a regular file" in line for line in listed("compose.yaml", ask=fake))
+    assert fake.asked == []

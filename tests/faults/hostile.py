@@ -23,6 +23,10 @@ LIMITS = (
     "--max-wait", "1s", "--no-second-pass", "-j", f"{JOBS}",
 )  # fmt: skip
 CACHE_BYTES = 64 << 20
+FETCHING = ("--cache-size", f"{CACHE_BYTES}", "--connections", "128")
+"""More connections than there are registries that keep one waiting."""
+AT_ONCE = 2
+"""Runs side by side: more of them would starve the healthy images of processor time."""
 GIVEN_UP = 210.0
 """Seconds after which a run is killed: it has failed then."""
 FORMATS = ("text", "json", "junit", "markdown", "prometheus", "failed", "html")
@@ -52,10 +56,10 @@ def verbs(folder: Path, images: int) -> tuple[Verb, ...]:
     bound = _pull_bound(images)
     return (
         Verb("pull", pull, bound),
-        Verb("prefetch", (*pull, "--prefetch=always", "--cache-size", f"{CACHE_BYTES}"), bound),
-        Verb("to", (*pull, "--to", "oci:{run}/layout", "--cache-size", f"{CACHE_BYTES}"), bound),
         Verb("lock", ("lock", "{list}", "-o", "{run}/images.lock"), 90),
+        Verb("prefetch", (*pull, "--prefetch=always", *FETCHING), bound),
         Verb("plan", ("plan", "{list}", "--format", "json"), 90),
+        Verb("to", (*pull, "--to", "oci:{run}/layout", *FETCHING), bound),
         Verb("doctor", ("doctor", "{list}", "--format", "json"), 90),
     )
 
@@ -102,7 +106,7 @@ class VerbRun:
 def hostile_runs(lab: Lab, served: Served, folder: Path) -> Iterator[Callable[[str], VerbRun]]:
     """Begin a run of every verb, and hand over what waits for the end of one."""
     count = len(served.addresses) + HEALTHY_FIRST + HEALTHY_LAST
-    with ThreadPoolExecutor(len(NAMES), thread_name_prefix="hostile") as pool:
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hostile") as pool:
         futures: dict[str, Future[VerbRun]] = {
             verb.name: pool.submit(_run, lab, served, folder, verb) for verb in verbs(folder, count)
         }

@@ -284,7 +284,7 @@ RULES: tuple[Rule, ...] = (
          r"forcibly closed", r"connection (?:was )?(?:aborted|lost|closed)", r"connection abort", r"econnreset",
          r"\bepipe\b", r"stream error", r"rst_stream"),
     rule(_K.UNEXPECTED_EOF, r"\beof\b", r"short read", r"unexpected end of", r"premature(?:ly)? (?:end|clos)",
-         r"transfer closed", r"socket hang up", r"truncated", r"server closed"),
+         r"transfer closed", r"socket hang up", r"truncated", r"server closed", r"expected http 206 from byte range"),
     rule(_K.CANCELLED, r"(?:context|request|operation|pull)(?: was)? cancell?ed"),
     # Patterns of one or two words, for messages that nothing else explains.
     rule(_K.LAYER_EXTRACT_FAILED, _UNPACKING + r"(?!.{0,400}(?: busy|temporarily))"),

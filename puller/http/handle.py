@@ -6,20 +6,15 @@ All other requests use a multi handle: it reads only on demand, and the time lim
 in the handle's own share object. docs/http.md has the figures.
 """
 
-import os
-import select
-import socket
 import time
 from collections import deque
-from contextlib import suppress
-from threading import Lock
-from typing import Any
 
 import pycurl
 
 from puller.http.certificates import TlsSettings, trust_proxy
 from puller.http.errors import HttpError, HttpErrorKind, from_curl
 from puller.http.head import LARGEST, ResponseHead, parse_head
+from puller.http.sockets import Sockets
 
 _BUFFER = 64 << 10
 """Bytes that libcurl reads at a time; larger buffers take more processor time for new pages (docs/http.md)."""
@@ -43,11 +38,7 @@ class Handle:
         self, tls: TlsSettings | None, proxy: str, *, unix_socket: str | None = None, receive_buffer: int | None = None
     ) -> None:
         """Without `tls` only plain HTTP is possible. Raises HttpError for unreadable certificates."""
-        self._receive_buffer = receive_buffer
-        self._sockets: dict[int, socket.socket] = {}
-        """By inode. libcurl duplicates their descriptors: a connection ends when both sides have closed theirs."""
-        self._lock = Lock()
-        self._aborted = False
+        self._sockets = Sockets(receive_buffer)
         self._parts: deque[bytes] = deque()
         self._lines: list[bytes] = []
         """The raw lines of the headers."""
@@ -62,8 +53,6 @@ class Handle:
         self._method = ""
         self._set: dict[int, object] = {}
         """Options of the last request; only changed ones are set again."""
-        self._kept = -1
-        self._news = select.poll()
         self._reset()
 
     def _configure(self, tls: TlsSettings | None, proxy: str, unix_socket: str | None) -> None:
@@ -80,7 +69,7 @@ class Handle:
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
             (pycurl.HEADERFUNCTION, self._lines.append),
             (pycurl.WRITEFUNCTION, self._parts.append),
-            (pycurl.OPENSOCKETFUNCTION, self._open_socket),
+            (pycurl.OPENSOCKETFUNCTION, self._sockets.open),
         ):
             curl.setopt(option, value)
         if unix_socket:
@@ -98,7 +87,7 @@ class Handle:
         self._lines.clear()
         self._seen = 0
         self.done = False
-        self._opened = self._watched = False
+        self._sockets.opened = self._watched = False
         self._came, self._waited = 0, 0.0
         self._error: HttpError | None = None
         """Why the transfer failed; raised when all earlier data has been read."""
@@ -110,7 +99,7 @@ class Handle:
         """Send a request and read the headers of the response; raises HttpError, after which the handle is unusable."""
         self._reset()
         self._read = read
-        blocking = method == "HEAD" and self._kept >= 0
+        blocking = method == "HEAD" and self._sockets.connected
         self._set_options(
             {
                 pycurl.URL: url,
@@ -153,16 +142,16 @@ class Handle:
             self.curl.perform()
         except pycurl.error as error:
             code, *message = error.args
-            if self._aborted:
+            if self._sockets.aborted:
                 raise _cancelled() from None
-            if code == pycurl.E_OPERATION_TIMEDOUT and not self._opened:  # the connection existed already
+            if code == pycurl.E_OPERATION_TIMEDOUT and not self._sockets.opened:  # the connection existed already
                 raise _timed_out() from None
             raise from_curl(self.curl, int(code), str(*message), begun=bool(self._lines)) from None
         self._read_head()
         if self.head is None:
             raise self._error or HttpError(HttpErrorKind.CUT, "it hangs up")
         self.done = True
-        self._forget_closed()
+        self._sockets.keep(self.curl.getinfo(pycurl.ACTIVESOCKET))
 
     def _read_headers(self) -> None:
         """Wait up to `read` seconds for all headers, once the request is sent."""
@@ -176,9 +165,9 @@ class Handle:
             if self._error or self.done:
                 raise self._error or HttpError(HttpErrorKind.CUT, "it hangs up")
             now = time.monotonic()
-            if sent is None and (not self._opened or self.curl.getinfo(pycurl.PRETRANSFER_TIME)):
+            if sent is None and (not self._sockets.opened or self.curl.getinfo(pycurl.PRETRANSFER_TIME)):
                 sent = now
-                self._watch()
+                self._watched = self._method != "POST" and self._sockets.watch()  # a POST may have more to send
             # Until the request is sent, libcurl's connect timeout applies.
             self._wait(_SLICE if sent is None else self._left(sent + self._read))
 
@@ -222,25 +211,21 @@ class Handle:
         Some servers send a status before they close an idle connection, which libcurl would take for the next response.
         HTTP/2 has its own messages for that.
         """
-        return (self.head is not None and self.head.multiplexed) or not self._news.poll(0)
+        return (self.head is not None and self.head.multiplexed) or not self._sockets.wait(0)
 
     def finish(self) -> bool:
         """End the request; return whether the handle is reusable, which it is not if part of the body is unread."""
         if self._running:
             self._running = False
             if self.done:
-                self._forget_closed()
+                self._sockets.keep(self.curl.getinfo(pycurl.ACTIVESOCKET))
             self._multi.remove_handle(self.curl)
         self._parts.clear()
-        return self.done and not self._aborted
+        return self.done and not self._sockets.aborted
 
     def abort(self) -> None:
         """Cancel the current request, from any thread, and refuse later ones."""
-        with self._lock:
-            self._aborted = True
-            for sock in self._sockets.values():
-                with suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+        self._sockets.abort()
 
     def close(self) -> None:
         """Close the connections; no other thread may use the handle."""
@@ -248,14 +233,11 @@ class Handle:
         self._multi.close()
         self.curl.close()
         self._share.close()
-        with self._lock:
-            for sock in self._sockets.values():
-                sock.close()
-            self._sockets.clear()
+        self._sockets.close()
 
     def _step(self) -> None:
         """Let libcurl proceed without waiting; raises HttpError when the request was cancelled."""
-        if self._aborted:
+        if self._sockets.aborted:
             raise _cancelled()
         _, running = self._multi.perform()
         if running or self.done:
@@ -269,27 +251,15 @@ class Handle:
 
     def _wait(self, seconds: float) -> None:
         seconds = min(seconds, _SLICE)
-        if self._opened:  # libcurl has its own timers for a new connection
+        if self._sockets.opened:  # libcurl has its own timers for a new connection
             timer = self._multi.timeout()
             seconds = seconds if timer < 0 else min(seconds, timer / 1000)
         if seconds <= 0:
             return
         if self._watched:
-            self._news.poll(max(1, seconds * 1000))
+            self._sockets.wait(max(0.001, seconds))
         elif self._multi.select(seconds) < 0:  # no socket yet, or a descriptor too high for select(2)
             time.sleep(_NO_SOCKET_SLEEP)
-
-    def _watch(self) -> None:
-        """From now on wait with poll(2), which accepts any descriptor: there is nothing more to send."""
-        with self._lock:
-            self._watched = self._method != "POST" and len(self._sockets) == 1
-            if self._watched and self._opened:
-                self._register()
-
-    def _register(self) -> None:
-        self._news = select.poll()
-        for sock in self._sockets.values():
-            self._news.register(sock, select.POLLIN)
 
     def _read_head(self) -> None:
         self._seen = len(self._lines)
@@ -298,33 +268,6 @@ class Handle:
             self._error = HttpError(HttpErrorKind.PROTOCOL, "its headers have no end")
         else:
             self.head = parse_head(text)
-
-    def _open_socket(self, _purpose: int, address: Any) -> Any:
-        try:
-            sock = socket.socket(address.family, address.socktype, address.protocol)
-        except OSError:  # no more descriptors; libcurl prints what a callback raises
-            return pycurl.SOCKET_BAD
-        if self._receive_buffer is not None:  # must be set before the connection negotiates its window
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
-        self._opened = True
-        with self._lock:
-            if self._aborted:
-                sock.close()
-                return pycurl.SOCKET_BAD
-            self._sockets[os.fstat(sock.fileno()).st_ino] = sock
-        return sock
-
-    def _forget_closed(self) -> None:
-        """Close our descriptors of the connections that libcurl has closed, all but the active one."""
-        kept = self.curl.getinfo(pycurl.ACTIVESOCKET)
-        if kept == self._kept and not self._opened:
-            return
-        self._kept = kept
-        inode = os.fstat(kept).st_ino if kept >= 0 else None
-        with self._lock:
-            for closed in self._sockets.keys() - {inode}:
-                self._sockets.pop(closed).close()
-            self._register()
 
 
 def _timed_out() -> HttpError:

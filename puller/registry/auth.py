@@ -7,6 +7,7 @@ Implementation"; "OAuth2 token authentication" describes the exchange of an iden
 import base64
 import json
 import re
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from threading import Lock
 from time import monotonic
@@ -15,10 +16,13 @@ from urllib.parse import urlencode, urlsplit
 from puller.errors import FailureKind, RegistryError
 from puller.registry.http import RegistryHttp, RegistryResponse, RequestLimits
 from puller.registry.record import RegistryRecord
-from puller.registry.responses import Challenge, Token
+from puller.registry.responses import Challenge, Quota, Token
 from puller.system.credentials import Keyring
 from puller.system.docker_config import Credential
 
+_OK = (HTTPStatus.OK,)
+_HIDDEN = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+"""Statuses with which some registries answer anonymous requests for private images."""
 _TOKEN_BYTES = 256 << 10
 _LIFETIME = 60.0
 """Default lifetime of a token in seconds ("Token Response Fields")."""
@@ -33,18 +37,54 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 class Authority:
-    """Makes Authorization headers; thread-safe. A token is requested once, and again before it expires."""
+    """Sends requests with the user's credentials; thread-safe. A token is requested again before it expires."""
 
     def __init__(self, http: RegistryHttp, keyring: Keyring | None = None) -> None:
         self._http = http
         self._keyring = keyring or Keyring()
 
-    def header(self, record: RegistryRecord, repository: str, limits: RequestLimits) -> str:
+    def ask(
+        self,
+        record: RegistryRecord,
+        repository: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        limits: RequestLimits,
+        accepted: Collection[int] = _OK,
+    ) -> RegistryResponse:
+        """Send a request, and again with credentials if the registry wants some; raises RegistryError for a refusal.
+
+        A refusal is any status that is not `accepted`. A server that the registry redirects to gets no account of it.
+        """
+        header, blob = self._known(record, repository, limits), "/blobs/" in path
+        reply = self._http.ask(record, method, path, _with(headers, header), limits, blob=blob)
+        if reply.status == HTTPStatus.UNAUTHORIZED and not record.owns(reply.url):
+            refusal = self._http.refusal(record, reply, *secrets_of(header))
+            header = self._anonymous(record, reply, limits)
+            if not header:
+                raise refusal
+            reply = self._http.send(record, method, reply.url, _with(headers, header), limits, blob=blob)
+        elif reply.status == HTTPStatus.UNAUTHORIZED or (reply.status in _HIDDEN and not header):
+            refusal, refused = self._http.refusal(record, reply, *secrets_of(header)), header
+            if reply.status in _HIDDEN:
+                header = self._volunteered(record, repository, limits)
+            else:
+                header = self._renewed(record, repository, reply, refused, limits)
+            if not header:
+                raise refusal
+            reply = self._http.ask(record, method, path, _with(headers, header), limits, blob=blob)
+        if reply.status not in accepted:
+            raise self._http.refusal(record, reply, *secrets_of(header))
+        record.quota = Quota.of(reply.headers) or record.quota
+        return reply
+
+    def _known(self, record: RegistryRecord, repository: str, limits: RequestLimits) -> str:
         """Return the header for a first request; empty until the registry has sent a challenge."""
         challenge = record.challenges.get(repository) or record.challenges.get("")
         return self._header(record, repository, challenge, "", limits) if challenge else ""
 
-    def renewed(
+    def _renewed(
         self, record: RegistryRecord, repository: str, reply: RegistryResponse, refused: str, limits: RequestLimits
     ) -> str:
         """Return the header for a second request after a 401; empty if there is none but the `refused` one.
@@ -63,7 +103,7 @@ class Authority:
         header = self._header(record, repository, challenge, refused, limits)
         return "" if header == refused else header
 
-    def volunteered(self, record: RegistryRecord, repository: str, limits: RequestLimits) -> str:
+    def _volunteered(self, record: RegistryRecord, repository: str, limits: RequestLimits) -> str:
         """Return a header for a registry that did not ask for credentials; empty if the user has none for it.
 
         The challenge comes from the API's root (OCI distribution spec "Determining Support").
@@ -72,9 +112,9 @@ class Authority:
             return ""
         reply = self._http.ask(record, "GET", "/v2/", {}, limits)
         reply.discard()
-        return self.renewed(record, repository, reply, "", limits)
+        return self._renewed(record, repository, reply, "", limits)
 
-    def anonymous(self, record: RegistryRecord, reply: RegistryResponse, limits: RequestLimits) -> str:
+    def _anonymous(self, record: RegistryRecord, reply: RegistryResponse, limits: RequestLimits) -> str:
         """Return a header for the server of another origin that a redirect leads to, after its 401; empty for none.
 
         It is a token that anybody gets there: none of our credentials is sent to another origin.
@@ -170,6 +210,10 @@ def secrets_of(header: str) -> tuple[str, ...]:
     if scheme != "Basic":
         return (value,)
     return (value, base64.b64decode(value).decode().partition(":")[2])
+
+
+def _with(headers: Mapping[str, str], authorization: str) -> Mapping[str, str]:
+    return {**headers, "Authorization": authorization} if authorization else headers
 
 
 def _basic(credential: Credential | None) -> str:

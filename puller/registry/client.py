@@ -1,7 +1,7 @@
 """The client for all registries: it reads tags, manifests and blobs. Thread-safe; one for a process."""
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ from puller.errors import FailureKind, RegistryError
 from puller.image.digest import is_digest, matches, sha256
 from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES, Manifest
 from puller.image.reference import ImageReference, Platform
-from puller.registry.auth import Authority, secrets_of
+from puller.registry.auth import Authority
 from puller.registry.blob import Blob
 from puller.registry.health import BREAKER_LIMIT, RegistryHealth
 from puller.registry.host import CERTS_D, Host, Insecure
@@ -44,9 +44,6 @@ _HEAD_REFUSED = {
     HTTPStatus.NOT_IMPLEMENTED,
 }
 """Statuses with which servers and firewalls refuse a HEAD whose GET they answer; a HEAD has no error message."""
-_HIDDEN = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
-"""Statuses with which some registries answer anonymous requests for private images."""
-_OK = (HTTPStatus.OK,)
 _FULL_OR_PART = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 
 
@@ -194,7 +191,8 @@ class RegistryClient(Resolver):
 
         Nothing vouches for its content. Raises RegistryError.
         """
-        raw = self._ask("GET", reference, f"/v2/{reference.repository}/referrers/{digest}", _ACCEPT).read(_LARGEST)
+        record, path = self.record(reference.registry), f"/v2/{reference.repository}/referrers/{digest}"
+        raw = self._authority.ask(record, reference.repository, "GET", path, _ACCEPT, self._limits).read(_LARGEST)
         return Manifest(raw, INDEX_TYPES[0], sha256(raw))
 
     @contextmanager
@@ -209,8 +207,9 @@ class RegistryClient(Resolver):
             words = f"{reference.registry}: {digest} is not a digest that can be checked"
             raise RegistryError(words, kind=FailureKind.UNSUPPORTED_MANIFEST)
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
-        path = f"/v2/{reference.repository}/blobs/{digest}"
-        reply = self._ask("GET", reference, path, headers, _FULL_OR_PART)
+        record, path = self.record(reference.registry), f"/v2/{reference.repository}/blobs/{digest}"
+        limits = self._limits
+        reply = self._authority.ask(record, reference.repository, "GET", path, headers, limits, _FULL_OR_PART)
         try:
             yield Blob(reference.registry, reply, digest, start, check=check and end is None)
         finally:
@@ -248,10 +247,11 @@ class RegistryClient(Resolver):
 
     def wait_of(self, reference: ImageReference) -> float | None:
         """See `Resolver.wait_of`. Sends a HEAD, which registries do not count as a pull."""
-        if left := self.record(reference.registry).health.rate_limit.left:
+        record, path = self.record(reference.registry), _manifest_path(reference)
+        if left := record.health.rate_limit.left:
             return left
         try:
-            reply = self._ask("HEAD", reference, _manifest_path(reference), _ACCEPT)
+            reply = self._authority.ask(record, reference.repository, "HEAD", path, _ACCEPT, self._limits)
             return wait_of(reply.status, reply.headers)
         except RegistryError as error:
             return error.wait
@@ -269,11 +269,11 @@ class RegistryClient(Resolver):
         return answer
 
     def _head(self, reference: ImageReference) -> Described:
-        record = self.record(reference.registry)
+        record, path, limits = self.record(reference.registry), _manifest_path(reference), self._limits
         headers: Mapping[str, str] = {}
         if not record.refuses_head:
             try:
-                headers = self._ask("HEAD", reference, _manifest_path(reference), _ACCEPT).headers
+                headers = self._authority.ask(record, reference.repository, "HEAD", path, _ACCEPT, limits).headers
             except RegistryError as error:
                 if error.status not in _HEAD_REFUSED or error.challenged:
                     raise
@@ -288,7 +288,8 @@ class RegistryClient(Resolver):
         return Described(digest, media_type, size_of(headers), Quota.of(headers))
 
     def _manifest(self, reference: ImageReference, name: str) -> tuple[Manifest, Described]:
-        reply = self._ask("GET", reference, _manifest_path(reference, name), _ACCEPT)
+        record, path = self.record(reference.registry), _manifest_path(reference, name)
+        reply = self._authority.ask(record, reference.repository, "GET", path, _ACCEPT, self._limits)
         raw, headers = reply.read(_LARGEST), reply.headers
         digest = name if ":" in name else digest_in(headers) or sha256(raw)
         if not matches(digest, raw):
@@ -300,42 +301,6 @@ class RegistryClient(Resolver):
             raise RegistryError(f"{reference.registry}: {words}", kind=FailureKind.UNSUPPORTED_MANIFEST)
         return manifest, Described(digest, manifest.media_type, len(raw), Quota.of(headers))
 
-    def _ask(
-        self,
-        method: str,
-        reference: ImageReference,
-        path: str,
-        headers: Mapping[str, str],
-        accepted: Collection[int] = _OK,
-    ) -> RegistryResponse:
-        """Send a request, and again with credentials after a 401; raises RegistryError for any other status."""
-        record, limits, repository = self.record(reference.registry), self._limits, reference.repository
-        header = self._authority.header(record, repository, limits)
-        blob = "/blobs/" in path
-        reply = self._http.ask(record, method, path, _with(headers, header), limits, blob=blob)
-        if reply.status == HTTPStatus.UNAUTHORIZED or (not header and reply.status in _HIDDEN):
-            refusal, foreign = self._http.refusal(record, reply, *secrets_of(header)), not record.owns(reply.url)
-            if reply.status != HTTPStatus.UNAUTHORIZED:
-                header = self._authority.volunteered(record, repository, limits)
-            elif foreign:
-                header = self._authority.anonymous(record, reply, limits)
-            else:
-                header = self._authority.renewed(record, repository, reply, header, limits)
-            if not header:
-                raise refusal
-            if foreign:
-                reply = self._http.send(record, method, reply.url, _with(headers, header), limits, blob=blob)
-            else:
-                reply = self._http.ask(record, method, path, _with(headers, header), limits, blob=blob)
-        if reply.status not in accepted:
-            raise self._http.refusal(record, reply, *secrets_of(header))
-        record.quota = Quota.of(reply.headers) or record.quota
-        return reply
-
 
 def _manifest_path(reference: ImageReference, digest_or_tag: str | None = None) -> str:
     return f"/v2/{reference.repository}/manifests/{digest_or_tag or reference.digest or reference.tag}"
-
-
-def _with(headers: Mapping[str, str], authorization: str) -> Mapping[str, str]:
-    return {**headers, "Authorization": authorization} if authorization else headers

@@ -247,6 +247,23 @@ def test_a_registry_that_hides_images_is_shown_the_account(
             assert known.head(named(image, hiding.address)).digest == image.digest
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("account", [LAB_ACCOUNT.user, None])
+def test_an_account_is_not_shown_to_where_a_redirect_leads(
+    registry: Registry, image: PushedImage, configure: Configure, status: int, account: str | None
+) -> None:
+    """Whatever that server answers: a refusal there is no reason to log in there."""
+    with Proxy(registry) as front, Proxy(registry, [Rule("", faults.answer(status))]) as elsewhere:
+        asks = faults.answer(401, {"WWW-Authenticate": 'Basic realm="r"'})
+        leads = faults.answer(307, {"Location": f"{elsewhere.url}/v2/lab/app/manifests/v1"})
+        front.use(Rule("^/v2/$", asks), Rule(MANIFESTS, leads))
+        configure(auths(front.address, account) if account else {})
+        with RegistryClient() as client:
+            refused(client, named(image, front.address))
+        assert elsewhere.log
+        assert [request.header("Authorization") for request in elsewhere.log] == [None] * len(elsewhere.log)
+
+
 def test_a_redirect_takes_no_password_along(
     registry: Registry, guarded: Registry, guarded_image: Pushed, client: RegistryClient, configure: Configure
 ) -> None:

@@ -27,8 +27,6 @@ _MAX_WAIT = 60.0
 """Longest rate limit or stall of another run to wait for, in seconds; with a longer one the blob fails."""
 _LOCKED_INTERVAL = 0.2
 """Seconds between two checks of a blob that another run is fetching."""
-_PATIENCE, _LEAST_SPEED = 10.0, 1024
-"""Seconds of waiting for bytes after which a connection is given up that is slower than so many bytes a second."""
 _PROGRESS = 16 << 10
 """Bytes after which a try counts as successful."""
 _SLOW, _PAUSE = 0.01, 0.05
@@ -185,14 +183,10 @@ class Downloader:
             self._verify(blob)
 
     def _paced(self, body: Iterable[bytes]) -> Iterator[bytes]:
-        """Pause on a slow connection, for fewer and larger reads; raises RegistryError if it is too slow."""
-        waited, received, before = 0.0, 0, monotonic()
+        """Pause on a slow connection, so that each read returns more bytes and there are fewer reads."""
+        before = monotonic()
         for chunk in body:
             slow = monotonic() - before > _SLOW
-            waited += monotonic() - before if received else 0.0  # a proxy may need time for the first byte
-            received += len(chunk)
-            if waited > _PATIENCE and received < _LEAST_SPEED * waited:
-                raise RegistryError(f"sends less than {_LEAST_SPEED} bytes a second", kind=FailureKind.TIMEOUT)
             yield chunk
             if slow:
                 sleep(_PAUSE)

@@ -57,8 +57,10 @@ def fetch(proxy: Proxy) -> Iterator[Fetch]:
     fetchers: list[DownloadPool] = []
     client = RegistryClient(read=5)
 
-    def begin(store: BlobStore, layer: Layer = LARGE, *, wait: bool = True, connections: int = 24) -> BlobDownload:
-        fetchers.append(DownloadPool(client, store, PrefetchSettings(connections=connections)))
+    def begin(
+        store: BlobStore, layer: Layer = LARGE, *, wait: bool = True, connections: int = 24, read: float = 5
+    ) -> BlobDownload:
+        fetchers.append(DownloadPool(client.with_limits(read=read), store, PrefetchSettings(connections=connections)))
         reference = ImageReference.parse(f"{proxy.address}/prefetch/app:v1")
         (blob,) = fetchers[-1].fetch([Descriptor(layer.digest, len(layer.data))], reference, 0)
         if wait:

@@ -107,10 +107,9 @@ def test_what_is_not_there_is_given_up_at_once(store: BlobStore, proxy: Proxy, f
 
 def test_what_drips_is_given_up(store: BlobStore, proxy: Proxy, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then holds no connection."""
-    monkeypatch.setattr(download, "_PATIENCE", 0.3)
     monkeypatch.setattr(download, "_BACKOFF", 0)
-    proxy.use(Rule(SMALL.digest, faults.drip(100, 10)))
-    blob = fetch(store, SMALL)
+    proxy.use(Rule(SMALL.digest, faults.drip(20, 2)))
+    blob = fetch(store, SMALL, read=0.3)
     assert blob.failure
     assert blob.failure.kind is FailureKind.TIMEOUT
 

@@ -97,6 +97,18 @@ def test_nothing_is_named(program: Program) -> None:
 
 def test_a_pipe_without_a_list_is_waited_for(program: Program) -> None:
     """And puller says what it waits for."""
-    slow = ("bash", "-c", '(sleep 3; echo nginx) | "$@"', "bash")
-    code, stdout, stderr = program.begin("list", prefix=slow).ended(60)
-    assert (code, stdout, stderr) == (0, "docker.io/library/nginx:latest\n", "puller: waiting for a list on stdin\n")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        program.argv("list"),
+        cwd=program.folder,
+        env=program.environment,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+    ) as process:
+        assert process.stderr
+        waits = process.stderr.readline()
+        stdout, stderr = process.communicate("nginx\n", timeout=60)
+    assert (process.returncode, stdout) == (0, "docker.io/library/nginx:latest\n")
+    assert (waits, stderr) == ("puller: waiting for a list on stdin\n", "")

@@ -90,6 +90,16 @@ class Postponed(_HostEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class SizeKnown(_HostEvent):
+    """How much there is to download is known, or known better than before."""
+
+    total: int
+    """Compressed bytes of all layers that the engine lacks, each counted once, whatever was fetched already."""
+    unknown: int = 0
+    """Images whose sizes are not known (yet): the total may grow."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished(_HostEvent):
     """The image has its final outcome."""
 
@@ -97,7 +107,7 @@ class Finished(_HostEvent):
     outcome: PullOutcome
 
 
-Event = RunStarted | Started | Progress | RetryScheduled | Paused | Postponed | Finished
+Event = RunStarted | Started | Progress | RetryScheduled | Paused | Postponed | SizeKnown | Finished
 Observer = Callable[[Event], None]
 """Called from many threads; the events of one image are in order."""
 

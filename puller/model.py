@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from puller.errors import ExitCode, FailureKind
@@ -120,6 +120,8 @@ class PullOutcome:
     """The host of the engine; None for the only engine of a run."""
     warning: str = ""
     """What the user must know although the image is present."""
+    size: int | None = None
+    """Compressed bytes of all layers of the image, as its manifest says; None if nobody asked for it."""
 
     @classmethod
     def of(
@@ -154,6 +156,23 @@ class PullOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class RunDetails:
+    """Where and how a run took place, for those who read its report elsewhere."""
+
+    host: str = ""
+    """The name of the machine that puller ran on."""
+    engine: str = ""
+    """The engine, or the files that the images were written to."""
+    lists: tuple[str, ...] = ()
+    """The lists and images of the command line."""
+    command: str = ""
+    """The command line, without secrets."""
+    version: str = ""
+    """The version of puller."""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The report of a run: one outcome for each image, in list order."""
 
@@ -163,6 +182,17 @@ class Report:
     outcomes: tuple[PullOutcome, ...]
     stopped: str = ""
     """Why the run ended early; else empty."""
+    details: RunDetails = RunDetails()
+
+    @property
+    def ended(self) -> datetime:
+        """The end of the run, as exact as a report that was read back: the start to the second."""
+        return self.started.replace(microsecond=0) + timedelta(seconds=round(self.seconds, 3))
+
+    @property
+    def bytes(self) -> int:
+        """Compressed bytes fetched in all attempts of all images."""
+        return sum(outcome.bytes for outcome in self.outcomes)
 
     @property
     def ok(self) -> bool:

@@ -26,7 +26,7 @@ from puller.failure import Failure
 from puller.image.reference import Platform
 from puller.imagelist import read
 from puller.imagelist.requests import request_images
-from puller.model import PullOutcome, PullRequest, Report, Status
+from puller.model import PullOutcome, PullRequest, Report, RunDetails, Status
 from puller.pull.context import DiskCheck, MakeRoom, RunContext
 from puller.pull.run import Run, check_platforms
 from puller.pull.up_to_date import UpToDateCheck
@@ -128,7 +128,8 @@ class PullSession(AbstractContextManager["PullSession"]):
         self._images, self.shortage = None, disk_check.shortage if disk_check else None
         if self._host is not None:
             outcomes = [replace(outcome, host=self._host) for outcome in outcomes]
-        return Report(started, time.monotonic() - since, (*outcomes, *rejected), self._cancel.reason)
+        seconds, details = time.monotonic() - since, RunDetails(engine=self._engine.engine)
+        return Report(started, seconds, (*outcomes, *rejected), self._cancel.reason, details)
 
     def pull_one(self, request: PullRequest) -> PullOutcome:
         """Pull one image. A failed pull is an outcome, not an exception."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from puller.errors import FailureClass, FailureKind, UsageError
 from puller.failure import Failure, error_document
 from puller.image.reference import Platform
-from puller.model import Attempt, PullOutcome, Report, Span, Status
+from puller.model import Attempt, PullOutcome, Report, RunDetails, Span, Status
 from puller.text import clean, timestamp
 
 T = TypeVar("T")
@@ -32,6 +32,9 @@ class Summary(NamedTuple):
     stopped: str
     counts: Mapping[str, int]
     """Images by status, in the order of the report."""
+    bytes: int | None
+    """Compressed bytes fetched; None in a report of an older version."""
+    details: RunDetails
 
 
 def render(report: Report) -> str:
@@ -43,6 +46,9 @@ def render(report: Report) -> str:
         "ok": report.ok,
         "stopped": report.stopped or None,
         "counts": {status.value: number for status, number in report.counts.items()},
+        "ended": timestamp(report.ended),
+        "bytes": report.bytes,
+        "run": _details_document(report.details),
     }
     head = json.dumps(document, indent=2).removesuffix("\n}")
     images = ",\n".join(f"    {_encode(_image(outcome))}" for outcome in report.outcomes)
@@ -95,13 +101,31 @@ def _refusal(why: str) -> UsageError:
 
 
 def _report(node: Mapping[str, Any]) -> Report:
-    outcomes = tuple(map(_outcome, node["images"]))
-    return Report(_moment(node["started"]), float(node["seconds"]), outcomes, node["stopped"] or "")
+    outcomes, details = tuple(map(_outcome, node["images"])), _details(node.get("run") or {})
+    return Report(_moment(node["started"]), float(node["seconds"]), outcomes, node["stopped"] or "", details)
 
 
 def _summary(node: Mapping[str, Any]) -> Summary:
-    stopped = node["stopped"] or ""
-    return Summary(_moment(node["started"]), float(node["seconds"]), node["ok"], stopped, node["counts"])
+    started, stopped = _moment(node["started"]), node["stopped"] or ""
+    details = _details(node.get("run") or {})
+    return Summary(started, float(node["seconds"]), node["ok"], stopped, node["counts"], node.get("bytes"), details)
+
+
+def _details_document(details: RunDetails) -> dict[str, Any]:
+    return {
+        "host": details.host or None,
+        "engine": details.engine or None,
+        "lists": list(details.lists),
+        "command": details.command or None,
+        "version": details.version or None,
+        "exit_code": details.exit_code,
+    }
+
+
+def _details(node: Mapping[str, Any]) -> RunDetails:
+    """Read what older versions did not write."""
+    texts = {name: node.get(name) or "" for name in ("host", "engine", "command", "version")}
+    return RunDetails(**texts, lists=tuple(node.get("lists") or ()), exit_code=node.get("exit_code"))
 
 
 def _image(outcome: PullOutcome) -> dict[str, Any]:
@@ -116,6 +140,7 @@ def _image(outcome: PullOutcome) -> dict[str, Any]:
         "began": round(outcome.began, 3),
         "seconds": round(outcome.seconds, 3),
         "bytes": outcome.bytes,
+        "size": outcome.size,
         "mirror": outcome.mirror,
         "confirmed": outcome.confirmed,
         "warning": outcome.warning or None,
@@ -139,6 +164,7 @@ def _outcome(image: Mapping[str, Any]) -> PullOutcome:
         image["confirmed"],
         image["host"],
         image.get("warning") or "",
+        image.get("size"),
     )
 
 

@@ -2,14 +2,20 @@
 
 import gc
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
+from socket import gethostname
 from typing import Any, NamedTuple
 
 import click
 
+from puller import __version__
 from puller.cancellation import interruptible
 from puller.cli.engine import EngineLock, open_engine
 from puller.cli.options import make_plan
@@ -28,7 +34,7 @@ from puller.failure import classify, failure
 from puller.imagelist import Source
 from puller.imagelist.entry import entry_of
 from puller.imagelist.requests import RequestedImages
-from puller.model import ENGINE_GONE, PullRequest, Report
+from puller.model import ENGINE_GONE, PullRequest, Report, RunDetails
 from puller.prune.pull_record import remember_pulls
 from puller.prune.remove import make_room
 from puller.pull.session import PullSession, pull_nothing
@@ -37,8 +43,11 @@ from puller.report import history
 from puller.settings import Settings
 from puller.system import docker_config, files
 from puller.system.credentials import Keyring
-from puller.text import clean, counted
+from puller.text import clean, counted, source_name
 
+_NO_VALUE = re.compile(r"^(--build-arg=[^=]*)=.*", re.DOTALL)
+_LONGEST_COMMAND = 1000
+"""Characters of the command line that the report keeps."""
 _RECORD_SECONDS = 5.0
 """How long the record of pulled images waits for the list of the images before the run."""
 
@@ -100,12 +109,26 @@ def command(**options: Any) -> int:
             tell((*(notes if options["quiet"] else ()), *account_notes(keyring, notes)))
         code = signals.exit_code or report.exit_code
         try:
-            deliver(report, options)
+            deliver(replace(report, details=_details(options, report, int(code))), options)
         except OutputError as error:
             if not code:
                 raise OutputError(f"every image is present, but not every report: {error}") from None
             click.echo(f"puller: {error}", err=True)
     return signals.exit_code or code
+
+
+def _details(options: Mapping[str, Any], report: Report, code: int) -> RunDetails:
+    """Describe this run; the values of build arguments may be secret."""
+    words = [
+        _NO_VALUE.sub(r"\1", f"{before}={word}" if before == "--build-arg" else word)
+        for before, word in pairwise(sys.argv)
+    ]
+    words = [word for word in words if word != "--build-arg"]
+    command = clean(shlex.join(["puller", *map(source_name, words)]), _LONGEST_COMMAND)
+    lists = tuple(clean(source_name(each)) for each in (*options["lists"], *options["images"]))
+    return replace(
+        report.details, host=clean(gethostname()), lists=lists, command=command, version=__version__, exit_code=code
+    )
 
 
 def _pull_into_files(run: _Run) -> Report:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from puller.events import Event, Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.events import Event, Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, SizeKnown, Started
 from puller.model import PullRequest, Status
 from puller.report.words import STATUS_WIDTH, ending, image_name, reason, status_words
 from puller.text import clean, counted, format_seconds
@@ -63,7 +63,7 @@ class PlainLines:
                 return f"pulling {counted(event.total, 'image')} with {event.engine}" if self._verbose else None
             case Started():
                 return f"start {image_name(event.request)}  attempt {event.attempt}" if self._verbose else None
-            case Progress():
+            case Progress() | SizeKnown():
                 return None
             case RetryScheduled():
                 wait = format_seconds(event.delay)
@@ -101,6 +101,8 @@ def json_line(event: Event) -> str:  # noqa: PLR0911 - one object for each event
             return _object("paused", subject, "Warning", text, reason(event.failure), seconds=event.seconds)
         case Postponed():
             return _object("postponed", _id(event.request), "Warning", "Will retry at the end", reason(event.failure))
+        case SizeKnown():
+            return _object("size_known", "", "Working", "Pulling", total=event.total, unknown=event.unknown)
         case Finished():
             outcome = event.outcome
             status = _STATUS.get(outcome.status, "Done")
@@ -109,7 +111,14 @@ def json_line(event: Event) -> str:  # noqa: PLR0911 - one object for each event
 
 
 def _object(
-    name: str, ident: str, status: str, text: str, details: str, current: int = 0, total: int | None = None, **more: Any
+    name: str,
+    ident: str,
+    status: str,
+    text: str,
+    details: str = "",
+    current: int = 0,
+    total: int | None = None,
+    **more: Any,
 ) -> str:
     """Return an object with all keys; `total` and `percent` are null if they are unknown."""
     percent = min(100, current * 100 // total) if total else None

@@ -124,3 +124,18 @@ def test_no_command_succeeds_without_the_image(tmp_path: Path) -> None:
     for kind in kinds:
         text = (tmp_path / f"{kind}.out").read_text()
         assert ("linux/arm64" in text) or 'puller_last_run_warnings{list="prometheus"} 1.0' in text
+
+
+def test_a_report_says_where_it_comes_from_and_no_secret(tmp_path: Path) -> None:
+    """A report that is read elsewhere names host, engine, lists, command, version and exit code."""
+    shell = Shell(tmp_path)
+    shell.docker(pull=GOOD)
+    more = ("--build-arg", "TOKEN=hunter2", "--build-arg=KEY=hunter2", "--image", "nginx:1.27")
+    details = json.loads(shell.run(*PULL, "images.txt", "--format", "json", *more).stdout)["run"]
+    assert details["command"] == (
+        "puller pull --backend cli -q images.txt --format json --build-arg=TOKEN --build-arg=KEY --image nginx:1.27"
+    )
+    assert (details["lists"], details["exit_code"]) == (["images.txt", "nginx:1.27"], 1)
+    assert details["host"]
+    assert details["engine"].endswith("through the docker command")
+    assert details["version"]

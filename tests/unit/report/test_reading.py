@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from puller.errors import FailureClass, FailureKind, UsageError
 from puller.failure import Failure
 from puller.image.reference import Platform
-from puller.model import Attempt, PullOutcome, Report, Span, Status
+from puller.model import Attempt, PullOutcome, Report, RunDetails, Span, Status
 from puller.report.json import render, report_of, summary_of
 from tests.lab.samples import DIGEST, outcome, report
 
@@ -46,12 +46,22 @@ def outcomes(statuses: Iterable[Status], failures: st.SearchStrategy[Failure | N
         SECONDS,
         failures,
         SECONDS,
+        size=st.none() | st.integers(min_value=0),
     )
 
 
 BAD = (Status.FAILED, Status.CANCELLED)
 OUTCOMES = outcomes(BAD, FAILURES) | outcomes({*Status} - {*BAD}, st.none())
-REPORTS = st.builds(Report, MOMENTS, SECONDS, st.lists(OUTCOMES, max_size=3).map(tuple), st.text())
+DETAILS = st.builds(
+    RunDetails,
+    st.text(),
+    st.text(),
+    st.lists(st.text()).map(tuple),
+    st.text(),
+    st.text(),
+    st.none() | st.integers(0, 255),
+)
+REPORTS = st.builds(Report, MOMENTS, SECONDS, st.lists(OUTCOMES, max_size=3).map(tuple), st.text(), DETAILS)
 
 
 @given(REPORTS)
@@ -61,6 +71,7 @@ def test_what_was_written_is_read(written: Report) -> None:
     read = report_of(text)
     assert render(read) == text
     assert [each.bytes for each in read.outcomes] == [each.bytes for each in written.outcomes]
+    assert read.details == written.details
 
 
 @given(REPORTS)
@@ -68,6 +79,7 @@ def test_the_summary_says_what_the_report_says(written: Report) -> None:
     """Whoever lists runs need not read their images."""
     summary = summary_of(render(written))
     assert (summary.ok, summary.stopped, summary.counts) == (written.ok, written.stopped, written.counts)
+    assert (summary.bytes, summary.details) == (written.bytes, written.details)
     assert summary.seconds == round(written.seconds, 3)
     assert abs(summary.started - written.started) < timedelta(seconds=1)
 

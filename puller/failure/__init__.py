@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from puller.errors import EngineError, FailureClass, FailureKind, RegistryError
-from puller.failure.kinds import KINDS, Origin
+from puller.failure.kinds import KINDS, Origin, title
 from puller.text import clean, timestamp
 
 RETRYABLE = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED)
@@ -29,6 +29,11 @@ class Failure:
     @property
     def origin(self) -> Origin:
         return KINDS[self.kind].origin
+
+    @property
+    def title(self) -> str:
+        """The kind in words, such as `certificate not trusted`."""
+        return title(self.kind)
 
     @property
     def retryable(self) -> bool:

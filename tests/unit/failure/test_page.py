@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from puller.errors import FailureKind
+from puller.failure.kinds import title
 from scripts.docs.failures import page
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "failures.md"
@@ -18,3 +19,10 @@ def test_the_page_has_a_row_for_every_kind_and_says_when_it_waits() -> None:
     assert [kind for kind in FailureKind if page().count(f"\n| `{kind}` |") != 1] == []
     assert "wait 6h00m" in page()
     assert "wait 15m00s" in page()
+
+
+def test_each_kind_has_a_title_of_its_own_without_underscores() -> None:
+    """People read two to five words instead of an identifier, and no two kinds look the same."""
+    titles = [title(kind) for kind in FailureKind]
+    assert not [each for each in titles if "_" in each or len(each) > 40]
+    assert len({*titles}) == len(titles)

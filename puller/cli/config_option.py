@@ -1,6 +1,5 @@
 """The option --config: options from files become the defaults of a verb (click's `default_map`)."""
 
-from collections.abc import Iterable
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -24,21 +23,20 @@ def configuration() -> "Configuration | None":
     return made
 
 
-def registries(
-    mirrors: Iterable[tuple[str, str]] = (), use: MirrorUse = MirrorUse.FIRST
-) -> dict[str, RegistrySettings]:
-    """Return the settings of registries from files; mirrors given as options replace those of a file."""
-    made = configuration()
+def registries() -> dict[str, RegistrySettings]:
+    """Return the settings of registries from files and the `mirror_options` of the verb, which have precedence."""
+    made, context = configuration(), click.get_current_context()
+    use = MirrorUse(context.params.get("mirror_use", MirrorUse.FIRST))
     found = {
         registry: RegistrySettings(**{field: value.value for field, value in table.items()})
         for registry, table in (made.registries if made else {}).items()
     }
     given: dict[str, dict[str, None]] = {}
-    for registry, place in mirrors:
+    for registry, place in context.params.get("mirrors", ()):
         given.setdefault(registry, {})[place] = None
     for registry, places in given.items():
         found[registry] = replace(found.get(registry, RegistrySettings(mirror_use=use)), mirrors=tuple(places))
-    if click.get_current_context().get_parameter_source("mirror_use") in _TYPED:
+    if context.get_parameter_source("mirror_use") in _TYPED:
         found = {registry: replace(each, mirror_use=use) for registry, each in found.items()}
     return found
 

@@ -22,7 +22,7 @@ from puller.imagelist.entry import Item
 from puller.imagelist.notes import summary
 from puller.imagelist.requests import RequestedImages, request_images
 from puller.imagelist.source import Selection
-from puller.settings import BackendChoice, FailureLimit
+from puller.settings import BackendChoice, FailureLimit, MirrorUse
 from puller.text import parse_bytes, parse_duration
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
@@ -110,6 +110,19 @@ engine_options = section(
     ),
     click.option("--context", metavar="NAME", help="The docker context to use."),
 )  # fmt: skip
+
+
+mirror_options = section(
+    "Mirrors",
+    click.option(
+        "--mirror", "mirrors", type=MIRROR, multiple=True, metavar="REGISTRY=PLACE",
+        help="A mirror of a registry, such as docker.io=mirror.example:5000/prefix; may be repeated.",
+    ),
+    choice(
+        "--mirror-use", default=MirrorUse.FIRST, help="Ask mirrors first, or as a fallback when the registry fails."
+    ),
+)  # fmt: skip
+"""The options `mirrors` and `mirror_use`, see `config_option.registries`."""
 
 
 def duration(*names: str, **more: Any) -> Callable[[_F], _F]:

@@ -11,7 +11,16 @@ from click.shell_completion import CompletionItem
 
 from puller import settings
 from puller.cli.config_option import registries
-from puller.cli.options import FAILURE_LIMIT, LOCK_OPTIONS, MIRROR, SIZE, Parsed, duration, engine_options, list_options
+from puller.cli.options import (
+    FAILURE_LIMIT,
+    LOCK_OPTIONS,
+    SIZE,
+    Parsed,
+    duration,
+    engine_options,
+    list_options,
+    mirror_options,
+)
 from puller.cli.progress import ProgressMode
 from puller.cli.sections import choice, flag, number, section
 from puller.report import RENDERERS
@@ -62,17 +71,7 @@ pull_options = section(
         number("-j", "--jobs", "--parallel", default=_DEFAULTS.jobs, help="Concurrent pulls, over all registries."),
         number("--per-registry", help="Concurrent pulls from any one registry."),
     ),
-    section(
-        "Mirrors",
-        click.option(
-            "--mirror", "mirrors", type=MIRROR, multiple=True, metavar="REGISTRY=PLACE",
-            help="A mirror of a registry, such as docker.io=mirror.example:5000/prefix; may be repeated.",
-        ),
-        choice(
-            "--mirror-use", default=settings.MirrorUse.FIRST,
-            help="Ask mirrors first, or as a fallback when the registry fails.",
-        ),
-    ),
+    mirror_options,
     section(
         "Prefetching",
         choice(
@@ -188,7 +187,7 @@ def settings_of(options: Mapping[str, Any]) -> settings.Settings:
             extras=not options["no_extras"],
         ),
         disk_check=not options["no_disk_check"],
-        registries=registries(options["mirrors"], settings.MirrorUse(options["mirror_use"])),
+        registries=registries(),
     )
 
 

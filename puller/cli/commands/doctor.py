@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from puller.cli.config_option import registries
-from puller.cli.options import MIRROR, engine_options, list_options, make_plan
+from puller.cli.options import engine_options, list_options, make_plan, mirror_options
 from puller.cli.output import emit
 from puller.cli.sections import SectionedCommand, number, section, text_or_json
 from puller.doctor import EngineChoice, Scope, Verdict, examine, render
@@ -19,13 +19,10 @@ from puller.settings import BackendChoice, Settings
 )  # fmt: skip
 @list_options
 @engine_options
+@mirror_options
 @section(
     "Checks",
     number("-j", "--jobs", default=Settings().jobs, most=None, metavar=None, help="Concurrent pulls to check for."),
-    click.option(
-        "--mirror", "mirrors", type=MIRROR, multiple=True, metavar="REGISTRY=PLACE",
-        help="A mirror to check; may be repeated.",
-    ),
     text_or_json,
 )  # fmt: skip
 def command(**options: Any) -> int:
@@ -43,7 +40,7 @@ def command(**options: Any) -> int:
     requests = make_plan(options).requests if options["lists"] or options["images"] else ()
     choice = EngineChoice(BackendChoice(options["backend"]), options["docker_command"], options["context"])
     references = tuple(request.reference for request in requests)
-    findings = examine(Scope(choice, references, options["jobs"], registries(options["mirrors"])))
+    findings = examine(Scope(choice, references, options["jobs"], registries()))
     document = render.render_json if options["form"] == "json" else render.render_text
     emit(document(findings, asked=bool(requests)))
     return ExitCode.FAILED if any(each.status is Verdict.FAILED for each in findings) else ExitCode.OK

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from puller import __version__
-from puller.cli.options import complete_files, list_options, make_plan
+from puller.cli.options import complete_files, list_options, make_plan, mirror_options
 from puller.cli.output import emit, emit_json
 from puller.cli.registries import registry_client
 from puller.cli.sections import flag
@@ -31,6 +31,7 @@ from puller.text import clean, counted
     "to date; 2 usage or a bad list; 75 failed, but a later run may succeed.",
 )  # fmt: skip
 @list_options
+@mirror_options
 @click.option(
     "-o", "--output", metavar="PATH", shell_complete=complete_files,
     help="The lock file, instead of stdout; images that it has keep their digests.",

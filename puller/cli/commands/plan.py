@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from puller.cli.engine import open_engine
-from puller.cli.options import engine_options, list_options, make_plan
+from puller.cli.options import engine_options, list_options, make_plan, mirror_options
 from puller.cli.output import emit
 from puller.cli.registries import registry_client
 from puller.cli.sections import flag, text_or_json
@@ -22,6 +22,7 @@ _CONNECTIONS = 4
 @click.command("plan", context_settings={"auto_envvar_prefix": "PULLER"})
 @list_options
 @engine_options
+@mirror_options
 @flag("--detailed-exitcode", help="Exit with 0 when there is nothing to pull, 2 when there is, 1 on errors.")
 @text_or_json
 def command(**options: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from puller.cli.engine import fatal_engine_errors, open_engine
-from puller.cli.options import engine_options, list_options, make_plan
+from puller.cli.options import engine_options, list_options, make_plan, mirror_options
 from puller.cli.output import emit, emit_json
 from puller.cli.registries import registry_client
 from puller.cli.sections import flag, text_or_json
@@ -27,6 +27,7 @@ from puller.registry.batch import digests
 )  # fmt: skip
 @list_options
 @engine_options
+@mirror_options
 @flag("--offline", help="Ask no registry: only check that an image without a digest in the list is there.")
 @text_or_json
 def command(**options: Any) -> int:

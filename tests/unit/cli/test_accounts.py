@@ -83,16 +83,18 @@ def test_doctor_names_odd_accounts(shell: Shell, guarded: Server) -> None:
     assert SECRET not in run.stdout + run.stderr
 
 
-def test_lock_and_doctor_say_what_only_a_mirror_answered(shell: Shell) -> None:
+@pytest.mark.parametrize("by_option", [False, True])
+def test_lock_and_doctor_say_what_only_a_mirror_answered(shell: Shell, by_option: bool) -> None:
     """The lock is written; doctor warns of the registry and does not fail for it."""
     with serving(saying(MANIFEST)) as mirror, serving(saying(b"")) as gone:
         gone.close()
         (shell.folder / "puller.toml").write_text(f'[registry."{gone.address}"]\nmirrors = ["{mirror.address}/hub"]\n')
+        place = ("--mirror", f"{gone.address}={mirror.address}/hub") if by_option else ("-c", "puller.toml")
         image = f"{gone.address}/a/b:1"
-        run = shell.run("lock", "-c", "puller.toml", "--image", image)
+        run = shell.run("lock", *place, "--image", image)
         assert (run.code, run.stdout.splitlines()[-1]) == (0, f"{image}@{DIGEST}")
         assert f"puller: {image}: resolved by the mirror {mirror.address}/hub only" in run.stderr.splitlines()
-        run = shell.run("doctor", "-c", "puller.toml", "--image", image, "--format", "json")
+        run = shell.run("doctor", *place, "--image", image, "--format", "json")
     found = [each for each in json.loads(run.stdout)["checks"] if each["subject"] == gone.address]
     assert {each["status"] for each in found} == {"warning"}
     assert any("a mirror answers for it" in each["message"] for each in found)

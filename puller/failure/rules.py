@@ -110,7 +110,7 @@ HOST: tuple[Rule, ...] = (
     # A credential store serves every registry, a credential helper one. A helper may also fail because of the network.
     rule(_K.CREDENTIAL_HELPER, rf"{_STORES}.{{0,80}}(?:not found|no such file|not installed|permission denied)"),
     rule(_K.CREDENTIAL_HELPER_FAILED,
-         (r"(?:error getting credentials|credentials? store|docker-credential-)"
+         (r"(?:error getting credentials|credentials? store|docker-credential-|getting username and password)"
           r"(?!.{0,600}(?:no such host|time-?out|timed out|refused|unreachable|reset by peer))")),
     # Last, because helpers and unpackers also report unknown flags.
     rule(_K.CLIENT_USAGE, r"unknown (?:shorthand )?flag", r"flag (?:provided but not defined|needs an argument)",

@@ -186,6 +186,13 @@ MESSAGES: dict[Kind, tuple[str, ...]] = {
             "connect: permission denied"
         ),
     ),
+    Kind.CREDENTIAL_HELPER_FAILED: (
+        (
+            "initializing source docker://h:5000/lab/app:v1: getting username and password: 1 error occurred: * "
+            'reading JSON file "/root/.docker/config.json": unmarshaling JSON at "/root/.docker/config.json": json: '
+            "cannot unmarshal number into Go struct field dockerConfigFile.auths of type config.dockerAuthConfig"
+        ),  # podman
+    ),
     Kind.BAD_REFERENCE: (
         "invalid reference format",
         "invalid reference format: repository name (library/Nginx) must be lowercase",

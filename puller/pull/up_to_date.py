@@ -10,6 +10,7 @@ from dataclasses import replace
 from puller.engine.model import LocalImage, LocalImages
 from puller.errors import CancelledError, EngineError, FailureKind
 from puller.failure import Failure, failure, failure_of
+from puller.image.platform import fits, not_for
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullOutcome, PullRequest, Status
 from puller.plan.policy import PULL, Step, decide
@@ -51,6 +52,7 @@ class UpToDateCheck:
         if status is None:
             return None
         outcome = PullOutcome.of(request, status, decision.digest, why, monotonic() - began, began - self._began)
+        outcome = replace(outcome, warning="" if why else self._misfit(request))
         return replace(outcome, mirror=decision.mirror, confirmed=False) if decision.mirror else outcome
 
     def with_older(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
@@ -87,6 +89,14 @@ class UpToDateCheck:
             return self._platforms[image.identity] == platform
         # Of an image for several platforms, an engine reports one unless asked for another.
         return self._engine.store.platforms((image.identity,), platform).get(image.identity) == platform
+
+    def _misfit(self, request: PullRequest) -> str:
+        """Warn of an image that the engine cannot run, where its list of images tells the platforms."""
+        image = None if request.platform else self._images().find(request.reference)
+        own = self._engine.store.facts().platform if image and image.platforms else None
+        if image is None or own is None or any(fits(each, None, own) for each in image.platforms):
+            return ""
+        return not_for(own, image.platforms[0])
 
     def _absence(self, request: PullRequest) -> Failure:
         reference = request.reference

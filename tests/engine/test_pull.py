@@ -183,6 +183,18 @@ def test_platforms_of_an_index(registry: Registry, puller: Puller, backend: str)
     assert (lacking["status"], lacking["error"]["kind"]) == ("failed", "no_matching_platform")
 
 
+def test_an_image_that_this_host_cannot_run_is_pulled_with_a_warning(
+    engine: Engine, registry: Registry, puller: Puller, backend: str
+) -> None:
+    """No platform was named: the image arrives, and the report says what it is for; later ones where the list tells."""
+    image = push_image(registry, f"platforms/other-{backend}", platform=OTHER_PLATFORM)
+    warning = f"the image is for {OTHER_PLATFORM}, not for {HOST_PLATFORM}"
+    first, second = (puller.pull(image.reference, "--backend", backend) for _ in range(2))
+    assert (first.code, first.images[0]["status"], first.images[0]["warning"]) == (0, "pulled", warning)
+    tells = backend == "sdk" and engine.binary.store == "containerd"
+    assert (second.code, second.images[0]["warning"]) == (0, warning if tells else None)
+
+
 def test_docker_default_platform_is_heeded(engine: Engine, registry: Registry, puller: Puller, backend: str) -> None:
     """DOCKER_DEFAULT_PLATFORM chooses the platform, as it does for docker."""
     index = push_index(

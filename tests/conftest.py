@@ -37,8 +37,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Let both signals end the run in good order, with every engine stopped.
 
-    A shell starts what it puts into the background with SIGINT ignored; SIGTERM would end Python on the spot.
+    A shell starts what it puts into the background with SIGINT ignored; SIGTERM would end Python on the spot. `nohup`
+    has SIGHUP ignored, also in the programs that are tested.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

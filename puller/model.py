@@ -107,7 +107,7 @@ class PullOutcome:
     attempts: tuple[Attempt, ...] = ()
     """The attempts of the engine; none for an image that needed no pull."""
     seconds: float = 0.0
-    """Seconds from the start of the image to its end, including waits between attempts."""
+    """Seconds from `began` to the end, including waits for the engine and between attempts; people see `took`."""
     failure: Failure | None = None
     """Why it failed or was cancelled; None if and only if the image is present."""
     began: float = 0.0
@@ -145,6 +145,11 @@ class PullOutcome:
     def bytes(self) -> int:
         """Compressed bytes fetched in all attempts."""
         return sum(attempt.bytes for attempt in self.attempts)
+
+    @property
+    def took(self) -> float:
+        """Seconds from the first attempt, or from the check at the registry if there was none, to the end."""
+        return max(self.seconds - (self.attempts[0].started if self.attempts else 0.0), 0.0)
 
     @property
     def ok(self) -> bool:

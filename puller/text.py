@@ -130,12 +130,21 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+_PINNED = re.compile(r"@(sha\d{3}:[0-9a-f]{12})[0-9a-f]+")
+_PINNED_TAG = re.compile(r"(:[\w.-]+)@sha\d{3}:[0-9a-f]+")
+
+
+def short_reference(text: str, *, tag_only: bool = False) -> str:
+    """Shorten the digest of a reference for people; `tag_only` leaves it out beside a tag, for tables that have it."""
+    return _PINNED.sub(r"@\1", _PINNED_TAG.sub(r"\1", text) if tag_only else text)
+
+
 _WIDEST = 64
 
 
 def aligned(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> Iterator[str]:
     """Format rows as columns; the columns with the indexes in `right` are right-aligned."""
-    # A cell wider than this, such as a reference with a digest, does not widen the column: only its own row is longer.
+    # A cell wider than this does not widen the column: only its own row is longer.
     widths = [
         max((len(cell) for cell in column if len(cell) <= _WIDEST), default=0) for column in zip(*rows, strict=True)
     ]

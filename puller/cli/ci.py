@@ -18,7 +18,7 @@ import click
 
 from puller.model import Report
 from puller.report import markdown
-from puller.report.words import image_name
+from puller.report.words import image_name, kind_words, stop_words
 from puller.system import files
 from puller.text import clean, counted
 
@@ -102,11 +102,11 @@ def escaped(text: str) -> str:
 
 def github_errors(report: Report) -> Iterator[str]:
     """Yield an `::error` for each failed image, and for a run that was stopped, but no more than GitHub shows."""
-    found = [("puller stopped", clean(report.stopped))] if report.stopped else []
+    found = [("puller stopped", stop_words(report.stopped))] if report.stopped else []
     for outcome in report.failed:
         title, message = image_name(outcome), image_name(outcome)
         if why := outcome.failure:
-            title = f"{title}: {why.kind}"
+            title = f"{title}: {kind_words(why)}"
             message = f"{title}: {clean(why.message)}\n→ {clean(why.advice)}"
         found.append((title, message))
     shown = found if len(found) <= _MOST_ERRORS else found[: _MOST_ERRORS - 1]

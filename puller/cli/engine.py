@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from errno import ENOENT, EROFS
+from pathlib import Path
 from random import SystemRandom
+from shutil import which
 from typing import Any
 
 import click
 
-from puller.engine import connect, locate
+from puller.engine import EngineAddress, connect, locate
+from puller.engine.endpoint import DEFAULT_HOST, DOCKER
 from puller.engine.interface import Engine
-from puller.errors import EngineBusyError, EngineError, EngineUnreachableError, PullerError
-from puller.failure import failure_of
+from puller.errors import EngineBusyError, EngineError, EngineUnreachableError, FailureKind, PullerError
+from puller.failure import classify, failure_of
 from puller.model import ENGINE_GONE
 from puller.settings import BackendChoice, Policy
 from puller.system.clock import monotonic
@@ -83,13 +86,37 @@ def open_engine(
 ) -> Engine:
     """Take the lock of the engine that `engine_options` name, if one is given, and connect; the caller closes it.
 
-    Raises UsageError for a bad context, EngineBusyError and EngineUnreachableError.
+    Raises UsageError for a bad context, EngineBusyError and EngineUnreachableError, which says what to do.
     """
     choice, command = BackendChoice(options["backend"]), options["docker_command"]
     address = locate(choice, docker_command=command, context=options["context"])
     if lock:
         lock.take(address.identity)
-    return connect(address, choice, docker_command=command, connections=connections, keyring=keyring)
+    try:
+        return connect(address, choice, docker_command=command, connections=connections, keyring=keyring)
+    except EngineUnreachableError as error:
+        kind = error.kind or classify(str(error)).kind
+        raise EngineUnreachableError(f"{error}{_remedy(str(error), kind, address)}", kind=kind) from None
+
+
+def is_without_engine(kind: FailureKind) -> bool:
+    """Tell whether an engine that could not be reached is probably not installed."""
+    return kind is FailureKind.CLIENT_MISSING or not (kind is FailureKind.SOCKET_PERMISSION or which(DOCKER))
+
+
+def _remedy(error: str, kind: FailureKind, address: EngineAddress) -> str:
+    """Return what to do about an engine that cannot be reached; empty if the error says it."""
+    if kind is FailureKind.SOCKET_PERMISSION:
+        group = ""
+        with suppress(OSError, KeyError):
+            group = Path(address.url.removeprefix("unix://")).group()
+        if group in ("", "root"):
+            return "; run puller as a user who may use this socket"
+        return f"; add this user to the group {clean(group)} (sudo usermod -aG {clean(group)} $USER) and log in again"
+    if "DOCKER_HOST=" in error or kind is not FailureKind.DAEMON_UNREACHABLE:
+        return ""
+    start = "start the engine (systemctl start docker)" if address.url == DEFAULT_HOST else "start the engine"
+    return f"; {start}, or set DOCKER_HOST or --context to a running one"
 
 
 @contextmanager

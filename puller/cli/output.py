@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -14,16 +14,26 @@ from puller.cli import ci
 from puller.errors import OutputError, UsageError
 from puller.model import Report
 from puller.report import RENDERERS, history, json as as_json, text
+from puller.report.words import reached_engine
 from puller.system import files
 
 
-def emit(text: str) -> None:
-    """Write to stdout; a closed pipe (`| head`) is no error.
+def wants_color() -> bool:
+    """Tell whether text on stdout gets colors: on a terminal, or if the environment asks for them, as CI systems do."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if any(os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return True
+    return _is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"
+
+
+def emit(text: str, *, color: bool = False) -> None:
+    """Write to stdout; a closed pipe (`| head`) is no error. Without `color`, click removes escape sequences.
 
     Raises OutputError for any other error, such as a full disk.
     """
     try:
-        click.echo(text, nl=False)
+        click.echo(text, nl=False, color=color or None)
     except BrokenPipeError:
         # click would exit with 1, and the interpreter would report an error when it flushes stdout again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -56,10 +66,9 @@ def deliver(report: Report, options: Mapping[str, Any]) -> None:
     ci.announce(report)
     kind = options["format"]
     try:
-        if kind == "text" and report.outcomes and not options["quiet"]:
-            with ci.folded(report):
-                emit(text.table(report))
-            emit(f"\n{text.conclusion(report)}")
+        if kind == "text":
+            seen = options["progress"] != "json" and not options["verbose"]
+            show(report, quiet=options["quiet"], seen=seen)
         else:
             emit(record if kind == "json" else _render(kind, report, options))
     except OutputError as error:
@@ -68,10 +77,32 @@ def deliver(report: Report, options: Mapping[str, Any]) -> None:
         raise OutputError("\n".join(problems))
 
 
+def show(report: Report, *, quiet: bool, seen: bool) -> None:
+    """Write the text report to stdout; `seen` means that lines on stderr have shown each image that ended.
+
+    On a terminal there is then no table. There is nothing at all if no engine was reached: stderr has the reason.
+    """
+    color, brief = wants_color(), seen and _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
+    if not (reached_engine(report) or report.failed):
+        return
+    if quiet or brief or not report.outcomes:
+        emit("" if quiet and report.ok else text.conclusion(report, brief=brief, color=color), color=color)
+    else:
+        if table := text.table(report, color=color):
+            with ci.folded(report):
+                emit(table, color=color)
+        emit("\n" * bool(table) + text.conclusion(report, color=color), color=color)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
 def _render(kind: str, report: Report, options: Mapping[str, Any], path: Path | None = None) -> str:
     match kind:
-        case "text":
-            return text.render(report, failures_only=path is None and options["quiet"])
         case "junit":
             return RENDERERS[kind](report, skip_up_to_date=options["junit_skip_up_to_date"])
         case "prometheus" if path:

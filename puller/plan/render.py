@@ -7,7 +7,7 @@ from typing import Any
 from puller.failure import error_document
 from puller.image.digest import short_digest
 from puller.plan.model import Change, Disk, ImageEstimate, PullPlan, QuotaUse
-from puller.text import aligned, clean, counted, format_bytes, format_seconds
+from puller.text import aligned, clean, counted, format_bytes, format_seconds, short_reference
 
 _HEADER = ("CHANGE", "IMAGE", "DIGEST", "LAYERS", "DOWNLOAD")
 _RIGHT = {3, 4}
@@ -29,8 +29,8 @@ def _cells(image: ImageEstimate) -> tuple[str, ...]:
     no_estimate = "-" if image.change is Change.UP_TO_DATE else "?"
     return (
         image.change.value.replace("_", " "),
-        clean(str(image.request)),
-        short_digest(image.digest) or "-",
+        short_reference(clean(str(image.request)), tag_only=True),
+        short_digest(image.digest or image.request.reference.digest) or "-",
         f"{estimate.missing}/{estimate.layers}" if estimate else no_estimate,
         format_bytes(estimate.download) if estimate else no_estimate,
     )

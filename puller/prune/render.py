@@ -7,7 +7,7 @@ from typing import Any
 
 from puller.prune.planner import Kept, PrunePlan, Reason, Removable
 from puller.prune.remove import Action, Removal
-from puller.text import aligned, clean, counted, format_bytes
+from puller.text import aligned, clean, counted, format_bytes, short_reference
 
 _HEADER = ("IMAGE", "PULLED", "LAST LISTED", "FREES")
 _RIGHT = {3}
@@ -47,7 +47,7 @@ def after(removals: Sequence[Removal], freed: int | None, free: int | None) -> s
 
 def _rows(plan: PrunePlan) -> Iterator[tuple[str, str, str, str]]:
     for each in plan.removable:
-        first, *others = map(clean, each.targets)
+        first, *others = (short_reference(clean(target)) for target in each.targets)
         frees = format_bytes(each.frees) if each.whole else "name only"
         yield first, _time(each.pulled), _time(each.last_listed), frees
         yield from ((name, "", "", "") for name in others)

@@ -11,7 +11,8 @@ from puller.text import clean, timestamp
 
 def render(report: Report) -> str:
     """Return a text list of the missing images, with the failures and invalid lines as comments."""
-    head = f"# {verdict(report.outcomes)}; the run of {timestamp(report.started)}"
+    where = f" on {clean(report.details.host)}" if report.details.host else ""
+    head = f"# {verdict(report)}; the run of {timestamp(report.started)}{where}"
     missing = [outcome for outcome in report.outcomes if not outcome.ok]
     blocks = ("\n".join(_block(why, outcomes)) for why, outcomes in by_failure(missing).items())
     return "\n\n".join((head, *blocks)) + "\n"

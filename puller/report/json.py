@@ -139,6 +139,7 @@ def _image(outcome: PullOutcome) -> dict[str, Any]:
         "attempts": len(outcome.attempts),
         "began": round(outcome.began, 3),
         "seconds": round(outcome.seconds, 3),
+        "took": round(outcome.took, 3),
         "bytes": outcome.bytes,
         "size": outcome.size,
         "mirror": outcome.mirror,

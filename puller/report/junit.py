@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from puller.failure import Failure
 from puller.model import PullOutcome, Report, Status
-from puller.report.words import explained, image_name, is_bad_line, status_words
+from puller.report.words import advice, is_bad_line, reason, status_words
 from puller.text import clean, timestamp
 
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -48,10 +48,10 @@ def _number(suite: ET.Element, result: str) -> int:
 
 
 def _case(outcome: PullOutcome, used: dict[tuple[str, str], int], *, skip: bool) -> ET.Element:
-    names = (_legal(_registry(outcome)), _legal(image_name(outcome)))
+    names = (_legal(_registry(outcome)), _legal(clean(str(outcome)) or "-"))
     used[names] = number = used.get(names, 0) + 1
     label = names[1] if number == 1 else f"{names[1]} ({number})"
-    case = ET.Element("testcase", classname=names[0], name=label, time=f"{outcome.seconds:.3f}")
+    case = ET.Element("testcase", classname=names[0], name=label, time=f"{outcome.took:.3f}")
     if skip:
         ET.SubElement(case, "skipped", message=status_words(outcome.status))
     elif result := _NOT_OK.get(outcome.status):
@@ -69,7 +69,7 @@ def _result(result: str, why: Failure | None) -> ET.Element:
     element = ET.Element(result)
     if why:
         element.attrib |= {"type": why.kind.value, "message": _legal(clean(why.message))}
-        element.text = "\n".join(map(_legal, explained(why)))
+        element.text = "\n".join(map(_legal, (reason(why), *advice(why))))
     return element
 
 

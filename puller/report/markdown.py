@@ -1,13 +1,27 @@
 """The Markdown report, for the summary of a GitHub Actions step, a merge request or a chat."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from puller.failure import Failure
 from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report
-from puller.report.words import by_failure, cancelled, image_name, notes, retry_time, status_words, totals, verdict
-from puller.text import clean, counted, format_seconds
+from puller.report.words import (
+    advice,
+    by_cause,
+    image_name,
+    next_commands,
+    notes,
+    origin,
+    row_digest,
+    row_name,
+    shared_message,
+    status_words,
+    stops,
+    totals,
+    verdict,
+)
+from puller.text import clean, counted, format_bytes, format_seconds, shorten
 
 LARGEST = 1024 * 1024
 """Largest summary of a step in bytes; GitHub shows nothing of a larger one."""
@@ -15,55 +29,61 @@ _FOLDED = 20
 """A table with so many rows is folded."""
 _LISTED = 100
 """Images that are named under one failure; the table has all of them."""
+_SHORT = 200
+"""Characters of a message that is not the same for all images of a cause."""
 _RESERVE = 512
 """Bytes reserved for the text around the table."""
 _PLAIN = re.compile(r"[\w./:@-]+(?: \([\w./-]+\))?", re.ASCII)
 """A name without characters that have a meaning in a code span or a table."""
 # The other characters cannot form structure, HTML, a mention, a link, mathematics or an emoji.
 _SPECIAL = re.compile(r"[^\w\s.,;'\"()/?%=+:-]|:(?=//)|(?<=www)\.|_", re.IGNORECASE)
-_HEADER = "| status | image | digest | attempts | time |\n| --- | --- | --- | ---: | ---: |"
+_HEADER = "| status | image | digest | fetched | attempts | took |\n| --- | --- | --- | ---: | ---: | ---: |"
 
 
 def render(report: Report, *, limit: int = LARGEST) -> str:
     """Return the summary, the failures and a table; parts that exceed `limit` bytes are left out and counted."""
     head = "\n\n".join(_summary(report))
     failures = _truncated([*_failures(report)], limit // 2 - _size(head), "causes")
-    top = "\n\n".join([head, *failures])
-    rows = _truncated([*map(_row, report.outcomes)], limit - _size(top) - _RESERVE, "images")
+    commands = ", ".join(_code(command, spaces=" ") for command, _ in next_commands(report))
+    top = "\n\n".join([head, *failures, *([f"Next: {commands}"] if commands else [])])
+    rows = _truncated([_row(report, outcome) for outcome in report.outcomes], limit - _size(top) - _RESERVE, "images")
     return f"{top}\n\n{_table(rows)}\n" if report.outcomes and rows else f"{top}\n"
 
 
 def _summary(report: Report) -> Iterator[str]:
-    yield f"### puller: {verdict(report.outcomes)}"
+    yield f"### puller: {escape(verdict(report))}"
     if report.outcomes:
         yield totals(report)
-    if report.stopped:
-        yield f"**Stopped:** {escape(report.stopped)}"
-    yield from map(escape, notes(report.outcomes))
-    for reason, number in cancelled(report.outcomes).items():
-        yield f"**Cancelled:** {counted(number, 'image')} ({escape(reason)})"
+    yield from (f"**{escape(line)}**" for line in stops(report))
+    yield from map(escape, filter(None, (origin(report), *notes(report.outcomes))))
 
 
 def _failures(report: Report) -> Iterator[str]:
-    for why, outcomes in by_failure(report.failed).items():
-        names = [f"- **failed:** {_code(image_name(outcome))}" for outcome in outcomes[:_LISTED]]
-        if len(outcomes) > _LISTED:
-            names.append(f"- … and {len(outcomes) - _LISTED} more")
-        yield "\n".join(names) + (f"\n\n{_cause(why)}" if why else "")
+    for why, outcomes in by_cause(report.failed):
+        yield "\n".join(_cause(why, outcomes))
 
 
-def _cause(why: Failure) -> str:
-    return f"`{why.kind}`: {escape(why.message)}\n\n→ {f'{escape(why.advice)} {retry_time(why)}'.rstrip()}"
+def _cause(why: Failure, outcomes: Sequence[PullOutcome]) -> Iterator[str]:
+    message, alone = shared_message(outcomes), len(outcomes) == 1
+    what = _code(image_name(outcomes[0])) if alone else counted(len(outcomes), "image")
+    words = f"{escape(why.title)} (`{why.kind}`){f': {escape(message)}' if message else ''}"
+    yield f"- **failed:** {what}: {words} → {escape(' '.join(advice(why)))}"
+    for outcome in () if alone else outcomes[:_LISTED]:
+        own = f": {escape(shorten(outcome.failure.message, _SHORT))}" if outcome.failure and not message else ""
+        yield f"  - {_code(image_name(outcome))}{own}"
+    if len(outcomes) > _LISTED:
+        yield f"  - … and {len(outcomes) - _LISTED} more"
 
 
-def _row(outcome: PullOutcome) -> str:
-    digest, status = short_digest(outcome.digest), status_words(outcome.status)
+def _row(report: Report, outcome: PullOutcome) -> str:
+    digest, status = short_digest(row_digest(outcome)), status_words(outcome.status, report.details)
     cells = (
         status if outcome.ok else f"**{status}**",
-        _code(image_name(outcome)),
+        _code(row_name(outcome)),
         _code(digest) if digest else "",
+        format_bytes(outcome.bytes) if outcome.bytes else "",
         str(len(outcome.attempts)),
-        format_seconds(outcome.seconds),
+        format_seconds(outcome.took),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -89,9 +109,10 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "backslashreplace"))
 
 
-def _code(text: str) -> str:
+def _code(text: str, *, spaces: str = "") -> str:
     """Format text as code, with HTML if it has characters that could end a code span or a table cell."""
-    return f"`{text}`" if _PLAIN.fullmatch(text) else f"<code>{escape(text)}</code>"
+    plain = _PLAIN.fullmatch(text.replace(spaces, "") if spaces else text)
+    return f"`{text}`" if plain else f"<code>{escape(text)}</code>"
 
 
 def escape(text: str) -> str:

@@ -1,65 +1,112 @@
-"""The text report: a table of all images, a summary line and, last, the failures."""
+"""The text report: a table of the images, the failures by cause and, last, a summary and the next commands."""
 
 from collections.abc import Iterator, Sequence
 
+from puller.failure import Failure
 from puller.image.digest import short_digest
-from puller.model import PullOutcome, Report
-from puller.report.words import by_failure, cancelled, explained, image_name, notes, status_words, totals, verdict
-from puller.text import aligned, clean, counted, format_seconds
+from puller.model import PullOutcome, Report, Status
+from puller.report.words import (
+    advice,
+    by_cause,
+    image_name,
+    kind_words,
+    next_commands,
+    notes,
+    origin,
+    row_digest,
+    row_name,
+    shared_message,
+    status_words,
+    stops,
+    totals,
+    verdict,
+)
+from puller.text import aligned, clean, counted, format_bytes, format_seconds
 
-_HEADER = ("STATUS", "IMAGE", "DIGEST", "ATTEMPTS", "TIME")
-_RIGHT = {3, 4}
-_NAMED = 100  # failed images that are named; the table and the other reports have all
+_COLUMNS = ("STATUS", "IMAGE", "DIGEST", "FETCHED", "ATTEMPTS", "TOOK")
+_FETCHED, _ATTEMPTS = 3, 4
+_NAMED = 100
+"""Failed images that are named; the table and the other reports have all."""
+_FEW = 10
+"""Images that are named under one cause on a terminal, which has shown a line for each."""
+_REST = ": `--report failed=PATH` lists all"
+_STYLES = dict(zip(Status, ("32", "2", "2", "31", "33"), strict=True))
+"""The colours of a status, as terminals number them."""
 
 
-def render(report: Report, *, failures_only: bool = False) -> str:
-    """Return the report for people; with `failures_only`, an empty string if every image is present."""
-    if failures_only and report.ok:
+def render(report: Report, *, run: str = "", color: bool = False) -> str:
+    """Return the report for people who did not see the run; `run` is its name."""
+    blocks = (origin(report, run), table(report, color=color), conclusion(report, color=color, run=run))
+    return "\n\n".join(block.rstrip("\n") for block in blocks if block) + "\n"
+
+
+def table(report: Report, *, color: bool = False) -> str:
+    """Return the table of all images; empty if puller began with none of them."""
+    outcomes = report.outcomes
+    if all(outcome.status is Status.CANCELLED and not outcome.attempts for outcome in outcomes):
         return ""
-    return conclusion(report) if failures_only or not report.outcomes else f"{table(report)}\n{conclusion(report)}"
+    hidden = {_FETCHED} if not report.bytes else set()
+    hidden |= {_ATTEMPTS} if all(len(outcome.attempts) <= 1 for outcome in outcomes) else set()
+    shown = [column for column in range(len(_COLUMNS)) if column not in hidden]
+    rows = [_COLUMNS, *(_cells(report, outcome) for outcome in outcomes)]
+    right = range(shown.index(2) + 1, len(shown))
+    lines = [*aligned([tuple(row[column] for column in shown) for row in rows], right)]
+    if color:
+        lines[1:] = [_row(line, report, outcome) for line, outcome in zip(lines[1:], outcomes, strict=True)]
+    return "\n".join(lines) + "\n"
 
 
-def table(report: Report) -> str:
-    """Return the table of all images."""
-    return "\n".join(aligned([_HEADER, *map(_cells, report.outcomes)], _RIGHT)) + "\n"
+def conclusion(report: Report, *, brief: bool = False, color: bool = False, run: str = "") -> str:
+    """Return the part below the table: the failures, the summary and the next commands; `brief` names fewer images."""
+    blocks = [*_failures(report.failed, _FEW if brief else _NAMED, color=color), "\n".join(notes(report.outcomes))]
+    line = _paint(verdict(report), Status.PULLED if report.ok else Status.FAILED, color=color)
+    rows = [(command, f"# {what}") for command, what in next_commands(report, run)]
+    commands = [f"{' ' * 6 if at else 'next: '}{line}" for at, line in enumerate(aligned(rows, ()))]
+    summary = f"{line}: {totals(report)}" if report.outcomes else line
+    return "\n\n".join([*filter(None, blocks), "\n".join((summary, *stops(report), *commands))]) + "\n"
 
 
-def conclusion(report: Report) -> str:
-    """Return the part below the table: the summary and the failures."""
-    return "\n\n".join(["\n".join(_summary(report)), *_failures(report.failed)]) + "\n"
-
-
-def _cells(outcome: PullOutcome) -> tuple[str, str, str, str, str]:
+def _cells(report: Report, outcome: PullOutcome) -> tuple[str, ...]:
     return (
-        status_words(outcome.status),
-        image_name(outcome),
-        short_digest(outcome.digest) or "-",
+        status_words(outcome.status, report.details),
+        row_name(outcome),
+        short_digest(row_digest(outcome)) or "-",
+        format_bytes(outcome.bytes) if outcome.bytes else "-",
         str(len(outcome.attempts)),
-        format_seconds(outcome.seconds),
+        format_seconds(outcome.took),
     )
 
 
-def _summary(report: Report) -> Iterator[str]:
-    line = verdict(report.outcomes)
-    yield f"{line}: {totals(report)}" if report.outcomes else line
-    if report.stopped:
-        yield f"stopped: {clean(report.stopped)}"
-    yield from notes(report.outcomes)
-    for why, number in cancelled(report.outcomes).items():
-        yield f"cancelled: {counted(number, 'image')}" + (f" ({why})" if why else "")
+def _row(line: str, report: Report, outcome: PullOutcome) -> str:
+    """Color the status at the beginning of a row."""
+    width = len(status_words(outcome.status, report.details))
+    return _paint(line[:width], outcome.status, color=True) + line[width:]
 
 
-def _failures(outcomes: Sequence[PullOutcome]) -> Iterator[str]:
-    """Name the first failed images, and write the failure that several images share once."""
-    left = _NAMED
-    for failure, failed in by_failure(outcomes).items():
+def _paint(text: str, status: Status, *, color: bool) -> str:
+    return f"\x1b[{_STYLES[status]}m{text}\x1b[0m" if color else text
+
+
+def _failures(outcomes: Sequence[PullOutcome], named: int, *, color: bool) -> Iterator[str]:
+    """Write each cause once, and its first images under it."""
+    left, more, failed = _NAMED, 0, _paint("failed", Status.FAILED, color=color)
+    for why, images in by_cause(outcomes):
         if left <= 0:
-            break
-        lines = [f"failed: {image_name(outcome)}" for outcome in failed[:left]]
-        left -= len(failed)
-        if failure:
-            reason, *advice = explained(failure)
-            lines += [f"  {reason}", *(f"  → {line}" for line in advice)]
-        yield "\n".join(lines)
-    if len(outcomes) > _NAMED:
-        yield f"failed: {len(outcomes) - _NAMED} more images; `--report failed=PATH` writes a list of all"
+            more += len(images)
+            continue
+        shown = images[: min(left, named)]
+        left -= len(shown)
+        yield "\n".join(_cause(why, images, shown)).replace("failed", failed, 1)
+    if more:
+        yield f"{failed}: {counted(more, 'image')} more for other reasons{_REST}"
+
+
+def _cause(why: Failure, images: Sequence[PullOutcome], shown: Sequence[PullOutcome]) -> Iterator[str]:
+    message, alone = shared_message(images), len(images) == 1
+    yield f"failed: {image_name(images[0]) if alone else counted(len(images), 'image')}: {kind_words(why)}"
+    yield from filter(str.strip, (f"  {message}", *(f"  → {line}" for line in advice(why))))
+    for image in () if alone else shown:
+        own = f": {clean(image.failure.message)}" if image.failure and not message else ""
+        yield f"    {image_name(image)}{own}"
+    if more := len(images) - len(shown):
+        yield f"    … and {more} more{_REST}"

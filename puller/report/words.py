@@ -1,30 +1,51 @@
 """Phrases that several reports and the progress display share."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from puller.errors import FailureKind
+from puller.errors import ExitCode, FailureClass, FailureKind
 from puller.failure import Failure
-from puller.model import PullOutcome, PullRequest, Report, Status
-from puller.text import clean, counted, format_seconds, timestamp
+from puller.model import PullOutcome, PullRequest, Report, RunDetails, Status
+from puller.text import clean, counted, format_bytes, format_seconds, short_reference, shorten, timestamp
 
 STATUS_WIDTH = max(len(status) for status in Status)
 """Columns of the longest status."""
+_FILES = {"oci": "OCI layout", "archive": "archive"}
+"""Where `--to` writes images, as `RunDetails.engine` names it."""
+_LONGEST_LISTS = 200
+_CANCELLED = FailureKind.CANCELLED
+_SIGINT, _CTRL_C = "interrupted by SIGINT", "interrupted (Ctrl-C)"
 
 
 def image_name(image: PullOutcome | PullRequest) -> str:
-    """Return the image as the user typed it, safe to print."""
-    return clean(str(image)) or "-"
+    """Return the image as the user typed it, safe to print, with a short digest."""
+    return short_reference(clean(str(image))) or "-"
 
 
-def status_words(status: Status) -> str:
-    """Return a status for people, such as `up to date`."""
-    return status.value.replace("_", " ")
+def row_name(image: PullOutcome) -> str:
+    """Return the image for a table that has a column for the digest."""
+    return short_reference(clean(str(image)), tag_only=True) or "-"
+
+
+def row_digest(image: PullOutcome) -> str:
+    """Return the digest of the image, or the requested one if the image is missing; empty if there is none."""
+    return clean(image.digest or image.reference.partition("@")[2])
+
+
+def status_words(status: Status, details: RunDetails | None = None) -> str:
+    """Return a status for people, such as `up to date`; `details` are those of the run."""
+    return "loaded" if status is Status.PULLED and details and _is_load(details) else status.value.replace("_", " ")
+
+
+def kind_words(failure: Failure) -> str:
+    """Return the kind of a failure in words, and as `puller explain` takes it: `timed out (timeout)`."""
+    return failure.title if failure.title == failure.kind else f"{failure.title} ({failure.kind})"
 
 
 def reason(failure: Failure) -> str:
     """Return the kind and the message of a failure as one line."""
-    return f"{failure.kind}: {clean(failure.message)}"
+    return f"{kind_words(failure)}: {stop_words(failure.message)}"
 
 
 def retry_time(failure: Failure) -> str:
@@ -32,16 +53,21 @@ def retry_time(failure: Failure) -> str:
     return f"A retry may succeed at {timestamp(failure.until)}." if failure.until else ""
 
 
-def explained(failure: Failure) -> list[str]:
-    """Return the lines of a failure: its reason, the advice, and `retry_time` if there is one."""
-    return list(filter(None, (reason(failure), clean(failure.advice), retry_time(failure))))
+def advice(failure: Failure) -> list[str]:
+    """Return the advice, and `retry_time` if there is one."""
+    return list(filter(None, (clean(failure.advice), retry_time(failure))))
 
 
 def ending(outcome: PullOutcome) -> str:
     """Return what to show beside the status: the time that the image took, or why it is missing."""
     if outcome.failure is None:
-        return format_seconds(outcome.seconds) + (f"; warning: {clean(outcome.warning)}" if outcome.warning else "")
-    return clean(outcome.failure.message) if outcome.status is Status.CANCELLED else reason(outcome.failure)
+        return format_seconds(outcome.took) + (f"; warning: {clean(outcome.warning)}" if outcome.warning else "")
+    return stop_words(outcome.failure.message) if outcome.status is Status.CANCELLED else reason(outcome.failure)
+
+
+def stop_words(message: str) -> str:
+    """Return why a run or an image was stopped, for people."""
+    return clean(message).replace(_SIGINT, _CTRL_C)
 
 
 def is_bad_line(outcome: PullOutcome) -> bool:
@@ -58,27 +84,105 @@ def by_failure(outcomes: Iterable[PullOutcome]) -> dict[Failure | None, list[Pul
     return groups
 
 
+def by_cause(outcomes: Iterable[PullOutcome]) -> list[tuple[Failure, list[PullOutcome]]]:
+    """Group outcomes whose failures differ in nothing but the message; the most frequent cause comes first."""
+    groups: dict[object, tuple[Failure, list[PullOutcome]]] = {}
+    for outcome in outcomes:
+        if why := outcome.failure:
+            groups.setdefault((why.kind, why.advice, why.until), (why, []))[1].append(outcome)
+    return sorted(groups.values(), key=lambda group: -len(group[1]))
+
+
+def shared_message(outcomes: Sequence[PullOutcome]) -> str:
+    """Return the message of the failure of these images; empty if they have different ones."""
+    messages = {outcome.failure.message for outcome in outcomes if outcome.failure}
+    return clean(messages.pop()) if len(messages) == 1 else ""
+
+
 def cancelled(outcomes: Iterable[PullOutcome]) -> dict[str, int]:
     """Count the cancelled images by reason."""
     return Counter(
-        clean(outcome.failure.message) if outcome.failure else ""
+        stop_words(outcome.failure.message) if outcome.failure else ""
         for outcome in outcomes
         if outcome.status is Status.CANCELLED
     )
 
 
-def verdict(outcomes: Iterable[PullOutcome]) -> str:
-    """Return how many images are present: `1 of 2 images are present`."""
-    ends = [outcome.ok for outcome in outcomes]
+def stops(report: Report) -> Iterator[str]:
+    """Yield why the run ended early, and how many images were not pulled for each reason."""
+    reasons, stopped = cancelled(report.outcomes), stop_words(report.stopped)
+    if stopped and stopped not in reasons:
+        yield f"stopped: {stopped}"
+    told = {clean(outcome.failure.message) for outcome in report.failed if outcome.failure}
+    for why, number in reasons.items():
+        what = f"{counted(number, 'image')} not {status_words(Status.PULLED, report.details)}"
+        yield f"{what} because of the failure above" if why in told else f"{why}: {what}" if why else what
+
+
+def verdict(report: Report) -> str:
+    """Return how many images are where they should be: `1 of 2 images are present`."""
+    ends, details = [outcome.ok for outcome in report.outcomes], report.details
     if not ends:
         return "no images: there was nothing to pull"
-    return f"{sum(ends)} of {len(ends)} {'image is' if len(ends) == 1 else 'images are'} present"
+    scheme, _, path = details.engine.partition(":")
+    where = f"written to {clean(path)} ({_FILES[scheme]})" if scheme in _FILES else "present"
+    where = "loaded" if _is_load(details) else where
+    return f"{sum(ends)} of {len(ends)} {'image is' if len(ends) == 1 else 'images are'} {where}"
 
 
 def totals(report: Report) -> str:
-    """Return the number of images by status and the time of the run: `1 pulled, 1 failed in 12s`."""
-    parts = ", ".join(f"{number} {status_words(status)}" for status, number in report.counts.items() if number)
-    return f"{parts} in {format_seconds(report.seconds)}"
+    """Return images by status, bytes, time and rate: `2 pulled, 1 failed; 62.0MB in 52s (1.2MB/s)`."""
+    details, seconds, count = report.details, format_seconds(report.seconds), report.bytes
+    parts = ", ".join(f"{number} {status_words(each, details)}" for each, number in report.counts.items() if number)
+    if not count:
+        return f"{parts} in {seconds}"
+    rate = f" ({format_bytes(count / report.seconds)}/s)" if report.seconds else ""
+    saved = f"; {format_bytes(less)} saved by shared layers" if (less := saved_bytes(report)) else ""
+    return f"{parts}; {format_bytes(count)} in {seconds}{rate}{saved}"
+
+
+def saved_bytes(report: Report) -> int:
+    """Return how many bytes of the pulled images did not have to be downloaded; 0 if their sizes are unknown."""
+    sizes = [outcome.size for outcome in report.outcomes if outcome.status is Status.PULLED]
+    return 0 if None in sizes else max(sum(filter(None, sizes)) - report.bytes, 0)
+
+
+def next_commands(report: Report, run: str = "") -> Iterator[tuple[str, str]]:
+    """Yield what to type next if images are missing, and what it does; `run` names a run that may not be the last."""
+    missing = [outcome for outcome in report.outcomes if not (outcome.ok or is_bad_line(outcome))]
+    if missing and reached_engine(report) and not _is_load(report.details):
+        words = ["puller", "pull", "--failed", *([run] if run else [])]
+        if report.details.engine.partition(":")[0] in _FILES:
+            words += ["--to", report.details.engine]
+        yield clean(shlex.join(words)), f"pulls the {counted(len(missing), 'missing image')}{_outlook(missing)}"
+    if causes := by_cause(report.failed):
+        yield f"puller explain {causes[0][0].kind}", f"explains the {'most frequent ' * (len(causes) > 1)}cause"
+
+
+def _outlook(missing: Sequence[PullOutcome]) -> str:
+    """Return whether a pull of the missing images is worth it now."""
+    failures = [outcome.failure for outcome in missing if outcome.failure]
+    retryable, cancelled_only = sum(why.retryable for why in failures), {why.kind for why in failures} == {_CANCELLED}
+    if not retryable or any(why.failure_class is FailureClass.HOST_FATAL for why in failures):
+        return ", after a fix"
+    if retryable == len(failures):
+        return "" if cancelled_only else "; a retry may succeed"
+    return f"; {retryable} may succeed without a fix"
+
+
+def reached_engine(report: Report) -> bool:
+    """Tell whether the run got as far as its engine, or was stopped before for another reason than the engine."""
+    return bool(report.details.engine) or report.exit_code is not ExitCode.ENGINE_UNREACHABLE
+
+
+def origin(report: Report, run: str = "") -> str:
+    """Return which run this is, for those who read its report elsewhere: its name, start, host and lists."""
+    details = report.details
+    if not (run or details.host):
+        return ""
+    host = f" on {clean(details.host)}" if details.host else ""
+    lists = shorten(clean(", ".join(details.lists)), _LONGEST_LISTS)
+    return f"run{f' {run}' if run else ''} of {timestamp(report.started)}{host}{f': {lists}' if lists else ''}"
 
 
 def warnings(outcomes: Iterable[PullOutcome]) -> Iterator[str]:
@@ -99,6 +203,10 @@ def notes(outcomes: Sequence[PullOutcome]) -> Iterator[str]:
         for attempt in reversed(outcome.attempts)
         if attempt.mirror and attempt.failure
     }
-    for (mirror, kind), (outcome, why) in reversed(failed.items()):
-        yield f"mirror {clean(mirror)}: {kind} for {image_name(outcome)}: {clean(why.message)}"
+    for (mirror, _), (outcome, why) in reversed(failed.items()):
+        yield f"mirror {clean(mirror)}: {kind_words(why)} for {image_name(outcome)}: {clean(why.message)}"
     yield from warnings(outcomes)
+
+
+def _is_load(details: RunDetails) -> bool:
+    return details.command.startswith("puller load ")

@@ -2,18 +2,20 @@
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from puller import __version__
 from puller.blobs.load import LayoutImages, LoadEngine
 from puller.blobs.loopback_names import on_record
 from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.cancellation import Cancellation, interruptible
 from puller.cli.engine import open_engine
 from puller.cli.options import engine_options
-from puller.cli.output import emit
+from puller.cli.output import emit, show
 from puller.cli.progress import ProgressMode, observe
 from puller.cli.sections import SectionedCommand, flag
 from puller.cli.signals import handled
@@ -23,6 +25,7 @@ from puller.pull.session import PullSession
 from puller.registry.resolver import Resolver
 from puller.report import RENDERERS
 from puller.settings import Policy, Settings
+from puller.text import clean
 
 
 @click.command("load", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"})
@@ -44,8 +47,12 @@ def command(**options: Any) -> int:
     with handled() as signals:
         report = _load(options, signals.cancellation)
         signals.finish()
-        more = {"failures_only": True} if options["quiet"] and options["form"] == "text" else {}
-        emit(RENDERERS[options["form"]](report, **more))
+        details = replace(report.details, command=clean(f"puller load {options['source']}"), version=__version__)
+        report = replace(report, details=details)
+        if options["form"] == "text":
+            show(report, quiet=options["quiet"], seen=True)
+        else:
+            emit(RENDERERS[options["form"]](report))
     return signals.exit_code or report.exit_code
 
 

@@ -17,7 +17,7 @@ import click
 
 from puller import __version__
 from puller.cancellation import interruptible
-from puller.cli.engine import EngineLock, open_engine
+from puller.cli.engine import EngineLock, is_without_engine, open_engine
 from puller.cli.options import make_plan
 from puller.cli.output import deliver
 from puller.cli.progress import ProgressMode, observe
@@ -30,7 +30,7 @@ from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImages
 from puller.errors import EngineUnreachableError, FailureKind, OutputError
 from puller.events import Observer
-from puller.failure import classify, failure
+from puller.failure import failure
 from puller.imagelist import Source
 from puller.imagelist.entry import entry_of
 from puller.imagelist.requests import RequestedImages
@@ -150,9 +150,10 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
     try:
         engine = open_engine(options, run.settings.jobs, lock, run.keyring)
     except EngineUnreachableError as error:
-        click.echo(f"puller: {error}; without an engine, --to oci:DIR or archive:FILE pulls into files", err=True)
-        kind = error.kind or classify(str(error)).kind
-        return run.nothing(kind if kind in ENGINE_GONE else FailureKind.DAEMON_UNREACHABLE, str(error))
+        kind = error.kind if error.kind in ENGINE_GONE else FailureKind.DAEMON_UNREACHABLE
+        hint = "; without an engine, --to oci:DIR or archive:FILE pulls into files" if is_without_engine(kind) else ""
+        click.echo(f"puller: {error}{hint}", err=True)
+        return run.nothing(kind, str(error))
     except KeyboardInterrupt as interrupt:
         return run.nothing(FailureKind.CANCELLED, str(interrupt))
     after_report.callback(engine.close)

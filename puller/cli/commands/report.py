@@ -2,8 +2,8 @@
 
 import click
 
-from puller.cli.output import emit
-from puller.report import RENDERERS, history
+from puller.cli.output import emit, wants_color
+from puller.report import RENDERERS, history, text
 
 
 @click.command("report")
@@ -19,4 +19,10 @@ def command(run: str, form: str) -> None:
     puller report 2
     puller report 20261123T03 --format json
     """  # noqa: D301 - click wants the control character itself
-    emit(RENDERERS[form](history.find(run).report()))
+    found = history.find(run)
+    report = found.report()
+    if form == "text":
+        color = wants_color()
+        emit(text.render(report, run=found.name, color=color), color=color)
+    else:
+        emit(RENDERERS[form](report))

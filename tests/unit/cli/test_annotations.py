@@ -26,8 +26,8 @@ def test_every_failure_is_an_error_with_cause_and_cure() -> None:
     why = failure(FailureKind.NOT_FOUND, "manifest unknown: 100%, really")
     (line,) = ci.github_errors(report(outcome(), outcome("a.io/b:1", Status.FAILED, why=why)))
     assert line == (
-        "::error title=a.io/b%3A1%3A not_found::"
-        f"a.io/b:1: not_found: manifest unknown: 100%25, really%0A→ {why.advice.replace('%', '%25')}\n"
+        "::error title=a.io/b%3A1%3A image or tag not found (not_found)::"
+        f"a.io/b:1: image or tag not found (not_found): manifest unknown: 100%25, really%0A→ {why.advice.replace('%', '%25')}\n"
     )
 
 

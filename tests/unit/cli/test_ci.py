@@ -24,15 +24,18 @@ def shell(tmp_path: Path) -> Shell:
     return shell
 
 
-def test_the_log_ends_with_the_failures(shell: Shell) -> None:
-    """Cause and next step are the last two lines, plain, and quiet in GitHub Actions, and in GitLab."""
+def test_the_log_ends_with_the_failures_and_what_to_do(shell: Shell) -> None:
+    """Cause, fix, summary and next commands are the last lines, plain, and quiet in GitHub Actions, and in GitLab."""
     for arguments, environment in (((), {}), (("-q",), GITHUB), ((), GITLAB)):
         run = shell.run(*PULL, *arguments, environment=environment)
-        name, cause, cure = run.stdout.splitlines()[-3:]
+        name, cause, cure, _, summary, again, more = run.stdout.splitlines()[-7:]
         assert run.code == 1
-        assert name == "failed: acme/missing"
-        assert cause.startswith("  not_found: ")
+        assert name == "failed: acme/missing: image or tag not found (not_found)"
+        assert cause == "  manifest unknown"
         assert cure.startswith("  → ")
+        assert summary.startswith("2 of 3 images are present: 2 pulled, 1 failed in ")
+        assert again.startswith("next: puller pull --failed ")
+        assert more.startswith("      puller explain not_found ")
 
 
 def test_github_sees_a_group_errors_and_a_summary(shell: Shell) -> None:
@@ -45,8 +48,10 @@ def test_github_sees_a_group_errors_and_a_summary(shell: Shell) -> None:
     assert lines[1].startswith("STATUS")
     assert lines[5] == "::endgroup::"
     errors = [line for line in run.stderr.splitlines() if line.startswith("::")]
+    words = "image or tag not found (not_found)"
+    title = f"::error title=acme/missing%3A {words}::acme/missing: {words}: "
     assert len(errors) == 1
-    assert errors[0].startswith("::error title=acme/missing%3A not_found::acme/missing: not_found: ")
+    assert errors[0].startswith(title)
     assert summary.read_text().startswith("before\n### puller: 2 of 3 images are present\n")
 
 
@@ -57,7 +62,7 @@ def test_gitlab_sees_a_section(shell: Shell) -> None:
     )
     assert re.fullmatch(
         rb"\x1b\[0Ksection_start:\d+:(puller_\d+)\[collapsed=true\]\r\x1b\[0K3 images\n"
-        rb"STATUS .*\n\x1b\[0Ksection_end:\d+:\1\r\x1b\[0K\n\n2 of 3 .*",
+        rb"STATUS .*\n\x1b\[0Ksection_end:\d+:\1\r\x1b\[0K\n\nfailed: acme/missing: .*\n\n2 of 3 .*",
         done.stdout,
         re.DOTALL,
     )

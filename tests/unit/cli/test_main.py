@@ -1,6 +1,8 @@
 """The program as a user meets it: a process, its two streams and its exit code."""
 
+import grp
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 
 from tests.lab.fakes import HANG, FakeProgram, complain, good_pull
 from tests.lab.program import SECONDS, Program, Run
+from tests.lab.second_user import as_root
 
 
 class Shell(Program):
@@ -213,6 +216,31 @@ def test_an_engine_that_cannot_be_reached(shell: Shell, backend: str) -> None:
     assert json.loads((shell.folder / "out.json").read_text()) == run.report
 
 
+def test_an_engine_that_does_not_run_is_one_line_with_the_fix(shell: Shell) -> None:
+    """Where the engine was looked for and how to start it, once: no table of images that nobody tried to pull."""
+    socket = f"unix://{shell.folder}/nobody.sock"
+    for quiet in ((), ("-q",)):
+        run = shell.run("pull", "images.txt", *quiet)
+        assert (run.code, run.stdout) == (69, "")
+        assert run.stderr == (
+            f"puller: cannot connect to the engine at {socket}: No such file or directory; "
+            "start the engine, or set DOCKER_HOST or --context to a running one\n"
+        )
+    assert shell.run("plan", "images.txt").stderr == run.stderr
+
+
+@as_root
+def test_a_socket_that_this_user_may_not_use_is_one_line_with_the_fix(shell: Shell) -> None:
+    """The group of the socket is named, and no other way to pull: the engine is there."""
+    denied = "permission denied while trying to connect to the Docker daemon socket at unix:///x.sock"
+    shell.docker(version=complain(denied))
+    (shell.folder / "nobody.sock").touch()
+    os.chown(shell.folder / "nobody.sock", -1, grp.getgrnam("games").gr_gid)
+    run = shell.run("pull", "images.txt", "--backend", "cli")
+    fix = "add this user to the group games (sudo usermod -aG games $USER) and log in again"
+    assert (run.code, run.stdout, run.stderr) == (69, "", f"puller: {denied}; {fix}\n")
+
+
 def test_bad_lines_stay_failed_without_an_engine(shell: Shell) -> None:
     """With --skip-invalid and no engine, the good lines are cancelled and the bad ones failed; 69 all the same."""
     (shell.folder / "bad.txt").write_text("nginx\nUPPER\n")
@@ -226,7 +254,7 @@ def test_a_machine_without_docker(shell: Shell) -> None:
     run = shell.run("pull", "--image", "nginx", "--backend", "cli", environment={"PATH": str(shell.folder / "empty")})
     assert run.code == 69
     hint = "without an engine, --to oci:DIR or archive:FILE pulls into files"
-    assert run.stderr == f"puller: docker: command not found; {hint}\n"
+    assert (run.stdout, run.stderr) == ("", f"puller: docker: command not found; {hint}\n")
 
 
 @pytest.mark.parametrize("command", ["docker", "finch", "/opt/tools/docker.io"])

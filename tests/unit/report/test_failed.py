@@ -53,11 +53,11 @@ def test_it_says_why() -> None:
     assert failed.render(report(*images)) == (
         "# 1 of 4 images are present; the run of 2026-11-23T08:00:00Z\n"
         "\n"
-        "# not_found: manifest unknown\n"
+        "# image or tag not found (not_found): manifest unknown\n"
         "nope\n"
         "gone\n"
         "\n"
-        "# bad_reference: x.txt:3: no\n"
+        "# invalid image reference (bad_reference): x.txt:3: no\n"
         "# a b\n"
     )
 

@@ -41,7 +41,9 @@ def test_a_failure_has_its_kind_its_cause_and_its_cure() -> None:
     ((result,),) = (case.result for case in cases(report(outcome(status=Status.FAILED, why=why))))
     assert isinstance(result, JUnitFailure)
     assert (result.type, result.message) == ("rate_limited", "too <many>")
-    assert result.text == "rate_limited: too <many>\nLog in.\nA retry may succeed at 2026-11-23T09:00:00Z."
+    assert (
+        result.text == "rate limited (rate_limited): too <many>\nLog in.\nA retry may succeed at 2026-11-23T09:00:00Z."
+    )
 
 
 def test_a_cancelled_image_is_an_error_and_never_a_skipped_test() -> None:

@@ -14,7 +14,7 @@ import puller
 from puller.errors import FailureClass, FailureKind
 from puller.failure import Failure, failure
 from puller.failure.kinds import KINDS
-from puller.model import PullOutcome, Status
+from puller.model import PullOutcome, RunDetails, Status
 from puller.report import RENDERERS, json as as_json, text
 from tests.lab.samples import outcome, report
 
@@ -28,44 +28,155 @@ def document(*outcomes: PullOutcome, stopped: str = "") -> dict[str, Any]:
     return read
 
 
-def test_text_has_table_then_summary_then_failures() -> None:
-    """The text report ends with what failed and what to do about it."""
+def test_text_has_table_then_failures_then_summary() -> None:
+    """The text report says what failed and what to do about it, and ends with a summary and the next commands."""
     rendered = text.render(report(outcome(), outcome("nope", Status.FAILED, seconds=0.2), seconds=12))
     assert rendered == (
-        "STATUS  IMAGE       DIGEST        ATTEMPTS  TIME\n"
-        "pulled  nginx:1.27  0123456789ab         1  4.2s\n"
-        "failed  nope        -                    1  0.2s\n"
+        "STATUS  IMAGE       DIGEST        TOOK\n"
+        "pulled  nginx:1.27  0123456789ab  4.2s\n"
+        "failed  nope        -             0.2s\n"
+        "\n"
+        "failed: nope: image or tag not found (not_found)\n"
+        "  manifest unknown\n"
+        f"  → {KINDS[FailureKind.NOT_FOUND].advice}\n"
         "\n"
         "1 of 2 images are present: 1 pulled, 1 failed in 12s\n"
-        "\n"
-        "failed: nope\n"
-        "  not_found: manifest unknown\n"
-        f"  → {KINDS[FailureKind.NOT_FOUND].advice}\n"
+        "next: puller pull --failed      # pulls the 1 missing image, after a fix\n"
+        "      puller explain not_found  # explains the cause\n"
     )
 
 
-def test_quiet_text_is_empty_when_all_is_well() -> None:
-    """Quiet means quiet, unless something failed."""
-    assert text.render(report(outcome()), failures_only=True) == ""
-    broken = text.render(report(outcome("a"), outcome("nope", Status.FAILED)), failures_only=True)
-    assert broken.startswith("1 of 2 images are present")
-    assert "failed: nope\n" in broken
-    assert "STATUS" not in broken
+def fetched(image: PullOutcome, count: int, size: int | None = None) -> PullOutcome:
+    """Let an image with layers of `size` bytes have fetched `count` of them, in its first attempt."""
+    first, *others = image.attempts
+    return dataclasses.replace(image, attempts=(dataclasses.replace(first, bytes=count), *others), size=size)
+
+
+def test_the_summary_says_what_was_downloaded_how_fast_and_what_was_saved() -> None:
+    """Bytes, time and rate; what shared layers saved only if the sizes of all pulled images are known."""
+    one, two = fetched(outcome("a"), 50_000_000, 80_000_000), fetched(outcome("b"), 12_000_000, 22_000_000)
+    there = outcome("c", Status.UP_TO_DATE)
+    line = "3 of 3 images are present: 2 pulled, 1 up to date; 62.0MB in 52s (1.2MB/s)"
+    made = report(one, two, there, seconds=52)
+    assert text.conclusion(made) == f"{line}; 40.0MB saved by shared layers\n"
+    assert text.conclusion(report(one, dataclasses.replace(two, size=None), there, seconds=52)) == f"{line}\n"
+    row = text.table(made).splitlines()[1]
+    assert row.split() == ["pulled", "a", "0123456789ab", "50.0MB", "4.2s"]
+
+
+def test_images_in_files_and_loaded_images_are_not_called_present() -> None:
+    """`pull --to` says where the images are, and `load` that they are loaded."""
+    made = report(outcome())
+    to_files = dataclasses.replace(made, details=RunDetails(engine="oci:out/"))
+    assert text.conclusion(to_files).startswith("1 of 1 image is written to out/ (OCI layout): 1 pulled")
+    lost = dataclasses.replace(report(outcome(status=Status.FAILED)), details=RunDetails(engine="archive:a b.tar"))
+    assert "0 of 1 image is written to a b.tar (archive)" in text.conclusion(lost)
+    assert "next: puller pull --failed --to 'archive:a b.tar'  # " in text.conclusion(lost)
+    loaded = text.render(dataclasses.replace(made, details=RunDetails(engine="engine 1", command="puller load out")))
+    assert "\nloaded  nginx:1.27" in loaded
+    assert "1 of 1 image is loaded: 1 loaded" in loaded
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ((FailureKind.TIMEOUT,), "pulls the 1 missing image; a retry may succeed"),
+        ((FailureKind.TIMEOUT, FailureKind.NOT_FOUND), "pulls the 2 missing images; 1 may succeed without a fix"),
+        ((FailureKind.NOT_FOUND,), "pulls the 1 missing image, after a fix"),
+        ((FailureKind.DISK_FULL, FailureKind.CANCELLED), "pulls the 2 missing images, after a fix"),
+        ((FailureKind.CANCELLED,), "pulls the 1 missing image"),
+    ],
+)
+def test_the_next_command_says_whether_it_is_worth_it(kinds: tuple[FailureKind, ...], words: str) -> None:
+    """A retry helps against a timeout, not against a tag that does not exist."""
+    cancelled, failed = Status.CANCELLED, Status.FAILED
+    ends = [
+        outcome(kind.value, cancelled if kind is FailureKind.CANCELLED else failed, why=failure(kind, "x"))
+        for kind in kinds
+    ]
+    (line,) = [line for line in text.conclusion(report(*ends)).splitlines() if "--failed" in line]
+    assert line.startswith("next: puller pull --failed ")
+    assert line.partition("  # ")[2] == words
+
+
+def test_there_is_nothing_to_type_after_a_bad_line_and_without_an_engine() -> None:
+    """`--failed` pulls no invalid line, and there is no run to repeat if there was no engine."""
+    bad = PullOutcome("a b", ("a b",), Status.FAILED, failure=failure(FailureKind.BAD_REFERENCE, "x.txt:3: no"))
+    nowhere = outcome("a", Status.CANCELLED, why=failure(FailureKind.DAEMON_UNREACHABLE, "no engine"), attempts=0)
+    assert "--failed" not in text.conclusion(report(bad))
+    assert "next:" not in text.conclusion(report(nowhere, stopped="no engine"))
+
+
+def test_a_report_that_is_read_later_names_its_run() -> None:
+    """Run, start, host and lists stand in the first line."""
+    details = RunDetails(host="build7", lists=("images.txt", "nginx"))
+    made = dataclasses.replace(report(outcome()), details=details)
+    first = text.render(made, run="20261123T080000.000Z-7-1").splitlines()[0]
+    assert first == "run 20261123T080000.000Z-7-1 of 2026-11-23T08:00:00Z on build7: images.txt, nginx"
+    assert text.render(made).startswith("run of 2026-11-23T08:00:00Z on build7: images.txt, nginx\n\nSTATUS")
+
+
+def test_colors_mark_what_failed() -> None:
+    """A failed row does not look like a pulled one; without colors there is no escape sequence."""
+    made = report(outcome(), outcome("nope", Status.FAILED))
+    colored = text.render(made, color=True)
+    assert "\x1b[32mpulled\x1b[0m  nginx:1.27" in colored
+    assert "\x1b[31mfailed\x1b[0m  nope" in colored
+    assert "\x1b[31mfailed\x1b[0m: nope: " in colored
+    assert "\x1b" not in text.render(made)
 
 
 def test_failures_with_one_reason_share_it_and_keep_their_names() -> None:
     """Forty images that fail alike are forty names and one reason."""
     rendered = text.render(report(*(outcome(f"nope:{n}", Status.FAILED) for n in range(40))))
     assert rendered.count("manifest unknown") == 1
-    assert all(f"failed: nope:{n}\n" in rendered for n in range(40))
+    assert "failed: 40 images: image or tag not found (not_found)\n" in rendered
+    assert all(f"\n    nope:{n}\n" in rendered for n in range(40))
+
+
+def test_one_cause_with_several_messages_has_its_advice_once() -> None:
+    """A registry repeats the name of the image in its message: the cause is the same. The most frequent comes first."""
+    why = [failure(FailureKind.NOT_FOUND, f"manifest for a:{n} not found") for n in range(2)]
+    slow = outcome("c", Status.FAILED, why=failure(FailureKind.TIMEOUT, "no answer"))
+    rendered = text.conclusion(report(slow, *(outcome(f"a:{n}", Status.FAILED, why=why[n]) for n in range(2))))
+    assert rendered.startswith(
+        "failed: 2 images: image or tag not found (not_found)\n"
+        f"  → {KINDS[FailureKind.NOT_FOUND].advice}\n"
+        "    a:0: manifest for a:0 not found\n"
+        "    a:1: manifest for a:1 not found\n"
+        "\n"
+        "failed: c: timed out (timeout)\n"
+    )
+    assert "puller explain not_found  # explains the most frequent cause\n" in rendered
 
 
 def test_a_stopped_run_says_why_and_counts_the_cancelled() -> None:
     """Cancelled images are counted in one line for each reason."""
     images = [outcome(f"a:{n}", Status.CANCELLED) for n in range(12)]
     rendered = text.render(report(*images, stopped="interrupted by SIGINT"))
-    assert "\nstopped: interrupted by SIGINT\ncancelled: 12 images (interrupted)\n" in rendered
+    assert "\nstopped: interrupted (Ctrl-C)\ninterrupted: 12 images not pulled\n" in rendered
     assert "failed:" not in rendered
+
+
+def test_the_reason_of_an_interruption_is_said_once() -> None:
+    """Not once for each image that was not pulled; a table in which nothing began is left out."""
+    why = failure(FailureKind.CANCELLED, "interrupted by SIGINT")
+    images = [outcome(f"a:{n}", Status.CANCELLED, why=why, attempts=0) for n in range(12)]
+    rendered = text.render(report(*images, stopped="interrupted by SIGINT"))
+    assert rendered == (
+        "0 of 12 images are present: 12 cancelled in 12s\n"
+        "interrupted (Ctrl-C): 12 images not pulled\n"
+        "next: puller pull --failed  # pulls the 12 missing images\n"
+    )
+
+
+def test_what_a_failure_stopped_does_not_repeat_its_message() -> None:
+    """A full disk stops the run: its message is above, with its advice."""
+    full = outcome("a", Status.FAILED, why=failure(FailureKind.DISK_FULL, "no space left on device"))
+    others = outcome("b", Status.CANCELLED, why=failure(FailureKind.CANCELLED, "no space left on device"))
+    rendered = text.render(report(full, others, stopped="no space left on device"))
+    assert rendered.count("no space left on device") == 1
+    assert "\n1 image not pulled because of the failure above\n" in rendered
 
 
 def test_an_empty_list_reads_as_one() -> None:
@@ -76,11 +187,35 @@ def test_an_empty_list_reads_as_one() -> None:
 
 
 def test_one_long_name_does_not_widen_the_table() -> None:
-    """A name with a digest pushes its own row only."""
-    long = "registry.example.com/a/very/long/path/to/an/image@sha256:" + "ab" * 32
+    """A very long name pushes its own row only."""
+    long = "registry.example.com/a/very/long/path/to/an/image" + "/and/more" * 5
     rows = text.render(report(outcome(), outcome(long))).splitlines()
     assert len(rows[1]) < 60
     assert long in rows[2]
+
+
+def test_the_lines_of_a_lock_do_not_widen_the_table() -> None:
+    """The digest of `name:tag@digest` is in its own column, also for an image that is missing; else it is short."""
+    pin = "@sha256:" + "ab" * 32
+    ends = (outcome(f"localhost:5000/a:1{pin}"), outcome(f"b{pin}"), outcome(f"c:1{pin}", Status.FAILED))
+    rendered = text.render(report(*ends))
+    assert [line.split()[1:3] for line in rendered.splitlines()[1:4]] == [
+        ["localhost:5000/a:1", "0123456789ab"],
+        ["b@sha256:abababababab", "0123456789ab"],
+        ["c:1", "abababababab"],
+    ]
+    assert "failed: c:1@sha256:abababababab: " in rendered
+    assert "ab" * 7 not in rendered
+
+
+def test_the_time_of_an_image_is_that_of_its_attempts() -> None:
+    """What an image waited for a slot before its first attempt is not counted, in no report."""
+    image = outcome(seconds=9.5)
+    late = dataclasses.replace(image, attempts=(dataclasses.replace(image.attempts[0], started=2.5),))
+    assert text.table(report(late)).splitlines()[1].endswith("  7.0s")
+    assert 'time="7.000"' in RENDERERS["junit"](report(late))
+    assert "| 7.0s |" in RENDERERS["markdown"](report(late))
+    assert (document(late)["images"][0]["took"], document(late)["images"][0]["seconds"]) == (7.0, 9.5)
 
 
 def test_json_keeps_the_contract() -> None:
@@ -142,7 +277,7 @@ def test_schema_wants_every_promised_key_and_bears_others() -> None:
     for key in set(read) - {"new", "ended", "bytes", "run"}:
         with pytest.raises(ValidationError):
             VALIDATOR.validate({name: value for name, value in read.items() if name != key})
-    for key in read["images"][0].keys() - {"warning", "size"}:
+    for key in read["images"][0].keys() - {"warning", "size", "took"}:
         image = {name: value for name, value in read["images"][0].items() if name != key}
         with pytest.raises(ValidationError):
             VALIDATOR.validate(read | {"images": [image]})

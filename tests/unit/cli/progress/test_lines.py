@@ -40,9 +40,9 @@ def shown(mode: ProgressMode, *events: Event, verbose: int = 0) -> list[str]:
 def test_plain_tells_ends_and_retries() -> None:
     """A log has one line for each image, and one for each retry."""
     assert shown(ProgressMode.PLAIN, *RUN) == [
-        "retry in 1.3s  nginx:1.27  attempt 1: registry_5xx: 503 Service Unavailable",
+        "retry in 1.3s  nginx:1.27  attempt 1: registry error (registry_5xx): 503 Service Unavailable",
         "[1/2] pulled      nginx:1.27  4.2s",
-        "[2/2] failed      nope:latest (linux/arm64)  not_found: manifest unknown",
+        "[2/2] failed      nope:latest (linux/arm64)  image or tag not found (not_found): manifest unknown",
     ]
 
 
@@ -50,8 +50,8 @@ def test_plain_tells_what_a_run_waits_for() -> None:
     """A registry that wants to be left alone, and an image that gets another try later, are a line each."""
     throttled = failure(FailureKind.RATE_LIMITED, "toomanyrequests: slow down")
     assert shown(ProgressMode.PLAIN, Paused("ghcr.io", throttled, 30), Postponed(NGINX, BUSY)) == [
-        "paused for 30s  ghcr.io  rate_limited: toomanyrequests: slow down",
-        "will retry at the end  nginx:1.27  registry_5xx: 503 Service Unavailable",
+        "paused for 30s  ghcr.io  rate limited (rate_limited): toomanyrequests: slow down",
+        "will retry at the end  nginx:1.27  registry error (registry_5xx): 503 Service Unavailable",
     ]
 
 
@@ -91,7 +91,7 @@ def test_jsonl_has_one_object_for_every_event() -> None:
     assert (lines[2]["text"], lines[2]["details"]) == ("Downloading", "1/4 layers")
     assert (lines[2]["current"], lines[2]["total"], lines[2]["percent"]) == (50, 200, 25)
     assert lines[5]["id"] == "docker.io/library/nope:latest (linux/arm64)"
-    assert lines[5]["details"] == "not_found: manifest unknown"
+    assert lines[5]["details"] == "image or tag not found (not_found): manifest unknown"
 
 
 @pytest.mark.parametrize("mode", [ProgressMode.PLAIN, ProgressMode.JSON, ProgressMode.TTY])

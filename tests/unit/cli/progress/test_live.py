@@ -83,7 +83,7 @@ def test_ended_images_stand_above_and_those_in_flight_below() -> None:
         ):
             observer(event)
         ended, first, second, overall = terminal.until("1/3 done")
-        assert ended == "✗ failed      nope  not_found: manifest unknown"
+        assert ended == "✗ failed      nope  image or tag not found (not_found): manifest unknown"
         assert "nginx:1.27  downloading" in first
         assert "12.3MB/40.1MB" in first
         assert "redis       retry 1 in 1m00s: registry_5xx" in second
@@ -101,7 +101,7 @@ def test_an_image_that_is_tried_again_later_leaves_a_line() -> None:
         observer(Postponed(NGINX, failure(FailureKind.REGISTRY_5XX, "503")))
         observer(Finished(NGINX, outcome("nginx:1.27")))
     assert terminal.lines[:2] == [
-        "↻ postponed   nginx:1.27  will retry at the end: registry_5xx: 503",
+        "↻ postponed   nginx:1.27  will retry at the end: registry error (registry_5xx): 503",
         "✓ pulled      nginx:1.27  4.2s",
     ]
 
@@ -142,7 +142,7 @@ def test_a_long_line_is_cut_at_the_edge() -> None:
         reason = failure(FailureKind.INTERNAL, "[red]word[/red] " * 40)
         observer(Finished(NOPE, outcome("nope", Status.FAILED, why=reason)))
     (line,) = terminal.lines
-    assert line.startswith("✗ failed      nope  internal: [red]word[/red]")
+    assert line.startswith("✗ failed      nope  bug in puller (internal): [red]word[/red]")
     assert line.endswith("…")
 
 

@@ -67,7 +67,7 @@ def deliver(report: Report, options: Mapping[str, Any]) -> None:
     kind = options["format"]
     try:
         if kind == "text":
-            seen = options["progress"] != "json" and not options["verbose"]
+            seen = options["progress"] not in ("json", "quiet") and not options["verbose"]
             show(report, quiet=options["quiet"], seen=seen)
         else:
             emit(record if kind == "json" else _render(kind, report, options))
@@ -86,7 +86,8 @@ def show(report: Report, *, quiet: bool, seen: bool) -> None:
     if not (reached_engine(report) or report.failed):
         return
     if quiet or brief or not report.outcomes:
-        emit("" if quiet and report.ok else text.conclusion(report, brief=brief, color=color), color=color)
+        below = text.conclusion(report, brief=brief, color=color)
+        emit("" if quiet and report.ok else "\n" * (brief and bool(report.failed)) + below, color=color)
     else:
         if table := text.table(report, color=color):
             with ci.folded(report):

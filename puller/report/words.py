@@ -94,9 +94,18 @@ def by_cause(outcomes: Iterable[PullOutcome]) -> list[tuple[Failure, list[PullOu
 
 
 def shared_message(outcomes: Sequence[PullOutcome]) -> str:
-    """Return the message of the failure of these images; empty if they have different ones."""
-    messages = {outcome.failure.message for outcome in outcomes if outcome.failure}
-    return clean(messages.pop()) if len(messages) == 1 else ""
+    """Return the one message of these failures, with `…` for the names of several images; empty if they differ."""
+    alone = len(outcomes) == 1
+    found = {
+        why.message if alone else _without_name(why.message, image) for image in outcomes if (why := image.failure)
+    }
+    return clean(found.pop()) if len(found) == 1 else ""
+
+
+def _without_name(message: str, image: PullOutcome) -> str:
+    for name in (image.reference, *image.requested):
+        message = message.replace(name, "…") if name else message
+    return message
 
 
 def cancelled(outcomes: Iterable[PullOutcome]) -> dict[str, int]:

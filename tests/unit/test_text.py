@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.text import clean, format_bytes, format_seconds, parse_duration, shorten, source_name
+from puller.text import clean, format_bytes, format_seconds, parse_duration, short_reference, shorten, source_name
 
 
 @pytest.mark.parametrize(
@@ -248,3 +248,18 @@ def test_sizes_are_decimal(count: float, text: str) -> None:
 def test_a_size_rounds_into_the_next_unit(count: float, text: str) -> None:
     """There is no `1000.0kB`."""
     assert format_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "short", "tag_only"),
+    [
+        ("nginx:1.27", "nginx:1.27", "nginx:1.27"),
+        (f"nginx@sha256:{'ab' * 32}", "nginx@sha256:abababababab", "nginx@sha256:abababababab"),
+        (f"h:5000/a:1@sha256:{'ab' * 32} (linux/arm64)", "h:5000/a:1@sha256:abababababab (linux/arm64)",
+         "h:5000/a:1 (linux/arm64)"),
+        (f"h:5000/a@sha512:{'ab' * 64}", "h:5000/a@sha512:abababababab", "h:5000/a@sha512:abababababab"),
+    ],
+)  # fmt: skip
+def test_a_digest_is_shortened_for_people(text: str, short: str, tag_only: str) -> None:
+    """As in docker's lists; a port is no tag."""
+    assert (short_reference(text), short_reference(text, tag_only=True)) == (short, tag_only)

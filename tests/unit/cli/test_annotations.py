@@ -27,7 +27,8 @@ def test_every_failure_is_an_error_with_cause_and_cure() -> None:
     (line,) = ci.github_errors(report(outcome(), outcome("a.io/b:1", Status.FAILED, why=why)))
     assert line == (
         "::error title=a.io/b%3A1%3A image or tag not found (not_found)::"
-        f"a.io/b:1: image or tag not found (not_found): manifest unknown: 100%25, really%0A→ {why.advice.replace('%', '%25')}\n"
+        "a.io/b:1: image or tag not found (not_found): manifest unknown: 100%25, really"
+        f"%0A→ {why.advice.replace('%', '%25')}\n"
     )
 
 

@@ -41,6 +41,14 @@ def test_text_has_table_total_and_disk() -> None:
     )
 
 
+def test_the_lines_of_a_lock_do_not_widen_the_table() -> None:
+    """The digest of `name:tag@digest` is in its own column, also if nothing more is known of the image."""
+    pin = f"@{DIGEST}"
+    images = (CURRENT._replace(request=request(f"a:1{pin}")), UNKNOWN._replace(request=request(f"b{pin}")))
+    rows = render.render_text(forecast(*images)).splitlines()[1:3]
+    assert [row.split()[-4:-2] for row in rows] == [["a:1", "0123456789ab"], ["b@sha256:0123456789ab", "0123456789ab"]]
+
+
 def test_text_of_nothing_to_do_is_short() -> None:
     """No disk where nothing is written, and a word for an empty list."""
     assert render.render_text(forecast(CURRENT)).endswith("\n\n1 image: 1 up to date, 0 would be pulled\n")

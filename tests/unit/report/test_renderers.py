@@ -135,19 +135,29 @@ def test_failures_with_one_reason_share_it_and_keep_their_names() -> None:
 
 
 def test_one_cause_with_several_messages_has_its_advice_once() -> None:
-    """A registry repeats the name of the image in its message: the cause is the same. The most frequent comes first."""
-    why = [failure(FailureKind.NOT_FOUND, f"manifest for a:{n} not found") for n in range(2)]
+    """Each image has its message. The most frequent cause comes first."""
+    why = [failure(FailureKind.NOT_FOUND, f"no manifest {n}") for n in range(2)]
     slow = outcome("c", Status.FAILED, why=failure(FailureKind.TIMEOUT, "no answer"))
     rendered = text.conclusion(report(slow, *(outcome(f"a:{n}", Status.FAILED, why=why[n]) for n in range(2))))
     assert rendered.startswith(
         "failed: 2 images: image or tag not found (not_found)\n"
         f"  → {KINDS[FailureKind.NOT_FOUND].advice}\n"
-        "    a:0: manifest for a:0 not found\n"
-        "    a:1: manifest for a:1 not found\n"
+        "    a:0: no manifest 0\n"
+        "    a:1: no manifest 1\n"
         "\n"
         "failed: c: timed out (timeout)\n"
     )
     assert "puller explain not_found  # explains the most frequent cause\n" in rendered
+
+
+def test_messages_that_differ_in_the_name_of_the_image_are_one() -> None:
+    """The engine repeats the name, as it was typed or in full; the name is in the next line anyway."""
+    short = failure(FailureKind.NOT_FOUND, "manifest for a:1 not found")
+    full = failure(FailureKind.NOT_FOUND, "manifest for docker.io/library/b:1 not found")
+    made = report(outcome("a:1", Status.FAILED, why=short), outcome("b:1", Status.FAILED, why=full))
+    assert text.render(made).count("  manifest for … not found\n") == 1
+    assert RENDERERS["markdown"](made).count("manifest for") == 1
+    assert "  manifest for a:1 not found\n" in text.render(report(made.outcomes[0]))
 
 
 def test_a_stopped_run_says_why_and_counts_the_cancelled() -> None:

@@ -95,7 +95,7 @@ def test_a_dead_mirror_is_passed_over(pair: Pair) -> None:
     pair.mirror.close()
     run = pair.puller.run("pull", pair.option, "--image", image.at(pair.origin.address))
     assert run.code == 0, run.stderr
-    assert f"mirror {pair.place}: connection_refused for " in run.stdout
+    assert f"mirror {pair.place}: connection refused (connection_refused) for " in run.stdout
 
 
 @pytest.mark.parametrize("copy", ["yesterday", None])
@@ -116,7 +116,7 @@ def test_a_lying_mirror_is_found_out(pair: Pair) -> None:
     pair.mirror.use(Rule(f"/manifests/{image.digest}", faults.answer(200, lie, manifest.content)))
     run = pair.puller.run("pull", pair.option, "--image", image.at(pair.origin.address))
     assert run.code == 0, run.stdout
-    assert f"mirror {pair.place}: digest_mismatch for " in run.stdout
+    assert f"mirror {pair.place}: digest mismatch (digest_mismatch) for " in run.stdout
     assert pair.mirror.address not in pair.names()
 
 

@@ -4,6 +4,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ from puller.cli.progress import ProgressMode, observe
 from puller.cli.sections import SectionedCommand, flag
 from puller.cli.signals import handled
 from puller.errors import EngineError, EngineUnreachableError, UsageError
-from puller.model import Report
+from puller.model import Report, RunDetails
 from puller.pull.session import PullSession
 from puller.registry.resolver import Resolver
 from puller.report import RENDERERS
@@ -47,13 +48,14 @@ def command(**options: Any) -> int:
     with handled() as signals:
         report = _load(options, signals.cancellation)
         signals.finish()
-        details = replace(report.details, command=clean(f"puller load {options['source']}"), version=__version__)
-        report = replace(report, details=details)
+        code, source = signals.exit_code or report.exit_code, clean(str(options["source"]))
+        host, engine, command = clean(gethostname()), report.details.engine, f"puller load {source}"
+        report = replace(report, details=RunDetails(host, engine, (source,), command, __version__, int(code)))
         if options["form"] == "text":
             show(report, quiet=options["quiet"], seen=True)
         else:
             emit(RENDERERS[options["form"]](report))
-    return signals.exit_code or report.exit_code
+    return code
 
 
 def _load(options: dict[str, Any], cancel: Cancellation) -> Report:

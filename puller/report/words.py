@@ -85,12 +85,18 @@ def by_failure(outcomes: Iterable[PullOutcome]) -> dict[Failure | None, list[Pul
 
 
 def by_cause(outcomes: Iterable[PullOutcome]) -> list[tuple[Failure, list[PullOutcome]]]:
-    """Group outcomes whose failures differ in nothing but the message; the most frequent cause comes first."""
-    groups: dict[object, tuple[Failure, list[PullOutcome]]] = {}
+    """Group outcomes whose failures have one kind and advice, with the failure whose `until` is the latest.
+
+    The most frequent cause comes first.
+    """
+    groups: dict[object, list[tuple[Failure, PullOutcome]]] = {}
     for outcome in outcomes:
         if why := outcome.failure:
-            groups.setdefault((why.kind, why.advice, why.until), (why, []))[1].append(outcome)
-    return sorted(groups.values(), key=lambda group: -len(group[1]))
+            groups.setdefault((why.kind, why.advice), []).append((why, outcome))
+    return [
+        (max(failures, key=lambda why: why.until.timestamp() if why.until else 0.0), [*images])
+        for failures, images in (zip(*group, strict=True) for group in sorted(groups.values(), key=len, reverse=True))
+    ]
 
 
 def shared_message(outcomes: Sequence[PullOutcome]) -> str:

@@ -38,11 +38,22 @@ def test_a_terminal_that_has_shown_each_image_gets_ten_names_of_a_cause() -> Non
     assert "990 more" in lines
 
 
-def test_each_time_of_a_rate_limit_is_a_cause_but_their_number_is_bounded() -> None:
-    """Images that failed for the hundred-and-first reason are counted."""
+def test_a_rate_limit_with_several_ends_is_one_cause() -> None:
+    """The last end counts."""
     start = datetime(2026, 11, 23, tzinfo=UTC)
     failures = [
         outcome(f"a/b{n}:1", Status.FAILED, why=replace(classify("toomanyrequests"), until=start + timedelta(hours=n)))
+        for n in range(20)
+    ]
+    lines = text.conclusion(report(*failures)).splitlines()
+    assert lines[0] == "failed: 20 images: rate limited (rate_limited)"
+    assert "  → A retry may succeed at 2026-11-23T19:00:00Z." in lines
+
+
+def test_the_number_of_causes_is_bounded() -> None:
+    """Images that failed for the hundred-and-first reason are counted."""
+    failures = [
+        outcome(f"a/b{n}:1", Status.FAILED, why=replace(classify("connection refused"), advice=f"Try {n}."))
         for n in range(300)
     ]
     lines = text.conclusion(report(*failures))

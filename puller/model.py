@@ -148,8 +148,11 @@ class PullOutcome:
 
     @property
     def took(self) -> float:
-        """Seconds from the first attempt, or from the check at the registry if there was none, to the end."""
-        return max(self.seconds - (self.attempts[0].started if self.attempts else 0.0), 0.0)
+        """Seconds from the first attempt, or from the check at the registry if there was none, to the end.
+
+        They are as exact as in a report that was read back.
+        """
+        return max(round(self.seconds, 3) - round(self.attempts[0].started if self.attempts else 0.0, 3), 0.0)
 
     @property
     def ok(self) -> bool:

@@ -136,7 +136,7 @@ _PINNED_TAG = re.compile(r"(:[\w.-]+)@sha\d{3}:[0-9a-f]+")
 
 def short_reference(text: str, *, tag_only: bool = False) -> str:
     """Shorten the digest of a reference for people; `tag_only` leaves it out beside a tag, for tables that have it."""
-    return _PINNED.sub(r"@\1", _PINNED_TAG.sub(r"\1", text) if tag_only else text)
+    return _PINNED.sub(r"@\1", _PINNED_TAG.sub(r"\1", text) if tag_only else text) if "@" in text else text
 
 
 _WIDEST = 64

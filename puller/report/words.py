@@ -116,11 +116,10 @@ def _without_name(message: str, image: PullOutcome) -> str:
 
 def cancelled(outcomes: Iterable[PullOutcome]) -> dict[str, int]:
     """Count the cancelled images by reason."""
-    return Counter(
-        stop_words(outcome.failure.message) if outcome.failure else ""
-        for outcome in outcomes
-        if outcome.status is Status.CANCELLED
-    )
+    why = (outcome.failure for outcome in outcomes if outcome.status is Status.CANCELLED)
+    return {
+        stop_words(words): number for words, number in Counter(each.message if each else "" for each in why).items()
+    }
 
 
 def stops(report: Report) -> Iterator[str]:
@@ -128,7 +127,7 @@ def stops(report: Report) -> Iterator[str]:
     reasons, stopped = cancelled(report.outcomes), stop_words(report.stopped)
     if stopped and stopped not in reasons:
         yield f"stopped: {stopped}"
-    told = {clean(outcome.failure.message) for outcome in report.failed if outcome.failure}
+    told = {each.failure.message for each in report.failed if each.failure}
     for why, number in reasons.items():
         what = f"{counted(number, 'image')} not {status_words(Status.PULLED, report.details)}"
         yield f"{what} because of the failure above" if why in told else f"{why}: {what}" if why else what
@@ -170,8 +169,8 @@ def next_commands(report: Report, run: str = "") -> Iterator[tuple[str, str]]:
         if report.details.engine.partition(":")[0] in _FILES:
             words += ["--to", report.details.engine]
         yield clean(shlex.join(words)), f"pulls the {counted(len(missing), 'missing image')}{_outlook(missing)}"
-    if causes := by_cause(report.failed):
-        yield f"puller explain {causes[0][0].kind}", f"explains the {'most frequent ' * (len(causes) > 1)}cause"
+    if kinds := Counter(each.failure.kind for each in report.failed if each.failure).most_common():
+        yield f"puller explain {kinds[0][0]}", f"explains the {'most frequent ' * (len(kinds) > 1)}cause"
 
 
 def _outlook(missing: Sequence[PullOutcome]) -> str:

@@ -1,7 +1,7 @@
 """The HTML report: `page.html` with style and script inside, and a policy that allows nothing else."""
 
 from base64 import b64encode
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from importlib.resources import files
 
@@ -10,13 +10,13 @@ from markupsafe import Markup, escape
 
 from puller.model import Report
 from puller.report.html.timeline import LABELS, describe
-from puller.report.html.view import OUTLOOK, View
+from puller.report.html.view import OUTLOOK, View, amount
 from puller.report.words import cancelled, retry_time, warnings
-from puller.text import clean, counted, format_bytes, format_seconds, timestamp
+from puller.text import clean, counted, format_seconds, timestamp
 
 _ASSETS = files("puller.report.html")
-_MANY = 200
-"""With more rows, browsers lay out only the visible ones; with fewer, screenshots show the whole page."""
+_MANY = 100
+"""With more rows, registries are folded, and browsers lay out only the visible rows."""
 
 
 def render(report: Report) -> str:
@@ -34,7 +34,7 @@ def _template() -> Template:
     environment.filters |= {
         "clean": clean,
         "code": _code,
-        "bytes": _bytes,
+        "bytes": partial(amount, seconds=0),
         "counted": counted,
         "seconds": format_seconds,
         "time": timestamp,
@@ -46,6 +46,7 @@ def _template() -> Template:
         "script_hash": _hash(script),
         "legend": LABELS,
         "outlook": OUTLOOK,
+        "amount": amount,
         "describe": describe,
         "retry_time": retry_time,
         "many": _MANY,
@@ -58,11 +59,6 @@ def _code(text: str) -> Markup:
     pieces = text.split("`")
     shown = (Markup("<code>{}</code>").format(piece) if at % 2 else escape(piece) for at, piece in enumerate(pieces))
     return Markup().join(shown) if len(pieces) % 2 else escape(text)
-
-
-def _bytes(count: int) -> str:
-    """Format a number of bytes; 0 means that the engine did not report it."""
-    return format_bytes(count) if count else "–"  # noqa: RUF001 - an empty cell
 
 
 def _asset(name: str) -> str:

@@ -1,5 +1,5 @@
 "use strict";
-// Filter and sort: removes rows from the page and puts them back in order.
+// Filter and sort: removes rows from the page and puts them back in order. Folded registries show only what is missing.
 const $ = (id) => document.getElementById(id);
 const tools = $("tools");
 if (tools) {
@@ -26,21 +26,29 @@ if (tools) {
     status: (row) => statuses.indexOf(row.dataset.status),
   };
 
+  const fold = (lane, folded) => {
+    lane.classList.toggle("folded", folded);
+    lane.querySelector(".fold").setAttribute("aria-expanded", !folded);
+  };
+
   const arrange = () => {
     const wanted = $("find").value.toLowerCase().split(/\s+/).filter(Boolean);
     const shown = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
     const key = orders[$("sort").value];
+    const places = [];
     let count = 0;
     for (const { lane, list, rows } of lanes) {
       const fitting = rows
         .filter((row) => shown.has(row.dataset.status) && wanted.every((word) => words(row).includes(word)))
         .map((row) => [key(row), orders.number(row), row])
-        .sort((one, other) => one[0] - other[0] || one[1] - other[1])
-        .map(([, , row]) => row);
-      list.replaceChildren(...fitting); // fast; hiding thousands of rows takes chromium seconds
+        .sort((one, other) => one[0] - other[0] || one[1] - other[1]);
+      list.replaceChildren(...fitting.map(([, , row]) => row)); // fast; hiding thousands of rows takes chromium seconds
       lane.hidden = !fitting.length;
+      fold(lane, false);
+      places.push([$("sort").value === "number" || !fitting.length ? 0 : fitting[0][0], lane]);
       count += fitting.length;
     }
+    $("nothing").before(...places.sort((one, other) => one[0] - other[0]).map(([, lane]) => lane));
     $("shown").textContent = count === rows.size ? `${count} images` : `${count} of ${rows.size} images`;
     $("nothing").hidden = count > 0;
   };
@@ -56,7 +64,7 @@ if (tools) {
     const row = rows.get(location.hash);
     if (!row) return;
     if (!row.isConnected) reset();
-    row.closest(".lane").open = true;
+    if (row.matches(".fine")) fold(row.closest(".lane"), false);
     row.querySelector("details").open = true;
     row.querySelector("summary").focus({ preventScroll: true });
     row.scrollIntoView({ block: "center" });
@@ -67,8 +75,10 @@ if (tools) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const row = step && event.target.matches("li > details > summary") && event.target.closest("li");
     if (!row) return;
-    const seen = [...document.querySelectorAll(".lane[open] ol > li[data-number]")];
-    const next = seen[seen.indexOf(row) + step];
+    const all = [...document.querySelectorAll("li[data-number]")];
+    let at = all.indexOf(row) + step;
+    while (all[at] && !all[at].checkVisibility()) at += step;
+    const next = all[at];
     if (next) {
       event.preventDefault();
       next.querySelector("summary").focus();
@@ -80,9 +90,13 @@ if (tools) {
   tools.addEventListener("keydown", (event) => event.key === "Escape" && reset());
   $("reset").addEventListener("click", reset);
   $("waterfall").addEventListener("keydown", walk);
-  document.addEventListener("click", (event) => event.target.closest?.(".names a")?.hash === location.hash && reveal());
+  document.addEventListener("click", (event) => {
+    const [link, head] = [event.target.closest?.("a"), event.target.closest?.(".lane > header")];
+    if (link) link.hash === location.hash && reveal();
+    else if (head) fold(head.parentElement, !head.parentElement.matches(".folded"));
+  });
   addEventListener("hashchange", reveal);
-  addEventListener("beforeprint", () => document.querySelectorAll(".lane, .cause details").forEach((each) => (each.open = true)));
+  addEventListener("beforeprint", () => document.querySelectorAll(".cause details").forEach((each) => (each.open = true)));
   tools.hidden = false;
   // A browser that returns to the page restores the form.
   if ($("find").value || $("sort").value !== "number" || boxes.some((box) => !box.checked)) arrange();

@@ -1,15 +1,17 @@
 """One image as a bar of the waterfall: its phases in percent of the page's time axis."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from puller.errors import FailureClass
 from puller.events import Phase
 from puller.model import Attempt, PullOutcome, Status
 from puller.report.words import reason
 from puller.text import clean, format_bytes, format_seconds
 
-QUEUED, CHECKING, PULLING, RETRYING = "queued", "checking", "pulling", "retrying"
+QUEUED, CHECKING, PULLING, RETRYING, LIMITED = "queued", "checking", "pulling", "retrying", "limited"
 """Parts that are not phases of an engine. "pulling" is an attempt of which no phases are known."""
 LABELS = {
     QUEUED: "queued",
@@ -20,8 +22,13 @@ LABELS = {
     Phase.EXTRACTING: "extracting",
     PULLING: "pulling",
     RETRYING: "waiting for a retry",
+    LIMITED: "waiting for a rate limit",
 }
 """Labels of the parts of a bar, in the order of the legend."""
+MOVING = {Phase.DOWNLOADING, Phase.EXTRACTING}
+"""The parts in which bytes of an image arrive or are unpacked."""
+WAITS = {LIMITED: "a rate limit", RETRYING: "retries", Phase.WAITING: "the engine"}
+"""The parts in which an image waits after its turn has come, and for what."""
 _SMALLEST_WIDTH = 0.2
 """Percent: smaller parts are drawn wider, so that they are visible."""
 _SMALLEST_PART = 0.05
@@ -48,21 +55,51 @@ class Bar:
     """The end of each failed attempt."""
     text: str
     """The bar in words, for screen readers."""
+    goes_on: bool
+    """Whether the image ended after the end of the axis."""
 
 
-def bar(outcome: PullOutcome, length: float) -> Bar:
-    """Lay out an image on an axis of `length` seconds."""
-    parts, began = tuple(parts_of(outcome, length)), outcome.began
-    drawn = (part for part in parts if part.seconds * 100 > _SMALLEST_PART * length or len(parts) < len(LABELS))
+def bar(outcome: PullOutcome, parts: tuple[Part, ...], length: float) -> Bar:
+    """Lay out the parts of an image on an axis of `length` seconds."""
+    began, smallest = outcome.began, length * _SMALLEST_WIDTH / 100
+    drawn = (
+        part
+        for part in parts
+        if part.start < length and (part.seconds * 100 > _SMALLEST_PART * length or len(parts) < len(LABELS))
+    )
+    starts = (began + attempt.started for attempt in outcome.attempts[1:])
+    ends = (began + _end(attempt) for attempt in outcome.attempts if attempt.failure)
     return Bar(
         tuple(
-            (kind, percent(start, length), percent(max(seconds, length * _SMALLEST_WIDTH / 100), length))
+            (kind, percent(start, length), percent(max(min(seconds, length - start), smallest), length))
             for kind, start, seconds in drawn
         ),
-        tuple(percent(began + attempt.started, length) for attempt in outcome.attempts[1:]),
-        tuple(percent(began + _end(attempt), length) for attempt in outcome.attempts if attempt.failure),
+        tuple(percent(at, length) for at in starts if at <= length),
+        tuple(percent(at, length) for at in ends if at <= length),
         _label(parts),
+        bool(parts) and parts[-1].kind != QUEUED and parts[-1].start + parts[-1].seconds > length * 1.001,
     )
+
+
+def only_waiting(parts: Iterable[Part]) -> Mapping[str, float]:
+    """Return the seconds, by a key of `WAITS`, in which images waited and none was checked, downloaded or unpacked."""
+    changes = sorted(
+        (at, step, part.kind)
+        for part in parts
+        if part.kind != QUEUED
+        for at, step in ((part.start, 1), (part.start + part.seconds, -1))
+    )
+    seconds, waiting, busy, before = dict.fromkeys(WAITS, 0.0), Counter[str](), 0, 0.0
+    for at, step, kind in changes:
+        wait = None if busy else next((each for each in WAITS if waiting[each]), None)
+        if wait:
+            seconds[wait] += at - before
+        if kind in WAITS:
+            waiting[kind] += step
+        else:
+            busy += step
+        before = at
+    return seconds
 
 
 def percent(seconds: float, length: float) -> str:
@@ -83,14 +120,15 @@ def parts_of(outcome: PullOutcome, length: float) -> Iterator[Part]:
     if not attempts:
         yield Part(CHECKING, first, outcome.seconds)
         return
-    reached = first
+    reached, wait = first, RETRYING
     for attempt in attempts:
         if began + attempt.started > reached:
-            yield Part(RETRYING, reached, began + attempt.started - reached)
+            yield Part(wait, reached, began + attempt.started - reached)
         yield from _phases(attempt, began)
-        reached = began + _end(attempt)
+        reached, why = began + _end(attempt), attempt.failure
+        wait = LIMITED if why and why.failure_class is FailureClass.RATE_LIMITED else RETRYING
     if not outcome.ok and began + outcome.seconds > reached:
-        yield Part(RETRYING, reached, began + outcome.seconds - reached)
+        yield Part(wait, reached, began + outcome.seconds - reached)
 
 
 def describe(attempt: Attempt) -> str:

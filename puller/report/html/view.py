@@ -1,5 +1,7 @@
-"""The data of the page: failures by cause, then rows grouped by registry on one time axis."""
+"""The data of the page: the run, failures by cause, then rows grouped by registry on one time axis."""
 
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,19 +10,40 @@ from puller.errors import ExitCode, FailureClass
 from puller.failure import Failure
 from puller.image.reference import ImageReference
 from puller.model import PullOutcome, Report, Status
-from puller.report.html.timeline import Bar, bar, percent
-from puller.text import format_seconds
+from puller.report.html.timeline import MOVING, QUEUED, WAITS, Bar, Part, bar, only_waiting, parts_of, percent
+from puller.report.words import is_bad_line, status_words
+from puller.text import clean, counted, format_bytes, format_seconds
 
 _TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _MOST_TICKS = 9
 _SHORTEST_AXIS = 0.1
+_CUT_AXIS = 0.7
+"""The axis is cut if all present images and all downloads ended in this share of the time of the missing images."""
+_SHORTEST_WAIT, _SMALLEST_WAIT = 1.0, 0.1
+"""Seconds and share of the run: shorter waits are not worth a sentence."""
+_LISTS = 5
+"""Lists that the page names; more are counted."""
+_FILES = ("oci:", "archive:")
+"""How `RunDetails.engine` begins if the images were written to files."""
+_DIGEST_OF_TAG, _DIGEST = re.compile(r"(:[\w.-]+)@sha\d{3}:[0-9a-f]+"), re.compile(r"@sha\d{3}:([0-9a-f]{12})[0-9a-f]+")
+_TAG = re.compile(r"(?::[^/:@\s]*)?(?:@[^\s@]*)?(?: \([^\s()]*\))?$")
 ORDER = (Status.FAILED, Status.CANCELLED, Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
 """The order in which the page shows statuses: problems first."""
 OUTLOOK = {
-    FailureClass.TRANSIENT: "temporary: a re-run may work",
-    FailureClass.RATE_LIMITED: "temporary: works after a wait",
+    FailureClass.TRANSIENT: "temporary: a new run may succeed",
+    FailureClass.RATE_LIMITED: "temporary: a new run may succeed after a wait",
     FailureClass.PERMANENT: "permanent: needs a fix",
     FailureClass.HOST_FATAL: "host problem: stops every pull",
+}
+_EXIT_CODES: dict[int, str] = {
+    ExitCode.OK: "every image is present",
+    ExitCode.FAILED: "some images are missing",
+    ExitCode.ENGINE_UNREACHABLE: "the engine could not be reached",
+    ExitCode.OUTPUT_LOST: "every image is present, but a report could not be written",
+    ExitCode.TRY_AGAIN: "all failures are temporary",
+    ExitCode.HUNG_UP: "interrupted: the terminal was closed (SIGHUP)",
+    ExitCode.INTERRUPTED: "interrupted with Ctrl-C (SIGINT)",
+    ExitCode.TERMINATED: "interrupted by SIGTERM",
 }
 
 
@@ -36,15 +59,23 @@ class Row:
     bar: Bar
 
     @property
-    def name(self) -> str:
-        """The image as the user typed it, without the registry, which is the title of its group."""
-        return str(self.outcome).removeprefix(f"{self.registry}/") if self.registry else str(self.outcome)
+    def name(self) -> tuple[str, str]:
+        """The image as the user typed it, without its registry: the part that may be cut, and its tag."""
+        text = clean(str(self.outcome).removeprefix(f"{self.registry}/" if self.registry else ""))
+        text = _DIGEST.sub(r"@\1", _DIGEST_OF_TAG.sub(r"\1", text))
+        name = _TAG.sub("", text)
+        return name, text.removeprefix(name)
 
     @property
     def result(self) -> str:
-        """The status, or the kind of failure."""
+        """The status, or the kind of failure in words."""
         why = self.outcome.failure if self.outcome.status is Status.FAILED else None
-        return (why.kind if why else self.outcome.status).replace("_", " ")
+        return why.title if why else status_words(self.outcome.status)
+
+    @property
+    def fine(self) -> bool:
+        """Whether there is nothing to say about the image: a folded registry hides it."""
+        return self.outcome.ok and not self.outcome.warning
 
     @property
     def start(self) -> float:
@@ -53,9 +84,14 @@ class Row:
         return self.outcome.began + (attempts[0].started if attempts else 0.0)
 
     @property
+    def end(self) -> float:
+        """End in seconds since the start of the run."""
+        return self.outcome.began + self.outcome.seconds
+
+    @property
     def took(self) -> float:
         """Seconds from `start` to the end, without the time in the queue."""
-        return self.outcome.began + self.outcome.seconds - self.start
+        return self.end - self.start
 
 
 @dataclass(frozen=True)
@@ -72,6 +108,31 @@ class Cause:
         return sum(len(rows) for rows in self.messages.values())
 
 
+@dataclass(frozen=True)
+class Lane:
+    """The images of one registry."""
+
+    registry: str
+    """Empty for invalid lines."""
+    rows: list[Row]
+
+    @property
+    def missing(self) -> int:
+        return sum(not row.outcome.ok for row in self.rows)
+
+    @property
+    def fetched(self) -> str:
+        """The compressed bytes, and their rate from the first attempt to the last end; empty without any."""
+        count = sum(row.outcome.bytes for row in self.rows)
+        return amount(count, max(row.end for row in self.rows) - min(row.start for row in self.rows)) if count else ""
+
+    @property
+    def slowest(self) -> Row | None:
+        """The image that took longest of those that are present; None for a lane of one image."""
+        rows = [row for row in self.rows if row.outcome.ok and row.took >= _SHORTEST_AXIS]
+        return max(rows, key=lambda row: row.took) if len(self.rows) > 1 and rows else None
+
+
 class View:
     """A report as the page shows it."""
 
@@ -79,15 +140,92 @@ class View:
         self.report = report
         ends = (outcome.began + outcome.seconds for outcome in report.outcomes)
         self.length = max(report.seconds, _SHORTEST_AXIS, *ends)
+        """Seconds of the run."""
+        parts = [tuple(parts_of(outcome, self.length)) for outcome in report.outcomes]
+        self._waits = only_waiting(part for each in parts for part in each)
+        self.axis = self._axis(parts)
+        """Seconds of the axis."""
         self.rows = [
-            Row(number, outcome, _registry(outcome), bar(outcome, self.length))
-            for number, outcome in enumerate(report.outcomes, 1)
+            Row(number, outcome, _registry(outcome), bar(outcome, each, self.axis))
+            for number, (outcome, each) in enumerate(zip(report.outcomes, parts, strict=True), 1)
         ]
 
+    def _axis(self, parts: list[tuple[Part, ...]]) -> float:
+        """Return when the last present image and the last download ended, if missing images went on for long."""
+        ends: dict[bool, float] = {True: 0.0, False: 0.0}
+        for outcome, each in zip(self.report.outcomes, parts, strict=True):
+            for kind, start, seconds in each:
+                if kind != QUEUED:
+                    useful = outcome.ok or kind in MOVING
+                    ends[useful] = max(ends[useful], start + seconds)
+        worked = ends[True]
+        return worked if _SHORTEST_AXIS <= worked < ends[False] * _CUT_AXIS else self.length
+
     @property
-    def worth_a_retry(self) -> bool:
-        """Whether all failures are temporary."""
-        return self.report.exit_code is ExitCode.TRY_AGAIN
+    def place(self) -> str:
+        """Where the images are: ` on HOST`, ` in oci:DIR`, or nothing if it is unknown."""
+        details = self.report.details
+        if details.engine.startswith(_FILES):
+            return f" in {clean(details.engine)}"
+        return f" on {clean(details.host)}" if details.host else ""
+
+    @property
+    def about(self) -> Iterator[tuple[str, str]]:
+        """Names and values that tell what run this was; the command line is apart."""
+        details, lists = self.report.details, self.report.details.lists
+        more = f" and {len(lists) - _LISTS} more" if len(lists) > _LISTS else ""
+        code = "" if details.exit_code is None else str(details.exit_code)
+        meaning = _EXIT_CODES.get(details.exit_code or 0)
+        facts = (
+            ("Host", details.host),
+            ("Written to" if details.engine.startswith(_FILES) else "Engine", details.engine.removeprefix("engine ")),
+            ("List" if len(lists) == 1 else "Lists", ", ".join(lists[:_LISTS]) + more),
+            ("Version", f"puller {details.version}" if details.version else ""),
+            ("Exit code", f"{code}: {meaning}" if code and meaning else code),
+        )
+        yield from ((name, clean(value)) for name, value in facts if value)
+
+    @property
+    def next_step(self) -> tuple[str, str]:
+        """A command to type, and what it does; empty if nothing is missing or no command helps."""
+        missing = sum(not (row.outcome.ok or is_bad_line(row.outcome)) for row in self.rows)
+        details, code = self.report.details, self.report.exit_code
+        if code is ExitCode.ENGINE_UNREACHABLE:
+            return clean(details.command), "once the engine can be reached"
+        if not missing:
+            return "", ""
+        files = ["--to", details.engine] if details.engine.startswith(_FILES) else []
+        when = "all failures are temporary" if code is ExitCode.TRY_AGAIN else "fix the causes below first"
+        command = clean(shlex.join(["puller", "pull", "--failed", *files]))
+        return command, f"pulls the {counted(missing, 'missing image')} again; {when}"
+
+    @property
+    def waits(self) -> str:
+        """A sentence about the time in which puller only waited; empty if that was short."""
+        waits = {WAITS[kind]: seconds for kind, seconds in self._waits.items() if seconds >= _SHORTEST_WAIT}
+        total = sum(waits.values())
+        if total < self.length * _SMALLEST_WAIT:
+            return ""
+        spent = f"{format_seconds(total)} of {format_seconds(self.length)} were spent"
+        if len(waits) == 1:
+            return f"{spent} waiting for {next(iter(waits))}."
+        parts = ", ".join(f"{format_seconds(seconds)} for {what}" for what, seconds in waits.items())
+        return f"{spent} waiting: {parts}." if waits else ""
+
+    @property
+    def after_axis(self) -> str:
+        """A sentence about what the axis leaves out."""
+        if self.axis == self.length:
+            return ""
+        left = counted(sum(row.bar.goes_on for row in self.rows), "missing image")
+        ends, end = format_seconds(self.axis), format_seconds(self.length)
+        return f"The axis ends at {ends}, when all other images were done: {left} took until {end}."
+
+    @property
+    def saved(self) -> int:
+        """Compressed bytes of pulled images that were not fetched: layers that are shared or were present."""
+        sizes = [each.size for each in self.report.outcomes if each.status is Status.PULLED]
+        return 0 if None in sizes else max(sum(filter(None, sizes)) - self.report.bytes, 0)
 
     @property
     def retries(self) -> int:
@@ -107,10 +245,10 @@ class View:
     @property
     def ticks(self) -> Iterator[tuple[str, str]]:
         """Round times on the axis: position and label."""
-        step = next((step for step in _TICK_STEPS if self.length / step < _MOST_TICKS), self.length / _MOST_TICKS)
-        for number in range(int(self.length / step) + 1):
+        step = next((step for step in _TICK_STEPS if self.axis / step < _MOST_TICKS), self.axis / _MOST_TICKS)
+        for number in range(int(self.axis / step) + 1):
             label = format_seconds(number * step).replace(".0s", "s") if number else "0"
-            yield percent(number * step, self.length), label
+            yield percent(number * step, self.axis), label
 
     @cached_property
     def causes(self) -> list[Cause]:
@@ -124,12 +262,19 @@ class View:
         return sorted(causes.values(), key=lambda cause: -cause.count)
 
     @cached_property
-    def lanes(self) -> list[tuple[str, list[Row]]]:
+    def lanes(self) -> list[Lane]:
         """The rows of each registry, in list order; invalid lines come last."""
         lanes: dict[str, list[Row]] = {}
         for row in self.rows:
             lanes.setdefault(row.registry, []).append(row)
-        return sorted(lanes.items(), key=lambda lane: not lane[0])
+        return sorted((Lane(*each) for each in lanes.items()), key=lambda lane: not lane.registry)
+
+
+def amount(count: int, seconds: float) -> str:
+    """Format bytes and their rate; a dash for 0, which means that the engine did not report them."""
+    if not count:
+        return "–"  # noqa: RUF001 - an empty cell
+    return f"{format_bytes(count)} at {format_bytes(count / seconds)}/s" if seconds > 0 else format_bytes(count)
 
 
 def _registry(outcome: PullOutcome) -> str:

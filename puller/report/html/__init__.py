@@ -18,6 +18,9 @@ _ASSETS = files("puller.report.html")
 _MANY = 100
 """With more rows, registries are folded, and browsers lay out only the visible rows."""
 
+_LONGEST_TAG = 24
+"""Characters of a tag that are never cut; the policy allows no style of a single row."""
+
 
 def render(report: Report) -> str:
     """Return the page. The template engine escapes untrusted text, and none of it is part of the script."""
@@ -30,6 +33,7 @@ def render(report: Report) -> str:
 @cache
 def _template() -> Template:
     style, script = _asset("page.css"), _asset("page.js")
+    style += "\n".join(f".t{width} {{ --tag: {width}ch; }}" for width in range(_LONGEST_TAG + 1))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "clean": clean,
@@ -50,6 +54,7 @@ def _template() -> Template:
         "describe": describe,
         "retry_time": retry_time,
         "many": _MANY,
+        "longest_tag": _LONGEST_TAG,
     }
     return environment.from_string(_asset("page.html"))
 

@@ -231,7 +231,7 @@ class View:
     def retries(self) -> int:
         return sum(max(len(outcome.attempts) - 1, 0) for outcome in self.report.outcomes)
 
-    @property
+    @cached_property
     def kinds(self) -> set[str]:
         """The entries of the legend that the bars use."""
         return {kind for row in self.rows for kind, _, _ in row.bar.parts}

@@ -207,12 +207,22 @@ def test_hostile_words_stay_words(browser: Browser, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_sticks_out(browser: Browser, tmp_path: Path, width: int) -> None:
-    """On a phone as on a desk nobody has to scroll sideways, however long a name is."""
+    """On a phone as on a desk nobody has to scroll sideways, however long a name is, and its tag can be seen."""
     path = tmp_path / "report.html"
     long = "registry.example.com:5000/" + "a-very-long-name/" * 9 + "image@sha256:" + "ab" * 32
-    path.write_text(render(report(*every_status(), outcome(long), outcome("x" * 200, Status.FAILED))))
+    tagged = outcome("registry.example.com/" + "a-very-long-name/" * 9 + "image:2026.11")
+    path.write_text(render(report(*every_status(), outcome(long), tagged, outcome("x" * 200, Status.FAILED))))
     with Opened(browser, path, viewport={"width": width, "height": 800}) as it:
         assert it.page.evaluate("document.documentElement.scrollWidth") == width
+        name = it.page.locator(".name").filter(has_text=":2026.11")
+        assert name.evaluate(
+            """(name) => {
+                const tag = document.createRange();
+                tag.selectNode(name.lastChild);
+                const [all, seen] = [name, tag].map((each) => each.getBoundingClientRect());
+                return tag.toString() === ":2026.11" && seen.width > 30 && seen.right <= all.right;
+            }"""
+        )
 
 
 def test_two_thousand_images(browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from puller.model import Report
 from puller.report.html.timeline import LABELS, describe
 from puller.report.html.view import OUTLOOK, View, amount
-from puller.report.words import cancelled, retry_time, warnings
+from puller.report.words import cancelled, retry_time, saved_bytes, stop_words, warnings
 from puller.text import clean, counted, format_seconds, timestamp
 
 _ASSETS = files("puller.report.html")
@@ -41,6 +41,7 @@ def _template() -> Template:
         "bytes": partial(amount, seconds=0),
         "counted": counted,
         "seconds": format_seconds,
+        "stop_words": stop_words,
         "time": timestamp,
     }
     environment.globals |= {
@@ -53,6 +54,7 @@ def _template() -> Template:
         "amount": amount,
         "describe": describe,
         "retry_time": retry_time,
+        "saved_bytes": saved_bytes,
         "many": _MANY,
         "longest_tag": _LONGEST_TAG,
     }

@@ -1,7 +1,7 @@
 """The data of the page: the run, failures by cause, then rows grouped by registry on one time axis."""
 
 import re
-import shlex
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +11,8 @@ from puller.failure import Failure
 from puller.image.reference import ImageReference
 from puller.model import PullOutcome, Report, Status
 from puller.report.html.timeline import MOVING, QUEUED, WAITS, Bar, Part, bar, only_waiting, parts_of, percent
-from puller.report.words import is_bad_line, status_words
-from puller.text import clean, counted, format_bytes, format_seconds
+from puller.report.words import by_cause, next_commands, reached_engine, status_words
+from puller.text import clean, counted, format_bytes, format_seconds, short_reference
 
 _TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _MOST_TICKS = 9
@@ -25,7 +25,6 @@ _LISTS = 5
 """Lists that the page names; more are counted."""
 _FILES = ("oci:", "archive:")
 """How `RunDetails.engine` begins if the images were written to files."""
-_DIGEST_OF_TAG, _DIGEST = re.compile(r"(:[\w.-]+)@sha\d{3}:[0-9a-f]+"), re.compile(r"@sha\d{3}:([0-9a-f]{12})[0-9a-f]+")
 _TAG = re.compile(r"(?::[^/:@\s]*)?(?:@[^\s@]*)?(?: \([^\s()]*\))?$")
 ORDER = (Status.FAILED, Status.CANCELLED, Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
 """The order in which the page shows statuses: problems first."""
@@ -62,7 +61,7 @@ class Row:
     def name(self) -> tuple[str, str]:
         """The image as the user typed it, without its registry: the part that may be cut, and its tag."""
         text = clean(str(self.outcome).removeprefix(f"{self.registry}/" if self.registry else ""))
-        text = _DIGEST.sub(r"@\1", _DIGEST_OF_TAG.sub(r"\1", text))
+        text = short_reference(text, tag_only=True)
         name = _TAG.sub("", text)
         return name, text.removeprefix(name)
 
@@ -87,11 +86,6 @@ class Row:
     def end(self) -> float:
         """End in seconds since the start of the run."""
         return self.outcome.began + self.outcome.seconds
-
-    @property
-    def took(self) -> float:
-        """Seconds from `start` to the end, without the time in the queue."""
-        return self.end - self.start
 
 
 @dataclass(frozen=True)
@@ -129,8 +123,8 @@ class Lane:
     @property
     def slowest(self) -> Row | None:
         """The image that took longest of those that are present; None for a lane of one image."""
-        rows = [row for row in self.rows if row.outcome.ok and row.took >= _SHORTEST_AXIS]
-        return max(rows, key=lambda row: row.took) if len(self.rows) > 1 and rows else None
+        rows = [row for row in self.rows if row.outcome.ok and row.outcome.took >= _SHORTEST_AXIS]
+        return max(rows, key=lambda row: row.outcome.took) if len(self.rows) > 1 and rows else None
 
 
 class View:
@@ -188,16 +182,9 @@ class View:
     @property
     def next_step(self) -> tuple[str, str]:
         """A command to type, and what it does; empty if nothing is missing or no command helps."""
-        missing = sum(not (row.outcome.ok or is_bad_line(row.outcome)) for row in self.rows)
-        details, code = self.report.details, self.report.exit_code
-        if code is ExitCode.ENGINE_UNREACHABLE:
-            return clean(details.command), "once the engine can be reached"
-        if not missing:
-            return "", ""
-        files = ["--to", details.engine] if details.engine.startswith(_FILES) else []
-        when = "all failures are temporary" if code is ExitCode.TRY_AGAIN else "fix the causes below first"
-        command = clean(shlex.join(["puller", "pull", "--failed", *files]))
-        return command, f"pulls the {counted(missing, 'missing image')} again; {when}"
+        if not reached_engine(self.report):
+            return clean(self.report.details.command), "once the engine can be reached"
+        return next((step for step in next_commands(self.report) if "--failed" in step[0]), ("", ""))
 
     @property
     def waits(self) -> str:
@@ -220,12 +207,6 @@ class View:
         left = counted(sum(row.bar.goes_on for row in self.rows), "missing image")
         ends, end = format_seconds(self.axis), format_seconds(self.length)
         return f"The axis ends at {ends}, when all other images were done: {left} took until {end}."
-
-    @property
-    def saved(self) -> int:
-        """Compressed bytes of pulled images that were not fetched: layers that are shared or were present."""
-        sizes = [each.size for each in self.report.outcomes if each.status is Status.PULLED]
-        return 0 if None in sizes else max(sum(filter(None, sizes)) - self.report.bytes, 0)
 
     @property
     def retries(self) -> int:
@@ -253,13 +234,14 @@ class View:
     @cached_property
     def causes(self) -> list[Cause]:
         """The failures of images, the most frequent first."""
-        causes: dict[tuple[object, ...], Cause] = {}
-        for row in self.rows:
-            why = row.outcome.failure
-            if why and row.outcome.status is Status.FAILED:
-                cause = causes.setdefault((why.kind, why.advice, why.until), Cause(why, {}))
-                cause.messages.setdefault(why.message, []).append(row)
-        return sorted(causes.values(), key=lambda cause: -cause.count)
+        rows = {id(row.outcome): row for row in self.rows}
+        causes = []
+        for why, images in by_cause(self.report.failed):
+            messages = defaultdict[str, list[Row]](list)
+            for image in images:
+                messages[image.failure.message if image.failure else ""].append(rows[id(image)])
+            causes.append(Cause(why, messages))
+        return causes
 
     @cached_property
     def lanes(self) -> list[Lane]:

@@ -135,7 +135,7 @@ def test_the_page_says_which_run_it_is_of() -> None:
         "Host build-7 Engine 28.5.2 Lists images.txt, more.txt Version puller 1.2.3",
         "Exit code 1: some images are missing",
         "Started 2026-11-23 08:00:00 UTC Ended 2026-11-23 08:01:23 UTC Command puller pull images.txt more.txt -j 4",
-        "Next: puller pull --failed pulls the 1 missing image again; fix the causes below first",
+        "Next: puller pull --failed pulls the 1 missing image, after a fix",
         "Image or tag not found not_found 1 image",
         "More: puller explain not_found",
     ):
@@ -149,7 +149,7 @@ def test_the_page_says_which_run_it_is_of() -> None:
     [
         ("quay.io/minio/minio:latest", ("minio/minio", ":latest")),
         (f"nginx:1.27@sha256:{'ab' * 32}", ("nginx", ":1.27")),
-        (f"nginx@sha256:{'ab' * 32}", ("nginx", "@abababababab")),
+        (f"nginx@sha256:{'ab' * 32}", ("nginx", "@sha256:abababababab")),
         ("localhost:5000/app", ("app", "")),
     ],
 )

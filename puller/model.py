@@ -178,6 +178,8 @@ class RunDetails:
     version: str = ""
     """The version of puller."""
     exit_code: int | None = None
+    directory: str = ""
+    """The working directory, to which paths in `lists` are relative."""
 
 
 @dataclass(frozen=True, slots=True)

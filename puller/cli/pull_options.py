@@ -23,7 +23,7 @@ from puller.cli.options import (
 )
 from puller.cli.progress import ProgressMode
 from puller.cli.sections import choice, flag, number, section
-from puller.report import RENDERERS
+from puller.report import RENDERERS, history
 from puller.text import parse_rate
 
 _DEFAULTS = settings.Settings()
@@ -57,7 +57,12 @@ pull_options = section(
     list_options,
     section(
         "Selection",
-        flag("--failed", help="Pull what failed or was cancelled in the last run, instead of a LIST."),
+        click.option(
+            "--failed", is_flag=False, flag_value="", metavar="[RUN]",
+            shell_complete=lambda _ctx, _param, text: history.beginning_with(text),
+            help="Pull only what failed in the last run of the LISTs, or without a LIST in the last run that failed, "
+            "or in this RUN (see `puller report`).",
+        ),
         choice(
             "--policy", default=_DEFAULTS.policy,
             help="Which images to pull: those that changed in the registry (newer), missing ones, all, or none.",

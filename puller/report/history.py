@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from puller.errors import UsageError
-from puller.model import Report, Status
-from puller.report.json import Summary, report_of, summary_of
+from puller.model import Report, RunDetails, Status
+from puller.report.json import IMAGES, Summary, report_of, summary_of
 from puller.system import files
 from puller.system.paths import state_home
-from puller.text import aligned, clean, format_seconds, timestamp
+from puller.text import aligned, clean, format_bytes, format_seconds, shorten, timestamp
 
 T = TypeVar("T")
 KEPT = 50
@@ -23,10 +23,28 @@ SCHEMA = "puller.history/1"
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = "_.-~=*%#"
 """For terminals that cannot show `BLOCKS`."""
-_LONGEST_INDEX = 2
-"""Digits: more of them are the beginning of a name."""
-_HEADER = ("RUN", "STARTED", "TIME", "IMAGES", "PULLED", "FAILED", "CANCELLED")
-_RIGHT = {2, 3, 4, 5, 6}
+_INDEX = re.compile(r"\d{1,2}")
+_NAME = re.compile(r"\d{8}T[\dZ.-]*")
+_NAME_TO_SECONDS = 15
+"""Characters of a run's name up to the seconds, which tell most runs apart."""
+_HEAD = 64 * 1024
+"""Bytes in which the summary of a report usually ends."""
+_LONGEST_LISTS = 60
+"""Characters of the names of lists in the table."""
+_COLUMNS = [
+    "RUN",
+    "STARTED (UTC)",
+    "HOST",
+    "TIME",
+    "IMAGES",
+    "PULLED",
+    "UP TO DATE",
+    "FAILED",
+    "CANCELLED",
+    "BYTES",
+    "LISTS",
+]
+_TEXTS = {"RUN", "STARTED (UTC)", "HOST", "LISTS"}
 
 
 class Run(NamedTuple):
@@ -50,19 +68,25 @@ class Run(NamedTuple):
         return self._read(report_of)
 
     def summary(self) -> Summary:
-        """Read the summary of its report; raises UsageError likewise."""
-        return self._read(summary_of)
+        """Read the summary of its report, and not the images; raises UsageError likewise."""
+        return self._read(summary_of, _HEAD)
 
-    def _read(self, parse: Callable[[str], T]) -> T:
+    def _read(self, parse: Callable[[str], T], most: int = -1) -> T:
         try:
-            return parse(files.read(self.path))
+            text = files.read(self.path, most)
+            return parse(text if most < 0 or IMAGES in text else files.read(self.path))
         except (OSError, UsageError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise UsageError(clean(f"{self.path} cannot be read: {why}")) from None
 
 
 def store(report: Report, document: str) -> None:
-    """Store the JSON document of a report and remove the oldest ones; raises UsageError if it cannot be written."""
+    """Store the JSON document of a report and remove the oldest ones; raises UsageError if it cannot be written.
+
+    A run that never began, as without an engine (`pull_nothing`), is not stored.
+    """
+    if report.stopped and not report.seconds:
+        return
     folder = _folder()
     try:
         files.make_directory(folder)
@@ -95,7 +119,7 @@ def find(which: str = "1") -> Run:
     stored = runs()
     if not stored:
         raise UsageError(f"no run is on record in {clean(str(_folder()))}")
-    if which.isdecimal() and len(which) <= _LONGEST_INDEX:
+    if _INDEX.fullmatch(which):
         if not 1 <= int(which) <= len(stored):
             raise UsageError(f"there is no run {which}: {len(stored)} are on record, and 1 is the newest")
         return stored[-int(which)]
@@ -106,18 +130,66 @@ def find(which: str = "1") -> Run:
     return found[0]
 
 
+def names_run(text: str) -> bool:
+    """Tell whether a text looks like a run's number, or like its name or the beginning of it."""
+    return bool(_INDEX.fullmatch(text) or _NAME.fullmatch(text))
+
+
+def beginning_with(text: str) -> list[str]:
+    """Return the names of the runs that begin so, newest first, for the shell to complete."""
+    with suppress(UsageError):
+        return [run.name for run in reversed(runs()) if run.name.startswith(text)]
+    return []
+
+
+def last_with_failures(lists: tuple[str, ...], directory: str) -> Run | None:
+    """Find the run whose images are to be pulled again; raises UsageError if there is no run.
+
+    With `lists` that is their last run, whether it failed or not. Without, it is the newest of the runs that failed,
+    unless their lists were pulled without a failure since; None if there is none.
+    """
+    wanted, seen = _key(RunDetails(lists=lists, directory=directory)), set()
+    for run in reversed(runs()):
+        try:
+            summary = run.summary()
+        except UsageError:
+            continue
+        key = _key(summary.details)
+        if (lists and key == wanted) or not (lists or key in seen or summary.ok):
+            return run
+        seen.add(key)
+    if lists or not seen:
+        which = f" of {' '.join(map(clean, lists))}" if lists else ""
+        raise UsageError(f"no run{which} is on record in {clean(str(_folder()))}")
+    return None
+
+
+def _key(details: RunDetails) -> frozenset[str]:
+    """Identify the lists of a run, however their paths were written."""
+    paths = {name: os.path.normpath(os.path.join(details.directory, name)) for name in details.lists}  # noqa: PTH118
+    return frozenset(path if os.path.lexists(path) else name for name, path in paths.items())
+
+
 def render_text(summaries: Sequence[tuple[str, Summary]], blocks: str = BLOCKS) -> str:
     """Return a table with a line for each run name and summary, and sparklines of times and failures."""
     if not summaries:
         return ""
     seconds = [run.seconds for _, run in summaries]
     failed = [run.counts[Status.FAILED] for _, run in summaries]
-    rows = [_HEADER, *(_cells(name, run) for name, run in summaries)]
+    names = [name[:_NAME_TO_SECONDS] for name, _ in summaries]
+    if len({*names}) < len(names):
+        names = [name for name, _ in summaries]
+    hidden = set() if any(run.counts[Status.CANCELLED] for _, run in summaries) else {"CANCELLED"}
+    hidden |= {"HOST"} if len({run.details.host for _, run in summaries} - {""}) <= 1 else set()
+    columns = [title for title in _COLUMNS if title not in hidden]
+    cells = [_cells(name, run) for name, (_, run) in zip(names, summaries, strict=True)]
+    rows = [tuple(columns), *(tuple(map(row.__getitem__, columns)) for row in cells)]
+    right = [index for index, title in enumerate(columns) if title not in _TEXTS]
     trends = (
         f"time    {sparkline(seconds, blocks)}  {format_seconds(min(seconds))} to {format_seconds(max(seconds))}",
         f"failed  {sparkline(failed, blocks)}  {min(failed)} to {max(failed)}",
     )
-    return "\n".join((*aligned(rows, _RIGHT), "", *trends)) + "\n"
+    return "\n".join((*aligned(rows, right), "", *trends)) + "\n"
 
 
 def render_json(summaries: Sequence[tuple[str, Summary]]) -> str:
@@ -130,6 +202,11 @@ def render_json(summaries: Sequence[tuple[str, Summary]]) -> str:
             "ok": run.ok,
             "stopped": run.stopped or None,
             "counts": run.counts,
+            "bytes": run.bytes,
+            "lists": run.details.lists,
+            "host": run.details.host or None,
+            "engine": run.details.engine or None,
+            "exit_code": run.details.exit_code,
         }
         for name, run in summaries
     ]
@@ -142,10 +219,21 @@ def sparkline(values: Sequence[float], blocks: str = BLOCKS) -> str:
     return "".join(blocks[round(value / largest * (len(blocks) - 1))] for value in values)
 
 
-def _cells(name: str, run: Summary) -> tuple[str, ...]:
-    counts = run.counts
-    numbers = (sum(counts.values()), counts[Status.PULLED], counts[Status.FAILED], counts[Status.CANCELLED])
-    return name, timestamp(run.started), format_seconds(run.seconds), *map(str, numbers)
+def _cells(name: str, run: Summary) -> dict[str, str]:
+    counts, details = run.counts, run.details
+    return {
+        "RUN": name,
+        "STARTED (UTC)": timestamp(run.started)[:16].replace("T", " "),
+        "HOST": clean(details.host) or "-",
+        "TIME": format_seconds(run.seconds),
+        "IMAGES": str(sum(counts.values())),
+        "PULLED": str(counts[Status.PULLED]),
+        "UP TO DATE": str(counts[Status.UP_TO_DATE] + counts[Status.PRESENT]),
+        "FAILED": str(counts[Status.FAILED]),
+        "CANCELLED": str(counts[Status.CANCELLED]),
+        "BYTES": "-" if run.bytes is None else format_bytes(run.bytes),
+        "LISTS": shorten(clean(" ".join(details.lists)) or "-", _LONGEST_LISTS),
+    }
 
 
 def _folder() -> Path:

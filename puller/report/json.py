@@ -21,6 +21,8 @@ _KINDS = set(FailureKind)
 _LONGEST_ERROR = 200
 """Characters of a validator's message, which repeats the invalid value."""
 _encode = json.JSONEncoder().encode
+IMAGES = '\n  "images": ['
+"""The beginning of the images in a report as `render` writes it: all else is before them."""
 
 
 class Summary(NamedTuple):
@@ -52,7 +54,7 @@ def render(report: Report) -> str:
     }
     head = json.dumps(document, indent=2).removesuffix("\n}")
     images = ",\n".join(f"    {_encode(_image(outcome))}" for outcome in report.outcomes)
-    return f'{head},\n  "images": [\n{images}\n  ]\n}}\n' if images else f'{head},\n  "images": []\n}}\n'
+    return f"{head},{IMAGES}\n{images}\n  ]\n}}\n" if images else f"{head},{IMAGES}]\n}}\n"
 
 
 def report_of(text: str) -> Report:
@@ -61,8 +63,12 @@ def report_of(text: str) -> Report:
 
 
 def summary_of(text: str) -> Summary:
-    """Parse the part of a JSON report that is about the whole run; raises UsageError likewise."""
-    return _read(_document(text) | {"images": []}, _summary)
+    """Parse the part of a JSON report that is about the whole run; raises UsageError likewise.
+
+    The text may end anywhere after `IMAGES`.
+    """
+    head, found, _ = text.partition(IMAGES)
+    return _read(_document(f"{head}{IMAGES}]}}" if found else text) | {"images": []}, _summary)
 
 
 def _document(text: str) -> dict[str, Any]:
@@ -116,6 +122,7 @@ def _details_document(details: RunDetails) -> dict[str, Any]:
         "host": details.host or None,
         "engine": details.engine or None,
         "lists": list(details.lists),
+        "directory": details.directory or None,
         "command": details.command or None,
         "version": details.version or None,
         "exit_code": details.exit_code,
@@ -124,7 +131,7 @@ def _details_document(details: RunDetails) -> dict[str, Any]:
 
 def _details(node: Mapping[str, Any]) -> RunDetails:
     """Read what older versions did not write."""
-    texts = {name: node.get(name) or "" for name in ("host", "engine", "command", "version")}
+    texts = {name: node.get(name) or "" for name in ("host", "engine", "directory", "command", "version")}
     return RunDetails(**texts, lists=tuple(node.get("lists") or ()), exit_code=node.get("exit_code"))
 
 

@@ -67,10 +67,10 @@ def check(path: Path) -> None:
         raise _refusal(path, error) from None
 
 
-def read(path: Path) -> str:
-    """Read a file that puller wrote earlier; raises OSError, also if users other than root and this one may write it.
+def read(path: Path, most: int = -1) -> str:
+    """Read a file that puller wrote earlier, or only so many bytes; bytes that are not UTF-8 are replaced.
 
-    Bytes that are not UTF-8 are replaced.
+    Raises OSError, also if users other than root and this one may write it.
     """
     with _directory(path.parent) as directory:
         _type(path.name, directory)
@@ -80,7 +80,7 @@ def read(path: Path) -> str:
         _require(stat.S_ISREG(node.st_mode), "it is not a regular file")
         _require(_is_trusted(node), "it belongs to another user")
         _require(not node.st_mode & _OTHERS, "other users may write to it")
-        return file.read().decode("utf-8", "replace")
+        return file.read(most).decode("utf-8", "replace")
 
 
 def open_regular(path: Path | str) -> BinaryIO:

@@ -17,7 +17,7 @@ def command(form: str) -> None:
     """List the last runs of `puller pull`, newest last, with charts of time and failures.
 
     Each run saves its report in the state directory ($XDG_STATE_HOME/puller, or ~/.local/state/puller); the last 50
-    are kept. See also `puller report` and `puller pull --failed`.
+    are kept. `puller report RUN` shows one of them, `puller pull --failed=RUN` pulls again what failed in it.
 
     \b
     puller history

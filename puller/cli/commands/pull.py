@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -43,11 +43,12 @@ from puller.report import history
 from puller.settings import Settings
 from puller.system import docker_config, files
 from puller.system.credentials import Keyring
-from puller.text import clean, counted, source_name
+from puller.text import clean, counted, shorten, source_name, timestamp
 
 _NO_VALUE = re.compile(r"^(--build-arg=[^=]*)=.*", re.DOTALL)
 _LONGEST_COMMAND = 1000
 """Characters of the command line that the report keeps."""
+_LONGEST_LISTS = 200
 _RECORD_SECONDS = 5.0
 """How long the record of pulled images waits for the list of the images before the run."""
 
@@ -90,7 +91,7 @@ def command(**options: Any) -> int:
     puller pull images.txt -j 3
     puller pull nginx:1.27 redis:7 --format json
     """  # noqa: D301 - click wants the control character itself
-    images = _failed_images(options) if options["failed"] else make_plan(options, report_bad=False)
+    images = make_plan(options, report_bad=False) if options["failed"] is None else _failed_images(options)
     settings = settings_of(options)
     for _, path in options["reports"]:
         files.check(path)
@@ -125,10 +126,25 @@ def _details(options: Mapping[str, Any], report: Report, code: int) -> RunDetail
     ]
     words = [word for word in words if word != "--build-arg"]
     command = clean(shlex.join(["puller", *map(source_name, words)]), _LONGEST_COMMAND)
-    lists = tuple(clean(source_name(each)) for each in (*options["lists"], *options["images"]))
     return replace(
-        report.details, host=clean(gethostname()), lists=lists, command=command, version=__version__, exit_code=code
+        report.details,
+        host=clean(gethostname()),
+        lists=_names(options),
+        directory=_directory(),
+        command=command,
+        version=__version__,
+        exit_code=code,
     )
+
+
+def _directory() -> str:
+    with suppress(OSError):  # it may have been removed
+        return clean(os.getcwd())  # noqa: PTH109 - a string is wanted
+    return ""
+
+
+def _names(options: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(clean(source_name(each)) for each in (*options["lists"], *options["images"]))
 
 
 def _pull_into_files(run: _Run) -> Report:
@@ -189,27 +205,44 @@ def _remember(report: Report, store: ImageStore, before: Callable[[], LocalImage
             click.echo(f"puller: the pulls were not recorded for `puller prune`: {why}", err=True)
 
 
-def _failed_images(options: Mapping[str, Any]) -> RequestedImages:
-    """Return the images that failed or were cancelled in the last run; exits with 0 when there are none.
+def _failed_images(options: dict[str, Any]) -> RequestedImages:
+    """Return the images of an earlier run that failed or were cancelled; exits with 0 when there are none.
 
-    Bad lines are left out. Raises click.UsageError when there is also a list, and UsageError when the history is empty.
+    Bad lines are left out. The lists of that run become the lists of this one. Raises click.UsageError when there are
+    both a run and a list, and UsageError when there is no such run.
     """
-    if options["lists"] or options["images"]:
-        raise click.UsageError("--failed takes its images from the last run: leave out the LIST and --image")
-    run = history.find()
+    run = _failed_run(options)
+    if run is None:
+        if not options["quiet"]:
+            click.echo("puller: nothing to pull again: no list failed in its last run", err=True)
+        click.get_current_context().exit()
+    report = run.report()
     items = [
         entry_of(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
-        for outcome in run.report().outcomes
+        for outcome in report.outcomes
         if not outcome.ok and (outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE)
         for text in outcome.requested
     ]
     made = make_plan(options, items)
     if not options["quiet"]:
-        words = f"{counted(len(made.requests), 'image')} to pull again from" if items else "nothing failed in"
-        click.echo(f"puller: {words} run {run.name}", err=True)
+        words = f"pulls {counted(len(made.requests), 'image')} again that failed in" if items else "nothing failed in"
+        lists = shorten(" ".join(report.details.lists), _LONGEST_LISTS)
+        of_lists = f" of {lists}" if lists else ""
+        click.echo(f"puller: {words} run {run.name}{of_lists}, {timestamp(report.started)}", err=True)
     if not items:
         click.get_current_context().exit()
+    options |= {"lists": report.details.lists, "images": ()}
     return made
+
+
+def _failed_run(options: Mapping[str, Any]) -> history.Run | None:
+    """Return the run that `--failed` means; a run may also be named by the word after it, as by `--failed=RUN`."""
+    which, lists = options["failed"], options["lists"]
+    if not which and len(lists) == 1 and history.names_run(lists[0]) and not os.path.lexists(lists[0]):
+        which, lists = lists[0], ()
+    if which and (lists or options["images"]):
+        raise click.UsageError("--failed=RUN takes the images of that run: leave out the LIST and --image")
+    return history.find(which) if which else history.last_with_failures(_names(options), _directory())
 
 
 def _login_problems(requests: Sequence[PullRequest]) -> list[str]:

@@ -7,7 +7,9 @@ from puller.report import RENDERERS, history, text
 
 
 @click.command("report")
-@click.argument("run", metavar="[RUN]", default="1")
+@click.argument(
+    "run", metavar="[RUN]", default="1", shell_complete=lambda _ctx, _param, text: history.beginning_with(text)
+)
 @click.option("--format", "form", type=click.Choice([*RENDERERS]), default="text", help="Format of the report.")
 def command(run: str, form: str) -> None:
     """Show the report of an earlier RUN, in any format.

@@ -31,24 +31,52 @@ def test_a_run_is_on_record_and_what_failed_is_pulled_again(shell: Shell) -> Non
     docker = shell.docker(pull=good_pull())
     run = shell.run("pull", "--backend", "cli", "--failed", "--progress", "quiet", "--format", "json")
     assert (run.code, [image["requested"] for image in run.images]) == (0, [["acme/missing"]])
-    assert run.stderr.startswith("puller: 1 image to pull again from run 20")
+    assert run.stderr.startswith("puller: pulls 1 image again that failed in run 20")
+    assert " of images.txt, 20" in run.stderr
+    assert run.report["run"]["lists"] == ["images.txt"]
     assert docker.pulls[-1] == ["pull", "--platform", "linux/arm64", "docker.io/acme/missing:latest"]
     nothing = shell.run("pull", "--failed")
+    assert (nothing.code, nothing.stdout) == (0, "")
+    assert nothing.stderr == "puller: nothing to pull again: no list failed in its last run\n"
+    nothing = shell.run("pull", "images.txt", "--failed")
     assert (nothing.code, nothing.stdout) == (0, "")
     assert nothing.stderr.startswith("puller: nothing failed in run 20")
 
     table = shell.run("history").stdout.splitlines()
-    assert [line.split()[3:] for line in table[1:3]] == [["3", "1", "2", "0"], ["1", "1", "0", "0"]]
+    cells = [line.split() for line in table[1:3]]
+    assert [row[4:8] + row[9:] for row in cells] == [
+        ["3", "1", "0", "2", "images.txt"],
+        ["1", "1", "0", "0", "images.txt"],
+    ]
     assert table[-1].split()[1:] == ["█▁", "0", "to", "2"]
     plain = shell.run("history", environment={"PYTHONIOENCODING": "ascii"})
     assert plain.stdout.splitlines()[-1].split()[1:] == ["#_", "0", "to", "2"]
     assert [run["ok"] for run in json.loads(shell.run("history", "--format", "json").stdout)["runs"]] == [False, True]
 
 
-def test_failed_and_a_list_exclude_each_other(shell: Shell) -> None:
+def test_failures_survive_the_run_of_another_list(shell: Shell) -> None:
+    """They are found by list, by the number or name of the run, and without either."""
+    shell.docker(pull=GOOD)
+    shell.run(*PULL, "images.txt")
+    for words in (
+        ("--failed",),
+        ("images.txt", "--failed"),
+        ("--failed", f"{shell.folder}/images.txt"),
+        ("--failed=2",),
+        ("--failed", "2"),
+        ("--failed", "{name}"),
+    ):
+        shell.run(*PULL, "--image", "nginx")
+        *_, failed, _ = json.loads(shell.run("history", "--format", "json").stdout)["runs"]
+        assert failed["lists"] == ["images.txt"]
+        run = shell.run(*PULL, *(word.format(name=failed["run"]) for word in words), "--format", "json")
+        assert (run.code, [image["requested"] for image in run.images]) == (1, [["acme/missing"]]), words
+
+
+def test_failed_run_and_a_list_exclude_each_other(shell: Shell) -> None:
     """It would not be clear which is meant."""
     for arguments in (("images.txt",), ("--image", "nginx")):
-        run = shell.run("pull", "--failed", *arguments)
+        run = shell.run("pull", "--failed=1", *arguments)
         assert (run.code, run.stdout) == (2, "")
         assert "leave out the LIST and --image" in run.stderr
 

@@ -1,5 +1,6 @@
 """Runs on record: kept in order, private, the newest only, and found again."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -7,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from puller.errors import UsageError
-from puller.model import Report
+from puller.model import Report, RunDetails, Status
 from puller.report import history
-from puller.report.json import render
-from tests.lab.samples import STARTED, report
+from puller.report.json import IMAGES, render
+from tests.lab.samples import STARTED, outcome, report
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,58 @@ def test_the_newest_are_kept(folder: Path) -> None:
         keep(later(minutes))
     assert [run.report().seconds for run in history.runs()] == list(range(3, history.KEPT + 3))
     assert (folder / "notes").exists()
+
+
+def test_a_run_that_never_began_is_not_kept() -> None:
+    """A host without an engine would otherwise push out the runs that pulled something."""
+    keep(replace(report(outcome("a/b:1", Status.CANCELLED)), seconds=0.0, stopped="no engine"))
+    assert history.runs() == ()
+
+
+def test_the_list_of_runs_reads_no_images(folder: Path) -> None:
+    """A run of many images does not slow it down; a report of another version is read whole."""
+    keep(replace(later(3), details=RunDetails(lists=("x" * 100,))))
+    (run,) = history.runs()
+    whole = run.path.read_text()
+    run.path.write_text(whole.partition(IMAGES)[0] + IMAGES + "x" * 1_000_000)
+    assert (run.summary().seconds, run.summary().details.lists) == (3, ("x" * 100,))
+    run.path.write_text(json.dumps(json.loads(whole)))
+    assert run.summary().seconds == 3
+
+
+@pytest.mark.parametrize(
+    ("past", "lists", "found"),
+    [
+        ([("a", 1), ("b", 0)], (), 0),
+        ([("a", 1), ("b", 2)], (), 1),
+        ([("a", 1), ("b", 0), ("a", 0)], (), None),
+        ([("a", 1), ("b", 0)], ("a",), 0),
+        ([("a", 1), ("a", 0)], ("a",), 1),
+        ([("/srv/images/a.txt", 1), ("b", 1)], ("a.txt",), 0),
+    ],
+)
+def test_failures_are_those_of_the_last_run_of_a_list(
+    past: list[tuple[str, int]], lists: tuple[str, ...], found: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the last run of any list; and a list that has been pulled since did not fail."""
+    monkeypatch.setattr("os.path.lexists", lambda path: path == "/srv/images/a.txt")
+    for minute, (name, failures) in enumerate(past):
+        outcomes = [outcome(), *[outcome(f"a/b:{n}", Status.FAILED) for n in range(failures)]]
+        details = RunDetails(lists=(name,), directory="/elsewhere")
+        keep(Report(STARTED + timedelta(minutes=minute), 60, tuple(outcomes), details=details))
+    run = history.last_with_failures(lists, "/srv/images")
+    assert run == (None if found is None else history.runs()[found])
+    with pytest.raises(UsageError, match="no run of c is on record"):
+        history.last_with_failures(("c",), "/srv/images")
+
+
+def test_the_shell_completes_names_of_runs() -> None:
+    """Newest first, and nothing where there is none."""
+    assert history.beginning_with("") == []
+    for minutes in (0, 1):
+        keep(later(minutes))
+    assert [name[:13] for name in history.beginning_with("2026")] == ["20261123T0801", "20261123T0800"]
+    assert history.beginning_with("x") == []
 
 
 def test_a_run_is_found_by_number_or_name(folder: Path) -> None:

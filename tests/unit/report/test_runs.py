@@ -1,10 +1,11 @@
 """Several runs beside each other."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from puller.model import Status
+from puller.model import RunDetails, Status
 from puller.report.history import ASCII_BLOCKS, render_json, render_text, sparkline
 from puller.report.json import render, summary_of
 from tests.lab.samples import outcome, report
@@ -14,22 +15,37 @@ REPORTS = {
     "second": report(outcome(), seconds=12),
     "third": report(*[outcome(f"a/b:{n}", Status.FAILED) for n in range(3)], seconds=60, stopped="enough"),
 }
-RUNS = [(name, summary_of(render(each))) for name, each in REPORTS.items()]
+LISTS = {"second": RunDetails(host="a", lists=("a.txt", "nginx:1.27")), "third": RunDetails(host="b")}
+RUNS = [
+    (name, summary_of(render(replace(each, details=LISTS.get(name, RunDetails()))))) for name, each in REPORTS.items()
+]
 
 
 def test_a_line_for_each_run_and_a_trend() -> None:
     """Newest last; how long they took and how many images failed, as sparklines with their range."""
     assert render_text(RUNS).splitlines() == [
-        "RUN     STARTED                TIME  IMAGES  PULLED  FAILED  CANCELLED",
-        "first   2026-11-23T08:00:00Z  3m05s       5       1       1          1",
-        "second  2026-11-23T08:00:00Z    12s       1       1       0          0",
-        "third   2026-11-23T08:00:00Z  1m00s       3       0       3          0",
+        "RUN     STARTED (UTC)     HOST   TIME  IMAGES  PULLED  UP TO DATE  FAILED  CANCELLED  BYTES  LISTS",
+        "first   2026-11-23 08:00  -     3m05s       5       1           2       1          1     0B  -",
+        "second  2026-11-23 08:00  a       12s       1       1           0       0          0     0B  a.txt nginx:1.27",
+        "third   2026-11-23 08:00  b     1m00s       3       0           0       3          0     0B  -",
         "",
         "time    █▁▃  12s to 3m05s",
         "failed  ▃▁█  0 to 3",
     ]
     assert render_text(RUNS, ASCII_BLOCKS).isascii()
     assert render_text([]) == ""
+
+
+def test_columns_that_say_nothing_are_left_out() -> None:
+    """The host where all runs are of one, cancelled images where there are none, and the end of long names."""
+    one = RUNS[1][1]
+    (header, line, *_) = render_text([("20261123T080000.000Z-4711-12", one)]).splitlines()
+    assert (header.split("  ")[0], line.split()[0]) == ("RUN", "20261123T080000")
+    assert not {"HOST", "CANCELLED"}.intersection(header.split())
+    (_, first, second, *_) = render_text(
+        [("20261123T080000.000Z-1-1", one), ("20261123T080000.500Z-2-2", one)]
+    ).splitlines()
+    assert (first.split()[0], second.split()[0]) == ("20261123T080000.000Z-1-1", "20261123T080000.500Z-2-2")
 
 
 def test_the_same_as_a_document() -> None:
@@ -43,6 +59,11 @@ def test_the_same_as_a_document() -> None:
         "ok": False,
         "stopped": "enough",
         "counts": {"pulled": 0, "up_to_date": 0, "present": 0, "failed": 3, "cancelled": 0},
+        "bytes": 0,
+        "lists": [],
+        "host": "b",
+        "engine": None,
+        "exit_code": None,
     }
 
 

@@ -100,7 +100,9 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
-        click.echo(f"puller: internal error, please report it: {type(error).__name__}: {error}", err=True)
+        click.echo(
+            f"puller: internal error, please report it to the maintainers: {type(error).__name__}: {error}", err=True
+        )
         code = ExitCode.FAILED
     _leave(int(code or 0))
 

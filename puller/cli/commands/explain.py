@@ -1,4 +1,4 @@
-"""`puller explain`: the meaning of an error message, whether to retry, and what to do."""
+"""`puller explain`: the meaning of an error message or kind of failure, whether to retry, and what to do."""
 
 import json
 import sys
@@ -9,26 +9,36 @@ import click
 
 from puller.cli.output import emit
 from puller.cli.sections import text_or_json
-from puller.errors import UsageError
-from puller.failure import Failure, classify
+from puller.errors import ExitCode, FailureClass, FailureKind, UsageError
+from puller.failure import Failure, classify, failure
 from puller.failure.kinds import KINDS
+from puller.model import exit_code_of
 from puller.text import clean, format_seconds
 
 _LONGEST = 64 * 1024 * 1024
 """Bytes that are read from standard input."""
+_CLASSES = {
+    FailureClass.TRANSIENT: "a temporary error",
+    FailureClass.RATE_LIMITED: "all images of the registry wait",
+    FailureClass.PERMANENT: "a retry fails until somebody fixes the cause",
+    FailureClass.HOST_FATAL: "every image fails, and the run stops",
+}
+_EXITS = {ExitCode.TRY_AGAIN: "if nothing else failed", ExitCode.ENGINE_UNREACHABLE: "no engine"}
 
 
 @click.command(
     "explain", epilog='JSON lines are objects with a "message", and optionally the HTTP "status" of the response.'
 )
-@click.argument("message", nargs=-1)
+@click.argument("message", metavar="[MESSAGE|KIND]...", nargs=-1)
 @text_or_json
 def command(message: tuple[str, ...], form: str) -> None:
     """Explain an error MESSAGE of docker pull: what it means, whether to retry, and what to do.
 
-    Without MESSAGE, or with -, the message is read from stdin; for JSON lines the output is JSON lines.
+    A KIND is a word or title from a report. Without either, or with -, the message is read from stdin; for JSON lines
+    the output is JSON lines.
 
     \b
+    puller explain not_found
     puller explain "toomanyrequests: retry-after: 863.373s, allowed: 44000/minute"
     docker pull nginx:nope 2>&1 | puller explain
     """  # noqa: D301 - click wants the control character itself
@@ -41,8 +51,23 @@ def command(message: tuple[str, ...], form: str) -> None:
     elif not text.strip():
         raise click.UsageError("no message: pass it as an argument or on stdin")
     else:
-        why = classify(text)
+        why = _read(text)
         emit(json.dumps(_document(why)) + "\n" if form == "json" else _text(why))
+
+
+def _read(text: str) -> Failure:
+    """Return the failure of a message, of a kind, of its title, or of a report's line `KIND: MESSAGE`."""
+    kinds = {_plain(words): kind for kind in FailureKind for words in (failure(kind, "").title, kind.value)}
+    if kind := kinds.get(_plain(text)):
+        return failure(kind, "")
+    word, _, message = text.strip().partition(": ")
+    named = kinds.get(_plain(word)) if "_" in word else None  # an engine's message may begin with `unauthorized: `
+    found = classify(message if named else text)
+    return found if named in (None, found.kind) else failure(named, message)
+
+
+def _plain(text: str) -> str:
+    return "_".join(text.lower().replace("-", " ").replace("_", " ").split())
 
 
 def _json_lines(lines: list[str]) -> Iterator[Failure]:
@@ -70,17 +95,26 @@ def _document(why: Failure) -> dict[str, Any]:
         "wait": why.wait,
         "advice": why.advice,
         "message": why.message,
+        "title": why.title,
+        "summary": KINDS[why.kind].summary,
+        "exit_code": _exit_code(why),
     }
+
+
+def _exit_code(why: Failure) -> ExitCode:
+    return ExitCode.INTERRUPTED if why.kind is FailureKind.CANCELLED else exit_code_of([why])
 
 
 def _text(why: Failure) -> str:
     wait = f", after {format_seconds(why.wait)}" if why.retryable and why.wait is not None else ""
+    code = _exit_code(why)
     rows = {
         "kind": f"{why.kind}: {KINDS[why.kind].summary}",
-        "class": why.failure_class.value,
+        "class": f"{why.failure_class}: {_CLASSES[why.failure_class]}",
         "cause": why.origin.value,
         "retry": ("yes" if why.retryable else "no") + wait,
+        "exit": f"{code:d}{f' ({_EXITS[code]})' if code in _EXITS else ''}",
         "advice": why.advice,
         "message": why.message,
     }
-    return "".join(f"{name:<8} {value}\n" for name, value in rows.items())
+    return "".join(f"{name:<8} {value}\n" for name, value in rows.items() if value)

@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 
 from puller.cli.commands.explain import command
 from puller.errors import FailureKind, UsageError
+from puller.failure.kinds import title
 
 LIMITED = "Error response from daemon: toomanyrequests: retry-after: 863.373s, allowed: 44000/minute"
 
@@ -26,7 +27,11 @@ def test_a_message_is_explained_in_words() -> None:
     """Kind, class, cause, whether and when to try again, what to do, and the message itself."""
     lines = dict(line.split(None, 1) for line in run(LIMITED).stdout.splitlines())
     assert lines["kind"].startswith("rate_limited: ")
-    assert (lines["class"], lines["cause"], lines["retry"]) == ("rate_limited", "registry", "yes, after 14m23s")
+    assert (lines["class"].split(":")[0], lines["cause"], lines["retry"]) == (
+        "rate_limited",
+        "registry",
+        "yes, after 14m23s",
+    )
     assert lines["message"] == LIMITED
     assert lines["advice"]
 
@@ -49,7 +54,36 @@ def test_json_is_one_object() -> None:
     assert row["message"] == LIMITED
     assert (row["kind"], row["class"], row["origin"]) == ("rate_limited", "rate_limited", "registry")
     assert (row["retry"], row["wait"]) == (True, 863.373)
-    assert set(row) == {"schema", "kind", "class", "origin", "retry", "wait", "advice", "message"}
+    old = {"schema", "kind", "class", "origin", "retry", "wait", "advice", "message"}
+    assert set(row) == {*old, "title", "summary", "exit_code"}
+
+
+def test_every_kind_is_explained() -> None:
+    """The word that a report has, its words for people, and a line of a report as a whole."""
+    for kind in FailureKind:
+        for words in (kind.value, kind.value.upper().replace("_", "-"), title(kind)):
+            (row,) = rows(run("--format", "json", *words.split()))
+            assert (row["kind"], row["message"], row["title"]) == (kind, "", title(kind))
+    assert run("not_found").stdout.startswith("kind     not_found: The registry has no such")
+    assert "message" not in run("not_found").stdout
+    (row,) = rows(run("--format", "json", "registry_5xx: example.org: status 500"))
+    assert (row["kind"], row["message"]) == ("registry_5xx", "example.org: status 500")
+    (row,) = rows(run("--format", "json", "unauthorized: authentication required"))
+    assert row["message"] == "unauthorized: authentication required"
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("not_found", "1"),
+        ("registry_5xx", "75 (if nothing else failed)"),
+        ("daemon_unreachable", "69 (no engine)"),
+        ("cancelled", "130"),
+    ],
+)
+def test_the_exit_code_is_said(kind: str, line: str) -> None:
+    """A script can tell what a run with this failure ends with."""
+    assert f"exit     {line}\n" in run(kind).stdout
 
 
 def test_json_lines_give_json_lines() -> None:

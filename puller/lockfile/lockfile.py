@@ -48,14 +48,15 @@ class Difference(NamedTuple):
     failure: Failure | None = None  # why the registry did not resolve the tag
 
     def __str__(self) -> str:
-        """Return one line: `moved: nginx:1.27 sha256:… → sha256:…`."""
-        line = f"{self.kind.replace('_', ' ')}: {clean(str(self.request))}"
+        """Return one line with each digest once: `moved: nginx:1.27 sha256:… → sha256:…`."""
+        named = unpinned(self.request) if self.kind in (Kind.OTHER_DIGEST, Kind.TAG_ELSEWHERE) else self.request
+        line = f"{self.kind.replace('_', ' ')}: {clean(str(named))}"
         if self.failure:
             return f"{line}: {self.failure.kind}: {self.failure.message}"
         if self.kind is Kind.TAG_ELSEWHERE:
             return f"{line}: the tag is on {self.found or 'no image'}, wanted on {self.wanted}"
         if self.kind in (Kind.OTHER_DIGEST, Kind.OTHER_PLATFORM):
-            return f"{line}: wanted {self.wanted}, found {self.found or 'none'}"
+            return f"{line}: wanted {self.wanted}, found {self.found or 'none: it was loaded or built, not pulled'}"
         return f"{line} {self.wanted} → {self.found}" if self.wanted and self.found else line
 
 

@@ -51,7 +51,8 @@ def test_tags_that_move(registry: Registry, puller: Puller, lock: Path) -> None:
     made = puller.run("lock", images, "-o", str(lock))
     assert (made.code, made.stdout) == (0, "")
     assert rows(lock.read_text()) == [f"{image.reference}@{image.digest}" for image in old]
-    assert puller.run("lock", images, "-o", str(lock), "--check").stdout == ""
+    check = puller.run("lock", images, "-o", str(lock), "--check")
+    assert (check.stdout, check.stderr) == ("", f"puller: {lock}: 3 images locked, up to date\n")
 
     new = [push_image(registry, name, layers=[layer(f"{name} new")]) for name in names]
     moved = [
@@ -61,6 +62,7 @@ def test_tags_that_move(registry: Registry, puller: Puller, lock: Path) -> None:
     for lists in ([images, "-o", str(lock)], [str(lock)]):
         check = puller.run("lock", *lists, "--check")
         assert (check.code, check.stdout.splitlines()) == (1, moved)
+        assert check.stderr.endswith("3 images locked, 3 differences from the lists and registries\n")
     again = puller.run("lock", images, "-o", str(lock))
     assert (again.code, lock.read_bytes()) == (0, before)
 

@@ -52,7 +52,8 @@ def test_a_lock_outlives_its_tags(
             pulled = here.pull(lock, "--backend", backend)
             assert (pulled.code, pulled.report["counts"]["pulled"]) == (0, 3), pulled.stderr
             run = here.run("verify", lock, "--backend", backend)
-            assert (run.code, run.stdout, run.stderr) == (0, "", "")
+            assert (run.code, run.stdout, run.stderr) == (0, "", "puller: 3 of 3 images are exactly as listed\n")
+            assert here.run("verify", lock, "--backend", backend, "-q").stderr == ""
         ids = [[each.inspect(image.reference)["Id"] for image in old] for each in (engine, second)]
     assert ids[0] == ids[1]
 

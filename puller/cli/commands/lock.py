@@ -109,6 +109,9 @@ def _check(todo: RequestedImages, output: Path | None, form: str) -> int:
         emit_json("lock-check", ok=not found, images=len(wanted), differences=changes, invalid=invalid)
     else:
         emit("".join(f"{difference}\n" for difference in found))
+        of = f"{clean(str(output))}: " if output else ""
+        words = f"{counted(len(found), 'difference')} from the lists and registries" if found else "up to date"
+        click.echo(f"puller: {of}{counted(len(lock), 'image')} locked, {words}", err=True)
     failures = [difference.failure for difference in found if difference.failure]
     return exit_code_of(failures) if len(failures) == len(found) else ExitCode.FAILED
 

@@ -14,10 +14,11 @@ from puller.cli.sections import flag, text_or_json
 from puller.engine.model import EngineInfo
 from puller.errors import ExitCode
 from puller.failure import Failure, error_document
-from puller.lockfile.lockfile import Difference
+from puller.lockfile.lockfile import Difference, Kind
 from puller.lockfile.verify import verify
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digests
+from puller.text import counted
 
 
 @click.command(
@@ -28,10 +29,13 @@ from puller.registry.batch import digests
 @list_options
 @engine_options
 @mirror_options
+@flag("-q", "--quiet", help="Print the differences only.")
 @flag("--offline", help="Ask no registry: only check that an image without a digest in the list is there.")
 @text_or_json
 def command(**options: Any) -> int:
-    """Compare the images of this host with the LISTs: digests, platforms, tags. Prints a line for each difference.
+    """Compare the images of this host with the LISTs: digests, platforms, tags.
+
+    The output is a line for each difference; how many images were compared goes to stderr.
 
     An image with a digest in the list or lock is compared without the network. For a tag, the registry gets a HEAD
     request.
@@ -49,6 +53,8 @@ def command(**options: Any) -> int:
         emit_json("verify", ok=not (found or invalid), images=images, differences=differences, invalid=invalid)
     else:
         emit("".join(f"{difference}\n" for difference in found))
+        if not options["quiet"]:
+            click.echo(f"puller: {_conclusion(todo.requests, found, offline=options['offline'])}", err=True)
     failures = [difference.failure for difference in found if difference.failure]
     return ExitCode.FAILED if len(failures) < len(found) or todo.bad else exit_code_of(failures)
 
@@ -57,6 +63,20 @@ def _ask(requests: Sequence[PullRequest], facts: EngineInfo) -> Mapping[PullRequ
     """Ask the registries, without TLS where a local engine uses none."""
     with registry_client(facts.insecure if facts.local else ()) as client:
         return digests(requests, client)
+
+
+def _conclusion(requests: Sequence[PullRequest], found: Sequence[Difference], *, offline: bool) -> str:
+    """Return how many images are as the lists say, what was not compared, and what to do about unknown digests."""
+    good = len(requests) - len({difference.request for difference in found})
+    line = f"{good} of {counted(len(requests), 'image')} {'is' if len(requests) == 1 else 'are'} exactly as listed"
+    if offline and (tags := sum(not request.reference.digest for request in requests)):
+        line += f" ({counted(tags, 'tag')} not compared with the registries: --offline)"
+    if any(each.kind is Kind.OTHER_DIGEST and not each.found for each in found):
+        line += (
+            "; a graph-driver store keeps no digest of an image that was loaded: pull it, or use an engine with the "
+            "containerd store, which does"
+        )
+    return line
 
 
 def _document(difference: Difference) -> dict[str, Any]:

@@ -18,6 +18,7 @@ NAME = "docker.io/library/nginx"
 AMD, ARM = Platform("linux", "amd64"), Platform("linux", "arm64")
 HERE = LocalImage("sha256:1", (f"{NAME}:1",), (f"{NAME}@{A}",))
 OTHER = LocalImage("sha256:2", (f"{NAME}:2",), (f"{NAME}@{B}",))
+NONE = "found none: it was loaded or built, not pulled"
 LOCAL = LocalImage("sha256:3", (f"{NAME}:local",))
 
 
@@ -50,14 +51,14 @@ def says(text: str, *images: LocalImage, now: str | Failure | None = None) -> li
         ("nginx:1", [HERE], []),
         ("nginx:1", [OTHER], ["missing: nginx:1"]),
         (f"nginx@{A}", [OTHER], [f"missing: nginx@{A}"]),
-        (f"nginx:1@{B}", [HERE], [f"other digest: nginx:1@{B}: wanted {B}, found {A}"]),
-        (f"nginx:local@{B}", [LOCAL], [f"other digest: nginx:local@{B}: wanted {B}, found none"]),
+        (f"nginx:1@{B}", [HERE], [f"other digest: nginx:1: wanted {B}, found {A}"]),
+        (f"nginx:local@{B}", [LOCAL], [f"other digest: nginx:local: wanted {B}, {NONE}"]),
         (
             f"nginx:1@{B}",
             [HERE, OTHER],
-            [f"tag elsewhere: nginx:1@{B}: the tag is on sha256:1, wanted on sha256:2"],
+            ["tag elsewhere: nginx:1: the tag is on sha256:1, wanted on sha256:2"],
         ),
-        (f"nginx:3@{B}", [OTHER], [f"tag elsewhere: nginx:3@{B}: the tag is on no image, wanted on sha256:2"]),
+        (f"nginx:3@{B}", [OTHER], ["tag elsewhere: nginx:3: the tag is on no image, wanted on sha256:2"]),
         (f"example.org/nginx:1@{A}", [HERE], [f"missing: example.org/nginx:1@{A}"]),
     ],
 )
@@ -70,7 +71,7 @@ def test_an_unpinned_tag_is_compared_with_the_registry() -> None:
     """And a registry that does not answer is a difference of its own, with its reason."""
     assert says("nginx:1", HERE, now=A) == []
     assert says("nginx:1", HERE, now=B) == [f"other digest: nginx:1: wanted {B}, found {A}"]
-    assert says("nginx:local", LOCAL, now=B) == [f"other digest: nginx:local: wanted {B}, found none"]
+    assert says("nginx:local", LOCAL, now=B) == [f"other digest: nginx:local: wanted {B}, {NONE}"]
     down = failure(FailureKind.CONNECTION_REFUSED, "h: Connection refused")
     assert says("nginx:1", HERE, now=down) == ["unknown: nginx:1: connection_refused: h: Connection refused"]
 

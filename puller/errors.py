@@ -64,6 +64,7 @@ class FailureKind(StrEnum):
     DIGEST_MISMATCH = "digest_mismatch"
     DIGEST_TAKEN = "digest_taken"
     DISK_FULL = "disk_full"
+    DISK_TOO_SMALL = "disk_too_small"
     DNS_BLOCKED = "dns_blocked"
     DNS_FAILURE = "dns_failure"
     ENGINE_DISCONNECTED = "engine_disconnected"

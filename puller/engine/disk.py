@@ -12,6 +12,9 @@ _AMPLE_EACH = 4 << 30
 """Free bytes that each further image adds to that."""
 
 
+MORE_SPACE = "try --make-room, `puller prune` or `docker system df`"
+
+
 class DiskShortage(NamedTuple):
     """The reason why images cannot be pulled."""
 
@@ -26,7 +29,7 @@ class DiskShortage(NamedTuple):
         """Return the message for the user."""
         noun = "1 image needs" if self.images == 1 else f"{self.images} images need"
         return (
-            f"no space left on device: {noun} about {format_bytes(self.needed)} at {clean(self.path)},"
+            f"not enough disk: {noun} about {format_bytes(self.needed)} in {clean(self.path)},"
             f" {format_bytes(self.free)} are free"
         )
 

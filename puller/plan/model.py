@@ -46,7 +46,7 @@ class QuotaUse(NamedTuple):
 class Disk(NamedTuple):
     """Disk space in bytes at the engine's data root."""
 
-    needed: int
+    needed: int  # as in the check before a pull: with less, an image fails in whatever order they are pulled
     path: str | None = None
     free: int | None = None  # None if it is unknown; `note` has the reason
     note: str = ""
@@ -89,5 +89,5 @@ class PullPlan(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether no image is unknown and no line is invalid."""
-        return not self.unknown and not self.rejected
+        """Whether no image is unknown, no line is invalid, and the disk is not known to be too small."""
+        return not (self.unknown or self.rejected or (self.would_pull and self.disk.enough is False))

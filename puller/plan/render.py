@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from puller.engine.disk import MORE_SPACE, DiskShortage
 from puller.failure import error_document
 from puller.image.digest import short_digest
 from puller.plan.model import Change, Disk, ImageEstimate, PullPlan, QuotaUse
@@ -17,7 +18,7 @@ def render_text(plan: PullPlan) -> str:
     """Return a table of all images, a summary, then quotas, disk space and problems."""
     lines = [_total(plan), *map(_quota_line, plan.quotas)]
     if plan.would_pull:
-        lines.append(_disk_line(plan.disk, complete=plan.complete))
+        lines.append(_disk_line(plan.disk, len(plan.estimates), complete=plan.complete))
     blocks = ["\n".join(lines), *_problems(plan)]
     if plan.images:
         blocks.insert(0, "\n".join(aligned([_HEADER, *map(_cells, plan.images)], _RIGHT)))
@@ -60,12 +61,13 @@ def _quota_line(quota: QuotaUse) -> str:
     return line if quota.enough else f"{line}: not enough"
 
 
-def _disk_line(disk: Disk, *, complete: bool) -> str:
+def _disk_line(disk: Disk, images: int, *, complete: bool) -> str:
     needed = f"{'about' if complete else 'at least'} {format_bytes(disk.needed)}"
     if disk.free is None:
         return f"disk: {needed} needed; free space is unknown: {clean(disk.note)}"
-    line = f"disk: {needed} needed at {clean(disk.path or '')}, {format_bytes(disk.free)} free"
-    return line if disk.enough else f"{line}: not enough"
+    if not disk.enough:
+        return f"{DiskShortage(disk.path or '', disk.needed, disk.free, images)}; {MORE_SPACE}"
+    return f"disk: {needed} needed in {clean(disk.path or '')}, {format_bytes(disk.free)} free"
 
 
 def _problems(plan: PullPlan) -> Iterator[str]:
@@ -75,7 +77,7 @@ def _problems(plan: PullPlan) -> Iterator[str]:
             what = "warning" if image.estimate else "size unknown"
             notes.setdefault(clean(image.note), []).append(f"{what}: {clean(str(image.request))}")
         if why := image.failure:
-            lines = (f"unknown: {clean(str(image.request))}", f"  {why.kind}: {clean(why.message)}")
+            lines = (f"unknown: {clean(str(image.request))}", f"  {why.title} ({why.kind}): {clean(why.message)}")
             yield "\n".join((*lines, f"  → {clean(why.advice)}"))
     for note, names in notes.items():
         yield "\n".join([*names, f"  {note}"])

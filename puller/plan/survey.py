@@ -11,7 +11,7 @@ from puller.image.platform import fits, not_for
 from puller.imagelist.requests import RequestedImages
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
-from puller.plan.layers import disk_needed
+from puller.plan.layers import disk_needed_at_least
 from puller.plan.model import Change, ImageEstimate, PullPlan, QuotaUse
 from puller.plan.sizes import estimates_of, manifests_of
 from puller.registry.batch import ask_all
@@ -44,7 +44,7 @@ def plan_pull(todo: RequestedImages, engine: Engine, client: RegistryClient) -> 
     uses = [QuotaUse(name, *quota, pulls[name], 0 if name in costly else pulls[name]) for name, quota in quotas.items()]
     images = _with_sizes(estimates, inventory, client, costly=costly, counted=quotas.keys())
     known = [each.estimate for each in images if each.estimate]
-    needed = disk_needed(known, keeps_blobs=inventory.facts.keeps_platforms)
+    needed = disk_needed_at_least(known, keeps_blobs=inventory.facts.keeps_platforms)
     return PullPlan(engine.engine, images, tuple(uses), inventory.disk(needed), todo.rejected)
 
 

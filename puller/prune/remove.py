@@ -13,9 +13,9 @@ from puller.failure import failure_of
 from puller.image.reference import ImageReference
 from puller.model import ENGINE_GONE
 from puller.plan.inventory import EngineInventory
-from puller.prune.planner import EngineState, PrunePlan, Removable, freed_bytes, plan_prune
+from puller.prune.planner import EngineState, PrunePlan, Reason, Removable, freed_bytes, plan_prune
 from puller.prune.pull_record import PullRecord, settled
-from puller.text import clean
+from puller.text import clean, counted
 
 _ABSENT = re.compile(r"no such image|image not known", re.IGNORECASE)
 """The engine's message about a name that was removed together with another one."""
@@ -87,12 +87,18 @@ def make_room(
 ) -> bool:
     """Remove images that puller pulled and `listed` does not name, until a pull fits on the disk (`--make-room`).
 
-    Never raises. Returns whether any image was removed; `tell` gets a line for each one that was or could not be.
+    Never raises. Returns whether any image was removed; `tell` gets a line for each one that was or could not be, and
+    one if there is none.
     """
     removed = False
     try:
-        removable = find_candidates(store, listed).removable
-        for removal in remove([each for each in removable if each.whole], store, shortage.needed):
+        found = find_candidates(store, listed)
+        whole = [each for each in found.removable if each.whole]
+        if not whole:
+            stay = len(found.removable) + sum(each.reason is not Reason.LISTED for each in found.kept)
+            why = f"{counted(stay, 'image')} must stay: see `puller prune --dry-run`" if stay else "there is none"
+            tell(f"--make-room: nothing to remove of what puller pulled and these lists do not name: {why}")
+        for removal in remove(whole, store, shortage.needed):
             removed = removed or removal.action in (Action.REMOVED, Action.UNTAGGED)
             tell(f"{removal}, to make room")
     except Exception as error:  # noqa: BLE001 - as for the disk check: the pull is refused, and the run ends cleanly

@@ -205,7 +205,7 @@ class DiskCheck:
     @property
     def why(self) -> Failure | None:
         """Why the run was refused; None if it was not."""
-        return failure(FailureKind.DISK_FULL, str(self.shortage)) if self.shortage else None
+        return failure(FailureKind.DISK_TOO_SMALL, str(self.shortage)) if self.shortage else None
 
     def _watch(self, total: int, absent: Absent, cancel: Cancellation) -> None:
         try:

@@ -18,11 +18,17 @@ def test_a_pull_that_cannot_fit_is_refused_with_numbers(
     run = cramped.pull(images, "--backend", backend)
     assert run.code == 1, run.stderr
     needed = r"125\.\dMB" if small.binary.store == "containerd" else r"94\.\dMB"
-    assert re.search(f"3 images need about {needed} at {small.data_root}, 6\\d\\.\\dMB are free", run.stderr)
-    assert "are free; --no-disk-check" in run.stderr
-    assert {image["error"]["kind"] for image in run.images} == {"disk_full"}
+    assert re.search(f"3 images need about {needed} in {small.data_root}, 6\\d\\.\\dMB are free", run.stderr)
+    assert "are free; try --make-room, `puller prune` or `docker system df`; --no-disk-check" in run.stderr
+    assert "no space left" not in run.stderr
+    assert {image["error"]["kind"] for image in run.images} == {"disk_too_small"}
     assert all((request.header("User-Agent") or "").startswith("puller") for request in proxy.log)
-    assert cramped.run("plan", images).stdout.count("not enough") == 1
+    plan = cramped.run("plan", images)
+    (words,) = re.findall("not enough disk: .* are free", plan.stdout)
+    assert (plan.code, words in run.stderr) == (1, True)
+    assert cramped.run("plan", "--image", little).code == 0
+    run = cramped.pull(images, "--backend", backend, "--make-room")
+    assert run.stderr.count("--make-room: nothing to remove of what puller pulled") == 1
 
     assert cramped.pull("--image", little, "--backend", backend).code == 0
 

@@ -143,7 +143,7 @@ def test_a_plan_is_for_people_and_changes_nothing(
     rows = plan.stdout.splitlines()
     assert rows[0].split() == ["CHANGE", "IMAGE", "DIGEST", "LAYERS", "DOWNLOAD"]
     assert "3 images: 1 up to date, 2 would be pulled; " in plan.stdout
-    assert f"needed at {engine.data_root}, " in plan.stdout
+    assert f"needed in {engine.data_root}, " in plan.stdout
     assert len(engine.images()) == 1
     assert all((request.header("User-Agent") or "").startswith("puller") for request in proxy.log)
 

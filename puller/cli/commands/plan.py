@@ -29,7 +29,7 @@ def command(**options: Any) -> int:
     """Show what a pull of each LIST would do and cost, without pulling.
 
     Asks registries for the digest of each image, and for the layers of those that the engine does not have. Exit codes:
-    0, or 1 when an image is unknown or a line is bad; see also --detailed-exitcode.
+    0, or 1 when an image is unknown, a line is bad or the disk is too small; see also --detailed-exitcode.
 
     \b
     puller plan images.txt

@@ -50,7 +50,8 @@ def command(**options: Any) -> int:
     puller prune *.txt compose.yaml --until-free 20GB --keep-last 2 --yes
     """  # noqa: D301 - click wants the control character itself
     asks = not (options["yes"] or options["dry_run"])
-    if asks and not (sys.stdin and sys.stdin.isatty()):
+    named = options["lists"] or options["images"]
+    if named and asks and not (sys.stdin and sys.stdin.isatty()):
         raise click.UsageError("not a terminal: confirm with --yes, or preview with --dry-run")
     todo = make_plan(options, only_files=True)
     with (

@@ -25,7 +25,7 @@ from puller.cli.pull_options import pull_options, settings_of
 from puller.cli.registries import account_notes, tell
 from puller.cli.sections import SectionedCommand
 from puller.cli.signals import Signals, handled
-from puller.engine.disk import DiskShortage
+from puller.engine.disk import MORE_SPACE, DiskShortage
 from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImages
 from puller.errors import EngineUnreachableError, FailureKind, OutputError
@@ -192,7 +192,7 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
     after_report.callback(_remember, report, engine.store, partial(before.result, _RECORD_SECONDS), options["verbose"])
     tell((*removals, *(note.text for note in session.notes if options["verbose"] or not note.detail)))
     if session.shortage:
-        click.echo(f"puller: {session.shortage}; --no-disk-check pulls anyway", err=True)
+        click.echo(f"puller: {session.shortage}; {MORE_SPACE}; --no-disk-check pulls anyway", err=True)
     return report
 
 

@@ -11,6 +11,7 @@ from tests.unit.failure.test_real_words import MESSAGES
 KNOWN = told("known")
 UNSEEN = told("unseen")
 SET_BY_PULLER = {
+    Kind.DISK_TOO_SMALL,
     Kind.IMAGE_MISSING,
     Kind.INTERNAL,
     Kind.NOT_PRESENT,

@@ -37,7 +37,7 @@ def test_text_has_table_total_and_disk() -> None:
         "would pull  redis:7 (linux/arm64)  0123456789ab     2/5     1.2MB\n"
         "\n"
         "2 images: 1 up to date, 1 would be pulled; 1.2MB to download\n"
-        "disk: about 3.0MB needed at /var/lib/docker, 5.0GB free\n"
+        "disk: about 3.0MB needed in /var/lib/docker, 5.0GB free\n"
     )
 
 
@@ -72,8 +72,8 @@ def test_text_says_what_is_not_known_and_what_is_too_little() -> None:
     assert (
         "quota: x.io has 9 pulls left; this pull needs 1 (the plan fetched 1 manifest, which may count too)\n" in text
     )
-    assert "disk: at least 3.0MB needed at /var, 1.0kB free: not enough\n" in text
-    assert "unknown: nope\n  not_found: manifest unknown\n  → " in text
+    assert "not enough disk: 1 image needs about 3.0MB in /var, 1.0kB are free; try --make-room, " in text
+    assert "unknown: nope\n  image or tag not found (not_found): manifest unknown\n  → " in text
     assert "size unknown: dear\n  its size is not asked for\n" in text
     assert "invalid line: a.txt:3: no\n" in text
 

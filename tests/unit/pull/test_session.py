@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None
     engine = FakeBackend()
     with too_small(monkeypatch, SHORTAGE) as asked, session(engine, Settings()) as pulls:
         report = pulls.pull([request("a.io/x"), request("a.io/y")])
-    assert {outcome.failure.kind for outcome in report.outcomes if outcome.failure} == {FailureKind.DISK_FULL}
+    assert {outcome.failure.kind for outcome in report.outcomes if outcome.failure} == {FailureKind.DISK_TOO_SMALL}
     assert (engine.attempts, asked, report.stopped, pulls.shortage) == ({}, [2], str(SHORTAGE), SHORTAGE)
 
 
@@ -187,7 +187,7 @@ def test_the_disk_check_waits_for_no_slow_registry(monkeypatch: pytest.MonkeyPat
     with too_small(monkeypatch, None, SHORTAGE) as asked, PullSession(engine, observer=observe) as pulls:
         report = pulls.pull([request("slow.io/x"), request("a.io/x")])
     assert [(each.status, each.failure and each.failure.kind) for each in report.outcomes] == [
-        (Status.CANCELLED, FailureKind.DISK_FULL),
+        (Status.CANCELLED, FailureKind.DISK_TOO_SMALL),
         (Status.PULLED, None),
     ]
     assert (asked, report.exit_code) == ([1, 2], ExitCode.FAILED)

@@ -17,6 +17,7 @@ from puller.doctor.proxies import examine_proxies
 from puller.doctor.registries import RegistryCheck
 from puller.doctor.wire import examine_mirror
 from puller.engine.model import EngineInfo
+from puller.errors import UsageError
 from puller.http.proxies import ProxyVariables
 from puller.image.reference import ImageReference
 from puller.registry.host import CERTS_D
@@ -113,7 +114,7 @@ def _checks(scope: Scope) -> list[Check]:
         Check("engine", lambda: examine_engine(scope.choice, engine, _ENGINE_SECONDS), local),
         Check("engine", lambda: _downloads(scope, facts()), local),
         Check("disk", lambda: _disk(facts()), local, "df -h   # does a network file system hang?"),
-        Check("host", examine_overlaps, _LOCAL_SECONDS),
+        Check("host", lambda: _overlaps(scope), _LOCAL_SECONDS),
         Check("credentials", lambda: examine_config(config), _LOCAL_SECONDS),
         *(
             Check("credentials", partial(examine_helper, config, helper, names), HELPER_SECONDS + _LOCAL_SECONDS)
@@ -149,12 +150,19 @@ def _remote_checks(
             yield Check(f"mirror {place}", partial(mirror, place, f"mirrors of {name}"), seconds)
     yield Check("registries", lambda: _remote_engine(facts()), seconds)
     for name in wanted:
-        fix = f"curl -v https://{name}/v2/   # puller pull continues with other registries: --breaker, --stall-timeout"
+        fix = f"curl -v https://{name}/v2/   # meanwhile `puller pull` goes on with the other registries"
         yield Check(name, partial(registry, name), seconds, fix)
 
 
 def _disk(facts: EngineInfo | None) -> Iterable[Finding]:
     return examine_disk(facts) if facts else ()
+
+
+def _overlaps(scope: Scope) -> Iterable[Finding]:
+    try:
+        return examine_overlaps(scope.choice.address())
+    except UsageError:  # another check reports it
+        return ()
 
 
 def _downloads(scope: Scope, facts: EngineInfo | None) -> Iterable[Finding]:

@@ -137,7 +137,7 @@ def _limit(facts: EngineInfo, daemon: Daemon, limit: int, origin: str, jobs: int
         return ENGINE.warning("downloads", words, fix)
     if limit < _MORE_DOWNLOADS:
         words = f"{setting}; a higher limit helps where single downloads are slow, such as from a distant registry"
-        return ENGINE.ok("downloads", words, fix)
+        return ENGINE.ok("downloads", words)
     return ENGINE.ok("downloads", setting)
 
 
@@ -146,7 +146,11 @@ def _unpacking(daemon: Daemon, *, containerd: bool) -> Finding:
     environment = daemon.environment or {}
     variable = "CONTAINERD_DISABLE_PIGZ" if containerd else "MOBY_DISABLE_PIGZ"
     if environment.get(variable, "").lower() in _TRUE:
-        return ENGINE.warning("unpigz", f"{variable} is set: layers are decompressed more slowly", f"unset {variable}")
+        return ENGINE.warning(
+            "unpigz",
+            f"{variable} is set: layers are decompressed more slowly",
+            f"# remove {variable} from the engine's environment",
+        )
     path = environment.get("PATH") or os.pathsep.join((_SYSTEM_PATH, os.environ.get("PATH", "")))
     for program in ("igzip", "unpigz") if containerd else ("unpigz",):
         if found := shutil.which(program, path=path):

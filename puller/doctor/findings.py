@@ -42,7 +42,7 @@ class Finding:
     status: Verdict
     words: str
     fix: str = ""
-    """Commands or lines of configuration, one per line; an `ok` finding may have some as well."""
+    """Shell commands, one per line; what to edit in a file is a comment. Empty if nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Subject:
 
     name: str
 
-    def ok(self, check: str, words: str, fix: str = "") -> Finding:
-        return self.found(check, Verdict.OK, words, fix)
+    def ok(self, check: str, words: str) -> Finding:
+        return self.found(check, Verdict.OK, words)
 
     def warning(self, check: str, words: str, fix: str) -> Finding:
         return self.found(check, Verdict.WARNING, words, fix)
@@ -89,7 +89,7 @@ def compare_clocks(subject: Subject, whose: str, there: datetime, here: datetime
 
 def daemon_json(setting: dict[str, Any], then: str = "reload", path: Path = DAEMON_JSON) -> str:
     """Return the fix that changes a setting of dockerd; `then` is how dockerd takes it over, `reload` or `restart`."""
-    return f"# in {path}:\n{json.dumps(setting)}\nsudo systemctl {then} docker"
+    return f"# add to {path}: {json.dumps(setting)[1:-1]}\nsudo systemctl {then} docker"
 
 
 def login(registry: str, verb: str = "login") -> str:

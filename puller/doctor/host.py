@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import PurePath
 
 import psutil
 
 from puller.doctor.findings import Finding, Subject, Verdict
+from puller.engine import EngineAddress
 from puller.engine.disk import free_bytes
 from puller.engine.model import EngineInfo
 from puller.text import clean, format_bytes, shorten, source_name
@@ -16,7 +18,7 @@ _DISK = Subject("disk")
 _WARNING_BYTES, _FAILED_BYTES = 10_000_000_000, 1_000_000_000
 _WARNING_SHARE, _FAILED_SHARE = 0.05, 0.01
 """Share of the inodes; images with many small files use them up before the space."""
-_FREE_SPACE = "docker system df\ndocker image prune --all --filter until=240h   # images that no container uses"
+_FREE_SPACE = "docker system df\npuller prune --dry-run LIST   # images that puller pulled and no LIST contains"
 _ENGINES = {"docker", "podman", "nerdctl", "docker-compose"}
 _WITH_VALUE = {"-H", "--host", "-c", "--context", "--config", "-l", "--log-level", "-n", "--namespace", "-f", "-p"}
 """Options before the verb that take the next word as their value."""
@@ -56,22 +58,55 @@ def _verdict(value: float, warning: float, failed: float) -> Verdict:
     return Verdict.WARNING if value < warning else Verdict.OK
 
 
-def examine_overlaps() -> Iterator[Finding]:
-    """Look for other pulls that are running: they share the engine, the network and the rate limits."""
+def examine_overlaps(address: EngineAddress) -> Iterator[Finding]:
+    """Look for other pulls that are running: they share the engine at `address`, and its disk.
+
+    Pulls that are known to use another engine are left out.
+    """
     host = Subject("host")
-    processes = psutil.process_iter(["cmdline"])
-    others = {each.pid: each.info["cmdline"] for each in processes if is_pull(each.info["cmdline"] or ())}
+    others = {each.pid: each.info["cmdline"] for each in psutil.process_iter(["cmdline"]) if _shares(each, address)}
     others.pop(os.getpid(), None)
     if not others:
-        yield host.ok("pulls", "no other pull is running")
+        yield host.ok("pulls", "no other pull is running at this engine")
         return
     first = list(others.items())[:_SHOWN]
-    some = "; ".join(f"{pid}: {shorten(clean(' '.join(map(source_name, argv))), _WIDTH)}" for pid, argv in first)
+    some = "; ".join(f"{pid}: {_command(argv)}" for pid, argv in first)
     more = f"; and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
     noun = "1 other pull is" if len(others) == 1 else f"{len(others)} other pulls are"
     yield host.warning(
         "pulls", f"{noun} running: {some}{more}", f"ps -o pid,user,etime,args -p {','.join(map(str, others))}"
     )
+
+
+def _shares(process: psutil.Process, address: EngineAddress) -> bool:
+    """Tell whether a process is a pull, unless its options or environment name another engine."""
+    argv: Sequence[str] = process.info["cmdline"] or ()
+    if not is_pull(argv):
+        return False
+    environment: dict[str, str] = {}
+    with suppress(psutil.Error):  # it has ended, or belongs to another user
+        environment = process.environ()
+    host = _option(argv, "-H", "--host") or environment.get("DOCKER_HOST")
+    names = ("-c", "--context") if PurePath(argv[0]).name in _ENGINES else ("--context",)
+    context = _option(argv, *names) or environment.get("DOCKER_CONTEXT")
+    return host == address.url if host else context in (None, "", address.label)
+
+
+def _option(argv: Sequence[str], *names: str) -> str:
+    """Return the value of an option in `--name value` or `--name=value`; empty without one."""
+    for word, following in pairwise((*argv, "")):
+        name, _, value = word.partition("=")
+        if name in names:
+            return value or following
+    return ""
+
+
+def _command(argv: Sequence[str]) -> str:
+    """Return a command line without the interpreter and the program's directory, cut at its end."""
+    names = [PurePath(word).name for word in argv]
+    start = names.index("puller") if "puller" in names and names[0].startswith("python") else 0
+    words = " ".join((names[start], *map(source_name, argv[start + 1 :])))
+    return shorten(clean(words), _WIDTH)
 
 
 def is_pull(argv: Sequence[str]) -> bool:

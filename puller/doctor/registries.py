@@ -137,7 +137,9 @@ class RegistryCheck:
         if error.status == HTTPStatus.TOO_MANY_REQUESTS:
             wait = "" if error.wait is None else f", for another {format_seconds(error.wait)}"
             return self._subject.failed("quota", f"the rate limit is exceeded{wait}: {words}", self._more())
-        return self._subject.failed("api", words, self._curl())
+        sample = self._sample
+        path = f"{sample.repository}/manifests/{sample.digest or sample.tag}"
+        return self._subject.failed("api", f"{sample.text}: {words}", self._curl(path))
 
     def _latency(self) -> Iterator[Finding]:
         times = []
@@ -171,8 +173,8 @@ class RegistryCheck:
     def _reason(self, error: RegistryError) -> str:
         return error.message.removeprefix(f"{self._host.name}: ")
 
-    def _curl(self) -> str:
-        return f"curl -v {self._host.schemes[0]}://{self._host.address}/v2/"
+    def _curl(self, path: str = "") -> str:
+        return f"curl -v{'I' * bool(path)} {self._host.schemes[0]}://{self._host.address}/v2/{path}"
 
     def _more(self) -> str:
         return f"{login(self._host.name)}   # an account has its own quota; or wait, or use a mirror"

@@ -170,7 +170,7 @@ def examine_mirror(url: str, origin: str, insecure: Collection[str], certificate
     subject = Subject(f"mirror {url}")
     scheme, netloc = _parts(url)
     if not netloc:
-        yield subject.warning("reachable", f"{origin}: not an address", "write it as https://HOST[:PORT]")
+        yield subject.warning("reachable", f"{origin}: not an address", "# write it as https://HOST[:PORT]")
         return
     host = Host.of(netloc, {*insecure, netloc} if scheme == "http" else insecure)
     wire = Wire(host, certificates, default_port=PORTS.get(scheme, 443))

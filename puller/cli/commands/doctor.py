@@ -1,12 +1,14 @@
 """`puller doctor`: checks this host for problems that would block or slow pulls."""
 
+import shutil
+import sys
 from typing import Any
 
 import click
 
 from puller.cli.config_option import registries
 from puller.cli.options import engine_options, list_options, make_plan, mirror_options
-from puller.cli.output import emit
+from puller.cli.output import emit, wants_color
 from puller.cli.sections import SectionedCommand, number, section, text_or_json
 from puller.doctor import EngineChoice, Scope, Verdict, examine, render
 from puller.errors import ExitCode
@@ -41,6 +43,9 @@ def command(**options: Any) -> int:
     choice = EngineChoice(BackendChoice(options["backend"]), options["docker_command"], options["context"])
     references = tuple(request.reference for request in requests)
     findings = examine(Scope(choice, references, options["jobs"], registries()))
-    document = render.render_json if options["form"] == "json" else render.render_text
-    emit(document(findings, asked=bool(requests)))
+    if options["form"] == "json":
+        emit(render.render_json(findings, asked=bool(requests)))
+    else:
+        color, width = wants_color(), shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        emit(render.render_text(findings, asked=bool(requests), width=width, color=color), color=color)
     return ExitCode.FAILED if any(each.status is Verdict.FAILED for each in findings) else ExitCode.OK

@@ -11,6 +11,7 @@ import pytest
 from puller.doctor.daemon import Daemon, examine_downloads, read_options
 from puller.doctor.findings import Finding, Subject, compare_clocks
 from puller.doctor.host import examine_disk, examine_overlaps, is_pull
+from puller.engine import EngineAddress
 from puller.engine.model import EngineInfo
 
 
@@ -44,12 +45,38 @@ def test_a_pull_that_runs_now_is_named(tmp_path: Path) -> None:
     argv = ["docker", "pull", "password=hunter2", "-f"]
     with subprocess.Popen(argv, executable="/usr/bin/tail", cwd=tmp_path, stdout=subprocess.DEVNULL) as pull:
         try:
-            (found,) = examine_overlaps()
+            (found,) = examine_overlaps(EngineAddress("default", "unix:///x.sock"))
         finally:
             pull.kill()
     assert (found.status.value, found.check) == ("warning", "pulls")
     assert str(pull.pid) in found.fix
     assert "hunter2" not in found.words
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "shared"),
+    [
+        ((), {}, True),
+        ((), {"DOCKER_HOST": "unix:///x.sock"}, True),
+        ((), {"DOCKER_HOST": "unix:///y.sock"}, False),
+        (("-H", "unix:///y.sock"), {"DOCKER_HOST": "unix:///x.sock"}, False),
+        (("--host=unix:///x.sock",), {}, True),
+        (("--context", "other"), {}, False),
+        (("--context", "default"), {}, True),
+    ],
+)
+def test_pulls_of_other_engines_are_left_out(
+    options: tuple[str, ...], environment: dict[str, str], shared: bool, tmp_path: Path
+) -> None:
+    """They share neither the engine nor its disk."""
+    (tmp_path / "pull").write_text("read -r line")
+    argv = ["docker", "pull", *options, "nginx"]
+    with subprocess.Popen(argv, executable="/bin/bash", cwd=tmp_path, env=environment, stdin=subprocess.PIPE) as pull:
+        try:
+            (found,) = examine_overlaps(EngineAddress("default", "unix:///x.sock"))
+        finally:
+            pull.kill()
+    assert (f"{pull.pid}: docker pull" in found.words) is shared
 
 
 def test_options_of_dockerd_in_both_spellings() -> None:
@@ -68,7 +95,7 @@ def test_what_the_limit_means_depends_on_the_store() -> None:
     daemon = Daemon(Path("/d.json"), {"max-concurrent-downloads": 5})
     graph = limit(EngineInfo(version="28.5.2"), daemon, 8)
     assert (graph.status.value, "is 5, for all pulls" in graph.words) == ("warning", True)
-    assert graph.fix.startswith('# in /d.json:\n{"max-concurrent-downloads": 10}')
+    assert graph.fix.startswith('# add to /d.json: "max-concurrent-downloads": 10\n')
     each = limit(EngineInfo(version="29.6.1", keeps_platforms=True), daemon, 8)
     assert (each.status.value, "-j 8 means up to 40 layers at once" in each.words) == ("ok", True)
     assert limit(EngineInfo(version="29.7.0", keeps_platforms=True), daemon, 8).status.value == "warning"

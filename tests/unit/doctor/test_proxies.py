@@ -17,7 +17,7 @@ def test_a_registry_of_this_network_is_not_asked_through_the_proxy() -> None:
     assert "proxy.corp:3128" in said.words
     assert "puller asks 10.1.2.3:5000, registry.lan through the proxy" in here.words
     assert here.fix == "export NO_PROXY=a.example,10.1.2.3,registry.lan"
-    assert '{"proxies": {"no-proxy": "10.1.2.3,registry.lan"}}' in there.fix
+    assert '"proxies": {"no-proxy": "10.1.2.3,registry.lan"}' in there.fix
 
 
 def test_a_proxy_on_one_side_only() -> None:
@@ -26,7 +26,7 @@ def test_a_proxy_on_one_side_only() -> None:
     said, difference = examine_proxies(ProxyVariables(https=PROXY), facts, ())
     assert (said.status.value, difference.status.value) == ("ok", "warning")
     assert "the engine has none" in difference.words
-    assert '{"proxies": {"https-proxy": "http://***@proxy.corp:3128"}}' in difference.fix
+    assert '"proxies": {"https-proxy": "http://***@proxy.corp:3128"}' in difference.fix
     remote = EngineInfo(proxies=ProxyVariables(), local=False)
     assert len(list(examine_proxies(ProxyVariables(https=PROXY), remote, ()))) == 1
 

@@ -22,4 +22,7 @@ def test_an_image_of_another_platform_is_told_before_the_pull() -> None:
     assert [each.change for each in plan.images] == [Change.WOULD_PULL, Change.WOULD_PULL, Change.UNKNOWN]
     text = render_text(plan)
     assert f"warning: {name}\n  the image is for linux/arm64, not for linux/amd64\n" in text
-    assert "not available for this platform (no_matching_platform): the image is for linux/arm64, not for linux/s390x\n" in text
+    assert (
+        "not available for this platform (no_matching_platform): the image is for linux/arm64, not for linux/s390x\n"
+        in text
+    )

@@ -56,6 +56,12 @@ def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str
     return [CompletionItem(incomplete, type="file")]
 
 
+def _complete_contexts(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from puller.engine.endpoint import context_names  # noqa: PLC0415 - only a shell asks for them
+
+    return sorted(name for name in ("default", *context_names(os.environ)) if name.startswith(incomplete))
+
+
 PLATFORM = Parsed("platform", Platform.parse)
 DURATION = Parsed("duration", parse_duration)
 SIZE = Parsed("size", parse_bytes)
@@ -108,7 +114,7 @@ engine_options = section(
         "--docker-command", default="docker", show_default=True, metavar="NAME",
         help="The command: docker, podman or nerdctl.",
     ),
-    click.option("--context", metavar="NAME", help="The docker context to use."),
+    click.option("--context", metavar="NAME", shell_complete=_complete_contexts, help="The docker context to use."),
 )  # fmt: skip
 
 

@@ -1,13 +1,12 @@
 """The options of `puller pull`, section by section, and the settings that they mean."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
 
 from puller import settings
 from puller.cli.config_option import registries
@@ -27,6 +26,7 @@ from puller.report import RENDERERS, history
 from puller.text import parse_rate
 
 _DEFAULTS = settings.Settings()
+_TARGETS = ("oci", "archive")
 
 
 def _report(text: str) -> tuple[str, Path]:
@@ -38,18 +38,22 @@ def _report(text: str) -> tuple[str, Path]:
 
 def _target(text: str) -> tuple[str, Path]:
     kind, separator, path = text.partition(":")
-    if kind not in ("oci", "archive") or not separator or not path:
+    if kind not in _TARGETS or not separator or not path:
         raise ValueError(f"{text!r} is neither oci:DIR nor archive:FILE.tar")
     return kind, Path(path)
 
 
-def _complete_report(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-    """Let the shell complete the kind of KIND=PATH, then a file."""
-    kind, equals, path = incomplete.partition("=")
-    if equals:  # a shell would complete `json=out` as the name of a file
-        paths = glob(f"{escape(path)}*")  # noqa: PTH207 - Path.glob needs a directory to start from
-        return [CompletionItem(f"{kind}={each}") for each in sorted(paths)]
-    return [CompletionItem(f"{kind}=") for kind in RENDERERS if kind.startswith(incomplete)]
+def _complete(kinds: Iterable[str], separator: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Let the shell complete one of the kinds, with the separator after it, and then a file."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        kind, found, path = incomplete.partition(separator)
+        if found:  # a shell would complete `json=out` as the name of a file
+            paths = glob(f"{escape(path)}*")  # noqa: PTH207 - Path.glob needs a directory to start from
+            return [f"{kind}{separator}{each}" for each in sorted(paths)]
+        return [f"{kind}{separator}" for kind in kinds if kind.startswith(incomplete)]
+
+    return complete
 
 
 pull_options = section(
@@ -98,6 +102,7 @@ pull_options = section(
         ),
         click.option(
             "--to", type=Parsed("target", _target), metavar="oci:DIR|archive:FILE",
+            shell_complete=_complete(_TARGETS, ":"),
             help="Pull into files, without an engine; `puller load` loads them into one.",
         ),
         flag("--no-extras", help="With --to: without the attestations and signatures that refer to an image."),
@@ -150,7 +155,7 @@ pull_options = section(
         ),
         click.option(
             "--report", "reports", type=Parsed("report", _report), multiple=True, metavar="KIND=PATH",
-            shell_complete=_complete_report,
+            shell_complete=_complete(RENDERERS, "="),
             help=f"Also write a report to a file ({', '.join(RENDERERS)}); may be repeated.",
         ),
         flag("--junit-skip-up-to-date", help="In a JUnit report, mark up-to-date images as skipped, not as passed."),

@@ -7,7 +7,8 @@ in the working directory when there is no config.json.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -99,6 +100,13 @@ def other_sockets(address: EngineAddress, environment: Mapping[str, str]) -> lis
     found = {os.path.realpath(path): path for path in reversed(paths) if _is_usable_socket(path)}
     found.pop(os.path.realpath(address.url.removeprefix("unix://")), None)
     return list(reversed(found.values()))
+
+
+def context_names(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield the names of docker's contexts, without those that cannot be read."""
+    for path in docker_config.directory(environment).glob("contexts/meta/*/meta.json"):
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            yield str(json.loads(path.read_text())["Name"])
 
 
 def _is_usable_socket(path: str) -> bool:

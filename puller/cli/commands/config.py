@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from puller.cli.config_option import configuration
 from puller.cli.configuration import Configuration, options_of, verb_of
+from puller.cli.options import Parsed
 from puller.cli.output import emit
 from puller.cli.sections import text_or_json
 from puller.cli.toml_file import find
@@ -32,8 +33,17 @@ class _Row(NamedTuple):
     """The flag, the variable, or the line of the file."""
 
 
+class _Config(click.Command):
+    """Has the options of `puller pull`, too, for the shell to complete."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        pull = verb_of(ctx, _VERB)
+        items = [*super().shell_complete(ctx, incomplete), *pull.shell_complete(click.Context(pull), incomplete)]
+        return [*{item.value: item for item in reversed(items)}.values()]
+
+
 @click.command(
-    "config", context_settings={"ignore_unknown_options": True, "auto_envvar_prefix": "PULLER"},
+    "config", cls=_Config, context_settings={"ignore_unknown_options": True, "auto_envvar_prefix": "PULLER"},
     epilog="The text output is a configuration file: puller config > puller.toml",
 )  # fmt: skip
 @click.argument("arguments", metavar="[PULL OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
@@ -50,6 +60,8 @@ def command(ctx: click.Context, arguments: tuple[str, ...], form: str) -> None:
     puller config --jobs 5 --format json
     """  # noqa: D301 - click wants the control character itself
     with verb_of(ctx, _VERB).make_context(_VERB, [*arguments], parent=ctx.parent) as pull:
+        if surplus := pull.params["lists"]:
+            raise click.UsageError(f"unexpected argument {clean(surplus[0], 60)!r}: only options are taken")
         made = configuration() or Configuration(pull, find())
         rows = [*_rows(pull, arguments, made)]
     registries = {name: [*_registry_rows(table)] for name, table in made.registries.items()}
@@ -73,8 +85,9 @@ def _rows(ctx: click.Context, arguments: Sequence[str], made: Configuration) -> 
 
 
 def _plain(option: click.Option, converted: Any, given: Any) -> Any:
-    """Return a value as in a file: text as given, numbers and booleans as converted."""
-    if isinstance(converted, (bool, int)):
+    """Return a value as in a file: text as given, also for a size such as 10GB, numbers and booleans as converted."""
+    is_size = isinstance(option.type, Parsed) and isinstance(given, str) and not given.isdecimal()
+    if isinstance(converted, (bool, int)) and not is_size:
         return converted
     if isinstance(given, (list, tuple)):
         return [clean(str(each)) for each in given]

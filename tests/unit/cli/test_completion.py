@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[3]
 HOME = "\x01"
 END = "\x05"
 
+RUN = "20261123T080000.000Z-4711-1"
+
 LINES = (
     ("puller pu", "puller pull "),
     ("puller pull --no-d", "puller pull --no-disk-check "),
@@ -23,6 +25,10 @@ LINES = (
     ("puller pull --report json=ou", "puller pull --report json=output.json "),
     ("puller pull --report=json=ou", "puller pull --report=json=output.json "),
     ("puller pull --image nginx:1.27 im", "puller pull --image nginx:1.27 images.txt "),
+    ("puller pull --context def", "puller pull --context default "),
+    ("puller pull --to arch", "puller pull --to archive:"),
+    ("puller config --per-r", "puller config --per-registry "),
+    ("puller report 2026", f"puller report {RUN} "),
     ("puller lock -o lo", "puller lock -o locks/"),
 )
 
@@ -34,6 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("images.txt", "output.json"):
         (folder / name).touch()
     (folder / "locks").mkdir()
+    (folder / ".local/state/puller/runs").mkdir(parents=True)
+    (folder / f".local/state/puller/runs/{RUN}.json").touch()
     program = folder / ".bin" / "puller"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m puller "$@"\n')

@@ -412,6 +412,20 @@ def test_no_password_is_shown(files: Files, capsys: pytest.CaptureFixture[str]) 
     assert "s3cret" not in "".join(problems("config"))
 
 
+def test_a_word_that_is_no_option_is_refused(files: Files) -> None:
+    """`puller config get jobs` would otherwise print everything."""
+    for words in (("get", "jobs"), ("--jobs", "5", "images.txt")):
+        with pytest.raises(click.UsageError, match="unexpected argument '(get|images.txt)': only options are taken"):
+            run("config", *words)
+
+
+def test_sizes_are_shown_as_they_are_written(files: Files, asked: Asked) -> None:
+    """As in the help, or as in the file."""
+    assert asked.one("cache-size")[0] == "10GB"
+    files.user.write_text("cache-size = '512MiB'\nbandwidth = 1000\n")
+    assert [asked.one(name)[0] for name in ("cache-size", "bandwidth")] == ["512MiB", 1000]
+
+
 def test_flags_of_pull_are_checked(files: Files) -> None:
     """A wrong one is a usage error, as it would be for `puller pull`."""
     with pytest.raises(click.UsageError, match="'soon' is not a duration"):

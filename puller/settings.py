@@ -51,8 +51,8 @@ class RetryPolicy:
     """The retries of an image. Waits are random, from 0 to a bound that doubles (full jitter)."""
 
     retries: int = 3  # attempts after the first
-    delay: float = 1.0  # bound of the first wait, in seconds
-    longest: float = 60.0  # bound of all waits in seconds, unless `delay` is longer; a rate limit is separate
+    delay: float = 1.0  # maximum of the first backoff, in seconds
+    longest: float = 60.0  # maximum of every backoff in seconds, unless `delay` is longer; a rate limit is separate
     max_wait: float = 300.0  # longest rate limit to wait for, in seconds; with a longer one the image fails
     second_pass: bool = True  # whether images with a transient failure are tried once more at the end, one by one
 

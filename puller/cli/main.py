@@ -101,7 +101,7 @@ def main() -> NoReturn:
         code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
         click.echo(
-            f"puller: internal error, please report it to the maintainers: {type(error).__name__}: {error}", err=True
+            f"puller: internal error, report it to the maintainers of puller: {type(error).__name__}: {error}", err=True
         )
         code = ExitCode.FAILED
     _leave(int(code or 0))

@@ -116,20 +116,20 @@ class RegistryCheck:
             yield self._subject.warning(
                 "account", problem, "puller doctor   # without a list it asks every credential helper"
             )
-        who = f"the account {account.username or 'of a stored token'}" if account else "without an account"
+        who = f"with the account {account.username or 'of a stored token'}" if account else "without an account"
         try:
             self._quota = self._client.head(self._sample).quota
         except RegistryError as error:
             yield self._refusal(error, who, known=account is not None)
         else:
-            yield self._subject.ok("auth", f"{who}: {self._sample.text} may be pulled")
+            yield self._subject.ok("auth", f"{self._sample.text} can be pulled {who}")
 
     def _refusal(self, error: RegistryError, who: str, *, known: bool) -> Finding:
         name, words = self._host.name, self._reason(error)
         if error.status in _REFUSED:
             if known:
                 fix = f"{login(name, 'logout')} && {login(name)}"
-                return self._subject.failed("auth", f"{who} is refused: {words}", fix)
+                return self._subject.failed("auth", f"refused {who}: {words}", fix)
             return self._subject.failed("auth", f"refused {who}: {words}", login(name))
         if error.status == HTTPStatus.NOT_FOUND:
             said = f"there is no {self._sample.text} ({who})"

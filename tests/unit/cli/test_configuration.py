@@ -415,7 +415,7 @@ def test_no_password_is_shown(files: Files, capsys: pytest.CaptureFixture[str]) 
 def test_a_word_that_is_no_option_is_refused(files: Files) -> None:
     """`puller config get jobs` would otherwise print everything."""
     for words in (("get", "jobs"), ("--jobs", "5", "images.txt")):
-        with pytest.raises(click.UsageError, match="unexpected argument '(get|images.txt)': only options are taken"):
+        with pytest.raises(click.UsageError, match=r"unexpected argument '(get|images.txt)': only options are taken"):
             run("config", *words)
 
 

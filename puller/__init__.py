@@ -1,4 +1,4 @@
-"""puller: pull a list of Docker images, all of them, and report on each.
+"""puller: pull a list of Docker images in parallel and report exactly what succeeded and what failed.
 
 The library is one function: `pull_images` takes references and returns a frozen `Report`. It prints nothing.
 Public names are imported at first use (PEP 562): `puller --version` must not wait for a pull's modules.

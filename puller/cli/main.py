@@ -72,7 +72,7 @@ class _Verbs(click.Group):
     envvar="PULLER_CONFIG", help="Like --config after the verb.",
 )  # fmt: skip
 def puller(config_files: tuple[str, ...]) -> None:
-    """Pull a list of Docker images, all of them, and report on each."""
+    """Pull a list of Docker images in parallel and report exactly what succeeded and what failed."""
 
 
 def main() -> NoReturn:

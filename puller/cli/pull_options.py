@@ -64,8 +64,8 @@ pull_options = section(
         click.option(
             "--failed", is_flag=False, flag_value="", metavar="[RUN]",
             shell_complete=lambda _ctx, _param, text: history.beginning_with(text),
-            help="Pull only what failed in the last run of the LISTs, or without a LIST in the last run that failed, "
-            "or in this RUN (see `puller report`).",
+            help="Pull only the images that failed: in the last run of the LISTs, without a LIST in the last run that "
+            "failed, or in RUN (see `puller report`).",
         ),
         choice(
             "--policy", default=_DEFAULTS.policy,
@@ -105,7 +105,7 @@ pull_options = section(
             shell_complete=_complete(_TARGETS, ":"),
             help="Pull into files, without an engine; `puller load` loads them into one.",
         ),
-        flag("--no-extras", help="With --to: without the attestations and signatures that refer to an image."),
+        flag("--no-extras", help="With --to: leave out the attestations and signatures of the images."),
     ),
     section(
         "Retries and timeouts",
@@ -122,7 +122,7 @@ pull_options = section(
         ),
         duration(
             "--unpack-timeout", default="30m",
-            help="The same while the engine unpacks, when it may report no progress; 0 for never.",
+            help="The same limit while the engine unpacks and may report no progress; 0 for never.",
         ),
         duration("--deadline", help="Time limit of the whole run; 0 for none."),
         duration("--engine-wait", default="30s", help="How long to wait for a restarting engine."),

@@ -67,7 +67,7 @@ def _resolve_name(subject: Subject, wire: Wire) -> Iterator[Finding]:
     try:
         found = socket.getaddrinfo(wire.name, wire.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        words = f"{wire.name} does not resolve: {getattr(error, 'strerror', None) or 'it is no host name'}"
+        words = f"{wire.name} does not resolve: {getattr(error, 'strerror', None) or 'it is not a host name'}"
         fix = f"getent hosts {wire.name}\ncat /etc/resolv.conf   # which name server is asked"
         yield subject.failed("dns", words, fix)
         return
@@ -178,7 +178,7 @@ def examine_mirror(url: str, origin: str, insecure: Collection[str], certificate
     for each in bad:
         yield subject.warning("reachable", f"{origin}: {each.words}", f"{each.fix}\n# or remove it from {origin}")
     if not bad and reach(netloc, _SECONDS, certificates):
-        yield subject.ok("reachable", f"{origin}: it answers")
+        yield subject.ok("reachable", f"{origin}: answers")
     elif not bad:
         fix = f"curl -v {scheme}://{netloc}/v2/\n# or remove it from {origin}"
         yield subject.warning("reachable", f"{origin}: it accepts connections, but does not answer", fix)

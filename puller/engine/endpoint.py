@@ -66,7 +66,7 @@ def locate(
     if choice is BackendChoice.SDK or program == DOCKER:
         return resolve(context, os.environ)
     if context:
-        raise UsageError(f"--context belongs to docker: {program} has none")
+        raise UsageError(f"--context is for docker: {program} has no contexts")
     return EngineAddress(f"{program} of user {os.geteuid()}", "", local=True)
 
 

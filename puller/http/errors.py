@@ -126,11 +126,11 @@ def _untrusted(curl: pycurl.Curl, message: str) -> HttpError:
 
 def _words(kind: HttpErrorKind, code: int, message: str, *, begun: bool) -> str:
     if code == _TOO_LARGE:
-        return "its headers have no end"
+        return "the response headers are too long"
     if kind is HttpErrorKind.PROTOCOL:
         return "it does not speak HTTP"
     if kind is HttpErrorKind.CUT:
         if code in {pycurl.E_GOT_NOTHING, pycurl.E_PARTIAL_FILE}:
-            return "unexpected EOF" if begun else "it hangs up"
+            return "unexpected EOF" if begun else "the connection was closed"
         return message.partition("failure: ")[2] or message  # "Recv failure: Connection reset by peer"
     return message

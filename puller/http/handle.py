@@ -149,7 +149,7 @@ class Handle:
             raise from_curl(self.curl, int(code), str(*message), begun=bool(self._lines)) from None
         self._read_head()
         if self.head is None:
-            raise self._error or HttpError(HttpErrorKind.CUT, "it hangs up")
+            raise self._error or HttpError(HttpErrorKind.CUT, "the connection was closed")
         self.done = True
         self._sockets.keep(self.curl.getinfo(pycurl.ACTIVESOCKET))
 
@@ -163,7 +163,7 @@ class Handle:
             if self.head:
                 return
             if self._error or self.done:
-                raise self._error or HttpError(HttpErrorKind.CUT, "it hangs up")
+                raise self._error or HttpError(HttpErrorKind.CUT, "the connection was closed")
             now = time.monotonic()
             if sent is None and (not self._sockets.opened or self.curl.getinfo(pycurl.PRETRANSFER_TIME)):
                 sent = now
@@ -265,7 +265,7 @@ class Handle:
         self._seen = len(self._lines)
         text = b"".join(self._lines).decode("latin-1")
         if len(text) > LARGEST:
-            self._error = HttpError(HttpErrorKind.PROTOCOL, "its headers have no end")
+            self._error = HttpError(HttpErrorKind.PROTOCOL, "the response headers are too long")
         else:
             self.head = parse_head(text)
 

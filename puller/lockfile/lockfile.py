@@ -164,7 +164,9 @@ def chosen(upgrades: Sequence[str], listed: Mapping[PullRequest, str | None]) ->
             raise UsageError(f"--upgrade {clean(text)}: {error}") from None
         named = {request for request in listed if request.reference == reference}
         if not named:
-            raise UsageError(f"--upgrade {clean(text)}: no list names it; to upgrade everything, write --upgrade last")
+            raise UsageError(
+                f"--upgrade {clean(text)}: it is in no list; to upgrade all images, write --upgrade at the end"
+            )
         found |= named
     return found
 

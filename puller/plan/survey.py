@@ -20,7 +20,7 @@ from puller.registry.manifests import NoPlatformError
 from puller.registry.resolver import ResolvedTag, explained
 from puller.registry.responses import Quota
 
-_SPARES_QUOTA = "its size is not asked for: that would cost as much of the registry's quota as the pull"
+_SPARES_QUOTA = "its size was not requested, which would use as much of the registry's quota as the pull"
 
 
 def plan_pull(todo: RequestedImages, engine: Engine, client: RegistryClient) -> PullPlan:
@@ -96,7 +96,7 @@ def _with_sizes(
             why = failure(FailureKind.NO_MATCHING_PLATFORM, words or str(answer))
             return each._replace(change=Change.UNKNOWN, failure=why)
         if isinstance(answer, RegistryError):
-            words = f"its size is not known: {answer.message}"
+            words = f"its size is unknown: {answer.message}"
         return each._replace(estimate=estimate, note=words)
 
     return tuple(map(sized, estimates))

@@ -96,8 +96,10 @@ def make_room(
         whole = [each for each in found.removable if each.whole]
         if not whole:
             stay = len(found.removable) + sum(each.reason is not Reason.LISTED for each in found.kept)
-            why = f"{counted(stay, 'image')} must stay: see `puller prune --dry-run`" if stay else "there is none"
-            tell(f"--make-room: nothing to remove of what puller pulled and these lists do not name: {why}")
+            why = "puller pulled no images that these lists do not name"
+            if stay:
+                why = f"{counted(stay, 'image')} that these lists do not name must stay (`puller prune --dry-run LIST`)"
+            tell(f"--make-room: nothing to remove: {why}")
         for removal in remove(whole, store, shortage.needed):
             removed = removed or removal.action in (Action.REMOVED, Action.UNTAGGED)
             tell(f"{removal}, to make room")

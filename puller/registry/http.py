@@ -213,7 +213,7 @@ class RegistryHttp:
                 raise RegistryError(words, kind=FailureKind.REDIRECT_REFUSED)
             if other_origin:
                 headers.pop("Authorization", None)
-        raise RegistryError(f"{registry}: redirects too often", kind=FailureKind.REDIRECT_REFUSED)
+        raise RegistryError(f"{registry}: too many redirects", kind=FailureKind.REDIRECT_REFUSED)
 
     def refusal(self, record: RegistryRecord, response: RegistryResponse, *secrets: str) -> RegistryError:
         """Make an error from a response, with its message (OCI distribution spec "Error Codes") without our secrets.

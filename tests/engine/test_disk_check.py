@@ -28,7 +28,7 @@ def test_a_pull_that_cannot_fit_is_refused_with_numbers(
     assert (plan.code, words in run.stderr) == (1, True)
     assert cramped.run("plan", "--image", little).code == 0
     run = cramped.pull(images, "--backend", backend, "--make-room")
-    assert run.stderr.count("--make-room: nothing to remove of what puller pulled") == 1
+    assert run.stderr.count("--make-room: nothing to remove: puller pulled no images that these lists do not name") == 1
 
     assert cramped.pull("--image", little, "--backend", backend).code == 0
 

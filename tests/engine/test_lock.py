@@ -164,7 +164,7 @@ def test_a_list_is_not_overwritten(registry: Registry, puller: Puller) -> None:
     ("arguments", "words"),
     [
         (["--upgrade", "images.txt"], "write it last"),
-        (["images.txt", "--upgrade", "redis:7"], "no list names it"),
+        (["images.txt", "--upgrade", "redis:7"], "it is in no list"),
         (["images.txt", "--upgrade", "NO"], "--upgrade NO: "),
         (["images.txt", "--upgrade", "--check"], "leave out --upgrade"),
         (["images.txt", "-o", "nowhere/images.lock"], "there is no directory"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PHRASES = (
-    "all of them, and report the truth",
+    "all of them, and report",
     "retries what may pass",
     "what may pass",
     "says for each image whether it is there",

@@ -70,7 +70,7 @@ def _load(options: dict[str, Any], cancel: Cancellation) -> Report:
             raise UsageError("the engine is on another machine: run puller load there")
         wanted = images.requests(facts.platform)
         if not wanted:
-            raise UsageError(f"{options['source']}: its index.json names no image")
+            raise UsageError(f"{options['source']}: its index.json has no image names")
         with (
             closing(LoopbackRegistry(images)) as server,
             on_record(engine.store, server.place),

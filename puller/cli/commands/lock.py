@@ -59,7 +59,7 @@ def command(**options: Any) -> int:
     if options["form"] == "json" and not options["check"]:
         raise click.UsageError("--format json is for --check: a lock is an image list")
     if options["upgrades"] and not options["lists"] and not options["images"]:
-        raise click.UsageError("name a LIST; --upgrade takes the next word as an image, so write it last")
+        raise click.UsageError("no list given; --upgrade takes the next word as an image, so write it at the end")
     todo = make_plan(options)
     output = Path(options["output"]) if options["output"] not in (None, "-") else None
     if options["check"]:
@@ -81,7 +81,10 @@ def _lock(todo: RequestedImages, output: Path | None, sources: Sequence[str], up
     if failures:
         for wish, why in failures.items():
             click.echo(f"puller: {clean(str(wish))}: {why.kind}: {why.message}", err=True)
-        click.echo(f"puller: {len(failures)} of {len(wanted)} could not be resolved, nothing was written", err=True)
+        click.echo(
+            f"puller: {len(failures)} of {counted(len(wanted), 'image')} could not be resolved; nothing was written",
+            err=True,
+        )
         return exit_code_of(failures.values())
     text = lockfile.render(locked, sources, datetime.now(UTC), __version__)
     if output is None:

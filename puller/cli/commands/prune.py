@@ -42,8 +42,8 @@ from puller.text import format_bytes
 def command(**options: Any) -> int:
     """Remove images that puller pulled, that no LIST contains and no container uses.
 
-    Images that were in a list longest ago are removed first; images that were pulled, built or tagged without puller
-    are kept. Pass every list this host uses; anything in none of them may be removed. Platforms are ignored.
+    The images that were least recently in a list are removed first; images that were pulled, built or tagged without
+    puller are kept. Pass every list this host uses; anything in none of them may be removed. Platforms are ignored.
 
     \b
     puller prune images.txt --dry-run
@@ -70,7 +70,7 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
     until = ""
     if wanted is not None:
         if free is None:
-            raise UsageError(f"--until-free: the free space is not known: {note}")
+            raise UsageError(f"--until-free: the free space is unknown: {note}")
         until = f"until {format_bytes(wanted)} are free; {format_bytes(free)} are now"
     if not dry_run:
         remove_leftovers(store)

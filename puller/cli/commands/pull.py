@@ -113,7 +113,7 @@ def command(**options: Any) -> int:
             deliver(replace(report, details=_details(options, report, int(code))), options)
         except OutputError as error:
             if not code:
-                raise OutputError(f"every image is present, but not every report: {error}") from None
+                raise OutputError(f"every image is present, but a report is missing: {error}") from None
             click.echo(f"puller: {error}", err=True)
     return signals.exit_code or code
 

@@ -139,7 +139,7 @@ def _checked(version: str, source: str) -> str:
     """Return a version that can be part of a path; raises EngineUnreachableError for anything else."""
     if _VERSION.fullmatch(version):
         return version
-    words = f"{source} names an API version that is none: {clean(version, _LONGEST_VERSION)!r}"
+    words = f"{source} is not an API version: {clean(version, _LONGEST_VERSION)!r}"
     raise EngineUnreachableError(words, kind=FailureKind.API_VERSION_MISMATCH)
 
 

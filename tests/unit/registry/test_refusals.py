@@ -24,7 +24,7 @@ def answering(*lines: str, body: bytes = b"") -> Script:
     ("script", "words"),
     [
         pytest.param(answering("HTTP/1.1 307 T", "Location: file:///etc/passwd"), "redirects to", id="scheme"),
-        pytest.param(answering("HTTP/1.1 307 T", "Location: /v2/again"), "redirects too often", id="loop"),
+        pytest.param(answering("HTTP/1.1 307 T", "Location: /v2/again"), "too many redirects", id="loop"),
         pytest.param(answering("HTTP/1.1 405 N", f"Docker-Content-Digest: sha256:{'a' * 64}"), "405", id="no method"),
         pytest.param(
             answering("HTTP/1.1 401 U", 'WWW-Authenticate: Bearer realm="ftp://x/token",service="x"'), "", id="token"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC
@@ -171,11 +172,9 @@ def _key(details: RunDetails) -> frozenset[str]:
 
 
 def render_text(summaries: Sequence[tuple[str, Summary]], blocks: str = BLOCKS) -> str:
-    """Return a table with a line for each run name and summary, and sparklines of times and failures."""
+    """Return a table with a line for each run, and sparklines of the times and failures of the lists with most runs."""
     if not summaries:
         return ""
-    seconds = [run.seconds for _, run in summaries]
-    failed = [run.counts[Status.FAILED] for _, run in summaries]
     names = [name[:_NAME_TO_SECONDS] for name, _ in summaries]
     if len({*names}) < len(names):
         names = [name for name, _ in summaries]
@@ -185,11 +184,23 @@ def render_text(summaries: Sequence[tuple[str, Summary]], blocks: str = BLOCKS) 
     cells = [_cells(name, run) for name, (_, run) in zip(names, summaries, strict=True)]
     rows = [tuple(columns), *(tuple(map(row.__getitem__, columns)) for row in cells)]
     right = [index for index, title in enumerate(columns) if title not in _TEXTS]
-    trends = (
-        f"time    {sparkline(seconds, blocks)}  {format_seconds(min(seconds))} to {format_seconds(max(seconds))}",
-        f"failed  {sparkline(failed, blocks)}  {min(failed)} to {max(failed)}",
+    return "\n".join((*aligned(rows, right), "", *_trends([run for _, run in summaries], blocks))) + "\n"
+
+
+def _trends(summaries: Sequence[Summary], blocks: str) -> tuple[str, str]:
+    """Return the sparklines of the lists with most runs: those of different lists cannot be compared."""
+    ((lists, number),) = Counter(run.details.lists for run in summaries).most_common(1)
+    same = [run for run in summaries if run.details.lists == lists]
+    seconds, failed = [run.seconds for run in same], [run.counts[Status.FAILED] for run in same]
+    of = f" in the {number} runs of {_names(lists)}" if number < len(summaries) else ""
+    return (
+        f"time    {sparkline(seconds, blocks)}  {format_seconds(min(seconds))} to {format_seconds(max(seconds))}{of}",
+        f"failed  {sparkline(failed, blocks)}  {min(failed)} to {max(failed)}{of}",
     )
-    return "\n".join((*aligned(rows, right), "", *trends)) + "\n"
+
+
+def _names(lists: Sequence[str]) -> str:
+    return shorten(clean(" ".join(lists)) or "-", _LONGEST_LISTS)
 
 
 def render_json(summaries: Sequence[tuple[str, Summary]]) -> str:
@@ -232,7 +243,7 @@ def _cells(name: str, run: Summary) -> dict[str, str]:
         "FAILED": str(counts[Status.FAILED]),
         "CANCELLED": str(counts[Status.CANCELLED]),
         "BYTES": "-" if run.bytes is None else format_bytes(run.bytes),
-        "LISTS": shorten(clean(" ".join(details.lists)) or "-", _LONGEST_LISTS),
+        "LISTS": _names(details.lists),
     }
 
 

@@ -23,7 +23,7 @@ _CLASSES = {
     FailureClass.PERMANENT: "a retry fails until somebody fixes the cause",
     FailureClass.HOST_FATAL: "every image fails, and the run stops",
 }
-_EXITS = {ExitCode.TRY_AGAIN: "if nothing else failed", ExitCode.ENGINE_UNREACHABLE: "no engine"}
+_EXITS = {ExitCode.TRY_AGAIN: "if all failures are temporary, else 1", ExitCode.ENGINE_UNREACHABLE: "no engine"}
 
 
 @click.command(

@@ -225,10 +225,10 @@ def _failed_images(options: dict[str, Any]) -> RequestedImages:
     ]
     made = make_plan(options, items)
     if not options["quiet"]:
-        words = f"pulls {counted(len(made.requests), 'image')} again that failed in" if items else "nothing failed in"
+        words = f"pulling {counted(len(made.requests), 'image')} that failed in" if items else "nothing failed in"
         lists = shorten(" ".join(report.details.lists), _LONGEST_LISTS)
         of_lists = f" of {lists}" if lists else ""
-        click.echo(f"puller: {words} run {run.name}{of_lists}, {timestamp(report.started)}", err=True)
+        click.echo(f"puller: {words} run {run.name}{of_lists} ({timestamp(report.started)})", err=True)
     if not items:
         click.get_current_context().exit()
     options |= {"lists": report.details.lists, "images": ()}

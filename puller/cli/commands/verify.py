@@ -68,9 +68,9 @@ def _ask(requests: Sequence[PullRequest], facts: EngineInfo) -> Mapping[PullRequ
 def _conclusion(requests: Sequence[PullRequest], found: Sequence[Difference], *, offline: bool) -> str:
     """Return how many images are as the lists say, what was not compared, and what to do about unknown digests."""
     good = len(requests) - len({difference.request for difference in found})
-    line = f"{good} of {counted(len(requests), 'image')} {'is' if len(requests) == 1 else 'are'} exactly as listed"
-    if offline and (tags := sum(not request.reference.digest for request in requests)):
-        line += f" ({counted(tags, 'tag')} not compared with the registries: --offline)"
+    tags = sum(not request.reference.digest for request in requests) if offline else 0
+    line = f"{good} of {counted(len(requests), 'image')} {'is' if len(requests) == 1 else 'are'} "
+    line += f"present; {counted(tags, 'tag')} not compared with the registries" if tags else "exactly as listed"
     if any(each.kind is Kind.OTHER_DIGEST and not each.found for each in found):
         line += (
             "; a graph-driver store keeps no digest of an image that was loaded: pull it, or use an engine with the "

@@ -76,7 +76,7 @@ def test_every_kind_is_explained() -> None:
     ("kind", "line"),
     [
         ("not_found", "1"),
-        ("registry_5xx", "75 (if nothing else failed)"),
+        ("registry_5xx", "75 (if all failures are temporary, else 1)"),
         ("daemon_unreachable", "69 (no engine)"),
         ("cancelled", "130"),
     ],

@@ -31,8 +31,8 @@ def test_a_run_is_on_record_and_what_failed_is_pulled_again(shell: Shell) -> Non
     docker = shell.docker(pull=good_pull())
     run = shell.run("pull", "--backend", "cli", "--failed", "--progress", "quiet", "--format", "json")
     assert (run.code, [image["requested"] for image in run.images]) == (0, [["acme/missing"]])
-    assert run.stderr.startswith("puller: pulls 1 image again that failed in run 20")
-    assert " of images.txt, 20" in run.stderr
+    assert run.stderr.startswith("puller: pulling 1 image that failed in run 20")
+    assert " of images.txt (20" in run.stderr
     assert run.report["run"]["lists"] == ["images.txt"]
     assert docker.pulls[-1] == ["pull", "--platform", "linux/arm64", "docker.io/acme/missing:latest"]
     nothing = shell.run("pull", "--failed")

@@ -15,22 +15,26 @@ REPORTS = {
     "second": report(outcome(), seconds=12),
     "third": report(*[outcome(f"a/b:{n}", Status.FAILED) for n in range(3)], seconds=60, stopped="enough"),
 }
-LISTS = {"second": RunDetails(host="a", lists=("a.txt", "nginx:1.27")), "third": RunDetails(host="b")}
+LISTS = {
+    "first": RunDetails(lists=("images.txt",)),
+    "second": RunDetails(host="a", lists=("a.txt", "nginx:1.27")),
+    "third": RunDetails(host="b", lists=("images.txt",)),
+}
 RUNS = [
     (name, summary_of(render(replace(each, details=LISTS.get(name, RunDetails()))))) for name, each in REPORTS.items()
 ]
 
 
 def test_a_line_for_each_run_and_a_trend() -> None:
-    """Newest last; how long they took and how many images failed, as sparklines with their range."""
+    """Newest last; the times and failures of the lists with most runs, as sparklines with their range."""
     assert render_text(RUNS).splitlines() == [
         "RUN     STARTED (UTC)     HOST   TIME  IMAGES  PULLED  UP TO DATE  FAILED  CANCELLED  BYTES  LISTS",
-        "first   2026-11-23 08:00  -     3m05s       5       1           2       1          1     0B  -",
+        "first   2026-11-23 08:00  -     3m05s       5       1           2       1          1     0B  images.txt",
         "second  2026-11-23 08:00  a       12s       1       1           0       0          0     0B  a.txt nginx:1.27",
-        "third   2026-11-23 08:00  b     1m00s       3       0           0       3          0     0B  -",
+        "third   2026-11-23 08:00  b     1m00s       3       0           0       3          0     0B  images.txt",
         "",
-        "time    █▁▃  12s to 3m05s",
-        "failed  ▃▁█  0 to 3",
+        "time    █▃  1m00s to 3m05s in the 2 runs of images.txt",
+        "failed  ▃█  1 to 3 in the 2 runs of images.txt",
     ]
     assert render_text(RUNS, ASCII_BLOCKS).isascii()
     assert render_text([]) == ""
@@ -60,7 +64,7 @@ def test_the_same_as_a_document() -> None:
         "stopped": "enough",
         "counts": {"pulled": 0, "up_to_date": 0, "present": 0, "failed": 3, "cancelled": 0},
         "bytes": 0,
-        "lists": [],
+        "lists": ["images.txt"],
         "host": "b",
         "engine": None,
         "exit_code": None,

@@ -163,7 +163,7 @@ def test_a_list_is_not_overwritten(registry: Registry, puller: Puller) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--upgrade", "images.txt"], "write it last"),
+        (["--upgrade", "images.txt"], "write it at the end"),
         (["images.txt", "--upgrade", "redis:7"], "it is in no list"),
         (["images.txt", "--upgrade", "NO"], "--upgrade NO: "),
         (["images.txt", "--upgrade", "--check"], "leave out --upgrade"),

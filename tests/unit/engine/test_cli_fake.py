@@ -448,7 +448,7 @@ def test_a_misspelt_context_is_a_usage_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["podman", "nerdctl"])
 def test_contexts_belong_to_docker(tmp_path: Path, name: str) -> None:
     """`--context` with another program is refused, not ignored."""
-    with pytest.raises(UsageError, match=f"{name} has none"):
+    with pytest.raises(UsageError, match=f"{name} has no contexts"):
         reached(FakeProgram(tmp_path, name=name).path, "far")
 
 

@@ -32,19 +32,6 @@ _HEAD = 64 * 1024
 """Bytes in which the summary of a report usually ends."""
 _LONGEST_LISTS = 60
 """Characters of the names of lists in the table."""
-_COLUMNS = [
-    "RUN",
-    "STARTED (UTC)",
-    "HOST",
-    "TIME",
-    "IMAGES",
-    "PULLED",
-    "UP TO DATE",
-    "FAILED",
-    "CANCELLED",
-    "BYTES",
-    "LISTS",
-]
 _TEXTS = {"RUN", "STARTED (UTC)", "HOST", "LISTS"}
 
 
@@ -180,8 +167,8 @@ def render_text(summaries: Sequence[tuple[str, Summary]], blocks: str = BLOCKS) 
         names = [name for name, _ in summaries]
     hidden = set() if any(run.counts[Status.CANCELLED] for _, run in summaries) else {"CANCELLED"}
     hidden |= {"HOST"} if len({run.details.host for _, run in summaries} - {""}) <= 1 else set()
-    columns = [title for title in _COLUMNS if title not in hidden]
     cells = [_cells(name, run) for name, (_, run) in zip(names, summaries, strict=True)]
+    columns = [title for title in cells[0] if title not in hidden]
     rows = [tuple(columns), *(tuple(map(row.__getitem__, columns)) for row in cells)]
     right = [index for index, title in enumerate(columns) if title not in _TEXTS]
     return "\n".join((*aligned(rows, right), "", *_trends([run for _, run in summaries], blocks))) + "\n"
@@ -204,7 +191,7 @@ def _names(lists: Sequence[str]) -> str:
 
 
 def render_json(summaries: Sequence[tuple[str, Summary]]) -> str:
-    """Return the same as a JSON document."""
+    """Return the runs as a JSON document."""
     rows = [
         {
             "run": name,

@@ -357,5 +357,8 @@ def test_an_engine_that_does_not_describe_itself_is_asked_once(tmp_path: Path) -
 def test_an_api_version_of_the_environment_must_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It becomes part of every path."""
     monkeypatch.setenv("DOCKER_API_VERSION", "../x")
-    with FakeEngine(tmp_path, {}), pytest.raises(EngineUnreachableError, match="DOCKER_API_VERSION is not an API version"):
+    with (
+        FakeEngine(tmp_path, {}),
+        pytest.raises(EngineUnreachableError, match="DOCKER_API_VERSION is not an API version"),
+    ):
         reach()

@@ -1,5 +1,6 @@
 """The option --config: options from files become the defaults of a verb (click's `default_map`)."""
 
+import os
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from puller.system.paths import config_files
 if TYPE_CHECKING:  # imported when there is a file
     from puller.cli.configuration import Configuration
 
+_PREFIX = "PULLER_"
 _TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
@@ -59,6 +61,8 @@ def _set_defaults(ctx: click.Context, _option: click.Parameter, paths: tuple[str
     """Read the files and set the defaults; raises UsageError with one line for each error."""
     if ctx.resilient_parsing:  # completion reads no files
         return
+    if ctx.command.name == "pull":
+        _warn_of_unused_variables(ctx)
     root = ctx.find_root()
     named = [Path(path) for path in paths or root.params.get("config_files", ())]
     if not named and not root.obj and not any(map(_is_there, config_files())):
@@ -68,6 +72,18 @@ def _set_defaults(ctx: click.Context, _option: click.Parameter, paths: tuple[str
     # `puller config` reads for two verbs: a file may be a pipe such as <(make-config), which can be read once.
     root.obj = Configuration(ctx, root.obj.found if root.obj else named)
     ctx.default_map = {name: each.value for name, each in root.obj.options.items()}
+
+
+def _warn_of_unused_variables(ctx: click.Context) -> None:
+    """Warn of variables that look like options with a spelling error."""
+    if given := {name for name in os.environ if name.startswith(_PREFIX)}:
+        known = {f"{_PREFIX}{str(param.name).upper()}" for param in ctx.command.params}
+        known |= {f"{_PREFIX}CONFIG", *(str(param.envvar) for param in ctx.command.params if param.envvar)}
+        if given - known:
+            from puller.cli.usage import misspelt_variables  # noqa: PLC0415 - slow to import
+
+            for line in misspelt_variables(given - known, known):
+                click.echo(f"puller: {line}", err=True)
 
 
 def _is_there(path: Path) -> bool:

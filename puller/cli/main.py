@@ -9,11 +9,13 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 from io import BufferedWriter, FileIO, TextIOWrapper
+from types import ModuleType
 from typing import Any, NoReturn
 
 import click
 
 from puller import __version__
+from puller.cli.sections import EXIT_CODES
 from puller.errors import ExitCode, PullerError
 from puller.text import clean
 
@@ -48,6 +50,20 @@ class _Verbs(click.Group):
         configured: click.Command = import_module("puller.cli.config_option").configured(verb.command)
         return configured
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Take `help` and `version`, which are no verbs, for the options; say what an unknown verb was meant to be."""
+        if args[0] == "help" and args[1:2]:
+            args = [args[1], "--help"]
+        name = args[0]
+        if name in ("help", "version"):
+            click.echo(ctx.get_help() if name == "help" else f"puller {__version__}")
+            ctx.exit()
+        if name not in _VERBS and not ctx.resilient_parsing:
+            ctx.fail(import_module("puller.cli.usage").no_verb(name, args[1:], _VERBS))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
             formatter.write_dl([*_VERBS.items()])
@@ -62,11 +78,9 @@ class _Verbs(click.Group):
 @click.group(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="`puller VERB --help` shows a verb's options. Exit codes: 0 all images are there, 1 some failed, "
-    "2 usage or a bad list, 69 no engine, 74 the report cannot be written, 75 failed but a later run may succeed, "
-    "129/130/143 interrupted.",
+    epilog=f"`puller VERB --help` shows a verb's options. {EXIT_CODES}",
 )
-@click.version_option(__version__, message="puller %(version)s")
+@click.version_option(__version__, "-V", "--version", message="puller %(version)s")
 @click.option(
     "-c", "--config", "config_files", type=click.Path(), multiple=True, metavar="PATH",
     envvar="PULLER_CONFIG", help="Like --config after the verb.",
@@ -86,14 +100,15 @@ def main() -> NoReturn:
         import_module("puller.cli.commands.completion")  # tells click how to answer the shells
     try:
         code = puller.main(prog_name="puller", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+    except getattr(click.exceptions, "NoArgsIsHelpError", ()) as help_:  # new in click 8.2
+        help_.show()
         code = ExitCode.USAGE
+    except click.ClickException as error:
+        usage = import_module("puller.cli.usage")
+        code = _fail(usage.message(error), ExitCode.USAGE, ci)
+        click.echo(usage.try_help(error), err=True)
     except PullerError as error:
-        click.echo(f"puller: {error}", err=True)
-        if ci:
-            ci.announce_error(str(error))
-        code = error.exit_code
+        code = _fail(str(error), error.exit_code, ci)
     except PermissionError as error:  # such as a file in a directory of another user
         click.echo(f"puller: {clean(str(error.filename))}: permission denied", err=True)
         code = ExitCode.USAGE
@@ -105,6 +120,14 @@ def main() -> NoReturn:
         )
         code = ExitCode.FAILED
     _leave(int(code or 0))
+
+
+def _fail(message: str, code: ExitCode, ci: ModuleType | None) -> ExitCode:
+    """Print why the program cannot go on, each line with its name."""
+    click.echo("puller: " + message.replace("\n", "\npuller: "), err=True)
+    if ci:
+        ci.announce_error(message)
+    return code
 
 
 class _Lossy(TextIOWrapper):

@@ -20,10 +20,10 @@ from puller.imagelist import FORMATS, read
 from puller.imagelist.compose_cli import DEFAULT_NAMES, Compose
 from puller.imagelist.entry import Item
 from puller.imagelist.notes import summary
-from puller.imagelist.requests import RequestedImages, request_images
+from puller.imagelist.requests import MOST_BAD, RequestedImages, request_images
 from puller.imagelist.source import Selection
 from puller.settings import BackendChoice, FailureLimit, MirrorUse
-from puller.text import parse_bytes, parse_duration
+from puller.text import counted, parse_bytes, parse_duration
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -73,7 +73,7 @@ list_options = section(
     "Images",
     click.argument("lists", metavar="[LIST]...", nargs=-1, shell_complete=complete_files),
     click.option(
-        "--image", "images", metavar="REF", multiple=True,
+        "--image", "images", envvar="PULLER_IMAGE", metavar="REF", multiple=True,
         help="An image, in addition to those of the lists; may be repeated.",
     ),
     click.option(
@@ -94,7 +94,7 @@ list_options = section(
     ),
     flag("--ignore-buildable", envvar="PULLER_IGNORE_BUILDABLE", help="Leave out images of services with build:."),
     click.option(
-        "--build-arg", "build_args", metavar="NAME[=VALUE]", multiple=True,
+        "--build-arg", "build_args", envvar="PULLER_BUILD_ARG", metavar="NAME[=VALUE]", multiple=True,
         help="An argument of Dockerfiles, its value by default from the environment; may be repeated.",
     ),
     flag("--skip-invalid", help="Skip bad lines of the lists, and continue with the others."),
@@ -121,7 +121,7 @@ engine_options = section(
 mirror_options = section(
     "Mirrors",
     click.option(
-        "--mirror", "mirrors", type=MIRROR, multiple=True, metavar="REGISTRY=PLACE",
+        "--mirror", "mirrors", type=MIRROR, envvar="PULLER_MIRROR", multiple=True, metavar="REGISTRY=PLACE",
         help="A mirror of a registry, such as docker.io=mirror.example:5000/prefix; may be repeated.",
     ),
     choice(
@@ -198,9 +198,9 @@ def make_plan(
         )
     requested = request_images(items, platform=options["platform"], keep_sources=keep_sources)
     if requested.bad and not options["skip_invalid"]:
-        hint = "--skip-invalid leaves these out, and continues with the others"
-        has_folders = any(map(os.path.isdir, options["lists"]))
-        raise ListError([*map(str, requested.bad), *([hint] if has_folders else ())])
+        number = counted(len(requested.bad), "bad line") if len(requested.bad) <= MOST_BAD else "too many bad lines"
+        end = f"{number}; nothing was done (--skip-invalid skips them)"
+        raise ListError([*map(str, requested.bad), end])
     if not options.get("quiet"):
         for line in summary(requested.notes, options["lists"], verbose=options["verbose"] > 0):
             click.echo(line, err=True)

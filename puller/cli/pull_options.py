@@ -29,10 +29,21 @@ _DEFAULTS = settings.Settings()
 _TARGETS = ("oci", "archive")
 
 
+_SUFFIXES = {
+    ".html": "html", ".json": "json", ".md": "markdown", ".prom": "prometheus", ".txt": "text", ".xml": "junit"
+}  # fmt: skip
+"""The kinds of reports of which only the path is given."""
+
+
 def _report(text: str) -> tuple[str, Path]:
     kind, separator, path = text.partition("=")
-    if not separator or not path or kind not in RENDERERS:
-        raise ValueError(f"{text!r} is not KIND=PATH with a KIND of {', '.join(RENDERERS)}")
+    if not separator:
+        kind, path = _SUFFIXES.get(Path(text).suffix, ""), text
+    if not path or kind not in RENDERERS:
+        kinds = ", ".join(RENDERERS)
+        raise ValueError(
+            f"{text!r} is not KIND=PATH with a KIND of {kinds}, nor a PATH with one of {' '.join(_SUFFIXES)}"
+        )
     return kind, Path(path)
 
 
@@ -154,9 +165,9 @@ pull_options = section(
             help="Format of the report on stdout.",
         ),
         click.option(
-            "--report", "reports", type=Parsed("report", _report), multiple=True, metavar="KIND=PATH",
-            shell_complete=_complete(RENDERERS, "="),
-            help=f"Also write a report to a file ({', '.join(RENDERERS)}); may be repeated.",
+            "--report", "reports", type=Parsed("report", _report), envvar="PULLER_REPORT", multiple=True,
+            metavar="[KIND=]PATH", shell_complete=_complete(RENDERERS, "="),
+            help=f"Also write a report to a file ({', '.join(RENDERERS)}; default: by the suffix); may be repeated.",
         ),
         flag("--junit-skip-up-to-date", help="In a JUnit report, mark up-to-date images as skipped, not as passed."),
     ),

@@ -1,11 +1,15 @@
 """The options of verbs: their sections in `--help`, and the kinds of option that several verbs have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import click
 
+EXIT_CODES = (
+    "Exit codes: 0 all images are present, 1 some failed, 2 wrong usage or an invalid list, 69 no engine, 74 a report "
+    "cannot be written, 75 all failures are temporary, 129/130/143 interrupted."
+)
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 
@@ -39,13 +43,18 @@ def choice(*names: str, default: StrEnum, **more: Any) -> Callable[[_F], _F]:
     return click.option(*names, type=kind, default=default.value, show_default=True, **more)
 
 
+_COMMON = "Common options"
 text_or_json = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the output."
 )
 
 
 class SectionedCommand(click.Command):
-    """A verb whose `--help` shows its options section by section."""
+    """A verb whose `--help` shows its options section by section, and the `common` ones, by parameter, before them."""
+
+    def __init__(self, *args: Any, common: Sequence[str] = (), **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.common = common
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give an option with an optional value (`--prefetch`) its default, as click would use the next argument."""
@@ -62,9 +71,11 @@ class SectionedCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by section; those without one, such as --help, are last."""
         sections: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
-                sections.setdefault(getattr(param, "section", "Other"), []).append(record)
+        options = {str(param.name): param for param in self.get_params(ctx) if isinstance(param, click.Option)}
+        for name in dict.fromkeys((*self.common, *options)):
+            if record := options[name].get_help_record(ctx):
+                title = _COMMON if name in self.common else getattr(options[name], "section", "Other")
+                sections.setdefault(title, []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)

@@ -9,7 +9,7 @@ from puller.image.reference import ImageReference, Platform
 from puller.imagelist.entry import BadLine, Item, Note, Source
 from puller.model import PullOutcome, PullRequest, Status
 
-_MOST_BAD = 100
+MOST_BAD = 100
 """Invalid lines that are kept; of the others there is only the number."""
 
 
@@ -49,8 +49,8 @@ def request_images(
     more = 0
     for item in items:
         if isinstance(item, BadLine):
-            more += len(bad) == _MOST_BAD
-            bad += [item] if len(bad) < _MOST_BAD else ()
+            more += len(bad) == MOST_BAD
+            bad += [item] if len(bad) < MOST_BAD else ()
         elif isinstance(item, Note):
             notes.append(item)
         else:

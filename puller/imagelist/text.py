@@ -74,7 +74,7 @@ def _entry(words: Sequence[str], source: Source) -> Entry:
         raise ValueError("a chart or another artifact, no image: take it out of the list")
     if any("$" in word or "{{" in word for word in words):
         raise ValueError("contains a variable: fill it in first (envsubst)")
-    if any(word.startswith("-") for word in words):
+    if any(word.startswith("--") for word in words):
         raise ValueError(f"unknown option; only {_PLATFORM}=OS/ARCH is allowed, before the image")
     if len(words) > 1:
         raise ValueError("one image reference per line")

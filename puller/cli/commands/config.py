@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from puller.cli.options import Parsed
 from puller.cli.output import emit
 from puller.cli.sections import text_or_json
 from puller.cli.toml_file import find
+from puller.cli.usage import variable_of
 from puller.settings import RegistrySettings
 from puller.text import clean
 
@@ -78,7 +78,7 @@ def _rows(ctx: click.Context, arguments: Sequence[str], made: Configuration) -> 
             case ParameterSource.COMMANDLINE:
                 given, source, origin = typed.get(parameter), "flag", f"--{name}"
             case ParameterSource.ENVIRONMENT:
-                given, source, origin = option.value_from_envvar(ctx), "environment", _variable(ctx, option)
+                given, source, origin = option.value_from_envvar(ctx), "environment", variable_of(ctx, option)
             case ParameterSource.DEFAULT_MAP:
                 given, source, origin = made.options[parameter].value, "file", made.options[parameter].where
         yield _Row(name, _plain(option, ctx.params.get(parameter), given), source, origin)
@@ -94,13 +94,6 @@ def _plain(option: click.Option, converted: Any, given: Any) -> Any:
     if isinstance(given, (str, int, float)):
         return clean(str(given))
     return [] if option.multiple else None
-
-
-def _variable(ctx: click.Context, option: click.Option) -> str | None:
-    """Return the environment variable that sets an option."""
-    named = [option.envvar] if isinstance(option.envvar, str) else [*(option.envvar or ())]
-    automatic = f"{ctx.auto_envvar_prefix}_{str(option.name).upper()}"
-    return next((name for name in (*named, automatic) if os.environ.get(name)), None)
 
 
 def _registry_rows(table: Mapping[str, Any]) -> Iterator[_Row]:

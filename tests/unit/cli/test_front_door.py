@@ -1,4 +1,4 @@
-"""What people type first: images as arguments, lists on standard input, and nothing at all."""
+"""What people type first: images as arguments, lists on standard input, nothing at all, and words that are wrong."""
 
 import subprocess
 from pathlib import Path
@@ -87,12 +87,12 @@ def test_nothing_is_named(program: Program) -> None:
     null = ("bash", "-c", '"$@" < /dev/null', "bash")
     for prefix in (closed, null):
         code, _, stderr = program.begin("pull", prefix=prefix).ended(60)
-        assert (code, stderr.splitlines()[-1]) == (2, f"Error: {NOTHING}")
+        assert (code, stderr.splitlines()[-2]) == (2, f"puller: {NOTHING}")
     for name in ("compose.yaml", "images.txt"):
         (program.folder / name).touch()
     run = fed(program, "", "pull")
     here = "for compose.yaml and images.txt of this directory: puller pull compose.yaml images.txt"
-    assert (run.returncode, run.stderr.splitlines()[-1]) == (2, f"Error: {NOTHING}; {here}")
+    assert (run.returncode, run.stderr.splitlines()[-2]) == (2, f"puller: {NOTHING}; {here}")
 
 
 def test_a_pipe_without_a_list_is_waited_for(program: Program) -> None:
@@ -112,3 +112,61 @@ def test_a_pipe_without_a_list_is_waited_for(program: Program) -> None:
         stdout, stderr = process.communicate("nginx\n", timeout=60)
     assert (process.returncode, stdout) == (0, "docker.io/library/nginx:latest\n")
     assert (waits, stderr) == ("puller: waiting for a list on stdin\n", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("images.txt -j 3", "no command 'images.txt'; did you mean `puller pull images.txt -j 3`?"),
+        ("ghcr.io/a/b:1", "no command 'ghcr.io/a/b:1'; did you mean `puller pull ghcr.io/a/b:1`?"),
+        ("nginx", "no command 'nginx'; did you mean `puller pull nginx`?"),
+        ("pul x", "no command 'pul'; did you mean `puller pull`?"),
+        ("ls", "no command 'ls'; did you mean `puller list`?"),
+        ("status", "no command 'status'; did you mean `puller history`?"),
+        ("help pul", "no command 'pul'; did you mean `puller pull`?"),
+        ("-v", "no option -v before the verb; did you mean `puller pull -v`, or -V for the version?"),
+        ("pull --dry-run x", "no option --dry-run; `puller plan` shows what a pull would do"),
+        ("pull -n x", "no option -n; `puller plan` shows what a pull would do"),
+        ("pull --json x", "no option --json; did you mean --format json?"),
+        ("list -o json x", "no option -o; did you mean --format json?"),
+        ("pull --output json x", "no option --output; did you mean --format json?"),
+        ("pull --retrys 3 x", "no option --retrys; did you mean --retries?"),
+        ("pull -f x", "no option -f; a LIST is an argument: `puller pull FILE`"),
+        ("pull -j abc x", "--jobs: 'abc' is not a whole number"),
+        ("pull -j 0 x", "--jobs: 0 is not in the range 1 to 1000"),
+        ("completion", "missing argument '{bash|zsh|fish}'"),
+        ("history x", "unexpected extra argument (x)"),
+        ("pull --jobs", "option '--jobs' requires an argument"),
+    ],
+)
+def test_wrong_words_are_answered_with_the_right_ones(program: Program, typed: str, said: str) -> None:
+    """One line says what is wrong and what was probably meant, and one how to get help."""
+    run = program.run(*typed.split())
+    assert (run.code, run.stdout) == (2, "")
+    line, help_ = run.stderr.splitlines()
+    assert line == f"puller: {said}"
+    assert help_.startswith("Try 'puller")
+
+
+def test_words_of_other_programs_are_taken(program: Program) -> None:
+    """`help` and `version` are no verbs, and work all the same."""
+    for words in ("version", "-V", "--version"):
+        assert program.run(words).stdout.startswith("puller ")
+    assert program.run("help").stdout == program.run("--help").stdout
+    assert program.run("help", "pull").stdout == program.run("pull", "--help").stdout
+
+
+def test_a_variable_with_a_spelling_error_is_named(program: Program) -> None:
+    """A setting that has no effect must not be silent; variables of other programs are."""
+    variables = {"PULLER_JOB": "3", "PULLER_HOME": "/opt", "PULLER_TIMEOUT": "1m", "PULLER_REPORT": "json=out"}
+    run = program.run("pull", "nginx", environment=variables)
+    warnings = [line for line in run.stderr.splitlines() if "variable" in line]
+    assert warnings == ["puller: the variable PULLER_JOB is not used; did you mean PULLER_JOBS?"]
+    assert (program.folder / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "begin"), [("x.html", "<!doctype html>"), ("x.json", "{"), ("x.xml", "<?xml")])
+def test_the_suffix_of_a_report_says_its_kind(program: Program, name: str, begin: str) -> None:
+    """`--report x.html` writes the page."""
+    assert program.run("pull", "nginx", "--report", name).code == 69
+    assert (program.folder / name).read_text().startswith(begin)

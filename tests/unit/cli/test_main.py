@@ -62,10 +62,12 @@ def test_help_is_help(shell: Shell, arguments: tuple[str, ...]) -> None:
 
 
 def test_help_names_every_verb_and_exit_code(shell: Shell) -> None:
-    """Who knows nothing learns what there is, and what a script may rely on."""
-    text = shell.run("--help").stdout
-    for word in ("list", "pull", "0 all", "1 some", "2 usage", "69", "75", "130/143"):
-        assert word in " ".join(text.split())
+    """Who knows nothing learns what there is, and what a script may rely on; the common options are first."""
+    text, pull_help = (" ".join(shell.run(*verb, "--help").stdout.split()) for verb in ((), ("pull",)))
+    for word in ("list", "pull", "0 all", "1 some", "2 wrong usage", "69", "75", "130/143"):
+        assert word in text
+    assert text[text.index("Exit codes") :] == pull_help[pull_help.index("Exit codes") :]
+    assert pull_help.index(" --report ") < pull_help.index(" --context ")
 
 
 def test_help_for_pull_names_every_option_of_the_contract(shell: Shell) -> None:
@@ -94,7 +96,7 @@ def test_help_for_pull_names_every_option_of_the_contract(shell: Shell) -> None:
         (("pull", "images.txt", "--max-fail", "101%"), "'101%' is not a number of images such as 5"),
         (("pull", "images.txt", "--max-fail", "few"), "'few' is not a number"),
         (("pull", "images.txt", "--jobs", "0"), "0 is not in the range"),
-        (("pull", "images.txt", "-j", "many"), "'many' is not a valid integer"),
+        (("pull", "images.txt", "-j", "many"), "'many' is not a whole number"),
         (("pull", "images.txt", "--per-registry", "0"), "0 is not in the range"),
         (("pull", "images.txt", "--retries", "-1"), "-1 is not in the range"),
         (("pull", "images.txt", "--backend", "pigeon"), "'pigeon' is not one of"),
@@ -107,11 +109,14 @@ def test_help_for_pull_names_every_option_of_the_contract(shell: Shell) -> None:
     ],
 )
 def test_a_usage_error_is_one_clear_line(shell: Shell, arguments: tuple[str, ...], words: str) -> None:
-    """Exit code 2, nothing on standard output, and one line that says what was wrong and quotes it."""
+    """Exit code 2, nothing on standard output, one line that says what was wrong and quotes it, and one for help."""
     run = shell.run(*arguments)
     assert (run.code, run.stdout) == (2, "")
-    (line,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
+    line, more = run.stderr.splitlines()
+    assert line.startswith("puller: ")
     assert words in line
+    verb = " pull" if arguments[0] == "pull" else ""
+    assert more == f"Try 'puller{verb} --help'"
 
 
 def test_a_program_without_arguments_says_how_it_is_used(shell: Shell) -> None:
@@ -124,7 +129,7 @@ def test_a_program_without_arguments_says_how_it_is_used(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("PULLER_JOBS", "x", "'x' is not a valid integer"),
+        ("PULLER_JOBS", "x", "PULLER_JOBS: 'x' is not a whole number"),
         ("PULLER_TIMEOUT", "soon", "'soon' is not a duration"),
         ("PULLER_PLATFORM", "arm64", "'arm64' is not a platform"),
         ("DOCKER_DEFAULT_PLATFORM", "arm64", "'arm64' is not a platform"),
@@ -171,7 +176,7 @@ def test_bad_lines_are_told_all_at_once(shell: Shell) -> None:
     assert (run.code, run.stdout) == (2, "")
     for place in ("bad.txt:2: ", "bad.txt:4: ", "bad.txt:5: "):
         assert place in run.stderr
-    assert len(run.stderr.splitlines()) == 3
+    assert run.stderr.splitlines()[3:] == ["puller: 3 bad lines; nothing was done (--skip-invalid skips them)"]
     assert docker.calls == []
 
 

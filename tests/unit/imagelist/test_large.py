@@ -25,7 +25,7 @@ def test_of_many_bad_lines_the_first_hundred_are_shown(tmp_path: Path) -> None:
     for verb in ("list", "plan", "pull"):
         run = program.run(verb, listed)
         lines = run.stderr.splitlines()
-        assert (run.code, len(lines)) == (2, 101)
+        assert (run.code, len(lines)) == (2, 102)
         assert lines[99].endswith(': "Bad-99"')
         assert "4900 more" in lines[100]
 

@@ -19,7 +19,7 @@ RUN python -m venv /opt/puller \
 
 FROM python:3.12-slim
 LABEL org.opencontainers.image.title="puller" \
-      org.opencontainers.image.description="Pull a list of Docker images, all of them, and report the truth about each." \
+      org.opencontainers.image.description="Pull a list of Docker images in parallel and report exactly what succeeded and what failed." \
       org.opencontainers.image.licenses="MIT"
 RUN useradd --create-home --uid 10001 puller \
     && install -d -o puller -g puller /home/puller/.docker /home/puller/.local/state/puller

@@ -63,7 +63,7 @@ def test_the_version_is_a_version() -> None:
     """Three numbers; the installed package has the same, where it is installed."""
     assert [part.isdigit() for part in puller.__version__.split(".")] == [True] * 3
     try:
-        installed = importlib.metadata.version("puller")
+        installed = importlib.metadata.version("docker-image-puller")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("puller is not installed, only importable")
     assert installed == puller.__version__

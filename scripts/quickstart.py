@@ -1,6 +1,6 @@
-"""The part of scripts/quickstart that is easier in Python: the engine, the registry, the list and the two runs.
+"""The part of scripts/quickstart that is easier in Python: the engine, the registry, the list and the runs.
 
-It takes one word: `probe` tells (exit code 0) whether the user's own engine can be used, `own` and `throwaway` run
+It takes one word: `probe` tells (exit code 0) whether the user's own engine can be used, `own` and `temporary` run
 the demonstration on that engine or on one started for it. Everything it starts ends with it, also on Ctrl-C.
 """
 
@@ -21,17 +21,25 @@ from docker.errors import DockerException
 
 from puller.engine.endpoint import resolve
 from puller.errors import PullerError
-from tests.lab import Engine, Registry, WorldError, layer, push_image
+from tests.lab import Engine, Proxy, Registry, Rule, WorldError, layer, push_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import FrameType
 
-COMMAND = ("puller", "pull", "images.txt", "-j", "3")
+    from tests.lab.exchange import Exchange
+    from tests.lab.faults import Action
+
+LIST = "images.txt"
+COMMAND = ("puller", "pull", LIST, "-j", "3")
 IMAGES = (
     "shop/web:1.4", "shop/api:2.0", "shop/search:2.0", "shop/mail:0.9", "shop/jobs:2.0",
     "tools/backup:7", "tools/lint:3.1", "base/python:3.11", "base/node:22",
 )  # fmt: skip
+BUSY = "tools/backup"
+"""The registry refuses this image twice with a 503; a retry succeeds."""
+MISSPELT = ("shop/mail:0.8", "shop/mail:0.9")
+"""The wrong line of the list, and the right one."""
 BASE_BYTES, OWN_BYTES = 4 << 20, 1 << 20
 ANSWER_SECONDS, GRACE_SECONDS = 10, 3
 FAILED = 1
@@ -43,21 +51,27 @@ def main() -> int:
     try:
         if sys.argv[1:] == ["probe"]:
             return 0 if _own_engine_serves() else FAILED
+        page = Path(tempfile.mkdtemp(prefix="puller-quickstart-")) / "report.html"
         with ExitStack() as stack:
-            code = _demonstrate(stack, own=sys.argv[1:] == ["own"])
+            stack.callback(_remove_if_empty, page.parent)
+            _demonstrate(stack, page, own=sys.argv[1:] == ["own"])
+        print(f"\nEverything temporary is stopped and removed, except the HTML report of the first run: {page}")
+        print(f"Now your own list: {os.path.relpath(_program())} pull YOUR-LIST", flush=True)
     except WorldError as error:
         print(f"quickstart: {error}", file=sys.stderr)
         return FAILED
-    program = os.path.relpath(_program())
-    print(f"\nEverything throwaway is stopped and removed. Your turn: {program} pull YOUR-LIST -j 3")
-    return code
+    except BrokenPipeError:  # as of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+    return 0
 
 
-def _demonstrate(stack: ExitStack, *, own: bool) -> int:
-    """Pull the made-up images twice; the exit code is puller's own."""
+def _demonstrate(stack: ExitStack, page: Path, *, own: bool) -> None:
+    """Pull the made-up images twice; raises WorldError if a run does not end as it should."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="puller-")))
     registry = stack.enter_context(Registry())
-    images = _fill(registry)
+    proxy = stack.enter_context(Proxy(registry, [Rule(f"/{BUSY}/manifests/", _refuse_twice())]))
+    images = _fill(registry, proxy)
     environment = _environment()
     if own:
         client = _own_engine()
@@ -65,25 +79,49 @@ def _demonstrate(stack: ExitStack, *, own: bool) -> int:
         stack.enter_context(_removed_afterwards(client, images))
     else:
         engine = stack.enter_context(Engine())
-        print(f"Engine: a throwaway one, {engine.version()}")
+        print(f"Engine: a temporary one, {engine.version()}")
         # The user's credentials and contexts have nothing to do with it.
         environment = {name: value for name, value in environment.items() if not name.startswith("DOCKER_")}
         environment |= {"DOCKER_HOST": engine.host, "DOCKER_CONFIG": str(folder)}
-    print(f"Registry: a throwaway one, {registry.address}")
-    (folder / COMMAND[2]).write_text("# the images of our shop\n" + "\n".join(images) + "\n")
-    _show("cat", COMMAND[2])
-    print((folder / COMMAND[2]).read_text(), end="")
-    code = _run(folder, environment)
-    print("\nThe same again. Nothing has changed in the registry, so there is nothing to do:")
-    return _run(folder, environment) or code
+    environment["XDG_STATE_HOME"] = str(folder)  # the history and the records of the user stay as they are
+    print(f"Registry: a temporary one, {proxy.address}. It has no {MISSPELT[0]}, and refuses {BUSY} twice (503).")
+    wrong, right = MISSPELT
+    text = "# the images of our shop\n" + "\n".join(images) + "\n"
+    (folder / LIST).write_text(text.replace(right, wrong))
+    _show("cat", LIST)
+    print((folder / LIST).read_text(), end="")
+    _run(folder, environment, FAILED, "--report", str(page))
+    print("\nOne tag is wrong. The list is corrected; what is up to date is not pulled again:")
+    _show("sed", "-i", f"s|{wrong}|{right}|", LIST)
+    (folder / LIST).write_text(text)
+    _run(folder, environment, 0)
 
 
-def _run(folder: Path, environment: Mapping[str, str]) -> int:
-    """Show the command line, run it, and return its exit code."""
-    _show(*COMMAND)
-    child = subprocess.Popen([_program(), *COMMAND[1:]], cwd=folder, env=environment)
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _refuse_twice() -> Action:
+    """Answer an engine, but not puller, with a 503, twice."""
+    left = iter(range(2))
+
+    def act(exchange: Exchange) -> None:
+        if exchange.headers.get("User-Agent", "").startswith("docker/") and next(left, None) is not None:
+            exchange.reply(503, {}, b"")
+        else:
+            exchange.forward()
+
+    return act
+
+
+def _run(folder: Path, environment: Mapping[str, str], expected: int, *options: str) -> None:
+    """Show the command line and run it; raises WorldError if its exit code is not the expected one."""
+    command = (*COMMAND, *options)
+    _show(*command)
+    child = subprocess.Popen([_program(), *command[1:]], cwd=folder, env=environment)
     try:
-        return child.wait()
+        child.wait()
     except SystemExit:
         # Ctrl-C in a terminal has reached it as well, a signal for this process alone has not.
         with suppress(subprocess.TimeoutExpired):
@@ -91,6 +129,9 @@ def _run(folder: Path, environment: Mapping[str, str]) -> int:
         child.terminate()
         child.wait()
         raise
+    print(f"(exit code {child.returncode})")
+    if child.returncode != expected:
+        raise WorldError(f"{expected} was expected")
 
 
 def _program() -> Path:
@@ -103,14 +144,14 @@ def _show(*command: str) -> None:
     print("\n$", *command, flush=True)
 
 
-def _fill(registry: Registry) -> list[str]:
+def _fill(registry: Registry, proxy: Proxy) -> list[str]:
     """Push the made-up images, which share two bases, and return how an engine asks for them."""
     bases = [layer(f"quickstart base {number}", BASE_BYTES) for number in range(2)]
     references = []
     for number, name in enumerate(IMAGES):
         repository, _, tag = name.partition(":")
         own = layer(f"quickstart {name}", OWN_BYTES)
-        references.append(push_image(registry, repository, tag, (bases[number % 2], own)).reference)
+        references.append(push_image(registry, repository, tag, (bases[number % 2], own)).at(proxy.address))
     return references
 
 
@@ -156,8 +197,11 @@ def _removed_afterwards(client: docker.APIClient, images: list[str]) -> Iterator
 
 
 def _stop_on_signals() -> None:
-    """Turn the signals that end a program into SystemExit, once: what follows is cleaning up."""
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+    """Turn the signals that end a program into SystemExit, once: what follows is cleaning up.
+
+    SIGPIPE stays ignored: the proxy gets it when the engine closes a connection.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in signals:

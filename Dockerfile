@@ -5,8 +5,8 @@
 #     docker run --rm -v /var/run/docker.sock:/var/run/docker.sock \
 #         --group-add "$(stat -c %g /var/run/docker.sock)" -v "$PWD:/work:ro" puller pull images.txt
 #
-# It runs as nobody in particular, so the socket's group is handed to it. It talks to the engine itself: no docker
-# command is in it. Accounts of registries: -v "$HOME/.docker/config.json:/home/puller/.docker/config.json:ro".
+# It runs as a user without privileges, so it needs the group of the socket. It uses the Engine API and contains no
+# docker command. Logins of registries: -v "$HOME/.docker/config.json:/home/puller/.docker/config.json:ro".
 
 FROM python:3.12-slim AS build
 WORKDIR /source

@@ -6,11 +6,11 @@ NAME=$(basename "$0")
 VENV=$ROOT/.venv
 POLICY=/usr/sbin/policy-rc.d
 
-# Where daemons are: not in everybody's PATH.
+# Daemons are in directories that are not in every PATH.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH PIP_DISABLE_PIP_VERSION_CHECK=1
 
-# A program that ends in good order on Ctrl-C would otherwise look to bash like a reason to go on.
+# Without this, bash continues after a program that handles Ctrl-C and exits.
 trap 'exit 130' INT
 
 say() {

@@ -66,10 +66,20 @@ def test_files_that_the_readme_names_exist() -> None:
             assert (ROOT / path).exists(), (page_.name, path)
 
 
-def test_the_two_commands_stand_in_the_readme() -> None:
+def test_the_demonstration_and_the_tests_stand_in_the_readme() -> None:
     """How to see it work, and how to test it, are found at first sight."""
     for command in ("scripts/quickstart", "scripts/test"):
         assert f"| `{command}` |" in README
+
+
+def test_a_stranger_finds_the_install_line_and_the_list_first() -> None:
+    """One page: the program goes where cron looks for it, and the list's form stands before all comparisons."""
+    assert len(README.splitlines()) <= 220
+    venv, link = "python3 -m venv /opt/puller && /opt/puller/bin/pip install .", "/usr/local/bin/puller"
+    assert f"    {venv} && ln -s /opt/puller/bin/puller {link}\n" in README
+    assert link.rpartition("/")[0] in (ROOT / "config/cron.d/puller").read_text()
+    assert README.index("one image per line") < README.index("Why not `xargs")
+    assert re.search(r"<!-- sample -->\n```text\n\$ puller pull [^`]+```\n<!-- /sample -->", README)
 
 
 def test_the_picture_shows_a_run_and_asks_nobody() -> None:

@@ -4,10 +4,11 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+from threading import Timer
 from typing import Any, TypeVar, cast
 
 import click
@@ -23,7 +24,7 @@ from puller.imagelist.notes import summary
 from puller.imagelist.requests import MOST_BAD, RequestedImages, request_images
 from puller.imagelist.source import Selection
 from puller.settings import BackendChoice, FailureLimit, MirrorUse
-from puller.text import counted, parse_bytes, parse_duration
+from puller.text import clean, counted, parse_bytes, parse_duration
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -138,6 +139,8 @@ def duration(*names: str, **more: Any) -> Callable[[_F], _F]:
 
 _PATIENCE = 2
 """Seconds without a list on standard input before puller says that it waits for one."""
+_SLOW = 10
+"""Seconds of reading a directory before puller says that it reads it."""
 LOCK_OPTIONS = (
     duration(
         "--lock-wait", default="0", help="How long to wait for another run that uses the engine, before exit code 75."
@@ -168,6 +171,21 @@ def _stdin(*, only_files: bool) -> tuple[str, ...]:
     raise click.UsageError(f"no images given: pass a list file, - for stdin, or --image REF{hint}")
 
 
+@contextmanager
+def _telling_if_slow(lists: Iterable[str]) -> Iterator[None]:
+    """Say what is being read if a directory takes long, as `/` does."""
+    folders = ", ".join(clean(name) for name in lists if os.path.isdir(name))  # noqa: PTH112 - raises no error
+    message = f"puller: still reading the files of {folders}"
+    timer = Timer(_SLOW, click.echo, (message,), {"err": True})
+    timer.daemon = True
+    if folders:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def make_plan(
     options: Mapping[str, Any],
     items: Iterable[Item] | None = None,
@@ -196,7 +214,8 @@ def make_plan(
             ask_compose=Compose(),
             only_files=only_files,
         )
-    requested = request_images(items, platform=options["platform"], keep_sources=keep_sources)
+    with _telling_if_slow(options["lists"]):
+        requested = request_images(items, platform=options["platform"], keep_sources=keep_sources)
     if requested.bad and not options["skip_invalid"]:
         number = counted(len(requested.bad), "bad line") if len(requested.bad) <= MOST_BAD else "too many bad lines"
         end = f"{number}; nothing was done (--skip-invalid skips them)"

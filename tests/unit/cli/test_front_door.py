@@ -1,6 +1,7 @@
 """What people type first: images as arguments, lists on standard input, nothing at all, and words that are wrong."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,19 @@ def test_wrong_words_are_answered_with_the_right_ones(program: Program, typed: s
     line, help_ = run.stderr.splitlines()
     assert line == f"puller: {said}"
     assert help_.startswith("Try 'puller")
+
+
+def test_a_directory_that_takes_long_is_named(program: Program) -> None:
+    """Whoever types `puller pull /` sees what takes so long."""
+    (program.folder / "a.yaml").write_text("image: nginx\n")
+    patched = "import puller.cli.options as o; o._SLOW = 0; import time; echo = o.request_images\n"
+    patched += "o.request_images = lambda *a, **k: (time.sleep(1), echo(*a, **k))[1]\n"
+    code = f"{patched}import sys; sys.argv = ['puller', 'list', '.']; from puller.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=program.folder, env=program.environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert "puller: still reading the files of .\n" in done.stderr
 
 
 def test_words_of_other_programs_are_taken(program: Program) -> None:

@@ -54,13 +54,15 @@ class _Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Take `help` and `version`, which are no verbs, for the options; say what an unknown verb was meant to be."""
+        if ctx.resilient_parsing:  # completion
+            return super().resolve_command(ctx, args)
         if args[0] == "help" and args[1:2]:
             args = [args[1], "--help"]
         name = args[0]
         if name in ("help", "version"):
             click.echo(ctx.get_help() if name == "help" else f"puller {__version__}")
             ctx.exit()
-        if name not in _VERBS and not ctx.resilient_parsing:
+        if name not in _VERBS:
             ctx.fail(import_module("puller.cli.usage").no_verb(name, args[1:], _VERBS))
         return super().resolve_command(ctx, args)
 

@@ -57,8 +57,8 @@ def no_verb(name: str, arguments: Iterable[str], verbs: Iterable[str]) -> str:
     wrong = f"no command {clean(name, _LONGEST)!r}"
     if meant := _VERBS.get(name) or next(iter(get_close_matches(name, [*verbs], 1)), None):
         return f"{wrong}; did you mean `puller {meant}`?"
-    if any(mark in name for mark in "./:@") or re.fullmatch("[a-z0-9_-]+", name):  # a list or an image
-        words = clean(shlex.join(map(source_name, (name, *arguments))), _LONGEST)
+    words = clean(shlex.join(map(source_name, (name, *arguments))), _LONGEST)
+    if "--help" not in words and re.fullmatch(r"[a-z0-9_-]+|.*[./:@].*", name):  # a list or an image
         return f"{wrong}; did you mean `puller pull {words}`?"
     return wrong
 

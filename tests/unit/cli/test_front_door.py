@@ -124,6 +124,7 @@ def test_a_pipe_without_a_list_is_waited_for(program: Program) -> None:
         ("pul x", "no command 'pul'; did you mean `puller pull`?"),
         ("ls", "no command 'ls'; did you mean `puller list`?"),
         ("status", "no command 'status'; did you mean `puller history`?"),
+        ("help nginx", "no command 'nginx'"),
         ("help pul", "no command 'pul'; did you mean `puller pull`?"),
         ("-v", "no option -v before the verb; did you mean `puller pull -v`, or -V for the version?"),
         ("pull --dry-run x", "no option --dry-run; `puller plan` shows what a pull would do"),

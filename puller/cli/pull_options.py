@@ -114,7 +114,7 @@ pull_options = section(
         click.option(
             "--to", type=Parsed("target", _target), metavar="oci:DIR|archive:FILE",
             shell_complete=_complete(_TARGETS, ":"),
-            help="Pull into files, without an engine; `puller load` loads them into one.",
+            help="Pull into files, without an engine; the verb load loads them into one.",
         ),
         flag("--no-extras", help="With --to: leave out the attestations and signatures of the images."),
     ),

@@ -10,22 +10,30 @@ from puller.model import Status
 from puller.text import clean, format_bytes, format_seconds
 
 FRAMES_PER_SECOND = 8
-Line = list[tuple[str, str]]
-"""Pieces of text with their styles."""
+Piece = tuple[str, str]
+"""Text with its style."""
+Line = list[Piece]
 
 # Widths in columns.
-_PHASE = max(len(phase) for phase in Phase)
-_BYTES = len("999.9MB/999.9MB")
-_RATE = len("999.9MB/s")
 _GAP = _MARK = 2
+_TIME = len("59m59s")
+_AMOUNT = len("127/127 layers")
+_RATE = len("999.9MB/s")
 _USUAL_NAME = 30
 _SHORTEST_NAME = 12
 _SHORTEST_BAR = 10
 _LONGEST_BAR = 24
 _LONGEST_OVERALL = 40
-_WIDE = 90
-_FACTS = 46
+_SHORTEST_WAIT = len("waiting for its turn")
+_WIDE = 120
+_FACTS, _ALL_FACTS = 46, 86
+_OPTIONAL = (
+    (_TIME, _SHORTEST_NAME), (_AMOUNT, _SHORTEST_NAME), (_RATE, _USUAL_NAME), (_SHORTEST_BAR, _USUAL_NAME),
+)  # fmt: skip
+"""The columns of a row from the most to the least important, and what each leaves for the name."""
 _MINUTE = 60
+_STEPS = ((15, 1), (60, 5), (600, 15), (math.inf, 60))
+"""The steps in which the time that is left is shown, up to so many seconds."""
 
 
 class Glyphs(NamedTuple):
@@ -44,89 +52,151 @@ UNICODE = Glyphs(dict(zip(Status, "✓==✗-", strict=True)), "⠋⠙⠹⠸⠼�
 ASCII = Glyphs(dict(zip(Status, "+==x-", strict=True)), "|/-\\", "~", "|", "#", ".", "..")
 
 
-def _columns(width: int, longest_name: int) -> tuple[int, int, bool]:
-    """Return the widths of name and bar, and whether there is a rate: first comes the usual name, then rate and bar."""
-    # The last column of the terminal stays empty: some terminals wrap after it.
-    free = width - 1 - _MARK - _GAP - _PHASE - _GAP - _BYTES
-    least = min(longest_name, _USUAL_NAME)
-    rate = free >= least + _GAP + _RATE
-    free -= _GAP + _RATE if rate else 0
-    bar = free >= least + _GAP + _SHORTEST_BAR
-    free -= _GAP + _SHORTEST_BAR if bar else 0
-    name = min(longest_name, max(_SHORTEST_NAME, free))
-    return name, min(_LONGEST_BAR, _SHORTEST_BAR + free - name) if bar else 0, rate
+class _Columns(NamedTuple):
+    """The widths of the columns of a row; those that do not fit are 0."""
+
+    name: int
+    time: int
+    amount: int
+    rate: int
+    bar: int
+
+    @classmethod
+    def of(cls, width: int, longest_name: int) -> "_Columns":
+        # The last column of the terminal stays empty: some terminals wrap after it.
+        free, widths = width - 1 - _MARK, [0] * len(_OPTIONAL)
+        for place, (column, name) in enumerate(_OPTIONAL):
+            if free - _GAP - column < min(longest_name, name):
+                break
+            free, widths[place] = free - _GAP - column, column
+        name = max(1, min(longest_name, free))
+        time, amount, rate, bar = widths
+        if bar:
+            bar = min(_LONGEST_BAR, bar + free - name)
+        elif amount:
+            amount += free - name
+        return cls(name, time, amount, rate, bar)
+
+    @property
+    def between(self) -> int:
+        """Columns between name and time."""
+        return sum(_GAP + width for width in self[2:] if width) - _GAP
 
 
 def draw(state: State, glyphs: Glyphs, width: int, height: int) -> list[Line]:
-    """Return a line for each running pull and each pause, and last a line for the whole run."""
+    """Return a line for each running pull and each pause, and last one or two lines for the whole run."""
     with state.lock:
         return [*_draw(state, glyphs, width, height)]
 
 
 def _draw(state: State, glyphs: Glyphs, width: int, height: int) -> Iterator[Line]:
     now = state.clock()
-    pauses = [(clean(subject), ends - now, kind) for subject, (ends, kind) in state.pauses.items() if ends > now]
-    pulls, limit = [*state.running.values()], max(0, height - 3 - len(pauses))
+    footer = [*_footer(state, glyphs, width - 1, now)]
+    most = max(0, height - 2 - len(footer))
+    pauses = [(clean(subject), ends - now, why) for subject, (ends, why) in state.pauses.items() if ends > now][:most]
+    pulls, limit = [*state.running.values()], most - len(pauses)
     shown = pulls if len(pulls) <= limit else pulls[: max(0, limit - 1)]
-    columns = _columns(width, state.longest_name)
+    columns = _Columns.of(width, state.longest_name)
     frame = glyphs.spinner[int((now - state.began) * FRAMES_PER_SECOND) % len(glyphs.spinner)]
     for pull in shown:
-        yield _row(pull, columns, glyphs, frame, now)
+        row = _waiting(pull, state, columns, glyphs, now) or _row(pull, columns, glyphs, frame, now)
+        elapsed = whole_seconds(int(now - pull.began))
+        yield [*row, (f"  {elapsed:>{_TIME}}", "dim")] if columns.time else row
     if hidden := len(pulls) - len(shown):
         yield [(f"{glyphs.ellipsis} and {hidden} more", "dim")]
-    for subject, seconds, kind in pauses[: max(0, height - 3)]:
-        yield [(f"{glyphs.pause} {subject}  paused for {whole_seconds(math.ceil(seconds))}: {kind}", "yellow")]
-    yield _overall(state, glyphs, width, now)
+    for subject, seconds, why in pauses:
+        text = f"  paused for {whole_seconds(math.ceil(seconds))}: {why}"
+        name = cut_middle(subject, max(_SHORTEST_NAME, width - 1 - _MARK - len(text)), glyphs.ellipsis)
+        yield [(cut(f"{glyphs.pause} {name}{text}", width - 1, glyphs.ellipsis), "yellow")]
+    yield from footer
 
 
-def _row(pull: RunningPull, columns: tuple[int, int, bool], glyphs: Glyphs, frame: str, now: float) -> Line:
-    name_width, bar_width, shows_rate = columns
-    label = cut_middle(pull.name, name_width, glyphs.ellipsis).ljust(name_width)
-    if retry := pull.retry:
-        wait = whole_seconds(math.ceil(max(0.0, pull.retry_at - now)))
-        text = f"  retry {retry.attempt} in {wait}: {retry.failure.kind}"
-        return [(f"{glyphs.retry} ", "yellow"), (label, ""), (text, "yellow")]
-    phase, rate = pull.progress.phase if pull.progress else None, pull.meter.rate(now)
-    style = "" if phase in (Phase.DOWNLOADING, Phase.EXTRACTING) else "dim"
-    line = [(f"{frame} ", "cyan"), (label, ""), (f"  {phase or 'starting':<{_PHASE}}", style)]
-    done, total, amount = _measure(pull.progress) if pull.progress else (0, 0, "")
-    if bar_width:
-        bar = _bar(glyphs, bar_width, total, [(done, "cyan")]) if total else [(" " * bar_width, "")]
+def _label(pull: RunningPull, columns: _Columns, glyphs: Glyphs) -> Piece:
+    return cut_middle(pull.name, columns.name, glyphs.ellipsis).ljust(columns.name), ""
+
+
+def _waiting(pull: RunningPull, state: State, columns: _Columns, glyphs: Glyphs, now: float) -> Line | None:
+    """Return the row of an image that waits for its next attempt, which a pause of its registry delays."""
+    if not (retry := pull.retry):
+        return None
+    paused_until, _ = state.pauses.get(retry.request.reference.registry, (0.0, ""))
+    left, space = math.ceil(max(pull.retry_at, paused_until) - now), columns.between
+    brief = space < _SHORTEST_WAIT
+    if left <= 0:
+        text = "waiting" if brief else "waiting for its turn"
+    elif brief:
+        text = f"retry in {whole_seconds(left)}"
+    else:
+        text = f"retry {retry.attempt} in {whole_seconds(left)}: {retry.failure.title}"
+    wait = [(f"  {cut(text, space, glyphs.ellipsis):<{space}}", "yellow")] if space > 0 else []
+    return [(f"{glyphs.retry} ", "yellow"), _label(pull, columns, glyphs), *wait]
+
+
+def _row(pull: RunningPull, columns: _Columns, glyphs: Glyphs, frame: str, now: float) -> Line:
+    seen, rate = pull.progress, pull.meter.rate(now)
+    downloading = seen is not None and seen.phase is Phase.DOWNLOADING
+    done, total, amount = _measure(seen) if seen else (0, 0, "starting")
+    line = [(f"{frame} ", "cyan"), _label(pull, columns, glyphs)]
+    if columns.bar:
+        bar = _bar(glyphs, columns.bar, total, [(done, "cyan")]) if total else [(" " * columns.bar, "")]
         line += [("  ", ""), *bar]
-    line.append((f"  {amount:>{_BYTES}}", ""))
-    if shows_rate and phase is Phase.DOWNLOADING and rate >= 1:
-        line.append((f"  {format_bytes(rate) + '/s':>{_RATE}}", "dim"))
+    if columns.amount:
+        line.append((f"  {amount:>{columns.amount}}", "" if total else "dim"))
+    if columns.rate:
+        text = f"{format_bytes(rate)}/s" if downloading and rate >= 1 else ""
+        line.append((f"  {text:>{_RATE}}", "dim"))
     return line
 
 
 def _measure(seen: Progress) -> tuple[int, int, str]:
     """Return done, total and text: in bytes if they are known and the engine downloads, otherwise in layers."""
-    if seen.total and seen.phase is not Phase.EXTRACTING:
-        return seen.current, seen.total, f"{format_bytes(seen.current)}/{format_bytes(seen.total)}"
-    if seen.layers:
-        return seen.layers_done, seen.layers, f"{seen.layers_done}/{seen.layers} layers"
-    return 0, 0, ""
+    phase = seen.phase
+    if seen.total and phase is Phase.DOWNLOADING:
+        return seen.current, seen.total, share(seen.current, seen.total, "/")
+    if seen.layers and phase in (Phase.DOWNLOADING, Phase.EXTRACTING):
+        layers = f"{seen.layers_done}/{seen.layers}"
+        text = f"{phase} {layers}"
+        return seen.layers_done, seen.layers, text if len(text) <= _AMOUNT else f"{layers} layers"
+    return 0, 0, Phase.QUEUED if phase is Phase.WAITING else phase
 
 
-def _overall(state: State, glyphs: Glyphs, width: int, now: float) -> Line:
-    failed, cancelled, rate = state.counts[Status.FAILED], state.counts[Status.CANCELLED], state.meter.rate(now)
-    done = sum(state.counts.values())
-    left = max(0, state.total - done)
-    facts = [(f"{state.total - left}/{state.total} done", "")]
+def _footer(state: State, glyphs: Glyphs, room: int, now: float) -> Iterator[Line]:
+    """Return the images and the bytes of the whole run: in one line if the terminal is wide enough for both."""
+    failed, cancelled, done = state.counts[Status.FAILED], state.counts[Status.CANCELLED], state.done
+    total = max(done, state.total)
+    facts = [(f"{done}/{total} images", "")]
     facts += [(f"{failed} failed", "red")] if failed else []
     facts += [(f"{cancelled} cancelled", "yellow")] if cancelled else []
-    facts += [(f"{left} left", "dim")]
-    facts += [(format_bytes(state.downloaded), "")] if state.downloaded else []
-    facts += [(f"{format_bytes(rate)}/s", "dim")] if rate >= 1 and width >= _WIDE else []
-    facts += [(whole_seconds(int(now - state.began)), "dim")]
-    text = [piece for fact in facts for piece in (("  ", ""), fact)]
+    facts += [(f"{state.queued} queued", "dim")] if state.queued else []
+    transfer = _transfer(state, now)
+    wide = room >= _WIDE - 1
+    facts += [*(transfer if wide else ()), (whole_seconds(int(now - state.began)), "dim")]
+    text = _fitting(facts, room)
     # At least the usual width of the facts, so that the bar does not change its length all the time.
-    needed = max(sum(len(part) for part, _ in text), _FACTS)
-    bar = min(_LONGEST_OVERALL, width - 1 - needed)
-    if bar < _SHORTEST_BAR:
-        return text[1:]
+    needed = max(sum(len(part) for part, _ in text), _ALL_FACTS if wide else _FACTS)
+    bar = min(_LONGEST_OVERALL, room - needed)
     parts = [(done - failed - cancelled, "green"), (failed, "red"), (cancelled, "yellow")]
-    return _bar(glyphs, bar, state.total, parts) + text
+    yield text[1:] if bar < _SHORTEST_BAR else _bar(glyphs, bar, total, parts) + text
+    if not wide and (text := _fitting(transfer, room)):
+        yield text[1:]
+
+
+def _transfer(state: State, now: float) -> Line:
+    """Return the bytes of the run, their rate and the time that is left, as far as they are known."""
+    rate, left, done = state.rate(now), state.seconds_left(now), state.downloaded
+    known, least = state.size.total, "at least " if state.size.unknown else ""
+    if not (known or done):
+        return []
+    facts = [(share(done, max(known, done), f" of {least}") if known else format_bytes(done), "")]
+    facts += [(f"{format_bytes(rate)}/s", "dim")] if rate >= 1 else []
+    return facts + ([(f"{least or 'about '}{coarse_seconds(left)} left", "")] if left else [])
+
+
+def _fitting(facts: Line, room: int) -> Line:
+    """Separate the facts that fit, each as a whole: the last but one goes first."""
+    while facts and sum(_GAP + len(text) for text, _ in facts) - _GAP > room:
+        facts.pop(-2 if len(facts) > 2 else -1)  # noqa: PLR2004 - of two, the last goes
+    return [piece for fact in facts for piece in (("  ", ""), fact)]
 
 
 def _bar(glyphs: Glyphs, width: int, total: int, parts: list[tuple[int, str]]) -> Line:
@@ -141,13 +211,33 @@ def _bar(glyphs: Glyphs, width: int, total: int, parts: list[tuple[int, str]]) -
     return [*bar, (glyphs.empty * (width - drawn), "bright_black")]
 
 
+def cut(text: str, width: int, ellipsis: str = "…") -> str:
+    """Shorten words at their end."""
+    return text if len(text) <= width else (text[: max(0, width - len(ellipsis))] + ellipsis)[: max(0, width)]
+
+
 def cut_middle(text: str, width: int, ellipsis: str = "…") -> str:
-    """Shorten a name in the middle, because registry and tag are at its ends."""
+    """Shorten a name in the middle: the registry is at its start; its tag, which is kept, at its end."""
     if len(text) <= width:
         return text
     keep = max(0, width - len(ellipsis))
-    head = keep // 3
-    return text[:head] + ellipsis + text[len(text) - (keep - head) :]
+    tag = len(text) - text.rfind(":")
+    tail = min(keep, max(keep - keep // 3, tag))
+    return text[: keep - tail] + ellipsis + text[len(text) - tail :]
+
+
+def share(done: int, total: int, between: str) -> str:
+    """Format two sizes in the unit of the second: `0.3/12.0MB`."""
+    whole = format_bytes(total)
+    unit = whole.lstrip("0123456789.")
+    scale = 1000 ** ("B", "kB", "MB", "GB", "TB").index(unit)
+    return f"{done / scale:.{0 if unit == 'B' else 1}f}{between}{whole}"
+
+
+def coarse_seconds(seconds: float) -> str:
+    """Format a forecast in steps that grow with it, so that it does not change all the time."""
+    step = next(step for end, step in _STEPS if seconds <= end)
+    return whole_seconds(math.ceil(seconds / step) * step)
 
 
 def whole_seconds(seconds: int) -> str:

@@ -1,73 +1,141 @@
-"""The live view (rich): running pulls at the bottom of the terminal, finished images scroll up above them."""
+"""The live view: running pulls at the bottom of the terminal, finished images scroll up above them."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event as Flag, Lock
 from typing import TextIO, cast
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.text import Text
 
-from puller.cli.progress.drawing import ASCII, FRAMES_PER_SECOND, UNICODE, Glyphs, draw
+from puller.cli.progress.drawing import ASCII, FRAMES_PER_SECOND, UNICODE, Line, draw
 from puller.cli.progress.lines import QuietStream
 from puller.cli.progress.state import State
 from puller.events import Event, Finished, Observer, Postponed
-from puller.model import Status
-from puller.report.words import STATUS_WIDTH, ending, image_name, reason, status_words
+from puller.failure import Failure
+from puller.model import PullOutcome, PullRequest, Status
+from puller.report.words import STATUS_WIDTH, image_name, status_words
+from puller.system.threads import start
+from puller.text import clean, format_bytes, format_seconds
 
 _STYLES = dict(zip(Status, ("green", "dim", "dim", "red", "yellow"), strict=True))
+_LONGEST_MESSAGE = 300
+_SIZE, _TIME = len("999.9MB"), len("59m59s")
+_FACTS = 2 + STATUS_WIDTH + 2 + 2 + _SIZE + 2 + _TIME
+"""Columns of the line of a finished image without its name."""
 
 
 @contextmanager
 def show(stream: QuietStream) -> Iterator[Observer]:
     """Show the run on a terminal; at the end only the lines of finished images remain."""
-    console = Console(file=cast("TextIO", stream), force_terminal=True, highlight=False, markup=False, emoji=False)
-    glyphs = UNICODE if stream.encoding.lower().startswith("utf") else ASCII
-    state = State()
-    live = Live(
-        console=console,
-        get_renderable=lambda: _view(state, glyphs, console),
-        refresh_per_second=FRAMES_PER_SECOND,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
-    lock = threading.Lock()
-
-    def observer(event: Event) -> None:
-        state.add(event)
-        if isinstance(event, Finished | Postponed):  # printed above the live view
-            line = _finished(event, glyphs) if isinstance(event, Finished) else _postponed(event, glyphs)
-            with lock:
-                console.print(line, no_wrap=True, overflow="ellipsis" if glyphs is UNICODE else "crop")
-
-    with live:
-        yield observer
+    view = _View(stream)
+    thread = start(view.run, "view")
+    try:
+        yield view.observe
+    finally:
+        view.over.set()
+        if thread:
+            thread.join()
+        view.end()
 
 
-def _view(state: State, glyphs: Glyphs, console: Console) -> Group:
-    """Draw the state for the current size of the terminal."""
-    width, height = console.size
-    lines = [Text.assemble(*pieces, no_wrap=True) for pieces in draw(state, glyphs, width, height)]
-    for line in lines:
-        line.truncate(max(1, width - 1))
-    return Group(*lines)
+class _View:
+    """Redraws the bottom lines of a terminal, also after the terminal has wrapped them because it became narrower."""
+
+    def __init__(self, stream: QuietStream) -> None:
+        self._stream = stream
+        self._console = Console(
+            file=cast("TextIO", stream), force_terminal=True, highlight=False, markup=False, emoji=False
+        )
+        self._glyphs = UNICODE if stream.encoding.lower().startswith("utf") else ASCII
+        self._state = State()
+        self._lock = Lock()
+        self._ended: list[Finished | Postponed] = []
+        """Those without a line yet: lines and rows are drawn together, so that no image is in both."""
+        self._reasons: set[str] = set()
+        """Why images were cancelled: each reason is said once."""
+        self._drawn: list[int] = []
+        """Columns of each line that is on the screen and will be redrawn."""
+        self.over = Flag()
+
+    def observe(self, event: Event) -> None:
+        with self._lock:
+            self._state.add(event)
+            if isinstance(event, Finished | Postponed):
+                self._ended.append(event)
+
+    def run(self) -> None:
+        self._console.show_cursor(False)  # noqa: FBT003 - rich's
+        while not self.over.wait(1 / FRAMES_PER_SECOND):
+            self._draw()
+
+    def end(self) -> None:
+        self._draw(rows=False)
+        self._console.show_cursor()
+
+    def _draw(self, *, rows: bool = True) -> None:
+        console = self._console
+        width, height = console.size
+        with self._lock:
+            ended, self._ended = self._ended, []
+            rows = rows and self._state.total > 0 and not console.is_dumb_terminal
+            lines = draw(self._state, self._glyphs, width, height) if rows else []
+        texts = [Text.assemble(*pieces) for pieces in lines]
+        for text in texts:
+            text.truncate(max(1, width - 1))
+        above = [Text.assemble(*pieces) for event in ended for pieces in self._lines(event, width)]
+        with console.capture() as capture:
+            for line in above:
+                console.print(line, soft_wrap=True)  # the terminal wraps it, and again when its width changes
+            console.print(Text("\n").join(texts), soft_wrap=True, end="")
+        self._stream.write(self._erased(width) + capture.get())
+        self._drawn = [len(text) for text in texts]
+
+    def _erased(self, width: int) -> str:
+        """Return what moves the cursor to the first of the lines drawn, and erases them."""
+        height = sum(max(1, -(-columns // width)) for columns in self._drawn)
+        up = f"\x1b[{height - 1}A" if height > 1 else ""
+        return f"\r{up}\x1b[J" if height else ""
+
+    def _lines(self, event: Finished | Postponed, width: int) -> Iterator[Line]:
+        """Return the line of an image, and before it the reason of its cancellation if that is new."""
+        request, marks = event.request, self._glyphs.marks
+        longest = self._state.longest_name
+        aligned = longest + _FACTS < width
+        name = image_name(request).ljust(longest if aligned else 0)
+        if isinstance(event, Postponed):
+            why = f"will retry at the end: {self._why(event.failure, request)}"
+            yield [
+                (f"{self._glyphs.retry} {'postponed':<{STATUS_WIDTH}}", "yellow"),
+                (f"  {name}  ", ""),
+                (why, "yellow"),
+            ]
+            return
+        outcome, status = event.outcome, event.outcome.status
+        style, failure = _STYLES[status], outcome.failure
+        if failure and status is Status.CANCELLED and failure.message not in self._reasons:
+            self._reasons.add(failure.message)
+            yield [(clean(failure.message).replace("interrupted by SIGINT", "interrupted (Ctrl-C)"), style)]
+        failed = status is Status.FAILED and failure
+        details = self._why(failure, request) if failed and failure else _facts(outcome, aligned=aligned)
+        yield [
+            (f"{marks[status]} {status_words(status):<{STATUS_WIDTH}}", style),
+            (f"  {name}", "dim" if style == "dim" else ""),
+            (f"  {details}", style if failed else "dim"),
+        ]
+
+    def _why(self, failure: Failure, request: PullRequest) -> str:
+        """Return the failure in words, and its message without the name of the image, which stands before it."""
+        message = clean(failure.message, _LONGEST_MESSAGE)
+        reference = request.reference
+        for name in (reference.canonical, reference.text):
+            message = message.replace(name, self._glyphs.ellipsis) if {*":/"} & {*name} else message
+        return f"{failure.title}: {message}"
 
 
-def _postponed(event: Postponed, glyphs: Glyphs) -> Text:
-    return Text.assemble(
-        (f"{glyphs.retry} {'postponed':<{STATUS_WIDTH}}", "yellow"),
-        f"  {image_name(event.request)}",
-        (f"  will retry at the end: {reason(event.failure)}", "yellow"),
-    )
-
-
-def _finished(event: Finished, glyphs: Glyphs) -> Text:
-    status = event.outcome.status
-    style = _STYLES[status]
-    return Text.assemble(
-        (f"{glyphs.marks[status]} {status_words(status):<{STATUS_WIDTH}}", style),
-        (f"  {image_name(event.request)}", "dim" if style == "dim" else ""),
-        (f"  {ending(event.outcome)}", style if event.outcome.failure else "dim"),
-    )
+def _facts(outcome: PullOutcome, *, aligned: bool) -> str:
+    """Return the bytes that came, the time since the first attempt, and the warning."""
+    size = format_bytes(outcome.bytes) if outcome.bytes else ""
+    seconds = format_seconds(outcome.seconds - (outcome.attempts[0].started if outcome.attempts else 0.0))
+    facts = [size.rjust(_SIZE), seconds.rjust(_TIME)] if aligned else [*filter(None, (size, seconds))]
+    return "  ".join([*facts, *([f"warning: {clean(outcome.warning)}"] if outcome.warning else [])])

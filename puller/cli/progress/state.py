@@ -6,35 +6,65 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from puller.events import HOST_PAUSES, Event, Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.events import (
+    HOST_PAUSES,
+    Event,
+    Finished,
+    Paused,
+    Phase,
+    Postponed,
+    Progress,
+    RetryScheduled,
+    RunStarted,
+    SizeKnown,
+    Started,
+)
 from puller.model import PullRequest, Status
 from puller.report.words import image_name
 
-_WINDOW = 2.0
-"""Seconds over which rates are measured."""
+_WINDOW, _RUN_WINDOW = 10.0, 30.0
+"""Seconds over which the rates of an image and of the run are measured."""
 _SHORTEST_WINDOW = 0.5
+_STILL = 15.0
+"""Seconds without a byte after which there is no rate; engines report each 0.5 MB, which takes long at 40 kB/s."""
+_IDLE = 3.0
+"""The same while no image is downloaded."""
+_SETTLED = 3.0
+"""Seconds of downloading before the rate is good for a forecast."""
 
 
 class RateMeter:
-    """Measures the rate per second of an increasing number, over the last two seconds."""
+    """Measures the rate per second of an increasing number, over the last `window` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: float = _WINDOW) -> None:
+        self._window = window
         self._samples: deque[tuple[float, int]] = deque()
 
     def add(self, now: float, value: int) -> None:
-        """Add a sample; a smaller value than the last one restarts the measurement."""
-        if self._samples and value < self._samples[-1][1]:
-            self._samples.clear()
-        self._samples.append((now, value))
+        """Add a sample; the measurement restarts after a pause, and when the value is smaller than before."""
+        samples = self._samples
+        if samples and (value < samples[-1][1] or self.still(now)):
+            samples.clear()
+        if len(samples) > 1 and now - samples[-2][0] < self._window / 100:  # more samples than that change nothing
+            samples.pop()
+        samples.append((now, value))
 
     def rate(self, now: float) -> float:
         samples = self._samples
-        while len(samples) > 1 and samples[1][0] <= now - _WINDOW:
+        while len(samples) > 2 and samples[1][0] <= now - self._window:  # noqa: PLR2004 - a rate needs two samples
             samples.popleft()
-        if not samples:
+        if len(samples) < 2 or self.still(now):  # noqa: PLR2004 - likewise
             return 0.0
-        began, first = samples[0]
-        return (samples[-1][1] - first) / min(_WINDOW, max(_SHORTEST_WINDOW, now - began))
+        (began, first), (ended, last) = samples[0], samples[-1]
+        due = (ended - began) / (len(samples) - 1)  # until then, no sample is missing
+        return (last - first) / max(_SHORTEST_WINDOW, ended - began, now - began - due)
+
+    def still(self, now: float, seconds: float = _STILL) -> bool:
+        """Tell whether no sample came for so many seconds."""
+        return not self._samples or now - self._samples[-1][0] > seconds
+
+    def settled(self, now: float) -> bool:
+        return bool(self._samples) and now - self._samples[0][0] >= _SETTLED
 
 
 @dataclass(slots=True)
@@ -42,10 +72,12 @@ class RunningPull:
     """A pull that runs, or waits for its next attempt."""
 
     name: str
+    began: float
+    """When its first attempt started."""
     progress: Progress | None = None
     """None until the engine reports something."""
     retry: RetryScheduled | None = None
-    """Set while the image waits for the next attempt, which starts at `retry_at`."""
+    """Set while the image waits for the next attempt, which starts at `retry_at` or later."""
     retry_at: float = 0.0
     meter: RateMeter = field(default_factory=RateMeter)
 
@@ -62,10 +94,12 @@ class State:
         self.running: dict[PullRequest, RunningPull] = {}
         """In the order in which the pulls started."""
         self.pauses: dict[str, tuple[float, str]] = {}
-        """Waits for a registry or for the engine: when each ends, and the kind of failure."""
+        """Waits for a registry or for the engine: when each ends, and the failure in words."""
         self.downloaded = 0
         """Bytes of running and finished images; never decreases."""
-        self.meter = RateMeter()
+        self.size = SizeKnown(0)
+        """The bytes of the whole run, as far as they are known."""
+        self.meter = RateMeter(_RUN_WINDOW)
         self.longest_name = 0
         """Columns of the longest name so far; never decreases, so that columns keep their places."""
         # The largest number of bytes of each image: a new attempt counts from zero, and the sum must not decrease.
@@ -80,14 +114,16 @@ class State:
                 case Started():
                     for subject in HOST_PAUSES:
                         self.pauses.pop(subject, None)
-                    self._start(event.request)
+                    self._start(event.request, now)
                 case Progress():
                     self._progress(event, now)
                 case RetryScheduled():
-                    pull = self._pull(event.request)
+                    pull = self._pull(event.request, now)
                     pull.progress, pull.retry, pull.retry_at = None, event, now + event.delay
                 case Paused():
-                    self.pauses[event.subject] = (now + event.seconds, event.failure.kind.value)
+                    self.pauses[event.subject] = (now + event.seconds, event.failure.title)
+                case SizeKnown():
+                    self.size = event
                 case Postponed():
                     self.running.pop(event.request, None)
                 case Finished():
@@ -95,19 +131,40 @@ class State:
                     self._most.pop(event.request, None)
                     self.counts[event.outcome.status] += 1
 
-    def _start(self, request: PullRequest) -> RunningPull:
-        """Add a row, or reset the image's row for a new attempt; it keeps its place."""
-        pull = self.running[request] = RunningPull(image_name(request))
+    @property
+    def done(self) -> int:
+        """Images that have their final outcome."""
+        return sum(self.counts.values())
+
+    @property
+    def queued(self) -> int:
+        """Images that have not started, or wait for the end of the run to be tried again."""
+        return max(0, self.total - self.done - len(self.running))
+
+    def rate(self, now: float) -> float:
+        """Return the bytes per second of the run; 0 while nothing is downloaded."""
+        idle = not any(pull.progress and pull.progress.phase is Phase.DOWNLOADING for pull in self.running.values())
+        return 0.0 if idle and self.meter.still(now, _IDLE) else self.meter.rate(now)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return how long the rest will take at the run's rate; None while that cannot be told."""
+        left, rate = self.size.total - self.downloaded, self.rate(now)
+        return left / rate if left > 0 and rate >= 1 and self.meter.settled(now) else None
+
+    def _start(self, request: PullRequest, now: float) -> RunningPull:
+        """Add a row, or reset the image's row for a new attempt; it keeps its place and its time."""
+        before = self.running.get(request)
+        pull = self.running[request] = RunningPull(image_name(request), before.began if before else now)
         self.longest_name = max(self.longest_name, len(pull.name))
         return pull
 
-    def _pull(self, request: PullRequest) -> RunningPull:
-        return self.running.get(request) or self._start(request)
+    def _pull(self, request: PullRequest, now: float) -> RunningPull:
+        return self.running.get(request) or self._start(request, now)
 
     def _progress(self, event: Progress, now: float) -> None:
-        pull = self._pull(event.request)
+        pull = self._pull(event.request, now)
         pull.progress, pull.retry = event, None
-        pull.meter.add(now, event.current)
+        pull.meter.add(now, event.counted)
         most = self._most.get(event.request, 0)
         if event.counted > most:
             self._most[event.request] = event.counted

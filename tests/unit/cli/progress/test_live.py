@@ -3,13 +3,15 @@
 import io
 import threading
 import time
+from dataclasses import replace
 
 import pyte
 import pytest
+from rich.console import Console, ConsoleDimensions
 
 from puller.cli.progress import ProgressMode, observe
 from puller.errors import FailureKind
-from puller.events import Finished, Phase, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.events import Finished, Phase, Postponed, Progress, RetryScheduled, RunStarted, SizeKnown, Started
 from puller.failure import failure
 from puller.model import Status
 from tests.lab.samples import outcome, request
@@ -24,14 +26,25 @@ class Terminal(io.TextIOWrapper):
     def __init__(self, encoding: str = "utf-8") -> None:
         super().__init__(io.BytesIO(), encoding=encoding, newline="")
         self.screen = pyte.Screen(COLUMNS, LINES)
+        self.writes: list[str] = []
         self._lock = threading.Lock()
         self._feed = pyte.Stream(self.screen)
 
     def write(self, text: str) -> int:
         """Show the text as a terminal driver would pass it on."""
         with self._lock:
+            self.writes.append(text)
             self._feed.feed(text.replace("\n", "\r\n"))
         return len(text)
+
+    def narrow(self, columns: int) -> None:
+        """Become narrower, and wrap the lines on the screen as most terminals do."""
+        lines = self.lines
+        with self._lock:
+            self.screen.reset()
+            self.screen.resize(columns=columns)
+            wrapped = [line[at : at + columns] for line in lines for at in range(0, len(line), columns)]
+            self._feed.feed("\r\n".join(wrapped))
 
     def isatty(self) -> bool:
         """Claim to be one."""
@@ -80,29 +93,31 @@ def test_ended_images_stand_above_and_those_in_flight_below() -> None:
             RetryScheduled(REDIS, 1, failure(FailureKind.REGISTRY_5XX, "503"), 60),
             Started(NOPE, 1),
             Finished(NOPE, outcome("nope", Status.FAILED)),
+            SizeKnown(61_000_000),
         ):
             observer(event)
-        ended, first, second, overall = terminal.until("1/3 done")
-        assert ended == "✗ failed      nope  image or tag not found (not_found): manifest unknown"
-        assert "nginx:1.27  downloading" in first
-        assert "12.3MB/40.1MB" in first
-        assert "redis       retry 1 in 1m00s: registry_5xx" in second
-        assert "1/3 done  1 failed  2 left  12.3MB" in overall
+        ended, first, second, images, size = terminal.until("of 61.0MB")
+        assert ended == "✗ failed      nope        image or tag not found: manifest unknown"
+        assert "nginx:1.27  ━" in first
+        assert "12.3/40.1MB" in first
+        assert "redis       retry 1 in 1m00s: registry error" in second
+        assert "1/3 images  1 failed" in images
+        assert size == "12.3 of 61.0MB"
         assert terminal.cursor is None
     assert terminal.lines == [ended]
     assert terminal.cursor == (0, 1)
 
 
 def test_an_image_that_is_tried_again_later_leaves_a_line() -> None:
-    """It scrolls away with its reason, and comes back when it ends."""
+    """It scrolls away with its reason in words, and comes back when it ends."""
     terminal = Terminal()
     with observe(ProgressMode.TTY, terminal) as observer:
         observer(RunStarted(1, "Docker"))
         observer(Postponed(NGINX, failure(FailureKind.REGISTRY_5XX, "503")))
         observer(Finished(NGINX, outcome("nginx:1.27")))
     assert terminal.lines[:2] == [
-        "↻ postponed   nginx:1.27  will retry at the end: registry error (registry_5xx): 503",
-        "✓ pulled      nginx:1.27  4.2s",
+        "↻ postponed   nginx:1.27  will retry at the end: registry error: 503",
+        "✓ pulled      nginx:1.27             4.2s",
     ]
 
 
@@ -131,19 +146,91 @@ def test_more_images_than_lines_are_counted() -> None:
         for number in range(50):
             observer(Started(request(f"image:{number}"), 1))
         lines = terminal.until("… and 42 more")
+        assert "0/50 images" in lines[-1]
         assert len(lines) < LINES
     assert terminal.lines == [""]
 
 
-def test_a_long_line_is_cut_at_the_edge() -> None:
-    """One ended image is one line above the view; the report has the whole message."""
+def test_ended_images_have_their_size_and_time() -> None:
+    """The bytes that came, and the seconds since the first attempt: in columns, after the longest name."""
+    terminal = Terminal()
+    came = replace(outcome(attempts=2, seconds=64.2), warning="wrong platform")
+    came = replace(
+        came, attempts=tuple(replace(each, started=each.started + 10, bytes=7_500_000) for each in came.attempts)
+    )
+    with observe(ProgressMode.TTY, terminal) as observer:
+        observer(Started(NGINX, 1))
+        observer(Finished(NGINX, came))
+        observer(Finished(REDIS, outcome("redis", Status.UP_TO_DATE, attempts=0, seconds=0.1)))
+    assert terminal.lines == [
+        "✓ pulled      nginx:1.27   15.0MB     54s  warning: wrong platform",
+        "= up to date  redis                  0.1s",
+    ]
+
+
+def test_a_long_line_is_whole() -> None:
+    """The terminal wraps it, so that the reason can be read to its end. The name of the image is not repeated."""
+    terminal = Terminal()
+    wanted = request("localhost:5000/shop/web:1.4")
+    words = "manifest for localhost:5000/shop/web:1.4 not found: [red]" + "manifest unknown: " * 3 + "ask the shop"
+    with observe(ProgressMode.TTY, terminal) as observer:
+        observer(Finished(wanted, outcome(str(wanted), Status.FAILED, why=failure(FailureKind.NOT_FOUND, words))))
+    whole = "".join(line.ljust(COLUMNS) for line in terminal.lines[:-1]) + terminal.lines[-1]
+    assert len(terminal.lines) == 2
+    assert whole == (
+        "✗ failed      localhost:5000/shop/web:1.4  image or tag not found: manifest for … not found: [red]"
+        + "manifest unknown: " * 3
+        + "ask the shop"
+    )
+
+
+def test_an_interruption_is_said_once() -> None:
+    """Not once for each image in flight."""
+    terminal = Terminal()
+    why = failure(FailureKind.CANCELLED, "interrupted by SIGINT")
+    with observe(ProgressMode.TTY, terminal) as observer:
+        for each in (NGINX, REDIS):
+            observer(Started(each, 1))
+        for each in (NGINX, REDIS):
+            observer(Finished(each, outcome(str(each), Status.CANCELLED, why=why)))
+    assert terminal.lines == [
+        "interrupted (Ctrl-C)",
+        "- cancelled   nginx:1.27             4.2s",
+        "- cancelled   redis                  4.2s",
+    ]
+
+
+def test_no_image_is_shown_as_ended_and_as_running() -> None:
+    """Its row goes in the moment in which its line comes."""
     terminal = Terminal()
     with observe(ProgressMode.TTY, terminal) as observer:
-        reason = failure(FailureKind.INTERNAL, "[red]word[/red] " * 40)
-        observer(Finished(NOPE, outcome("nope", Status.FAILED, why=reason)))
-    (line,) = terminal.lines
-    assert line.startswith("✗ failed      nope  bug in puller (internal): [red]word[/red]")
-    assert line.endswith("…")
+        observer(RunStarted(40, "Docker"))
+        for number in range(40):
+            observer(Started(each := request(f"image:{number}"), 1))
+            if number % 10 == 0:
+                terminal.until(f"image:{number} ")
+            observer(Finished(each, outcome(str(each))))
+    for text in terminal.writes:
+        for number in range(40):
+            assert text.count(f"image:{number} ") <= 1
+
+
+def test_nothing_remains_of_lines_that_the_terminal_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window that becomes narrower has one row for each image, as before."""
+    columns = COLUMNS
+    monkeypatch.setattr(Console, "size", property(lambda _: ConsoleDimensions(columns, LINES)))
+    terminal = Terminal()
+    with observe(ProgressMode.TTY, terminal) as observer:
+        observer(RunStarted(3, "Docker"))
+        for each in (NGINX, REDIS):
+            observer(Started(each, 1))
+        terminal.until("0/3 images")
+        columns = 40
+        terminal.narrow(columns)
+        observer(Finished(NOPE, outcome("nope")))
+        lines = terminal.until("1/3 images")
+        assert [line.split()[1] for line in lines] == ["pulled", "nginx:1.27", "redis", "images"]
+    assert terminal.lines == ["✓ pulled      nope  4.2s"]
 
 
 def test_a_latin_terminal_gets_ascii_marks() -> None:

@@ -79,8 +79,8 @@ def _watched(folder: Path, environment: dict[str, str]) -> pyte.Screen:
 
 def _telling(lines: list[str]) -> bool:
     text = "\n".join(lines)
-    busy = text.count("downloading")
-    return busy >= 3 and "retry 1" in text and text.count("✓") >= 4 and "extracting" not in text
+    words = ("retry 1", " left", "queued")
+    return text.count("MB/s") >= 4 and all(map(text.count, words)) and text.count("✓") >= 4 and "extract" not in text
 
 
 def _svg(screen: pyte.Screen, names: dict[str, str]) -> str:

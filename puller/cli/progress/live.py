@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from threading import Event as Flag, Lock
 from typing import TextIO, cast
 
@@ -92,45 +93,41 @@ class _View:
         self._drawn = [len(text) for text in texts]
 
     def _erased(self, width: int) -> str:
-        """Return what moves the cursor to the first of the lines drawn, and erases them."""
-        height = sum(max(1, -(-columns // width)) for columns in self._drawn)
-        up = f"\x1b[{height - 1}A" if height > 1 else ""
-        return f"\r{up}\x1b[J" if height else ""
+        """Return what erases the lines drawn, and leaves the cursor where they began.
+
+        It erases row by row: tmux would keep the rows of a whole screen that is erased at once.
+        """
+        rows = sum(max(1, -(-columns // width)) for columns in self._drawn)
+        return "\r\x1b[2K" + "\x1b[1A\x1b[2K" * (rows - 1) if rows else ""
 
     def _lines(self, event: Finished | Postponed, width: int) -> Iterator[Line]:
-        """Return the line of an image, and before it the reason of its cancellation if that is new."""
-        request, marks = event.request, self._glyphs.marks
-        longest = self._state.longest_name
+        """Return the line of an image that started, and before it the reason of its cancellation if that is new."""
+        request, longest = event.request, self._state.longest_name
         aligned = longest + _FACTS < width
         name = image_name(request).ljust(longest if aligned else 0)
         if isinstance(event, Postponed):
-            why = f"will retry at the end: {self._why(event.failure, request)}"
-            yield [
-                (f"{self._glyphs.retry} {'postponed':<{STATUS_WIDTH}}", "yellow"),
-                (f"  {name}  ", ""),
-                (why, "yellow"),
-            ]
+            mark, style = f"{self._glyphs.retry} {'postponed':<{STATUS_WIDTH}}", "yellow"
+            yield [(mark, style), (f"  {name}  will retry at the end: {self._why(event.failure, request)}", style)]
             return
-        outcome, status = event.outcome, event.outcome.status
-        style, failure = _STYLES[status], outcome.failure
-        if failure and status is Status.CANCELLED and failure.message not in self._reasons:
-            self._reasons.add(failure.message)
-            yield [(clean(failure.message).replace("interrupted by SIGINT", "interrupted (Ctrl-C)"), style)]
-        failed = status is Status.FAILED and failure
-        details = self._why(failure, request) if failed and failure else _facts(outcome, aligned=aligned)
-        yield [
-            (f"{marks[status]} {status_words(status):<{STATUS_WIDTH}}", style),
-            (f"  {name}", "dim" if style == "dim" else ""),
-            (f"  {details}", style if failed else "dim"),
-        ]
+        outcome, status, why = event.outcome, event.outcome.status, event.outcome.failure
+        mark, style = f"{self._glyphs.marks[status]} {status_words(status):<{STATUS_WIDTH}}", _STYLES[status]
+        if why and status is Status.FAILED:
+            yield [(mark, style), (f"  {name}", ""), (f"  {self._why(why, request)}", style)]
+            return
+        if why and why.message not in self._reasons:
+            self._reasons.add(why.message)
+            yield [(clean(why.message).replace("interrupted by SIGINT", "interrupted (Ctrl-C)"), style)]
+        if not why or outcome.attempts:
+            facts = _facts(outcome, aligned=aligned)
+            yield [(mark, style), (f"  {name}", "dim" if style == "dim" else ""), (f"  {facts}", "dim")]
 
     def _why(self, failure: Failure, request: PullRequest) -> str:
-        """Return the failure in words, and its message without the name of the image, which stands before it."""
+        """Return the failure in words, and its message without the name of the image and without repetitions."""
         message = clean(failure.message, _LONGEST_MESSAGE)
         reference = request.reference
         for name in (reference.canonical, reference.text):
             message = message.replace(name, self._glyphs.ellipsis) if {*":/"} & {*name} else message
-        return f"{failure.title}: {message}"
+        return ": ".join([failure.title, *(part for part, _ in groupby(message.split(": ")))])
 
 
 def _facts(outcome: PullOutcome, *, aligned: bool) -> str:

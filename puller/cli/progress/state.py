@@ -147,9 +147,9 @@ class State:
         return 0.0 if idle and self.meter.still(now, _IDLE) else self.meter.rate(now)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return how long the rest will take at the run's rate; None while that cannot be told."""
+        """Return how long the rest will take at the run's rate; None while that cannot be told, and for the last 1%."""
         left, rate = self.size.total - self.downloaded, self.rate(now)
-        return left / rate if left > 0 and rate >= 1 and self.meter.settled(now) else None
+        return left / rate if left > self.size.total / 100 and rate >= 1 and self.meter.settled(now) else None
 
     def _start(self, request: PullRequest, now: float) -> RunningPull:
         """Add a row, or reset the image's row for a new attempt; it keeps its place and its time."""

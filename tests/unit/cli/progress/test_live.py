@@ -172,15 +172,15 @@ def test_a_long_line_is_whole() -> None:
     """The terminal wraps it, so that the reason can be read to its end. The name of the image is not repeated."""
     terminal = Terminal()
     wanted = request("localhost:5000/shop/web:1.4")
-    words = "manifest for localhost:5000/shop/web:1.4 not found: [red]" + "manifest unknown: " * 3 + "ask the shop"
+    unknown = "manifest unknown to this registry, which has no tag of this name: "
+    words = f"manifest for localhost:5000/shop/web:1.4 not found: [red]x: {unknown}{unknown}ask the shop"
     with observe(ProgressMode.TTY, terminal) as observer:
         observer(Finished(wanted, outcome(str(wanted), Status.FAILED, why=failure(FailureKind.NOT_FOUND, words))))
     whole = "".join(line.ljust(COLUMNS) for line in terminal.lines[:-1]) + terminal.lines[-1]
     assert len(terminal.lines) == 2
     assert whole == (
-        "✗ failed      localhost:5000/shop/web:1.4  image or tag not found: manifest for … not found: [red]"
-        + "manifest unknown: " * 3
-        + "ask the shop"
+        "✗ failed      localhost:5000/shop/web:1.4  image or tag not found: manifest for … not found: [red]x: "
+        f"{unknown}ask the shop"
     )
 
 

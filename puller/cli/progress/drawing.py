@@ -189,7 +189,7 @@ def _transfer(state: State, now: float) -> Line:
         return []
     facts = [(share(done, max(known, done), f" of {least}") if known else format_bytes(done), "")]
     facts += [(f"{format_bytes(rate)}/s", "dim")] if rate >= 1 else []
-    return facts + ([(f"{least or 'about '}{coarse_seconds(left)} left", "")] if left else [])
+    return facts + ([(f"{'over' if least else 'about'} {coarse_seconds(left)} left", "")] if left else [])
 
 
 def _fitting(facts: Line, room: int) -> Line:

@@ -24,6 +24,8 @@ _LONGEST_MESSAGE = 300
 _SIZE, _TIME = len("999.9MB"), len("59m59s")
 _FACTS = 2 + STATUS_WIDTH + 2 + 2 + _SIZE + 2 + _TIME
 """Columns of the line of a finished image without its name."""
+_STEP = 8
+"""Longer names move the columns of the lines below them by this much, so that it happens seldom."""
 
 
 @contextmanager
@@ -102,7 +104,7 @@ class _View:
 
     def _lines(self, event: Finished | Postponed, width: int) -> Iterator[Line]:
         """Return the line of an image that started, and before it the reason of its cancellation if that is new."""
-        request, longest = event.request, self._state.longest_name
+        request, longest = event.request, _STEP * -(-self._state.longest_name // _STEP)
         aligned = longest + _FACTS < width
         name = image_name(request).ljust(longest if aligned else 0)
         if isinstance(event, Postponed):

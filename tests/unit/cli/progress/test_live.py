@@ -97,7 +97,7 @@ def test_ended_images_stand_above_and_those_in_flight_below() -> None:
         ):
             observer(event)
         ended, first, second, images, size = terminal.until("of 61.0MB")
-        assert ended == "✗ failed      nope        image or tag not found: manifest unknown"
+        assert ended == "✗ failed      nope              image or tag not found: manifest unknown"
         assert "nginx:1.27  ━" in first
         assert "12.3/40.1MB" in first
         assert "redis       retry 1 in 1m00s: registry error" in second
@@ -163,8 +163,8 @@ def test_ended_images_have_their_size_and_time() -> None:
         observer(Finished(NGINX, came))
         observer(Finished(REDIS, outcome("redis", Status.UP_TO_DATE, attempts=0, seconds=0.1)))
     assert terminal.lines == [
-        "✓ pulled      nginx:1.27   15.0MB     54s  warning: wrong platform",
-        "= up to date  redis                  0.1s",
+        "✓ pulled      nginx:1.27         15.0MB     54s  warning: wrong platform",
+        "= up to date  redis                        0.1s",
     ]
 
 
@@ -195,8 +195,8 @@ def test_an_interruption_is_said_once() -> None:
             observer(Finished(each, outcome(str(each), Status.CANCELLED, why=why)))
     assert terminal.lines == [
         "interrupted (Ctrl-C)",
-        "- cancelled   nginx:1.27             4.2s",
-        "- cancelled   redis                  4.2s",
+        "- cancelled   nginx:1.27                   4.2s",
+        "- cancelled   redis                        4.2s",
     ]
 
 

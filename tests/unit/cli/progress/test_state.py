@@ -193,7 +193,7 @@ def test_a_size_that_is_not_final_is_a_least_one(state: State, clock: Clock) -> 
     """As long as the sizes of some images are unknown, the total and the time may grow."""
     state.add(SizeKnown(61_000_000, 2))
     download(state, clock, 20)
-    assert lines(state, width=80)[-1] == "20.0 of at least 61.0MB  1.0MB/s  at least 45s left"
+    assert lines(state, width=80)[-1] == "20.0 of at least 61.0MB  1.0MB/s  over 45s left"
 
 
 def test_nothing_is_foretold_without_a_total(state: State, clock: Clock) -> None:

@@ -15,7 +15,7 @@ from puller.cli.progress.state import State
 from puller.events import Event, Finished, Observer, Postponed
 from puller.failure import Failure
 from puller.model import PullOutcome, PullRequest, Status
-from puller.report.words import STATUS_WIDTH, image_name, status_words
+from puller.report.words import STATUS_WIDTH, image_name, status_words, stop_words
 from puller.system.threads import start
 from puller.text import clean, format_bytes, format_seconds
 
@@ -109,7 +109,8 @@ class _View:
         name = image_name(request).ljust(longest if aligned else 0)
         if isinstance(event, Postponed):
             mark, style = f"{self._glyphs.retry} {'postponed':<{STATUS_WIDTH}}", "yellow"
-            yield [(mark, style), (f"  {name}  will retry at the end: {self._why(event.failure, request)}", style)]
+            reason = f"  will retry at the end: {self._why(event.failure, request)}"
+            yield [(mark, style), (f"  {name}", ""), (reason, style)]
             return
         outcome, status, why = event.outcome, event.outcome.status, event.outcome.failure
         mark, style = f"{self._glyphs.marks[status]} {status_words(status):<{STATUS_WIDTH}}", _STYLES[status]
@@ -118,7 +119,7 @@ class _View:
             return
         if why and why.message not in self._reasons:
             self._reasons.add(why.message)
-            yield [(clean(why.message).replace("interrupted by SIGINT", "interrupted (Ctrl-C)"), style)]
+            yield [(stop_words(why.message), style)]
         if not why or outcome.attempts:
             facts = _facts(outcome, aligned=aligned)
             yield [(mark, style), (f"  {name}", "dim" if style == "dim" else ""), (f"  {facts}", "dim")]
@@ -128,13 +129,13 @@ class _View:
         message = clean(failure.message, _LONGEST_MESSAGE)
         reference = request.reference
         for name in (reference.canonical, reference.text):
-            message = message.replace(name, self._glyphs.ellipsis) if {*":/"} & {*name} else message
+            message = message.replace(name, self._glyphs.ellipsis) if "/" in name or ":" in name else message
         return ": ".join([failure.title, *(part for part, _ in groupby(message.split(": ")))])
 
 
 def _facts(outcome: PullOutcome, *, aligned: bool) -> str:
     """Return the bytes that came, the time since the first attempt, and the warning."""
     size = format_bytes(outcome.bytes) if outcome.bytes else ""
-    seconds = format_seconds(outcome.seconds - (outcome.attempts[0].started if outcome.attempts else 0.0))
+    seconds = format_seconds(outcome.took)
     facts = [size.rjust(_SIZE), seconds.rjust(_TIME)] if aligned else [*filter(None, (size, seconds))]
     return "  ".join([*facts, *([f"warning: {clean(outcome.warning)}"] if outcome.warning else [])])

@@ -40,6 +40,7 @@ class Started(_HostEvent):
 
     request: PullRequest
     attempt: int
+    mirror: str | None = None  # the mirror that is tried; None for the registry itself
 
 
 @dataclass(frozen=True, slots=True)

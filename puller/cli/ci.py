@@ -141,7 +141,5 @@ def _is_log(stream: TextIO | None) -> bool:
 def _command(stream: TextIO | None, command: str) -> None:
     """Write a command; that the stream is closed is reported by the next regular output."""
     with suppress(OSError, ValueError):
-        if isinstance(stream, EscapingStream):
-            stream.command(command)
-        elif stream:
-            stream.write(command)
+        if stream:
+            getattr(stream, "command", stream.write)(command)

@@ -15,12 +15,13 @@ from puller.cli.options import (
     LOCK_OPTIONS,
     SIZE,
     Parsed,
+    complete_files,
     duration,
     engine_options,
     list_options,
     mirror_options,
 )
-from puller.cli.progress import ProgressMode
+from puller.cli.progress import ProgressMode, Timestamps
 from puller.cli.sections import choice, flag, number, section
 from puller.report import RENDERERS, history
 from puller.text import parse_rate
@@ -159,6 +160,14 @@ pull_options = section(
     section(
         "Output",
         choice("--progress", default=ProgressMode.AUTO, help="Kind of progress on stderr."),
+        choice(
+            "--log-timestamps", default=Timestamps.AUTO,
+            help="Begin each line of plain progress with its time in UTC; auto: unless stderr is a terminal.",
+        ),
+        click.option(
+            "--log-file", type=click.Path(path_type=Path), metavar="PATH", shell_complete=complete_files,
+            help="Also append plain progress, with times, to a file, whatever stderr shows.",
+        ),
         flag("-q", "--quiet", help="No progress, and a report of failures only."),
         click.option(
             "--format", type=click.Choice([*RENDERERS]), default="text", show_default=True,

@@ -3,6 +3,7 @@
 `docs/policies.md` has all cases in a table.
 """
 
+import logging
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
@@ -11,6 +12,8 @@ from puller.image.reference import ImageReference
 from puller.model import PullRequest, Status
 from puller.registry.resolver import ResolvedTag
 from puller.settings import Policy
+
+_log = logging.getLogger(__name__)
 
 
 class Step(Enum):
@@ -69,10 +72,14 @@ def _newer_tag(request: PullRequest, images: LocalImages, facts: Facts) -> Decis
     digests = image.digests_in(reference.name) if image else ()
     answer = facts.resolve(reference) if digests or (image and facts.mirrored(reference)) else None
     if image is None or answer is None:
+        _log.info("%s: %s", request, "no digest from the registry" if image else "the engine has no such tag")
         return PULL
     is_current = answer.digest in digests if digests else facts.is_image(image, request, answer.digest)
     if is_current and ((answer.single and not request.platform) or facts.suits(image, request)):
+        _log.info("%s: the engine has the registry's digest", request)
         return Decision(Step.KEEP, Status.UP_TO_DATE, answer.digest, answer.mirror)
+    other = "the same, for another platform" if is_current else ", ".join(digests) or "an image without a digest"
+    _log.info("%s: the registry has %s, the engine %s", request, answer.digest, other)
     return PULL
 
 
@@ -80,7 +87,9 @@ def _newer_digest(request: PullRequest, images: LocalImages, facts: Facts) -> De
     """Decide without the registry: the content of a digest never changes. An index has several platforms, though."""
     image = images.pinned(request.reference)
     if image is None or not facts.suits(image, request):
+        _log.info("%s: the engine %s", request, "has it for another platform" if image else "has no such digest")
         return PULL
+    _log.info("%s: the engine has this digest", request)
     return _keep(image, request, images, Status.UP_TO_DATE)
 
 
@@ -89,7 +98,9 @@ def _present(request: PullRequest, images: LocalImages, facts: Facts, otherwise:
     reference = request.reference
     image = images.find(reference)
     if image is None or (request.platform and not facts.suits(image, request)):
+        _log.info("%s: the engine does not have it%s", request, " for this platform" if image else "")
         return otherwise
+    _log.info("%s: the engine has it", request)
     decision = _keep(image, request, images, Status.PRESENT)
     return FAIL if otherwise is FAIL and decision.step is Step.SET_TAG else decision
 

@@ -60,7 +60,7 @@ def attempt(
         timeline.record(seen.phase, transfers.new(timeline, layers) if layers else seen.current - timeline.bytes)
         context.emit(replace(seen, request=request, counted=timeline.bytes))
 
-    context.emit(Started(request, len(attempts) + 1))
+    context.emit(Started(request, len(attempts) + 1, source.mirror if source else None))
     try:
         if source is not None:
             return _pull_from(source, request, context, progress)

@@ -1,6 +1,8 @@
 """HTTP to registries: schemes, rate limits, redirects, bounded reads, and errors without URLs or secrets."""
 
 import json
+import logging
+import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from puller.registry.record import RegistryRecord
 from puller.registry.responses import wait_of
 from puller.text import clean, format_seconds
 
+_log = logging.getLogger(__name__)
 _REDIRECTS = 5
 _LONGEST_NAME = 100
 """Characters of a host name in a message."""
@@ -186,6 +189,7 @@ class RegistryHttp:
         if body:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         for _ in range(_REDIRECTS):
+            since = time.monotonic()
             try:
                 response = self._client.send(
                     method, url, headers, body, tls=record.tls, timeouts=limits.timeouts, group=limits.group
@@ -195,6 +199,10 @@ class RegistryHttp:
                 if failed.unanswered:
                     record.not_answered()
                 raise failed from error
+            if _log.isEnabledFor(logging.DEBUG):  # without user and query, which may be secret
+                place, seconds = urlsplit(response.url), time.monotonic() - since
+                address = place.netloc.rpartition("@")[2] + place.path
+                _log.debug("%s %s: status %d, %.0f ms", method, address, response.status, seconds * 1000)
             record.answered(response.status)
             target = response.target if method in {"GET", "HEAD"} else None
             if not target:

@@ -138,10 +138,25 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def append(path: Path, data: bytes) -> None:
-    """Append to a regular file, which is created if it does not exist; raises OSError."""
-    flags = os.O_APPEND | os.O_CREAT
-    with _directory(path.parent) as directory, _opened(path.name, directory, stat.S_ISREG, flags) as file:
+    """Append to a file as `appending` does; raises OSError."""
+    with appending(path) as file:
         file.write(data)
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file or a device to append to; a new file has the mode 0644 less the umask. Raises OSError.
+
+    A file with a second name is refused: it may be a file of root that another user linked into this directory.
+    """
+    if (own := _own_stream(path)) is not None:
+        with open(os.dup(own), "wb") as file:  # noqa: PTH123 - as above
+            yield file
+        return
+    flags = os.O_APPEND | os.O_CREAT
+    with _directory(path.parent) as directory, _opened(path.name, directory, _is_log, flags) as file:
+        _require(os.fstat(file.fileno()).st_nlink <= 1, "it has a second name (a hard link)")
+        yield file
 
 
 @contextmanager
@@ -294,6 +309,10 @@ def _type(name: str, directory: int) -> int:
         if is_wrong(node.st_mode):
             raise (OSError if _is_trusted(node) else _ForeignError)(number, message)
     return node.st_mode
+
+
+def _is_log(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISCHR(mode)
 
 
 def _is_trusted(node: os.stat_result) -> bool:

@@ -62,7 +62,10 @@ class Fresh:
 
 
 class Program:
-    """Runs this checkout's puller in a folder, with no settings of this machine's docker, puller or CI system."""
+    """Runs this checkout's puller in a folder, with no settings of this machine's docker, puller or CI system.
+
+    Its lines have no times, so that tests can compare them.
+    """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         """Add `environment` to what is left of this machine's."""
@@ -70,7 +73,7 @@ class Program:
         foreign = ("DOCKER_", "PULLER_", "CI", "GITHUB_", "GITLAB_")
         kept = {key: value for key, value in ENVIRONMENT.items() if not key.startswith(foreign)}
         homes = {"XDG_CONFIG_HOME": str(folder / "config-home"), "XDG_STATE_HOME": str(folder / "state")}
-        own = {"PYTHONPATH": str(Path(__file__).parents[2])} | homes
+        own = {"PYTHONPATH": str(Path(__file__).parents[2]), "PULLER_LOG_TIMESTAMPS": "never"} | homes
         self.environment = kept | own | dict(environment)
 
     def argv(self, *arguments: str, python: Sequence[str] = ()) -> list[str]:

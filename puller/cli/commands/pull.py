@@ -20,7 +20,7 @@ from puller.cancellation import interruptible
 from puller.cli.engine import EngineLock, is_without_engine, open_engine
 from puller.cli.options import make_plan
 from puller.cli.output import deliver
-from puller.cli.progress import ProgressMode, observe
+from puller.cli.progress import Log, follow, open_log
 from puller.cli.pull_options import pull_options, settings_of
 from puller.cli.registries import account_notes, tell
 from puller.cli.sections import EXIT_CODES, SectionedCommand
@@ -61,10 +61,10 @@ class _Run(NamedTuple):
     settings: Settings
     signals: Signals
     keyring: Keyring
+    log: Log
 
     def observe(self) -> AbstractContextManager[Observer]:
-        mode = ProgressMode.QUIET if self.options["quiet"] else ProgressMode(self.options["progress"])
-        return observe(mode, sys.stderr, verbose=self.options["verbose"])
+        return follow(self.log, self.settings.jobs)
 
     def pull(self, session: PullSession) -> Report:
         """Pull; after a signal the report is still complete."""
@@ -101,12 +101,14 @@ def command(**options: Any) -> int:
         tell(notes)
     with (
         handled() as signals,
+        open_log(options, sys.stderr) as log,
         EngineLock(options, "pull", *options["lists"], *options["images"]) as lock,
         ExitStack() as after_report,
     ):
-        run = _Run(options, images, settings, signals, keyring)
+        run = _Run(options, images, settings, signals, keyring, log)
         report = _pull_into_files(run) if options["to"] else _pull_into_engine(run, lock, after_report)
         signals.finish()
+        log.end()
         if not (options["quiet"] and report.ok):  # a public image needs no login, and quiet success is silent
             tell((*(notes if options["quiet"] else ()), *account_notes(keyring, notes)))
         code = signals.exit_code or report.exit_code
@@ -191,7 +193,8 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
         before = session.images_before
         report = run.pull(session)
     after_report.callback(_remember, report, engine.store, partial(before.result, _RECORD_SECONDS), options["verbose"])
-    tell((*removals, *(note.text for note in session.notes if options["verbose"] or not note.detail)))
+    notes = () if run.log.tells_records else session.notes
+    tell((*removals, *(note.text for note in notes if options["verbose"] or not note.detail)))
     if session.shortage:
         click.echo(f"puller: {session.shortage}; {MORE_SPACE}; --no-disk-check pulls anyway", err=True)
     return report

@@ -1,51 +1,46 @@
 """Progress: observers that show a run on stderr while it runs. The report goes to stdout."""
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
+from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
+from puller.cli.progress.heartbeat import beating
 from puller.cli.progress.lines import PlainLines, QuietStream, json_line, write_lines
-from puller.events import Observer, ignore
+from puller.cli.progress.log import Log, ProgressMode, Timestamps, open_log
+from puller.events import Observer, fan_out
 
-
-class ProgressMode(StrEnum):
-    """How to show progress."""
-
-    AUTO = "auto"
-    """The live view on a terminal, plain lines otherwise."""
-    TTY = "tty"
-    PLAIN = "plain"
-    JSON = "json"
-    QUIET = "quiet"
+__all__ = ["Log", "ProgressMode", "Timestamps", "follow", "observe", "open_log"]
 
 
 @contextmanager
 def observe(mode: ProgressMode, stream: TextIO, *, verbose: int = 0) -> Iterator[Observer]:
     """Yield an observer that shows events on `stream`; the terminal is restored at the end."""
-    if mode is ProgressMode.AUTO:
-        mode = ProgressMode.TTY if _is_interactive(stream) else ProgressMode.PLAIN
-    quiet = QuietStream(stream)
-    match mode:
-        case ProgressMode.TTY:
+    log = Log(stream, mode, verbose=verbose)
+    with beating(log.beat), follow(log) as observer:
+        yield observer
+
+
+@contextmanager
+def follow(log: Log, jobs: int = 0) -> Iterator[Observer]:
+    """Yield an observer that shows events as the mode of a log says, and writes plain lines to its file.
+
+    `jobs` is the number of concurrent pulls, for the first line.
+    """
+    observers: list[Observer] = []
+    with ExitStack() as stack:
+        if log.mode is ProgressMode.PLAIN or log.has_file:
+            lines = PlainLines(log.verbose, jobs)
+            log.news = lines.heartbeat
+            stack.callback(lambda: log.record(lines.end()))
+            observers.append(write_lines(log.line, lines))
+        if log.mode is ProgressMode.TTY:
             from puller.cli.progress.live import show  # noqa: PLC0415 - it needs rich
 
-            with show(quiet) as observer:
-                yield observer
-        case ProgressMode.PLAIN:
-            yield write_lines(quiet, PlainLines(verbose))
-        case ProgressMode.JSON:
-            yield write_lines(quiet, json_line)
-        case _:
-            yield ignore
-
-
-def _is_interactive(stream: TextIO) -> bool:
-    """Tell whether this is a terminal that can redraw lines; CI systems have terminals that nobody watches."""
-    if os.environ.get("TERM") == "dumb" or os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        return False
-    try:
-        return stream.isatty()
-    except (OSError, ValueError):
-        return False
+            observers.append(stack.enter_context(show(QuietStream(log.stream))))
+        elif log.mode is ProgressMode.JSON:
+            stream = QuietStream(log.stream)
+            observers.append(write_lines(lambda line: stream.write(f"{line}\n"), json_line))
+        try:
+            yield fan_out(*observers)
+        finally:
+            log.news = lambda: "all images have ended; the results are being written"

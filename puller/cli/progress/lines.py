@@ -3,15 +3,29 @@
 import json
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from puller.events import Event, Finished, Paused, Postponed, Progress, RetryScheduled, RunStarted, SizeKnown, Started
-from puller.model import PullRequest, Status
+from puller.cli.progress.heartbeat import RunSummary
+from puller.events import (
+    Event,
+    Finished,
+    Paused,
+    Phase,
+    Postponed,
+    Progress,
+    RetryScheduled,
+    RunStarted,
+    SizeKnown,
+    Started,
+)
+from puller.model import PullOutcome, PullRequest, Status
 from puller.report.words import STATUS_WIDTH, ending, image_name, reason, status_words
-from puller.text import clean, counted, format_seconds
+from puller.system.clock import monotonic
+from puller.text import clean, counted, format_bytes, format_seconds
 
-_KEYS = ("event", "id", "status", "text", "details", "current", "total", "percent")
-"""Those of `docker compose --progress json`, and `event`."""
+_KEYS = ("event", "time", "id", "status", "text", "details", "current", "total", "percent")
+"""Those of `docker compose --progress json`, and `event` and `time`."""
 _STATUS = {Status.FAILED: "Error", Status.CANCELLED: "Warning"}
 
 
@@ -36,34 +50,50 @@ class QuietStream:
         """Nothing is left to flush."""
 
 
-def write_lines(stream: QuietStream, line_of: Callable[[Event], str | None]) -> Callable[[Event], None]:
+def write_lines(write: Callable[[str], object], line_of: Callable[[Event], str | None]) -> Callable[[Event], None]:
     """Return an observer that writes a line for each event that has one."""
     lock = threading.Lock()
 
-    def write(event: Event) -> None:
+    def observer(event: Event) -> None:
         with lock:  # so that lines are in the order of their numbers
             if line := line_of(event):
-                stream.write(line + "\n")  # one call, so that other writers to the same terminal do not split it
+                write(line)
 
-    return write
+    return observer
 
 
 class PlainLines:
-    """Makes a line for each image that ended, and for retries and pauses; with `verbose`, also for starts."""
+    """Makes a line for the start of the run, and for each image's start, waits and end.
 
-    def __init__(self, verbose: int) -> None:
-        self._verbose = verbose
-        self._total = 0
-        self._done = 0
+    With `verbose`, also for later attempts, and with 2 for each phase of an attempt.
+    """
+
+    def __init__(self, verbose: int = 0, jobs: int = 0, clock: Callable[[], float] = monotonic) -> None:
+        """`jobs` is the number of concurrent pulls, 0 if unknown; the clock is one of seconds."""
+        self._verbose, self._jobs = verbose, jobs
+        self._run = RunSummary(clock)
+        self._phases: dict[PullRequest, Phase] = {}
+
+    def heartbeat(self) -> str:
+        """Return a line about the moment: what is in flight, the bytes, and what the run waits for."""
+        return f"{self._counter()} {self._run.moment()}"
+
+    def end(self) -> str:
+        """Return a line about the whole run."""
+        return f"{self._counter()} {self._run.end()}"
 
     def __call__(self, event: Event) -> str | None:  # noqa: PLR0911 - one line for each event
+        self._run.add(event)
         match event:
             case RunStarted():
-                self._total = event.total
-                return f"pulling {counted(event.total, 'image')} with {event.engine}" if self._verbose else None
+                jobs = f", {self._jobs} at a time" if self._jobs else ""
+                return f"pulling {counted(event.total, 'image')} with {clean(event.engine)}{jobs}"
             case Started():
-                return f"start {image_name(event.request)}  attempt {event.attempt}" if self._verbose else None
-            case Progress() | SizeKnown():
+                self._phases.pop(event.request, None)
+                return self._started(event)
+            case Progress():
+                return self._phase(event) if self._verbose > 1 else None
+            case SizeKnown():
                 return None
             case RetryScheduled():
                 wait = format_seconds(event.delay)
@@ -74,11 +104,41 @@ class PlainLines:
             case Postponed():
                 return f"will retry at the end  {image_name(event.request)}  {reason(event.failure)}"
             case Finished():
-                self._done += 1
-                total = str(self._total) if self._total else "?"
-                status = status_words(event.outcome.status).ljust(STATUS_WIDTH)
-                counter = f"[{self._done:>{len(total)}}/{total}]"
-                return f"{counter} {status}  {image_name(event.request)}  {ending(event.outcome)}"
+                return self._finished(event.outcome)
+
+    def _started(self, event: Started) -> str | None:
+        attempt = f"  attempt {event.attempt}" if event.attempt > 1 else ""
+        mirror = f"  from {clean(event.mirror)}" if event.mirror and self._verbose else ""
+        line = f"{self._counter()} {'starts':<{STATUS_WIDTH}}  {image_name(event.request)}{attempt}{mirror}"
+        return line if not attempt or self._verbose else None
+
+    def _phase(self, event: Progress) -> str | None:
+        if self._phases.get(event.request) is event.phase:
+            return None
+        self._phases[event.request] = event.phase
+        return f"{self._counter()} {event.phase:<{STATUS_WIDTH}}  {image_name(event.request)}"
+
+    def _finished(self, outcome: PullOutcome) -> str:
+        words = [
+            f"{self._counter()} {status_words(outcome.status):<{STATUS_WIDTH}}",
+            image_name(outcome),
+            took(outcome),
+        ]
+        words += [ending(outcome)] if outcome.failure else []
+        words += [f"warning: {clean(outcome.warning)}"] if outcome.warning else []
+        if self._verbose:
+            words += [outcome.digest or "", f"from {clean(outcome.mirror)}" if outcome.mirror else ""]
+        return "  ".join(filter(None, words))
+
+    def _counter(self) -> str:
+        done, total = self._run.count
+        return f"[{done:>{len(total)}}/{total}]"
+
+
+def took(outcome: PullOutcome) -> str:
+    """Return what the engine fetched for an image, and the time from its first attempt to its end."""
+    seconds = format_seconds(outcome.took)
+    return f"{format_bytes(outcome.bytes)} in {seconds}" if outcome.bytes else seconds
 
 
 def json_line(event: Event) -> str:  # noqa: PLR0911 - one object for each event
@@ -87,12 +147,12 @@ def json_line(event: Event) -> str:  # noqa: PLR0911 - one object for each event
         case RunStarted():
             return _object("run_started", "", "Working", "Pulling", event.engine, total=event.total)
         case Started():
-            return _object("started", _id(event.request), "Working", "Pulling", f"attempt {event.attempt}")
+            ident, number, mirror = _id(event.request), event.attempt, event.mirror
+            return _object("started", ident, "Working", "Pulling", f"attempt {number}", attempt=number, mirror=mirror)
         case Progress():
             layers = f"{event.layers_done}/{event.layers} layers" if event.layers else ""
-            text = event.phase.value.capitalize()
-            total = event.total or None
-            return _object("progress", _id(event.request), "Working", text, layers, current=event.current, total=total)
+            ident, text, current, total = _id(event.request), event.phase.value.capitalize(), event.current, event.total
+            return _object("progress", ident, "Working", text, layers, current, total, counted=event.counted)
         case RetryScheduled():
             text = f"Retrying in {format_seconds(event.delay)}"
             return _object("retry", _id(event.request), "Warning", text, reason(event.failure), seconds=event.delay)
@@ -105,9 +165,9 @@ def json_line(event: Event) -> str:  # noqa: PLR0911 - one object for each event
             return _object("size_known", "", "Working", "Pulling", total=event.total, unknown=event.unknown)
         case Finished():
             outcome = event.outcome
-            status = _STATUS.get(outcome.status, "Done")
-            text = status_words(outcome.status).capitalize()
-            return _object("finished", _id(event.request), status, text, ending(outcome))
+            status, text = _STATUS.get(outcome.status, "Done"), status_words(outcome.status).capitalize()
+            details, amounts = ending(outcome), (outcome.bytes, outcome.size)
+            return _object("finished", _id(event.request), status, text, details, *amounts, seconds=outcome.seconds)
 
 
 def _object(
@@ -122,7 +182,8 @@ def _object(
 ) -> str:
     """Return an object with all keys; `total` and `percent` are null if they are unknown."""
     percent = min(100, current * 100 // total) if total else None
-    values = (name, ident, status, text, details, current, total, percent)
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    values = (name, time, ident, status, text, details, current, total or None, percent)
     return json.dumps(dict(zip(_KEYS, values, strict=True)) | more)
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 import threading
 import zlib
@@ -391,6 +392,21 @@ def test_redirects(registry: Registry, proxy: Proxy, image: PushedImage, client:
     proxy.use(Rule(r"/manifests/v1$", faults.answer(302, {"Location": "v1"})))
     with pytest.raises(RegistryError, match="too many redirects"):
         client.head(reference)
+
+
+def test_requests_are_logged_without_what_may_be_secret(
+    registry: Registry, proxy: Proxy, image: PushedImage, client: RegistryClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`-vv` shows method, address, status and time of each request, and no query of a signed URL."""
+    caplog.set_level("DEBUG", "puller.registry")
+    place = f"{registry.address}/v2/lab/app/manifests/v1"
+    target = {"Location": f"http://user:s3cr3t@{place}?X-Amz-Signature=s3cr3t"}
+    proxy.use(Rule(r"/manifests/v1$", faults.answer(307, target)))
+    client.head(named(image, proxy.address))
+    moved, found = caplog.messages[-2:]
+    assert re.fullmatch(rf"HEAD {proxy.address}/v2/lab/app/manifests/v1: status 307, \d+ ms", moved)
+    assert re.fullmatch(rf"HEAD {place}: status 200, \d+ ms", found)
+    assert "s3cr3t" not in caplog.text
 
 
 def test_many_threads_share_few_connections(proxy: Proxy, image: PushedImage) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -11,10 +12,21 @@ from hypothesis import given, strategies as st
 
 from puller.cli.progress import ProgressMode, observe
 from puller.errors import FailureClass, FailureKind
-from puller.events import Event, Finished, Paused, Phase, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.events import (
+    Event,
+    Finished,
+    Paused,
+    Phase,
+    Postponed,
+    Progress,
+    RetryScheduled,
+    RunStarted,
+    SizeKnown,
+    Started,
+)
 from puller.failure import Failure, failure
-from puller.model import Status
-from tests.lab.samples import outcome, request
+from puller.model import Attempt, Status
+from tests.lab.samples import DIGEST, outcome, request
 
 NGINX, NOPE = request("nginx:1.27"), request("nope:latest", "linux/arm64")
 BUSY = failure(FailureKind.REGISTRY_5XX, "503 Service Unavailable")
@@ -37,12 +49,14 @@ def shown(mode: ProgressMode, *events: Event, verbose: int = 0) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def test_plain_tells_ends_and_retries() -> None:
-    """A log has one line for each image, and one for each retry."""
+def test_plain_tells_starts_ends_and_retries() -> None:
+    """A log has a line for the run, one for each image's start and end, and one for each retry."""
     assert shown(ProgressMode.PLAIN, *RUN) == [
+        "pulling 2 images with Docker 28.5",
+        "[0/2] starts      nginx:1.27",
         "retry in 1.3s  nginx:1.27  attempt 1: registry error (registry_5xx): 503 Service Unavailable",
         "[1/2] pulled      nginx:1.27  4.2s",
-        "[2/2] failed      nope:latest (linux/arm64)  image or tag not found (not_found): manifest unknown",
+        "[2/2] failed      nope:latest (linux/arm64)  4.2s  image or tag not found (not_found): manifest unknown",
     ]
 
 
@@ -64,11 +78,29 @@ def test_jsonl_tells_seconds_of_every_wait() -> None:
     assert (postponed["event"], postponed["id"]) == ("postponed", "docker.io/library/nginx:1.27")
 
 
-def test_verbose_tells_starts_too() -> None:
-    """-v shows which engine, and when each attempt starts."""
-    assert shown(ProgressMode.PLAIN, *RUN, verbose=1)[:2] == [
-        "pulling 2 images with Docker 28.5",
-        "start nginx:1.27  attempt 1",
+def test_the_end_of_an_image_tells_bytes_and_the_time_without_the_queue() -> None:
+    """The seconds begin with the first attempt, as the line of its start does."""
+    attempts = (Attempt(10.0, 1.0, BUSY, bytes=2_000_000), Attempt(12.0, 30.0, None, bytes=10_000_000))
+    end = replace(outcome("nginx:1.27", seconds=42.0), attempts=attempts, warning="not for linux/amd64")
+    assert shown(ProgressMode.PLAIN, Finished(NGINX, end)) == [
+        "[1/?] pulled      nginx:1.27  12.0MB in 32s  warning: not for linux/amd64"
+    ]
+
+
+def test_verbose_tells_later_attempts_mirrors_and_digests() -> None:
+    """Once, -v is about images; -vv also has each change of phase."""
+    end = replace(outcome("nginx:1.27"), mirror="mirror.example")
+    phases = [Progress(NGINX, phase) for phase in (Phase.RESOLVING, Phase.DOWNLOADING, Phase.DOWNLOADING)]
+    events: tuple[Event, ...] = (Started(NGINX, 1, "mirror.example"), Started(NGINX, 2), *phases, Finished(NGINX, end))
+    first, second, *more, last = shown(ProgressMode.PLAIN, *events, verbose=1)
+    assert (first, second) == (
+        "[0/?] starts      nginx:1.27  from mirror.example",
+        "[0/?] starts      nginx:1.27  attempt 2",
+    )
+    assert (more, last) == ([], f"[1/?] pulled      nginx:1.27  4.2s  {DIGEST}  from mirror.example")
+    assert shown(ProgressMode.PLAIN, *events, verbose=2)[2:-1] == [
+        "[0/?] resolving   nginx:1.27",
+        "[0/?] downloading  nginx:1.27",
     ]
 
 
@@ -92,6 +124,19 @@ def test_jsonl_has_one_object_for_every_event() -> None:
     assert (lines[2]["current"], lines[2]["total"], lines[2]["percent"]) == (50, 200, 25)
     assert lines[5]["id"] == "docker.io/library/nope:latest (linux/arm64)"
     assert lines[5]["details"] == "image or tag not found (not_found): manifest unknown"
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"]) for line in lines)
+
+
+def test_jsonl_tells_bytes_and_totals() -> None:
+    """The end of an image has the bytes that came, its size if that is known, and its seconds; so has the run."""
+    end = replace(outcome(), attempts=(Attempt(0.0, 4.2, None, bytes=13_800_000),), size=27_600_000)
+    events = (SizeKnown(60_800_000, 2), Progress(NGINX, Phase.DOWNLOADING, 50, 200, counted=40), Finished(NGINX, end))
+    size, progress, finished = (json.loads(line) for line in shown(ProgressMode.JSON, *events))
+    assert (size["event"], size["total"], size["unknown"]) == ("size_known", 60_800_000, 2)
+    assert (progress["current"], progress["counted"], progress["total"]) == (50, 40, 200)
+    assert (finished["current"], finished["total"], finished["seconds"]) == (13_800_000, 27_600_000, 4.2)
+    (unknown,) = shown(ProgressMode.JSON, Finished(NGINX, outcome()))
+    assert (json.loads(unknown)["total"], json.loads(unknown)["percent"]) == (None, None)
 
 
 @pytest.mark.parametrize("mode", [ProgressMode.PLAIN, ProgressMode.JSON, ProgressMode.TTY])

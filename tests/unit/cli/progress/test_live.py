@@ -252,4 +252,4 @@ def test_auto_is_plain_on_a_terminal_that_nobody_watches(
     with observe(ProgressMode.AUTO, terminal) as observer:
         observer(RunStarted(1, "Docker"))
         observer(Finished(NGINX, outcome()))
-    assert terminal.lines == ["[1/1] pulled      nginx:1.27  4.2s"]
+    assert terminal.lines == ["pulling 1 image with Docker", "[1/1] pulled      nginx:1.27  4.2s"]

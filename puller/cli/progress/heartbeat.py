@@ -73,7 +73,7 @@ class RunSummary:
         state = self._state
         with state.lock:
             now, pulls = self._clock(), [*state.running.items()]
-            named = [f"{pull.name} {_doing(pull, now)}{self._since(key, now)}" for key, pull in pulls[:_NAMES]]
+            named = [f"{pull.name}{self._since(key, now)} {_doing(pull, now)}" for key, pull in pulls[:_NAMES]]
             named += [f"and {len(pulls) - _NAMES} more"] if len(pulls) > _NAMES else []
             pauses = [
                 f"{clean(subject)} paused for {_whole(ends - now)} more: {kind}"
@@ -94,7 +94,7 @@ class RunSummary:
             return f"ended: {', '.join(parts) or 'nothing to pull'}; {format_bytes(state.downloaded)} in {seconds}"
 
     def _since(self, request: PullRequest, now: float) -> str:
-        return f" for {_whole(now - self._began[request])}" if request in self._began else ""
+        return f" ({_whole(now - self._began[request])})" if request in self._began else ""
 
     def _bytes(self) -> str:
         size, done = self._size, format_bytes(self._state.downloaded)

@@ -60,15 +60,15 @@ def run() -> Run:
 def test_it_tells_what_each_image_does_how_far_it_is_and_since_when(run: Run) -> None:
     """Images in flight are named with phase, bytes and time, and the run's bytes with their total if it is known."""
     run.see(Started(NGINX, 1), Progress(NGINX, Phase.DOWNLOADING, 1_200_000, 5_300_000, 0, 4, counted=1_000_000))
-    assert run.beat() == ("[ 0/20] in flight: nginx:1.27 downloading 1.2MB of 5.3MB for 30s; 1.0MB after 30s")
+    assert run.beat() == ("[ 0/20] in flight: nginx:1.27 (30s) downloading 1.2MB of 5.3MB; 1.0MB after 30s")
     run.see(SizeKnown(60_800_000, 2), Started(REDIS, 1))
     run.see(Progress(NGINX, Phase.EXTRACTING, 5_300_000, 5_300_000, 3, 4, counted=5_300_000))
     assert run.beat() == (
-        "[ 0/20] in flight: nginx:1.27 extracting 3 of 4 layers for 1m00s, redis starting for 30s; "
+        "[ 0/20] in flight: nginx:1.27 (1m00s) extracting 3 of 4 layers, redis (30s) starting; "
         "5.3MB of at least 60.8MB after 1m00s"
     )
     run.see(SizeKnown(70_000_000), Progress(REDIS, Phase.QUEUED), Finished(NGINX, outcome("nginx:1.27")))
-    assert run.beat() == "[ 1/20] in flight: redis waiting for the engine for 1m00s; 5.3MB of 70.0MB after 1m30s"
+    assert run.beat() == "[ 1/20] in flight: redis (1m00s) waiting for the engine; 5.3MB of 70.0MB after 1m30s"
 
 
 def test_of_many_images_it_names_the_oldest_three(run: Run) -> None:
@@ -76,7 +76,7 @@ def test_of_many_images_it_names_the_oldest_three(run: Run) -> None:
     for number in range(5):
         run.see(Started(request(f"image:{number}"), 1), after=1)
     assert run.beat() == (
-        "[ 0/20] in flight: image:0 starting for 34s, image:1 starting for 33s, image:2 starting for 32s, and 2 more; "
+        "[ 0/20] in flight: image:0 (34s) starting, image:1 (33s) starting, image:2 (32s) starting, and 2 more; "
         "0B after 35s"
     )
 
@@ -84,10 +84,10 @@ def test_of_many_images_it_names_the_oldest_three(run: Run) -> None:
 def test_it_tells_waits_for_a_retry_and_for_a_turn(run: Run) -> None:
     """When the time of a retry has come and something else keeps it waiting, no retry in 0s is claimed."""
     run.see(Started(NGINX, 1), RetryScheduled(NGINX, 1, BUSY, 45))
-    assert "nginx:1.27 retries in 15s for 30s" in run.beat()
-    assert "nginx:1.27 waits for its turn to retry for 1m00s" in run.beat()
+    assert "nginx:1.27 (30s) retries in 15s" in run.beat()
+    assert "nginx:1.27 (1m00s) waits for its turn to retry" in run.beat()
     run.see(Started(NGINX, 2))
-    assert "nginx:1.27 starting for 1m30s" in run.beat()
+    assert "nginx:1.27 (1m30s) starting" in run.beat()
 
 
 def test_it_tells_what_the_run_waits_for_when_nothing_is_in_flight(run: Run) -> None:

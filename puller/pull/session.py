@@ -158,8 +158,8 @@ class PullSession(AbstractContextManager["PullSession"]):
             self._note(f"the engine did not describe itself: {error}", detail=True)
 
     def _note(self, text: str, *, detail: bool = False) -> None:
-        _log.info("%s", text)
         if (note := Note(text, detail)) not in self.notes:
+            _log.info("%s", text)
             self.notes.append(note)
 
 

@@ -57,7 +57,7 @@ class RunSummary:
                     for subject in HOST_PAUSES:
                         self._pauses.pop(subject, None)
                 case Paused():
-                    self._pauses[event.subject] = (self._clock() + event.seconds, event.failure.kind.value)
+                    self._pauses[event.subject] = (self._clock() + event.seconds, event.failure.title)
                 case SizeKnown():
                     self._size = event
                 case Finished() | Postponed():
@@ -76,8 +76,8 @@ class RunSummary:
             named = [f"{pull.name}{self._since(key, now)} {_doing(pull, now)}" for key, pull in pulls[:_NAMES]]
             named += [f"and {len(pulls) - _NAMES} more"] if len(pulls) > _NAMES else []
             pauses = [
-                f"{clean(subject)} paused for {_whole(ends - now)} more: {kind}"
-                for subject, (ends, kind) in self._pauses.items()
+                f"{clean(subject)} paused for {_whole(ends - now)} more: {why}"
+                for subject, (ends, why) in self._pauses.items()
                 if ends > now
             ]
             flight = f"in flight: {', '.join(named)}" if named else "nothing in flight"

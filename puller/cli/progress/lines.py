@@ -167,7 +167,7 @@ def json_line(event: Event) -> str:  # noqa: PLR0911 - one object for each event
             outcome = event.outcome
             status, text = _STATUS.get(outcome.status, "Done"), status_words(outcome.status).capitalize()
             details, amounts = ending(outcome), (outcome.bytes, outcome.size)
-            return _object("finished", _id(event.request), status, text, details, *amounts, seconds=outcome.seconds)
+            return _object("finished", _id(event.request), status, text, details, *amounts, seconds=outcome.took)
 
 
 def _object(

@@ -93,9 +93,9 @@ def test_it_tells_waits_for_a_retry_and_for_a_turn(run: Run) -> None:
 def test_it_tells_what_the_run_waits_for_when_nothing_is_in_flight(run: Run) -> None:
     """A registry's rate limit, and an engine that is gone until an attempt starts; an image for later is no flight."""
     run.see(Started(NGINX, 1), Paused("ghcr.io", SLOW, 75), Postponed(NGINX, BUSY))
-    assert run.beat() == "[ 0/20] nothing in flight; ghcr.io paused for 45s more: rate_limited; 0B after 30s"
+    assert run.beat() == "[ 0/20] nothing in flight; ghcr.io paused for 45s more: rate limited; 0B after 30s"
     run.see(Paused(ENGINE, failure(FailureKind.DAEMON_UNREACHABLE, "gone"), 30))
-    assert "engine paused for 29s more: daemon_unreachable" in run.beat(1)
+    assert "engine paused for 29s more: engine not reachable" in run.beat(1)
     run.see(Started(REDIS, 1))
     assert "engine" not in run.beat(1)
     assert "ghcr.io" not in run.beat(60)

@@ -70,9 +70,11 @@ def _newer_tag(request: PullRequest, images: LocalImages, facts: Facts) -> Decis
     reference = request.reference
     image = images.tagged(reference)
     digests = image.digests_in(reference.name) if image else ()
-    answer = facts.resolve(reference) if digests or (image and facts.mirrored(reference)) else None
+    known = digests or (image and facts.mirrored(reference))
+    answer = facts.resolve(reference) if known else None
     if image is None or answer is None:
-        _log.info("%s: %s", request, "no digest from the registry" if image else "the engine has no such tag")
+        why = "the registry says no digest" if known else "the engine's image has no digest of this repository"
+        _log.info("%s: %s", request, why if image else "the engine has no such tag")
         return PULL
     is_current = answer.digest in digests if digests else facts.is_image(image, request, answer.digest)
     if is_current and ((answer.single and not request.platform) or facts.suits(image, request)):

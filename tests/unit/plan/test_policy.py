@@ -87,6 +87,34 @@ def test_nobody_asks_the_registry_of_what_must_be_pulled_anyway() -> None:
         assert facts.asked == []
 
 
+@pytest.mark.parametrize(
+    ("policy", "text", "held", "says", "suitable", "words"),
+    [
+        (Policy.NEWER, "nginx:1.27", holding(tags=()), DIGEST, True, "the engine has no such tag"),
+        (Policy.NEWER, "nginx:1.27", holding(), DIGEST, True, "the engine's image has no digest of this repository"),
+        (Policy.NEWER, "nginx:1.27", holding(OTHER), None, True, "the registry says no digest"),
+        (Policy.NEWER, "nginx:1.27", holding(OTHER), DIGEST, True, f"the registry has {DIGEST}, the engine {OTHER}"),
+        (Policy.NEWER, "nginx:1.27", holding(DIGEST), DIGEST, False, "the engine the same, for another platform"),
+        (Policy.NEWER, "nginx:1.27", holding(DIGEST), DIGEST, True, "the engine has the registry's digest"),
+        (Policy.NEWER, f"nginx@{DIGEST}", holding(), None, True, "the engine has no such digest"),
+        (Policy.NEWER, f"nginx@{DIGEST}", holding(DIGEST), None, True, "the engine has this digest"),
+        (Policy.MISSING, "nginx:1.27", holding(), None, True, "the engine has it"),
+        (Policy.MISSING, "nginx:1.28", holding(), None, True, "the engine does not have it"),
+    ],
+)
+def test_verbose_can_tell_why_an_image_is_pulled_or_not(
+    policy: Policy, text: str, held: LocalImage, says: str | None, words: str, caplog: pytest.LogCaptureFixture,
+    *, suitable: bool,
+) -> None:  # fmt: skip
+    """Each decision has its reason in the log of the package, beside the image."""
+    caplog.set_level("INFO", "puller")
+    facts = Known(LocalImages([held]), ResolvedTag(says, single=False) if says else None, suitable)
+    decide(policy, request(text), facts.holdings, facts)
+    (line,) = caplog.messages
+    assert line.startswith(f"{text}: ")
+    assert line.endswith(words)
+
+
 def test_what_came_from_a_mirror_is_known_by_its_id() -> None:
     """A graph-driver store has no digest for it: the mirror tells which image the digest means."""
     tagged = holding()

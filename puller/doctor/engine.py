@@ -131,7 +131,8 @@ def _properties(answer: EngineReply) -> Iterator[Finding]:
     kind = "containerd" if facts.keeps_platforms else "graph-driver"
     words = f"{kind} store ({facts.driver or 'unknown driver'}) in {facts.data_root or 'an unknown directory'}"
     if facts.driver == _SLOWEST:
-        fix = daemon_json({"storage-driver": "overlay2"}, "restart")
+        podman = '# add to [storage] of /etc/containers/storage.conf: driver = "overlay"'
+        fix = daemon_json({"storage-driver": "overlay2"}, "restart") if facts.identity else podman
         words = f"{words}: every layer is a full copy; after a change of driver all images must be pulled again"
         yield ENGINE.warning("store", words, fix)
     else:

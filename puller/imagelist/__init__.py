@@ -4,7 +4,9 @@ import errno
 import io
 import os
 import re
+import stat
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -14,6 +16,7 @@ from puller.imagelist import text, url
 from puller.imagelist.compose_cli import DEFAULT_NAMES, Compose
 from puller.imagelist.directory import DATA_FILES, files_of, is_dockerfile
 from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
+from puller.imagelist.notes import summary
 from puller.imagelist.source import LARGEST, ListSource, Selection, bounded, is_url, unreadable
 from puller.system.files import open_regular
 from puller.text import clean, source_name
@@ -24,6 +27,7 @@ FORMATS = ("text", "compose", "kubernetes", "dockerfile", "github", "gitlab", "c
 """The formats of lists, by the names that `--from` takes."""
 _STDIN = "-"
 _ALL = Selection()
+_LEFT_OUT = "left out: "
 _FILE_NAME = re.compile(r"(?i)\.(?:ya?ml|json|txt|list|lock|toml|csv|conf|env|tar|gz|tgz|zip|xml|ini|md|j2|tpl)(?:$|:)")
 """The end of a name that is hardly meant as an image."""
 _LOOKED_AT = 256 * 1024
@@ -47,20 +51,22 @@ def read(
 ) -> Iterator[Item]:
     """Yield the items of `lists` (paths, URLs, `-` for stdin, references unless `only_files`), then `images`.
 
-    `compose.yaml:prod.yaml` are the files of one Compose project. The format of a list is detected from its content and
+    `compose.yaml:prod.yaml` are the files of one Compose project. With `only_files` a directory's templates and charts
+    are errors, as their images are missing from the list. The format of a list is detected from its content and
     name unless `list_format` (one of FORMATS) is given. Where `ask_compose` returns an answer for a Compose file, that
     answer decides.
     Raises ListError, while iterating, for a list that cannot be read, and at the end if all lists were empty.
     """
     if lists.count(_STDIN) > 1:
         raise ListError(["-: stdin can be read only once"])
-    reader = _Reader(list_format, selection, ask_compose, stdin, {}, only_files)
-    empty, said = True, {}
+    reader = _Reader(list_format, selection, ask_compose, stdin, {}, {}, only_files)
+    empty, notes = True, defaultdict[str, list[Note]](list)
     for path in lists:
         for item in reader.items(path):
-            empty = empty and isinstance(item, Note) and item.source.line is None
-            if isinstance(item, Note) and item.source == Source(path):
-                said[path] = f"; {item.text}"
+            if not isinstance(item, Note) or (item.source.line and not item.text.startswith(_LEFT_OUT)):
+                empty = False
+            elif empty:
+                notes[path].append(item)
             yield item
     for image in images:
         empty = False
@@ -69,10 +75,15 @@ def read(
         empty = False
         yield BadLine(Source("--service"), service, "no Compose file of the lists has this service")
     if empty:
-        names = [("stdin" if path == _STDIN else clean(path), said.get(path, "")) for path in lists]
-        raise ListError(
-            [f"{name}: contains no image reference{more}" for name, more in names] or ["no image list given"]
-        )
+        raise ListError([_nothing(path, notes[path]) for path in lists] or ["no image list given"])
+
+
+def _nothing(path: str, notes: Sequence[Note]) -> str:
+    """Say that a list has no image, and what was left out."""
+    name = "stdin" if path == _STDIN else clean(path)
+    return "; ".join(
+        [f"{name}: contains no image reference", *(line.removeprefix(f"{name}: ") for line in summary(notes, [path]))]
+    )
 
 
 class _Reader(NamedTuple):
@@ -83,7 +94,8 @@ class _Reader(NamedTuple):
     compose: Compose | None
     stdin: BinaryIO | None
     services: dict[tuple[Path | None, str], tuple[str | None, Source]]
-    """See `ListSource.services`."""
+    builds: dict[Path, list[tuple[str, Any]]]
+    """See `ListSource`."""
     only_files: bool
 
     def items(self, path: str) -> Iterator[Item]:
@@ -109,27 +121,36 @@ class _Reader(NamedTuple):
     def _directory(self, path: str) -> Iterator[Item]:
         for found in files_of(path, self.list_format):
             if isinstance(found, BadLine | Note):
-                yield found
+                yield self._member(found)
                 continue
             try:
-                yield from self._file(*found, is_member=True)
+                for item in self._file(*found, top=Path(path)):
+                    yield self._member(item)
             except ListError as error:
                 name, reason = found[0], str(error).removeprefix(f"{found[0]}: ")
                 if Path(name).is_symlink() and _is_missing(name):
-                    yield Note(Source(name), "left out: a link to a file that does not exist")
-                elif not _is_missing(name) and Path(name).stat().st_size > LARGEST:
-                    yield Note(Source(name), f"left out: {reason}")
+                    yield Note(Source(name), f"{_LEFT_OUT}a link to a file that does not exist")
+                elif not _is_missing(name) and _is_no_list(Path(name).stat()):
+                    yield Note(Source(name), f"{_LEFT_OUT}{reason}")
                 else:
                     yield BadLine(Source(name), "", reason)
 
-    def _described(self, name: str, folder: Path, compose: Compose | None = None, **more: Any) -> ListSource:
-        return ListSource(name, folder, os.environ, self.selection, compose, services=self.services, **more)
+    def _member(self, item: Item) -> Item:
+        """Turn a template among the files of a directory into a note, except where a missing image does harm."""
+        if isinstance(item, BadLine) and item.is_template and not self.only_files:
+            return Note(item.source, f"{_LEFT_OUT}{item.reason}", item.text)
+        return item
 
-    def _file(self, path: str, *others: str, is_member: bool = False) -> Iterator[Item]:
-        """Read a file; `others` belong to the same Compose project."""
-        file, overrides = Path(path), tuple(map(Path, others))
+    def _described(self, name: str, folder: Path, compose: Compose | None = None, **more: Any) -> ListSource:
+        more |= {"services": self.services, "builds": self.builds}
+        return ListSource(name, folder, os.environ, self.selection, compose, **more)
+
+    def _file(self, path: str, *others: str, top: Path | None = None) -> Iterator[Item]:
+        """Read a file, maybe of the directory `top`; `others` belong to the same Compose project."""
+        file, overrides, is_member = Path(path), tuple(map(Path, others)), top is not None
+        top = top or (file.parent if file.is_absolute() else Path())
         is_part = is_member and not others and file.name not in DEFAULT_NAMES
-        source = self._described(path, file.parent, self.compose, only_if_needed=is_part, overrides=overrides)
+        source = self._described(path, file.parent, self.compose, only_if_needed=is_part, overrides=overrides, top=top)
         try:
             stream = open_regular(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -161,6 +182,10 @@ def _is_missing(path: str) -> bool:
     except OSError as error:
         return error.errno in (errno.ELOOP, errno.ENAMETOOLONG)
     return False
+
+
+def _is_no_list(status: os.stat_result) -> bool:
+    return not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST
 
 
 def _image(text: str) -> Iterator[Item]:

@@ -31,11 +31,11 @@ def detect(documents: Sequence[Node], source: ListSource) -> bool:
 
 def _is_compose(root: Node, *, named: bool) -> bool:
     services, include = root.get("services"), root.get("include")
-    if services and services.value != {}:
-        return bool(services.fields) and all(
-            service.fields or not service.value for service in services.fields.values()
-        )
     own = all(key in TOP_LEVEL or key.startswith("x-") for key in root.fields)
+    if services and services.value != {}:
+        each = services.fields.values()
+        are_services = bool(each) and all(service.fields or not service.value for service in each)
+        return are_services and (own or named or any(service.get("image") or service.get("build") for service in each))
     if own and named and root.fields:
         return True
     if own and ("services" in root.fields or include):
@@ -136,7 +136,7 @@ def _images_of(name: str, service: Node, environment: Mapping[str, str], selecti
         return
     if profiles and not (selection.services or {ALL_PROFILES, *profiles}.intersection(selection.profiles)):
         which = " or ".join(f"--profile {profile}" for profile in profiles)
-        yield Note(service.source, f"left out, its profile is not active ({which})", f"service {name}")
+        yield Note(service.source, "left out, its profile is not active", f"service {name} ({which})")
         return
     if selection.platform and not platform:
         platform = Node(selection.platform, service.source)

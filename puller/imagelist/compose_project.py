@@ -66,7 +66,7 @@ class Project:
         """
         environment, folder, name = self.source.environment, self.source.folder, ""
         if folder is not None:
-            environment = {**read_dotenv(folder / ".env", environment), **environment}
+            environment = {**read_dotenv(folder, environment), **environment}
         with suppress(ValueError):
             name = expand(next(filter(None, (root.get("name").text for root in self._roots)), ""), environment).text
         if not name and folder is not None:

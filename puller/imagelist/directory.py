@@ -28,6 +28,7 @@ _READ_BY = {
     "Dockerfile": "--from dockerfile",
     "GitLab CI file": "name the file",
     "GitHub workflow": "name .github/workflows",
+    "directory link": "name it",
 }
 
 
@@ -40,7 +41,7 @@ def files_of(path: str, list_format: str | None) -> Iterator[Sequence[str] | Bad
     """Yield the files below a directory that may be lists, in order, without hidden ones.
 
     Several files are one Compose project, named by COMPOSE_FILE. A Helm chart is a bad line, as it has to be rendered
-    first. The last item is a note about what was passed over.
+    first. Links to directories are not followed. The last item is a note about what was passed over.
     """
     passed: Counter[str] = Counter()
     failed: list[OSError] = []
@@ -48,9 +49,12 @@ def files_of(path: str, list_format: str | None) -> Iterator[Sequence[str] | Bad
         if list_format is None:
             passed += _passed_over(folder, folders, names)
         folders[:] = sorted(each for each in folders if not each.startswith("."))
+        links = sum(Path(folder, each).is_symlink() for each in folders)
+        passed += Counter({"directory link": links} if links else {})
         if _CHART in names and list_format in (None, "kubernetes"):
-            chart = os.path.join(folder, _CHART)  # noqa: PTH118 - Path would change the text the user typed
-            yield BadLine(Source(chart), "", f"a Helm chart: render it first: helm template {folder} | puller list -")
+            chart, name = os.path.join(folder, _CHART), folder if folder == path else "CHART"  # noqa: PTH118
+            reason = f"a Helm chart: render it first: helm template {name} | puller list -"
+            yield BadLine(Source(chart), "", reason, is_template=folder != path)
             folders[:] = []
             continue
         project: Sequence[str] = ()
@@ -97,8 +101,8 @@ def _project(folder: str, names: Sequence[str]) -> Sequence[str]:
 
     https://docs.docker.com/compose/how-tos/environment-variables/envvars/#compose_file
     """
-    values = read_dotenv(Path(folder, ".env"), os.environ) if ".env" in names else {}
-    if Path(folder).absolute() == Path.cwd():
-        values |= os.environ
+    environment = os.environ if Path(folder).absolute() == Path.cwd() else {}
+    values = read_dotenv(Path(folder), environment) if environment or ".env" in names else {}
+    values |= environment
     separator = values.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
     return [name for name in values.get("COMPOSE_FILE", "").split(separator) if name]

@@ -8,10 +8,10 @@ for x86-64 with glibc only, and does not expand arguments; so the lines are pars
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
-from types import MappingProxyType
 
+from puller.imagelist.builds import NO_BUILD, Build
 from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
 from puller.imagelist.variables import Expanded, expand
 
@@ -22,8 +22,10 @@ _FLAG = re.compile(r"--(\w[\w-]*)(?:=(\S*))?\s*")
 _OF_THE_BUILD = ("BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT",
                  "TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT")  # fmt: skip
 _MARK = "\x00"
+_IMAGE_CONTEXT = "docker-image://"
 # Parser directives come first, and end at the first other line.
 _ESCAPE = re.compile(r"(?i)(?:[ \t]*#[ \t]*\w+[ \t]*=.*\n)*?[ \t]*#[ \t]*escape[ \t]*=[ \t]*([\\`])[ \t]*(?:\n|$)")
+_SYNTAX = re.compile(r"(?i)(?:[ \t]*#[ \t]*\w+[ \t]*=.*\n)*?[ \t]*#[ \t]*syntax[ \t]*=[ \t]*(\S+)")
 _HEREDOC = re.compile(r"(?<![<\w$(])\d*<<(-?)(['\"]?)([A-Za-z_][\w.]*)\2")
 _MOST_HEREDOCS = 20
 _DIGITS = 7
@@ -34,15 +36,14 @@ _WITH_HEREDOC = {"RUN", "COPY", "ADD"}
 _TEMPLATE = re.compile(r"(?im)^[ \t]*(?:\{\{|\{%|<%)|^[ \t]*FROM[^\n]*(?:\{\{|\{%|<%|%%\w+%%|@@\w+@@)")
 """A template of Go, Jinja, Ruby or the like; `{{` in other instructions may be a format of docker's."""
 _TEMPLATE_NAME = re.compile(r"(?i)\.(?:template|te?mpl|tpl|j2|jinja2?|in|erb|m4|mustache|gotmpl)$")
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def parse(data: bytes, name: str, build_args: Mapping[str, str] = _NONE, *, is_member: bool = False) -> Iterator[Item]:
+def parse(data: bytes, name: str, build: Build = NO_BUILD, *, is_member: bool = False) -> Iterator[Item]:
     """Yield the images of a Dockerfile, in order; `name` is the file's name in messages.
 
-    `build_args` are values of its arguments. In a directory a template, and what is no Dockerfile, is left out.
+    `build` has values of its arguments, and additional contexts. In a directory what is no Dockerfile is left out.
     """
-    reader = _Dockerfile(build_args)
+    reader = _Dockerfile(build)
     try:
         text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -54,9 +55,11 @@ def parse(data: bytes, name: str, build_args: Mapping[str, str] = _NONE, *, is_m
     template = _TEMPLATE.search(text)
     if template or (is_member and _TEMPLATE_NAME.search(name)):
         where = Source(name, text.count("\n", 0, template.start()) + 1 if template else 1)
-        advice = BadLine(where, "", "an unrendered template: render it first")
-        yield Note(where, "an unrendered template, left out") if is_member else advice
+        yield BadLine(where, "", "an unrendered template: render it first", is_template=True)
         return
+    if frontend := _SYNTAX.match(text):
+        where = Source(name, text.count("\n", 0, frontend.end()) + 1)
+        yield Note(where, "the frontend, which BuildKit pulls itself", frontend[1], is_detail=True)
     first, is_empty = 0, True
     for keyword, rest, line in _instructions(text):
         first = first or (line if keyword == "FROM" else 0)
@@ -73,8 +76,8 @@ def parse(data: bytes, name: str, build_args: Mapping[str, str] = _NONE, *, is_m
 class _Dockerfile:
     """The arguments before the first FROM, and the stages read so far."""
 
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self._given = given
+    def __init__(self, build: Build) -> None:
+        self._build = build
         # The builder sets these to the platform of the build, which is not known here.
         self._arguments = dict.fromkeys(_OF_THE_BUILD, _MARK)
         self.stages = 0
@@ -95,8 +98,8 @@ class _Dockerfile:
 
     def _argument(self, rest: str) -> None:
         for match in _ARGUMENT.finditer(rest):
-            if match[1] in self._given:
-                self._arguments[match[1]] = self._given[match[1]]
+            if match[1] in self._build.arguments:
+                self._arguments[match[1]] = self._build.arguments[match[1]]
             elif match[2] is not None and match[1] not in _OF_THE_BUILD:
                 try:
                     self._arguments[match[1]] = self._expanded(match[2]).text
@@ -116,7 +119,9 @@ class _Dockerfile:
         except ValueError as error:
             yield BadLine(source, match["image"], str(error))
         else:
-            if not self._is_stage(image.text) and image.text.lower() != "scratch":
+            if image.text in self._build.contexts:
+                yield self._context(image.text, source)
+            elif not self._is_stage(image.text) and image.text.lower() != "scratch":
                 yield self._image(match["image"], image, None if _MARK in platform else platform, source)
         self.stages += 1
         if match["stage"]:
@@ -128,15 +133,24 @@ class _Dockerfile:
         item = entry_of(image.text, source, platform)
         if isinstance(item, Entry) or not image.unset:
             return item
-        names = ", ".join(image.unset)
-        fix = f"--build-arg {image.unset[0]}=…, or a default, ARG {image.unset[0]}=…, before FROM"
+        names, first = ", ".join(image.unset), image.unset[0]
+        fix = f"set it with --build-arg {first}=VALUE, or write a default before FROM (ARG {first}=VALUE)"
         return BadLine(source, written, f"no value for {names}: {fix}")
+
+    def _context(self, name: str, source: Source) -> Item:
+        """Read the name of an additional context, which counts more than an image or a stage of this name."""
+        text = self._build.contexts[name]
+        if text.startswith(_IMAGE_CONTEXT):
+            return entry_of(text.removeprefix(_IMAGE_CONTEXT), source)
+        return Note(source, f"an additional context of {self._build.name}, nothing to pull", name)
 
     def _other(self, image: str, source: Source) -> Iterator[Item]:
         """Read the value of COPY --from or of a mount: the name or number of an earlier stage, or an image."""
-        if self._is_stage(image) or (image.isdecimal() and len(image) < _DIGITS and int(image) < self.stages):
+        if image in self._build.contexts:
+            yield self._context(image, source)
+        elif self._is_stage(image) or (image.isdecimal() and len(image) < _DIGITS and int(image) < self.stages):
             return
-        if "$" in image:
+        elif "$" in image:
             yield BadLine(source, image, "variables are not allowed here: use a stage, FROM … AS NAME")
         elif image.lower() != "scratch":
             yield entry_of(image, source)

@@ -43,6 +43,8 @@ class BadLine:
     text: str
     """The line, or an empty string where printing it does not help."""
     reason: str
+    is_template: bool = False
+    """Whether the file has to be rendered first; in a directory such a file is left out with a note."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", _safe(self.text, _TEXT_KEPT))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from puller.imagelist import array, cloudbuild, compose, dockerfile, github, gitlab, kubernetes, skopeo
+from puller.imagelist.builds import NO_BUILD, builds_of
 from puller.imagelist.entry import BadLine, Item, Note, Source
 from puller.imagelist.nodes import Node, load
 from puller.imagelist.source import ListSource
@@ -41,14 +42,18 @@ def parse(data: bytes, source: ListSource, name: str | None = None, *, is_member
     A member of a directory in no known format is left out with a note.
     """
     if name == "dockerfile":
-        yield from dockerfile.parse(data, source.name, source.selection.build_args, is_member=is_member)
+        items: dict[Item, None] = {}
+        for build in [*builds_of(source)] or [NO_BUILD]:
+            given = build._replace(arguments={**build.arguments, **source.selection.build_args})
+            items |= dict.fromkeys(dockerfile.parse(data, source.name, given, is_member=is_member))
+        yield from items
         return
     parsed = load(data, source.name)
     documents, first = [*filter(None, parsed.documents)], Source(source.name, 1)
     found = name or _detected(documents, source, is_member=is_member)
     if found:
         for note in parsed.repeated:
-            again = Note(note.source, f"{note.text}: the last one is used")
+            again = Note(note.source, "the last one is used", note.text)
             yield BadLine(note.source, "", note.text) if found == "compose" else again  # docker compose rejects it
         if parsed.problem or parsed.repeated:
             source = source._replace(compose=None)

@@ -73,7 +73,7 @@ def _image(node: Node, where: str, rows: Sequence[Node]) -> Iterator[Item]:
     text = (node.text or "").strip().removeprefix(_DOCKER)
     found = _filled(text, rows)
     if found is None:
-        yield Note(node.source, f"{where}: {text} is known only when the workflow runs")
+        yield Note(node.source, "known only when the workflow runs", f"{where}: {text}")
         return
     for reference in found:
         # With an empty value the job runs without a container.

@@ -22,6 +22,7 @@ _NOT_JOBS = _TOP | {"variables", "cache", "after_script", "spec", "types"}
 _FILE = ".gitlab-ci.yml"
 _PREDEFINED = ("CI_", "GITLAB_")
 """The beginnings of the names of variables that GitLab sets in a pipeline."""
+_IN_PIPELINE = "is known only in the pipeline"
 _MACHINE = re.compile(r"macos-\d+-xcode-\d+$")
 _ELSEWHERE = ("remote", "project", "template", "component")
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)|\$\[\[.*?\]\]")
@@ -39,7 +40,9 @@ def detect(documents: Sequence[Node], source: ListSource) -> bool:
         return True
     root = documents[-1]
     jobs = [node for node in root.fields.values() if node.fields.keys() & _MARKS]
-    only_includes = bool(root.get("include")) and root.fields.keys() <= _TOP | {"variables", "spec"}
+    includes = root.get("include").members
+    are_files = all(entry.text or entry.fields.keys() & {"local", *_ELSEWHERE} for entry in includes)
+    only_includes = bool(includes) and are_files and root.fields.keys() <= _TOP | {"variables", "spec"}
     return bool(jobs and (root.fields.keys() & _TOP or any(node.get("script") for node in jobs))) or only_includes
 
 
@@ -71,7 +74,9 @@ def _image(node: Node, values: Sequence[Mapping[str, str]], environment: Mapping
             yield Note(name.source, "taken from the environment", variable[0])
     for text, unknown in dict.fromkeys(_expand(name.text, row, {}) for row in values):
         if unknown:
-            yield Note(name.source, f"{name.text}: {unknown} is known only in the pipeline")
+            is_set = unknown.strip("${}").startswith(_PREDEFINED)
+            why = f"no value for {unknown}: set it in the environment" if is_set else f"{unknown} {_IN_PIPELINE}"
+            yield Note(name.source, why, name.text)
         else:
             yield entry_of(text.strip(), name.source, node.get("docker", "platform").text)
 
@@ -166,7 +171,7 @@ class _Pipeline:
             what = next((f"{key} {found.text or ''}" for key in _ELSEWHERE if (found := entry.get(key))), path)
             self.problems.append(Note(entry.source, f"include: {what.strip()}: not read, it is not in this repository"))
         elif "$" in path:
-            self.problems.append(Note(entry.source, f"include: {path}: known only in the pipeline"))
+            self.problems.append(Note(entry.source, f"include: {path}: {_IN_PIPELINE}"))
         elif self._top is None:
             self.problems.append(BadLine(entry.source, path, "include: a list from a URL cannot include other files"))
         else:

@@ -3,7 +3,7 @@
 A pod is recognised by the fields of PodSpec (Kubernetes API): lists of containers with an image, and image volumes, at
 any depth. So a custom resource with a pod template is read like a Deployment. Of other custom resources the `image` and
 `imageName` are taken, which their operators run. Any other text that holds a full reference (an argument, an
-environment variable, a ConfigMap) is a note: an operator may pull it later.
+environment variable, a ConfigMap, `fooImage`) is a note: an operator may pull it later.
 """
 
 import re
@@ -26,9 +26,14 @@ _LATE = {"tekton.dev": "$(", "argoproj.io": "{{"}
 _OWN = re.compile(r"[a-z]*|(?:.*\.)?(?:k8s|kubernetes)\.io")
 """The API groups of Kubernetes itself."""
 _PATTERNS = re.compile(
-    r"(?:.*\.)?(?:kyverno\.io|gatekeeper\.sh|sigstore\.dev|wgpolicyk8s\.io)|image\.toolkit\.fluxcd\.io"
+    r"(?:.*\.)?(?:kyverno\.io|gatekeeper\.sh|sigstore\.dev|wgpolicyk8s\.io|crossplane\.io)|image\.toolkit\.fluxcd\.io"
 )
-"""API groups whose images are patterns, or are only scanned."""
+"""API groups whose images are patterns, are only scanned, or are packages that no container engine pulls."""
+_SOURCES = {
+    "Application": "an Argo CD application", "ApplicationSet": "an Argo CD application set",
+    "HelmRelease": "a Helm release", "HelmChart": "a Helm chart", "Kustomization": "a Flux kustomization",
+}  # fmt: skip
+"""Kinds of custom resources that name a chart or a directory with more images."""
 _IMAGE_KEYS = {"image", "imageName"}
 _PARAMETER = re.compile(
     r"\$\((?:inputs\.)?params(?:\.([\w.-]+)|\[['\"]([^'\"]+)['\"]\])\)"
@@ -50,6 +55,9 @@ _NOT_PULLED = {
 }
 """What is said of a whole value, or of the beginning of one."""
 _TAGGED = re.compile(r"[:@][^/]*$")
+_PLACEHOLDER = re.compile(r"<[^<>]+>")
+_IN_TEXT = re.compile(r"(?im)^[\s-]*\"?image\"?\s*:\s*[\"']?([\w./:@-]+)")
+"""The image of a manifest in a text."""
 _LATER = "looks like an image that is pulled later, and is not taken; --image adds it"
 
 
@@ -133,6 +141,8 @@ class _Walk:
         resource = outer
         if node.get("apiVersion").text and node.get("kind").text:
             resource = _Resource.of(node, outer.parameters)
+        if resource is not outer and not _OWN.fullmatch(resource.group) and (what := _SOURCES.get(resource.kind)):
+            yield Note(node.source, f"{what}: puller does not read its source; render that, and name the result")
         if resource.kind == "ConfigMap":
             for name, value in node.get("data").fields.items():
                 self._look(value, name)
@@ -151,7 +161,7 @@ class _Walk:
         left_out = {"metadata", "status"} if "apiVersion" in node.fields else {"metadata"}
         for key, member in node.fields.items():
             if key not in left_out:
-                self._look(member, node.get("name").text or "" if key == "value" else "")
+                self._look(member, node.get("name").text or "" if key == "value" else key)
                 yield from self._field(key, member, resource)
 
     def _field(self, key: str, member: Node, resource: _Resource) -> Iterator[Item]:
@@ -170,6 +180,9 @@ class _Walk:
             for each in member.items:
                 self._look(each.get("image"))
             return
+        elif key == "output" and (image := member.get("image") or member.get("to", "name")).text:
+            yield Note(image.source, "a build pushes it, nothing to pull", image.text or "")
+            return
         yield from self._all(member, resource)
 
     def _look(self, node: Node, name: str = "") -> None:
@@ -181,7 +194,7 @@ class _Walk:
             return
         option, equals, value = node.text.partition("=")
         alone = value if equals else node.text
-        named = [alone] if "image" in (option if equals else name).lower() else []
+        named = [alone] if "image" in (option if equals else name).lower() else _IN_TEXT.findall(node.text)
         for text in (*(match[0].rstrip(".-_") for match in _FULL.finditer(node.text)), *named):
             if _TAGGED.search(text) and ImageReference.read(text):
                 self.later.setdefault(text, node.source)
@@ -189,16 +202,16 @@ class _Walk:
     def _of_an_operator(self, image: Node, resource: _Resource) -> Iterator[Item]:
         """Take the image of a custom resource if it is surely one, and not that of a virtual machine."""
         text = (image.text or "").strip()
-        if _OPEN.search(text) or (is_explicit(text) and ImageReference.read(text)):
+        if _OPEN.search(text) or text.startswith(_KO) or (is_explicit(text) and ImageReference.read(text)):
             yield from self._image(image, MISSING, resource)
         elif image.tag != LITERAL:
             yield Note(image.source, "not taken: no reference with a tag, a digest or a registry", text)
 
     def _image(self, image: Node, policy: Node, resource: _Resource) -> Iterator[Item]:
-        if image.text is None:
+        if isinstance(image.value, (dict, list)) or image is MISSING:
             return
         self._seen.add(id(image))
-        text = written = image.text.strip()
+        text = written = (image.text or "").strip()
         if known := resource.parameters:
             text = _PARAMETER.sub(lambda match: known.get(match[match.lastindex or 0], match[0]), text)
         late = _LATE.get(resource.group, "$(" if resource.is_custom else "")
@@ -209,10 +222,13 @@ class _Walk:
         elif why := _NOT_PULLED.get(text) or _NOT_PULLED.get(text[: len(_KO)]):
             yield Note(image.source, why)
         elif "{{" in text or "{%" in text:
-            yield BadLine(image.source, text, "a template: render it first (helm template, kustomize build, …)")
+            reason = "a template: render it first (helm template, kustomize build, …)"
+            yield BadLine(image.source, text, reason, is_template=True)
         elif "$" in text:
             tool = "oc process" if resource.parameters else "envsubst"
-            yield BadLine(image.source, text, f"contains a variable: run {tool} first")
+            yield BadLine(image.source, text, f"contains a variable: run {tool} first", is_template=True)
+        elif _PLACEHOLDER.search(text):
+            yield BadLine(image.source, text, "contains a placeholder: replace it with the image", is_template=True)
         else:
             if text != written:
                 yield Note(image.source, "taken as its default", written)

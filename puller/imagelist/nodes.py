@@ -246,7 +246,7 @@ def _complaint(text: str, name: str, line: int, reason: str) -> BadLine:
     lines = text.split("\n")
     for near in range(max(line - 2, 1), min(line + 1, len(lines)) + 1):
         if _TEMPLATE.match(lines[near - 1]):
-            return BadLine(Source(name, near), "", _UNRENDERED)
+            return BadLine(Source(name, near), "", _UNRENDERED, is_template=True)
     written = lines[line - 1] if line <= len(lines) else ""
     if "\t" in written[: len(written) - len(written.lstrip())]:
         reason += ": indent with spaces, not with a tab"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from puller.errors import ListError
 from puller.imagelist.compose_cli import Compose
@@ -46,6 +46,10 @@ class ListSource(NamedTuple):
     """Ask docker compose only about files that puller cannot read itself, as for most files of a directory."""
     overrides: tuple[Path, ...] = ()
     """The other files of the same Compose project, in order."""
+    top: Path | None = None
+    """The directory above which no Compose file is looked for that builds a Dockerfile."""
+    builds: "dict[Path, list[tuple[str, Any]]] | None" = None
+    """The builds of the Compose files so far, each with its Dockerfile, by directory; see `builds_of`."""
     services: "dict[tuple[Path | None, str], tuple[str | None, Source]] | None" = None
     """The images of the services of all Compose files so far, by directory and name."""
 

@@ -50,14 +50,29 @@ def expand(text: str, values: Mapping[str, str], *, escape: str = "$") -> Expand
     return Expanded(expansion.expand(text), tuple(dict.fromkeys(expansion.unset)))
 
 
-def read_dotenv(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Read the `.env` file of a Compose project; empty if there is no such file. Raises ListError.
+def read_dotenv(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Read the variables of a Compose project: the files in COMPOSE_ENV_FILES, or else its `.env`, if it has one.
+
+    Values may refer to variables of `environment`. Raises ListError for a file that cannot be read.
+    """
+    named = [Path(name.strip()) for name in environment.get("COMPOSE_ENV_FILES", "").split(",") if name.strip()]
+    usual = folder / ".env"
+    if environment.get("COMPOSE_DISABLE_ENV_FILE", "").lower() in ("1", "true"):
+        return {}
+    if not named and (usual.is_dir() or not os.path.exists(usual)):  # noqa: PTH110 - a folder without permission has none
+        return {}
+    found: dict[str, str] = {}
+    for path in named or [usual]:
+        found |= _read_dotenv(path, {**found, **environment})
+    return found
+
+
+def _read_dotenv(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Read one file.
 
     https://docs.docker.com/compose/how-tos/environment-variables/ - python-dotenv has another syntax, without `$NAME`
-    (only `${NAME}`) and `NAME: value`. Values may refer to variables of `environment`.
+    (only `${NAME}`) and `NAME: value`.
     """
-    if path.is_dir() or not os.path.exists(path):  # noqa: PTH110 - a folder without permission has none
-        return {}
     text = read_file(path, str(path)).decode(errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")
     found: dict[str, str] = {}
     for match in _DOTENV.finditer(text):

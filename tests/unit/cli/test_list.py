@@ -140,7 +140,7 @@ def test_what_is_left_out_is_said_on_stderr(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "docker.io/library/postgres:latest\n")
     notes = [
         f"{compose}:2: service web: only build:, nothing to pull",
-        f"{compose}:4: service x: left out, its profile is not active (--profile x)",
+        f"{compose}:4: service x (--profile x): left out, its profile is not active",
     ]
     assert result.stderr.splitlines() == notes
     assert json.loads(run(str(compose), "--format=json").stdout)["notes"] == notes
@@ -219,7 +219,7 @@ def test_services_of_compose_files() -> None:
 
 def test_bad_lines_of_a_directory_can_be_skipped(tmp_path: Path) -> None:
     """One file of many must not stop the others."""
-    (tmp_path / "a.yaml").write_text("image: {{ x }}\n")
+    (tmp_path / "a.yaml").write_text("image: [x\n")
     (tmp_path / "b.yaml").write_text("services: {b: {image: b}}\n")
     assert "--skip-invalid" in problems(run(str(tmp_path)))[-1]
     assert run(str(tmp_path), "--skip-invalid").stdout == "docker.io/library/b:latest\n"

@@ -33,7 +33,7 @@ OURS = [
     "note compose.yaml:6: no value for NOTHING: replaced by an empty string",
     "compose.yaml:6 db",
     "note compose.yaml:7: service built: only build:, nothing to pull",
-    "note compose.yaml:9: service extra: left out, its profile is not active (--profile x)",
+    "note compose.yaml:9: service extra (--profile x): left out, its profile is not active",
 ]
 
 
@@ -168,7 +168,7 @@ OVERRIDDEN = [
     "compose.yaml:3 linux/amd64 web:1",
     "compose.override.yml:2 db:2",
     "note compose.yaml:7: service built: only build:, nothing to pull",
-    "note compose.yaml:9: service extra: left out, its profile is not active (--profile x)",
+    "note compose.yaml:9: service extra (--profile x): left out, its profile is not active",
     "compose.override.yml:3 more",
 ]
 
@@ -198,7 +198,7 @@ def test_a_variable_that_concerns_no_image_stops_nothing(tmp_path: Path, monkeyp
     assert listed("f.yaml", ask=Fake(refusal, raw)) == [
         f"note f.yaml: variables expanded without docker compose: {refusal}",
         "f.yaml:1 a:2",
-        "note f.yaml:1: service b: left out, its profile is not active (--profile x)",
+        "note f.yaml:1: service b (--profile x): left out, its profile is not active",
     ]
     raw["a"]["image"] = "a:${NO:?which}"
     assert listed("f.yaml", ask=Fake(refusal, raw))[0] == (

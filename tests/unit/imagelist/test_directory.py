@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from puller.imagelist import BadLine, Entry, read
 from tests.unit.imagelist.shown import listed
 
 if TYPE_CHECKING:
@@ -30,9 +32,11 @@ def test_a_directory_without_lists_is_empty(tmp_path: Path) -> None:
     assert listed(str(tmp_path)) == [f"error {tmp_path}: contains no image reference"]
     (tmp_path / "package.json").write_text('{"name": "x"}')
     assert listed(str(tmp_path)) == [
-        f"note {tmp_path}/package.json: left out: unknown list format",
-        f"error {tmp_path}: contains no image reference",
+        said := f"note {tmp_path}/package.json: left out: unknown list format",
+        f"error {tmp_path}: contains no image reference; {said.removeprefix('note ')}",
     ]
+    (tmp_path / "web.yaml").write_text("kind: Pod\napiVersion: v1\nspec: {containers: [{image: $A}]}")
+    assert listed(str(tmp_path))[-1].endswith("/web.yaml:3: $A: left out: contains a variable: run envsubst first")
 
 
 def test_files_of_a_directory_that_cannot_be_read(tmp_path: Path) -> None:
@@ -41,16 +45,22 @@ def test_files_of_a_directory_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_bytes(b"\xff")
     (tmp_path / "c.yaml").write_text("- c:1")
     (tmp_path / "d").symlink_to(tmp_path, target_is_directory=True)
+    os.mkfifo(tmp_path / "e.yaml")
+    (tmp_path / "f.yaml").symlink_to("f.yaml")
     assert listed(str(tmp_path)) == [
         f"note {tmp_path}/a.yaml: left out: a link to a file that does not exist",
         f"note {tmp_path}/b.yaml: left out: neither YAML nor JSON that puller can read",
         f"{tmp_path}/c.yaml:1 c:1",
+        f"note {tmp_path}/e.yaml: left out: cannot be read: not a regular file",
+        f"note {tmp_path}/f.yaml: left out: a link to a file that does not exist",
+        f"note {tmp_path}: passed over: 1 directory link (name it)",
     ]
     (tmp_path / "a.txt").symlink_to("nowhere")
     (tmp_path / "b.txt").write_text("b\n")
     assert listed(str(tmp_path), list_format="text") == [
         f"note {tmp_path}/a.txt: left out: a link to a file that does not exist",
         f"{tmp_path}/b.txt:1 b",
+        f"note {tmp_path}: passed over: 1 directory link (name it)",
     ]
 
 
@@ -99,10 +109,34 @@ def test_an_array_of_references_in_a_directory_is_a_list(tmp_path: Path, name: s
     assert not any(line.startswith(("note", "bad", "error")) for line in listed(written(tmp_path, {name: text})))
 
 
-def test_a_template_that_may_hide_an_image_is_an_error(tmp_path: Path) -> None:
-    """It has to be rendered, or an image would be missing without a word."""
-    (found,) = listed(written(tmp_path, {"web.yaml": "{{- if .x }}\nimage: {{ .Values.image }}\n"}))
-    assert found.startswith(f"bad {tmp_path}/web.yaml:1: an unrendered template")
+POD = "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: %s}]}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("web.yaml", "{{- if .x }}\nimage: {{ .Values.image }}\n",
+         ":1: left out: an unrendered template: render it first (helm template, kustomize build, …)"),
+        ("web.yaml", POD % "'{{ .image }}'",
+         ":3: {{ .image }}: left out: a template: render it first (helm template, kustomize build, …)"),
+        ("web.yaml", POD % "'${IMAGE}'", ":3: ${IMAGE}: left out: contains a variable: run envsubst first"),
+        ("web.yaml", POD % "<your-image>",
+         ":3: <your-image>: left out: contains a placeholder: replace it with the image"),
+        ("chart/Chart.yaml", "name: x\n",
+         ": left out: a Helm chart: render it first: helm template CHART | puller list -"),
+    ],
+)  # fmt: skip
+def test_templates_among_other_files_are_notes(tmp_path: Path, name: str, text: str, said: str) -> None:
+    """They do not hinder the other files; but `puller prune` must not take their images for unused ones."""
+    folder = written(tmp_path, {name: text, "a.yaml": "services: {a: {image: 'a:1'}}\n"})
+    assert listed(folder) == [f"{folder}/a.yaml:1 a:1", f"note {folder}/{name}{said}"]
+    assert [type(item) for item in read([folder], only_files=True)] == [Entry, BadLine]
+
+
+def test_a_manifest_that_is_broken_is_an_error(tmp_path: Path) -> None:
+    """It names an image, which would be missing."""
+    (found,) = listed(written(tmp_path, {"a.yaml": "image: a:1\n b: c\n"}))
+    assert found.startswith(f"bad {tmp_path}/a.yaml:2: not valid YAML")
 
 
 def test_what_a_directory_passes_over_is_named(tmp_path: Path) -> None:
@@ -116,6 +150,9 @@ def test_what_a_directory_passes_over_is_named(tmp_path: Path) -> None:
         "1 GitLab CI file (name the file), 2 GitHub workflows (name .github/workflows)",
         said.replace("note ", "error ").replace(": passed", ": contains no image reference; passed"),
     ]
+
+
+TEMPLATE = "left out: an unrendered template: render it first"
 
 
 def test_dockerfiles_of_a_directory(tmp_path: Path) -> None:
@@ -134,10 +171,10 @@ def test_dockerfiles_of_a_directory(tmp_path: Path) -> None:
     )
     assert listed(folder, list_format="dockerfile") == [
         f"{folder}/Dockerfile:1 a",
-        f"note {folder}/Dockerfile-alpine.template:1: an unrendered template, left out",
-        f"note {folder}/Dockerfile.erb:1: an unrendered template, left out",
+        f"note {folder}/Dockerfile-alpine.template:1: {TEMPLATE}",
+        f"note {folder}/Dockerfile.erb:1: {TEMPLATE}",
         f"note {folder}/Dockerfile.part:1: left out: not a Dockerfile: it has no FROM",
-        f"note {folder}/b.Dockerfile:1: an unrendered template, left out",
+        f"note {folder}/b.Dockerfile:1: {TEMPLATE}",
     ]
     assert listed(f"{folder}/b.Dockerfile") == [f"bad {folder}/b.Dockerfile:1: an unrendered template: render it first"]
 

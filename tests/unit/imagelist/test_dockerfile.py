@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from puller.imagelist.builds import Build
 from puller.imagelist.dockerfile import parse
 from tests.unit.imagelist.shown import shown
 
@@ -11,6 +12,12 @@ from tests.unit.imagelist.shown import shown
 def dockerfile(text: str) -> list[str]:
     """Read a Dockerfile."""
     return shown(parse(text.encode(), "f"))
+
+
+def no_value(where: str, name: str) -> str:
+    """Return the error for `FROM $NAME`."""
+    fix = f"set it with --build-arg {name}=VALUE, or write a default before FROM (ARG {name}=VALUE)"
+    return f'bad {where}: no value for {name}: {fix}: "${name}"'
 
 
 @pytest.mark.parametrize(
@@ -46,14 +53,22 @@ def dockerfile(text: str) -> list[str]:
         ("FROM --platform=arm a", ["bad f:1: 'arm' is not a platform such as linux/amd64 or linux/arm/v7: \"a\""]),
         ("FROM", ['bad f:1: expected FROM [--platform=…] IMAGE [AS NAME]: "FROM"']),
         ("FROM a b", ['bad f:1: expected FROM [--platform=…] IMAGE [AS NAME]: "FROM a b"']),
-        ("FROM $A", ['bad f:1: no value for A: --build-arg A=…, or a default, ARG A=…, before FROM: "$A"']),
+        (
+            "FROM $A",
+            [no_value("f:1", "A")],
+        ),
         ("FROM ${A", ['bad f:1: a variable without its closing brace: ${A: "${A"']),
         (
             "FROM a\nARG B=c\nFROM $B",
-            ["f:1 a", 'bad f:3: no value for B: --build-arg B=…, or a default, ARG B=…, before FROM: "$B"'],
+            [
+                "f:1 a",
+                no_value("f:3", "B"),
+            ],
         ),
         ("", ["bad f:1: not a Dockerfile: it has no FROM"]),
         ("RUN x", ["bad f:1: not a Dockerfile: it has no FROM"]),
+        ("# x=y\n# syntax=d/f:1\nFROM a", ["note f:2: d/f:1: the frontend, which BuildKit pulls itself", "f:3 a"]),
+        ("FROM a\n# syntax=d/f:1\n", ["f:1 a"]),
         ("FROM a\0b", ["bad f:1: binary data, not a Dockerfile"]),
     ],
 )
@@ -70,10 +85,10 @@ def test_it_is_text() -> None:
 def test_arguments_of_the_build() -> None:
     """They have the values that are given, before defaults; one that the file does not declare has none."""
     text = b"ARG A\nARG B=b:old\nFROM $A\nFROM $B\nFROM $C\n"
-    assert shown(parse(text, "f", {"A": "a:1", "B": "b:new", "C": "c"})) == [
+    assert shown(parse(text, "f", Build({"A": "a:1", "B": "b:new", "C": "c"}, {}))) == [
         "f:3 a:1",
         "f:4 b:new",
-        'bad f:5: no value for C: --build-arg C=…, or a default, ARG C=…, before FROM: "$C"',
+        no_value("f:5", "C"),
     ]
 
 

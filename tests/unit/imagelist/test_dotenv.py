@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from puller.errors import ListError
 from puller.imagelist.variables import read_dotenv
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ not a line
 A=3
 """
     (tmp_path / ".env").write_text(text)
-    assert read_dotenv(tmp_path / ".env", {"HOME_OF": "here"}) == {
+    assert read_dotenv(tmp_path, {"HOME_OF": "here"}) == {
         "A": "3", "B": "two", "C": 'with # hash and "quotes" and 1', "D": "$A as it stands", "E": "1-here", "F": "",
         "G": "a#b", "H": "colon", "I": "two\nlines",
     }  # fmt: skip
@@ -38,6 +41,15 @@ A=3
 def test_a_dotenv_file_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     """It need not be there, and may be a folder or anything else."""
     assert read_dotenv(tmp_path / "missing", {}) == {}
-    assert read_dotenv(tmp_path, {}) == {}
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfA=1\r\nB=\xff\r\nC=${oops\r\n")
-    assert read_dotenv(tmp_path / ".env", {}) == {"A": "1", "B": "\ufffd", "C": "${oops"}
+    assert read_dotenv(tmp_path, {}) == {"A": "1", "B": "\ufffd", "C": "${oops"}
+
+
+def test_other_files_by_the_environment(tmp_path: Path) -> None:
+    """COMPOSE_ENV_FILES names them, later ones count more; COMPOSE_DISABLE_ENV_FILE leaves out `.env`."""
+    for name, text in {".env": "A=0\nB=0\n", "a": "A=1\nB=1\n", "b": "B=${A}2\n"}.items():
+        (tmp_path / name).write_text(text)
+    assert read_dotenv(tmp_path, {"COMPOSE_ENV_FILES": f"{tmp_path}/a, {tmp_path}/b"}) == {"A": "1", "B": "12"}
+    assert read_dotenv(tmp_path, {"COMPOSE_DISABLE_ENV_FILE": "true"}) == {}
+    with pytest.raises(ListError, match="missing: cannot be read"):
+        read_dotenv(tmp_path, {"COMPOSE_ENV_FILES": f"{tmp_path}/missing"})

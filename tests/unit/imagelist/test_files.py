@@ -18,7 +18,8 @@ NO_KIND = (
     "an array of references, or plain lines of text (--from names the format)"
 )
 SUM = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-IN_A_RUN = "is known only when the workflow runs"
+LATER = "looks like an image that is pulled later, and is not taken; --image adds it"
+IN_A_RUN = ": known only when the workflow runs"
 NOT_HERE = "not read, it is not in this repository"
 NEEDED = (
     "needs docker compose: install its plugin (package docker-compose-plugin), "
@@ -46,9 +47,9 @@ EXPECTED: dict[str, list[str]] = {
     ],
     "profiles.yml": [
         "profiles.yml:2 example/api:1",
-        "note profiles.yml:3: service debug: left out, its profile is not active (--profile debug or --profile tools)",
-        "note profiles.yml:6: service adminer: left out, its profile is not active (--profile tools)",
-        "note profiles.yml:10: service seed: left out, its profile is not active (--profile seed)",
+        "note profiles.yml:3: service debug (--profile debug or --profile tools): left out, its profile is not active",
+        "note profiles.yml:6: service adminer (--profile tools): left out, its profile is not active",
+        "note profiles.yml:10: service seed (--profile seed): left out, its profile is not active",
         "profiles.yml:14 busybox:1.36",
     ],
     "extends/docker-compose.yml": [f"bad extends/docker-compose.yml:6: extends {NEEDED}"],
@@ -141,6 +142,7 @@ EXPECTED: dict[str, list[str]] = {
         "rendered-chart.yaml:35 docker.io/bitnami/postgresql:16.3.0-debian-12-r23",
         "rendered-chart.yaml:52 nginx:1.16.0",
         "rendered-chart.yaml:67 busybox",
+        f"note rendered-chart.yaml:19: text/in-a-configmap:1: {LATER}",
     ],
     "workloads.yaml": [
         "workloads.yaml:9 example/pod:1",
@@ -195,6 +197,7 @@ EXPECTED: dict[str, list[str]] = {
     ],
     # Dockerfiles
     "Dockerfile": [
+        "note Dockerfile:1: docker/dockerfile:1.7: the frontend, which BuildKit pulls itself",
         "Dockerfile:5 golang:1.22-alpine3.20",
         "Dockerfile:7 ghcr.io/acme/tools:2",
         "Dockerfile:14 alpine:3.20",
@@ -208,8 +211,8 @@ EXPECTED: dict[str, list[str]] = {
         "arguments.Dockerfile:11 redis:7",
         "arguments.Dockerfile:12 node:20-bookworm-slim",
         (
-            "bad arguments.Dockerfile:13: no value for TAG: --build-arg TAG=…, or a default, ARG TAG=…, before FROM: "
-            '"example/app:${TAG}"'
+            "bad arguments.Dockerfile:13: no value for TAG: set it with --build-arg TAG=VALUE, "
+            'or write a default before FROM (ARG TAG=VALUE): "example/app:${TAG}"'
         ),
         "arguments.Dockerfile:14 example/app:none",
         "arguments.Dockerfile:15 linux/arm64 example/arm",
@@ -239,7 +242,7 @@ EXPECTED: dict[str, list[str]] = {
         "repo/.github/workflows/ci.yml:17 redis",
         "repo/.github/workflows/ci.yml:21 hadolint/hadolint:v2.12.0",
         "repo/.github/workflows/ci.yml:26 ghcr.io/acme/ci:5",
-        "note repo/.github/workflows/ci.yml:29: job integration: ghcr.io/acme/tool:${{ github.sha }} " + IN_A_RUN,
+        "note repo/.github/workflows/ci.yml:29: job integration: ghcr.io/acme/tool:${{ github.sha }}" + IN_A_RUN,
     ],
     "repo/.github/workflows/matrix.yml": [
         "repo/.github/workflows/matrix.yml:15 python:3.9-bookworm",
@@ -252,8 +255,8 @@ EXPECTED: dict[str, list[str]] = {
         "repo/.github/workflows/matrix.yml:26 fedora:40",
         "repo/.github/workflows/matrix.yml:36 mysql:8",
         "repo/.github/workflows/matrix.yml:36 mariadb:11",
-        "note repo/.github/workflows/matrix.yml:42: job late: ${{ matrix.image }} " + IN_A_RUN,
-        "note repo/.github/workflows/matrix.yml:45: job input: ${{ inputs.image || 'ubuntu' }} " + IN_A_RUN,
+        "note repo/.github/workflows/matrix.yml:42: job late: ${{ matrix.image }}" + IN_A_RUN,
+        "note repo/.github/workflows/matrix.yml:45: job input: ${{ inputs.image || 'ubuntu' }}" + IN_A_RUN,
     ],
     "repo/action.yml": ["repo/action.yml:5 ghcr.io/acme/lint:1"],
     "repo/local-action.yml": [
@@ -272,7 +275,7 @@ EXPECTED: dict[str, list[str]] = {
         "repo/.gitlab-ci.yml:52 redis:7",
         (
             "note repo/.gitlab-ci.yml:56: $CI_REGISTRY_IMAGE/smoke:latest: "
-            "$CI_REGISTRY_IMAGE is known only in the pipeline"
+            "no value for $CI_REGISTRY_IMAGE: set it in the environment"
         ),
         "repo/.gitlab-ci.yml:64 ruby:3.2",
         "repo/.gitlab-ci.yml:64 ruby:3.3",

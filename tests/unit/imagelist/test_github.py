@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.imagelist.shown import structured
 
-LATE = "is known only when the workflow runs"
+LATE = "known only when the workflow runs"
 
 
 def workflow(matrix: str, image: str) -> list[str]:

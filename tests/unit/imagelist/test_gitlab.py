@@ -121,3 +121,9 @@ def test_predefined_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_images_that_no_runner_pulls(image: str, found: list[str]) -> None:
     """What is on the runner already, and what is a machine."""
     assert structured(f"j: {{image: {image}, script: x}}\n", "gitlab") == found
+
+
+def test_an_include_of_something_else_is_no_pipeline() -> None:
+    """Such as that of a test matrix."""
+    (found,) = structured('{"include": [{"Agent": {"Pool": "x"}}]}')
+    assert found.startswith("bad f:1: unknown list format")

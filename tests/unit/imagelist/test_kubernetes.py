@@ -17,6 +17,8 @@ POD = "apiVersion: v1\nkind: Pod\n"
         ("spec: {containers: {image: a}}", ["f:3 a"]),
         ("spec: {containers: [{name: a}], volumes: [{name: b}]}", []),
         ("spec: {containers: [{image: {repository: a}}]}", []),
+        ("spec: {containers: [{image: }]}", [
+            "note f:3: image: is empty, nothing to pull (something fills it in later)"]),
         ("spec: {containers: [{image: ''}]}", [
             "note f:3: image: is empty, nothing to pull (something fills it in later)"]),
         ("spec: {containers: [{image: 'a b'}]}", [
@@ -57,6 +59,13 @@ NO_REFERENCE = "not taken: no reference with a tag, a digest or a registry"
         ("spec: {engine: {image: 'a:1'}, pool: [{image: r.io/b}]}", ["f:3 a:1", "f:3 r.io/b"]),
         ("spec: {imageName: 'r.io/pg:16'}", ["f:3 r.io/pg:16"]),
         ("metadata: {annotations: {image: 'r.io/a:1'}}", []),
+        (
+            "spec: {build: {output: {image: 'r.io/made:1'}}}",
+            ["note f:3: r.io/made:1: a build pushes it, nothing to pull"],
+        ),
+        ("spec: {output: {to: {name: 'r.io/made:1'}}}", ["note f:3: r.io/made:1: a build pushes it, nothing to pull"]),
+        ("spec: {image: 'ko://x.io/cmd/a'}", ["note f:3: image: is built by ko, nothing to pull"]),
+        ("spec: {reloaderImage: 'a/reloader:1', imageFormat: raw}", [f"note f:3: a/reloader:1: {LATER}"]),
         ("spec: {image: ubuntu}", [f"note f:3: ubuntu: {NO_REFERENCE}"]),
         ("spec: {image: projects/x/global/images/y}", [f"note f:3: projects/x/global/images/y: {NO_REFERENCE}"]),
         ("spec: {image: 'Canonical:Ubuntu Server'}", [f"note f:3: Canonical:Ubuntu Server: {NO_REFERENCE}"]),
@@ -190,3 +199,29 @@ def test_images_that_no_cluster_pulls() -> None:
     """They are there, or the pod does not start."""
     text = "spec: {containers: [{image: a, imagePullPolicy: Never}, {image: b, imagePullPolicy: IfNotPresent}]}"
     assert structured(POD + text) == ["note f:3: a: imagePullPolicy: Never, nothing to pull", "f:3 b"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("argoproj.io/v1\nkind: Application", "an Argo CD application"),
+        ("helm.toolkit.fluxcd.io/v2\nkind: HelmRelease", "a Helm release"),
+        ("kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization", "a Flux kustomization"),
+    ],
+)
+def test_a_resource_that_names_a_chart_or_a_directory_is_a_note(kind: str, what: str) -> None:
+    """Its images are somewhere else."""
+    note = f"note f:1: {what}: puller does not read its source; render that, and name the result"
+    assert structured(f"apiVersion: {kind}\nspec: {{path: x}}") == [note]
+
+
+def test_packages_of_crossplane_are_notes() -> None:
+    """No container engine pulls them."""
+    text = "apiVersion: pkg.crossplane.io/v1\nkind: ConfigurationRevision\nspec: {image: 'x.io/a:1'}"
+    assert structured(text) == [f"note f:3: x.io/a:1: {LATER}"]
+
+
+def test_manifests_in_texts_are_notes() -> None:
+    """An operator makes pods of them later; values that are no text of a manifest are not looked at."""
+    text = "apiVersion: v1\nkind: ConfigMap\ndata: {pod: \"containers:\\n- image: 'a:1'\\n- image: {{ b }}\", c: 'd:1'}"
+    assert structured(text) == [f"note f:3: a:1: {LATER}"]

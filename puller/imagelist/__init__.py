@@ -113,7 +113,7 @@ class _Reader(NamedTuple):
             yield from self._directory(path)
         elif os.pathsep in path and _is_missing(path) and not any(map(_is_missing, path.split(os.pathsep))):
             yield from self._file(*path.split(os.pathsep))
-        elif self.only_files or not _is_missing(path):
+        elif self.only_files or not _is_missing(path) or Path(path).is_symlink():
             yield from self._file(path)
         else:
             yield from _image(path)

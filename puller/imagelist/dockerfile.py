@@ -129,7 +129,7 @@ class _Dockerfile:
 
     def _image(self, written: str, image: Expanded, platform: str | None, source: Source) -> Item:
         if _MARK in image.text:
-            return BadLine(source, written, "depends on the platform of the build")
+            return BadLine(source, written, "depends on the platform: add the image with --image")
         item = entry_of(image.text, source, platform)
         if isinstance(item, Entry) or not image.unset:
             return item

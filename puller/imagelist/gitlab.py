@@ -67,7 +67,7 @@ def _image(node: Node, values: Sequence[Mapping[str, str]], environment: Mapping
         yield Note(name.source, "pull_policy: never, nothing to pull", name.text)
         return
     if _MACHINE.match(name.text):
-        yield Note(name.source, "a virtual machine of GitLab's runners, no image of a container", name.text)
+        yield Note(name.source, "a virtual machine of GitLab, no container image", name.text)
         return
     for variable in _VARIABLE.finditer(name.text):
         if (key := variable[1] or variable[2]) in environment and environment[key] == values[0].get(key):

@@ -58,6 +58,7 @@ _TAGGED = re.compile(r"[:@][^/]*$")
 _PLACEHOLDER = re.compile(r"<[^<>]+>")
 _IN_TEXT = re.compile(r"(?im)^[\s-]*\"?image\"?\s*:\s*[\"']?([\w./:@-]+)")
 """The image of a manifest in a text."""
+_KUSTOMIZATION = "left out: a kustomization: build it first: kustomize build | puller list -"
 _LATER = "looks like an image that is pulled later, and is not taken; --image adds it"
 
 
@@ -72,7 +73,7 @@ def parse(documents: Sequence[Node], source: ListSource) -> Iterator[Item]:
     walk, taken = _Walk(), set()
     for document in documents:
         if _is_kustomization(document, source):
-            yield Note(document.source, "a kustomization, build it first: kustomize build | puller list -")
+            yield Note(document.source, _KUSTOMIZATION)
         elif document.fields:
             for item in walk.resource(document, _Resource.of(document)):
                 if isinstance(item, Entry):
@@ -142,7 +143,7 @@ class _Walk:
         if node.get("apiVersion").text and node.get("kind").text:
             resource = _Resource.of(node, outer.parameters)
         if resource is not outer and not _OWN.fullmatch(resource.group) and (what := _SOURCES.get(resource.kind)):
-            yield Note(node.source, f"{what}: puller does not read its source; render that, and name the result")
+            yield Note(node.source, f"left out: {what}: render its source first")
         if resource.kind == "ConfigMap":
             for name, value in node.get("data").fields.items():
                 self._look(value, name)
@@ -165,7 +166,8 @@ class _Walk:
                 yield from self._field(key, member, resource)
 
     def _field(self, key: str, member: Node, resource: _Resource) -> Iterator[Item]:
-        if key in _LISTS or key in _OF_A_GROUP.get(resource.group, ()):
+        is_step = key == "spec" and resource.kind == "StepAction"
+        if key in _LISTS or is_step or key in _OF_A_GROUP.get(resource.group, ()):
             for container in member.members:
                 yield from self._image(container.get("image"), container.get("imagePullPolicy"), resource)
         elif key == "volumes":

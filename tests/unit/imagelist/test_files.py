@@ -18,6 +18,7 @@ NO_KIND = (
     "an array of references, or plain lines of text (--from names the format)"
 )
 SUM = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+KUSTOMIZATION = "left out: a kustomization: build it first: kustomize build | puller list -"
 LATER = "looks like an image that is pulled later, and is not taken; --image adds it"
 IN_A_RUN = ": known only when the workflow runs"
 NOT_HERE = "not read, it is not in this repository"
@@ -172,11 +173,8 @@ EXPECTED: dict[str, list[str]] = {
     ],
     "kustomize": [
         "kustomize/base/deployment.yaml:8 nginx",
-        ("note kustomize/base/kustomization.yaml:1: a kustomization, build it first: kustomize build | puller list -"),
-        (
-            "note kustomize/overlay/kustomization.yml:1: a kustomization, build it first: "
-            "kustomize build | puller list -"
-        ),
+        f"note kustomize/base/kustomization.yaml:1: {KUSTOMIZATION}",
+        f"note kustomize/overlay/kustomization.yml:1: {KUSTOMIZATION}",
         "kustomize/overlay/patch.yaml:8 envoyproxy/envoy:v1.31",
     ],
     "chart": ["bad chart/Chart.yaml: a Helm chart: render it first: helm template chart | puller list -"],
@@ -218,7 +216,7 @@ EXPECTED: dict[str, list[str]] = {
         "arguments.Dockerfile:15 linux/arm64 example/arm",
         "arguments.Dockerfile:16 example/any",
         "arguments.Dockerfile:17 example/any2",
-        'bad arguments.Dockerfile:18: depends on the platform of the build: "example/tools-${TARGETARCH}"',
+        'bad arguments.Dockerfile:18: depends on the platform: add the image with --image: "example/tools-${TARGETARCH}"',
     ],
     "Containerfile": [
         "Containerfile:3 registry.fedoraproject.org/fedora:40",

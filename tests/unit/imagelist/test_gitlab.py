@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-MACHINE = "a virtual machine of GitLab's runners, no image of a container"
+MACHINE = "a virtual machine of GitLab, no container image"
 GITLAB = "stages: [a]\n"
 
 

@@ -211,7 +211,7 @@ def test_images_that_no_cluster_pulls() -> None:
 )
 def test_a_resource_that_names_a_chart_or_a_directory_is_a_note(kind: str, what: str) -> None:
     """Its images are somewhere else."""
-    note = f"note f:1: {what}: puller does not read its source; render that, and name the result"
+    note = f"note f:1: left out: {what}: render its source first"
     assert structured(f"apiVersion: {kind}\nspec: {{path: x}}") == [note]
 
 
@@ -225,3 +225,9 @@ def test_manifests_in_texts_are_notes() -> None:
     """An operator makes pods of them later; values that are no text of a manifest are not looked at."""
     text = "apiVersion: v1\nkind: ConfigMap\ndata: {pod: \"containers:\\n- image: 'a:1'\\n- image: {{ b }}\", c: 'd:1'}"
     assert structured(text) == [f"note f:3: a:1: {LATER}"]
+
+
+def test_a_step_action_is_a_container() -> None:
+    """It has the image itself."""
+    text = "apiVersion: tekton.dev/v1beta1\nkind: StepAction\nspec: {image: 'a:1', script: x}"
+    assert structured(text) == ["f:3 a:1"]

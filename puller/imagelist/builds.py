@@ -25,6 +25,8 @@ class Build(NamedTuple):
     """The additional contexts: `docker-image://REFERENCE`, a path or a URL, by name."""
     name: str = ""
     """The service and its file, for messages."""
+    made: frozenset[str] = frozenset()
+    """The images that builds of the same project make."""
 
 
 NO_BUILD = Build({}, {})
@@ -52,13 +54,20 @@ def _builds_in(folder: Path, source: ListSource) -> Iterator[tuple[str, Build]]:
         return
     documents = load(read_file(path, str(path)), str(path)).documents
     project = Project(documents, ListSource(str(path), folder, source.environment))
-    for name, service in project.services.items():
-        build, values = service.get("build"), project.environment
+    services, values, made = project.services, project.environment, set()
+    for service in services.values():
+        with suppress(ValueError):
+            made |= {expand(service.get("image").text or "", values).text} if service.get("build") else set()
+    for name, service in services.items():
+        build = service.get("build")
         with suppress(ValueError):
             context = expand(build.text or build.get("context").text or ".", values).text
             file = expand(build.get("dockerfile").text or "Dockerfile", values).text
             arguments, contexts = (_pairs(build.get(key), values) for key in ("args", "additional_contexts"))
-            yield _normal(folder / context / file), Build(arguments, contexts, f"service {name} in {path}")
+            yield (
+                _normal(folder / context / file),
+                Build(arguments, contexts, f"service {name} in {path}", frozenset(made)),
+            )
 
 
 def _pairs(node: Node, values: Mapping[str, str]) -> dict[str, str]:

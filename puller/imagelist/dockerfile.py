@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from puller.imagelist.builds import NO_BUILD, Build
-from puller.imagelist.entry import BadLine, Entry, Item, Note, Source, entry_of
+from puller.imagelist.entry import BadLine, Item, Note, Source, entry_of
 from puller.imagelist.variables import Expanded, expand
 
 _FROM = re.compile(r"(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?", re.IGNORECASE)
@@ -121,21 +121,26 @@ class _Dockerfile:
         else:
             if image.text in self._build.contexts:
                 yield self._context(image.text, source)
+            elif image.text in self._build.made:
+                yield Note(source, "a service of the Compose file builds it, nothing to pull", image.text)
             elif not self._is_stage(image.text) and image.text.lower() != "scratch":
-                yield self._image(match["image"], image, None if _MARK in platform else platform, source)
+                yield from self._image(match["image"], image, None if _MARK in platform else platform, source)
         self.stages += 1
         if match["stage"]:
             self._names.add(match["stage"].lower())
 
-    def _image(self, written: str, image: Expanded, platform: str | None, source: Source) -> Item:
-        if _MARK in image.text:
-            return BadLine(source, written, "depends on the platform: add the image with --image")
+    def _image(self, written: str, image: Expanded, platform: str | None, source: Source) -> Iterator[Item]:
+        names, first = ", ".join(image.unset), "".join(image.unset[:1])
         item = entry_of(image.text, source, platform)
-        if isinstance(item, Entry) or not image.unset:
-            return item
-        names, first = ", ".join(image.unset), image.unset[0]
-        fix = f"set it with --build-arg {first}=VALUE, or write a default before FROM (ARG {first}=VALUE)"
-        return BadLine(source, written, f"no value for {names}: {fix}")
+        if _MARK in image.text:
+            yield BadLine(source, written, "depends on the platform: add the image with --image")
+        elif image.unset and (isinstance(item, BadLine) or not image.text[-1].isalnum()):
+            fix = f"set it with --build-arg {first}=VALUE, or write a default before FROM (ARG {first}=VALUE)"
+            yield BadLine(source, written, f"no value for {names}: {fix}", is_template=True)
+        else:
+            if image.unset:
+                yield Note(source, f"no value for {names}: replaced by an empty string", written)
+            yield item
 
     def _context(self, name: str, source: Source) -> Item:
         """Read the name of an additional context, which counts more than an image or a stage of this name."""

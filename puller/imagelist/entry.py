@@ -44,7 +44,7 @@ class BadLine:
     """The line, or an empty string where printing it does not help."""
     reason: str
     is_template: bool = False
-    """Whether the file has to be rendered first; in a directory such a file is left out with a note."""
+    """Whether its text has to be rendered first; among the files of a directory it is left out with a note."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", _safe(self.text, _TEXT_KEPT))

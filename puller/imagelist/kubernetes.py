@@ -56,7 +56,7 @@ _NOT_PULLED = {
 """What is said of a whole value, or of the beginning of one."""
 _TAGGED = re.compile(r"[:@][^/]*$")
 _PLACEHOLDER = re.compile(r"<[^<>]+>")
-_IN_TEXT = re.compile(r"(?im)^[\s-]*\"?image\"?\s*:\s*[\"']?([\w./:@-]+)")
+_IN_TEXT = re.compile(r"(?im)^[ \t-]*\"?image\"?[ \t]*:[ \t]*[\"']?([\w./:@-]+)")
 """The image of a manifest in a text."""
 _KUSTOMIZATION = "left out: a kustomization: build it first: kustomize build | puller list -"
 _LATER = "looks like an image that is pulled later, and is not taken; --image adds it"

@@ -18,7 +18,7 @@ services:
       additional_contexts: ["tools=docker-image://t:2", src=../x]}
   old:
     build: {context: ./web/, args: ["BASE=b:1", OTHER]}
-  db: {build: db}
+  db: {build: db, image: "db:made"}
 """
 DOCKERFILE = """
 ARG BASE
@@ -27,6 +27,7 @@ FROM $BASE
 FROM $OTHER
 FROM tools
 COPY --from=src / /
+FROM db:made
 """
 
 
@@ -37,9 +38,10 @@ def test_arguments_and_contexts_of_compose(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "web" / "Dockerfile").write_text(DOCKERFILE)
     monkeypatch.setenv("OTHER", "o:1")
     monkeypatch.chdir(tmp_path)
+    made = "note web/Dockerfile:8: db:made: a service of the Compose file builds it, nothing to pull"
     context = "note web/Dockerfile:7: src: an additional context of service web in compose.yaml, nothing to pull"
     assert listed("web/Dockerfile") == [
-        "web/Dockerfile:4 a:1", "web/Dockerfile:5 o:1", "web/Dockerfile:6 t:2", context,
+        "web/Dockerfile:4 a:1", "web/Dockerfile:5 o:1", "web/Dockerfile:6 t:2", context, made,
         "web/Dockerfile:4 b:1", "web/Dockerfile:6 tools", "web/Dockerfile:7 src",
     ]  # fmt: skip
     assert listed(str(tmp_path), list_format="dockerfile")[0] == f"{tmp_path}/web/Dockerfile:4 a:1"

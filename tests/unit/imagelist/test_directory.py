@@ -167,6 +167,7 @@ def test_dockerfiles_of_a_directory(tmp_path: Path) -> None:
             "Dockerfile.dockerignore": "*.log\n",
             "dockerfile.go": "package x\n",
             "Dockerfile.part": "RUN x\n",
+            "c.Dockerfile": "FROM $A\n",
         },
     )
     assert listed(folder, list_format="dockerfile") == [
@@ -175,6 +176,10 @@ def test_dockerfiles_of_a_directory(tmp_path: Path) -> None:
         f"note {folder}/Dockerfile.erb:1: {TEMPLATE}",
         f"note {folder}/Dockerfile.part:1: left out: not a Dockerfile: it has no FROM",
         f"note {folder}/b.Dockerfile:1: {TEMPLATE}",
+        (
+            f"note {folder}/c.Dockerfile:1: $A: left out: no value for A: set it with --build-arg A=VALUE, "
+            "or write a default before FROM (ARG A=VALUE)"
+        ),
     ]
     assert listed(f"{folder}/b.Dockerfile") == [f"bad {folder}/b.Dockerfile:1: an unrendered template: render it first"]
 

@@ -14,10 +14,10 @@ def dockerfile(text: str) -> list[str]:
     return shown(parse(text.encode(), "f"))
 
 
-def no_value(where: str, name: str) -> str:
-    """Return the error for `FROM $NAME`."""
+def no_value(where: str, name: str, image: str = "") -> str:
+    """Return the error for `FROM $NAME`, or for another image with this variable."""
     fix = f"set it with --build-arg {name}=VALUE, or write a default before FROM (ARG {name}=VALUE)"
-    return f'bad {where}: no value for {name}: {fix}: "${name}"'
+    return f'bad {where}: no value for {name}: {fix}: "{image or f"${name}"}"'
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,8 @@ def no_value(where: str, name: str) -> str:
             "FROM $A",
             [no_value("f:1", "A")],
         ),
+        ("ARG A\nFROM b:1$A", ["note f:2: b:1$A: no value for A: replaced by an empty string", "f:2 b:1"]),
+        ("ARG A\nFROM b:1-$A", [no_value("f:2", "A", "b:1-$A")]),
         ("FROM ${A", ['bad f:1: a variable without its closing brace: ${A: "${A"']),
         (
             "FROM a\nARG B=c\nFROM $B",

@@ -216,7 +216,10 @@ EXPECTED: dict[str, list[str]] = {
         "arguments.Dockerfile:15 linux/arm64 example/arm",
         "arguments.Dockerfile:16 example/any",
         "arguments.Dockerfile:17 example/any2",
-        'bad arguments.Dockerfile:18: depends on the platform: add the image with --image: "example/tools-${TARGETARCH}"',
+        (
+            "bad arguments.Dockerfile:18: depends on the platform: add the image with --image: "
+            '"example/tools-${TARGETARCH}"'
+        ),
     ],
     "Containerfile": [
         "Containerfile:3 registry.fedoraproject.org/fedora:40",

@@ -20,6 +20,7 @@ from puller.imagelist.variables import Expanded, expand
 
 _NEVER_PULLED = {"never", "build"}
 _IF_MISSING = {"missing", "if_not_present"}
+_ANOTHER = "has another image in the other file; if they are one project, name them as FILE:FILE"
 _NAMES = ("compose", "docker-compose", "docker-stack")
 
 
@@ -84,8 +85,7 @@ def _others(project: Project) -> Iterator[Note]:
         image = service.get("image")
         text, where = known.setdefault((source.folder, name), (image.text, Source(source.name)))
         if text and image.text and text != image.text:
-            advice = f"if both files are one project, name them as {where.name}:{source.name}"
-            yield Note(image.source, f"has another image in {where}; {advice}", f"service {name}")
+            yield Note(image.source, _ANOTHER, f"service {name} (also in {where})")
 
 
 def _refused(project: Project, found: list[Item], refusal: ValueError) -> Iterator[Item]:
@@ -206,7 +206,7 @@ class _UnreadableError(Exception):
 def _expanded(node: Node, environment: Mapping[str, str]) -> Expanded:
     """Expand the variables of a value, and remove white space around it."""
     if node.text is None:
-        raise _UnreadableError(BadLine(node.source, "", "expected plain text"))
+        raise _UnreadableError(BadLine(node.source, "", "expected plain text, not a list or a mapping"))
     try:
         result = expand(node.text, environment)
     except ValueError as error:

@@ -64,9 +64,11 @@ def files_of(path: str, list_format: str | None) -> Iterator[Sequence[str] | Bad
             yield BadLine(Source(folder), "", str(error))
         if project:
             yield [os.path.join(folder, name) for name in project]  # noqa: PTH118
+        # Compose reads an override file with the file that it overrides.
+        known = {*project, *DEFAULT_NAMES} if project else set()
+        known |= {*OVERRIDES} if project or {*DEFAULT_NAMES}.intersection(names) else set()
         for name in sorted(names):
-            in_project = project and name in (*project, *DEFAULT_NAMES)
-            if _is_list(name, list_format) and name not in OVERRIDES and not in_project:
+            if _is_list(name, list_format) and name not in known:
                 yield [os.path.join(folder, name)]  # noqa: PTH118
     yield from (BadLine(Source(str(error.filename)), "", f"cannot be read: {error.strerror}") for error in failed)
     if passed:

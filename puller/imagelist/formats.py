@@ -45,6 +45,8 @@ def parse(data: bytes, source: ListSource, name: str | None = None, *, is_member
         items: dict[Item, None] = {}
         for build in [*builds_of(source)] or [NO_BUILD]:
             given = build._replace(arguments={**build.arguments, **source.selection.build_args})
+            if build.arguments or build.contexts:
+                items[Note(Source(source.name), f"read with the build settings of {build.name}", is_detail=True)] = None
             items |= dict.fromkeys(dockerfile.parse(data, source.name, given, is_member=is_member))
         yield from items
         return

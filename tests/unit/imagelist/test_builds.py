@@ -40,13 +40,16 @@ def test_arguments_and_contexts_of_compose(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     made = "note web/Dockerfile:8: db:made: a service of the Compose file builds it, nothing to pull"
     context = "note web/Dockerfile:7: src: an additional context of service web in compose.yaml, nothing to pull"
+    read = "note web/Dockerfile: read with the build settings of service %s in compose.yaml"
     assert listed("web/Dockerfile") == [
+        read % "web",
         "web/Dockerfile:4 a:1", "web/Dockerfile:5 o:1", "web/Dockerfile:6 t:2", context, made,
+        read % "old",
         "web/Dockerfile:4 b:1", "web/Dockerfile:6 tools", "web/Dockerfile:7 src",
     ]  # fmt: skip
-    assert listed(str(tmp_path), list_format="dockerfile")[0] == f"{tmp_path}/web/Dockerfile:4 a:1"
+    assert listed(str(tmp_path), list_format="dockerfile")[1] == f"{tmp_path}/web/Dockerfile:4 a:1"
     given = {"BASE": "c:1", "OTHER": "d:1"}
-    assert listed("web/Dockerfile", build_args=given)[:2] == ["web/Dockerfile:4 c:1", "web/Dockerfile:5 d:1"]
+    assert listed("web/Dockerfile", build_args=given)[1:3] == ["web/Dockerfile:4 c:1", "web/Dockerfile:5 d:1"]
 
 
 def test_only_the_directories_that_were_named_have_a_say(tmp_path: Path) -> None:

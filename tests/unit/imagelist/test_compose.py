@@ -97,7 +97,7 @@ def test_an_override_file_counts_beside_a_default_name_only(here: Path) -> None:
 def test_a_profile_is_plain_text(here: Path) -> None:
     """Anything else is a bad line."""
     (here / "f.yml").write_text("services: {a: {image: a, profiles: [['x']]}}")
-    assert listed("f.yml") == ["bad f.yml:1: expected plain text"]
+    assert listed("f.yml") == ["bad f.yml:1: expected plain text, not a list or a mapping"]
 
 
 def test_a_file_from_elsewhere_names_no_file_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +146,8 @@ def test_files_of_one_project(here: Path) -> None:
     (here / "base.yaml").write_text("services: {web: {image: 'a:dev', platform: linux/arm64}, x: {image: x}}\n")
     (here / "prod.yaml").write_text("services: {web: {image: 'a:1'}}\n")
     assert listed("base.yaml:prod.yaml") == ["prod.yaml:1 linux/arm64 a:1", "base.yaml:1 x"]
-    said = "has another image in base.yaml; if both files are one project, name them as base.yaml:prod.yaml"
-    assert f"note prod.yaml:1: service web: {said}" in listed("base.yaml", "prod.yaml")
+    said = "has another image in the other file; if they are one project, name them as FILE:FILE"
+    assert f"note prod.yaml:1: service web (also in base.yaml): {said}" in listed("base.yaml", "prod.yaml")
 
 
 HOOKS = """services:

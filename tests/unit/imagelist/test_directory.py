@@ -184,6 +184,14 @@ def test_dockerfiles_of_a_directory(tmp_path: Path) -> None:
     assert listed(f"{folder}/b.Dockerfile") == [f"bad {folder}/b.Dockerfile:1: an unrendered template: render it first"]
 
 
+def test_an_override_file_alone_is_a_list(tmp_path: Path) -> None:
+    """Beside the file that it overrides it is a part of that."""
+    folder = written(tmp_path, {"compose.override.yaml": "services: {a: {image: 'a:1'}}\n"})
+    assert listed(folder) == [f"{folder}/compose.override.yaml:1 a:1"]
+    written(tmp_path, {"compose.yaml": "services: {a: {image: 'a:0'}, b: {image: 'b:1'}}\n"})
+    assert listed(folder) == [f"{folder}/compose.override.yaml:1 a:1", f"{folder}/compose.yaml:1 b:1"]
+
+
 def test_a_project_of_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """COMPOSE_FILE in `.env`, or for the current directory in the environment, names the files of one project."""
     files = {

@@ -112,7 +112,7 @@ EXPECTED: dict[str, list[str]] = {
         "policies.yml:30 example/data:1",
         'bad policies.yml:34: invalid reference format: repository name (Upper) must be lowercase: "Example/Upper"',
         "note policies.yml:35: service nothing: neither image: nor build:, nothing to pull",
-        "bad policies.yml:37: expected plain text",
+        "bad policies.yml:37: expected plain text, not a list or a mapping",
     ],
     "rendered.compose.json": [
         "rendered.compose.json:5 nginx:1.27",

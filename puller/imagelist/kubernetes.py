@@ -31,7 +31,7 @@ _PATTERNS = re.compile(
 """API groups whose images are patterns, are only scanned, or are packages that no container engine pulls."""
 _SOURCES = {
     "Application": "an Argo CD application", "ApplicationSet": "an Argo CD application set",
-    "HelmRelease": "a Helm release", "HelmChart": "a Helm chart", "Kustomization": "a Flux kustomization",
+    "HelmRelease": "a Helm release", "HelmChart": "a Helm chart resource", "Kustomization": "a Flux kustomization",
 }  # fmt: skip
 """Kinds of custom resources that name a chart or a directory with more images."""
 _IMAGE_KEYS = {"image", "imageName"}

@@ -125,5 +125,5 @@ def test_images_that_no_runner_pulls(image: str, found: list[str]) -> None:
 
 def test_an_include_of_something_else_is_no_pipeline() -> None:
     """Such as that of a test matrix."""
-    (found,) = structured('{"include": [{"Agent": {"Pool": "x"}}]}')
+    (found,) = structured('{"include": [{"Pool": {"Size": "x"}}]}')
     assert found.startswith("bad f:1: unknown list format")

@@ -6,8 +6,7 @@ from contextlib import contextmanager, suppress
 from threading import Event as Flag, Lock
 
 from puller.cli.progress.state import RunningPull, State
-from puller.events import HOST_PAUSES, Event, Finished, Paused, Phase, Postponed, SizeKnown, Started
-from puller.model import PullRequest
+from puller.events import Phase
 from puller.report.words import status_words
 from puller.system.clock import monotonic
 from puller.system.threads import start
@@ -43,41 +42,23 @@ class RunSummary:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._state, self._clock = State(clock), clock
-        self._began: dict[PullRequest, float] = {}
-        self._pauses: dict[str, tuple[float, str]] = {}
-        """When each pause ends, and why there is one."""
-        self._size: SizeKnown | None = None
-
-    def add(self, event: Event) -> None:
-        self._state.add(event)
-        with self._state.lock:
-            match event:
-                case Started():
-                    self._began.setdefault(event.request, self._clock())
-                    for subject in HOST_PAUSES:
-                        self._pauses.pop(subject, None)
-                case Paused():
-                    self._pauses[event.subject] = (self._clock() + event.seconds, event.failure.title)
-                case SizeKnown():
-                    self._size = event
-                case Finished() | Postponed():
-                    self._began.pop(event.request, None)
+        self.add = self._state.add
 
     @property
     def count(self) -> tuple[int, str]:
         """How many images have ended, and how many there are; `?` before the run has started."""
-        return sum(self._state.counts.values()), str(self._state.total or "?")
+        return self._state.done, str(self._state.total or "?")
 
     def moment(self) -> str:
         """Return what is in flight, the bytes fetched, and what the run waits for."""
         state = self._state
         with state.lock:
-            now, pulls = self._clock(), [*state.running.items()]
-            named = [f"{pull.name}{self._since(key, now)} {_doing(pull, now)}" for key, pull in pulls[:_NAMES]]
+            now, pulls = self._clock(), [*state.running.values()]
+            named = [f"{pull.name} ({_whole(now - pull.began)}) {_doing(pull, now)}" for pull in pulls[:_NAMES]]
             named += [f"and {len(pulls) - _NAMES} more"] if len(pulls) > _NAMES else []
             pauses = [
                 f"{clean(subject)} paused for {_whole(ends - now)} more: {why}"
-                for subject, (ends, why) in self._pauses.items()
+                for subject, (ends, why) in state.pauses.items()
                 if ends > now
             ]
             flight = f"in flight: {', '.join(named)}" if named else "nothing in flight"
@@ -88,17 +69,14 @@ class RunSummary:
         state = self._state
         with state.lock:
             parts = [f"{number} {status_words(status)}" for status, number in state.counts.items() if number]
-            rest = state.total - sum(state.counts.values())
+            rest = state.total - state.done
             parts += [f"{rest} not tried"] if rest > 0 else []
             seconds = format_seconds(self._clock() - state.began)
             return f"ended: {', '.join(parts) or 'nothing to pull'}; {format_bytes(state.downloaded)} in {seconds}"
 
-    def _since(self, request: PullRequest, now: float) -> str:
-        return f" ({_whole(now - self._began[request])})" if request in self._began else ""
-
     def _bytes(self) -> str:
-        size, done = self._size, format_bytes(self._state.downloaded)
-        if size is None or not size.total:
+        size, done = self._state.size, format_bytes(self._state.downloaded)
+        if not size.total:
             return done
         return f"{done} of {'at least ' if size.unknown else ''}{format_bytes(size.total)}"
 

@@ -1,7 +1,7 @@
 """Events of a running session, for observers that draw or log them."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -56,6 +56,10 @@ class Progress(_HostEvent):
     layers: int = 0
     of_layers: Mapping[str, int] = field(default_factory=dict)
     """Bytes fetched by layer (short ID). Concurrent pulls of images that share a layer all report it."""
+    whole: AbstractSet[str] = frozenset()
+    """Layers that were fetched completely, also those whose bytes the engine never reported."""
+    present: AbstractSet[str] = frozenset()
+    """Layers that the engine had before."""
     counted: int = 0
     """Bytes fetched in this attempt, without those of shared layers that another pull counts; set by the session."""
 

@@ -23,6 +23,7 @@ from puller.cancellation import Cancellation
 from puller.engine.interface import Engine, EngineWrapper, ProgressSink
 from puller.errors import CancelledError, EngineError, FailureKind, RegistryError
 from puller.events import Progress
+from puller.image.digest import short_digest
 from puller.image.manifest import Descriptor, Manifest, descriptor_of, descriptors_in
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
@@ -194,21 +195,27 @@ class PrefetchEngine(EngineWrapper):
         def relay(event: Progress) -> None:
             current, total = sum(blob.fetched for blob in image.own), sum(blob.expected for blob in image.own)
             layers = {blob.digest: blob.fetched for blob in image.blobs}
-            progress(replace(event, request=request, current=current, total=total, of_layers=layers))
+            cached = {short_digest(blob.digest) for blob in image.blobs if blob.path and not blob.fetched}
+            seen = replace(event, request=request, current=current, total=total, of_layers=layers, whole=frozenset())
+            progress(replace(seen, present=event.present | cached))
 
-        fetched = False
+        def without_whole(event: Progress) -> None:  # other images may have brought them from loopback meanwhile
+            progress(replace(event, whole=frozenset()))
+
+        fetched, second = False, progress
         try:
             try:
                 # The engine may wait long for a blob that is queued behind others; downloads have their own limits.
                 limits = replace(clocks, stall=None)
                 first = PullRequest(image.name, request.platform)
                 fetched = not self._engine.pull(first, cancel=cancel, clocks=limits, progress=relay).up_to_date
+                second = without_whole
             except EngineError as error:
                 reason = next((blob.failure for blob in image.blobs if blob.failure), error).message
                 self._note(f"pulled without prefetching: {clean(reason)}")
             self._prefetch.check_limit(request)
             clocks = replace(clocks, spent=clocks.spent + monotonic() - began)
-            pulled = self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
+            pulled = self._engine.pull(request, cancel=cancel, clocks=clocks, progress=second)
         finally:
             with suppress(EngineError, CancelledError):  # the name does not exist if the first pull failed
                 self._engine.store.untag(f"{image.name.name}@{image.name.digest}")

@@ -18,7 +18,8 @@ _DIGEST = re.compile(r"Digest: (sha256:[0-9a-f]{64})")
 _MOST = 1000
 """Layers of one image, and different messages about it, that are tracked; no image has more."""
 _FETCHED = ("Download complete", "Pull complete", "Verifying Checksum")
-_DONE = ("Pull complete", "Already exists")
+_PRESENT = "Already exists"
+_DONE = ("Pull complete", _PRESENT)
 _MOVING = ("Downloading", "Retrying", "Verifying", "Copying")
 _COMPLETE = (*_FETCHED, *_DONE, "Extracting")
 
@@ -71,6 +72,9 @@ class PullStream:
         `before` is the image before the pull. The containerd store reports "up to date" for a second platform of a tag
         although it fetched layers; layers that were fetched decide.
         """
+        with self._lock:
+            if self._layers.succeed():
+                self._show(last=True)
         up_to_date, digest = self._says_up_to_date, self._digest
         if up_to_date is None or digest is None:
             before, now = before or NOTHING, inspect() or NOTHING
@@ -82,10 +86,10 @@ class PullStream:
     def _moved(self) -> None:
         self._timer.moved(self._layers.awaited, self._layers.current, self._layers.total, idle=self._layers.idle)
 
-    def _show(self) -> None:
+    def _show(self, *, last: bool = False) -> None:
         phase, now = Phase.QUEUED if self._timer.queued else self._layers.phase, monotonic()
         shown_phase, shown_at = self._shown
-        if phase is not shown_phase or now - shown_at >= _INTERVAL:
+        if last or phase is not shown_phase or now - shown_at >= _INTERVAL:
             self._shown = (phase, now)
             self._sink(self._layers.progress(self._request, phase))
 
@@ -104,6 +108,8 @@ class Layers:
     def __init__(self) -> None:
         self._messages: dict[str, tuple[str, int, int]] = {}
         self._bytes: dict[str, tuple[int, int]] = {}
+        self._whole: set[str] = set()
+        self._present: set[str] = set()
         self.fetched = False
         """Whether anything was downloaded."""
 
@@ -120,15 +126,25 @@ class Layers:
             self.fetched = True
         elif status.startswith(_FETCHED):
             self.fetched = True
+            if layer not in self._present:  # after "Already exists", the containerd store may unpack it again
+                self._whole.add(layer)
             if layer in self._bytes:
                 whole = self._bytes[layer][1]
                 self._bytes[layer] = (whole, whole)
+        elif status.startswith(_PRESENT):
+            self._present.add(layer)
         return True
+
+    def succeed(self) -> bool:
+        """Take note that the pull succeeded: podman never says that it has fetched a layer; return whether it has any."""
+        self._whole.update(layer for layer, (status, _, _) in self._messages.items() if status.startswith("Copying"))
+        return bool(self._messages)
 
     def progress(self, request: PullRequest, phase: Phase) -> Progress:
         fetched = {layer: done for layer, (done, _) in self._bytes.items()}
         unpacked = sum(status.startswith(_DONE) for status in self._statuses)
-        return Progress(request, phase, self.current, self.total, unpacked, len(self._messages), fetched)
+        known = (self.current, self.total, unpacked, len(self._messages), fetched)
+        return Progress(request, phase, *known, frozenset(self._whole), frozenset(self._present))
 
     @property
     def current(self) -> int:

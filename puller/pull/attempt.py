@@ -49,15 +49,20 @@ def attempt(
 
     `began` is the time when puller started on the image, on the monotonic clock. Raises CancelledError.
     """
-    timeline, transfers, why = Timeline(), context.transfers, None
+    timeline, transfers, sizes, why = Timeline(), context.transfers, context.sizes, None
+    latest = Progress(request, Phase.RESOLVING)
     stage = "resolving"  # once it has the manifest, the engine's same message can mean another failure
 
     def progress(seen: Progress) -> None:
-        nonlocal stage
+        nonlocal stage, latest
+        latest = seen
         if seen.layers:
             stage = "transfer"
-        layers = seen.of_layers
-        timeline.record(seen.phase, transfers.new(timeline, layers) if layers else seen.current - timeline.bytes)
+            sizes.begin()
+        by_layer = seen.of_layers or seen.whole or not seen.current
+        new = transfers.new(timeline, seen.of_layers, seen.whole) if by_layer else seen.current - timeline.bytes
+        timeline.record(seen.phase, new)
+        transfers.has(seen.present)
         context.emit(replace(seen, request=request, counted=timeline.bytes))
 
     context.emit(Started(request, len(attempts) + 1, source.mirror if source else None))
@@ -71,6 +76,8 @@ def attempt(
     except Exception as error:  # noqa: BLE001 - a bug of ours fails this image, not the run
         why = failure_of(error, phase=stage)
     finally:
+        if sizes.arrive(request, latest.whole):
+            progress(latest)
         transfers.end(timeline)
         seconds, mirror = monotonic() - timeline.began, source.mirror if source else None
         attempts.append(Attempt(timeline.began - began, seconds, why, timeline.phases(), timeline.bytes, mirror))

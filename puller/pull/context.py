@@ -1,6 +1,6 @@
 """What all pulls of a run share: the context, the disk check and the waits for a lost engine or network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from puller.engine.model import LocalImages
 from puller.errors import CancelledError, EngineError, FailureKind
 from puller.events import ENGINE, NETWORK, Observer, Paused
 from puller.failure import Failure, failure
-from puller.model import PullRequest
 from puller.pull.mirrors import Mirrors
+from puller.pull.sizes import Absent, ImageSizes
 from puller.pull.transfers import Transfers
 from puller.registry.client import RegistryClient
 from puller.registry.health import CONNECTION_FAILURES, RegistryHealth
@@ -35,8 +35,6 @@ _PATIENCE = 2.0  # seconds that pulls wait for the disk check
 _FIRST = 0.5  # seconds to wait for the images that are checked first
 MakeRoom = Callable[[DiskShortage], bool]
 """Removes images when the disk is too small; returns whether any was removed."""
-Absent = Callable[[float], tuple[Sequence[PullRequest], bool]]
-"""Waits so many seconds; returns the images that must be pulled, as far as known, and whether that is all."""
 
 
 @dataclass(eq=False, slots=True)
@@ -126,6 +124,7 @@ class RunContext:
     began: float = 0.0  # the start of the run, on the monotonic clock
     pools: RegistryPools = field(init=False)
     transfers: Transfers = field(default_factory=Transfers, init=False)
+    sizes: ImageSizes = field(init=False)
     recovery: Recovery = field(init=False)
     network: Recovery = field(init=False)
     _network: Network = field(init=False)
@@ -136,6 +135,7 @@ class RunContext:
         widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
         self.pools = RegistryPools(affordable(settings.jobs), settings.per_registry, widths=widths, health=health)
         self.mirrors = Mirrors(settings.registries, self.registries)
+        self.sizes = ImageSizes(self.registries, self.engine.store, self.transfers, self.emit)
         self._network = Network(self.pools.health)
         lost = failure(FailureKind.DAEMON_UNREACHABLE, "the engine does not answer")
         cut = failure(FailureKind.NETWORK_UNREACHABLE, "no registry answers")

@@ -44,19 +44,25 @@ class Run:
         """Run, and return one outcome for each request, in order."""
         self.context.emit(RunStarted(len(self.requests), self.context.engine.engine))
         pools, pairs = self.context.pools, [(each.reference.registry, each) for each in self.requests]
+        sizes = self.context.sizes
+        sizes.watch(self.requests, self._absent)
         try:
             if self.context.settings.policy is not Policy.ALWAYS:
                 self._checks = [pools.checks.submit(name, self.check.look, request) for name, request in pairs]
             self._futures = [
                 pools.pulls.submit(name, self._image, place, request) for place, (name, request) in enumerate(pairs)
             ]
-            self._wait(self._futures)
-            self._second_pass()
+            with self.context.cancel.hook(sizes.close):
+                self._wait(self._futures)
+                self._second_pass()
         finally:
             pools.close()
+            sizes.close()
         for place in self._postponed.keys() - self._final.keys():
             self._finish(place, self._first_outcome(place))
-        return [self._final.get(place) or self._first_outcome(place) for place in range(len(self.requests))]
+        sizes.tell(last=True)
+        outcomes = [self._final.get(place) or self._first_outcome(place) for place in range(len(self.requests))]
+        return [replace(each, size=sizes.of(request)) for each, request in zip(outcomes, self.requests, strict=True)]
 
     def _image(self, place: int, request: PullRequest) -> PullOutcome:
         """Wait for the check of an image, which was submitted first, and pull if the image is not up to date."""
@@ -80,6 +86,8 @@ class Run:
         if check:
             self._checks[place] = None
         postponed = outcome.failure if place in self._postponed else None
+        if not postponed:
+            outcome = self.context.sizes.finish(request, outcome)
         self.context.emit(Postponed(request, postponed) if postponed else Finished(request, outcome))
         if outcome.failure:
             self._count(outcome)
@@ -119,7 +127,7 @@ class Run:
             self._count(outcome, again=True)
 
     def _finish(self, place: int, outcome: PullOutcome) -> None:
-        self._final[place] = outcome
+        self._final[place] = outcome = self.context.sizes.finish(self.requests[place], outcome)
         self.context.emit(Finished(self.requests[place], outcome))
 
     def _count(self, outcome: PullOutcome, *, again: bool = False) -> None:

@@ -1,31 +1,45 @@
 """The bytes of layers, counted once: pulls of images that share a layer all report it while it is in flight."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set as AbstractSet
 from threading import Lock
+
+from puller.image.digest import short_digest
+from puller.image.manifest import Descriptor
 
 
 class Transfers:
-    """Counts the layers of all pulls of a run; thread-safe."""
+    """Counts the layers of all pulls of a run, by the short IDs that engines print; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._fetched: dict[str, int] = {}
         self._pulls: dict[str, set[object]] = {}
         """By layer, the pulls in flight that have reported it."""
+        self._sizes: dict[str, int] = {}
+        """Compressed bytes of layers, from manifests."""
+        self._spent: Counter[str] = Counter()
+        """By layer, the bytes fetched in all attempts."""
+        self._present: set[str] = set()
+        self._users: Counter[str] = Counter()
+        """By layer, the images with known sizes that are not finished."""
 
-    def new(self, pull: object, layers: Mapping[str, int]) -> int:
+    def new(self, pull: object, layers: Mapping[str, int], whole: Iterable[str] = ()) -> int:
         """Return how many bytes of these are new, given the bytes of each layer that a pull has reported so far.
 
-        A layer that nobody was fetching is either continued, or fetched from its first byte again.
+        A layer that nobody was fetching is either continued, or fetched from its first byte again. `whole` layers were
+        fetched completely: they count with the size in their manifest, if it is known.
         """
         new = 0
         with self._lock:
-            for layer, fetched in layers.items():
+            sizes = {layer: self._sizes[layer] for layer in whole if layer in self._sizes}
+            for layer, fetched in {**layers, **sizes}.items():
                 before, pulls = self._fetched.get(layer, 0), self._pulls.setdefault(layer, set())
                 if not pulls and fetched < before:
                     before = 0
                 pulls.add(pull)
                 new += max(0, fetched - before)
+                self._spent[_short(layer)] += max(0, fetched - before)
                 self._fetched[layer] = max(fetched, before)
         return new
 
@@ -35,3 +49,40 @@ class Transfers:
                 self._pulls[layer].discard(pull)
                 if not self._pulls[layer]:
                     del self._pulls[layer]
+
+    def lacks(self, layers: AbstractSet[str]) -> bool:
+        """Whether the size of any of these layers is unknown."""
+        return not layers <= self._sizes.keys()
+
+    def describe(self, layers: Iterable[Descriptor]) -> None:
+        """Add the sizes of an image's layers; the image is not finished."""
+        with self._lock:
+            sizes = {short_digest(layer.digest): layer.size for layer in layers}
+            self._sizes.update(sizes)
+            self._users.update(sizes.keys())
+
+    def has(self, layers: AbstractSet[str]) -> None:
+        """Take note of layers that the engine had before."""
+        with self._lock:
+            self._present |= layers
+
+    def finish(self, layers: Iterable[Descriptor]) -> None:
+        """Take note that a described image is finished: nothing more is fetched for it."""
+        with self._lock:
+            self._users.subtract({short_digest(layer.digest) for layer in layers})
+
+    @property
+    def total(self) -> int:
+        """The bytes to fetch in the whole run, as far as sizes are known, and whatever was fetched already."""
+        with self._lock:
+            return sum(map(self._needed, self._sizes.keys() | self._spent.keys()))
+
+    def _needed(self, layer: str) -> int:
+        spent = self._spent[layer]
+        if self._users[layer] <= 0 or (layer in self._present and not spent):
+            return spent
+        return max(spent, self._sizes[layer])
+
+
+def _short(layer: str) -> str:
+    return short_digest(layer) or layer

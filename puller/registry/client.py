@@ -170,11 +170,14 @@ class RegistryClient(Resolver):
         """Fetch a manifest or an index (OCI distribution spec "Pulling manifests"), and check its digest.
 
         `digest_or_tag` selects another one of the same repository, such as an index's entry. A tag resolves to the same
-        digest for the whole run.
+        digest for the whole run, and what was fetched is not fetched again.
         """
-        name = digest_or_tag or reference.digest or reference.tag or ""
+        name, record = digest_or_tag or reference.digest or reference.tag or "", self.record(reference.registry)
         if ":" in name:
-            return self._at_mirrors(reference, lambda there: self._manifest(there, name))[0]
+            known = record.manifests.get((reference.repository, name))
+            return known or record.keep(
+                reference.repository, self._at_mirrors(reference, lambda there: self._manifest(there, name))[0]
+            )
         fetched: list[Manifest] = []
 
         def fetch(there: ImageReference) -> Described:
@@ -183,8 +186,10 @@ class RegistryClient(Resolver):
             return described
 
         tagged = replace(reference, tag=name, digest=None)
-        described = self.record(reference.registry).ask_tag(tagged, partial(self._at_mirrors, tagged, fetch))
-        return fetched[-1] if fetched else self.manifest(reference, described.digest)
+        described = record.ask_tag(tagged, partial(self._at_mirrors, tagged, fetch))
+        if not fetched:
+            return self.manifest(reference, described.digest)
+        return record.keep(reference.repository, fetched[-1])
 
     def referrers(self, reference: ImageReference, digest: str) -> Manifest:
         """Fetch the index of the manifests that refer to one (OCI distribution spec "Listing Referrers").

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from puller.errors import FailureKind, RegistryError
 from puller.failure import failure
 from puller.http import TlsSettings
+from puller.image.manifest import Manifest
 from puller.image.reference import ImageReference
 from puller.registry.health import RegistryHealth
 from puller.registry.host import CERTS_D, Host
@@ -18,6 +19,8 @@ from puller.registry.responses import Challenge, Described, Quota, Token
 _KINDS: dict[int, FailureKind] = {HTTPStatus.SERVICE_UNAVAILABLE: FailureKind.REGISTRY_5XX}
 _FIRST_GUESS, _LONGEST_GUESS = 1.0, 60.0
 """First and longest rate limit, in seconds, if the registry does not say how long it lasts."""
+_LARGEST_KEPT, _MOST_KEPT = 32 << 10, 1000
+"""Bytes of a manifest that is kept, and how many are."""
 
 
 class RegistryRecord:
@@ -43,6 +46,8 @@ class RegistryRecord:
         """By repository; the entry with the empty name, which has no scope, is for all others."""
         self.tokens: dict[str, Token] = {}
         """By repository."""
+        self.manifests: dict[tuple[str, str], Manifest] = {}
+        """By repository and digest, those that were fetched in this run; see `keep`."""
         self.lock = Lock()
         """Protects `challenges`, `token_locks` and the TLS settings."""
         self.token_locks: dict[str, Lock] = {}
@@ -115,9 +120,16 @@ class RegistryRecord:
         mine.set_result(described)
         return described
 
+    def keep(self, repository: str, manifest: Manifest) -> Manifest:
+        """Keep a manifest for the rest of the run, if it and all others are small; return it."""
+        if len(manifest.raw) <= _LARGEST_KEPT and len(self.manifests) < _MOST_KEPT:
+            self.manifests[repository, manifest.digest] = manifest
+        return manifest
+
     def new_run(self) -> None:
-        """Forget what applies to one run: the resolved tags, and that the registry did not answer."""
+        """Forget what applies to one run: tags and manifests, and that the registry did not answer."""
         self.unreachable = self.failing = False
+        self.manifests = {}
         for key, answer in list(self._tags.items()):
             if answer.done():
                 self._tags.pop(key, None)

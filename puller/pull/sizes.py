@@ -1,0 +1,155 @@
+"""The sizes of a run's images, from their manifests: what there is to fetch, and the layers whose bytes no engine says.
+
+Registries are asked beside the pulls, once the engine has reported a layer: until then the first pull has the network
+to itself, and what fails in the engine costs no question. What was asked in the run already, such as by the disk check,
+is not asked again. A failure costs only the sizes.
+"""
+
+import logging
+from collections.abc import Callable, Sequence, Set as AbstractSet
+from dataclasses import replace
+from http import HTTPStatus
+from threading import Condition
+from time import monotonic
+
+from puller.engine.interface import ImageStore
+from puller.errors import RegistryError
+from puller.events import Observer, SizeKnown
+from puller.image.manifest import Descriptor
+from puller.image.reference import Platform
+from puller.model import PullOutcome, PullRequest
+from puller.pull.transfers import Transfers
+from puller.registry.client import RegistryClient
+from puller.registry.manifests import parts_of
+from puller.registry.resolver import Resolver
+from puller.system.threads import Threads, start
+
+Absent = Callable[[float], tuple[Sequence[PullRequest], bool]]
+"""Waits so many seconds; returns the images that must be pulled, as far as known, and whether that is all."""
+
+_log = logging.getLogger(__name__)
+_WIDTH, _TOTAL = 2, 4
+"""Connections to one registry and to all."""
+_INTERVAL = 0.25
+"""Least seconds between two events, except for the last."""
+_PATIENCE = 0.5
+"""Seconds that all pulls together wait for sizes of layers whose bytes the engine did not say."""
+
+
+class ImageSizes:
+    """Asks for the layers of the images that are pulled; thread-safe. Without a registry client it knows nothing."""
+
+    def __init__(self, registries: Resolver, store: ImageStore, transfers: Transfers, emit: Observer) -> None:
+        self._client = registries.with_limits() if isinstance(registries, RegistryClient) else None
+        self._store, self._transfers, self._emit = store, transfers, emit
+        self._threads = Threads("size", _WIDTH, _TOTAL)
+        self._images: Sequence[PullRequest] = ()
+        self._absent: Absent = lambda _: ((), True)
+        self._begun = self._closed = False
+        self._changed = Condition()
+        """Protects what follows; notified of each answer."""
+        self._layers: dict[PullRequest, tuple[Descriptor, ...] | None] = {}
+        """The distinct layers of each image that was asked for; None where they are unknown."""
+        self._finished: set[PullRequest] = set()
+        self._silent: set[str] = set()
+        """Registries that are not asked again: a manifest counts as a pull there, or they do not answer."""
+        self._patience = _PATIENCE
+        self._told, self._told_at = SizeKnown(0), 0.0
+
+    def watch(self, images: Sequence[PullRequest], absent: Absent) -> None:
+        """Set the images of the run; nothing is asked yet."""
+        self._images, self._absent = images, absent
+
+    def begin(self) -> None:
+        """Ask in the background; later calls do nothing."""
+        if not self._begun and self._client:
+            self._begun = True  # two threads that get here at once ask twice, to no harm
+            start(self._ask_all, "sizes")
+
+    def of(self, request: PullRequest) -> int | None:
+        """Return the compressed bytes of all layers of an image; None if they are unknown."""
+        layers = self._layers.get(request)
+        return sum(layer.size for layer in layers) if layers is not None else None
+
+    def arrive(self, request: PullRequest, layers: AbstractSet[str]) -> bool:
+        """Whether sizes of these layers of an image have been missing, and have become known after a short wait."""
+        if not self._begun or not self._transfers.lacks(layers):
+            return False
+        began = monotonic()
+        with self._changed:
+            known = self._changed.wait_for(lambda: self._closed or request in self._layers, max(0.0, self._patience))
+            self._patience -= monotonic() - began
+        return known and not self._transfers.lacks(layers)
+
+    def finish(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
+        """Take note that an image has its outcome; return the outcome with the size of the image."""
+        with self._changed:
+            self._finished.add(request)
+            if layers := self._layers.get(request):
+                self._transfers.finish(layers)
+        self.tell()
+        return replace(outcome, size=self.of(request))
+
+    def tell(self, *, last: bool = False) -> None:
+        """Emit what there is to fetch if it has changed, and not too often."""
+        with self._changed:
+            known = self._finished.union(each for each, layers in self._layers.items() if layers is not None)
+            unknown = len(self._images) - len(known)
+            if not self._begun or not (last or not unknown or monotonic() - self._told_at >= _INTERVAL):
+                return
+            now = SizeKnown(self._transfers.total, unknown)
+            if now == self._told:
+                return
+            self._told, self._told_at = now, monotonic()
+        self._emit(now)
+
+    def close(self) -> None:
+        """Break off the questions; tells what is known at the end."""
+        self._threads.close()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._client:
+            self._client.close()
+
+    def _ask_all(self) -> None:
+        try:
+            own, patience, complete, asked = self._store.facts().platform, 0.0, False, set[PullRequest]()
+            while not complete and not self._closed:
+                images, complete = self._absent(patience)
+                patience = max(_INTERVAL, 2 * patience)
+                for request in images:
+                    if request not in asked:
+                        asked.add(request)
+                        self._threads.submit(request.reference.registry, self._ask, request, request.platform or own)
+        except Exception:  # noqa: BLE001 - the pulls do without sizes
+            _log.debug("no sizes", exc_info=True)
+
+    def _ask(self, request: PullRequest, platform: Platform | None) -> None:
+        layers = None
+        try:
+            if platform and not self._closed and request.reference.registry not in self._silent:
+                layers = self._look_up(request, platform)
+        except Exception as error:  # noqa: BLE001 - the pulls do without sizes
+            _log.debug("no size of %s: %s", request, error)
+            status = error.status if isinstance(error, RegistryError) else None
+            if status is None or status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._silent.add(request.reference.registry)
+        with self._changed:
+            self._layers[request] = layers
+            if layers is not None:
+                self._transfers.describe(layers)
+                if request in self._finished:
+                    self._transfers.finish(layers)
+            self._changed.notify_all()
+        self.tell()
+
+    def _look_up(self, request: PullRequest, platform: Platform) -> tuple[Descriptor, ...] | None:
+        client, reference = self._client, request.reference
+        if client is None:
+            return None
+        described = client.head(reference)
+        if described.quota or client.record(reference.registry).quota:
+            self._silent.add(reference.registry)
+            return None
+        return tuple(dict.fromkeys(parts_of(client, reference, described.digest, platform).layers))

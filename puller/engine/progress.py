@@ -136,7 +136,7 @@ class Layers:
         return True
 
     def succeed(self) -> bool:
-        """Take note that the pull succeeded: podman never says that it has fetched a layer; return whether it has any."""
+        """Take note that the pull succeeded, which podman does not say of layers; return whether there are any."""
         self._whole.update(layer for layer, (status, _, _) in self._messages.items() if status.startswith("Copying"))
         return bool(self._messages)
 

@@ -5,7 +5,7 @@ answers: a mirror with an old copy then has no such image, and the engine detect
 registry (no such tag, no access) is final, and no mirror is asked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from puller.image.reference import ImageReference, Platform
@@ -45,13 +45,13 @@ class Mirrors:
     def resolve(self, reference: ImageReference) -> ResolvedTag | None:
         """Ask the registry for the digest of a reference, unless the registry has set a rate limit or is down.
 
-        When the registry does not answer, its mirrors are asked. Answers for a registry with mirrors are cached.
+        Its mirrors are asked instead (`RegistryClient`). Answers for a registry with mirrors are cached.
         """
-        mirrors = self._of(reference)
-        if not mirrors:
-            return None if self._impaired(reference) else self._registries.resolve(reference)
-        resolved = self._resolved.get(reference.canonical) or self._ask(reference, mirrors)
-        if resolved:
+        mirrored = self.use(reference.registry) is not None
+        if not mirrored and self._registries.health(reference.registry).impaired:
+            return None
+        resolved = self._resolved.get(reference.canonical) or self._registries.resolve(reference)
+        if resolved and mirrored:
             self._resolved[reference.canonical] = resolved
         return resolved
 
@@ -74,16 +74,3 @@ class Mirrors:
     def _of(self, reference: ImageReference) -> tuple[str, ...]:
         settings = self._settings.get(reference.registry.lower())
         return settings.mirrors if settings else ()
-
-    def _impaired(self, reference: ImageReference) -> bool:
-        return self._registries.health(reference.registry).impaired
-
-    def _ask(self, reference: ImageReference, mirrors: Sequence[str]) -> ResolvedTag | None:
-        impaired = self._impaired(reference)
-        resolved = None if impaired else self._registries.resolve(reference)
-        if resolved or not (impaired or self._registries.silent(reference.registry)):
-            return resolved
-        for mirror in mirrors:
-            if resolved := self._registries.resolve(at_mirror(mirror, reference)):
-                return resolved._replace(mirror=None if reference.digest else mirror, counted=True)
-        return None

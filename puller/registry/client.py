@@ -237,12 +237,9 @@ class RegistryClient(Resolver):
             described = self.head(reference)
         except Exception:  # noqa: BLE001 - see `Resolver`
             return None
-        mirror = self.mirrored.get(reference.canonical)
-        counted = described.quota is not None or mirror is not None
+        mirror, record = self.mirrored.get(reference.canonical), self.record(reference.registry)
+        counted = described.quota is not None or mirror is not None or record.silent or record.health.impaired
         return ResolvedTag(described.digest, single=described.single, counted=counted, mirror=mirror)
-
-    def silent(self, registry: str) -> bool:
-        return self.record(registry).silent
 
     def image_id(self, reference: ImageReference, platform: Platform) -> str | None:
         try:

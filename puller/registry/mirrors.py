@@ -21,10 +21,11 @@ def ask_with_mirrors(
 ) -> tuple[T, str | None]:
     """Ask a registry, or else its mirrors in their order; return the answer and the mirror that gave it.
 
-    A refusal by the registry is final. Raises RegistryError, the registry's own if there is one.
+    A registry with mirrors is not asked while it is down or has set a rate limit. A refusal by the registry is final.
+    Raises RegistryError, the registry's own if there is one.
     """
     error: RegistryError | None = None
-    if not mirrors or not record.unreachable:
+    if not mirrors or not (record.unreachable or record.health.impaired):
         try:
             return ask(reference), None
         except RegistryError as failed:

@@ -73,7 +73,7 @@ class RegistryRecord:
 
     @property
     def silent(self) -> bool:
-        """See `Resolver.silent`."""
+        """Whether the last request got no answer or a server error, or a rate limit is in force."""
         return self.failing or bool(self.health.rate_limit.left)
 
     def answered(self, status: int) -> None:

@@ -16,7 +16,7 @@ class ResolvedTag(NamedTuple):
     single: bool
     """Whether it is the manifest of one image; False for an index and for unknown media types."""
     counted: bool = False
-    """Whether a pull counts against a quota there."""
+    """Whether a pull from the registry is to be avoided: it counts against a quota, or gets no answer."""
     mirror: str | None = None
     """The mirror that answered, if the registry itself did not."""
 
@@ -31,10 +31,6 @@ class Resolver:
     def resolve(self, _reference: ImageReference, /) -> ResolvedTag | None:
         """Resolve a reference; None when the registry does not answer, for whatever reason."""
         return None
-
-    def silent(self, _registry: str, /) -> bool:
-        """Whether the last request got no answer or a server error; a refusal is an answer."""
-        return False
 
     def image_id(self, _reference: ImageReference, _platform: Platform, /) -> str | None:
         """Return the image ID that a graph-driver store gives the digest: the digest of the image's config."""

@@ -65,7 +65,7 @@ def test_reports_and_events_have_the_bytes_that_came(
 
 
 def test_podman_has_the_bytes_that_came(registry: Registry, proxy: Proxy, puller: Puller) -> None:
-    """podman says nothing of bytes, so that they are those of the manifests."""
+    """Podman says nothing of bytes, so that they are those of the manifests."""
     try:
         podman = Podman(puller.folder)
     except WorldError as error:

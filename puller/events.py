@@ -61,7 +61,7 @@ class Progress(_HostEvent):
     present: AbstractSet[str] = frozenset()
     """Layers that the engine had before."""
     counted: int = 0
-    """Bytes fetched in this attempt, without those of shared layers that another pull counts; set by the session."""
+    """Bytes fetched in all attempts, without those of shared layers that another pull counts; set by the session."""
 
 
 @dataclass(frozen=True, slots=True)

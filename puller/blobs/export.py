@@ -25,6 +25,7 @@ from puller.engine.responses import read_info
 from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.errors import EngineError, FailureKind, PullerError, RegistryError
 from puller.events import Phase, Progress
+from puller.image.digest import short_digest
 from puller.image.manifest import Manifest, descriptors_in, read_index as read_entries, subject_of
 from puller.image.oci_layout import LayoutImage, blob_path, docker_entry, index_text, read_index
 from puller.image.reference import ImageReference, Platform
@@ -117,6 +118,24 @@ class LayoutEngine(ImageStore):
         if entry is None:
             raise EngineError(f"{reference.registry} does not answer", kind=FailureKind.REGISTRY_UNAVAILABLE)
         blobs = self._downloads.fetch(entry.missing, reference, next(self._places))
+        try:
+            entry = self._wait(request, entry, blobs, timer, cancel, progress)
+        finally:
+            progress(_progress(request, blobs))
+        self._fetched[entry.digest, platform] = entry
+        self._save(reference, entry)
+        return EngineResult(entry.digest, up_to_date=not any(blob.fetched for blob in blobs))
+
+    def _wait(
+        self,
+        request: PullRequest,
+        entry: ImageBlobs,
+        blobs: Sequence[BlobDownload],
+        timer: AttemptTimer,
+        cancel: Cancellation,
+        progress: ProgressSink,
+    ) -> ImageBlobs:
+        """Wait until all blobs are complete; return the entry with what its config says."""
         counted = -_LEAST
         for blob in blobs:
             self._downloads.queue.prioritize(blob)
@@ -134,9 +153,7 @@ class LayoutEngine(ImageStore):
             if blob is blobs[0] and blob.path:  # the config
                 entry = entry._replace(parts=entry.parts.with_config(blob.path.read_bytes()))
                 check_platform(request.platform, entry.parts.platform)
-        self._fetched[entry.digest, platform] = entry
-        self._save(reference, entry)
-        return EngineResult(entry.digest, up_to_date=not any(blob.fetched for blob in blobs))
+        return entry
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
         with suppress(EngineError):
@@ -215,7 +232,8 @@ def _progress(request: PullRequest, blobs: Sequence[BlobDownload]) -> Progress:
     current, total = sum(blob.fetched for blob in blobs), sum(blob.expected for blob in blobs)
     done = sum(blob.path is not None for blob in blobs)
     layers = {blob.digest: blob.fetched for blob in blobs}
-    return Progress(request, Phase.DOWNLOADING, current, total, done, len(blobs), layers)
+    cached = frozenset(short_digest(blob.digest) for blob in blobs if blob.path and not blob.fetched)
+    return Progress(request, Phase.DOWNLOADING, current, total, done, len(blobs), layers, present=cached)
 
 
 class LayoutIndex:

@@ -43,6 +43,12 @@ class PullStream:
         with self._lock:
             self._feed(status, layer, current, total)
 
+    def close(self) -> None:
+        """Report what was held back since the last event, however the pull ended."""
+        with self._lock:
+            if self._layers.any:
+                self._show(last=True)
+
     def tick(self) -> None:
         """Show that the image is queued when it is; to be called now and then, from any thread."""
         with self._lock:
@@ -72,9 +78,8 @@ class PullStream:
         `before` is the image before the pull. The containerd store reports "up to date" for a second platform of a tag
         although it fetched layers; layers that were fetched decide.
         """
-        with self._lock:
-            if self._layers.succeed():
-                self._show(last=True)
+        self._layers.succeed()
+        self.close()
         up_to_date, digest = self._says_up_to_date, self._digest
         if up_to_date is None or digest is None:
             before, now = before or NOTHING, inspect() or NOTHING
@@ -135,10 +140,13 @@ class Layers:
             self._present.add(layer)
         return True
 
-    def succeed(self) -> bool:
-        """Take note that the pull succeeded, which podman does not say of layers; return whether there are any."""
-        self._whole.update(layer for layer, (status, _, _) in self._messages.items() if status.startswith("Copying"))
+    @property
+    def any(self) -> bool:
         return bool(self._messages)
+
+    def succeed(self) -> None:
+        """Take note that the pull succeeded: podman does not say that it has fetched a layer."""
+        self._whole.update(layer for layer, (status, _, _) in self._messages.items() if status.startswith("Copying"))
 
     def progress(self, request: PullRequest, phase: Phase) -> Progress:
         fetched = {layer: done for layer, (done, _) in self._bytes.items()}

@@ -49,6 +49,7 @@ def attempt(
 
     `began` is the time when puller started on the image, on the monotonic clock. Raises CancelledError.
     """
+    before = sum(each.bytes for each in attempts)
     timeline, transfers, sizes, why = Timeline(), context.transfers, context.sizes, None
     latest = Progress(request, Phase.RESOLVING)
     stage = "resolving"  # once it has the manifest, the engine's same message can mean another failure
@@ -63,7 +64,7 @@ def attempt(
         new = transfers.new(timeline, seen.of_layers, seen.whole) if by_layer else seen.current - timeline.bytes
         timeline.record(seen.phase, new)
         transfers.has(seen.present)
-        context.emit(replace(seen, request=request, counted=timeline.bytes))
+        context.emit(replace(seen, request=request, counted=before + timeline.bytes))
 
     context.emit(Started(request, len(attempts) + 1, source.mirror if source else None))
     try:

@@ -28,11 +28,11 @@ class Transfers:
         """Return how many bytes of these are new, given the bytes of each layer that a pull has reported so far.
 
         A layer that nobody was fetching is either continued, or fetched from its first byte again. `whole` layers were
-        fetched completely: they count with the size in their manifest, if it is known.
+        fetched completely: they count with the size in their manifest, if it is known and nobody has counted it.
         """
         new = 0
         with self._lock:
-            sizes = {layer: self._sizes[layer] for layer in whole if layer in self._sizes}
+            sizes = {layer: self._sizes[layer] for layer in whole if self._spent[layer] < self._sizes.get(layer, 0)}
             for layer, fetched in {**layers, **sizes}.items():
                 before, pulls = self._fetched.get(layer, 0), self._pulls.setdefault(layer, set())
                 if not pulls and fetched < before:

@@ -77,3 +77,14 @@ def test_podman_has_the_bytes_that_came(registry: Registry, proxy: Proxy, puller
     proxy.forget()
     bytes_told = told(puller, images[:6], "--backend", "cli", "--docker-command", "podman", "-j", "1")
     assert bytes_told == dict.fromkeys(bytes_told, pytest.approx(proxy.sent("GET", "/blobs/"), rel=0.01))
+
+
+@pytest.mark.parametrize("kind", ["oci", "archive"])
+def test_files_have_the_bytes_that_came(registry: Registry, proxy: Proxy, puller: Puller, kind: str) -> None:
+    """Without an engine, too, and what a folder had before is not counted."""
+    images = names(shared(registry, f"bytes{kind}"), proxy)
+    target = f"{kind}:{puller.folder / 'files'}"
+    for some in (images[:8], images):
+        proxy.forget()
+        bytes_told = told(puller, some, "--to", target)
+        assert bytes_told == dict.fromkeys(bytes_told, pytest.approx(proxy.sent("GET", "/blobs/"), rel=0.01))

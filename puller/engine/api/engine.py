@@ -62,7 +62,7 @@ class ApiEngine:
         stream = PullStream(request, progress, timer)
         call = self._docker().start_pull(request, account)
         try:
-            with closing(call), cancel.hook(call.abort), timer.aborting(call.abort, stream.tick):
+            with closing(stream), closing(call), cancel.hook(call.abort), timer.aborting(call.abort, stream.tick):
                 cancel.check()  # docker-py's import and the inspection took time
                 for message in call.messages():
                     cancel.check()

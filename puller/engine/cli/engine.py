@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import PurePath
 from typing import Any
 
@@ -93,14 +94,15 @@ class CliEngine:
 
         platform = ("--platform", str(request.platform)) if request.platform else ()
         try:
-            done = process.run(
-                (*self._argv, "pull", *platform, inspected_name(reference)),
-                environment=self._environment,
-                cancel=cancel,
-                terminal=not self._silent,
-                on_line=on_line,
-                on_tick=on_tick,
-            )
+            with closing(stream):
+                done = process.run(
+                    (*self._argv, "pull", *platform, inspected_name(reference)),
+                    environment=self._environment,
+                    cancel=cancel,
+                    terminal=not self._silent,
+                    on_line=on_line,
+                    on_tick=on_tick,
+                )
         except OSError as error:
             raise EngineError(f"{self._program} cannot be run: {error}", kind=FailureKind.DAEMON_UNREACHABLE) from None
         if done.code != 0:

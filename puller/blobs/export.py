@@ -258,8 +258,9 @@ class LayoutIndex:
             images = [each for each in self.images() if each.name != name]
             images += [_image(entry.documents[0], name)] if entry else []
             # What is not in an image's index is found here.
-            extras = [_image(each, None) for each in (entry.extras if entry else ()) if subject_of(each)]
-            images += [each for each in extras if each not in images]
+            extras = _extras(name, entry) if entry else []
+            names = {each.name for each in extras if each.name}
+            images = [each for each in images if each not in extras and each.name not in names] + extras
             with files.replacing(self._path) as file:
                 file.write(index_text(images).encode())
 
@@ -288,7 +289,7 @@ class ArchiveBuilder:
         if not self._images:
             return
         images = sorted(self._images.items(), key=lambda each: each[0].canonical)
-        extras = {_image(each, None): None for _, entry in images for each in entry.extras if subject_of(each)}
+        extras = dict.fromkeys(each for name, entry in images for each in _extras(name, entry))
         named = [_image(entry.documents[0], name) for name, entry in images]
         docker = [docker_entry(name, entry.parts) for name, entry in images]
         texts = {"oci-layout": LAYOUT, "index.json": index_text((*named, *extras))}
@@ -305,6 +306,13 @@ ExportTarget = LayoutIndex | ArchiveBuilder
 
 def _image(document: Manifest, name: ImageReference | None) -> LayoutImage:
     return LayoutImage(document.digest, len(document.raw), document.media_type, name)
+
+
+def _extras(name: ImageReference, entry: ImageBlobs) -> list[LayoutImage]:
+    """Return the extras of an image that no index names: those with a subject, and those with a tag of cosign's."""
+    tagged = {digest: replace(name, tag=tag, digest=None) for digest, tag in entry.tags.items()}
+    found = [each for each in entry.extras if each.digest in tagged or subject_of(each)]
+    return [_image(each, tagged.get(each.digest)) for each in found]
 
 
 def _tar_entry(name: str, size: int) -> tarfile.TarInfo:

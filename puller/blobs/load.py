@@ -58,15 +58,16 @@ class LayoutImages:
         """Return the requests for all named images, for the engine's own platform if an image has it."""
         found = {}
         for image in self.named:
-            if name := image.name:
+            if (name := image.name) and not image.signs:
                 tag = name.tag or image.digest.replace(":", "-")
                 reference = ImageReference.parse(f"{name.name}:{tag}")
                 found[PullRequest(reference, self._platform(image, own))] = image
         return found
 
     def document(self, name: str) -> Manifest | None:
-        named = next((image.media_type for image in self.named if image.digest == name), "")
-        return Manifest.of(self._read(blob_path(name)) or b"", named, name)
+        named = next((each for each in self.named if name in (each.digest, each.name and each.name.tag)), None)
+        digest = named.digest if named else name
+        return Manifest.of(self._read(blob_path(digest)) or b"", named.media_type if named else "", digest)
 
     def referrers(self, digest: str) -> Manifest | None:
         """See `Source.referrers`; they have no names of their own."""

@@ -19,7 +19,7 @@ from puller.blobs.download_task import BlobDownload
 from puller.image.manifest import Manifest
 
 HOST = "127.0.0.1"
-_PATH = re.compile(r"/v2/(?P<secret>[0-9a-f]{32})/(?P<name>\w+)/(?P<kind>\w+)/(?P<digest>[\w:-]{1,140})")
+_PATH = re.compile(r"/v2/(?P<secret>[0-9a-f]{32})/(?P<name>\w+)/(?P<kind>\w+)/(?P<digest>[\w:.-]{1,140})")
 _RANGE = re.compile(r"bytes=(\d{1,18})-")
 _TLS_HELLO = b"\x16"
 _NO_TLS = b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n"
@@ -36,7 +36,7 @@ class Source(Protocol):
     """The manifests and blobs to serve."""
 
     def document(self, name: str) -> Manifest | None:
-        """Return a manifest by its digest, or by the tag `ALGORITHM-HEX` of what refers to one; None if unknown."""
+        """Return a manifest by its digest, or by the tag `ALGORITHM-HEX…` of what refers to one; None if unknown."""
 
     def referrers(self, digest: str) -> Manifest | None:
         """Return the index of what refers to a manifest; None if it is unknown."""

@@ -1,8 +1,8 @@
 """The blobs of images that the engine lacks, looked up before the pulls."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from puller.engine.model import ImageContents
@@ -17,10 +17,12 @@ from puller.image.manifest import (
     descriptors_in,
     read_image,
 )
+from puller.image.oci_layout import cosign_tags
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.plan.layers import Stock, chain_ids, new_layers
+from puller.registry.batch import ask_all
 from puller.registry.client import RegistryClient
 from puller.registry.manifests import config_of, manifests_of
 from puller.registry.resolver import ResolvedTag
@@ -42,6 +44,8 @@ class ImageBlobs(NamedTuple):
     """The blobs that the engine will probably request, config first."""
     extras: tuple[Manifest, ...] = ()
     """Attestations and signatures that refer to the image."""
+    tags: Mapping[str, str] = {}
+    """The tags of the extras that have one (cosign's), by digest."""
 
     @property
     def digest(self) -> str:
@@ -83,16 +87,21 @@ class MissingBlobs:
         return self._with_extras(reference, entry) if self._extras else entry
 
     def _with_extras(self, reference: ImageReference, entry: ImageBlobs) -> ImageBlobs:
-        """Add the attestations in the index and what the registry lists as referring to the image, if it can be had."""
+        """Add the attestations in the index, what the registry lists as referring to the image, and cosign's tags."""
         found: dict[str, Manifest] = {}
+        tags: dict[str, str] = {}
         for document in entry.documents:
             listed = (*attestations_in(document, entry.documents[-1].digest), *self._referrers(reference, document))
             with suppress(RegistryError):
                 for each in listed[:_MOST_EXTRAS]:
                     found[each.digest] = self._client.manifest(reference, each.digest)
+        names = [(reference.registry, tag) for document in entry.documents for tag in cosign_tags(document.digest)]
+        for (_, tag), answer in zip(names, ask_all(names, partial(self._client.manifest, reference)), strict=True):
+            if isinstance(answer, Manifest):
+                found[answer.digest], tags[answer.digest] = answer, tag
         blobs = [blob for each in found.values() if each.media_type in SINGLE_TYPES for blob in descriptors_in(each)]
         missing = {blob.digest: blob for blob in (*blobs, *entry.missing[::-1])}
-        return entry._replace(missing=tuple(missing.values())[::-1], extras=tuple(found.values()))
+        return entry._replace(missing=tuple(missing.values())[::-1], extras=tuple(found.values()), tags=tags)
 
     def _referrers(self, reference: ImageReference, document: Manifest) -> tuple[Descriptor, ...]:
         """List what refers to a manifest (OCI distribution spec "Listing Referrers", and its tag schema)."""

@@ -1,6 +1,7 @@
 """The `index.json` of an OCI image layout, and the `manifest.json` that `docker load` reads."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,14 @@ _NAME = "io.containerd.image.name"
 """The full name, as `docker save` and containerd write and read it."""
 
 
+_COSIGN = re.compile(r"sha(?:256|512)-[0-9a-f]+\.(?:sig|att|sbom)")
+
+
+def cosign_tags(digest: str) -> tuple[str, ...]:
+    """Return the tags of the signatures, attestations and SBOM that cosign puts beside a manifest."""
+    return tuple(f"{digest.replace(':', '-')}.{kind}" for kind in ("sig", "att", "sbom"))
+
+
 class LayoutImage(NamedTuple):
     """One image of a layout: its manifest or index, and its name."""
 
@@ -22,6 +31,11 @@ class LayoutImage(NamedTuple):
     media_type: str
     name: ImageReference | None
     """None if the layout has no name for it, or one that is no image reference."""
+
+    @property
+    def signs(self) -> bool:
+        """Whether it has a tag of cosign's: it is no image, and belongs to one of the same repository."""
+        return self.name is not None and _COSIGN.fullmatch(self.name.tag or "") is not None
 
 
 def read_index(raw: bytes | str) -> tuple[LayoutImage, ...]:

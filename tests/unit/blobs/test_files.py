@@ -256,6 +256,9 @@ def test_attestations_and_signatures_travel_with_their_image(
     index = push_index(registry, "prefetch/signed", "v1", {HOST_PLATFORM: [SMALL]}, attested=True)
     attestation = index.images[f"attestation of {HOST_PLATFORM}"]
     signature = push_image(registry, "prefetch/signed", "", [layer("signature")], kind=OCI, subject=index)
+    tags = [f"{index.digest.replace(':', '-')}.{suffix}" for suffix in ("sig", "att", "sbom")]
+    tags.append(f"{index.images[HOST_PLATFORM].digest.replace(':', '-')}.sig")
+    cosigned = [push_image(registry, "prefetch/signed", tag, [layer(tag)], kind=OCI) for tag in tags]
     listed = {"digest": signature.digest, "size": signature.size, "mediaType": OCI.manifest}
     document = json.dumps({"schemaVersion": 2, "manifests": [listed]}).encode()
     proxy.use(Rule(f"/referrers/{index.digest}", faults.answer(200, {"Content-Type": OCI.index}, document)))
@@ -263,8 +266,12 @@ def test_attestations_and_signatures_travel_with_their_image(
     for _ in range(2):
         assert export(target, kind, index.at(proxy.address), settings).ok
     images = LayoutImages(target)
-    for each in (attestation, signature):
+    for each in (attestation, signature, *cosigned):
         assert bool(images.document(each.digest)) is bool(images.blob(each.layers[0].digest)) is extras
+    found = [images.document(tag) for tag in tags]
+    assert [each.digest if each else None for each in found] == [each.digest if extras else None for each in cosigned]
+    names = [each.name.canonical for each in images.named if each.name]
+    assert sorted(names) == sorted(each.at(proxy.address) for each in (index, *(cosigned if extras else ())))
     referrers = images.referrers(index.digest)
     assert referrers
     assert [each.digest for each in descriptors_in(referrers)] == ([signature.digest] if extras else [])

@@ -84,3 +84,13 @@ def test_a_registry_that_hangs_holds_nothing_up_for_long(registry: Registry, pro
     proxy.use(Rule("/manifests/", faults.hang(60), method="HEAD", times=1))
     run = cramped.pull("--image", image.at(proxy.address))
     assert (run.code, run.images[0]["began"] < 5) == (0, True)
+
+
+def test_sizes_that_the_check_has_asked_for_are_not_asked_for_again(
+    registry: Registry, proxy: Proxy, cramped: Puller
+) -> None:
+    """One manifest is fetched by puller, and one by the engine."""
+    image = push_image(registry, "room/once", layers=[layer("once", 2000)])
+    (pulled,) = cramped.pull("--image", image.at(proxy.address)).images
+    assert (pulled["status"], pulled["size"]) == ("pulled", len(image.layers[0].data))
+    assert proxy.count("GET", "/manifests/") == 2

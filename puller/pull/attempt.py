@@ -64,6 +64,7 @@ def attempt(
         new = transfers.new(timeline, seen.of_layers, seen.whole) if by_layer else seen.current - timeline.bytes
         timeline.record(seen.phase, new)
         transfers.has(seen.present)
+        sizes.tell()
         context.emit(replace(seen, request=request, counted=before + timeline.bytes))
 
     context.emit(Started(request, len(attempts) + 1, source.mirror if source else None))

@@ -43,7 +43,6 @@ class ImageSizes:
         self._client = registries.with_limits() if isinstance(registries, RegistryClient) else None
         self._store, self._transfers, self._emit = store, transfers, emit
         self._threads = Threads("size", _WIDTH, _TOTAL)
-        self._images: Sequence[PullRequest] = ()
         self._absent: Absent = lambda _: ((), True)
         self._begun = self._closed = False
         self._changed = Condition()
@@ -51,6 +50,8 @@ class ImageSizes:
         self._layers: dict[PullRequest, tuple[Descriptor, ...] | None] = {}
         """The distinct layers of each image that was asked for; None where they are unknown."""
         self._finished: set[PullRequest] = set()
+        self._unknown: set[PullRequest] = set()
+        """Images that are not finished, and whose sizes are not known."""
         self._silent: set[str] = set()
         """Registries that are not asked again: a manifest counts as a pull there, or they do not answer."""
         self._patience = _PATIENCE
@@ -58,13 +59,15 @@ class ImageSizes:
 
     def watch(self, images: Sequence[PullRequest], absent: Absent) -> None:
         """Set the images of the run; nothing is asked yet."""
-        self._images, self._absent = images, absent
+        self._unknown, self._absent = set(images), absent
 
     def begin(self) -> None:
         """Ask in the background; later calls do nothing."""
         if not self._begun and self._client:
-            self._begun = True  # two threads that get here at once ask twice, to no harm
-            start(self._ask_all, "sizes")
+            with self._changed:
+                first, self._begun = not self._begun, True
+            if first:
+                start(self._ask_all, "sizes")
 
     def of(self, request: PullRequest) -> int | None:
         """Return the compressed bytes of all layers of an image; None if they are unknown."""
@@ -85,26 +88,24 @@ class ImageSizes:
         """Take note that an image has its outcome; return the outcome with the size of the image."""
         with self._changed:
             self._finished.add(request)
+            self._unknown.discard(request)
             if layers := self._layers.get(request):
                 self._transfers.finish(layers)
-        self.tell()
+        self.tell(last=not self._unknown)
         return replace(outcome, size=self.of(request))
 
     def tell(self, *, last: bool = False) -> None:
         """Emit what there is to fetch if it has changed, and not too often."""
+        if not self._begun or not (last or monotonic() - self._told_at >= _INTERVAL):
+            return
         with self._changed:
-            known = self._finished.union(each for each, layers in self._layers.items() if layers is not None)
-            unknown = len(self._images) - len(known)
-            if not self._begun or not (last or not unknown or monotonic() - self._told_at >= _INTERVAL):
-                return
-            now = SizeKnown(self._transfers.total, unknown)
-            if now == self._told:
-                return
-            self._told, self._told_at = now, monotonic()
-        self._emit(now)
+            before, self._told_at = self._told, monotonic()
+            self._told = now = SizeKnown(self._transfers.total, len(self._unknown))
+        if now != before:
+            self._emit(now)
 
     def close(self) -> None:
-        """Break off the questions; tells what is known at the end."""
+        """Break off the questions."""
         self._threads.close()
         with self._changed:
             self._closed = True
@@ -138,18 +139,21 @@ class ImageSizes:
         with self._changed:
             self._layers[request] = layers
             if layers is not None:
+                self._unknown.discard(request)
                 self._transfers.describe(layers)
                 if request in self._finished:
                     self._transfers.finish(layers)
             self._changed.notify_all()
-        self.tell()
+        self.tell(last=not self._unknown)
 
     def _look_up(self, request: PullRequest, platform: Platform) -> tuple[Descriptor, ...] | None:
         client, reference = self._client, request.reference
         if client is None:
             return None
-        described = client.head(reference)
-        if described.quota or client.record(reference.registry).quota:
-            self._silent.add(reference.registry)
+        described, record = client.head(reference), client.record(reference.registry)
+        costs = described.quota or record.quota
+        if costs and (reference.repository, described.digest) not in record.manifests:
+            if not record.manifests:  # else puller downloads layers itself, and fetches manifests for that
+                self._silent.add(reference.registry)
             return None
         return tuple(dict.fromkeys(parts_of(client, reference, described.digest, platform).layers))

@@ -3,12 +3,14 @@
 from puller.cancellation import Cancellation
 from puller.cli.progress.state import State
 from puller.engine.interface import ProgressSink
+from puller.errors import EngineError
 from puller.events import Event, Phase, Progress
+from puller.image.manifest import Descriptor
 from puller.model import EngineResult, PullRequest
 from puller.pull.transfers import Transfers
 from puller.report.json import render
-from puller.settings import Settings, Timeouts
-from tests.lab.fakes import FakeBackend, pull_all
+from puller.settings import RetryPolicy, Settings, Timeouts
+from tests.lab.fakes import PULLED, FakeBackend, pull_all
 from tests.lab.samples import request
 
 
@@ -32,6 +34,40 @@ def test_a_layer_that_is_fetched_again_counts_again() -> None:
     assert transfers.new("beside", {"x": 10}) == 0
     transfers.end("anew")
     assert transfers.new("beside", {"x": 40}) == 10
+
+
+def test_a_layer_without_bytes_counts_with_its_size_once() -> None:
+    """Also where puller has downloaded it for another image, and where an engine rounds what it says."""
+    transfers = Transfers()
+    transfers.describe([Descriptor(f"sha256:{each * 64}", 1000) for each in "abc"])
+    assert transfers.new("one", {}, {"a" * 12}) == 1000
+    assert transfers.new("two", {"a" * 12: 400}, {"a" * 12}) == 0
+    assert transfers.new("one", {f"sha256:{'b' * 64}": 1000}) == 1000
+    assert transfers.new("two", {}, {"b" * 12}) == 0
+    assert transfers.new("one", {"c" * 12: 990}, {"c" * 12}) == 1000
+    assert transfers.total == 3000
+
+
+class Breaking(FakeBackend):
+    """Every first attempt breaks off after half of the layer, which the second fetches from its first byte."""
+
+    def pull(
+        self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
+    ) -> EngineResult:
+        """Report the layer."""
+        name, again = request.reference.repository, self.attempts.get(request.reference.text)
+        for fetched in (250, 500, *((750, 1000) if again else ())):
+            progress(Progress(request, Phase.DOWNLOADING, fetched, 1000, 0, 1, {name: fetched}))
+        return super().pull(request, cancel=cancel, clocks=clocks, progress=progress)
+
+
+def test_the_live_view_and_the_report_count_the_bytes_of_all_attempts() -> None:
+    """What a failed attempt fetched was fetched, too."""
+    state, names = State(), ["a.io/x", "a.io/y"]
+    engine = Breaking({name: [EngineError("unexpected EOF"), PULLED] for name in names})
+    settings = Settings(jobs=1, retry=RetryPolicy(delay=0.01))
+    report = pull_all([request(name) for name in names], engine, settings, observer=state.add)
+    assert (report.ok, report.bytes, state.downloaded) == (True, 3000, 3000)
 
 
 class Sharing(FakeBackend):

@@ -30,6 +30,8 @@ Absent = Callable[[float], tuple[Sequence[PullRequest], bool]]
 _log = logging.getLogger(__name__)
 _WIDTH, _TOTAL = 2, 4
 """Connections to one registry and to all."""
+_READ = 20.0
+"""Seconds to wait for each byte of an answer: pulls may fill a slow connection."""
 _INTERVAL = 0.25
 """Least seconds between two events, except for the last."""
 _PATIENCE = 0.5
@@ -40,7 +42,7 @@ class ImageSizes:
     """Asks for the layers of the images that are pulled; thread-safe. Without a registry client it knows nothing."""
 
     def __init__(self, registries: Resolver, store: ImageStore, transfers: Transfers, emit: Observer) -> None:
-        self._client = registries.with_limits() if isinstance(registries, RegistryClient) else None
+        self._client = registries.with_limits(read=_READ) if isinstance(registries, RegistryClient) else None
         self._store, self._transfers, self._emit = store, transfers, emit
         self._threads = Threads("size", _WIDTH, _TOTAL)
         self._absent: Absent = lambda _: ((), True)

@@ -98,7 +98,7 @@ class ImageSizes:
 
     def tell(self, *, last: bool = False) -> None:
         """Emit what there is to fetch if it has changed, and not too often."""
-        if not self._begun or not (last or monotonic() - self._told_at >= _INTERVAL):
+        if not self._layers or not (last or monotonic() - self._told_at >= _INTERVAL):
             return
         with self._changed:
             before, self._told_at = self._told, monotonic()

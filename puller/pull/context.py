@@ -13,6 +13,7 @@ from puller.engine.model import LocalImages
 from puller.errors import CancelledError, EngineError, FailureKind
 from puller.events import ENGINE, NETWORK, Observer, Paused
 from puller.failure import Failure, failure
+from puller.plan.inventory import EngineInventory
 from puller.pull.mirrors import Mirrors
 from puller.pull.sizes import Absent, ImageSizes
 from puller.pull.transfers import Transfers
@@ -122,6 +123,7 @@ class RunContext:
     emit: Observer
     cancel: Cancellation
     began: float = 0.0  # the start of the run, on the monotonic clock
+    images: Callable[[], LocalImages] = LocalImages  # the engine's images before the run
     pools: RegistryPools = field(init=False)
     transfers: Transfers = field(default_factory=Transfers, init=False)
     sizes: ImageSizes = field(init=False)
@@ -135,7 +137,8 @@ class RunContext:
         widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
         self.pools = RegistryPools(affordable(settings.jobs), settings.per_registry, widths=widths, health=health)
         self.mirrors = Mirrors(settings.registries, self.registries)
-        self.sizes = ImageSizes(self.registries, self.engine.store, self.transfers, self.emit)
+        inventory = EngineInventory(self.engine.store, self.images)
+        self.sizes = ImageSizes(self.registries, inventory, self.transfers, self.emit)
         self._network = Network(self.pools.health)
         lost = failure(FailureKind.DAEMON_UNREACHABLE, "the engine does not answer")
         cut = failure(FailureKind.NETWORK_UNREACHABLE, "no registry answers")
@@ -218,9 +221,9 @@ class DiskCheck:
 
     def _check(self, absent: Absent, cancel: Cancellation) -> None:
         """Check, remove images and check again, until the images fit or no more can be removed; then the next ones."""
-        from puller.plan import disk, inventory  # noqa: PLC0415 - the disk is ample for most runs
+        from puller.plan import disk  # noqa: PLC0415 - the disk is ample for most runs
 
-        has, patience, complete, counted = inventory.EngineInventory(self.store, self.images), _FIRST, False, 0
+        has, patience, complete, counted = EngineInventory(self.store, self.images), _FIRST, False, 0
         while not complete and not cancel.requested:
             requests, complete = absent(patience)
             patience *= 2
@@ -229,7 +232,7 @@ class DiskCheck:
             counted = len(requests)
             shortage = disk.check_disk(requests, has, self.registries, self.say)
             while shortage and self.make_room and self.make_room(shortage):
-                has = inventory.EngineInventory(self.store)
+                has = EngineInventory(self.store)
                 shortage = disk.check_disk(requests, has, self.registries, self.say)
             if shortage:
                 self.shortage = shortage

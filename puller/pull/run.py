@@ -60,9 +60,10 @@ class Run:
             sizes.close()
         for place in self._postponed.keys() - self._final.keys():
             self._finish(place, self._first_outcome(place))
-        sizes.tell(last=True)
         outcomes = [self._final.get(place) or self._first_outcome(place) for place in range(len(self.requests))]
-        return [replace(each, size=sizes.of(request)) for each, request in zip(outcomes, self.requests, strict=True)]
+        outcomes = [sizes.complete(request, each) for each, request in zip(outcomes, self.requests, strict=True)]
+        sizes.tell(last=True)
+        return outcomes
 
     def _image(self, place: int, request: PullRequest) -> PullOutcome:
         """Wait for the check of an image, which was submitted first, and pull if the image is not up to date."""

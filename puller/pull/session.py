@@ -118,12 +118,12 @@ class PullSession(AbstractContextManager["PullSession"]):
         if self._owns_registries:
             self._registries.new_run()
         resolver, disk_check = self._registries.quick(), None
+        listed = lambda: self._listed(self.images_before)  # noqa: E731 - most runs do not ask for them here
         if settings.disk_check and self._client:
-            listed = lambda: self._listed(self.images_before)  # noqa: E731 - most checks do not ask for them
             say = partial(self._note, detail=True)
             disk_check = DiskCheck(store, listed, self._client, say, self._make_room)
         with self._prefetching(requests) as engine, self._cancel.hook(resolver.close):
-            context = RunContext(engine, resolver, settings, self._emit, self._cancel, began)
+            context = RunContext(engine, resolver, settings, self._emit, self._cancel, began, listed)
             outcomes = Run(requests, context, UpToDateCheck(context, images), len(rejected), disk_check).outcomes()
         self._images, self.shortage = None, disk_check.shortage if disk_check else None
         if self._host is not None:

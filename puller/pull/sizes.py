@@ -12,15 +12,16 @@ from http import HTTPStatus
 from threading import Condition
 from time import monotonic
 
-from puller.engine.interface import ImageStore
 from puller.errors import RegistryError
 from puller.events import Observer, SizeKnown
 from puller.image.manifest import Descriptor
 from puller.image.reference import Platform
 from puller.model import PullOutcome, PullRequest
+from puller.plan.inventory import EngineInventory
+from puller.plan.layers import Stock, chain_ids, new_layers
 from puller.pull.transfers import Transfers
 from puller.registry.client import RegistryClient
-from puller.registry.manifests import parts_of
+from puller.registry.manifests import config_of, parts_of
 from puller.registry.resolver import Resolver
 from puller.system.threads import Threads, start
 
@@ -41,9 +42,10 @@ _PATIENCE = 0.5
 class ImageSizes:
     """Asks for the layers of the images that are pulled; thread-safe. Without a registry client it knows nothing."""
 
-    def __init__(self, registries: Resolver, store: ImageStore, transfers: Transfers, emit: Observer) -> None:
+    def __init__(self, registries: Resolver, engine: EngineInventory, transfers: Transfers, emit: Observer) -> None:
+        """`engine` has the images before the run."""
         self._client = registries.with_limits(read=_READ) if isinstance(registries, RegistryClient) else None
-        self._store, self._transfers, self._emit = store, transfers, emit
+        self._engine, self._transfers, self._emit = engine, transfers, emit
         self._threads = Threads("size", _WIDTH, _TOTAL)
         self._absent: Absent = lambda _: ((), True)
         self._begun = self._closed = False
@@ -56,7 +58,11 @@ class ImageSizes:
         """Images that are not finished, and whose sizes are not known."""
         self._silent: set[str] = set()
         """Registries that are not asked again: a manifest counts as a pull there, or they do not answer."""
+        self._chains: AbstractSet[str] = frozenset()
+        """The chain IDs of podman's layers: it does not say which it fetches."""
         self._patience = _PATIENCE
+        self._owed: dict[PullRequest, AbstractSet[str]] = {}
+        """Layers whose sizes were missing at the end of the last attempt."""
         self._told, self._told_at = SizeKnown(0), 0.0
 
     def watch(self, images: Sequence[PullRequest], absent: Absent) -> None:
@@ -84,6 +90,7 @@ class ImageSizes:
         with self._changed:
             known = self._changed.wait_for(lambda: self._closed or request in self._layers, max(0.0, self._patience))
             self._patience -= monotonic() - began
+            self._owed[request] = layers
         return known and not self._transfers.lacks(layers)
 
     def finish(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
@@ -94,6 +101,14 @@ class ImageSizes:
             if layers := self._layers.get(request):
                 self._transfers.finish(layers)
         self.tell(last=not self._unknown)
+        return replace(outcome, size=self.of(request))
+
+    def complete(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
+        """Add to an outcome, at the end of the run, what became known after it."""
+        late = self._transfers.new(self, {}, self._owed.get(request, ()))
+        if late and outcome.attempts:
+            *before, last = outcome.attempts
+            outcome = replace(outcome, attempts=(*before, replace(last, bytes=last.bytes + late)))
         return replace(outcome, size=self.of(request))
 
     def tell(self, *, last: bool = False) -> None:
@@ -117,22 +132,26 @@ class ImageSizes:
 
     def _ask_all(self) -> None:
         try:
-            own, patience, complete, asked = self._store.facts().platform, 0.0, False, set[PullRequest]()
+            patience, complete, asked = 0.0, False, set[PullRequest]()
+            if self._engine.facts.identity is None:
+                contents = self._engine.contents.values()
+                self._chains = {chain for each in contents for chain in chain_ids(each.layers)}
             while not complete and not self._closed:
                 images, complete = self._absent(patience)
                 patience = max(_INTERVAL, 2 * patience)
                 for request in images:
                     if request not in asked:
                         asked.add(request)
-                        self._threads.submit(request.reference.registry, self._ask, request, request.platform or own)
+                        platform = self._engine.platform(request)
+                        self._threads.submit(request.reference.registry, self._ask, request, platform)
         except Exception:  # noqa: BLE001 - the pulls do without sizes
             _log.debug("no sizes", exc_info=True)
 
     def _ask(self, request: PullRequest, platform: Platform | None) -> None:
-        layers = None
+        layers, had = None, set[Descriptor]()
         try:
             if platform and not self._closed and request.reference.registry not in self._silent:
-                layers = self._look_up(request, platform)
+                layers, had = self._look_up(request, platform)
         except Exception as error:  # noqa: BLE001 - the pulls do without sizes
             _log.debug("no size of %s: %s", request, error)
             status = error.status if isinstance(error, RegistryError) else None
@@ -142,20 +161,29 @@ class ImageSizes:
             self._layers[request] = layers
             if layers is not None:
                 self._unknown.discard(request)
-                self._transfers.describe(layers)
+                self._transfers.describe(layers, had)
                 if request in self._finished:
                     self._transfers.finish(layers)
             self._changed.notify_all()
         self.tell(last=not self._unknown)
 
-    def _look_up(self, request: PullRequest, platform: Platform) -> tuple[Descriptor, ...] | None:
+    def _look_up(
+        self, request: PullRequest, platform: Platform
+    ) -> tuple[tuple[Descriptor, ...] | None, set[Descriptor]]:
+        """Return the layers of an image, and those that the engine had if it does not say that itself."""
         client, reference = self._client, request.reference
         if client is None:
-            return None
+            return None, set()
         described, record = client.head(reference), client.record(reference.registry)
         costs = described.quota or record.quota
         if costs and (reference.repository, described.digest) not in record.manifests:
             if not record.manifests:  # else puller downloads layers itself, and fetches manifests for that
                 self._silent.add(reference.registry)
-            return None
-        return tuple(dict.fromkeys(parts_of(client, reference, described.digest, platform).layers))
+            return None, set()
+        parts = parts_of(client, reference, described.digest, platform)
+        layers = tuple(dict.fromkeys(parts.layers))
+        if not self._chains:
+            return layers, set()
+        described_layers = parts.with_config(config_of(client, reference, parts))
+        new = {layer.digest for layer in new_layers(described_layers, Stock(keeps_blobs=True, chains=self._chains))}
+        return layers, {layer for layer in layers if layer.digest not in new}

@@ -21,6 +21,8 @@ class Transfers:
         self._spent: Counter[str] = Counter()
         """By layer, the bytes fetched in all attempts."""
         self._present: set[str] = set()
+        self._had: set[str] = set()
+        """Those of an engine that does not say which it had, as far as its images tell."""
         self._users: Counter[str] = Counter()
         """By layer, the images with known sizes that are not finished."""
 
@@ -32,7 +34,7 @@ class Transfers:
         """
         new = 0
         with self._lock:
-            sizes = {layer: self._sizes[layer] for layer in whole if self._spent[layer] < self._sizes.get(layer, 0)}
+            sizes = {layer: self._sizes[layer] for layer in whole if self._is_due(layer)}
             for layer, fetched in {**layers, **sizes}.items():
                 before, pulls = self._fetched.get(layer, 0), self._pulls.setdefault(layer, set())
                 if not pulls and fetched < before:
@@ -54,9 +56,10 @@ class Transfers:
         """Whether the size of any of these layers is unknown."""
         return not layers <= self._sizes.keys()
 
-    def describe(self, layers: Iterable[Descriptor]) -> None:
-        """Add the sizes of an image's layers; the image is not finished."""
+    def describe(self, layers: Iterable[Descriptor], had: Iterable[Descriptor] = ()) -> None:
+        """Add the sizes of an image's layers, and those that the engine had; the image is not finished."""
         with self._lock:
+            self._had.update(short_digest(layer.digest) for layer in had)
             sizes = {short_digest(layer.digest): layer.size for layer in layers}
             self._sizes.update(sizes)
             self._users.update(sizes.keys())
@@ -77,9 +80,12 @@ class Transfers:
         with self._lock:
             return sum(map(self._needed, self._sizes.keys() | self._spent.keys()))
 
+    def _is_due(self, layer: str) -> bool:
+        return layer not in self._had and self._spent[layer] < self._sizes.get(layer, 0)
+
     def _needed(self, layer: str) -> int:
         spent = self._spent[layer]
-        if self._users[layer] <= 0 or (layer in self._present and not spent):
+        if self._users[layer] <= 0 or (not spent and (layer in self._present or layer in self._had)):
             return spent
         return max(spent, self._sizes[layer])
 

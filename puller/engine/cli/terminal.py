@@ -49,8 +49,9 @@ def read(line: str) -> Message | None:
             done, done_unit, whole, whole_unit = progress.groups()
             return Message(rest[: progress.start()], layer, _bytes(done, done_unit), _bytes(whole, whole_unit))
         return Message(rest, layer)
-    match = _BLOB.match(line)
-    return Message("Copying blob", match.group(1)) if match else Message(line)
+    if match := _BLOB.match(line):
+        return Message("Already exists" if "exists" in line else "Copying blob", match.group(1))
+    return Message(line)
 
 
 def last_words(text: str) -> str:

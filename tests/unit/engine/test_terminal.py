@@ -40,6 +40,8 @@ A = "0123456789ab"
         ("\x1b]8;;http://x/\x1b\\a link\x1b]8;;\x1b\\", Message("a link")),
         (f"Copying blob sha256:{A}{'0' * 52}", Message("Copying blob", A)),
         (f"Copying blob {A} done", Message("Copying blob", A)),
+        (f"Copying blob {A} skipped: already exists", Message("Already exists", A)),
+        (f"layer-sha256:{A}{'0' * 52}: exists |++|", Message("Already exists", A)),
         ("Copying config sha256:0123", Message("Copying config sha256:0123")),
         (f"layer-sha256:{A}{'0' * 52}: downloading |++--| 1.0 MiB/2.0 MiB", Message("Copying blob", A)),
         ("elapsed: 1.2 s   total:  1.0 Mi (869.2 KiB/s)", None),

@@ -97,11 +97,11 @@ class MissingBlobs:
                     found[each.digest] = self._client.manifest(reference, each.digest)
         names = [(reference.registry, tag) for document in entry.documents for tag in cosign_tags(document.digest)]
         for (_, tag), answer in zip(names, ask_all(names, partial(self._client.manifest, reference)), strict=True):
-            if isinstance(answer, Manifest):
+            if isinstance(answer, Manifest) and answer not in entry.documents:  # some servers answer for any tag
                 found[answer.digest], tags[answer.digest] = answer, tag
         blobs = [blob for each in found.values() if each.media_type in SINGLE_TYPES for blob in descriptors_in(each)]
-        missing = {blob.digest: blob for blob in (*blobs, *entry.missing[::-1])}
-        return entry._replace(missing=tuple(missing.values())[::-1], extras=tuple(found.values()), tags=tags)
+        missing = {blob.digest: blob for blob in (*entry.missing, *blobs[::-1])}
+        return entry._replace(missing=tuple(missing.values()), extras=tuple(found.values()), tags=tags)
 
     def _referrers(self, reference: ImageReference, document: Manifest) -> tuple[Descriptor, ...]:
         """List what refers to a manifest (OCI distribution spec "Listing Referrers", and its tag schema)."""

@@ -278,6 +278,21 @@ def test_attestations_and_signatures_travel_with_their_image(
     assert [request.reference.text for request in images.requests(None)] == [index.at(proxy.address)]
 
 
+def test_a_registry_that_answers_for_any_tag_adds_no_signature(
+    tmp_path: Path, kind: str, proxy: Proxy, image: PushedImage
+) -> None:
+    """The image alone is in the files, and its platform is still compared with the requested one."""
+    text = f"{proxy.address}/prefetch/app:v1"
+    with RegistryClient() as client:
+        raw = client.manifest(request(text).reference).raw
+    proxy.use(Rule("/manifests/sha256-", faults.answer(200, {"Content-Type": DOCKER.manifest}, raw)))
+    assert export(tmp_path / "images", kind, text).ok
+    assert [(each.digest, each.signs) for each in LayoutImages(tmp_path / "images").named] == [(image.digest, False)]
+    why = export(tmp_path / "other", kind, text, platform="linux/s390x").outcomes[0].failure
+    assert why
+    assert why.kind is FailureKind.NO_MATCHING_PLATFORM
+
+
 @pytest.mark.parametrize("text", ["junk", "[]", "[" * 100_000, '{"manifests": 5}'])
 def test_a_folder_with_another_index_is_refused_before_anything_is_fetched(
     tmp_path: Path, proxy: Proxy, text: str

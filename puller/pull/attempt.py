@@ -51,12 +51,12 @@ def attempt(
     """
     before = sum(each.bytes for each in attempts)
     timeline, transfers, sizes, why = Timeline(), context.transfers, context.sizes, None
-    latest = Progress(request, Phase.RESOLVING)
+    latest, lacked = Progress(request, Phase.RESOLVING), False
     stage = "resolving"  # once it has the manifest, the engine's same message can mean another failure
 
     def progress(seen: Progress) -> None:
-        nonlocal stage, latest
-        latest = seen
+        nonlocal stage, latest, lacked
+        latest, lacked = seen, transfers.lacks(seen.whole)
         if seen.layers:
             stage = "transfer"
             sizes.begin()
@@ -78,7 +78,7 @@ def attempt(
     except Exception as error:  # noqa: BLE001 - a bug of ours fails this image, not the run
         why = failure_of(error, phase=stage)
     finally:
-        if sizes.arrive(request, latest.whole):
+        if lacked and sizes.arrive(request, latest.whole):
             progress(latest)
         transfers.end(timeline)
         seconds, mirror = monotonic() - timeline.began, source.mirror if source else None

@@ -83,15 +83,16 @@ class ImageSizes:
         return sum(layer.size for layer in layers) if layers is not None else None
 
     def arrive(self, request: PullRequest, layers: AbstractSet[str]) -> bool:
-        """Whether sizes of these layers of an image have been missing, and have become known after a short wait."""
-        if not self._begun or not self._transfers.lacks(layers):
-            return False
+        """Whether the sizes of these layers of an image, which were missing, are known now or after a short wait."""
         began = monotonic()
         with self._changed:
-            known = self._changed.wait_for(lambda: self._closed or request in self._layers, max(0.0, self._patience))
+            patience = max(0.0, self._patience) if self._begun else 0.0
+            self._changed.wait_for(lambda: self._closed or request in self._layers, patience)
             self._patience -= monotonic() - began
+        known = not self._transfers.lacks(layers)
+        if not known:
             self._owed[request] = layers
-        return known and not self._transfers.lacks(layers)
+        return known
 
     def finish(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
         """Take note that an image has its outcome; return the outcome with the size of the image."""

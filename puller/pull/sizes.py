@@ -24,6 +24,7 @@ from puller.registry.client import RegistryClient
 from puller.registry.manifests import config_of, parts_of
 from puller.registry.resolver import Resolver
 from puller.system.threads import Threads, start
+from puller.text import clean
 
 Absent = Callable[[float], tuple[Sequence[PullRequest], bool]]
 """Waits so many seconds; returns the images that must be pulled, as far as known, and whether that is all."""
@@ -101,7 +102,7 @@ class ImageSizes:
             self._unknown.discard(request)
             if layers := self._layers.get(request):
                 self._transfers.finish(layers)
-        self.tell(last=not self._unknown)
+        self.tell()
         return replace(outcome, size=self.of(request))
 
     def complete(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
@@ -154,7 +155,7 @@ class ImageSizes:
             if platform and not self._closed and request.reference.registry not in self._silent:
                 layers, had = self._look_up(request, platform)
         except Exception as error:  # noqa: BLE001 - the pulls do without sizes
-            _log.debug("no size of %s: %s", request, error)
+            _log.debug("no size of %s: %s", request, clean(str(error)))
             status = error.status if isinstance(error, RegistryError) else None
             if status is None or status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 self._silent.add(request.reference.registry)

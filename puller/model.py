@@ -91,7 +91,7 @@ class Attempt:
     seconds: float
     failure: Failure | None
     phases: tuple[Span, ...] = ()  # the phases in order
-    bytes: int = 0  # compressed bytes fetched, as far as the engine reports them
+    bytes: int = 0  # compressed bytes fetched, without layers that another image counts
     mirror: str | None = None  # the mirror that was tried; None for the registry itself
 
 

@@ -42,7 +42,7 @@ def picture() -> str:
         registry = stack.enter_context(Registry())
         engine = stack.enter_context(Engine())
         slow = Rule("/blobs/", drip(3.5 * _MEBIBYTE, 64 * 1024))
-        broken = Rule("/base/node/manifests/", answer(503), times=3)
+        broken = Rule("/base/node/manifests/", answer(503), times=8)
         proxies = [stack.enter_context(Proxy(registry, [broken, slow])) for _ in _HOSTS]
         lines = []
         for where, name, size in _IMAGES:
@@ -79,9 +79,9 @@ def _watched(folder: Path, environment: dict[str, str]) -> pyte.Screen:
 
 def _telling(lines: list[str]) -> bool:
     text = "\n".join(lines)
-    words = ("retry 1", "about ", "queued")
+    words = ("retry 1", "s left", "queued")
     return (
-        text.count("MB/s") >= 4 and all(map(text.count, words)) and text.count("✓") >= 4 and not text.count("extract")
+        text.count("MB/s") >= 3 and all(map(text.count, words)) and text.count("✓") >= 4 and not text.count("extract")
     )
 
 

@@ -57,8 +57,11 @@ class ImageSizes:
         self._finished: set[PullRequest] = set()
         self._unknown: set[PullRequest] = set()
         """Images that are not finished, and whose sizes are not known."""
+        self._costly: set[str] = set()
+        """Registries that are not asked: a manifest counts as a pull there."""
         self._silent: set[str] = set()
-        """Registries that are not asked again: a manifest counts as a pull there, or they do not answer."""
+        """Registries that do not answer; an image that the engine has pulled from there is asked for once more."""
+        self._again: set[PullRequest] = set()
         self._chains: AbstractSet[str] = frozenset()
         """The chain IDs of podman's layers: it does not say which it fetches."""
         self._patience = _PATIENCE
@@ -85,11 +88,9 @@ class ImageSizes:
 
     def arrive(self, request: PullRequest, layers: AbstractSet[str]) -> bool:
         """Whether the sizes of these layers of an image, which were missing, are known now or after a short wait."""
-        began = monotonic()
-        with self._changed:
-            patience = max(0.0, self._patience) if self._begun else 0.0
-            self._changed.wait_for(lambda: self._closed or request in self._layers, patience)
-            self._patience -= monotonic() - began
+        self._wait_for(request)
+        if self._ask_again(request):
+            self._wait_for(request)
         known = not self._transfers.lacks(layers)
         if not known:
             self._owed[request] = layers
@@ -102,6 +103,8 @@ class ImageSizes:
             self._unknown.discard(request)
             if layers := self._layers.get(request):
                 self._transfers.finish(layers)
+        if outcome.ok and outcome.attempts:
+            self._ask_again(request)
         self.tell()
         return replace(outcome, size=self.of(request))
 
@@ -149,10 +152,30 @@ class ImageSizes:
         except Exception:  # noqa: BLE001 - the pulls do without sizes
             _log.debug("no sizes", exc_info=True)
 
+    def _wait_for(self, request: PullRequest) -> None:
+        began = monotonic()
+        with self._changed:
+            patience = max(0.0, self._patience) if self._begun else 0.0
+            self._changed.wait_for(lambda: self._closed or request in self._layers, patience)
+            self._patience -= monotonic() - began
+
+    def _ask_again(self, request: PullRequest) -> bool:
+        """Ask for an image again whose registry did not answer before the engine pulled from it."""
+        registry = request.reference.registry
+        with self._changed:
+            unknown = request in self._layers and self._layers[request] is None
+            if self._closed or not unknown or request in self._again or registry in self._costly:
+                return False
+            self._again.add(request)
+            self._silent.discard(registry)
+            del self._layers[request]
+        self._threads.submit(registry, self._ask, request, self._engine.platform(request))
+        return True
+
     def _ask(self, request: PullRequest, platform: Platform | None) -> None:
         layers, had = None, set[Descriptor]()
         try:
-            if platform and not self._closed and request.reference.registry not in self._silent:
+            if platform and not self._closed and request.reference.registry not in self._silent | self._costly:
                 layers, had = self._look_up(request, platform)
         except Exception as error:  # noqa: BLE001 - the pulls do without sizes
             _log.debug("no size of %s: %s", request, clean(str(error)))
@@ -180,7 +203,7 @@ class ImageSizes:
         costs = described.quota or record.quota
         if costs and (reference.repository, described.digest) not in record.manifests:
             if not record.manifests:  # else puller downloads layers itself, and fetches manifests for that
-                self._silent.add(reference.registry)
+                self._costly.add(reference.registry)
             return None, set()
         parts = parts_of(client, reference, described.digest, platform)
         layers = tuple(dict.fromkeys(parts.layers))

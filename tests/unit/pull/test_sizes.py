@@ -131,15 +131,25 @@ def test_images_that_are_up_to_date_are_not_asked_for(registry: Registry, proxy:
     [faults.answer(503), faults.answer(429), faults.answer(200, QUOTA)],
     ids=["503", "429", "quota"],
 )
-def test_a_registry_that_must_not_be_asked_is_asked_once(registry: Registry, proxy: Proxy, harm: faults.Action) -> None:
+def test_a_registry_that_must_not_be_asked_is_asked_little(
+    registry: Registry, proxy: Proxy, harm: faults.Action
+) -> None:
     """The pulls go on as without sizes, and a manifest that counts as a pull is not fetched."""
     images, _ = push_two(registry, "sizes/costly")
     proxy.use(Rule(ASKED, harm))
     report, sizes = run(proxy, Hasty(proxy, images), *images)
     assert [(each.status, each.size) for each in report.outcomes] == [(Status.PULLED, None)] * 2
     assert proxy.count("GET", ASKED) == 0
-    assert proxy.count("HEAD", ASKED) <= len(images)
+    assert proxy.count("HEAD", ASKED) <= 2 * len(images)
     assert all(each.total == 0 for each in sizes)
+
+
+def test_a_registry_that_answers_again_is_asked_again(registry: Registry, proxy: Proxy) -> None:
+    """It had an error when it was asked first: the bytes of what the engine has pulled since are known at the end."""
+    images, total = push_two(registry, "sizes/again")
+    proxy.use(Rule(ASKED, faults.answer(503), times=1))
+    report, _ = run(proxy, Hasty(proxy, images), *images)
+    assert (report.bytes, [bool(each.size) for each in report.outcomes]) == (total, [True, True])
 
 
 def test_the_run_ends_without_an_answer(registry: Registry, proxy: Proxy) -> None:

@@ -166,8 +166,8 @@ def _prepare_streams() -> None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - open until the process ends
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # an ASCII terminal must not break the report
-    for name in ("COLUMNS", "LINES"):  # rich takes `²` for a number
-        if not re.fullmatch("[0-9]{1,4}", os.environ.get(name, "0")):
+    for name in ("COLUMNS", "LINES"):  # rich takes `²` for a number, and 0 for a width
+        if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(name, "1")):
             del os.environ[name]
     encoding = getattr(sys.stderr, "encoding", None)
     raw = BufferedWriter(FileIO(2, "w", closefd=False))

@@ -82,10 +82,18 @@ def test_a_lost_report_does_not_hide_a_failure(shell: Shell) -> None:
 
 @pytest.mark.parametrize(
     "environment",
-    [{"PYTHONIOENCODING": "ascii:strict"}, {"COLUMNS": "many"}, {"COLUMNS": "²", "LINES": "²"}, {"COLUMNS": "-1"}],
+    [
+        {"PYTHONIOENCODING": "ascii:strict"},
+        {"COLUMNS": "many"},
+        {"COLUMNS": "²", "LINES": "²"},
+        {"COLUMNS": "-1"},
+        {"COLUMNS": "0"},
+        {"LINES": "0"},
+    ],
 )
 def test_no_variable_costs_a_report(shell: Shell, environment: dict[str, str]) -> None:
-    """Not even where the live view is drawn for it."""
+    """Not even where the live view is drawn for it, more than once."""
+    shell.docker(pull=f"sleep 0.5\n{good_pull()}")
     assert redirected(shell, "", options="--progress tty", environment=environment) == 0
     assert (shell.folder / "o.json").exists()
 

@@ -133,7 +133,7 @@ def _details(options: Mapping[str, Any], report: Report, code: int) -> RunDetail
         report.details,
         host=clean(gethostname()),
         lists=_names(options),
-        directory=_directory(),
+        directory=options.get("directory", _directory()),
         command=command,
         version=__version__,
         exit_code=code,
@@ -212,8 +212,8 @@ def _remember(report: Report, store: ImageStore, before: Callable[[], LocalImage
 def _failed_images(options: dict[str, Any]) -> RequestedImages:
     """Return the images of an earlier run that failed or were cancelled; exits with 0 when there are none.
 
-    Bad lines are left out. The lists of that run become the lists of this one. Raises click.UsageError when there are
-    both a run and a list, and UsageError when there is no such run.
+    Bad lines are left out. The lists of that run, with their directory, become those of this one. Raises
+    click.UsageError when there are both a run and a list, and UsageError when there is no such run.
     """
     run = _failed_run(options)
     if run is None:
@@ -235,7 +235,7 @@ def _failed_images(options: dict[str, Any]) -> RequestedImages:
         click.echo(f"puller: {words} run {run.name}{of_lists} ({timestamp(report.started)})", err=True)
     if not items:
         click.get_current_context().exit()
-    options |= {"lists": report.details.lists, "images": ()}
+    options |= {"lists": report.details.lists, "images": (), "directory": report.details.directory}
     return made
 
 

@@ -73,6 +73,23 @@ def test_failures_survive_the_run_of_another_list(shell: Shell) -> None:
         assert (run.code, [image["requested"] for image in run.images]) == (1, [["acme/missing"]]), words
 
 
+def test_failures_are_pulled_again_from_any_directory(shell: Shell) -> None:
+    """The result counts for the list that failed, not for one of the same name in the directory of the second run."""
+    shell.docker(pull=GOOD)
+    first, second = (shell.folder / name for name in ("first", "second"))
+    for folder in (second, first):  # the newest run with failures is that of `first`
+        folder.mkdir()
+        shell.folder = folder
+        shell.list(f"acme/missing-{folder.name}")
+        shell.run(*PULL, "images.txt")
+    shell.docker(pull=good_pull())
+    shell.folder = second
+    for name in ("first", "second"):
+        run = shell.run(*PULL, "--failed", "--format", "json")
+        assert [image["requested"] for image in run.images] == [[f"acme/missing-{name}"]]
+    assert "nothing to pull again" in shell.run("pull", "--failed").stderr
+
+
 def test_failed_run_and_a_list_exclude_each_other(shell: Shell) -> None:
     """It would not be clear which is meant."""
     for arguments in (("images.txt",), ("--image", "nginx")):

@@ -86,7 +86,7 @@ class _Columns(NamedTuple):
 def draw(state: State, glyphs: Glyphs, width: int, height: int) -> list[Line]:
     """Return a line for each running pull and each pause, and last one or two lines for the whole run."""
     with state.lock:
-        return [*_draw(state, glyphs, width, height)]
+        return [*_draw(state, glyphs, width, height)][-max(1, height) :]
 
 
 def _draw(state: State, glyphs: Glyphs, width: int, height: int) -> Iterator[Line]:

@@ -16,6 +16,7 @@ from puller.report.json import render, report_of, summary_of
 from tests.lab.samples import DIGEST, outcome, report
 
 SECONDS = st.floats(min_value=0, max_value=1e9)
+BYTES = st.integers(min_value=0, max_value=10**15)
 MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
 PLATFORMS = st.sampled_from(["linux/amd64", "linux/arm/v7", "windows/amd64"]).map(Platform.parse)
 FAILURES = st.builds(
@@ -28,9 +29,7 @@ FAILURES = st.builds(
 )
 WORDS = st.from_regex(r"[a-z][a-z0-9_]*", fullmatch=True)
 SPANS = st.builds(Span, WORDS, SECONDS, SECONDS)
-ATTEMPTS = st.builds(
-    Attempt, SECONDS, SECONDS, st.none() | FAILURES, st.lists(SPANS, max_size=3).map(tuple), st.integers(min_value=0)
-)
+ATTEMPTS = st.builds(Attempt, SECONDS, SECONDS, st.none() | FAILURES, st.lists(SPANS, max_size=3).map(tuple), BYTES)
 
 
 def outcomes(statuses: Iterable[Status], failures: st.SearchStrategy[Failure | None]) -> st.SearchStrategy[PullOutcome]:
@@ -46,7 +45,7 @@ def outcomes(statuses: Iterable[Status], failures: st.SearchStrategy[Failure | N
         SECONDS,
         failures,
         SECONDS,
-        size=st.none() | st.integers(min_value=0),
+        size=st.none() | BYTES,
     )
 
 
@@ -120,7 +119,9 @@ def spoil(document: Any, path: tuple[str | int, ...], value: object) -> None:
         (("images", 0, "status"), "done", "images[0].status: 'done' is not one of ['pulled', "),
         (("images", 0, "seconds"), float("nan"), "it is not JSON (NaN is not a number)"),
         (("images", 0, "seconds"), -1, "images[0].seconds: -1 is less than the minimum of 0"),
-        (("images", 0, "seconds"), 10**400, "int too large to convert to float"),
+        (("images", 0, "seconds"), 10**400, "images[0].seconds: 1000"),
+        (("seconds",), float("1e10"), "seconds: 10000000000.0 is greater than the maximum of 1000000000"),
+        (("bytes",), 10**400, "bytes: 1000"),
         (("images", 0, "requested"), [], "images[0].requested: []"),
         (("images", 0, "platform"), "moon", "images[0].platform: 'moon' does not match "),
         (("images", 0, "tries"), {}, "images[0].tries: {} is not of type 'array'"),

@@ -59,8 +59,9 @@ def source_name(text: str) -> str:
     if not separator:
         return text
     place = re.split(r"[?#]", rest, maxsplit=1)[0]
-    if re.match(r"[^/]*(?:@|:(?!\d*(?:/|$)))", place):  # a password may contain `@` and `/`, although it should not
-        place = place.rpartition("@")[2]
+    # A password may contain `@`, `/`, `?` and `#`, although it should not. What has brackets is an IPv6 address.
+    if re.match(r"(?!\[[\da-f:.]+\](?::\d*)?(?:/|$))[^/]*(?:@|:(?!\d*(?:/|$)))", place, re.IGNORECASE):
+        place = place.rpartition("@")[2] if "@" in place else "***"
     return f"{scheme}://{place}"
 
 

@@ -112,6 +112,8 @@ def test_what_is_no_secret_stays(text: str) -> None:
         ("https://user:x@host/list.txt", "https://host/list.txt"),
         ("HTTP://user:p@x/y@host:80/list.txt", "HTTP://host:80/list.txt"),
         ("http://user:x/y@host/list.txt", "http://host/list.txt"),
+        ("http://user:x?y@host/list.txt", "http://***"),
+        ("http://user:x#y@host/list.txt", "http://***"),
         ("http://[::1]:80/list.txt", "http://[::1]:80/list.txt"),
     ],
 )

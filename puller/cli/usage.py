@@ -58,7 +58,8 @@ def no_verb(name: str, arguments: Iterable[str], verbs: Iterable[str]) -> str:
     if meant := _VERBS.get(name) or next(iter(get_close_matches(name, [*verbs], 1)), None):
         return f"{wrong}; did you mean `puller {meant}`?"
     words = clean(shlex.join(map(source_name, (name, *arguments))), _LONGEST)
-    if "--help" not in words and re.fullmatch(r"[a-z0-9_-]+|.*[./:@].*", name):  # a list or an image
+    hidden = re.search("--(?:help|build-arg)", words)  # the value of an argument may be secret
+    if not hidden and re.fullmatch(r"[a-z0-9_-]+|.*[./:@].*", name):  # a list or an image
         return f"{wrong}; did you mean `puller pull {words}`?"
     return wrong
 

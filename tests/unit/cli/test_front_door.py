@@ -120,6 +120,7 @@ def test_a_pipe_without_a_list_is_waited_for(program: Program) -> None:
     [
         ("images.txt -j 3", "no command 'images.txt'; did you mean `puller pull images.txt -j 3`?"),
         ("ghcr.io/a/b:1", "no command 'ghcr.io/a/b:1'; did you mean `puller pull ghcr.io/a/b:1`?"),
+        ("Dockerfile --build-arg PIN=1234", "no command 'Dockerfile'"),
         ("nginx", "no command 'nginx'; did you mean `puller pull nginx`?"),
         ("pul x", "no command 'pul'; did you mean `puller pull`?"),
         ("ls", "no command 'ls'; did you mean `puller list`?"),

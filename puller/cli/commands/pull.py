@@ -230,7 +230,7 @@ def _failed_images(options: dict[str, Any]) -> RequestedImages:
     made = make_plan(options, items)
     if not options["quiet"]:
         words = f"pulling {counted(len(made.requests), 'image')} that failed in" if items else "nothing failed in"
-        lists = shorten(" ".join(report.details.lists), _LONGEST_LISTS)
+        lists = shorten(clean(" ".join(report.details.lists)), _LONGEST_LISTS)
         of_lists = f" of {lists}" if lists else ""
         click.echo(f"puller: {words} run {run.name}{of_lists} ({timestamp(report.started)})", err=True)
     if not items:

@@ -68,8 +68,13 @@ class _Run(NamedTuple):
 
     def pull(self, session: PullSession) -> Report:
         """Pull; after a signal the report is still complete."""
-        images = self.images
-        return interruptible(lambda: session.pull(images.requests, images.rejected), self.signals.cancellation)
+
+        def work() -> Report:
+            report = session.pull(self.images.requests, self.images.rejected)
+            self.signals.finish()
+            return report
+
+        return interruptible(work, self.signals.cancellation)
 
     def nothing(self, kind: FailureKind, why: str) -> Report:
         return pull_nothing(self.images.requests, failure(kind, why), self.images.rejected)

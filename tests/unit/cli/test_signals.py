@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,20 @@ from tests.lab.program import SECONDS
 from tests.unit.cli.test_main import Shell
 
 PULL = ("pull", "--image", "nginx", "--backend", "cli", "--no-lock", "--format", "json")
+
+INTERRUPTED_LATE = """
+import os, signal, time
+from puller.cli.main import main
+from puller.pull.session import PullSession
+
+def interrupt(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.1)
+
+PullSession.__exit__ = interrupt
+main()
+"""
+"""A program whose user presses Ctrl-C when the last pull has ended."""
 
 
 @pytest.fixture
@@ -51,6 +66,15 @@ def test_sighup_is_sigterms_twin(shell: Shell) -> None:
     assert json.loads((shell.folder / "o.json").read_text())["stopped"] == "interrupted by SIGHUP"
     assert len(list((shell.folder / "state/puller/runs").iterdir())) == 1
     assert wait_until(lambda: not runs(int(mark.read_text())), 5)
+
+
+def test_a_signal_after_the_last_pull_costs_no_report(shell: Shell) -> None:
+    """The exit code names the signal, and the reports are written."""
+    shell.docker(pull=good_pull())
+    argv = [sys.executable, "-c", INTERRUPTED_LATE, *PULL]
+    run = subprocess.run(argv, cwd=shell.folder, env=shell.environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 128 + signal.SIGINT
+    assert json.loads(run.stdout)["counts"]["pulled"] == 1
 
 
 @pytest.mark.parametrize("prefix", [["setsid", "--ctty"], []], ids=["controlling", "other"])

@@ -1,6 +1,7 @@
 """`puller explain`: the meaning of an error message or kind of failure, whether to retry, and what to do."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from puller.errors import ExitCode, FailureClass, FailureKind, UsageError
 from puller.failure import Failure, classify, failure
 from puller.failure.kinds import KINDS
 from puller.model import exit_code_of
+from puller.report.words import kind_words
 from puller.text import clean, format_seconds
 
 _LONGEST = 64 * 1024 * 1024
@@ -56,12 +58,14 @@ def command(message: tuple[str, ...], form: str) -> None:
 
 
 def _read(text: str) -> Failure:
-    """Return the failure of a message, of a kind, of its title, or of a report's line `KIND: MESSAGE`."""
-    kinds = {_plain(words): kind for kind in FailureKind for words in (failure(kind, "").title, kind.value)}
+    """Return the failure of a message, of a kind, of its title, or of a line `TITLE (KIND): MESSAGE` of a report."""
+    made = [failure(kind, "") for kind in FailureKind]
+    kinds = {_plain(words): each.kind for each in made for words in (each.title, each.kind, kind_words(each))}
     if kind := kinds.get(_plain(text)):
         return failure(kind, "")
     word, _, message = text.strip().partition(": ")
-    named = kinds.get(_plain(word)) if "_" in word else None  # an engine's message may begin with `unauthorized: `
+    # An engine's message may begin with `unauthorized: `.
+    named = kinds.get(_plain(word)) if re.search("[_(]", word) else None
     found = classify(message if named else text)
     return found if named in (None, found.kind) else failure(named, message)
 

@@ -7,7 +7,9 @@ from click.testing import CliRunner, Result
 
 from puller.cli.commands.explain import command
 from puller.errors import FailureKind, UsageError
+from puller.failure import failure
 from puller.failure.kinds import title
+from puller.report.words import reason
 
 LIMITED = "Error response from daemon: toomanyrequests: retry-after: 863.373s, allowed: 44000/minute"
 
@@ -70,6 +72,14 @@ def test_every_kind_is_explained() -> None:
     assert (row["kind"], row["message"]) == ("registry_5xx", "example.org: status 500")
     (row,) = rows(run("--format", "json", "unauthorized: authentication required"))
     assert row["message"] == "unauthorized: authentication required"
+
+
+def test_a_line_of_a_log_or_report_is_explained() -> None:
+    """The kind in it counts, whatever the message says."""
+    for kind in FailureKind:
+        if (line := reason(failure(kind, "xyz"))).startswith(f"{title(kind)} ("):
+            (row,) = rows(run(line, "--format", "json"))
+            assert (row["kind"], row["message"]) == (kind, "xyz")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 import click
@@ -57,15 +58,21 @@ class SectionedCommand(click.Command):
         self.common = common
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give an option with an optional value (`--prefetch`) its default, as click would use the next argument."""
+        """Give an option with an optional value (`--prefetch`) its default, as click would use the next argument.
+
+        The next argument is its value if it is one of its choices: `--prefetch never` is not an image of this name.
+        """
         alone = {
-            name: param.flag_value
+            name: (param.flag_value, getattr(param.type, "choices", ()))
             for param in self.get_params(ctx)
             if isinstance(param, click.Option) and not param.is_flag and isinstance(param.flag_value, str)
             for name in param.opts
         }
         end = args.index("--") if "--" in args else len(args)
-        named = [f"{each}={alone[each]}" if each in alone else each for each in args[:end]]
+        named = [
+            f"{each}={alone[each][0]}" if each in alone and following not in alone[each][1] else each
+            for each, following in zip_longest(args[:end], args[1:end])
+        ]
         return super().parse_args(ctx, [*named, *args[end:]])
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

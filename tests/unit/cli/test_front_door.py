@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from puller.cli.main import puller
 from tests.lab.program import Program
 
 NOTHING = "no images given: pass a list file, - for stdin, or --image REF"
@@ -186,3 +188,21 @@ def test_the_suffix_of_a_report_says_its_kind(program: Program, name: str, begin
     """`--report x.html` writes the page."""
     assert program.run("pull", "nginx", "--report", name).code == 69
     assert (program.folder / name).read_text().startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("words", "mode"),
+    [
+        ("--prefetch images.txt", "always"),
+        ("--prefetch never images.txt", "never"),
+        ("images.txt --prefetch auto", "auto"),
+        ("--prefetch=never images.txt", "never"),
+        ("images.txt --prefetch", "always"),
+    ],
+)
+def test_the_value_of_prefetch_may_be_left_out(words: str, mode: str) -> None:
+    """A word after it that is one of its values is not taken for an image."""
+    verb = puller.get_command(click.Context(puller), "pull")
+    assert verb is not None
+    parsed = verb.make_context("pull", words.split()).params
+    assert (parsed["prefetch"], parsed["lists"]) == (mode, ("images.txt",))

@@ -216,7 +216,7 @@ KINDS: dict[FailureKind, Meaning] = {
     _K.TOKEN_EXPIRED: _transient(REGISTRY, "The registry's access token expired during the pull.",
         "Run again: a new pull gets a new token; if it repeats, check the host's clock."),
     _K.UNCLASSIFIED: _transient(PULLER, "puller does not know this error message.",
-        "Report the whole message to the maintainers of puller, so that it knows it in future."),
+        "Report the whole message to the maintainers of puller."),
     _K.UNEXPECTED_EOF: _transient(NETWORK, "The connection was closed before the end of the content.",
         "Run again; if it repeats, check proxies and the engine's log."),
     _K.X509_SIGNATURE_CORRUPT: _transient(NETWORK, "A certificate arrived damaged.",

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import re
+import shlex
 import stat
 import sys
 from collections import defaultdict
@@ -30,13 +31,11 @@ _ALL = Selection()
 _LEFT_OUT = "left out: "
 _FILE_NAME = re.compile(r"(?i)\.(?:ya?ml|json|txt|list|lock|toml|csv|conf|env|tar|gz|tgz|zip|xml|ini|md|j2|tpl)(?:$|:)")
 """The end of a name that is hardly meant as an image."""
+_TARGETS = ("oci", "archive")
+"""What `puller pull --to` writes."""
 _LOOKED_AT = 256 * 1024
 """Bytes of comments that are skipped before the first line of content."""
 _DOCKERFILE = re.compile(r"(?i)(?:FROM|ARG)\s+\S")
-# A key, or the start of a document or a collection; `[::1]:5000/x` is a reference.
-_DATA = re.compile(
-    r"---(?:\s|$)|%YAML\s|-\s|-$|[{]|\[(?![0-9A-Fa-f:.]+\])|\"[^\"]*\"\s*:|'[^']*'\s*:|[^\s#\"'][^#]*?:(?:\s|$)"
-)
 
 
 def read(
@@ -71,6 +70,8 @@ def read(
     for image in images:
         empty = False
         yield entry_of(image, Source("--image"))
+    if selection.profiles and not reader.services:
+        yield Note(Source("--profile"), "has no effect: no list is a Compose file")
     for service in set(selection.services) - {name for _, name in reader.services}:
         empty = False
         yield BadLine(Source("--service"), service, "no Compose file of the lists has this service")
@@ -191,10 +192,13 @@ def _is_no_list(status: os.stat_result) -> bool:
 def _image(text: str) -> Iterator[Item]:
     """Yield the image that an argument names which is no file; raise ListError if it looks like a file."""
     item = entry_of(text, Source("argument"))
+    kind, _, path = text.partition(":")
+    if kind in _TARGETS and path and not _is_missing(path):
+        raise ListError([f"{clean(text)} is no image; did you mean `puller load {clean(shlex.quote(path))}`?"])
     if isinstance(item, BadLine):
-        raise ListError(
-            [f"{clean(text)}: cannot be read: No such file or directory; nor is it an image: {item.reason}"]
-        )
+        hint = "; separate images by spaces, not commas" if "," in text else ""
+        missing = "cannot be read: No such file or directory"
+        raise ListError([f"{clean(text)}: {missing}; nor is it an image: {item.reason}{hint}"])
     if _FILE_NAME.search(text):
         advice = f"for an image of this name: --image {clean(text)}"
         raise ListError([f"{clean(text)}: cannot be read: No such file or directory; {advice}"])
@@ -222,7 +226,7 @@ def _format(first: str, name: str) -> str | None:
         return "text"  # the parser of text lists reports binary data
     if is_dockerfile(name) and not is_data:
         return "dockerfile"
-    if _DATA.match(first):
+    if text.DATA.match(first):
         return None
     if is_data:
         # A name is a hint only: a list of references in `images.yaml` is a list of references.

@@ -1,10 +1,11 @@
 """The structured formats: for each the functions that detect and parse it."""
 
+import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from puller.imagelist import array, cloudbuild, compose, dockerfile, github, gitlab, kubernetes, skopeo
+from puller.imagelist import array, cloudbuild, compose, dockerfile, github, gitlab, kubernetes, skopeo, text
 from puller.imagelist.builds import NO_BUILD, builds_of
 from puller.imagelist.entry import BadLine, Item, Note, Source
 from puller.imagelist.nodes import Node, load
@@ -39,20 +40,18 @@ _UNKNOWN = (
 def parse(data: bytes, source: ListSource, name: str | None = None, *, is_member: bool = False) -> Iterator[Item]:
     """Yield the items of a structured file or a Dockerfile in the format `name`, or else in the detected one.
 
-    A member of a directory in no known format is left out with a note.
+    A member of a directory in no known format is left out with a note. Another file in none may be a text list with
+    lines that look like YAML.
     """
     if name == "dockerfile":
-        items: dict[Item, None] = {}
-        for build in [*builds_of(source)] or [NO_BUILD]:
-            given = build._replace(arguments={**build.arguments, **source.selection.build_args})
-            if build.arguments or build.contexts:
-                items[Note(Source(source.name), f"read with the build settings of {build.name}", is_detail=True)] = None
-            items |= dict.fromkeys(dockerfile.parse(data, source.name, given, is_member=is_member))
-        yield from items
+        yield from _dockerfile(data, source, is_member=is_member)
         return
     parsed = load(data, source.name)
     documents, first = [*filter(None, parsed.documents)], Source(source.name, 1)
     found = name or _detected(documents, source, is_member=is_member)
+    if not found and not is_member and text.is_plain(data):
+        yield from text.parse(io.BytesIO(data), source.name)
+        return
     if found:
         for note in parsed.repeated:
             again = Note(note.source, "the last one is used", note.text)
@@ -68,6 +67,16 @@ def parse(data: bytes, source: ListSource, name: str | None = None, *, is_member
         yield Note(Source(source.name), f"left out: {why}")
     elif parsed.problem or (documents and not found):
         yield parsed.problem or BadLine(first, "", _UNKNOWN)
+
+
+def _dockerfile(data: bytes, source: ListSource, *, is_member: bool) -> Iterator[Item]:
+    items: dict[Item, None] = {}
+    for build in [*builds_of(source)] or [NO_BUILD]:
+        given = build._replace(arguments={**build.arguments, **source.selection.build_args})
+        if build.arguments or build.contexts:
+            items[Note(Source(source.name), f"read with the build settings of {build.name}", is_detail=True)] = None
+        items |= dict.fromkeys(dockerfile.parse(data, source.name, given, is_member=is_member))
+    yield from items
 
 
 def _detected(documents: Sequence[Node], source: ListSource, *, is_member: bool) -> str | None:

@@ -1,6 +1,7 @@
 """The items of lists as requests: each image once, with all its spellings, and all bad lines."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from puller.errors import FailureKind
@@ -28,9 +29,14 @@ class RequestedImages(NamedTuple):
     @property
     def rejected(self) -> tuple[PullOutcome, ...]:
         """The bad lines as failed outcomes, which a run reports even if it skips them."""
-        texts = [(line.text or str(line.source), f"{line.source}: {line.reason}") for line in self.bad]
-        kind = FailureKind.BAD_REFERENCE
-        return tuple(PullOutcome(shown, (shown,), Status.FAILED, failure=failure(kind, why)) for shown, why in texts)
+        return tuple(map(_rejected, self.bad))
+
+
+def _rejected(line: BadLine) -> PullOutcome:
+    shown = line.text or str(line.source)
+    why = failure(FailureKind.BAD_REFERENCE, f"{line.source}: {line.reason}")
+    why = why if line.text else replace(why, advice="Correct the list at this line.")
+    return PullOutcome(shown, (shown,), Status.FAILED, failure=why)
 
 
 def request_images(

@@ -1,6 +1,7 @@
 """Text lists: one image reference per line. They are read as streams, so there is no limit of size."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import BinaryIO
@@ -10,6 +11,11 @@ from puller.imagelist.entry import BadLine, Entry, Source
 
 LONGEST_LINE = 64 * 1024
 _PLATFORM = "--platform"
+# A key, or the start of a document or a collection; `[::1]:5000/x` is a reference.
+DATA = re.compile(
+    r"---(?:\s|$)|%YAML\s|-\s|-$|[{]|\[(?![0-9A-Fa-f:.]+\])|\"[^\"]*\"\s*:|'[^']*'\s*:|[^\s#\"'][^#]*?:(?:\s|$)"
+)
+"""The start of a line of YAML or JSON."""
 
 
 def parse(stream: BinaryIO, name: str, seen: bytes = b"") -> Iterator[Entry | BadLine]:
@@ -28,6 +34,18 @@ def parse(stream: BinaryIO, name: str, seen: bytes = b"") -> Iterator[Entry | Ba
             return
         if found := item(line, source):
             yield found
+
+
+def is_plain(data: bytes) -> bool:
+    """Tell whether a file that is no valid YAML is a text list with bad lines.
+
+    It is YAML if an indented line is no image, or if it has more lines of YAML than images.
+    """
+    items = [(line[:1].isspace(), found) for line in data.splitlines() if (found := item(line, Source("")))]
+    bad = [found for _, found in items if isinstance(found, BadLine)]
+    if any(indented and isinstance(found, BadLine) for indented, found in items):
+        return False
+    return 0 < len(items) - len(bad) >= sum(bool(DATA.match(each.text)) for each in bad)
 
 
 def _lines(*streams: BinaryIO) -> Iterator[bytes]:
@@ -78,4 +96,6 @@ def _entry(words: Sequence[str], source: Source) -> Entry:
         raise ValueError(f"unknown option; only {_PLATFORM}=OS/ARCH is allowed, before the image")
     if len(words) > 1:
         raise ValueError("one image reference per line")
+    if "," in words[0]:
+        raise ValueError("one image reference per line, without commas")
     return Entry(ImageReference.parse(words[0]), platform, source)

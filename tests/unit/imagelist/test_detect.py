@@ -58,6 +58,43 @@ def test_what_a_list_is_taken_for(text: str, name: str, shape: str | None) -> No
     assert seen + stream.read() == text.encode()
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("- name: x", "one image reference per line"),
+        ("image: x", "one image reference per line"),
+        ("nginx:", "invalid reference format"),
+        ("{", "invalid reference format"),
+        ("[", "invalid reference format"),
+        ("---", "unknown option; only --platform=OS/ARCH is allowed, before the image"),
+        ("{{ .Values.image }}", "contains a variable: fill it in first (envsubst)"),
+    ],
+)
+def test_one_line_of_yaml_spoils_no_text_list(line: str, why: str) -> None:
+    """The line is bad, wherever it is, and the images of the others are read."""
+    bad = f'{why}: "{line}"'
+    assert listed("-", stdin=f"{line}\nnginx:1.27\nredis\n") == [
+        f"bad stdin:1: {bad}", "stdin:2 nginx:1.27", "stdin:3 redis"
+    ]  # fmt: skip
+    assert listed("-", stdin=f"nginx:1.27\n{line}\n") == ["stdin:1 nginx:1.27", f"bad stdin:2: {bad}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("services:\n  web:\n    image: nginx\n  db\n    image: redis\nversion:3\n", 5),
+        ("apiVersion: v1\nkind: Pod\nspec:\n  containers:\n - image: nginx:1\n", 5),
+        ("services: {web: {image: nginx}\n", 2),
+        ("- nginx:1.27\nredis:7\n- mariadb:11\n", 3),
+        ('[\n"nginx:1.27",\n"redis:7"\n', 4),
+    ],
+)
+def test_a_broken_file_is_no_text_list(text: str, line: int) -> None:
+    """Neither Compose nor Kubernetes nor an array: there is one error, with the line of the YAML parser."""
+    (found,) = listed("-", stdin=text)
+    assert found.startswith(f"bad stdin:{line}: not valid YAML: ")
+
+
 def test_a_pipe_that_writes_line_by_line_is_waited_for() -> None:
     """A comment that arrives first does not make a Compose file a text list."""
     reader, writer = os.pipe()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ Digests = Mapping[PullRequest, str]  # pinnable request (see `unpinned`) → dig
 Ask = Callable[[Iterable[PullRequest]], Mapping[PullRequest, str | Failure]]
 """Resolves tags at their registries."""
 ALL = "*"  # the value of `--upgrade` for all images
+_FIRST = "# Locked by puller "
 
 
 class Kind(StrEnum):
@@ -52,12 +54,18 @@ class Difference(NamedTuple):
         named = unpinned(self.request) if self.kind in (Kind.OTHER_DIGEST, Kind.TAG_ELSEWHERE) else self.request
         line = f"{self.kind.replace('_', ' ')}: {clean(str(named))}"
         if self.failure:
-            return f"{line}: {self.failure.kind}: {self.failure.message}"
+            return f"{line}: {reason(self.request, self.failure)}"
         if self.kind is Kind.TAG_ELSEWHERE:
             return f"{line}: the tag is on {self.found or 'no image'}, wanted on {self.wanted}"
         if self.kind in (Kind.OTHER_DIGEST, Kind.OTHER_PLATFORM):
             return f"{line}: wanted {self.wanted}, found {self.found or 'none: it was loaded or built, not pulled'}"
         return f"{line} {self.wanted} → {self.found}" if self.wanted and self.found else line
+
+
+def reason(request: PullRequest, why: Failure) -> str:
+    """Return why a tag was not resolved: `registry error (registry_5xx): status 503`; the request names the host."""
+    words = f"{why.title} ({why.kind})"
+    return f"{words}: {clean(why.message.removeprefix(f'{request.reference.registry}: '))}"
 
 
 def unpinned(request: PullRequest) -> PullRequest:
@@ -142,14 +150,24 @@ def lines(digests: Digests) -> tuple[str, ...]:
     return tuple(line for _, line in sorted(rows))
 
 
-def render(digests: Digests, sources: Sequence[str], moment: datetime, version: str) -> str:
-    """Return the text of a lock, with a header that names the version, the time and the sources."""
-    header = (
-        f"# Locked by puller {version} at {timestamp(moment)}",
+def origin(sources: Sequence[str], command: str) -> tuple[str, ...]:
+    """Return the comments of a new lock that name the lists, and the command that renews it."""
+    return (
         f"# from {', '.join(clean(source_name(each)) for each in sources)}",
-        "# Each line is an image by its digest. Renew it with `puller lock --upgrade`, do not edit it.",
+        "# Each line is an image by its digest. Do not edit it; this command renews it:",
+        f"# {clean(command, len(command))}",
     )
-    return "".join(f"{line}\n" for line in (*header, *lines(digests)))
+
+
+def origin_of(path: Path) -> tuple[str, ...]:
+    """Return these comments of a lock that puller wrote; empty for any other file."""
+    first, *more = (path.read_text(errors="replace") if path.is_file() else "").splitlines() or [""]
+    return tuple(takewhile(lambda line: line.startswith("#"), more)) if first.startswith(_FIRST) else ()
+
+
+def render(digests: Digests, comments: Sequence[str], moment: datetime, version: str) -> str:
+    """Return the text of a lock; the first line names the version and the time, and the comments follow."""
+    return "".join(f"{line}\n" for line in (f"{_FIRST}{version} at {timestamp(moment)}", *comments, *lines(digests)))
 
 
 def chosen(upgrades: Sequence[str], listed: Mapping[PullRequest, str | None]) -> set[PullRequest]:

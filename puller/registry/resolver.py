@@ -57,10 +57,9 @@ def explained(why: Failure, reference: ImageReference, registries: Resolver) -> 
         return why
     now = registries.resolve(replace(reference, digest=None)) if reference.tag else None
     if now is None:
-        advice = "The registry has no such digest, or no longer: pin a tag anew with `puller lock --upgrade`."
+        words = "The registry has no such digest, or no longer"
     elif now.digest == reference.digest:
         return why
     else:
         words = f"The registry no longer has this digest; the tag {reference.tag} is {now.digest} now"
-        advice = f"{words}: pin it with `puller lock --upgrade`."
-    return replace(why, advice=advice)
+    return replace(why, advice=f"{words}. Pin the tag again; the first lines of a lock file have the command for that.")

@@ -58,6 +58,11 @@ def advice(failure: Failure) -> list[str]:
     return list(filter(None, (clean(failure.advice), retry_time(failure))))
 
 
+def advices(failures: Iterable[Failure]) -> list[str]:
+    """Return the advice for several failures, each sentence once."""
+    return [*dict.fromkeys(line for why in failures for line in advice(why))]
+
+
 def ending(outcome: PullOutcome) -> str:
     """Return what to show beside the status: the time that the image took, or why it is missing."""
     if outcome.failure is None:

@@ -1,5 +1,6 @@
 """Locks from a real registry: what is written, what is kept, what has moved; no engine has a part in it."""
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_every_tag_of_two_lists_is_pinned(registry: Registry, puller: Puller) ->
     run = puller.run("lock", first, second)
     assert (run.code, run.stderr) == (0, "")
     assert rows(run.stdout) == [f"{image.reference}@{image.digest}" for image in pushed]
-    assert f"# from {first}, {second}" in run.stdout.splitlines()
+    assert {f"# from {first}, {second}", f"# puller lock {first} {second}"} < {*run.stdout.splitlines()}
     assert [ImageReference.parse(row).digest for row in rows(run.stdout)] == [image.digest for image in pushed]
     listed = puller.run("list", puller.list(*run.stdout.splitlines(), name="again.lock"))
     assert listed.stdout.splitlines() == rows(run.stdout)
@@ -74,6 +75,28 @@ def test_tags_that_move(registry: Registry, puller: Puller, lock: Path) -> None:
     assert rows(lock.read_text()) == [f"{image.reference}@{image.digest}" for image in new]
 
 
+def test_the_command_in_a_lock_renews_it(registry: Registry, puller: Puller) -> None:
+    """As it is written, and so does the lock as its own list, which keeps these comments."""
+    old = push_image(registry, "lock/own", layers=[layer("own old")])
+    (puller.folder / "my list.txt").write_text(f"{old.reference}\n")
+    lock = puller.folder / "own.lock"
+    assert puller.run("lock", "my list.txt", "--platform", str(HOST_PLATFORM), "-o", "own.lock").code == 0
+    comments = lock.read_text().splitlines()[1:4]
+    command = f"puller lock 'my list.txt' --platform={HOST_PLATFORM} -o own.lock --upgrade"
+    assert (comments[0], comments[2]) == ("# from my list.txt", f"# {command}")
+
+    for number, words in enumerate((shlex.split(command)[1:], ["lock", "own.lock", "-o", "own.lock", "--upgrade"])):
+        new = push_image(registry, "lock/own", layers=[layer(f"own new {number}")])
+        run = puller.run(*words)
+        assert (run.code, "moved: " in run.stderr) == (0, True)
+        assert rows(lock.read_text()) == [f"--platform={HOST_PLATFORM} {new.reference}@{new.digest}"]
+        assert lock.read_text().splitlines()[1:4] == comments
+    before = lock.read_bytes()
+    run = puller.run("lock", "own.lock", "--upgrade")
+    assert (run.code, run.stdout, lock.read_bytes()) == (2, "", before)
+    assert "`puller lock own.lock -o own.lock --upgrade`" in run.stderr
+
+
 def test_what_is_locked_is_not_asked_for(registry: Registry, proxy: Proxy, puller: Puller, lock: Path) -> None:
     """A new image costs one HEAD, and one that nobody wants any more goes; nothing is ever fetched."""
     pushed = [image.at(proxy.address) for image in family(registry, 3, prefix="lock/kept")]
@@ -103,7 +126,7 @@ def test_platforms_are_kept_with_the_digest_of_the_index(registry: Registry, pul
     assert rows(whole.stdout) == [f"--platform=linux/s390x {pinned}"]
     lacking = puller.run("lock", "--image", index.reference, "--platform", "linux/riscv64")
     assert (lacking.code, lacking.stdout) == (1, "")
-    assert "no_matching_platform" in lacking.stderr
+    assert "(no_matching_platform)" in lacking.stderr
 
 
 def test_what_cannot_be_resolved_leaves_the_lock_alone(registry: Registry, puller: Puller, lock: Path) -> None:
@@ -112,13 +135,16 @@ def test_what_cannot_be_resolved_leaves_the_lock_alone(registry: Registry, pulle
     lock.write_text(f"{good.reference}@{good.digest}\n")
     before = lock.read_bytes()
     kinds = {
-        f"{registry.address}/lock/good:none": "not_found",
-        f"{registry.address}/lock/nowhere:v1": "not_found",
-        "127.0.0.1:1/lock/app:v1": "connection_refused",
+        f"{registry.address}/lock/good:none": "image or tag not found (not_found)",
+        f"{registry.address}/lock/nowhere:v1": "image or tag not found (not_found)",
+        "127.0.0.1:1/lock/app:v1": "connection refused (connection_refused)",
     }
     run = puller.run("lock", puller.list(good.reference, *kinds), "-o", str(lock))
     assert (run.code, run.stdout, lock.read_bytes()) == (1, "", before)
-    assert [line.split(": ")[1:3] for line in run.stderr.splitlines()[:-1]] == [[*pair] for pair in kinds.items()]
+    lines = run.stderr.splitlines()
+    assert [line.split(": ")[1:3] for line in lines[:3]] == [[*pair] for pair in kinds.items()]
+    assert len(lines) == len({*lines}) == 6
+    assert lines[2] == "puller: 127.0.0.1:1/lock/app:v1: connection refused (connection_refused): Connection refused"
     assert [path.name for path in lock.parent.iterdir() if "puller" in path.name] == []
     new = lock.with_name("new.lock")
     dead = puller.run("lock", "--image", "127.0.0.1:1/lock/app:v1", "-o", str(new))
@@ -133,7 +159,8 @@ def test_a_check_that_cannot_ask_says_so(registry: Registry, proxy: Proxy, pulle
     proxy.use(Rule("asked0", faults.answer(503)))
     run = puller.run("lock", images, "-o", str(lock), "--check")
     assert run.code == 75
-    assert run.stdout.startswith(f"unknown: {pushed[0]}: registry_5xx: ")
+    assert run.stdout == f"unknown: {pushed[0]}: registry error (registry_5xx): status 503\n"
+    assert [line for line in run.stderr.splitlines() if "status page" in line]
     push_image(registry, "lock/asked1", layers=[layer("another")])
     assert puller.run("lock", images, "-o", str(lock), "--check").code == 1
 

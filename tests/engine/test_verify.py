@@ -91,7 +91,7 @@ def test_a_lock_needs_no_registry(
     assert [request.method for request in proxy.log] == ["HEAD"]
     proxy.close()
     down = puller.run("verify", "--image", reference, "--backend", backend)
-    assert (down.code, down.stdout.split(": ")[2]) == (75, "connection_refused")
+    assert (down.code, down.stdout.split(": ")[2]) == (75, "connection refused (connection_refused)")
 
 
 def test_each_difference_has_its_line(engine: Engine, registry: Registry, puller: Puller, backend: str) -> None:

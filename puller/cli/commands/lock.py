@@ -1,6 +1,7 @@
 """`puller lock`: lists written again, every tag pinned to its digest."""
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +13,7 @@ import click
 from puller import __version__
 from puller.cli.options import complete_files, list_options, make_plan, mirror_options
 from puller.cli.output import emit, emit_json
-from puller.cli.registries import registry_client
+from puller.cli.registries import registry_client, tell
 from puller.cli.sections import flag
 from puller.errors import ExitCode, OutputError, UsageError
 from puller.failure import Failure, error_document
@@ -21,8 +22,9 @@ from puller.lockfile import lockfile
 from puller.lockfile.lockfile import ALL, Difference, Digests, Kind
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digests
+from puller.report.words import advices
 from puller.system import files
-from puller.text import clean, counted
+from puller.text import clean, counted, source_name
 
 
 @click.command(
@@ -64,29 +66,54 @@ def command(**options: Any) -> int:
     output = Path(options["output"]) if options["output"] not in (None, "-") else None
     if options["check"]:
         return _check(todo, output, options["form"])
-    sources = (*options["lists"], *(["--image"] if options["images"] else []))
-    return _lock(todo, output, sources, options["upgrades"])
+    lists = options["lists"] or (() if options["images"] else ("-",))
+    sources = (*lists, *(["--image"] if options["images"] else []))
+    return _lock(todo, output, lockfile.origin(sources, _command(options, lists)), lists, options["upgrades"])
 
 
-def _lock(todo: RequestedImages, output: Path | None, sources: Sequence[str], upgrades: Sequence[str]) -> int:
-    if output:
-        for source in sources:
-            if output.exists() and os.path.exists(source) and os.path.samefile(source, output):  # noqa: PTH110, PTH121
-                raise UsageError(f"-o {clean(str(output))} is one of the lists, and would be overwritten")
-        files.check(output)
-    before = lockfile.read_lock(output) if output else {}
+def _command(options: Mapping[str, Any], lists: Sequence[str]) -> str:
+    """Return the command that renews the lock; the values of build arguments may be secret."""
+    given = {name: options[f"{name}s"] for name in ("image", "profile", "service")}
+    given |= {"platform": [options["platform"] or ""], "from": [options["kind"] or ""]}
+    given |= {"build-arg": [text.partition("=")[0] for text in options["build_args"]]}
+    words = [f"--{name}={value}" for name, values in given.items() for value in values if value]
+    words += [f"--{key.replace('_', '-')}" for key in ("ignore_buildable", "skip_invalid") if options[key]]
+    words += ["-o", options["output"], "--upgrade"] if options["output"] not in (None, "-") else []
+    return shlex.join(["puller", "lock", *map(source_name, (*lists, *words))])
+
+
+def _lock(
+    todo: RequestedImages, output: Path | None, comments: Sequence[str], lists: Sequence[str], upgrades: Sequence[str]
+) -> int:
     wanted = lockfile.pins(todo.requests)
+    before: Digests = {}
+    if output:
+        is_own_list = any(_is_same(source, output) for source in lists)
+        if is_own_list and not lockfile.origin_of(output):
+            raise UsageError(f"-o {clean(str(output))} is one of the lists, and would be overwritten")
+        files.check(output)
+        before = lockfile.read_lock(output)
+        if is_own_list:  # its digests are those to renew, and do not pin
+            wanted = {wish: None if wish.reference.tag and wish in before else pin for wish, pin in wanted.items()}
+            comments = lockfile.origin_of(output) if len(lists) == 1 else comments
     to_renew = lockfile.chosen(upgrades, wanted)
+    if to_renew and all(wanted[wish] for wish in to_renew):
+        lock = clean(shlex.quote(source_name([*lists, "LOCK"][0])))
+        raise UsageError(
+            "--upgrade has no effect: the lists pin these images by their digests; "
+            f"a lock file is renewed by `puller lock {lock} -o {lock} --upgrade`"
+        )
     locked, failures = lockfile.renewed(wanted, before, partial(_ask, platforms=True), to_renew)
     if failures:
         for wish, why in failures.items():
-            click.echo(f"puller: {clean(str(wish))}: {why.kind}: {why.message}", err=True)
+            click.echo(f"puller: {clean(str(wish))}: {lockfile.reason(wish, why)}", err=True)
+        tell(advices(failures.values()))
         click.echo(
             f"puller: {len(failures)} of {counted(len(wanted), 'image')} could not be resolved; nothing was written",
             err=True,
         )
         return exit_code_of(failures.values())
-    text = lockfile.render(locked, sources, datetime.now(UTC), __version__)
+    text = lockfile.render(locked, comments, datetime.now(UTC), __version__)
     if output is None:
         emit(text)
         return ExitCode.OK
@@ -116,6 +143,7 @@ def _check(todo: RequestedImages, output: Path | None, form: str) -> int:
         words = f"{counted(len(found), 'difference')} from the lists and registries" if found else "up to date"
         click.echo(f"puller: {of}{counted(len(lock), 'image')} locked, {words}", err=True)
     failures = [difference.failure for difference in found if difference.failure]
+    tell(advices(failures))
     return exit_code_of(failures) if len(failures) == len(found) else ExitCode.FAILED
 
 
@@ -135,6 +163,10 @@ def _document(difference: Difference) -> dict[str, Any]:
 def _ask(requests: Iterable[PullRequest], *, platforms: bool = False) -> Mapping[PullRequest, str | Failure]:
     with registry_client() as client:
         return digests(requests, client, platforms=platforms)
+
+
+def _is_same(source: str, output: Path) -> bool:
+    return output.exists() and os.path.exists(source) and os.path.samefile(source, output)  # noqa: PTH110, PTH121
 
 
 def _rows(path: Path) -> tuple[str, ...]:

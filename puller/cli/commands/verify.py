@@ -9,7 +9,7 @@ import click
 from puller.cli.engine import fatal_engine_errors, open_engine
 from puller.cli.options import engine_options, list_options, make_plan, mirror_options
 from puller.cli.output import emit, emit_json
-from puller.cli.registries import registry_client
+from puller.cli.registries import registry_client, tell
 from puller.cli.sections import flag, text_or_json
 from puller.engine.model import EngineInfo
 from puller.errors import ExitCode
@@ -18,6 +18,7 @@ from puller.lockfile.lockfile import Difference, Kind
 from puller.lockfile.verify import verify
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digests
+from puller.report.words import advices
 from puller.text import counted
 
 
@@ -56,6 +57,8 @@ def command(**options: Any) -> int:
         if not options["quiet"]:
             click.echo(f"puller: {_conclusion(todo.requests, found, offline=options['offline'])}", err=True)
     failures = [difference.failure for difference in found if difference.failure]
+    if not options["quiet"]:
+        tell(advices(failures))
     return ExitCode.FAILED if len(failures) < len(found) or todo.bad else exit_code_of(failures)
 
 

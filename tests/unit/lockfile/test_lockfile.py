@@ -13,7 +13,7 @@ from puller.failure import Failure, failure
 from puller.image.reference import ImageReference
 from puller.imagelist import Entry, read
 from puller.imagelist.requests import request_images
-from puller.lockfile.lockfile import compared, lines, pins, render, renewed, unpinned
+from puller.lockfile.lockfile import compared, lines, origin, pins, render, renewed, unpinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,11 +112,13 @@ def test_a_lock_is_a_list_that_means_itself() -> None:
     """Header and all; each line without its option is a reference."""
     digests, _ = renewed(pins(requests("h:5000/x/y:1", "--platform=linux/arm/v7 a", f"d@{C}")), {}, _always_b)
     moment = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC)
-    text = render(digests, ["images.txt", "ev\nil", "https://u:hunter2@h/x"], moment, "1.2.3")
+    command = "puller lock images.txt 'ev\nil' -o images.lock"
+    text = render(digests, origin(["images.txt", "ev\nil", "https://u:hunter2@h/x"], command), moment, "1.2.3")
     header = [line for line in text.splitlines() if line.startswith("#")]
     assert "1.2.3" in header[0]
     assert "2026-11-23T08:00:00Z" in header[0]
     assert header[1] == "# from images.txt, ev il, https://h/x"
+    assert header[3] == "# puller lock images.txt 'ev il' -o images.lock"
     assert len(text.splitlines()) == len(header) + 3
     assert locked(*text.splitlines()) == digests
     for line in text.splitlines()[len(header) :]:
@@ -140,7 +142,7 @@ def test_differences_name_what_moved_and_what_the_lists_say() -> None:
         f"moved: moved {A} → {B}",
         "missing: new",
         f"repinned: pinned:1 {A} → {B}",
-        "unknown: gone: not_found: h: status 404",
+        "unknown: gone: image or tag not found (not_found): h: status 404",
         "extra: docker.io/library/old:1",
         f"extra: other@{C}",
     ]

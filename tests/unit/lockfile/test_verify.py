@@ -73,7 +73,9 @@ def test_an_unpinned_tag_is_compared_with_the_registry() -> None:
     assert says("nginx:1", HERE, now=B) == [f"other digest: nginx:1: wanted {B}, found {A}"]
     assert says("nginx:local", LOCAL, now=B) == [f"other digest: nginx:local: wanted {B}, {NONE}"]
     down = failure(FailureKind.CONNECTION_REFUSED, "h: Connection refused")
-    assert says("nginx:1", HERE, now=down) == ["unknown: nginx:1: connection_refused: h: Connection refused"]
+    assert says("nginx:1", HERE, now=down) == [
+        "unknown: nginx:1: connection refused (connection_refused): h: Connection refused"
+    ]
 
 
 def test_nobody_is_asked_about_a_lock_or_about_what_is_missing() -> None:

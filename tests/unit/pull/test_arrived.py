@@ -83,7 +83,7 @@ def test_a_pinned_digest_that_is_gone_says_what_the_tag_is_now() -> None:
     report = pull_all([*map(request, texts)], FakeBackend(otherwise=gone), QUICK, registries=Now())
     tagged, bare, same, tag = [each.failure.advice for each in report.outcomes if each.failure]
     assert f"the tag 1 is {NOW} now" in tagged
-    assert "puller lock --upgrade" in tagged
+    assert "Pin the tag again" in tagged
     assert "no such digest" in bare
     assert same == tag == failure(Kind.NOT_FOUND, "").advice
 

@@ -3,8 +3,9 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from puller.errors import ExitCode
 from puller.failure import Failure
-from puller.model import PullOutcome, PullRequest
+from puller.model import PullOutcome, PullRequest, exit_code_of
 from puller.plan.layers import Estimate
 
 
@@ -88,6 +89,8 @@ class PullPlan(NamedTuple):
         return sum(estimate.download for estimate in self.estimates)
 
     @property
-    def ok(self) -> bool:
-        """Whether no image is unknown, no line is invalid, and the disk is not known to be too small."""
-        return not (self.unknown or self.rejected or (self.would_pull and self.disk.enough is False))
+    def exit_code(self) -> ExitCode:
+        """1 for an invalid line, a too small disk or an unknown image; 75 if all that failed are transient errors."""
+        if self.rejected or (self.would_pull and self.disk.enough is False):
+            return ExitCode.FAILED
+        return exit_code_of(image.failure for image in self.unknown if image.failure)

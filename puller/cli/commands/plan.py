@@ -19,7 +19,11 @@ _CHANGES = 2
 _CONNECTIONS = 4
 
 
-@click.command("plan", context_settings={"auto_envvar_prefix": "PULLER"})
+@click.command(
+    "plan", context_settings={"auto_envvar_prefix": "PULLER"},
+    epilog="Exit codes: 0 every image is known; 1 an image is unknown, a line is bad or the disk is too small; 2 usage "
+    "or a bad list; 69 no engine; 75 all failures are temporary (1 with --detailed-exitcode).",
+)  # fmt: skip
 @list_options
 @engine_options
 @mirror_options
@@ -28,8 +32,7 @@ _CONNECTIONS = 4
 def command(**options: Any) -> int:
     """Show what a pull of each LIST would do and cost, without pulling.
 
-    Asks registries for the digest of each image, and for the layers of those that the engine does not have. Exit codes:
-    0, or 1 when an image is unknown, a line is bad or the disk is too small; see also --detailed-exitcode.
+    Asks registries for the digest of each image, and for the layers of those that the engine does not have.
 
     \b
     puller plan images.txt
@@ -45,5 +48,6 @@ def command(**options: Any) -> int:
         except EngineError as error:
             raise EngineUnreachableError(f"the engine cannot be asked: {error.message}") from None
     emit(render.render_json(forecast) if options["form"] == "json" else render.render_text(forecast))
-    changes = options["detailed_exitcode"] and forecast.would_pull
-    return ExitCode.FAILED if not forecast.ok else _CHANGES if changes else ExitCode.OK
+    if not options["detailed_exitcode"]:
+        return forecast.exit_code
+    return ExitCode.FAILED if forecast.exit_code else _CHANGES if forecast.would_pull else ExitCode.OK

@@ -21,6 +21,7 @@ CURRENT = ImageEstimate(request("nginx:1.27"), Change.UP_TO_DATE, DIGEST)
 PULLED = ImageEstimate(request("redis:7", "linux/arm64"), Change.WOULD_PULL, DIGEST, COST)
 UNSIZED = ImageEstimate(request("dear"), Change.WOULD_PULL, DIGEST, note="its size is not asked for")
 UNKNOWN = ImageEstimate(request("nope"), Change.UNKNOWN, failure=failure(FailureKind.NOT_FOUND, "manifest unknown"))
+DOWN = UNKNOWN._replace(failure=failure(FailureKind.CONNECTION_REFUSED, "h: Connection refused"))
 ROOM = Disk(3_000_000, "/var/lib/docker", 5_000_000_000)
 
 
@@ -163,10 +164,19 @@ def test_schema_wants_every_promised_key_and_bears_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prospects", "ok", "complete"),
-    [((CURRENT, PULLED), True, True), ((UNSIZED,), True, False), ((UNKNOWN,), False, False), ((), True, True)],
+    ("prospects", "code", "complete"),
+    [
+        ((CURRENT, PULLED), 0, True),
+        ((UNSIZED,), 0, False),
+        ((UNKNOWN,), 1, False),
+        ((DOWN, CURRENT), 75, False),
+        ((DOWN, UNKNOWN), 1, False),
+        ((), 0, True),
+    ],
 )
-def test_a_forecast_knows_what_it_does_not_know(prospects: tuple[ImageEstimate, ...], ok: bool, complete: bool) -> None:
-    """A missing size is no error; an image of which nothing can be said is one."""
+def test_a_forecast_knows_what_it_does_not_know(
+    prospects: tuple[ImageEstimate, ...], code: int, complete: bool
+) -> None:
+    """A missing size is no error; an unknown image is one, and temporary if its failure is."""
     made = forecast(*prospects)
-    assert (made.ok, made.complete) == (ok, complete)
+    assert (made.exit_code, made.complete) == (code, complete)

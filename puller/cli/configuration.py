@@ -89,7 +89,7 @@ class Configuration:
                 values = self._read_table(file, table, (name,), self._checks(name))
                 self.options |= values if name == self._mine else {}
             else:
-                self._complain(file, (name,), f"unknown verb{suggest(name, [*self._verbs, _REGISTRY])}")
+                self._complain(file, (name,), f"unknown command{suggest(name, [*self._verbs, _REGISTRY])}")
         self._read_registries(file, registries)
 
     def _checks(self, verb: str) -> Checks:
@@ -104,10 +104,10 @@ class Configuration:
             verbs = [checks for checks in map(self._checks, self._verbs) if _plain(key) in checks]
             complaints = [_read_table(file, {key: top[key]}, (), checks)[1] for checks in verbs]
             if key in self._verbs and not verbs:
-                self._complain(file, (key,), f"is a verb: write [{key}], with its options below")
+                self._complain(file, (key,), f"is a command: write [{key}], with its options below")
             elif not verbs:
                 known = {name for verb in self._verbs for name in (*self._checks(verb), verb)}
-                self._complain(file, (key,), f"is not an option of any verb{suggest(_plain(key), known)}")
+                self._complain(file, (key,), f"is not an option of any command{suggest(_plain(key), known)}")
             elif all(complaints):
                 self._problems += complaints[0]
         return self._read_table(file, own, (), mine)

@@ -67,7 +67,7 @@ class _Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl([*_VERBS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
@@ -80,12 +80,12 @@ class _Verbs(click.Group):
 @click.group(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"`puller VERB --help` shows a verb's options. {EXIT_CODES}",
+    epilog=f"`puller COMMAND --help` shows the options of a command. {EXIT_CODES}",
 )
 @click.version_option(__version__, "-V", "--version", message="puller %(version)s")
 @click.option(
     "-c", "--config", "config_files", type=click.Path(), multiple=True, metavar="PATH",
-    envvar="PULLER_CONFIG", help="Like --config after the verb.",
+    envvar="PULLER_CONFIG", help="Read options from this TOML file; may be repeated. It may also follow the command.",
 )  # fmt: skip
 def puller(config_files: tuple[str, ...]) -> None:
     """Pull a list of Docker images in parallel and report exactly what succeeded and what failed."""

@@ -115,7 +115,7 @@ pull_options = section(
         click.option(
             "--to", type=Parsed("target", _target), metavar="oci:DIR|archive:FILE",
             shell_complete=_complete(_TARGETS, ":"),
-            help="Pull into files, without an engine; the verb load loads them into one.",
+            help="Pull into files, without an engine; the command load loads them into one.",
         ),
         flag("--no-extras", help="With --to: leave out the attestations and signatures of the images."),
     ),
@@ -184,11 +184,23 @@ pull_options = section(
 """All options and arguments of the verb, in the order of its help."""
 
 _DEFAULT = ParameterSource.DEFAULT
+_NOT_WITH_TO = ("context", "backend", "docker_command", "make_room")
+_ONLY_WITH_TO = ("no_extras",)
+"""Options that have no effect with `--to`, and without it; in a file or a variable they are for other runs."""
 _PRECEDENCE = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP, _DEFAULT)
 
 
 def settings_of(options: Mapping[str, Any]) -> settings.Settings:
-    """Return the settings of a run; a duration of 0 means no limit."""
+    """Return the settings of a run; a duration of 0 means no limit.
+
+    Raises click.UsageError for a flag that has no effect beside `--to`, or without it.
+    """
+    source = click.get_current_context().get_parameter_source
+    for name in _NOT_WITH_TO if options["to"] else _ONLY_WITH_TO:
+        if source(name) is ParameterSource.COMMANDLINE:
+            flag_name = f"--{name.replace('_', '-')}"
+            why = "--to uses no engine: leave out" if options["to"] else "there is no --to: leave out"
+            raise click.UsageError(f"{why} {flag_name}")
     fail_fast = options["fail_fast"] and not _outranks("max_fail", "fail_fast")
     return settings.Settings(
         policy=settings.Policy(options["policy"]),

@@ -94,7 +94,7 @@ def _no_option(error: click.NoSuchOption) -> str:
     if error.option_name in ("--dry-run", "-n") and verb in ("pull", "lock"):
         return f"{wrong}; `puller plan` shows what a pull would do"
     if verb == "puller" and error.option_name in ("-v", "--verbose", "-q", "--quiet"):
-        return f"{wrong} before the verb; did you mean `puller pull {error.option_name}`, or -V for the version?"
+        return f"{wrong} before the command; did you mean `puller pull {error.option_name}`, or -V for the version?"
     if error.option_name in ("-f", "--file"):
         return f"{wrong}; a LIST is an argument: `puller {verb} FILE`"
     meant = _OPTIONS.get(error.option_name, "")

@@ -11,7 +11,7 @@ WIDTH = 78
 _HEAD = """\
 # Commands
 
-The output of `puller --help` and `puller VERB --help`. `man puller` has the same.
+The output of `puller --help` and `puller COMMAND --help`. `man puller` has the same.
 """
 
 

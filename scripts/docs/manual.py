@@ -46,7 +46,7 @@ def page() -> str:
         ".SH DESCRIPTION",
         _text(inspect.cleandoc(puller.help or "")),
         ".PP",
-        _text("`puller VERB --help` shows the options of a command; `puller --version` the version."),
+        _text("`puller COMMAND --help` shows the options of a command; `puller --version` the version."),
     ]
     for name, verb in verbs:
         if verb:

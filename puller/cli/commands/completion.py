@@ -35,7 +35,7 @@ _SHELLS: dict[str, type[ShellComplete]] = {
 @click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the completion script for SHELL, for verbs, options and their values.
+    """Print the completion script for SHELL, for commands, options and their values.
 
     \b
     eval "$(puller completion bash)"                                   # in ~/.bashrc

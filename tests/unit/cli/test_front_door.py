@@ -55,6 +55,7 @@ def test_images_are_arguments(program: Program) -> None:
         ("a.yaml:b.yaml", "for an image of this name: --image a.yaml:b.yaml"),
         ("./x", "nor is it an image: invalid reference format"),
         ("k8s/", "nor is it an image: invalid reference format"),
+        ("nginx:1.27,redis:7", "nor is it an image: invalid reference format; separate images by spaces, not commas"),
         ("Dockerfile", "nor is it an image: invalid reference format: repository name (library/Dockerfile) must be"),
     ],
 )
@@ -63,6 +64,35 @@ def test_a_file_that_is_missing_is_no_image(program: Program, argument: str, als
     run = program.run("list", argument)
     assert (run.code, run.stdout) == (2, "")
     assert run.stderr.startswith(f"puller: {argument}: cannot be read: No such file or directory; {also}")
+
+
+@pytest.mark.parametrize("kind", ["oci", "archive"])
+def test_files_of_images_are_no_image(program: Program, kind: str) -> None:
+    """What `--to` wrote is loaded, not pulled; where there is no such file, the argument is an image."""
+    (program.folder / "my images").mkdir()
+    run = program.run("pull", f"{kind}:my images")
+    assert (run.code, run.stdout) == (2, "")
+    assert run.stderr == f"puller: {kind}:my images is no image; did you mean `puller load 'my images'`?\n"
+    assert program.run("list", f"{kind}:other").stdout == f"docker.io/library/{kind}:other\n"
+
+
+def test_a_profile_without_a_compose_file_is_named(program: Program) -> None:
+    """One warning, and only if no list is a Compose file."""
+    (program.folder / "images.txt").write_text("nginx\n")
+    (program.folder / "compose.yaml").write_text("services: {a: {image: redis, profiles: [p]}}\n")
+    run = program.run("list", "images.txt", "--profile", "p")
+    assert (run.code, run.stdout) == (0, "docker.io/library/nginx:latest\n")
+    assert run.stderr == "--profile: has no effect: no list is a Compose file\n"
+    assert program.run("list", "images.txt", "compose.yaml", "--profile", "p").stderr == ""
+    run = program.run("list", "images.txt", "--service", "a")
+    assert (run.code, "no Compose file of the lists has this service" in run.stderr) == (2, True)
+
+
+def test_the_help_before_a_command_explains_config(program: Program) -> None:
+    """Nobody has to read the help of another command for it."""
+    text = " ".join(program.run("--help").stdout.split())
+    assert "-c, --config PATH Read options from this TOML file" in text
+    assert "Commands: completion" in text
 
 
 def test_a_wrong_list_costs_no_image(program: Program) -> None:
@@ -129,7 +159,7 @@ def test_a_pipe_without_a_list_is_waited_for(program: Program) -> None:
         ("status", "no command 'status'; did you mean `puller history`?"),
         ("help nginx", "no command 'nginx'"),
         ("help pul", "no command 'pul'; did you mean `puller pull`?"),
-        ("-v", "no option -v before the verb; did you mean `puller pull -v`, or -V for the version?"),
+        ("-v", "no option -v before the command; did you mean `puller pull -v`, or -V for the version?"),
         ("pull --dry-run x", "no option --dry-run; `puller plan` shows what a pull would do"),
         ("pull -n x", "no option -n; `puller plan` shows what a pull would do"),
         ("pull --json x", "no option --json; did you mean --format json?"),
@@ -142,6 +172,11 @@ def test_a_pipe_without_a_list_is_waited_for(program: Program) -> None:
         ("completion", "missing argument '{bash|zsh|fish}'"),
         ("history x", "unexpected extra argument (x)"),
         ("pull --jobs", "option '--jobs' requires an argument"),
+        ("pull --to oci:x --context d nginx", "--to uses no engine: leave out --context"),
+        ("pull --to oci:x --backend auto nginx", "--to uses no engine: leave out --backend"),
+        ("pull --to oci:x --docker-command podman nginx", "--to uses no engine: leave out --docker-command"),
+        ("pull --to oci:x --make-room nginx", "--to uses no engine: leave out --make-room"),
+        ("pull --no-extras nginx", "there is no --to: leave out --no-extras"),
     ],
 )
 def test_wrong_words_are_answered_with_the_right_ones(program: Program, typed: str, said: str) -> None:

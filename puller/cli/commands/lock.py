@@ -66,27 +66,27 @@ def command(**options: Any) -> int:
     output = Path(options["output"]) if options["output"] not in (None, "-") else None
     if options["check"]:
         return _check(todo, output, options["form"])
-    lists = options["lists"] or (() if options["images"] else ("-",))
-    sources = (*lists, *(["--image"] if options["images"] else []))
-    return _lock(todo, output, lockfile.origin(sources, _command(options, lists)), lists, options["upgrades"])
+    return _lock(todo, output, options)
 
 
-def _command(options: Mapping[str, Any], lists: Sequence[str]) -> str:
-    """Return the command that renews the lock; the values of build arguments may be secret."""
+def _origin(options: Mapping[str, Any], lists: Sequence[str], *, has_tags: bool) -> tuple[str, ...]:
+    """Return the comments of a lock, with the command that renews it; the values of build arguments may be secret."""
     given = {name: options[f"{name}s"] for name in ("image", "profile", "service")}
     given |= {"platform": [options["platform"] or ""], "from": [options["kind"] or ""]}
     given |= {"build-arg": [text.partition("=")[0] for text in options["build_args"]]}
     words = [f"--{name}={value}" for name, values in given.items() for value in values if value]
     words += [f"--{key.replace('_', '-')}" for key in ("ignore_buildable", "skip_invalid") if options[key]]
-    words += ["-o", options["output"], "--upgrade"] if options["output"] not in (None, "-") else []
-    return shlex.join(["puller", "lock", *map(source_name, (*lists, *words))])
+    words += ["-o", options["output"]] if options["output"] not in (None, "-") else []
+    words += ["--upgrade"] if "-o" in words and has_tags else []
+    sources = (*lists, *(["--image"] if options["images"] else []))
+    return lockfile.origin(sources, shlex.join(["puller", "lock", *map(source_name, (*lists, *words))]))
 
 
-def _lock(
-    todo: RequestedImages, output: Path | None, comments: Sequence[str], lists: Sequence[str], upgrades: Sequence[str]
-) -> int:
+def _lock(todo: RequestedImages, output: Path | None, options: Mapping[str, Any]) -> int:
+    lists = options["lists"] or (() if options["images"] else ("-",))
     wanted = lockfile.pins(todo.requests)
     before: Digests = {}
+    comments: Sequence[str] = ()
     if output:
         is_own_list = any(_is_same(source, output) for source in lists)
         if is_own_list and not lockfile.origin_of(output):
@@ -95,8 +95,9 @@ def _lock(
         before = lockfile.read_lock(output)
         if is_own_list:  # its digests are those to renew, and do not pin
             wanted = {wish: None if wish.reference.tag and wish in before else pin for wish, pin in wanted.items()}
-            comments = lockfile.origin_of(output) if len(lists) == 1 else comments
-    to_renew = lockfile.chosen(upgrades, wanted)
+            comments = lockfile.origin_of(output) if len(lists) == 1 and not options["images"] else ()
+    comments = comments or _origin(options, lists, has_tags=None in wanted.values())
+    to_renew = lockfile.chosen(options["upgrades"], wanted)
     if to_renew and all(wanted[wish] for wish in to_renew):
         lock = clean(shlex.quote(source_name([*lists, "LOCK"][0])))
         raise UsageError(

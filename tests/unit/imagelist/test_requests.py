@@ -35,6 +35,16 @@ def test_spellings_of_one_image_are_one_request() -> None:
     assert request.requested == ("ubuntu", "docker.io/library/ubuntu:latest", "index.docker.io/ubuntu")
 
 
+def test_a_file_that_is_skipped_has_an_advice_of_its_own() -> None:
+    """A broken file is no reference with a spelling error; a bad line is."""
+    broken = planned("services: {a: {image: a}\n").rejected[0].failure
+    line = planned("a\nNO\n").rejected[0].failure
+    assert broken
+    assert (broken.advice, broken.message[:26]) == ("Correct the list at this line.", "stdin:2: not valid YAML: d")
+    assert line
+    assert line.advice == failure(FailureKind.BAD_REFERENCE, "").advice
+
+
 def test_requests_stand_in_the_order_of_first_appearance() -> None:
     """A later duplicate moves nothing."""
     requests = planned("c\na\nb\na\nc:latest\n").requests

@@ -112,6 +112,14 @@ def test_each_image_alone_is_told_exactly(engine: Engine, registry: Registry, pr
         assert (number, plan.images[0]["bytes"]) == (number, sent(proxy))
 
 
+def test_a_dead_registry_is_a_temporary_failure(engine: Engine, registry: Registry, puller: Puller) -> None:
+    """Exit code 75, as for a pull; 1 with --detailed-exitcode, or if a later plan cannot know every image either."""
+    images = ["127.0.0.1:1/plan/app:v1", push_image(registry, "plan/alive").reference]
+    assert puller.run("plan", *images).code == 75
+    assert puller.run("plan", *images, "--detailed-exitcode").code == 1
+    assert puller.run("plan", *images, f"{registry.address}/plan/nowhere:v1").code == 1
+
+
 def test_images_that_never_came_from_a_registry(
     engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, tmp_path: object
 ) -> None:

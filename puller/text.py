@@ -60,7 +60,7 @@ def source_name(text: str) -> str:
         return text
     place = re.split(r"[?#]", rest, maxsplit=1)[0]
     # A password may contain `@`, `/`, `?` and `#`, although it should not. What has brackets is an IPv6 address.
-    if re.match(r"(?!\[[\da-f:.]+\](?::\d*)?(?:/|$))[^/]*(?:@|:(?!\d*(?:/|$)))", place, re.IGNORECASE):
+    if re.match(r"(?!\[[\da-f:.]+\]?(?::\d*)?(?:/|$))[^/]*(?:@|:(?!\d*(?:/|$)))", place, re.IGNORECASE):
         place = place.rpartition("@")[2] if "@" in place else "***"
     return f"{scheme}://{place}"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from puller.engine.endpoint import EngineAddress
-from puller.lockfile.lockfile import render
+from puller.lockfile.lockfile import origin, render
 from puller.system.run_lock import RunLock
 from tests.lab import wait_until
 from tests.lab.fakes import good_pull
@@ -56,6 +56,6 @@ def test_a_secret_of_a_url_is_shown_nowhere(tmp_path: Path, url: str) -> None:
 def test_a_lock_file_names_its_sources_without_their_secrets() -> None:
     """The header of a lock file is committed to repositories."""
     source = f"https://user:{SECRET}@example.com/images.txt?{SECRET}#{SECRET}"
-    text = render({}, [source], datetime.now(UTC), "1")
+    text = render({}, origin([source], "puller lock"), datetime.now(UTC), "1")
     assert SECRET not in text
     assert "https://example.com/images.txt" in text

@@ -19,6 +19,8 @@ _LONGEST = 200
 """Characters of a word or a command line in a message."""
 _SIMILAR = 0.75
 """How similar a variable must be to one of puller's, from 0 to 1: other programs have variables of this prefix, too."""
+_KUBERNETES = re.compile(r"PULLER_(?:SERVICE_HOST|SERVICE_PORT|PORT).*")
+"""Variables that Kubernetes sets in pods beside a service of the name `puller`."""
 _VERBS = {
     "check": "verify", "download": "pull", "fetch": "pull", "images": "list", "import": "load", "log": "history",
     "logs": "history", "ls": "list", "pin": "lock", "remove": "prune", "rm": "prune", "runs": "history",
@@ -67,7 +69,7 @@ def no_verb(name: str, arguments: Iterable[str], verbs: Iterable[str]) -> str:
 def misspelt_variables(given: Iterable[str], known: Iterable[str]) -> Iterable[str]:
     """Yield a warning for each variable whose name is similar to a known one."""
     names = {name.removeprefix("PULLER_"): name for name in known}
-    for variable in sorted(given):
+    for variable in sorted(name for name in given if not _KUBERNETES.fullmatch(name)):
         for meant in get_close_matches(variable.removeprefix("PULLER_"), sorted(names), 1, _SIMILAR):
             yield f"the variable {clean(variable, _LONGEST)} is not used; did you mean {names[meant]}?"
 

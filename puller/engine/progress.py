@@ -173,7 +173,9 @@ class Layers:
             return Phase.EXTRACTING
         unfinished = [status for status in statuses if not status.startswith(_DONE)]
         if unfinished and all(status.startswith(("Waiting", "Pulling fs layer")) for status in unfinished):
-            return Phase.DOWNLOADING if self.fetched else Phase.WAITING
+            # The containerd store announces a layer, and says nothing of its first megabyte.
+            waits = not self.fetched and any(status.startswith("Waiting") for status in unfinished)
+            return Phase.WAITING if waits else Phase.DOWNLOADING
         return Phase.EXTRACTING if unfinished or self.fetched else Phase.RESOLVING
 
     @property

@@ -160,7 +160,7 @@ def test_progress_is_layers(tmp_path: Path) -> None:
     """Without a terminal the program tells no bytes, but what each layer is at."""
     heard: list[Progress] = []
     pull(FakeProgram(tmp_path, pull=good_pull("aaaaaaaaaaaa", "bbbbbbbbbbbb")), progress=heard.append)
-    assert heard[0].phase is Phase.WAITING
+    assert heard[0].phase is Phase.DOWNLOADING
     assert {event.total for event in heard} == {0}
     assert heard[-1].layers >= 1
 

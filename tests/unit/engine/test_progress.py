@@ -71,6 +71,7 @@ def test_a_pull_from_begin_to_end() -> None:
     listener = Listener().feed(("latest", "Pulling from library/nginx"), *layer(A), *layer(B, 50))
     phases = [phase for phase, _ in itertools.groupby(event.phase for event in listener.heard)]
     assert phases == [
+        Phase.DOWNLOADING,
         Phase.WAITING,
         Phase.DOWNLOADING,
         Phase.EXTRACTING,
@@ -138,6 +139,12 @@ def test_all_layers_waiting_is_waiting() -> None:
     """An image behind others in the engine's queue is not downloading."""
     listener = Listener().feed((A, "Pulling fs layer"), (B, "Waiting"), (C, "Already exists"))
     assert listener.last.phase is Phase.WAITING
+
+
+def test_a_layer_that_is_only_announced_is_downloading() -> None:
+    """The containerd store says nothing more of a layer until its first megabyte has come."""
+    listener = Listener().feed((A, "Pulling fs layer"), (B, "Pulling fs layer"), (C, "Already exists"))
+    assert (listener.last.phase, listener.last.current) == (Phase.DOWNLOADING, 0)
 
 
 def test_a_tag_that_looks_like_a_layer_is_no_layer() -> None:

@@ -114,8 +114,8 @@ def main() -> NoReturn:
     except PermissionError as error:  # such as a file in a directory of another user
         click.echo(f"puller: {clean(str(error.filename))}: permission denied", err=True)
         code = ExitCode.USAGE
-    except (KeyboardInterrupt, click.Abort):
-        code = ExitCode.INTERRUPTED
+    except (KeyboardInterrupt, click.Abort) as error:
+        code = _fail(str(error.__cause__ or error) or "interrupted", ExitCode.INTERRUPTED, None)
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
         click.echo(
             f"puller: internal error, report it to the maintainers of puller: {type(error).__name__}: {error}", err=True

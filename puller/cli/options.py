@@ -182,6 +182,8 @@ def _telling_if_slow(lists: Iterable[str]) -> Iterator[None]:
         timer.start()
     try:
         yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted (Ctrl-C) while reading lists") from None
     finally:
         timer.cancel()
 

@@ -381,6 +381,20 @@ def test_a_signal_while_the_engine_is_looked_for(shell: Shell, number: signal.Si
     assert run.code == code
 
 
+@pytest.mark.parametrize("verb", ["pull", "list", "lock"])
+def test_an_interruption_while_lists_are_read_is_said(shell: Shell, verb: str) -> None:
+    """As with Ctrl-C, when a list is far too large."""
+    argv = shell.argv(verb, "-")
+    with subprocess.Popen(argv, env=shell.environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write(b"#" * (200 << 10))  # more than a pipe holds: puller reads when this is done
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read().strip() == b"puller: interrupted (Ctrl-C) while reading lists"
+        assert process.wait(SECONDS) == 130
+
+
 # Streams that are closed.
 
 

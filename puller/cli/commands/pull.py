@@ -176,7 +176,7 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
     except EngineUnreachableError as error:
         kind = error.kind if error.kind in ENGINE_GONE else FailureKind.DAEMON_UNREACHABLE
         hint = "; without an engine, --to oci:DIR or archive:FILE pulls into files" if is_without_engine(kind) else ""
-        click.echo(f"puller: {error}{hint}", err=True)
+        run.log.fail(f"puller: {error}{hint}")
         return run.nothing(kind, str(error))
     except KeyboardInterrupt as interrupt:
         return run.nothing(FailureKind.CANCELLED, str(interrupt))

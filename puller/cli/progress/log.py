@@ -109,6 +109,12 @@ class Log(TextIOBase):
         """Write lines to the file only."""
         self._write(text + "\n", shown=False)
 
+    def fail(self, text: str) -> None:
+        """Write a line about why the run does not start: on standard error without its time, as other errors."""
+        with self._lock:
+            self._out.write(text + "\n")
+        self.record(text)
+
     def command(self, text: str) -> None:
         """Write a command to a CI system, unchanged (see `puller.cli.ci`)."""
         getattr(self.stream, "command", self.stream.write)(text)

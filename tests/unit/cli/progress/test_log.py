@@ -98,7 +98,7 @@ def test_a_file_gets_the_plain_lines_whatever_is_shown(tmp_path: Path, options: 
             pull(log)
     lines = unstamped(path)
     assert lines[:3] == lines[4:7] == PLAIN
-    assert lines[3].startswith("[1/1] ended: 1 pulled; 0B in ")
+    assert lines[3].startswith("[1/1] ended: 1 pulled in ")
     assert path.stat().st_mode & 0o777 == 0o644
     shown = stream.getvalue()
     assert (shown == "") == bool(options.get("quiet"))
@@ -111,6 +111,16 @@ def test_a_file_tells_why_a_run_did_not_start(tmp_path: Path) -> None:
     with pytest.raises(EngineBusyError), opened(Stream(), log_file=path, quiet=True):
         raise EngineBusyError("another run uses this engine")
     assert unstamped(path) == ["puller: another run uses this engine"]
+
+
+def test_why_a_run_does_not_start_has_a_time_in_the_file_only(tmp_path: Path) -> None:
+    """On standard error the line looks as that of any other error."""
+    shell = Shell(tmp_path)
+    environment = {"PULLER_LOG_TIMESTAMPS": "always"}
+    run = shell.run("pull", "--image", "nginx", "--backend", "sdk", "--log-file", "run.log", environment=environment)
+    assert (run.code, run.stdout) == (69, "")
+    assert run.stderr.startswith("puller: cannot connect to the engine at unix://")
+    assert unstamped(tmp_path / "run.log") == run.stderr.splitlines()
 
 
 def test_a_wait_before_the_run_has_a_heartbeat(tmp_path: Path) -> None:

@@ -229,3 +229,13 @@ def notes(outcomes: Sequence[PullOutcome]) -> Iterator[str]:
 
 def _is_load(details: RunDetails) -> bool:
     return details.command.startswith("puller load ")
+
+
+def opening(images: int, engine: str, jobs: int = 0, details: RunDetails | None = None) -> str:
+    """Return what a run begins to do; `jobs` is the number of concurrent pulls into an engine, 0 if unknown."""
+    scheme, _, path = engine.partition(":")
+    if scheme in _FILES:
+        return f"pulling {counted(images, 'image')} into {clean(path)} ({_FILES[scheme]})"
+    if details and _is_load(details):
+        return f"loading {counted(images, 'image')} into {clean(engine)}"
+    return f"pulling {counted(images, 'image')} with {clean(engine)}{f', {jobs} at a time' if jobs else ''}"

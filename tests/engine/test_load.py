@@ -1,6 +1,7 @@
 """Loading from files that are damaged, or made to be expensive."""
 
 import json
+import re
 from pathlib import Path
 
 from tests.engine.conftest import Puller
@@ -24,6 +25,17 @@ def test_a_wrong_file_in_a_folder_is_permanent(registry: Registry, puller: Pulle
     (loaded,) = run.images
     assert (run.code, loaded["attempts"]) == (1, 1)
     assert (loaded["error"]["kind"], loaded["error"]["class"]) == ("digest_mismatch", "permanent")
+
+
+def test_lines_tell_a_load_from_a_pull(registry: Registry, puller: Puller) -> None:
+    """With times where nobody watches, as those of a pull."""
+    image = push_image(registry, "load/lines", layers=[layer("load-lines")])
+    folder = puller.folder / "images"
+    assert puller.pull("--to", f"oci:{folder}", "--image", image.reference).code == 0
+    time = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ "
+    pattern = rf"{time}loading 1 image into .*\n{time}\[0/1\] starts .*\n{time}\[1/1\] loaded .*\n"
+    assert re.fullmatch(pattern, puller.run("load", str(folder)).stderr)
+    assert puller.run("load", "-q", str(folder)).stderr == ""
 
 
 def test_a_wrong_blob_in_a_folder_is_permanent(registry: Registry, puller: Puller) -> None:

@@ -1,6 +1,7 @@
 """`puller load`: images from files into an engine."""
 
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from puller.cancellation import Cancellation, interruptible
 from puller.cli.engine import open_engine
 from puller.cli.options import engine_options
 from puller.cli.output import emit, show
-from puller.cli.progress import ProgressMode, observe
+from puller.cli.progress import Log, follow, open_log
 from puller.cli.sections import SectionedCommand, flag
 from puller.cli.signals import handled
 from puller.errors import EngineError, EngineUnreachableError, UsageError
@@ -27,6 +28,9 @@ from puller.registry.resolver import Resolver
 from puller.report import RENDERERS
 from puller.settings import Policy, Settings
 from puller.text import clean
+
+_LOG = {"progress": "auto", "verbose": 0, "log_timestamps": "auto", "log_file": None}
+"""The defaults of the options of `puller pull` for the log."""
 
 
 @click.command("load", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"})
@@ -45,12 +49,14 @@ def command(**options: Any) -> int:
     puller load images.oci
     puller load images.tar --context airgapped
     """  # noqa: D301 - click wants the control character itself
-    with handled() as signals:
-        report = _load(options, signals.cancellation)
+    source = clean(str(options["source"]))
+    details = RunDetails(clean(gethostname()), "", (source,), f"puller load {source}", __version__)
+    with handled() as signals, open_log(_LOG | options, sys.stderr) as log:
+        report = _load(options, details, signals.cancellation, log)
         signals.finish()
-        code, source = signals.exit_code or report.exit_code, clean(str(options["source"]))
-        host, engine, command = clean(gethostname()), report.details.engine, f"puller load {source}"
-        report = replace(report, details=RunDetails(host, engine, (source,), command, __version__, int(code)))
+        log.end()
+        code = signals.exit_code or report.exit_code
+        report = replace(report, details=replace(details, engine=report.details.engine, exit_code=int(code)))
         if options["form"] == "text":
             show(report, quiet=options["quiet"], seen=True)
         else:
@@ -58,7 +64,7 @@ def command(**options: Any) -> int:
     return code
 
 
-def _load(options: dict[str, Any], cancel: Cancellation) -> Report:
+def _load(options: Mapping[str, Any], details: RunDetails, cancel: Cancellation, log: Log) -> Report:
     settings = Settings(policy=Policy.ALWAYS, disk_check=False)
     images = LayoutImages(options["source"])
     with closing(open_engine(options, settings.jobs)) as engine:
@@ -74,7 +80,7 @@ def _load(options: dict[str, Any], cancel: Cancellation) -> Report:
         with (
             closing(LoopbackRegistry(images)) as server,
             on_record(engine.store, server.place),
-            observe(ProgressMode.QUIET if options["quiet"] else ProgressMode.AUTO, sys.stderr) as observer,
+            follow(log, details=details) as observer,
             PullSession(LoadEngine(engine, wanted, server), Resolver(), settings, observer, cancel=cancel) as session,
         ):
             return interruptible(lambda: session.pull(tuple(wanted)), cancel)

@@ -8,6 +8,7 @@ from puller.cli.progress.heartbeat import beating
 from puller.cli.progress.lines import PlainLines, QuietStream, json_line, write_lines
 from puller.cli.progress.log import Log, ProgressMode, Timestamps, open_log
 from puller.events import Observer, fan_out
+from puller.model import RunDetails
 
 __all__ = ["Log", "ProgressMode", "Timestamps", "follow", "observe", "open_log"]
 
@@ -21,22 +22,22 @@ def observe(mode: ProgressMode, stream: TextIO, *, verbose: int = 0) -> Iterator
 
 
 @contextmanager
-def follow(log: Log, jobs: int = 0) -> Iterator[Observer]:
+def follow(log: Log, jobs: int = 0, details: RunDetails | None = None) -> Iterator[Observer]:
     """Yield an observer that shows events as the mode of a log says, and writes plain lines to its file.
 
-    `jobs` is the number of concurrent pulls, for the first line.
+    `jobs` is the number of concurrent pulls, for the first line; `details` tell a load from a pull.
     """
     observers: list[Observer] = []
     with ExitStack() as stack:
         if log.mode is ProgressMode.PLAIN or log.has_file:
-            lines = PlainLines(log.verbose, jobs)
+            lines = PlainLines(log.verbose, jobs, details)
             log.news = lines.heartbeat
             stack.callback(lambda: log.record(lines.end()))
             observers.append(write_lines(log.line, lines))
         if log.mode is ProgressMode.TTY:
             from puller.cli.progress.live import show  # noqa: PLC0415 - it needs rich
 
-            observers.append(stack.enter_context(show(QuietStream(log.stream))))
+            observers.append(stack.enter_context(show(QuietStream(log.stream), details)))
         elif log.mode is ProgressMode.JSON:
             stream = QuietStream(log.stream)
             observers.append(write_lines(lambda line: stream.write(f"{line}\n"), json_line))

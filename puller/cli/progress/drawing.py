@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from puller.cli.progress.state import RunningPull, State
+from puller.cli.progress.state import RunningPull, State, phase_words
 from puller.events import Phase, Progress
 from puller.model import Status
 from puller.text import clean, format_bytes, format_seconds
@@ -137,11 +137,11 @@ def _row(pull: RunningPull, columns: _Columns, glyphs: Glyphs, frame: str, now: 
     downloading = seen is not None and seen.phase is Phase.DOWNLOADING
     done, total, amount = _measure(seen) if seen else (0, 0, "starting")
     line = [(f"{frame} ", "cyan"), _label(pull, columns, glyphs)]
-    if columns.bar:
-        bar = _bar(glyphs, columns.bar, total, [(done, "cyan")]) if total else [(" " * columns.bar, "")]
-        line += [("  ", ""), *bar]
-    if columns.amount:
-        line.append((f"  {amount:>{columns.amount}}", "" if total else "dim"))
+    if columns.bar and total:
+        line += [("  ", ""), *_bar(glyphs, columns.bar, total, [(done, "cyan")])]
+    if room := columns.amount + (_GAP + columns.bar if columns.bar and not total else 0):
+        text = amount if len(amount) <= room else amount.partition(" ")[0]
+        line.append((f"  {text:>{room}}", "" if total else "dim"))
     if columns.rate:
         text = f"{format_bytes(rate)}/s" if downloading and rate >= 1 else ""
         line.append((f"  {text:>{_RATE}}", "dim"))
@@ -157,7 +157,7 @@ def _measure(seen: Progress) -> tuple[int, int, str]:
         layers = f"{seen.layers_done}/{seen.layers}"
         text = f"{phase} {layers}"
         return seen.layers_done, seen.layers, text if len(text) <= _AMOUNT else f"{layers} layers"
-    return 0, 0, Phase.QUEUED if phase is Phase.WAITING else phase
+    return 0, 0, phase_words(phase)
 
 
 def _footer(state: State, glyphs: Glyphs, room: int, now: float) -> Iterator[Line]:
@@ -184,12 +184,13 @@ def _footer(state: State, glyphs: Glyphs, room: int, now: float) -> Iterator[Lin
 def _transfer(state: State, now: float) -> Line:
     """Return the bytes of the run, their rate and the time that is left, as far as they are known."""
     rate, left, done = state.rate(now), state.seconds_left(now), state.downloaded
-    known, least = state.size.total, "at least " if state.size.unknown else ""
+    known, least = state.known_total, "at least " if state.size.unknown else ""
     if not (known or done):
         return []
-    facts = [(share(done, max(known, done), f" of {least}") if known else format_bytes(done), "")]
+    whole = done >= known or format_bytes(done) == format_bytes(known)
+    facts = [(format_bytes(done) if whole else share(done, known, f" of {least}"), "")]
     facts += [(f"{format_bytes(rate)}/s", "dim")] if rate >= 1 else []
-    return facts + ([(f"{'over' if least else 'about'} {coarse_seconds(left)} left", "")] if left else [])
+    return facts + ([(f"{least or 'about '}{coarse_seconds(left)} left", "")] if left else [])
 
 
 def _fitting(facts: Line, room: int) -> Line:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event as Flag, Lock
 
-from puller.cli.progress.state import RunningPull, State
+from puller.cli.progress.state import RunningPull, State, phase_words
 from puller.events import Phase
+from puller.model import RunDetails
 from puller.report.words import status_words
 from puller.system.clock import monotonic
 from puller.system.threads import start
@@ -40,8 +41,8 @@ def beating(beat: Callable[[], object], seconds: float = INTERVAL) -> Iterator[N
 class RunSummary:
     """Sums up a run at any moment, from its events; thread-safe."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._state, self._clock = State(clock), clock
+    def __init__(self, clock: Callable[[], float] = monotonic, details: RunDetails | None = None) -> None:
+        self._state, self._clock, self._details = State(clock), clock, details
         self.add = self._state.add
 
     @property
@@ -62,23 +63,35 @@ class RunSummary:
                 if ends > now
             ]
             flight = f"in flight: {', '.join(named)}" if named else "nothing in flight"
-            return "; ".join([flight, *pauses, f"{self._bytes()} after {_whole(now - state.began)}"])
+            amount = [] if self._only_image() else [f"{self._bytes()} after {_whole(now - state.began)}"]
+            return "; ".join([flight, *pauses, *amount])
 
     def end(self) -> str:
         """Return the images by status, the bytes fetched, and the time."""
         state = self._state
         with state.lock:
-            parts = [f"{number} {status_words(status)}" for status, number in state.counts.items() if number]
+            counts = [(status_words(status, self._details), number) for status, number in state.counts.items()]
+            parts = [f"{number} {words}" for words, number in counts if number]
             rest = state.total - state.done
             parts += [f"{rest} not tried"] if rest > 0 else []
             seconds = format_seconds(self._clock() - state.began)
-            return f"ended: {', '.join(parts) or 'nothing to pull'}; {format_bytes(state.downloaded)} in {seconds}"
+            amount = f"; {format_bytes(state.downloaded)}" if state.downloaded else ""
+            return f"ended: {', '.join(parts) or 'nothing to pull'}{amount} in {seconds}"
+
+    def _only_image(self) -> bool:
+        """Whether the bytes of the run are those of the one image in flight, which its words have."""
+        state = self._state
+        seen = [pull.progress for pull in state.running.values() if not pull.retry]
+        if len(state.running) != 1 or not seen or not seen[0] or seen[0].phase is Phase.EXTRACTING:
+            return False
+        current, total = seen[0].current, seen[0].total
+        return 0 < current == state.downloaded and total > 0 and state.known_total in (0, total)
 
     def _bytes(self) -> str:
-        size, done = self._state.size, format_bytes(self._state.downloaded)
-        if not size.total:
+        known, done = self._state.known_total, format_bytes(self._state.downloaded)
+        if not known:
             return done
-        return f"{done} of {'at least ' if size.unknown else ''}{format_bytes(size.total)}"
+        return f"{done} of {'at least ' if self._state.size.unknown else ''}{format_bytes(known)}"
 
 
 def _doing(pull: RunningPull, now: float) -> str:
@@ -88,7 +101,7 @@ def _doing(pull: RunningPull, now: float) -> str:
     seen = pull.progress
     if seen is None:
         return "starting"
-    words = "waiting for the engine" if seen.phase in (Phase.QUEUED, Phase.WAITING) else seen.phase.value
+    words = phase_words(seen.phase)
     if seen.total and seen.phase is not Phase.EXTRACTING:
         return f"{words} {format_bytes(seen.current)} of {format_bytes(seen.total)}"
     return f"{words} {seen.layers_done} of {seen.layers} layers" if seen.layers else words

@@ -2,11 +2,14 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from puller.cli.progress.heartbeat import RunSummary
+from puller.cli.progress.state import phase_words
+from puller.errors import FailureKind
 from puller.events import (
     Event,
     Finished,
@@ -19,13 +22,16 @@ from puller.events import (
     SizeKnown,
     Started,
 )
-from puller.model import PullOutcome, PullRequest, Status
-from puller.report.words import STATUS_WIDTH, ending, image_name, reason, status_words
+from puller.failure import Failure
+from puller.model import PullOutcome, PullRequest, RunDetails, Status
+from puller.report.words import STATUS_WIDTH, ending, image_name, kind_words, opening, reason, status_words
 from puller.system.clock import monotonic
-from puller.text import clean, counted, format_bytes, format_seconds
+from puller.text import clean, format_bytes, format_seconds
 
 _KEYS = ("event", "time", "id", "status", "text", "details", "current", "total", "percent")
 """Those of `docker compose --progress json`, and `event` and `time`."""
+_MOST_MESSAGES = 20
+"""Lines of one event that have the message of one kind of failure; those after them have only its title."""
 _STATUS = {Status.FAILED: "Error", Status.CANCELLED: "Warning"}
 
 
@@ -68,11 +74,19 @@ class PlainLines:
     With `verbose`, also for later attempts, and with 2 for each phase of an attempt.
     """
 
-    def __init__(self, verbose: int = 0, jobs: int = 0, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        verbose: int = 0,
+        jobs: int = 0,
+        details: RunDetails | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         """`jobs` is the number of concurrent pulls, 0 if unknown; the clock is one of seconds."""
-        self._verbose, self._jobs = verbose, jobs
-        self._run = RunSummary(clock)
+        self._verbose, self._jobs, self._details = verbose, jobs, details
+        self._run = RunSummary(clock, details)
         self._phases: dict[PullRequest, Phase] = {}
+        self._pauses: dict[str, Failure] = {}
+        self._told = Counter[tuple[type[Event], FailureKind]]()
 
     def heartbeat(self) -> str:
         """Return a line about the moment: what is in flight, the bytes, and what the run waits for."""
@@ -86,8 +100,7 @@ class PlainLines:
         self._run.add(event)
         match event:
             case RunStarted():
-                jobs = f", {self._jobs} at a time" if self._jobs else ""
-                return f"pulling {counted(event.total, 'image')} with {clean(event.engine)}{jobs}"
+                return opening(event.total, event.engine, self._jobs, self._details)
             case Started():
                 self._phases.pop(event.request, None)
                 return self._started(event)
@@ -96,15 +109,21 @@ class PlainLines:
             case SizeKnown():
                 return None
             case RetryScheduled():
-                wait = format_seconds(event.delay)
-                return f"retry in {wait}  {image_name(event.request)}  attempt {event.attempt}: {reason(event.failure)}"
+                wait, paused = format_seconds(event.delay), self._pauses.get(event.request.reference.registry)
+                told = paused is not None and paused.message == event.failure.message
+                why = kind_words(event.failure) if told else self._reason(event, event.failure)
+                return f"retry in {wait}  {image_name(event.request)}  attempt {event.attempt}: {why}"
             case Paused():
-                wait = format_seconds(event.seconds)
+                wait, self._pauses[event.subject] = format_seconds(event.seconds), event.failure
                 return f"paused for {wait}  {clean(event.subject)}  {reason(event.failure)}"
             case Postponed():
-                return f"will retry at the end  {image_name(event.request)}  {reason(event.failure)}"
+                return f"will retry at the end  {image_name(event.request)}  {self._reason(event, event.failure)}"
             case Finished():
-                return self._finished(event.outcome)
+                return self._finished(event)
+
+    def _reason(self, event: Event, failure: Failure) -> str:
+        self._told[key := (type(event), failure.kind)] += 1
+        return reason(failure) if self._told[key] <= _MOST_MESSAGES else kind_words(failure)
 
     def _started(self, event: Started) -> str | None:
         attempt = f"  attempt {event.attempt}" if event.attempt > 1 else ""
@@ -116,15 +135,17 @@ class PlainLines:
         if self._phases.get(event.request) is event.phase:
             return None
         self._phases[event.request] = event.phase
-        return f"{self._counter()} {event.phase:<{STATUS_WIDTH}}  {image_name(event.request)}"
+        return f"{self._counter()} {phase_words(event.phase):<{STATUS_WIDTH}}  {image_name(event.request)}"
 
-    def _finished(self, outcome: PullOutcome) -> str:
+    def _finished(self, event: Finished) -> str:
+        outcome, failed = event.outcome, event.outcome.status is Status.FAILED
         words = [
-            f"{self._counter()} {status_words(outcome.status):<{STATUS_WIDTH}}",
+            f"{self._counter()} {status_words(outcome.status, self._details):<{STATUS_WIDTH}}",
             image_name(outcome),
             took(outcome),
         ]
-        words += [ending(outcome)] if outcome.failure else []
+        if why := outcome.failure:
+            words.append(self._reason(event, why) if failed else ending(outcome))
         words += [f"warning: {clean(outcome.warning)}"] if outcome.warning else []
         if self._verbose:
             words += [outcome.digest or "", f"from {clean(outcome.mirror)}" if outcome.mirror else ""]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
+from textwrap import wrap
 from threading import Event as Flag, Lock
 from typing import TextIO, cast
 
@@ -14,7 +15,7 @@ from puller.cli.progress.lines import QuietStream
 from puller.cli.progress.state import State
 from puller.events import Event, Finished, Observer, Postponed
 from puller.failure import Failure
-from puller.model import PullOutcome, PullRequest, Status
+from puller.model import PullOutcome, PullRequest, RunDetails, Status
 from puller.report.words import STATUS_WIDTH, image_name, status_words, stop_words
 from puller.system.threads import start
 from puller.text import clean, format_bytes, format_seconds
@@ -24,14 +25,19 @@ _LONGEST_MESSAGE = 300
 _SIZE, _TIME = len("999.9MB"), len("59m59s")
 _FACTS = 2 + STATUS_WIDTH + 2 + 2 + _SIZE + 2 + _TIME
 """Columns of the line of a finished image without its name."""
+_GAP = 2
+_INDENT = 2 + STATUS_WIDTH + _GAP
+"""Columns before the rest of a line that is broken at blanks, which terminals of less than `_NARROW` do themselves."""
+_NARROW, _ROOM = 3 * _INDENT, 20
+"""Columns: where a line has less than `_ROOM` left, its message begins below it."""
 _STEP = 8
 """Longer names move the columns of the lines below them by this much, so that it happens seldom."""
 
 
 @contextmanager
-def show(stream: QuietStream) -> Iterator[Observer]:
+def show(stream: QuietStream, details: RunDetails | None = None) -> Iterator[Observer]:
     """Show the run on a terminal; at the end only the lines of finished images remain."""
-    view = _View(stream)
+    view = _View(stream, details)
     thread = start(view.run, "view")
     try:
         yield view.observe
@@ -45,8 +51,8 @@ def show(stream: QuietStream) -> Iterator[Observer]:
 class _View:
     """Redraws the bottom lines of a terminal, also after the terminal has wrapped them because it became narrower."""
 
-    def __init__(self, stream: QuietStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: QuietStream, details: RunDetails | None) -> None:
+        self._stream, self._details = stream, details
         self._console = Console(
             file=cast("TextIO", stream), force_terminal=True, highlight=False, markup=False, emoji=False
         )
@@ -86,10 +92,10 @@ class _View:
         texts = [Text.assemble(*pieces) for pieces in lines]
         for text in texts:
             text.truncate(max(1, width - 1))
-        above = [Text.assemble(*pieces) for event in ended for pieces in self._lines(event, width)]
+        above = [Text.assemble(*_wrapped(pieces, width)) for event in ended for pieces in self._lines(event, width)]
         with console.capture() as capture:
             for line in above:
-                console.print(line, soft_wrap=True)  # the terminal wraps it, and again when its width changes
+                console.print(line, soft_wrap=True)
             console.print(Text("\n").join(texts), soft_wrap=True, end="")
         self._stream.write(self._erased(width) + capture.get())
         self._drawn = [len(text) for text in texts]
@@ -113,7 +119,8 @@ class _View:
             yield [(mark, style), (f"  {name}", ""), (reason, style)]
             return
         outcome, status, why = event.outcome, event.outcome.status, event.outcome.failure
-        mark, style = f"{self._glyphs.marks[status]} {status_words(status):<{STATUS_WIDTH}}", _STYLES[status]
+        words, style = status_words(status, self._details), _STYLES[status]
+        mark = f"{self._glyphs.marks[status]} {words:<{STATUS_WIDTH}}"
         if why and status is Status.FAILED:
             yield [(mark, style), (f"  {name}", ""), (f"  {self._why(why, request)}", style)]
             return
@@ -131,6 +138,21 @@ class _View:
         for name in (reference.canonical, reference.text):
             message = message.replace(name, self._glyphs.ellipsis) if "/" in name or ":" in name else message
         return ": ".join([failure.title, *(part for part, _ in groupby(message.split(": ")))])
+
+
+def _wrapped(line: Line, width: int) -> Line:
+    """Break the last part of a line at blanks, with an indent; a long word stays whole for copying."""
+    *before, (text, style) = line
+    begin = sum(len(part) for part, _ in before) + _GAP
+    if begin + len(text) < width or width < _NARROW:
+        return line
+    fits = begin + _ROOM < width
+    rows = wrap(
+        text.strip(), width - 1, initial_indent=" " * (begin if fits else _INDENT), subsequent_indent=" " * _INDENT,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    below = "\n".join(rows)
+    return [*before, (below[begin - _GAP :] if fits else f"\n{below}", style)]
 
 
 def _facts(outcome: PullOutcome, *, aligned: bool) -> str:

@@ -33,6 +33,11 @@ _SETTLED = 3.0
 """Seconds of downloading before the rate is good for a forecast."""
 
 
+def phase_words(phase: Phase) -> str:
+    """Return what an engine does for an image; images that have not begun are the ones that are called queued."""
+    return "waiting for the engine" if phase in (Phase.QUEUED, Phase.WAITING) else phase.value
+
+
 class RateMeter:
     """Measures the rate per second of an increasing number, over the last `window` seconds."""
 
@@ -132,6 +137,11 @@ class State:
                     self.counts[event.outcome.status] += 1
 
     @property
+    def known_total(self) -> int:
+        """Bytes of the whole run, or at least of most of its images; 0 before the sizes of half of them are known."""
+        return self.size.total if 2 * self.size.unknown <= self.total else 0
+
+    @property
     def done(self) -> int:
         """Images that have their final outcome."""
         return sum(self.counts.values())
@@ -148,8 +158,8 @@ class State:
 
     def seconds_left(self, now: float) -> float | None:
         """Return how long the rest will take at the run's rate; None while that cannot be told, and for the last 1%."""
-        left, rate = self.size.total - self.downloaded, self.rate(now)
-        return left / rate if left > self.size.total / 100 and rate >= 1 and self.meter.settled(now) else None
+        left, rate = self.known_total - self.downloaded, self.rate(now)
+        return left / rate if left > self.known_total / 100 and rate >= 1 and self.meter.settled(now) else None
 
     def _start(self, request: PullRequest, now: float) -> RunningPull:
         """Add a row, or reset the image's row for a new attempt; it keeps its place and its time."""

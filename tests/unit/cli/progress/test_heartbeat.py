@@ -71,6 +71,19 @@ def test_it_tells_what_each_image_does_how_far_it_is_and_since_when(run: Run) ->
     assert run.beat() == "[ 1/20] in flight: redis (1m00s) waiting for the engine; 5.3MB of 70.0MB after 1m30s"
 
 
+def test_the_bytes_of_the_only_image_are_said_once(run: Run) -> None:
+    """Unless the total of the run is another."""
+    run.see(Started(NGINX, 1), Progress(NGINX, Phase.DOWNLOADING, 2_200_000, 31_500_000, 0, 4, counted=2_200_000))
+    once = "[ 0/20] in flight: nginx:1.27 (1m00s) downloading 2.2MB of 31.5MB"
+    assert run.beat(60) == once
+    run.see(SizeKnown(31_500_000))
+    assert run.beat(0) == once
+    run.see(SizeKnown(60_800_000))
+    assert run.beat(0) == f"{once}; 2.2MB of 60.8MB after 1m00s"
+    run.see(Paused("ghcr.io", SLOW, 75), SizeKnown(31_500_000))
+    assert run.beat(0) == f"{once}; ghcr.io paused for 1m15s more: rate limited"
+
+
 def test_of_many_images_it_names_the_oldest_three(run: Run) -> None:
     """The line stays short with a hundred concurrent pulls."""
     for number in range(5):

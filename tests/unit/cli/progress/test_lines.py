@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from puller.cli.progress import ProgressMode, observe
+from puller.cli.progress.lines import PlainLines
 from puller.errors import FailureClass, FailureKind
 from puller.events import (
     Event,
@@ -25,7 +26,7 @@ from puller.events import (
     Started,
 )
 from puller.failure import Failure, failure
-from puller.model import Attempt, Status
+from puller.model import Attempt, RunDetails, Status
 from tests.lab.samples import DIGEST, outcome, request
 
 NGINX, NOPE = request("nginx:1.27"), request("nope:latest", "linux/arm64")
@@ -67,6 +68,53 @@ def test_plain_tells_what_a_run_waits_for() -> None:
         "paused for 30s  ghcr.io  rate limited (rate_limited): toomanyrequests: slow down",
         "will retry at the end  nginx:1.27  registry error (registry_5xx): 503 Service Unavailable",
     ]
+
+
+@pytest.mark.parametrize(("engine", "kind"), [("oci:out/s6", "OCI layout"), ("archive:out/s6", "archive")])
+def test_plain_tells_where_files_are_written(engine: str, kind: str) -> None:
+    """There `--jobs` is no limit, so no number is claimed."""
+    lines = PlainLines(jobs=3)
+    assert lines(RunStarted(6, engine)) == f"pulling 6 images into out/s6 ({kind})"
+    assert lines(RunStarted(6, "Docker")) == "pulling 6 images with Docker, 3 at a time"
+
+
+def test_plain_tells_a_load_from_a_pull() -> None:
+    """The images come from files."""
+    lines = PlainLines(details=RunDetails(command="puller load images.tar"))
+    assert lines(RunStarted(4, "engine 28.5")) == "loading 4 images into engine 28.5"
+    assert lines(Finished(NGINX, outcome("nginx:1.27"))) == "[1/4] loaded      nginx:1.27  4.2s"
+    assert lines.end().startswith("[1/4] ended: 1 loaded, 3 not tried in ")
+
+
+def test_plain_tells_the_words_of_a_rate_limit_once() -> None:
+    """The line of the retry has the title; if it has other words, those too."""
+    limited, other = failure(FailureKind.RATE_LIMITED, "slow down"), failure(FailureKind.RATE_LIMITED, "429")
+    paused, *retries = shown(
+        ProgressMode.PLAIN,
+        Paused("docker.io", limited, 12),
+        RetryScheduled(NGINX, 1, replace(limited, wait=12.0), 12),
+        RetryScheduled(NGINX, 2, other, 12),
+    )
+    assert paused == "paused for 12s  docker.io  rate limited (rate_limited): slow down"
+    assert retries == [
+        "retry in 12s  nginx:1.27  attempt 1: rate limited (rate_limited)",
+        "retry in 12s  nginx:1.27  attempt 2: rate limited (rate_limited): 429",
+    ]
+
+
+def test_plain_tells_the_message_of_a_common_cause_twenty_times() -> None:
+    """Three hundred images of a registry that is down do not fill a log with one sentence; another cause is told."""
+    down = failure(FailureKind.REGISTRY_UNAVAILABLE, "reg.example.org does not answer")
+    ends = [
+        Finished(NGINX, outcome(f"app:{number}", Status.FAILED, attempts=0, seconds=1, why=down))
+        for number in range(30)
+    ]
+    told = shown(ProgressMode.PLAIN, *ends, Finished(NOPE, outcome("nope", Status.FAILED)))
+    assert [line.endswith("(registry_unavailable): reg.example.org does not answer") for line in told[:20]] == [
+        True
+    ] * 20
+    assert told[20] == "[21/?] failed      app:20  1.0s  registry unavailable (registry_unavailable)"
+    assert told[30].endswith("image or tag not found (not_found): manifest unknown")
 
 
 def test_jsonl_tells_seconds_of_every_wait() -> None:

@@ -168,20 +168,39 @@ def test_ended_images_have_their_size_and_time() -> None:
     ]
 
 
-def test_a_long_line_is_whole() -> None:
-    """The terminal wraps it, so that the reason can be read to its end. The name of the image is not repeated."""
+def test_a_long_line_is_broken_at_blanks() -> None:
+    """The reason can be read to its end, below the name of the image, which is not repeated."""
     terminal = Terminal()
     wanted = request("localhost:5000/shop/web:1.4")
     unknown = "manifest unknown to this registry, which has no tag of this name: "
-    words = f"manifest for localhost:5000/shop/web:1.4 not found: [red]x: {unknown}{unknown}ask the shop"
+    words = f"manifest for localhost:5000/shop/web:1.4 not found: [red]x: {unknown}{unknown}ask them"
     with observe(ProgressMode.TTY, terminal) as observer:
         observer(Finished(wanted, outcome(str(wanted), Status.FAILED, why=failure(FailureKind.NOT_FOUND, words))))
-    whole = "".join(line.ljust(COLUMNS) for line in terminal.lines[:-1]) + terminal.lines[-1]
-    assert len(terminal.lines) == 2
-    assert whole == (
-        "✗ failed      localhost:5000/shop/web:1.4  image or tag not found: manifest for … not found: [red]x: "
-        f"{unknown}ask the shop"
-    )
+    assert terminal.lines == [
+        "✗ failed      localhost:5000/shop/web:1.4  image or tag not found: manifest for … not found:",
+        "              [red]x: manifest unknown to this registry, which has no tag of this name: ask them",
+    ]
+
+
+def test_a_message_begins_below_a_long_name() -> None:
+    """Where there is no room beside it."""
+    terminal = Terminal()
+    wanted = request(f"registry.example.org/{'team/' * 11}app:1.0")
+    why = failure(FailureKind.NOT_FOUND, "manifest unknown")
+    with observe(ProgressMode.TTY, terminal) as observer:
+        observer(Finished(wanted, outcome(str(wanted), Status.FAILED, why=why)))
+    assert terminal.lines == [f"✗ failed      {wanted}", f"{' ' * 14}image or tag not found: manifest unknown"]
+
+
+def test_a_long_word_is_whole() -> None:
+    """Such as an address: it can be copied, as the terminal wraps it."""
+    terminal = Terminal()
+    why = failure(FailureKind.REGISTRY_5XX, f"GET https://reg.example.org/{'v2/' * 40}tags 503")
+    with observe(ProgressMode.TTY, terminal) as observer:
+        observer(Finished(NOPE, outcome("nope", Status.FAILED, why=why)))
+    first, *rest = terminal.lines
+    assert first == "✗ failed      nope  registry error: GET"
+    assert "".join(rest) == f"{' ' * 14}https://reg.example.org/{'v2/' * 40}tags{' ' * 14}503"
 
 
 def test_an_interruption_is_said_once() -> None:

@@ -100,12 +100,13 @@ def test_a_row_has_the_time_of_its_image(state: State, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("phase", [Phase.QUEUED, Phase.WAITING])
-def test_an_image_that_waits_for_a_slot_of_the_engine_is_queued(state: State, phase: Phase) -> None:
-    """Images that have not started are counted as queued in the last line."""
+def test_an_image_that_waits_for_a_slot_of_the_engine_says_so(state: State, phase: Phase) -> None:
+    """Only images that have not started are called queued, in the last line."""
     state.add(Progress(NGINX, phase, 0, 500, 0, 3))
     row, overall = lines(state)
-    assert " queued " in row
+    assert " waiting for the engine  " in row
     assert "2 queued" in overall
+    assert lines(state, width=40)[0].split() == ["⠋", "nginx:1.27", "waiting", "0s"]
 
 
 def test_a_registry_that_is_left_alone_counts_down(state: State, clock: Clock) -> None:
@@ -191,9 +192,23 @@ def test_the_footer_tells_how_much_is_left(state: State, clock: Clock) -> None:
 
 def test_a_size_that_is_not_final_is_a_least_one(state: State, clock: Clock) -> None:
     """As long as the sizes of some images are unknown, the total and the time may grow."""
+    state.add(SizeKnown(61_000_000, 1))
+    download(state, clock, 20)
+    assert lines(state, width=80)[-1] == "20.0 of at least 61.0MB  1.0MB/s  at least 45s left"
+
+
+def test_no_total_is_shown_before_half_of_the_sizes_are_known(state: State, clock: Clock) -> None:
+    """The sum of a few images would only jump."""
     state.add(SizeKnown(61_000_000, 2))
     download(state, clock, 20)
-    assert lines(state, width=80)[-1] == "20.0 of at least 61.0MB  1.0MB/s  over 45s left"
+    assert lines(state, width=80)[-1] == "20.0MB  1.0MB/s"
+
+
+def test_a_total_that_has_come_is_said_once(state: State, clock: Clock) -> None:
+    """Not as `20.0 of at least 20.0MB`."""
+    state.add(SizeKnown(20_010_000, 1))
+    download(state, clock, 20)
+    assert lines(state, width=80)[-1] == "20.0MB  1.0MB/s"
 
 
 def test_nothing_is_foretold_without_a_total(state: State, clock: Clock) -> None:
@@ -206,7 +221,7 @@ def test_more_bytes_than_the_total_are_not_shown(state: State, clock: Clock) -> 
     """A layer that is fetched again counts again: then nothing is left as far as is known."""
     state.add(SizeKnown(15_000_000))
     download(state, clock, 20)
-    assert lines(state, width=80)[-1] == "20.0 of 20.0MB  1.0MB/s"
+    assert lines(state, width=80)[-1] == "20.0MB  1.0MB/s"
 
 
 def test_nothing_is_foretold_in_the_first_seconds_and_while_nothing_moves(state: State, clock: Clock) -> None:

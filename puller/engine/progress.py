@@ -12,7 +12,7 @@ from puller.image.reference import ImageReference
 from puller.model import EngineResult, PullRequest
 
 _INTERVAL = 0.1
-"""Seconds between two progress events of one image, unless its phase changes."""
+"""Seconds between two progress events of one image, unless its phase changes or a layer is new."""
 _LAYER_ID = re.compile(r"[0-9a-f]{12}")
 _DIGEST = re.compile(r"Digest: (sha256:[0-9a-f]{64})")
 _MOST = 1000
@@ -34,7 +34,7 @@ class PullStream:
         self._layers = Layers()
         self._lines: set[int] = set()
         self._lock = Lock()
-        self._shown = (Phase.RESOLVING, 0.0)
+        self._shown = (Phase.RESOLVING, 0, 0.0)
         self._says_up_to_date: bool | None = None
         self._digest: str | None = None
 
@@ -46,7 +46,7 @@ class PullStream:
     def close(self) -> None:
         """Report what was held back since the last event, however the pull ended."""
         with self._lock:
-            if self._layers.any:
+            if self._layers.count:
                 self._show(last=True)
 
     def tick(self) -> None:
@@ -93,9 +93,9 @@ class PullStream:
 
     def _show(self, *, last: bool = False) -> None:
         phase, now = Phase.QUEUED if self._timer.queued else self._layers.phase, monotonic()
-        shown_phase, shown_at = self._shown
-        if last or phase is not shown_phase or now - shown_at >= _INTERVAL:
-            self._shown = (phase, now)
+        shown_phase, shown_layers, shown_at = self._shown
+        if last or phase is not shown_phase or self._layers.count > shown_layers or now - shown_at >= _INTERVAL:
+            self._shown = (phase, self._layers.count, now)
             self._sink(self._layers.progress(self._request, phase))
 
 
@@ -141,8 +141,8 @@ class Layers:
         return True
 
     @property
-    def any(self) -> bool:
-        return bool(self._messages)
+    def count(self) -> int:
+        return len(self._messages)
 
     def succeed(self) -> None:
         """Take note that the pull succeeded: podman does not say that it has fetched a layer."""

@@ -144,7 +144,7 @@ def _wrapped(line: Line, width: int) -> Line:
     """Break the last part of a line at blanks, with an indent; a long word stays whole for copying."""
     *before, (text, style) = line
     begin = sum(len(part) for part, _ in before) + _GAP
-    if begin + len(text) < width or width < _NARROW:
+    if begin + len(text.strip()) < width or width < _NARROW:
         return line
     fits = begin + _ROOM < width
     rows = wrap(

@@ -163,10 +163,12 @@ def test_what_is_no_digest_is_not_believed(line: str) -> None:
 
 
 def test_observers_are_not_flooded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of messages a second become a few events, and a change of phase is never held back."""
+    """Thousands of messages a second become a few events; a change of phase or a new layer is never held back."""
     monkeypatch.setattr(module, "_INTERVAL", 3600.0)
     listener = Listener().feed(*[(A, "Downloading", n, 10_000) for n in range(10_000)], (A, "Extracting", 1, 2))
     assert [event.phase for event in listener.heard] == [Phase.DOWNLOADING, Phase.EXTRACTING]
+    listener = Listener().feed((A, "Pulling fs layer"), (B, "Pulling fs layer"))
+    assert [event.layers for event in listener.heard] == [1, 2]
 
 
 def test_more_layers_than_any_image_has_are_not_believed() -> None:

@@ -182,6 +182,16 @@ def test_a_long_line_is_broken_at_blanks() -> None:
     ]
 
 
+def test_a_line_that_just_fits_is_not_broken() -> None:
+    """The last column of the terminal stays free."""
+    terminal = Terminal()
+    wanted = request(f"{'a' * (COLUMNS - 14 - 9)}:1")
+    with observe(ProgressMode.TTY, terminal) as observer:
+        observer(Started(wanted, 1))
+        observer(Finished(wanted, outcome(str(wanted))))
+    assert len(terminal.lines) == 1
+
+
 def test_a_message_begins_below_a_long_name() -> None:
     """Where there is no room beside it."""
     terminal = Terminal()

@@ -79,10 +79,8 @@ def _watched(folder: Path, environment: dict[str, str]) -> pyte.Screen:
 
 def _telling(lines: list[str]) -> bool:
     text = "\n".join(lines)
-    words = ("retry 1", "s left", "queued")
-    return (
-        text.count("MB/s") >= 3 and all(map(text.count, words)) and text.count("✓") >= 4 and not text.count("extract")
-    )
+    words = ("retry 1", "s left", "waiting for the engine")
+    return text.count("B/s") >= 3 and all(map(text.count, words)) and text.count("✓") >= 4 and not text.count("extract")
 
 
 def _svg(screen: pyte.Screen, names: dict[str, str]) -> str:

@@ -2,30 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TextIO
 
-from puller.cli.progress.heartbeat import beating
 from puller.cli.progress.lines import PlainLines, QuietStream, json_line, write_lines
 from puller.cli.progress.log import Log, ProgressMode, Timestamps, open_log
 from puller.events import Observer, fan_out
 from puller.model import RunDetails
 
-__all__ = ["Log", "ProgressMode", "Timestamps", "follow", "observe", "open_log"]
-
-
-@contextmanager
-def observe(mode: ProgressMode, stream: TextIO, *, verbose: int = 0) -> Iterator[Observer]:
-    """Yield an observer that shows events on `stream`; the terminal is restored at the end."""
-    log = Log(stream, mode, verbose=verbose)
-    with beating(log.beat), follow(log) as observer:
-        yield observer
+__all__ = ["Log", "ProgressMode", "Timestamps", "follow", "open_log"]
 
 
 @contextmanager
 def follow(log: Log, jobs: int = 0, details: RunDetails | None = None) -> Iterator[Observer]:
     """Yield an observer that shows events as the mode of a log says, and writes plain lines to its file.
 
-    `jobs` is the number of concurrent pulls, for the first line; `details` tell a load from a pull.
+    The terminal is restored at the end. `jobs` is the number of concurrent pulls, for the first line; `details` tell a
+    load from a pull.
     """
     observers: list[Observer] = []
     with ExitStack() as stack:

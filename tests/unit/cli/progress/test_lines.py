@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.cli.progress import ProgressMode, observe
+from puller.cli.progress import ProgressMode
 from puller.cli.progress.lines import PlainLines
 from puller.errors import FailureClass, FailureKind
 from puller.events import (
@@ -28,6 +28,7 @@ from puller.events import (
 from puller.failure import Failure, failure
 from puller.model import Attempt, RunDetails, Status
 from tests.lab.samples import DIGEST, outcome, request
+from tests.unit.cli.progress import observe
 
 NGINX, NOPE = request("nginx:1.27"), request("nope:latest", "linux/arm64")
 BUSY = failure(FailureKind.REGISTRY_5XX, "503 Service Unavailable")

@@ -9,12 +9,13 @@ import pyte
 import pytest
 from rich.console import Console, ConsoleDimensions
 
-from puller.cli.progress import ProgressMode, observe
+from puller.cli.progress import ProgressMode
 from puller.errors import FailureKind
 from puller.events import Finished, Phase, Postponed, Progress, RetryScheduled, RunStarted, SizeKnown, Started
 from puller.failure import failure
 from puller.model import Status
 from tests.lab.samples import outcome, request
+from tests.unit.cli.progress import observe
 
 NGINX, NOPE, REDIS = request("nginx:1.27"), request("nope"), request("redis")
 COLUMNS, LINES = 100, 12

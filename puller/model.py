@@ -109,7 +109,7 @@ class PullOutcome:
     seconds: float = 0.0
     """Seconds from `began` to the end, including waits for the engine and between attempts; people see `took`."""
     failure: Failure | None = None
-    """Why it failed or was cancelled; None if and only if the image is present."""
+    """Why it failed or was cancelled; None if and only if it did neither."""
     began: float = 0.0
     """Seconds from the start of the run to that of the image, in which the image was queued."""
     mirror: str | None = None
@@ -122,6 +122,8 @@ class PullOutcome:
     """What the user must know although the image is present."""
     size: int | None = None
     """Compressed bytes of all layers of the image, as its manifest says; None if nobody asked for it."""
+    kept: bool = False
+    """Whether it failed or was cancelled and the engine has an image of this name, from before the run."""
 
     @classmethod
     def of(
@@ -156,7 +158,7 @@ class PullOutcome:
 
     @property
     def ok(self) -> bool:
-        """Whether the engine has the image."""
+        """Whether it neither failed nor was cancelled."""
         return self.status in (Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
 
     def __str__(self) -> str:
@@ -206,7 +208,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the engine has every image."""
+        """Whether no image failed or was cancelled."""
         return all(outcome.ok for outcome in self.outcomes)
 
     @property

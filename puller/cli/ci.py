@@ -18,7 +18,7 @@ import click
 
 from puller.model import Report
 from puller.report import markdown
-from puller.report.words import image_name, kind_words, stop_words
+from puller.report.words import KEPT, image_name, kind_words, stop_words
 from puller.system import files
 from puller.text import clean, counted
 
@@ -52,8 +52,11 @@ def escape_streams() -> None:
             setattr(sys, stream_name, EscapingStream(stream.detach(), "utf-8", errors, line_buffering=buffering))
 
 
-def announce(report: Report) -> None:
-    """Report each failure to GitHub, on stderr, and add the Markdown report to the summary of the step."""
+def announce(report: Report, run: str = "") -> None:
+    """Report each failure to GitHub, on stderr, and add the Markdown report to the summary of the step.
+
+    For `run`, see `next_commands`.
+    """
     if not _on("GITHUB_ACTIONS"):
         return
     _command(sys.stderr, "".join(github_errors(report)))
@@ -61,7 +64,7 @@ def announce(report: Report) -> None:
         path = Path(name)
         try:
             left = markdown.LARGEST - (path.stat().st_size if path.exists() else 0)
-            summary = markdown.render(report, limit=left).encode()
+            summary = markdown.render(report, limit=left, run=run).encode()
             if len(summary) <= left:  # else GitHub would accept neither this report nor what is there
                 files.append(path, summary)
         except OSError as error:
@@ -107,7 +110,7 @@ def github_errors(report: Report) -> Iterator[str]:
         title, message = image_name(outcome), image_name(outcome)
         if why := outcome.failure:
             title = f"{title}: {kind_words(why)}"
-            message = f"{title}: {clean(why.message)}\n→ {clean(why.advice)}"
+            message = f"{title}: {clean(why.message)}{f'; {KEPT}' if outcome.kept else ''}\n→ {clean(why.advice)}"
         found.append((title, message))
     shown = found if len(found) <= _MOST_ERRORS else found[: _MOST_ERRORS - 1]
     for title, message in shown:

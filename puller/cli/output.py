@@ -14,7 +14,7 @@ from puller.cli import ci
 from puller.errors import OutputError, UsageError
 from puller.model import Report
 from puller.report import RENDERERS, history, json as as_json, text
-from puller.report.words import reached_engine
+from puller.report.words import names_lists, reached_engine
 from puller.system import files
 
 
@@ -52,47 +52,49 @@ def deliver(report: Report, options: Mapping[str, Any]) -> None:
 
     Raises OutputError at the end for what could not be written.
     """
-    problems, record = [], as_json.render(report)
-    for kind, path in options["reports"]:
-        try:
-            files.write(path, record if kind == "json" else _render(kind, report, options, path))
-        except UsageError as error:
-            problems.append(str(error))
+    problems, record, run = [], as_json.render(report), ""
     try:
-        history.store(report, record)
+        run = history.store(report, record)
     except UsageError as error:
         if options["verbose"] or not options["quiet"]:
             click.echo(f"puller: the report was not added to the history: {error}", err=True)
-    ci.announce(report)
+    run = "" if names_lists(report.details) else run
+    for kind, path in options["reports"]:
+        try:
+            files.write(path, record if kind == "json" else _render(kind, report, options, run, path))
+        except UsageError as error:
+            problems.append(str(error))
+    ci.announce(report, run)
     kind = options["format"]
     try:
         if kind == "text":
             seen = options["progress"] not in ("json", "quiet") and not options["verbose"]
-            show(report, quiet=options["quiet"], seen=seen)
+            show(report, quiet=options["quiet"], seen=seen, run=run)
         else:
-            emit(record if kind == "json" else _render(kind, report, options))
+            emit(record if kind == "json" else _render(kind, report, options, run))
     except OutputError as error:
         problems.append(str(error))
     if problems:
         raise OutputError("\n".join(problems))
 
 
-def show(report: Report, *, quiet: bool, seen: bool) -> None:
+def show(report: Report, *, quiet: bool, seen: bool, run: str = "") -> None:
     """Write the text report to stdout; `seen` means that lines on stderr have shown each image that ended.
 
     On a terminal there is then no table. There is nothing at all if no engine was reached: stderr has the reason.
+    For `run`, see `next_commands`.
     """
     color, brief = wants_color(), seen and _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
     if not (reached_engine(report) or report.failed):
         return
     if quiet or brief or not report.outcomes:
-        below = text.conclusion(report, brief=brief, color=color)
+        below = text.conclusion(report, brief=brief, color=color, run=run)
         emit("" if quiet and report.ok else "\n" * (brief and bool(report.failed)) + below, color=color)
     else:
         if table := text.table(report, color=color):
             with ci.folded(report):
                 emit(table, color=color)
-        emit("\n" * bool(table) + text.conclusion(report, color=color), color=color)
+        emit("\n" * bool(table) + text.conclusion(report, color=color, run=run), color=color)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
@@ -102,8 +104,10 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
-def _render(kind: str, report: Report, options: Mapping[str, Any], path: Path | None = None) -> str:
+def _render(kind: str, report: Report, options: Mapping[str, Any], run: str, path: Path | None = None) -> str:
     match kind:
+        case "text" | "markdown" | "html":
+            return RENDERERS[kind](report, run=run)
         case "junit":
             return RENDERERS[kind](report, skip_up_to_date=options["junit_skip_up_to_date"])
         case "prometheus" if path:

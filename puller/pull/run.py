@@ -61,7 +61,8 @@ class Run:
         for place in self._postponed.keys() - self._final.keys():
             self._finish(place, self._first_outcome(place))
         outcomes = [self._final.get(place) or self._first_outcome(place) for place in range(len(self.requests))]
-        outcomes = [sizes.complete(request, each) for each, request in zip(outcomes, self.requests, strict=True)]
+        both = zip(self.requests, outcomes, strict=True)
+        outcomes = [sizes.complete(request, self.check.with_kept(request, each)) for request, each in both]
         sizes.tell(last=True)
         return outcomes
 
@@ -78,7 +79,7 @@ class Run:
             if self.context.cancel.requested:  # no `Started` event was emitted, so no `Finished` event is due
                 return self._cancelled(request)
             pull, retry = ImagePull(request, self.context), self.context.settings.retry
-            outcome = self.check.with_older(request, pull.run(retry))
+            outcome = self.check.with_kept(request, pull.run(retry))
             if outcome.status is Status.CANCELLED:
                 outcome = replace(outcome, failure=self._why_cancelled())
             why = outcome.failure
@@ -122,7 +123,7 @@ class Run:
 
     def _pull_again(self, place: int) -> None:
         outcome = self._postponed[place].run(replace(self.context.settings.retry, retries=0))
-        outcome = self.check.with_older(self.requests[place], outcome)
+        outcome = self.check.with_kept(self.requests[place], outcome)
         if outcome.status is not Status.CANCELLED:  # else the failure of the first pass is reported
             self._finish(place, outcome)
             self._count(outcome, again=True)

@@ -146,8 +146,10 @@ class PullSession(AbstractContextManager["PullSession"]):
     def _listed(self, images: "Future[LocalImages]") -> LocalImages:
         """Return the engine's images, if it lists them soon after it was asked; raises EngineError."""
         try:
-            return images.result(max(0.0, self._listed_by - monotonic()))
+            return images.result(0.0 if self._cancel.requested else max(0.0, self._listed_by - monotonic()))
         except TimeoutError:
+            if self._cancel.requested:
+                raise EngineError("the engine did not list its images", kind=FailureKind.TIMEOUT) from None
             words = f"the engine did not list its images within {_PATIENCE:g}s"
             self._note(f"{words}: no image counts as up to date", detail=True)
             raise EngineError(words, kind=FailureKind.TIMEOUT) from None

@@ -27,7 +27,7 @@ class UpToDateCheck:
         self._engine, self._cancel, self._mirrors = context.engine, context.cancel, context.mirrors
         self._policy = context.settings.policy
         self._began = context.began
-        self._images = images
+        self._images, self._before = images, context.images
         self._platforms: dict[str, Platform | None] = {}  # platforms of inspected images, by image ID
         self._silent = False  # whether the engine gave no usable answer about an image; it is not asked again
         self.resolve = context.mirrors.resolve
@@ -55,13 +55,10 @@ class UpToDateCheck:
         outcome = replace(outcome, warning="" if why else self._misfit(request))
         return replace(outcome, mirror=decision.mirror, confirmed=False) if decision.mirror else outcome
 
-    def with_older(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
-        """Say of an image that failed for a reason that may pass, if the engine has an earlier one of its name."""
-        why = outcome.failure
-        if outcome.status is Status.FAILED and why and why.retryable:
-            with suppress(EngineError):
-                if self._images().tagged(request.reference):
-                    return replace(outcome, failure=replace(why, message=f"{why.message}; an older one is here"))
+    def with_kept(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
+        """Set `PullOutcome.kept`, whatever the policy."""
+        with suppress(EngineError):
+            return outcome if outcome.ok else replace(outcome, kept=self._before().find(request.reference) is not None)
         return outcome
 
     def mirrored(self, reference: ImageReference) -> bool:

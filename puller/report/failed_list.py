@@ -10,7 +10,7 @@ from puller.text import clean, timestamp
 
 
 def render(report: Report) -> str:
-    """Return a text list of the missing images, with the failures and invalid lines as comments."""
+    """Return a text list of the images that failed or were cancelled, with failures and invalid lines as comments."""
     where = f" on {clean(report.details.host)}" if report.details.host else ""
     head = f"# {verdict(report)}; the run of {timestamp(report.started)}{where}"
     missing = [outcome for outcome in report.outcomes if not outcome.ok]

@@ -68,13 +68,14 @@ class Run(NamedTuple):
             raise UsageError(clean(f"{self.path} cannot be read: {why}")) from None
 
 
-def store(report: Report, document: str) -> None:
+def store(report: Report, document: str) -> str:
     """Store the JSON document of a report and remove the oldest ones; raises UsageError if it cannot be written.
 
-    A run that never began, as without an engine (`pull_nothing`), is not stored.
+    Returns the name of the run. A run that never began, as without an engine (`pull_nothing`), is not stored, and has
+    none.
     """
     if report.stopped and not report.seconds:
-        return
+        return ""
     folder = _folder()
     try:
         files.make_directory(folder)
@@ -82,11 +83,12 @@ def store(report: Report, document: str) -> None:
         raise UsageError(clean(f"cannot make {folder}: {error.strerror}")) from None
     began = report.started.astimezone(UTC)
     number = max((run.order[0] for run in runs()), default=0) + 1
-    name = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03}Z-{os.getpid()}-{number}.json"
-    files.write(folder / name, document, private=True)
+    name = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03}Z-{os.getpid()}-{number}"
+    files.write(folder / f"{name}.json", document, private=True)
     for run in runs()[:-KEPT]:
         with suppress(OSError):  # another run may have removed it at the same time
             run.path.unlink()
+    return name
 
 
 def runs() -> tuple[Run, ...]:

@@ -149,6 +149,7 @@ def _image(outcome: PullOutcome) -> dict[str, Any]:
         "took": round(outcome.took, 3),
         "bytes": outcome.bytes,
         "size": outcome.size,
+        "kept": outcome.kept,
         "mirror": outcome.mirror,
         "confirmed": outcome.confirmed,
         "warning": outcome.warning or None,
@@ -173,6 +174,7 @@ def _outcome(image: Mapping[str, Any]) -> PullOutcome:
         image["host"],
         image.get("warning") or "",
         image.get("size"),
+        image.get("kept", False),
     )
 
 

@@ -7,15 +7,14 @@ cause from the *text* of a failure, and keeps only the first of two cases with t
 import re
 from xml.etree import ElementTree as ET
 
-from puller.failure import Failure
 from puller.model import PullOutcome, Report, Status
-from puller.report.words import advice, is_bad_line, reason, status_words
+from puller.report.words import KEPT, advice, is_bad_line, reason, status_words
 from puller.text import clean, timestamp
 
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 does not allow, not even escaped."""
 _NOT_OK = {Status.FAILED: "failure", Status.CANCELLED: "error"}
-"""A cancelled image is not a skipped test: readers count those as passed, and the image is missing."""
+"""A cancelled image is not a skipped test: readers count those as passed, and the image is missing or not updated."""
 _NOT_PULLED = (Status.UP_TO_DATE, Status.PRESENT)
 
 
@@ -55,7 +54,7 @@ def _case(outcome: PullOutcome, used: dict[tuple[str, str], int], *, skip: bool)
     if skip:
         ET.SubElement(case, "skipped", message=status_words(outcome.status))
     elif result := _NOT_OK.get(outcome.status):
-        case.append(_result(result, outcome.failure))
+        case.append(_result(result, outcome))
     if outcome.warning:
         ET.SubElement(case, "system-out").text = _legal(f"warning: {clean(outcome.warning)}")
     return case
@@ -65,11 +64,11 @@ def _registry(outcome: PullOutcome) -> str:
     return "image list" if is_bad_line(outcome) else clean(outcome.reference.partition("/")[0])
 
 
-def _result(result: str, why: Failure | None) -> ET.Element:
+def _result(result: str, outcome: PullOutcome) -> ET.Element:
     element = ET.Element(result)
-    if why:
+    if why := outcome.failure:
         element.attrib |= {"type": why.kind.value, "message": _legal(clean(why.message))}
-        element.text = "\n".join(map(_legal, (reason(why), *advice(why))))
+        element.text = "\n".join(map(_legal, (reason(why), *([KEPT] if outcome.kept else []), *advice(why))))
     return element
 
 

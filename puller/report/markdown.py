@@ -7,6 +7,7 @@ from puller.failure import Failure
 from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report
 from puller.report.words import (
+    KEPT,
     advice,
     by_cause,
     image_name,
@@ -40,11 +41,14 @@ _SPECIAL = re.compile(r"[^\w\s.,;'\"()/?%=+:-]|:(?=//)|(?<=www)\.|_", re.IGNOREC
 _HEADER = "| status | image | digest | fetched | attempts | took |\n| --- | --- | --- | ---: | ---: | ---: |"
 
 
-def render(report: Report, *, limit: int = LARGEST) -> str:
-    """Return the summary, the failures and a table; parts that exceed `limit` bytes are left out and counted."""
+def render(report: Report, *, limit: int = LARGEST, run: str = "") -> str:
+    """Return the summary, the failures and a table; parts that exceed `limit` bytes are left out and counted.
+
+    For `run`, see `next_commands`.
+    """
     head = "\n\n".join(_summary(report))
     failures = _truncated([*_failures(report)], limit // 2 - _size(head), "causes")
-    commands = ", ".join(_code(command, spaces=" ") for command, _ in next_commands(report))
+    commands = ", ".join(_code(command, spaces=" ") for command, _ in next_commands(report, run))
     top = "\n\n".join([head, *failures, *([f"Next: {commands}"] if commands else [])])
     rows = _truncated([_row(report, outcome) for outcome in report.outcomes], limit - _size(top) - _RESERVE, "images")
     return f"{top}\n\n{_table(rows)}\n" if report.outcomes and rows else f"{top}\n"
@@ -67,10 +71,11 @@ def _cause(why: Failure, outcomes: Sequence[PullOutcome]) -> Iterator[str]:
     message, alone = shared_message(outcomes), len(outcomes) == 1
     what = _code(image_name(outcomes[0])) if alone else counted(len(outcomes), "image")
     words = f"{escape(why.title)} (`{why.kind}`){f': {escape(message)}' if message else ''}"
+    words += f"; {KEPT}" if alone and outcomes[0].kept else ""
     yield f"- **failed:** {what}: {words} → {escape(' '.join(advice(why)))}"
     for outcome in () if alone else outcomes[:_LISTED]:
         own = f": {escape(shorten(outcome.failure.message, _SHORT))}" if outcome.failure and not message else ""
-        yield f"  - {_code(image_name(outcome))}{own}"
+        yield f"  - {_code(image_name(outcome))}{own}{f' ({KEPT})' if outcome.kept else ''}"
     if len(outcomes) > _LISTED:
         yield f"  - … and {len(outcomes) - _LISTED} more"
 

@@ -6,6 +6,7 @@ from puller.failure import Failure
 from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report, Status
 from puller.report.words import (
+    KEPT,
     advice,
     by_cause,
     image_name,
@@ -104,9 +105,10 @@ def _failures(outcomes: Sequence[PullOutcome], named: int, *, color: bool) -> It
 def _cause(why: Failure, images: Sequence[PullOutcome], shown: Sequence[PullOutcome]) -> Iterator[str]:
     message, alone = shared_message(images), len(images) == 1
     yield f"failed: {image_name(images[0]) if alone else counted(len(images), 'image')}: {kind_words(why)}"
-    yield from filter(str.strip, (f"  {message}", *(f"  → {line}" for line in advice(why))))
+    kept = KEPT if alone and images[0].kept else ""
+    yield from filter(str.strip, (f"  {message}", f"  {kept}", *(f"  → {line}" for line in advice(why))))
     for image in () if alone else shown:
         own = f": {clean(image.failure.message)}" if image.failure and not message else ""
-        yield f"    {image_name(image)}{own}"
+        yield f"    {image_name(image)}{own}{f' ({KEPT})' if image.kept else ''}"
     if more := len(images) - len(shown):
         yield f"    … and {more} more{_REST}"

@@ -14,6 +14,10 @@ STATUS_WIDTH = max(len(status) for status in Status)
 _FILES = {"oci": "OCI layout", "archive": "archive"}
 """Where `--to` writes images, as `RunDetails.engine` names it."""
 _LONGEST_LISTS = 200
+KEPT = "an image from before the run is still present"
+"""What to say of an image with `PullOutcome.kept`."""
+_MOST_LISTS, _LONGEST_COMMAND = 3, 100
+"""With more lists, or more characters, the next command names the run instead."""
 _CANCELLED = FailureKind.CANCELLED
 _SIGINT, _CTRL_C = "interrupted by SIGINT", "interrupted (Ctrl-C)"
 
@@ -64,10 +68,11 @@ def advices(failures: Iterable[Failure]) -> list[str]:
 
 
 def ending(outcome: PullOutcome) -> str:
-    """Return what to show beside the status: the time that the image took, or why it is missing."""
+    """Return what to show beside the status: the time that the image took, or why it failed or was cancelled."""
     if outcome.failure is None:
         return format_seconds(outcome.took) + (f"; warning: {clean(outcome.warning)}" if outcome.warning else "")
-    return stop_words(outcome.failure.message) if outcome.status is Status.CANCELLED else reason(outcome.failure)
+    why = stop_words(outcome.failure.message) if outcome.status is Status.CANCELLED else reason(outcome.failure)
+    return f"{why}; {KEPT}" if outcome.kept else why
 
 
 def stop_words(message: str) -> str:
@@ -139,25 +144,37 @@ def stops(report: Report) -> Iterator[str]:
 
 
 def verdict(report: Report) -> str:
-    """Return how many images are where they should be: `1 of 2 images are present`."""
+    """Return how many images are where they should be: `1 of 2 images is present`."""
     ends, details = [outcome.ok for outcome in report.outcomes], report.details
     if not ends:
         return "no images: there was nothing to pull"
     scheme, _, path = details.engine.partition(":")
     where = f"written to {clean(path)} ({_FILES[scheme]})" if scheme in _FILES else "present"
-    where = "loaded" if _is_load(details) else where
-    return f"{sum(ends)} of {len(ends)} {'image is' if len(ends) == 1 else 'images are'} {where}"
+    if _is_load(details):
+        where = "loaded"
+    elif where == "present" and any(outcome.kept for outcome in report.outcomes):
+        where = "up to date"
+    return f"{sum(ends)} of {counted(len(ends), 'image')} {'is' if 1 in (sum(ends), len(ends)) else 'are'} {where}"
+
+
+def lacking(outcomes: Sequence[PullOutcome]) -> str:
+    """Return what failed and cancelled images are: `missing`, or `not updated` if the engine has an earlier image."""
+    kept = {outcome.kept for outcome in outcomes if not outcome.ok}
+    return " or ".join(word for word, has in (("missing", False), ("not updated", True)) if has in kept)
 
 
 def totals(report: Report) -> str:
     """Return images by status, bytes, time and rate: `2 pulled, 1 failed; 62.0MB in 52s (1.2MB/s)`."""
     details, seconds, count = report.details, format_seconds(report.seconds), report.bytes
     parts = ", ".join(f"{number} {status_words(each, details)}" for each, number in report.counts.items() if number)
+    number = sum(outcome.kept for outcome in report.outcomes)
+    are = "is" if number == 1 else "are"
+    kept = f"; {counted(number, 'image')} from before the run {are} still present" if number else ""
     if not count:
-        return f"{parts} in {seconds}"
+        return f"{parts} in {seconds}{kept}"
     rate = f" ({format_bytes(count / report.seconds)}/s)" if report.seconds else ""
     saved = f"; {format_bytes(less)} saved by shared layers" if (less := saved_bytes(report)) else ""
-    return f"{parts}; {format_bytes(count)} in {seconds}{rate}{saved}"
+    return f"{parts}; {format_bytes(count)} in {seconds}{rate}{saved}{kept}"
 
 
 def saved_bytes(report: Report) -> int:
@@ -166,14 +183,27 @@ def saved_bytes(report: Report) -> int:
     return 0 if None in sizes else max(sum(filter(None, sizes)) - report.bytes, 0)
 
 
+def names_lists(details: RunDetails) -> bool:
+    """Tell whether `puller pull --failed` can name the lists of a run: few, short, and the same at the next run."""
+    lists = details.lists
+    named = 0 < len(lists) <= _MOST_LISTS and len(shlex.join(lists)) <= _LONGEST_COMMAND
+    return named and not any(name.startswith("-") for name in lists)
+
+
 def next_commands(report: Report, run: str = "") -> Iterator[tuple[str, str]]:
-    """Yield what to type next if images are missing, and what it does; `run` names a run that may not be the last."""
+    """Yield what to type next if images failed, and what it does.
+
+    `run` names the run where its lists do not: they are too many (`names_lists`), or it may not be their last run.
+    """
     missing = [outcome for outcome in report.outcomes if not (outcome.ok or is_bad_line(outcome))]
     if missing and reached_engine(report) and not _is_load(report.details):
-        words = ["puller", "pull", "--failed", *([run] if run else [])]
+        words = ["puller", "pull", f"--failed={run}"] if run else ["puller", "pull", "--failed", *report.details.lists]
         if report.details.engine.partition(":")[0] in _FILES:
             words += ["--to", report.details.engine]
-        yield clean(shlex.join(words)), f"pulls the {counted(len(missing), 'missing image')}{_outlook(missing)}"
+        what, number = lacking(missing), len(missing)
+        images = f"{counted(number, 'image')} that {'is' if number == 1 else 'are'} {what}"
+        images = counted(number, "missing image") if what == "missing" else images
+        yield clean(shlex.join(words)), f"pulls the {images}{_outlook(missing)}"
     if kinds := Counter(each.failure.kind for each in report.failed if each.failure).most_common():
         yield f"puller explain {kinds[0][0]}", f"explains the {'most frequent ' * (len(kinds) > 1)}cause"
 

@@ -131,8 +131,8 @@ pulls.
 _END = """
 - **newer** is the default. If puller cannot find something out (the registry refuses, does not answer or has a rate
   limit; the engine does not report its images or their platform), it asks the engine to pull and never fails the image.
-  If a registry did not answer, or answered 429, puller sends it no more HEAD requests in this run. An image that fails
-  then says so if an older one is here.
+  If a registry did not answer, or answered 429, puller sends it no more HEAD requests in this run. The report says
+  of each image that failed whether one from before the run is still present.
 - **platform** is `--platform`, or the platform of the line, or the engine's own, which may differ from that of the
   machine on which puller runs. `missing` and `never` check it only if one was requested, as `docker run` does.
 - **by tag and digest**: after a pull, puller also sets the tag. Engines do not.

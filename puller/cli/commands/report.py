@@ -1,9 +1,11 @@
 """`puller report`: the report of an earlier run."""
 
+from typing import Any
+
 import click
 
 from puller.cli.output import emit, wants_color
-from puller.report import RENDERERS, history, text
+from puller.report import RENDERERS, history
 
 
 @click.command("report")
@@ -22,9 +24,7 @@ def command(run: str, form: str) -> None:
     puller report 20261123T03 --format json
     """  # noqa: D301 - click wants the control character itself
     found = history.find(run)
-    report = found.report()
-    if form == "text":
-        color = wants_color()
-        emit(text.render(report, run=found.name, color=color), color=color)
-    else:
-        emit(RENDERERS[form](report))
+    report, color = found.report(), form == "text" and wants_color()
+    options: dict[str, Any] = {"run": found.name} if form in ("text", "markdown", "html") else {}
+    options |= {"color": color} if form == "text" else {}
+    emit(RENDERERS[form](report, **options), color=color)

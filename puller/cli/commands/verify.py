@@ -72,7 +72,7 @@ def _conclusion(requests: Sequence[PullRequest], found: Sequence[Difference], *,
     """Return how many images are as the lists say, what was not compared, and what to do about unknown digests."""
     good = len(requests) - len({difference.request for difference in found})
     tags = sum(not request.reference.digest for request in requests) if offline else 0
-    line = f"{good} of {counted(len(requests), 'image')} {'is' if len(requests) == 1 else 'are'} "
+    line = f"{good} of {counted(len(requests), 'image')} {'is' if 1 in (good, len(requests)) else 'are'} "
     line += f"present; {counted(tags, 'tag')} not compared with the registries" if tags else "exactly as listed"
     if any(each.kind is Kind.OTHER_DIGEST and not each.found for each in found):
         line += (

@@ -16,7 +16,7 @@ from puller.cli.progress.state import State
 from puller.events import Event, Finished, Observer, Postponed
 from puller.failure import Failure
 from puller.model import PullOutcome, PullRequest, RunDetails, Status
-from puller.report.words import STATUS_WIDTH, image_name, status_words, stop_words
+from puller.report.words import KEPT, STATUS_WIDTH, image_name, status_words, stop_words
 from puller.system.threads import start
 from puller.text import clean, format_bytes, format_seconds
 
@@ -122,7 +122,8 @@ class _View:
         words, style = status_words(status, self._details), _STYLES[status]
         mark = f"{self._glyphs.marks[status]} {words:<{STATUS_WIDTH}}"
         if why and status is Status.FAILED:
-            yield [(mark, style), (f"  {name}", ""), (f"  {self._why(why, request)}", style)]
+            kept = f"; {KEPT}" if outcome.kept else ""
+            yield [(mark, style), (f"  {name}", ""), (f"  {self._why(why, request)}{kept}", style)]
             return
         if why and why.message not in self._reasons:
             self._reasons.add(why.message)

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from puller.model import Report
 from puller.report.html.timeline import LABELS, describe
 from puller.report.html.view import OUTLOOK, View, amount
-from puller.report.words import cancelled, retry_time, saved_bytes, stop_words, warnings
+from puller.report.words import KEPT, cancelled, lacking, retry_time, saved_bytes, stop_words, warnings
 from puller.text import clean, counted, format_seconds, timestamp
 
 _ASSETS = files("puller.report.html")
@@ -22,11 +22,14 @@ _LONGEST_TAG = 24
 """Characters of a tag that are never cut; the policy allows no style of a single row."""
 
 
-def render(report: Report) -> str:
-    """Return the page. The template engine escapes untrusted text, and none of it is part of the script."""
+def render(report: Report, *, run: str = "") -> str:
+    """Return the page. The template engine escapes untrusted text, and none of it is part of the script.
+
+    For `run`, see `next_commands`.
+    """
     outcomes = report.outcomes
     return _template().render(
-        view=View(report), report=report, cancelled=cancelled(outcomes), warnings=warnings(outcomes)
+        view=View(report, run), report=report, cancelled=cancelled(outcomes), warnings=warnings(outcomes)
     )
 
 
@@ -49,6 +52,8 @@ def _template() -> Template:
         "script": Markup(script),  # noqa: S704 - likewise
         "style_hash": _hash(style),
         "script_hash": _hash(script),
+        "kept": KEPT,
+        "lacking": lacking,
         "legend": LABELS,
         "outlook": OUTLOOK,
         "amount": amount,

@@ -1,5 +1,5 @@
 "use strict";
-// Filter and sort: removes rows from the page and puts them back in order. Folded registries show only what is missing.
+// Filter and sort: removes rows from the page and puts them back in order. Folded registries show only what failed.
 const $ = (id) => document.getElementById(id);
 const tools = $("tools");
 if (tools) {

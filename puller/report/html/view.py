@@ -11,14 +11,14 @@ from puller.failure import Failure
 from puller.image.reference import ImageReference
 from puller.model import PullOutcome, Report, Status
 from puller.report.html.timeline import MOVING, QUEUED, WAITS, Bar, Part, bar, only_waiting, parts_of, percent
-from puller.report.words import by_cause, next_commands, reached_engine, status_words
+from puller.report.words import by_cause, lacking, next_commands, reached_engine, status_words
 from puller.text import clean, counted, format_bytes, format_seconds, short_reference
 
 _TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _MOST_TICKS = 9
 _SHORTEST_AXIS = 0.1
 _CUT_AXIS = 0.7
-"""The axis is cut if all present images and all downloads ended in this share of the time of the missing images."""
+"""The axis is cut if all images that succeeded and all downloads ended in this share of the time of the others."""
 _SHORTEST_WAIT, _SMALLEST_WAIT = 1.0, 0.1
 """Seconds and share of the run: shorter waits are not worth a sentence."""
 _LISTS = 5
@@ -36,7 +36,7 @@ OUTLOOK = {
 }
 _EXIT_CODES: dict[int, str] = {
     ExitCode.OK: "every image is present",
-    ExitCode.FAILED: "some images are missing",
+    ExitCode.FAILED: "some images failed",
     ExitCode.ENGINE_UNREACHABLE: "the engine could not be reached",
     ExitCode.OUTPUT_LOST: "every image is present, but a report could not be written",
     ExitCode.TRY_AGAIN: "all failures are temporary",
@@ -111,8 +111,10 @@ class Lane:
     rows: list[Row]
 
     @property
-    def missing(self) -> int:
-        return sum(not row.outcome.ok for row in self.rows)
+    def lacking(self) -> str:
+        """How many images failed or were cancelled: `2 missing`; empty without any."""
+        bad = [row.outcome for row in self.rows if not row.outcome.ok]
+        return f"{len(bad)} {lacking(bad)}" if bad else ""
 
     @property
     def fetched(self) -> str:
@@ -130,8 +132,8 @@ class Lane:
 class View:
     """A report as the page shows it."""
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
+    def __init__(self, report: Report, run: str = "") -> None:
+        self.report, self._run = report, run
         ends = (outcome.began + outcome.seconds for outcome in report.outcomes)
         self.length = max(report.seconds, _SHORTEST_AXIS, *ends)
         """Seconds of the run."""
@@ -145,7 +147,7 @@ class View:
         ]
 
     def _axis(self, parts: list[tuple[Part, ...]]) -> float:
-        """Return when the last present image and the last download ended, if missing images went on for long."""
+        """Return when the last successful image and the last download ended, if others went on for long."""
         ends: dict[bool, float] = {True: 0.0, False: 0.0}
         for outcome, each in zip(self.report.outcomes, parts, strict=True):
             for kind, start, seconds in each:
@@ -181,10 +183,10 @@ class View:
 
     @property
     def next_step(self) -> tuple[str, str]:
-        """A command to type, and what it does; empty if nothing is missing or no command helps."""
+        """A command to type, and what it does; empty if nothing failed or no command helps."""
         if not reached_engine(self.report):
             return clean(self.report.details.command), "once the engine can be reached"
-        return next((step for step in next_commands(self.report) if "--failed" in step[0]), ("", ""))
+        return next((step for step in next_commands(self.report, self._run) if "--failed" in step[0]), ("", ""))
 
     @property
     def waits(self) -> str:
@@ -204,7 +206,7 @@ class View:
         """A sentence about what the axis leaves out."""
         if self.axis == self.length:
             return ""
-        left = counted(sum(row.bar.goes_on for row in self.rows), "missing image")
+        left = counted(sum(row.bar.goes_on for row in self.rows), "image")
         ends, end = format_seconds(self.axis), format_seconds(self.length)
         return f"The axis ends at {ends}, when all other images were done: {left} took until {end}."
 

@@ -1,6 +1,8 @@
 """Past runs as a user meets them: shown again, listed, and what failed pulled again."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,22 @@ def test_no_run_at_all(shell: Shell) -> None:
     run = shell.run("history")
     assert (run.code, run.stdout, run.stderr) == (0, "", "puller: there are no runs in the history\n")
     assert shell.run("report").code == 2
+
+
+@pytest.mark.parametrize(
+    ("lists", "named"),
+    [(["a.txt"], "a.txt"), (["my list.txt", "b.txt"], "'my list.txt' b.txt"), ([*"abcd"], "")],
+)
+def test_the_next_command_can_be_typed_as_it_is(shell: Shell, lists: list[str], named: str) -> None:
+    """It pulls the images of that run, though another list failed since; of many lists it has the run."""
+    shell.docker(pull=GOOD)
+    for name in lists:
+        (shell.folder / name).write_text("acme/missing\n")
+    run = shell.run("pull", "--backend", "cli", *lists)
+    (command,) = re.findall("^next: puller (pull --failed.*?)  # ", run.stdout, re.MULTILINE)
+    name = json.loads(shell.run("history", "--format", "json").stdout)["runs"][-1]["run"]
+    assert command == (f"pull --failed {named}" if named else f"pull --failed={name}")
+    shell.run(*PULL, "--image", "acme/missing-too")
+    again = shell.run(*shlex.split(command), "--backend", "cli", "--format", "json")
+    assert (again.code, [image["requested"] for image in again.images]) == (1, [["acme/missing"]])
+    assert f"pull --failed={name} " in shell.run("report", name).stdout

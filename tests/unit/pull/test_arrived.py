@@ -12,7 +12,7 @@ from puller.failure import failure
 from puller.image.reference import ImageReference, Platform
 from puller.model import Status
 from puller.registry.resolver import ResolvedTag, Resolver
-from puller.settings import RetryPolicy, Settings
+from puller.settings import Policy, RetryPolicy, Settings
 from tests.lab.fakes import FakeBackend, FakeStore, pull_all
 from tests.lab.samples import DIGEST, request
 
@@ -88,14 +88,17 @@ def test_a_pinned_digest_that_is_gone_says_what_the_tag_is_now() -> None:
     assert same == tag == failure(Kind.NOT_FOUND, "").advice
 
 
-def test_an_image_that_cannot_be_renewed_says_that_an_older_one_is_here() -> None:
-    """With the registry down, too; one that is not here at all says nothing."""
-    down = EngineError("dial tcp 10.0.0.1:443: connect: connection refused")
+@pytest.mark.parametrize("policy", [Policy.NEWER, Policy.ALWAYS])
+@pytest.mark.parametrize(
+    "message", ["dial tcp 10.0.0.1:443: connect: connection refused", "manifest unknown", "no space left on device"]
+)
+def test_a_failed_image_of_which_the_engine_has_an_earlier_one_is_kept(message: str, policy: Policy) -> None:
+    """Whatever the cause and the policy, and if it was cancelled; the message is the engine's alone."""
     held = LocalImages([LocalImage("sha256:1", ("a.io/x:latest",), (f"a.io/x@{DIGEST}",))])
-    backend = FakeBackend(otherwise=down, store=FakeStore(held))
-    settings = replace(QUICK, retry=RetryPolicy(0, 0.0))
-    old, new = pull_all([request("a.io/x"), request("a.io/y")], backend, settings).outcomes
-    assert old.failure
-    assert new.failure
-    assert (old.status, new.status, old.failure.kind) == (Status.FAILED, Status.FAILED, Kind.CONNECTION_REFUSED)
-    assert old.failure.message == f"{new.failure.message}; an older one is here"
+    backend = FakeBackend(otherwise=EngineError(message), store=FakeStore(held))
+    settings = replace(QUICK, retry=RetryPolicy(0, 0.0), policy=policy, jobs=1)
+    names = ("a.io/x", "a.io/y", f"a.io/x:latest@{NOW}", f"a.io/z@{DIGEST}", "a.io/x:latest")
+    report = pull_all([*map(request, names)], backend, settings)
+    assert [outcome.kept for outcome in report.outcomes] == [True, False, False, False, True]
+    assert {outcome.failure.message for outcome in report.failed if outcome.failure} == {message}
+    assert (report.outcomes[-1].status is Status.CANCELLED) == message.startswith("no space")

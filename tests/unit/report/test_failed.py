@@ -51,7 +51,7 @@ def test_it_says_why() -> None:
     bad = PullOutcome("a b", ("a b",), Status.FAILED, failure=failure(FailureKind.BAD_REFERENCE, "x.txt:3: no"))
     images = (outcome("nope", Status.FAILED), outcome("there"), outcome("gone", Status.FAILED), bad)
     assert failed.render(report(*images)) == (
-        "# 1 of 4 images are present; the run of 2026-11-23T08:00:00Z\n"
+        "# 1 of 4 images is present; the run of 2026-11-23T08:00:00Z\n"
         "\n"
         "# image or tag not found (not_found): manifest unknown\n"
         "nope\n"

@@ -118,7 +118,7 @@ def test_the_axis_ends_with_the_work() -> None:
     hopeless = image(*(Attempt(2.0**n, 0.1, RESET) for n in range(6)), began=0, seconds=33, status=Status.FAILED)
     page = View(report(image(Attempt(0, 6, None), began=4, seconds=6), hopeless, seconds=33))
     assert page.axis == 10
-    assert "ends at 10s, when all other images were done: 1 missing image took until 33s" in page.after_axis
+    assert "ends at 10s, when all other images were done: 1 image took until 33s" in page.after_axis
     assert [row.bar.goes_on for row in page.rows] == [False, True]
     assert all(float(left[:-1]) + float(width[:-1]) <= 100.1 for row in page.rows for _, left, width in row.bar.parts)
     alone = View(report(hopeless, seconds=33))
@@ -133,9 +133,9 @@ def test_the_page_says_which_run_it_is_of() -> None:
     for words in (
         "The image is missing on build-7",
         "Host build-7 Engine 28.5.2 Lists images.txt, more.txt Version puller 1.2.3",
-        "Exit code 1: some images are missing",
+        "Exit code 1: some images failed",
         "Started 2026-11-23 08:00:00 UTC Ended 2026-11-23 08:01:23 UTC Command puller pull images.txt more.txt -j 4",
-        "Next: puller pull --failed pulls the 1 missing image, after a fix",
+        "Next: puller pull --failed images.txt more.txt pulls the 1 missing image, after a fix",
         "Image or tag not found not_found 1 image",
         "More: puller explain not_found",
     ):

@@ -108,7 +108,7 @@ def test_filter_and_sort(browser: Browser, tmp_path: Path) -> None:
             "data/warehouse:2026.11",
             "shop/worker:1.14.2",
         ]
-        it.sort("missing first")
+        it.sort("failed first")
         assert it.shown[0] == "acme/intranet:2024"
         it.sort("largest first")
         assert it.shown[0] == "fluxcd/source-controller:v1.4.1"

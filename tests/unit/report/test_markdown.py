@@ -21,9 +21,9 @@ OURS = {
 }
 
 
-def page(made: Report, **options: int) -> str:
+def page(made: Report, limit: int = markdown.LARGEST) -> str:
     """Render the Markdown as HTML."""
-    return str(GFM.render(markdown.render(made, **options)))
+    return str(GFM.render(markdown.render(made, limit=limit)))
 
 
 def shown(page: str) -> str:
@@ -43,7 +43,7 @@ def test_the_verdict_comes_first_then_failures_then_the_table() -> None:
     """Whoever reads three lines knows what to do."""
     made = markdown.render(report(outcome(), outcome("nope", Status.FAILED, seconds=0.2), seconds=12))
     assert made == (
-        "### puller: 1 of 2 images are present\n"
+        "### puller: 1 of 2 images is present\n"
         "\n"
         "1 pulled, 1 failed in 12s\n"
         "\n"

@@ -40,7 +40,7 @@ def test_text_has_table_then_failures_then_summary() -> None:
         "  manifest unknown\n"
         f"  → {KINDS[FailureKind.NOT_FOUND].advice}\n"
         "\n"
-        "1 of 2 images are present: 1 pulled, 1 failed in 12s\n"
+        "1 of 2 images is present: 1 pulled, 1 failed in 12s\n"
         "next: puller pull --failed      # pulls the 1 missing image, after a fix\n"
         "      puller explain not_found  # explains the cause\n"
     )
@@ -287,7 +287,7 @@ def test_schema_wants_every_promised_key_and_bears_others() -> None:
     for key in set(read) - {"new", "ended", "bytes", "run"}:
         with pytest.raises(ValidationError):
             VALIDATOR.validate({name: value for name, value in read.items() if name != key})
-    for key in read["images"][0].keys() - {"warning", "size", "took"}:
+    for key in read["images"][0].keys() - {"warning", "size", "took", "kept"}:
         image = {name: value for name, value in read["images"][0].items() if name != key}
         with pytest.raises(ValidationError):
             VALIDATOR.validate(read | {"images": [image]})

@@ -3,8 +3,7 @@
 import json
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
@@ -26,13 +25,19 @@ ASCII_BLOCKS = "_.-~=*%#"
 """For terminals that cannot show `BLOCKS`."""
 _INDEX = re.compile(r"\d{1,2}")
 _NAME = re.compile(r"\d{8}T[\dZ.-]*")
-_NAME_TO_SECONDS = 15
-"""Characters of a run's name up to the seconds, which tell most runs apart."""
+_NAME_LENGTHS = (15, 20)
+"""Characters of a run's name up to the seconds and the milliseconds, which tell most runs apart."""
 _HEAD = 64 * 1024
 """Bytes in which the summary of a report usually ends."""
 _LONGEST_LISTS = 60
 """Characters of the names of lists in the table."""
-_TEXTS = {"RUN", "STARTED (UTC)", "HOST", "LISTS"}
+_TEXTS = {"RUN", "STARTED (UTC)", "HOST"}
+_SPARE = ("STARTED (UTC)", "IMAGES", "HOST", "FETCHED", "UP TO DATE", "CANCELLED", "PULLED")
+"""Columns that are left out where the terminal is narrow, in this order; the name of a run has its start."""
+_LISTS_WIDTH = 11
+"""Characters of the names of lists that matter more than a column of `_SPARE`."""
+_SMALLEST_CHANGE = 1.0
+"""Seconds: smaller differences between runs are not worth a chart."""
 
 
 class Run(NamedTuple):
@@ -160,36 +165,68 @@ def _key(details: RunDetails) -> frozenset[str]:
     return frozenset(path if os.path.lexists(path) else name for name, path in paths.items())
 
 
-def render_text(summaries: Sequence[tuple[str, Summary]], blocks: str = BLOCKS) -> str:
-    """Return a table with a line for each run, and sparklines of the times and failures of the lists with most runs."""
+def render_text(summaries: Sequence[tuple[str, Summary]], blocks: str = BLOCKS, width: int | None = None) -> str:
+    """Return a table with a line for each run, and sparklines of the runs of the newest run's lists.
+
+    `width` is that of the terminal in columns: names of lists are shortened to it, and columns that it has no room for
+    are left out.
+    """
     if not summaries:
         return ""
-    names = [name[:_NAME_TO_SECONDS] for name, _ in summaries]
-    if len({*names}) < len(names):
-        names = [name for name, _ in summaries]
-    hidden = set() if any(run.counts[Status.CANCELLED] for _, run in summaries) else {"CANCELLED"}
-    hidden |= {"HOST"} if len({run.details.host for _, run in summaries} - {""}) <= 1 else set()
-    cells = [_cells(name, run) for name, (_, run) in zip(names, summaries, strict=True)]
+    runs = [run for _, run in summaries]
+    names = [name for name, _ in summaries]
+    for length in _NAME_LENGTHS:
+        if len({name[:length] for name in names}) == len(names):
+            names = [name[:length] for name in names]
+            break
+    hidden = set() if any(run.counts[Status.CANCELLED] for run in runs) else {"CANCELLED"}
+    hidden |= {"HOST"} if len({run.details.host for run in runs} - {""}) <= 1 else set()
+    cells = [_cells(name, run) for name, run in zip(names, runs, strict=True)]
     columns = [title for title in cells[0] if title not in hidden]
-    rows = [tuple(columns), *(tuple(map(row.__getitem__, columns)) for row in cells)]
+    lists = [_names(run.details.lists) for run in runs]
+    if width:
+        room = width - sum(_widths(columns, cells))
+        for title in _SPARE:
+            if room < max(map(len, lists)) and room < _LISTS_WIDTH and title in columns:
+                columns.remove(title)
+                room = width - sum(_widths(columns, cells))
+        lists = [_names(run.details.lists, max(room, 1)) for run in runs]
+    rows = [
+        (*columns, "LISTS"),
+        *((*map(row.__getitem__, columns), named) for row, named in zip(cells, lists, strict=True)),
+    ]
     right = [index for index, title in enumerate(columns) if title not in _TEXTS]
-    return "\n".join((*aligned(rows, right), "", *_trends([run for _, run in summaries], blocks))) + "\n"
+    trends = [*_trends(runs, blocks, width or _LONGEST_LISTS)]
+    return "\n".join((*aligned(rows, right), *([""] if trends else []), *trends)) + "\n"
 
 
-def _trends(summaries: Sequence[Summary], blocks: str) -> tuple[str, str]:
-    """Return the sparklines of the lists with most runs: those of different lists cannot be compared."""
-    ((lists, number),) = Counter(run.details.lists for run in summaries).most_common(1)
+def _widths(columns: Sequence[str], cells: Sequence[Mapping[str, str]]) -> Iterator[int]:
+    """Return the width of each column, with the space after it."""
+    return (max(len(title), *(len(row[title]) for row in cells)) + 2 for title in columns)
+
+
+def _trends(summaries: Sequence[Summary], blocks: str, width: int) -> Iterator[str]:
+    """Yield sparklines of the runs of the newest run's lists, if these differ; other lists cannot be compared."""
+    lists = summaries[-1].details.lists
     same = [run for run in summaries if run.details.lists == lists]
     seconds, failed = [run.seconds for run in same], [run.counts[Status.FAILED] for run in same]
-    of = f" in the {number} runs of {_names(lists)}" if number < len(summaries) else ""
-    return (
-        f"time    {sparkline(seconds, blocks)}  {format_seconds(min(seconds))} to {format_seconds(max(seconds))}{of}",
-        f"failed  {sparkline(failed, blocks)}  {min(failed)} to {max(failed)}{of}",
-    )
+    least, most = min(seconds), max(seconds)
+    lines = []
+    if most - least >= max(_SMALLEST_CHANGE, most / 5):
+        lines.append(f"time    {sparkline(seconds, blocks)}  {format_seconds(least)} to {format_seconds(most)}")
+    if len({*failed}) > 1:
+        lines.append(f"failed  {sparkline(failed, blocks)}  {min(failed)} to {max(failed)}")
+    if lines and len(same) < len(summaries):
+        yield f"the {len(same)} runs of {_names(lists, max(width - len('the 50 runs of :'), 1))}:"
+    yield from lines
 
 
-def _names(lists: Sequence[str]) -> str:
-    return shorten(clean(" ".join(lists)) or "-", _LONGEST_LISTS)
+def _names(lists: Sequence[str], width: int = _LONGEST_LISTS) -> str:
+    """Return the names of lists in at most `width` columns, without directories if these do not fit."""
+    text = clean(" ".join(lists)) or "-"
+    if len(text) > width:
+        text = clean(" ".join(name.rstrip("/").rpartition("/")[2] or name for name in lists))
+    return shorten(text, width)
 
 
 def render_json(summaries: Sequence[tuple[str, Summary]]) -> str:
@@ -225,14 +262,13 @@ def _cells(name: str, run: Summary) -> dict[str, str]:
         "RUN": name,
         "STARTED (UTC)": timestamp(run.started)[:16].replace("T", " "),
         "HOST": clean(details.host) or "-",
-        "TIME": format_seconds(run.seconds),
+        "TOOK": format_seconds(run.seconds),
         "IMAGES": str(sum(counts.values())),
         "PULLED": str(counts[Status.PULLED]),
         "UP TO DATE": str(counts[Status.UP_TO_DATE] + counts[Status.PRESENT]),
         "FAILED": str(counts[Status.FAILED]),
         "CANCELLED": str(counts[Status.CANCELLED]),
-        "BYTES": "-" if run.bytes is None else format_bytes(run.bytes),
-        "LISTS": _names(details.lists),
+        "FETCHED": "-" if run.bytes is None else format_bytes(run.bytes),
     }
 
 

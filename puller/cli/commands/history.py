@@ -1,5 +1,6 @@
 """`puller history`: the last runs."""
 
+import shutil
 import sys
 from datetime import UTC, datetime
 
@@ -35,6 +36,7 @@ def command(form: str) -> None:
         emit(history.render_json(found))
     else:
         unicode = (sys.stdout.encoding or "ascii").lower().startswith("utf")
-        emit(history.render_text(found, history.BLOCKS if unicode else history.ASCII_BLOCKS))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        emit(history.render_text(found, history.BLOCKS if unicode else history.ASCII_BLOCKS, width))
     if not found:
         click.echo("puller: there are no runs in the history", err=True)

@@ -17,7 +17,7 @@ REPORTS = {
 }
 LISTS = {
     "first": RunDetails(lists=("images.txt",)),
-    "second": RunDetails(host="a", lists=("a.txt", "nginx:1.27")),
+    "second": RunDetails(host="a", lists=("a.txt", "nginx:1")),
     "third": RunDetails(host="b", lists=("images.txt",)),
 }
 RUNS = [
@@ -26,15 +26,16 @@ RUNS = [
 
 
 def test_a_line_for_each_run_and_a_trend() -> None:
-    """Newest last; the times and failures of the lists with most runs, as sparklines with their range."""
+    """Newest last; the times and failures of the newest run's lists, as sparklines with their range."""
     assert render_text(RUNS).splitlines() == [
-        "RUN     STARTED (UTC)     HOST   TIME  IMAGES  PULLED  UP TO DATE  FAILED  CANCELLED  BYTES  LISTS",
-        "first   2026-11-23 08:00  -     3m05s       5       1           2       1          1     0B  images.txt",
-        "second  2026-11-23 08:00  a       12s       1       1           0       0          0     0B  a.txt nginx:1.27",
-        "third   2026-11-23 08:00  b     1m00s       3       0           0       3          0     0B  images.txt",
+        "RUN     STARTED (UTC)     HOST   TOOK  IMAGES  PULLED  UP TO DATE  FAILED  CANCELLED  FETCHED  LISTS",
+        "first   2026-11-23 08:00  -     3m05s       5       1           2       1          1       0B  images.txt",
+        "second  2026-11-23 08:00  a       12s       1       1           0       0          0       0B  a.txt nginx:1",
+        "third   2026-11-23 08:00  b     1m00s       3       0           0       3          0       0B  images.txt",
         "",
-        "time    █▃  1m00s to 3m05s in the 2 runs of images.txt",
-        "failed  ▃█  1 to 3 in the 2 runs of images.txt",
+        "the 2 runs of images.txt:",
+        "time    █▃  1m00s to 3m05s",
+        "failed  ▃█  1 to 3",
     ]
     assert render_text(RUNS, ASCII_BLOCKS).isascii()
     assert render_text([]) == ""
@@ -43,13 +44,33 @@ def test_a_line_for_each_run_and_a_trend() -> None:
 def test_columns_that_say_nothing_are_left_out() -> None:
     """The host where all runs are of one, cancelled images where there are none, and the end of long names."""
     one = RUNS[1][1]
-    (header, line, *_) = render_text([("20261123T080000.000Z-4711-12", one)]).splitlines()
+    (header, line) = render_text([("20261123T080000.000Z-4711-12", one)]).splitlines()
     assert (header.split("  ")[0], line.split()[0]) == ("RUN", "20261123T080000")
     assert not {"HOST", "CANCELLED"}.intersection(header.split())
-    (_, first, second, *_) = render_text(
-        [("20261123T080000.000Z-1-1", one), ("20261123T080000.500Z-2-2", one)]
+    (_, first, second) = render_text(
+        [("20261123T080000.000Z-9-9", one), ("20261123T080000.500Z-20-10", one)]
     ).splitlines()
-    assert (first.split()[0], second.split()[0]) == ("20261123T080000.000Z-1-1", "20261123T080000.500Z-2-2")
+    assert (first.split()[0], second.split()[0]) == ("20261123T080000.000Z", "20261123T080000.500Z")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
+def test_each_run_has_one_line_of_a_terminal(width: int) -> None:
+    """Lists are shortened, first to the names of their files; then columns go, but never the failures."""
+    long = summary_of(
+        render(replace(report(seconds=185), details=RunDetails("a", lists=("/srv/lists/production.txt", "redis:7"))))
+    )
+    shown = render_text([*RUNS, ("20261123T080000", long)], width=width)
+    header, *rows = [line for line in shown.splitlines() if line]
+    assert max(map(len, shown.splitlines())) <= width
+    assert {"RUN", "TOOK", "FAILED"} <= {*header.split()}
+    assert ("/srv/lists/production.txt redis:7" in rows[3]) == (width == 140)
+    assert ("production." in rows[3]) == (width > 40)
+
+
+def test_runs_that_hardly_differ_have_no_chart() -> None:
+    """Two times of 0.8s, or the same number of failures, are no news."""
+    one, other = (summary_of(render(report(outcome("x", Status.FAILED), seconds=each))) for each in (0.79, 0.84))
+    assert len(render_text([("1", one), ("2", other)]).splitlines()) == 3
 
 
 def test_the_same_as_a_document() -> None:

@@ -104,8 +104,9 @@ def escaped(text: str) -> str:
 
 
 def github_errors(report: Report) -> Iterator[str]:
-    """Yield an `::error` for each failed image, and for a run that was stopped, but no more than GitHub shows."""
-    found = [("puller stopped", stop_words(report.stopped))] if report.stopped else []
+    """Yield an `::error` for each failed image, and for a run stopped for another reason, but no more than GitHub shows."""
+    told = {outcome.failure.message for outcome in report.failed if outcome.failure}
+    found = [("puller stopped", stop_words(report.stopped))] if {report.stopped} - {"", *told} else []
     for outcome in report.failed:
         title, message = image_name(outcome), image_name(outcome)
         if why := outcome.failure:

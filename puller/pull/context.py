@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import as_completed
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock
 
 from puller.cancellation import Cancellation
@@ -33,6 +33,8 @@ _PROBES = 8  # registries that are asked at once whether the network works
 _REFUSALS = {FailureKind.CONNECTION_REFUSED, FailureKind.CONNECTION_RESET, FailureKind.UNEXPECTED_EOF}
 """Failures of the connection that are answers of a server."""
 _PATIENCE = 2.0  # seconds that pulls wait for the disk check
+_NO_ROOM = "Free disk space (`docker system df` shows what uses it), or use --no-disk-check."
+"""The advice if `MakeRoom` found too little to remove."""
 _FIRST = 0.5  # seconds to wait for the images that are checked first
 MakeRoom = Callable[[DiskShortage], bool]
 """Removes images when the disk is too small; returns whether any was removed."""
@@ -208,7 +210,10 @@ class DiskCheck:
     @property
     def why(self) -> Failure | None:
         """Why the run was refused; None if it was not."""
-        return failure(FailureKind.DISK_TOO_SMALL, str(self.shortage)) if self.shortage else None
+        if self.shortage is None:
+            return None
+        why = failure(FailureKind.DISK_TOO_SMALL, str(self.shortage))
+        return replace(why, advice=_NO_ROOM) if self.make_room else why
 
     def _watch(self, total: int, absent: Absent, cancel: Cancellation) -> None:
         try:

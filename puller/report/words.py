@@ -133,14 +133,17 @@ def cancelled(outcomes: Iterable[PullOutcome]) -> dict[str, int]:
 
 
 def stops(report: Report) -> Iterator[str]:
-    """Yield why the run ended early, and how many images were not pulled for each reason."""
+    """Yield why the run ended early, and how many images were not pulled for each reason, if it is not a failure."""
     reasons, stopped = cancelled(report.outcomes), stop_words(report.stopped)
-    if stopped and stopped not in reasons:
+    told = {stop_words(each.failure.message) for each in report.failed if each.failure}
+    causes = {stop_words(each.failure.message): each.failure for each in report.outcomes if each.failure}
+    if stopped and stopped not in causes:
         yield f"stopped: {stopped}"
-    told = {each.failure.message for each in report.failed if each.failure}
     for why, number in reasons.items():
         what = f"{counted(number, 'image')} not {status_words(Status.PULLED, report.details)}"
         yield f"{what} because of the failure above" if why in told else f"{why}: {what}" if why else what
+        if why not in told and why in causes and causes[why].kind is not _CANCELLED:
+            yield from (f"→ {line}" for line in advice(causes[why]))
 
 
 def verdict(report: Report) -> str:

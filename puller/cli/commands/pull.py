@@ -200,8 +200,9 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
     after_report.callback(_remember, report, engine.store, partial(before.result, _RECORD_SECONDS), options["verbose"])
     notes = () if run.log.tells_records else session.notes
     tell((*removals, *(note.text for note in notes if options["verbose"] or not note.detail)))
-    if session.shortage:
-        click.echo(f"puller: {session.shortage}; {MORE_SPACE}; --no-disk-check pulls anyway", err=True)
+    if session.shortage and options["format"] != "text":  # the text report says it
+        more = "see `docker system df`" if options["make_room"] else MORE_SPACE
+        click.echo(f"puller: {session.shortage}; {more}; --no-disk-check pulls anyway", err=True)
     return report
 
 

@@ -122,6 +122,7 @@ class _View:
         words, style = status_words(status, self._details), _STYLES[status]
         mark = f"{self._glyphs.marks[status]} {words:<{STATUS_WIDTH}}"
         if why and status is Status.FAILED:
+            self._reasons.add(why.message)
             kept = f"; {KEPT}" if outcome.kept else ""
             yield [(mark, style), (f"  {name}", ""), (f"  {self._why(why, request)}{kept}", style)]
             return

@@ -194,7 +194,7 @@ def test_the_disk_check_waits_for_no_slow_registry(monkeypatch: pytest.MonkeyPat
 
 
 def test_room_is_made_until_the_images_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is asked about again after each removal; when nothing more can go, the pull is refused."""
+    """The disk is checked again after each removal; if nothing more can go, the pull is refused without that advice."""
     told: list[DiskShortage] = []
 
     def make_room(shortage: DiskShortage) -> bool:
@@ -204,8 +204,11 @@ def test_room_is_made_until_the_images_fit(monkeypatch: pytest.MonkeyPatch) -> N
     with too_small(monkeypatch, SHORTAGE, None), session(FakeBackend(), Settings(), make_room=make_room) as pulls:
         assert pulls.pull([request()]).ok
     with too_small(monkeypatch, SHORTAGE), session(FakeBackend(), Settings(), make_room=make_room) as pulls:
-        assert not pulls.pull([request()]).ok
+        (outcome,) = pulls.pull([request()]).outcomes
     assert told == [SHORTAGE, SHORTAGE]
+    assert outcome.failure
+    assert "--no-disk-check" in outcome.failure.advice
+    assert "--make-room" not in outcome.failure.advice
 
 
 def test_a_pull_that_cannot_be_broken_off_is_given_up_at_the_deadline() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 import puller
+from puller.cli.ci import github_errors
 from puller.errors import FailureClass, FailureKind
 from puller.failure import Failure, failure
 from puller.failure.kinds import KINDS
@@ -97,6 +98,20 @@ def test_the_next_command_says_whether_it_is_worth_it(kinds: tuple[FailureKind, 
     (line,) = [line for line in text.conclusion(report(*ends)).splitlines() if "--failed" in line]
     assert line.startswith("next: puller pull --failed ")
     assert line.partition("  # ")[2] == words
+
+
+def test_a_full_disk_is_said_once_with_what_to_do() -> None:
+    """Of a run that was refused before any pull, and of one that an image stopped; the page and GitHub do likewise."""
+    small, full = failure(FailureKind.DISK_TOO_SMALL, "not enough disk"), failure(FailureKind.DISK_FULL, "no space")
+    refused = report(*[outcome(name, Status.CANCELLED, attempts=0, why=small) for name in "ab"], stopped=small.message)
+    advice = f"\nnot enough disk: 2 images not pulled\n→ {small.advice}\nnext: "
+    ended = report(outcome("a", Status.FAILED, why=full), stopped=full.message)
+    for made, words in ((refused, advice), (ended, f"  no space\n  → {full.advice}\n")):
+        shown = text.conclusion(made)
+        assert words in shown
+        assert (shown.count(made.stopped), shown.count("→")) == (1, 1)
+    assert "Stopped:" not in RENDERERS["html"](ended)
+    assert len([*github_errors(ended)]) == 1
 
 
 def test_there_is_nothing_to_type_after_a_bad_line_and_without_an_engine() -> None:

@@ -57,9 +57,9 @@ class PullRequest:
     """Whether the lists want it pulled only if the engine does not have it (Compose's `pull_policy: missing`)."""
 
     def advised(self, failure: Failure) -> Failure:
-        """Return the failure with the advice to build the image, if it is in no registry and a list says how."""
+        """Return the failure with advice for this image: its registry's name, or to build it if a list says how."""
         is_built = self.buildable and failure.kind in _UNKNOWN_IMAGE
-        return replace(failure, advice=_BUILD) if is_built else failure
+        return replace(failure, advice=_BUILD) if is_built else failure.at(self.reference.registry)
 
     def __str__(self) -> str:
         return f"{self.reference.text} ({self.platform})" if self.platform else self.reference.text

@@ -104,7 +104,7 @@ def escaped(text: str) -> str:
 
 
 def github_errors(report: Report) -> Iterator[str]:
-    """Yield an `::error` for each failed image, and for a run stopped for another reason, but no more than GitHub shows."""
+    """Yield an `::error` for each failed image, and one if something else stopped the run, up to what GitHub shows."""
     told = {outcome.failure.message for outcome in report.failed if outcome.failure}
     found = [("puller stopped", stop_words(report.stopped))] if {report.stopped} - {"", *told} else []
     for outcome in report.failed:

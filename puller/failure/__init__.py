@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from puller.errors import EngineError, FailureClass, FailureKind, RegistryError
-from puller.failure.kinds import KINDS, Origin, title
+from puller.failure.kinds import KINDS, Origin, advice_for, title
 from puller.text import clean, timestamp
 
 RETRYABLE = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED)
@@ -39,6 +39,11 @@ class Failure:
     def retryable(self) -> bool:
         return self.failure_class in RETRYABLE
 
+    def at(self, registry: str) -> "Failure":
+        """Return the failure with the registry's name in the advice, if that is the usual one of its kind."""
+        usual = self.advice == advice_for(self.kind)
+        return replace(self, advice=advice_for(self.kind, registry)) if usual else self
+
 
 def classify(message: str, status: int | None = None, *, source: str = "", phase: str = "") -> Failure:
     """Turn an engine's error message, and its HTTP status if there is one, into a `Failure`; never raises.
@@ -54,8 +59,7 @@ def classify(message: str, status: int | None = None, *, source: str = "", phase
 
 def failure(kind: FailureKind, message: str, *, wait: float | None = None) -> Failure:
     """Build a failure whose kind is known without reading the message."""
-    meaning = KINDS[kind]
-    return Failure(kind, meaning.failure_class, clean(message), meaning.advice, wait)
+    return Failure(kind, KINDS[kind].failure_class, clean(message), advice_for(kind), wait)
 
 
 def failure_of(error: BaseException, *, phase: str = "") -> Failure:

@@ -9,7 +9,7 @@ from functools import cache
 
 from puller.errors import FailureKind
 from puller.failure import RETRYABLE, Failure
-from puller.failure.kinds import KINDS
+from puller.failure.kinds import KINDS, advice_for
 from puller.failure.message import Message, read
 from puller.failure.retry_after import wait_of
 from puller.failure.rules import HOST, RULES, Rule
@@ -46,7 +46,7 @@ def classify(message: str, status: int | None = None, *, source: str = "", phase
     if meaning.failure_class in RETRYABLE:
         wait = wait_of(parsed.shown, datetime.now(UTC))
         wait = rule.wait if wait is None and rule else wait
-    advice = (rule.advice if rule else None) or meaning.advice
+    advice = (rule.advice if rule else None) or advice_for(kind)
     return Failure(kind, meaning.failure_class, parsed.shown or "the engine gave no reason", advice, wait)
 
 

@@ -28,7 +28,7 @@ class Meaning(NamedTuple):
     summary: str
     """What happened, as one sentence."""
     advice: str
-    """How to fix it, as one sentence."""
+    """How to fix it, as one sentence; `{registry}` stands for the registry's name."""
 
 
 _fatal = partial(Meaning, FailureClass.HOST_FATAL)
@@ -77,11 +77,11 @@ KINDS: dict[FailureKind, Meaning] = {
         "Restart the engine and check its data root; if it repeats, move the data root away and pull again."),
     _K.ACCESS_DENIED: _permanent(CREDENTIALS,
         "The registry does not allow this user to pull the image, or does not have the image.",
-        "Check the name; if the repository is private, log in to its registry with `docker login`."),
+        "Check the name; if the repository is private, log in to {registry} with `docker login`."),
     _K.AUTH_EXPIRED: _permanent(CREDENTIALS, "The stored token or password has expired.",
         "Get a new one and run `docker login` again."),
     _K.BAD_MIRROR: _permanent(REGISTRY, "The registry, or a mirror of it, does not follow the registry protocol.",
-        "Remove the mirror from the engine's settings, or check the registry's address."),
+        "Remove the mirror from the engine's settings, or check the address of {registry}."),
     _K.BAD_REFERENCE: _permanent(LIST, "The image reference is invalid.",
         "Correct the reference: [REGISTRY/]REPOSITORY[:TAG][@DIGEST], in lower case."),
     _K.BLOB_UNKNOWN: _permanent(REGISTRY, "The registry does not have a layer or the configuration of the image.",
@@ -121,7 +121,7 @@ KINDS: dict[FailureKind, Meaning] = {
         "The registry's policy blocks this image, often because of its vulnerabilities.",
         "Choose a newer tag, or ask the registry's administrator for an exception."),
     _K.PROXY_REFUSED: _permanent(NETWORK, "The proxy between engine and registry refuses the connection.",
-        "Add credentials to the engine's proxy setting, or allow the registry on the proxy."),
+        "Add credentials to the engine's proxy setting, or allow {registry} on the proxy."),
     _K.REDIRECT_REFUSED: _permanent(REGISTRY, "The registry redirects in a circle, or to plain HTTP.",
         "Ask the registry's operator, or name the registry as insecure if it is trusted."),
     _K.ROOTFS_MISMATCH: _permanent(REGISTRY, "The image is inconsistent: its layers do not match its configuration.",
@@ -134,7 +134,7 @@ KINDS: dict[FailureKind, Meaning] = {
     _K.TOKEN_RESPONSE_INVALID: _permanent(REGISTRY, "The answer of the registry's token service has no valid token.",
         "Check the registry's authentication settings, and proxies or login pages in front of it."),
     _K.UNAUTHORIZED: _permanent(CREDENTIALS, "The registry requires a login; the credentials are missing or wrong.",
-        "Log in to this registry with `docker login`."),
+        "Log in to {registry} with `docker login`."),
     _K.TOO_LARGE: _permanent(HOST, "The image has a layer that is larger than the disk or the cache.",
         "Free disk space, or raise --cache-size; if the size is absurd, report it to the image's publisher."),
     _K.UNSUPPORTED_MANIFEST: _permanent(LIST, "This is not a container image, or the engine does not know its format.",
@@ -151,23 +151,23 @@ KINDS: dict[FailureKind, Meaning] = {
         "The engine does not trust the authority that signed the registry's certificate.",
         "Give the engine the registry's CA certificate: /etc/docker/certs.d/REGISTRY/ca.crt."),
     _K.X509_WRONG_HOST: _permanent(NETWORK, "The certificate is for another host name: this may not be the registry.",
-        "Check the registry's address, the host's DNS, and proxies or login pages in front of the registry."),
+        "Check the address of {registry}, the host's DNS, and proxies or login pages in front of it."),
     _K.XATTR_UNSUPPORTED: _permanent(HOST,
         "The engine's file system does not support the extended attributes of the image's files.",
         "Move the engine's data root to a file system with extended attributes (ext4, xfs)."),
     _K.AUTH_SERVICE_FAILURE: _transient(REGISTRY,
         "The registry's token service refuses an anonymous token, which it normally grants to everybody.",
-        "Run again later; check the registry's status page, and proxies in front of it."),
+        "Run again later; check the status page of {registry}, and proxies in front of it."),
     _K.CANCELLED: _transient(PULLER, "The pull was cancelled before it finished.",
         "Run the same list again: images that are already present are not pulled again."),
     _K.CONNECTION_REFUSED: _transient(REGISTRY, "Nothing listens at the registry's address.",
-        "Check the registry's address, and that the registry is running."),
+        "Check the address of {registry}, and that the registry is running."),
     _K.CONNECTION_RESET: _transient(NETWORK, "The connection was reset during the transfer.",
         "Run again; if it repeats, check proxies and MTU."),
     _K.DIGEST_MISMATCH: _transient(REGISTRY, "The downloaded content does not have the expected digest.",
         "Run again; if it repeats, check proxies and caches in front of the registry."),
     _K.DNS_FAILURE: _transient(NETWORK, "The registry's name does not resolve.",
-        "Check the spelling of the registry and this host's DNS."),
+        "Check the spelling of {registry}, and this host's DNS."),
     _K.ENGINE_DISCONNECTED: _transient(ENGINE, "The engine stopped during the pull and came back.",
         "Check the engine's log for the reason."),
     _K.HTTP2_GOAWAY: _transient(NETWORK, "The server closed a shared HTTP/2 connection.",
@@ -187,18 +187,18 @@ KINDS: dict[FailureKind, Meaning] = {
     _K.NOT_FOUND_PROXY_RACE: _transient(REGISTRY, "A caching registry announced the image, but has not cached it yet.",
         "Run again: the cache fills in the background."),
     _K.PROXY_ERROR: _transient(NETWORK, "The proxy between engine and registry fails or does not answer.",
-        "Check that the engine's proxy (HTTPS_PROXY of its service) runs and reaches the registry."),
+        "Check that the engine's proxy (HTTPS_PROXY of its service) runs and reaches {registry}."),
     _K.RATE_LIMITED: _limited(REGISTRY, "The registry's rate limit is exceeded.",
-        "Run fewer pulls at a time from this registry (--per-registry), or use a mirror."),
+        "Run fewer pulls at a time from {registry} (--per-registry), or use a mirror."),
     _K.REGISTRY_5XX: _transient(REGISTRY, "The registry has a server error.",
-        "Run again later, and check the registry's status page."),
+        "Run again later, and check the status page of {registry}."),
     _K.REGISTRY_INCIDENT: _transient(REGISTRY, "A proxy or load balancer answered instead of the registry.",
-        "Run again later; if it repeats, check the registry's address and its load balancer."),
+        "Run again later; if it repeats, check the address of {registry} and its load balancer."),
     _K.REGISTRY_PING_FAILED: _transient(REGISTRY, "The registry did not say which protocol version it supports.",
         "Run again; if it repeats, this is not a registry, or a very old one."),
     _K.REGISTRY_UNAVAILABLE: _transient(REGISTRY,
         "Too many connections to this registry failed in a row, so puller stopped trying.",
-        "Run again when the registry is available."),
+        "Run again when {registry} is available."),
     _K.REMOTE_AUTO_BLOCKED: _limited(REGISTRY,
         "A caching registry has stopped asking its upstream registry for a while.",
         "Wait until the time in the message, or unblock the remote in the caching registry's settings."),
@@ -287,6 +287,11 @@ _TITLES = {
     _K.X509_WRONG_HOST: "certificate for another host",
     _K.XATTR_UNSUPPORTED: "file system lacks extended attributes",
 }
+
+
+def advice_for(kind: FailureKind, registry: str = "the registry") -> str:
+    """Return how to fix a failure of a registry, by its name if that is known."""
+    return KINDS[kind].advice.replace("{registry}", registry)
 
 
 def title(kind: FailureKind) -> str:

@@ -10,6 +10,7 @@ from puller.report.words import (
     advice,
     by_cause,
     image_name,
+    is_bad_line,
     kind_words,
     next_commands,
     notes,
@@ -102,13 +103,20 @@ def _failures(outcomes: Sequence[PullOutcome], named: int, *, color: bool) -> It
         yield f"{failed}: {counted(more, 'image')} more for other reasons{_REST}"
 
 
+def _name(image: PullOutcome) -> str:
+    """Return an image as the user typed it; an invalid line in quotes."""
+    return f'"{image_name(image)}"' if is_bad_line(image) else image_name(image)
+
+
 def _cause(why: Failure, images: Sequence[PullOutcome], shown: Sequence[PullOutcome]) -> Iterator[str]:
     message, alone = shared_message(images), len(images) == 1
-    yield f"failed: {image_name(images[0]) if alone else counted(len(images), 'image')}: {kind_words(why)}"
+    what = counted(len(images), "line" if is_bad_line(images[0]) else "image")
+    yield f"failed: {_name(images[0]) if alone else what}: {kind_words(why)}"
     kept = KEPT if alone and images[0].kept else ""
     yield from filter(str.strip, (f"  {message}", f"  {kept}", *(f"  → {line}" for line in advice(why))))
     for image in () if alone else shown:
-        own = f": {clean(image.failure.message)}" if image.failure and not message else ""
-        yield f"    {image_name(image)}{own}{f' ({KEPT})' if image.kept else ''}"
+        own = clean(image.failure.message) if image.failure and not message else ""
+        names = (own, _name(image)) if is_bad_line(image) else (_name(image), own)
+        yield f"    {': '.join(filter(None, names))}{f' ({KEPT})' if image.kept else ''}"
     if more := len(images) - len(shown):
         yield f"    … and {more} more{_REST}"

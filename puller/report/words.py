@@ -3,9 +3,11 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from puller.errors import ExitCode, FailureClass, FailureKind
 from puller.failure import Failure
+from puller.failure.kinds import advice_for
 from puller.model import PullOutcome, PullRequest, Report, RunDetails, Status
 from puller.text import clean, counted, format_bytes, format_seconds, short_reference, shorten, timestamp
 
@@ -97,12 +99,16 @@ def by_failure(outcomes: Iterable[PullOutcome]) -> dict[Failure | None, list[Pul
 def by_cause(outcomes: Iterable[PullOutcome]) -> list[tuple[Failure, list[PullOutcome]]]:
     """Group outcomes whose failures have one kind and advice, with the failure whose `until` is the latest.
 
-    The most frequent cause comes first.
+    The most frequent cause comes first. The advice for images of several registries names none of them.
     """
     groups: dict[object, list[tuple[Failure, PullOutcome]]] = {}
     for outcome in outcomes:
         if why := outcome.failure:
-            groups.setdefault((why.kind, why.advice), []).append((why, outcome))
+            named = why.advice == advice_for(why.kind, outcome.reference.partition("/")[0])
+            groups.setdefault((why.kind, named or why.advice), []).append((why, outcome))
+    for key, group in groups.items():
+        if len({why.advice for why, _ in group}) > 1:
+            groups[key] = [(replace(why, advice=advice_for(why.kind)), outcome) for why, outcome in group]
     return [
         (max(failures, key=lambda why: why.until.timestamp() if why.until else 0.0), [*images])
         for failures, images in (zip(*group, strict=True) for group in sorted(groups.values(), key=len, reverse=True))

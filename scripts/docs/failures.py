@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from puller.errors import FailureClass
-from puller.failure.kinds import KINDS
+from puller.failure.kinds import KINDS, advice_for
 from puller.failure.rules import RULES
 from puller.text import format_seconds
 
@@ -36,7 +36,7 @@ def _lines() -> Iterator[str]:
             meaning.origin.value,
             meaning.summary,
             _RETRIED[meaning.failure_class],
-            meaning.advice,
+            advice_for(kind),
         )
         yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
     yield from _waits()
@@ -55,7 +55,7 @@ def _waits() -> Iterator[str]:
     for rule in RULES:
         if KINDS[rule.kind].failure_class is FailureClass.RATE_LIMITED:
             wait = f"wait {format_seconds(rule.wait)}" if rule.wait else "wait as before any retry"
-            yield f"- `{rule.kind}`{_case(rule.advice)}: {wait}. {rule.advice or KINDS[rule.kind].advice}"
+            yield f"- `{rule.kind}`{_case(rule.advice)}: {wait}. {rule.advice or advice_for(rule.kind)}"
 
 
 def _case(advice: str | None) -> str:

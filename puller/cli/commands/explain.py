@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -58,7 +59,10 @@ def command(message: tuple[str, ...], form: str) -> None:
 
 
 def _read(text: str) -> Failure:
-    """Return the failure of a message, of a kind, of its title, or of a line `TITLE (KIND): MESSAGE` of a report."""
+    """Return the failure of a message, of a kind, of its title, or of a line `TITLE (KIND): MESSAGE` of a report.
+
+    Raises UsageError for a word that is nearly a kind.
+    """
     made = [failure(kind, "") for kind in FailureKind]
     kinds = {_plain(words): each.kind for each in made for words in (each.title, each.kind, kind_words(each))}
     if kind := kinds.get(_plain(text)):
@@ -67,7 +71,15 @@ def _read(text: str) -> Failure:
     # An engine's message may begin with `unauthorized: `.
     named = kinds.get(_plain(word)) if re.search("[_(]", word) else None
     found = classify(message if named else text)
+    if not named and found.kind is FailureKind.UNCLASSIFIED and (like := _similar(_plain(text))):
+        raise UsageError(f"there is no kind {clean(text, 60).strip()!r}: did you mean {', '.join(like)}?")
     return found if named in (None, found.kind) else failure(named, message)
+
+
+def _similar(word: str) -> list[str]:
+    """Return the kinds that have a word, or are spelled nearly like it."""
+    known = [kind.value for kind in FailureKind]
+    return [kind for kind in known if word in kind.split("_")] or get_close_matches(word, known)
 
 
 def _plain(text: str) -> str:

@@ -38,6 +38,19 @@ def test_a_message_is_explained_in_words() -> None:
     assert lines["advice"]
 
 
+@pytest.mark.parametrize(
+    ("word", "kinds"), [("disk", "disk_full, disk_too_small?"), ("dsn_failure", "dns_failure?"), ("xyzzy", "")]
+)
+def test_a_word_that_is_nearly_a_kind(word: str, kinds: str) -> None:
+    """Is answered with the kinds that are meant; one that is like none is explained as a message."""
+    result = run(word)
+    if kinds:
+        assert str(result.exception).endswith(f"did you mean {kinds}")
+        assert isinstance(result.exception, UsageError)
+    else:
+        assert "unclassified" in result.stdout
+
+
 def test_quotes_may_be_forgotten() -> None:
     """Words that a shell took apart are one message."""
     assert run(*LIMITED.split()).stdout == run(LIMITED).stdout

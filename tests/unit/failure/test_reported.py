@@ -4,7 +4,7 @@ import pytest
 
 from puller.errors import FailureKind as Kind
 from puller.failure import failure
-from puller.failure.kinds import KINDS
+from puller.failure.kinds import KINDS, advice_for
 from tests.unit.failure.messages import Told, told, verdict
 from tests.unit.failure.test_real_words import MESSAGES
 
@@ -74,7 +74,7 @@ def test_kinds_and_meanings_are_in_step() -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_every_kind_is_told_in_whole_sentences(kind: Kind) -> None:
     """Summary and advice are one line each, with a full stop."""
-    for text in (KINDS[kind].summary, KINDS[kind].advice, failure(kind, "words").advice):
+    for text in (KINDS[kind].summary, advice_for(kind), failure(kind, "words").advice):
         assert text.endswith(".")
         assert "\n" not in text
         assert len(text) <= 120

@@ -100,6 +100,30 @@ def test_the_next_command_says_whether_it_is_worth_it(kinds: tuple[FailureKind, 
     assert line.partition("  # ")[2] == words
 
 
+def test_advice_names_the_registry_unless_images_of_several_share_it() -> None:
+    """As each image has it in the JSON; a cause of many registries is one block with general advice."""
+    down = failure(FailureKind.REGISTRY_5XX, "503")
+    one, two, other = (outcome(name, Status.FAILED, why=down) for name in ("a.io/x", "a.io/y", "b.io/x"))
+    assert "  → Run again later, and check the status page of a.io.\n    a.io/x\n" in text.conclusion(report(one, two))
+    shown = text.conclusion(report(one, other))
+    assert "failed: 2 images: " in shown
+    assert "check the status page of the registry." in shown
+    assert [image["error"]["advice"][-8:] for image in document(one, other)["images"]] == ["of a.io.", "of b.io."]
+    assert not any("{" in made(report(one, other)) for kind, made in RENDERERS.items() if kind in ("text", "markdown"))
+
+
+def test_an_invalid_line_is_named_as_lists_name_it() -> None:
+    """By its place, the reason and the line in quotes, whether it is alone or not."""
+    lines = [
+        PullOutcome(shown, (shown,), Status.FAILED, failure=failure(FailureKind.BAD_REFERENCE, why))
+        for shown, why in (("alpine:", "bad.txt:3: invalid"), ("; rm -rf /", "bad.txt:5: one image per line"))
+    ]
+    shown = text.conclusion(report(*lines))
+    assert "failed: 2 lines: invalid image reference" in shown
+    assert '\n    bad.txt:3: invalid: "alpine:"\n    bad.txt:5: one image per line: "; rm -rf /"\n' in shown
+    assert 'failed: "alpine:": invalid image reference' in text.conclusion(report(lines[0]))
+
+
 def test_a_full_disk_is_said_once_with_what_to_do() -> None:
     """Of a run that was refused before any pull, and of one that an image stopped; the page and GitHub do likewise."""
     small, full = failure(FailureKind.DISK_TOO_SMALL, "not enough disk"), failure(FailureKind.DISK_FULL, "no space")

@@ -16,6 +16,14 @@ from puller.model import Report
 from puller.report import RENDERERS, history, json as as_json, text
 from puller.report.words import names_lists, reached_engine
 from puller.system import files
+from puller.text import clean
+
+
+def working_directory() -> str:
+    """Return the working directory as reports have it; empty if it was removed."""
+    with suppress(OSError):
+        return clean(os.getcwd())  # noqa: PTH109 - a string is wanted
+    return ""
 
 
 def wants_color() -> bool:
@@ -58,7 +66,7 @@ def deliver(report: Report, options: Mapping[str, Any]) -> None:
     except UsageError as error:
         if options["verbose"] or not options["quiet"]:
             click.echo(f"puller: the report was not added to the history: {error}", err=True)
-    run = "" if names_lists(report.details) else run
+    run = "" if names_lists(report.details, working_directory()) else run
     for kind, path in options["reports"]:
         try:
             files.write(path, record if kind == "json" else _render(kind, report, options, run, path))

@@ -192,9 +192,9 @@ def saved_bytes(report: Report) -> int:
     return 0 if None in sizes else max(sum(filter(None, sizes)) - report.bytes, 0)
 
 
-def names_lists(details: RunDetails) -> bool:
-    """Tell whether `puller pull --failed` can name the lists of a run: few, short, and the same at the next run."""
-    lists = details.lists
+def names_lists(details: RunDetails, directory: str) -> bool:
+    """Tell whether `puller pull --failed` can name the lists of a run in this directory: few, short, and no stdin."""
+    lists = details.lists if details.directory == directory else ()
     named = 0 < len(lists) <= _MOST_LISTS and len(shlex.join(lists)) <= _LONGEST_COMMAND
     return named and not any(name.startswith("-") for name in lists)
 

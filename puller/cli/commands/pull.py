@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -19,7 +19,7 @@ from puller import __version__
 from puller.cancellation import interruptible
 from puller.cli.engine import EngineLock, is_without_engine, open_engine
 from puller.cli.options import make_plan
-from puller.cli.output import deliver
+from puller.cli.output import deliver, working_directory
 from puller.cli.progress import Log, follow, open_log
 from puller.cli.pull_options import pull_options, settings_of
 from puller.cli.registries import account_notes, tell
@@ -138,17 +138,11 @@ def _details(options: Mapping[str, Any], report: Report, code: int) -> RunDetail
         report.details,
         host=clean(gethostname()),
         lists=_names(options),
-        directory=options.get("directory", _directory()),
+        directory=options.get("directory", working_directory()),
         command=command,
         version=__version__,
         exit_code=code,
     )
-
-
-def _directory() -> str:
-    with suppress(OSError):  # it may have been removed
-        return clean(os.getcwd())  # noqa: PTH109 - a string is wanted
-    return ""
 
 
 def _names(options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -252,7 +246,7 @@ def _failed_run(options: Mapping[str, Any]) -> history.Run | None:
         which, lists = lists[0], ()
     if which and (lists or options["images"]):
         raise click.UsageError("--failed=RUN takes the images of that run: leave out the LIST and --image")
-    return history.find(which) if which else history.last_with_failures(_names(options), _directory())
+    return history.find(which) if which else history.last_with_failures(_names(options), working_directory())
 
 
 def _login_problems(requests: Sequence[PullRequest]) -> list[str]:

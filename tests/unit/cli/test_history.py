@@ -134,3 +134,6 @@ def test_the_next_command_can_be_typed_as_it_is(shell: Shell, lists: list[str], 
     again = shell.run(*shlex.split(command), "--backend", "cli", "--format", "json")
     assert (again.code, [image["requested"] for image in again.images]) == (1, [["acme/missing"]])
     assert f"pull --failed={name} " in shell.run("report", name).stdout
+    (shell.folder / "elsewhere").mkdir()
+    shell.folder /= "elsewhere"
+    assert "next: puller pull --failed=2" in shell.run("pull", "--backend", "cli", f"--failed={name}").stdout

@@ -182,6 +182,8 @@ class RunDetails:
     exit_code: int | None = None
     directory: str = ""
     """The working directory, to which paths in `lists` are relative."""
+    target: tuple[str, ...] = ()
+    """The options of the command line that name the engine or mirrors, such as `--context=build`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,29 +137,31 @@ def beginning_with(text: str) -> list[str]:
     return []
 
 
-def last_with_failures(lists: tuple[str, ...], directory: str) -> Run | None:
-    """Find the run whose images are to be pulled again; raises UsageError if there is no run.
+def runs_to_repeat(lists: tuple[str, ...], directory: str) -> Iterator[Run]:
+    """Yield the runs whose images `--failed` may mean, newest first; raises UsageError if there is no run.
 
-    With `lists` that is their last run, whether it failed or not. Without, it is the newest of the runs that failed,
-    unless their lists were pulled without a failure since; None if there is none.
+    With `lists` that is their last run, whether it failed or not. Without, these are the runs that failed, unless their
+    lists were pulled from or into the same place without a failure since.
     """
-    wanted, seen = _key(RunDetails(lists=lists, directory=directory)), set()
+    wanted, seen = _paths(RunDetails(lists=lists, directory=directory)), set()
     for run in reversed(runs()):
         try:
             summary = run.summary()
         except UsageError:
             continue
-        key = _key(summary.details)
-        if (lists and key == wanted) or not (lists or key in seen or summary.ok):
-            return run
-        seen.add(key)
+        paths = _paths(summary.details)
+        if lists and paths == wanted:
+            yield run
+            return
+        if not (lists or (paths, summary.details.target) in seen or summary.ok):
+            yield run
+        seen.add((paths, summary.details.target))
     if lists or not seen:
         which = f" of {' '.join(map(clean, lists))}" if lists else ""
         raise UsageError(f"no run{which} is on record in {clean(str(_folder()))}")
-    return None
 
 
-def _key(details: RunDetails) -> frozenset[str]:
+def _paths(details: RunDetails) -> frozenset[str]:
     """Identify the lists of a run, however their paths were written."""
     paths = {name: os.path.normpath(os.path.join(details.directory, name)) for name in details.lists}  # noqa: PTH118
     return frozenset(path if os.path.lexists(path) else name for name, path in paths.items())

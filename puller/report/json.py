@@ -123,6 +123,7 @@ def _details_document(details: RunDetails) -> dict[str, Any]:
         "engine": details.engine or None,
         "lists": list(details.lists),
         "directory": details.directory or None,
+        "target": list(details.target),
         "command": details.command or None,
         "version": details.version or None,
         "exit_code": details.exit_code,
@@ -132,7 +133,8 @@ def _details_document(details: RunDetails) -> dict[str, Any]:
 def _details(node: Mapping[str, Any]) -> RunDetails:
     """Read what older versions did not write."""
     texts = {name: node.get(name) or "" for name in ("host", "engine", "directory", "command", "version")}
-    return RunDetails(**texts, lists=tuple(node.get("lists") or ()), exit_code=node.get("exit_code"))
+    lists, target = (tuple(node.get(name) or ()) for name in ("lists", "target"))
+    return RunDetails(**texts, lists=lists, target=target, exit_code=node.get("exit_code"))
 
 
 def _image(outcome: PullOutcome) -> dict[str, Any]:

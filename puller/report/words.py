@@ -206,7 +206,8 @@ def next_commands(report: Report, run: str = "") -> Iterator[tuple[str, str]]:
     """
     missing = [outcome for outcome in report.outcomes if not (outcome.ok or is_bad_line(outcome))]
     if missing and reached_engine(report) and not _is_load(report.details):
-        words = ["puller", "pull", f"--failed={run}"] if run else ["puller", "pull", "--failed", *report.details.lists]
+        words = [f"--failed={run}"] if run else ["--failed", *report.details.lists]
+        words = ["puller", "pull", *words, *report.details.target]
         if report.details.engine.partition(":")[0] in _FILES:
             words += ["--to", report.details.engine]
         what, number = lacking(missing), len(missing)

@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
@@ -14,6 +14,7 @@ from socket import gethostname
 from typing import Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from puller import __version__
 from puller.cancellation import interruptible
@@ -46,6 +47,7 @@ from puller.system.credentials import Keyring
 from puller.text import clean, counted, shorten, source_name, timestamp
 
 _NO_VALUE = re.compile(r"^(--build-arg=[^=]*)=.*", re.DOTALL)
+_TARGET = ("backend", "docker_command", "context", "mirror_use")
 _LONGEST_COMMAND = 1000
 """Characters of the command line that the report keeps."""
 _LONGEST_LISTS = 200
@@ -139,6 +141,7 @@ def _details(options: Mapping[str, Any], report: Report, code: int) -> RunDetail
         host=clean(gethostname()),
         lists=_names(options),
         directory=options.get("directory", working_directory()),
+        target=_target(options),
         command=command,
         version=__version__,
         exit_code=code,
@@ -147,6 +150,15 @@ def _details(options: Mapping[str, Any], report: Report, code: int) -> RunDetail
 
 def _names(options: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(clean(source_name(each)) for each in (*options["lists"], *options["images"]))
+
+
+def _target(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the options of the command line that name the engine or mirrors."""
+    source = click.get_current_context().get_parameter_source
+    names = [name for name in _TARGET if source(name) is ParameterSource.COMMANDLINE]
+    words = [f"--{name.replace('_', '-')}={options[name]}" for name in names]
+    given = options["mirrors"] if source("mirrors") is ParameterSource.COMMANDLINE else ()
+    return (*words, *(f"--mirror={registry}={place}" for registry, place in given))
 
 
 def _pull_into_files(run: _Run) -> Report:
@@ -215,38 +227,37 @@ def _failed_images(options: dict[str, Any]) -> RequestedImages:
     Bad lines are left out. The lists of that run, with their directory, become those of this one. Raises
     click.UsageError when there are both a run and a list, and UsageError when there is no such run.
     """
-    run = _failed_run(options)
-    if run is None:
+    for run in _failed_runs(options):
+        report = run.report()
+        items = [
+            entry_of(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
+            for outcome in report.outcomes
+            if not outcome.ok and (outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE)
+            for text in outcome.requested
+        ]
+        if items:
+            break
+    else:
         if not options["quiet"]:
-            click.echo("puller: nothing to pull again: no list failed in its last run", err=True)
+            click.echo("puller: nothing to pull again: no image failed", err=True)
         click.get_current_context().exit()
-    report = run.report()
-    items = [
-        entry_of(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
-        for outcome in report.outcomes
-        if not outcome.ok and (outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE)
-        for text in outcome.requested
-    ]
     made = make_plan(options, items)
     if not options["quiet"]:
-        words = f"pulling {counted(len(made.requests), 'image')} that failed in" if items else "nothing failed in"
         lists = shorten(clean(" ".join(report.details.lists)), _LONGEST_LISTS)
-        of_lists = f" of {lists}" if lists else ""
-        click.echo(f"puller: {words} run {run.name}{of_lists} ({timestamp(report.started)})", err=True)
-    if not items:
-        click.get_current_context().exit()
+        where = f"run {run.name}{f' of {lists}' if lists else ''} ({timestamp(report.started)})"
+        click.echo(f"puller: pulling {counted(len(made.requests), 'image')} that failed in {where}", err=True)
     options |= {"lists": report.details.lists, "images": (), "directory": report.details.directory}
     return made
 
 
-def _failed_run(options: Mapping[str, Any]) -> history.Run | None:
-    """Return the run that `--failed` means; a run may also be named by the word after it, as by `--failed=RUN`."""
+def _failed_runs(options: Mapping[str, Any]) -> Iterable[history.Run]:
+    """Return the runs that `--failed` may mean; a run may also be named by the word after it, as by `--failed=RUN`."""
     which, lists = options["failed"], options["lists"]
     if not which and len(lists) == 1 and history.names_run(lists[0]) and not os.path.lexists(lists[0]):
         which, lists = lists[0], ()
     if which and (lists or options["images"]):
         raise click.UsageError("--failed=RUN takes the images of that run: leave out the LIST and --image")
-    return history.find(which) if which else history.last_with_failures(_names(options), working_directory())
+    return [history.find(which)] if which else history.runs_to_repeat(_names(options), working_directory())
 
 
 def _login_problems(requests: Sequence[PullRequest]) -> list[str]:

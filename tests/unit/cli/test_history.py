@@ -39,10 +39,10 @@ def test_a_run_is_on_record_and_what_failed_is_pulled_again(shell: Shell) -> Non
     assert docker.pulls[-1] == ["pull", "--platform", "linux/arm64", "docker.io/acme/missing:latest"]
     nothing = shell.run("pull", "--failed")
     assert (nothing.code, nothing.stdout) == (0, "")
-    assert nothing.stderr == "puller: nothing to pull again: no list failed in its last run\n"
+    assert nothing.stderr == "puller: nothing to pull again: no image failed\n"
     nothing = shell.run("pull", "images.txt", "--failed")
     assert (nothing.code, nothing.stdout) == (0, "")
-    assert nothing.stderr.startswith("puller: nothing failed in run 20")
+    assert nothing.stderr == "puller: nothing to pull again: no image failed\n"
 
     table = shell.run("history").stdout.splitlines()
     cells = [line.split() for line in table[1:3]]
@@ -92,6 +92,16 @@ def test_failures_are_pulled_again_from_any_directory(shell: Shell) -> None:
     assert "nothing to pull again" in shell.run("pull", "--failed").stderr
 
 
+def test_a_newer_run_with_bad_lines_alone_hides_no_failure(shell: Shell) -> None:
+    """Bad lines cannot be pulled again; the images of the run before can."""
+    shell.docker(pull=GOOD)
+    shell.run(*PULL, "--image", "acme/missing")
+    (shell.folder / "bad.txt").write_text("a b c\n")
+    assert shell.run(*PULL, "bad.txt", "--skip-invalid").code == 1
+    run = shell.run(*PULL, "--failed", "--format", "json")
+    assert [image["requested"] for image in run.images] == [["acme/missing"]]
+
+
 def test_failed_run_and_a_list_exclude_each_other(shell: Shell) -> None:
     """It would not be clear which is meant."""
     for arguments in (("images.txt",), ("--image", "nginx")):
@@ -129,9 +139,9 @@ def test_the_next_command_can_be_typed_as_it_is(shell: Shell, lists: list[str], 
     run = shell.run("pull", "--backend", "cli", *lists)
     (command,) = re.findall("^next: puller (pull --failed.*?)  # ", run.stdout, re.MULTILINE)
     name = json.loads(shell.run("history", "--format", "json").stdout)["runs"][-1]["run"]
-    assert command == (f"pull --failed {named}" if named else f"pull --failed={name}")
+    assert command == (f"pull --failed {named}" if named else f"pull --failed={name}") + " --backend=cli"
     shell.run(*PULL, "--image", "acme/missing-too")
-    again = shell.run(*shlex.split(command), "--backend", "cli", "--format", "json")
+    again = shell.run(*shlex.split(command), "--format", "json")
     assert (again.code, [image["requested"] for image in again.images]) == (1, [["acme/missing"]])
     assert f"pull --failed={name} " in shell.run("report", name).stdout
     (shell.folder / "elsewhere").mkdir()

@@ -88,10 +88,18 @@ def test_failures_are_those_of_the_last_run_of_a_list(
         outcomes = [outcome(), *[outcome(f"a/b:{n}", Status.FAILED) for n in range(failures)]]
         details = RunDetails(lists=(name,), directory="/elsewhere")
         keep(Report(STARTED + timedelta(minutes=minute), 60, tuple(outcomes), details=details))
-    run = history.last_with_failures(lists, "/srv/images")
+    run = next(history.runs_to_repeat(lists, "/srv/images"), None)
     assert run == (None if found is None else history.runs()[found])
     with pytest.raises(UsageError, match="no run of c is on record"):
-        history.last_with_failures(("c",), "/srv/images")
+        next(history.runs_to_repeat(("c",), "/srv/images"))
+
+
+def test_a_list_that_arrived_at_one_engine_may_still_lack_at_another() -> None:
+    """The newest run was into another engine, so the older one is not repaired by it."""
+    for minute, (target, status) in enumerate((("--context=build", Status.FAILED), ("--context=test", Status.PULLED))):
+        details = RunDetails(lists=("a",), target=(target,))
+        keep(Report(STARTED + timedelta(minutes=minute), 60, (outcome("a/b:1", status),), details=details))
+    assert [*history.runs_to_repeat((), "/")] == [history.runs()[0]]
 
 
 def test_the_shell_completes_names_of_runs() -> None:

@@ -14,6 +14,8 @@ from tests.lab.names import NameServer
 from tests.lab.seclusion import ADDRESS
 from tests.lab.tls import TlsFront
 
+_ENGINES = r"(?!puller/)"
+"""Whose requests count: puller asks for manifests too, and would use up a fault that is meant for the engine."""
 Times = int | Mapping[Store, int] | None
 """How often, on each store where that differs; None is for ever."""
 
@@ -33,7 +35,7 @@ def _on(path: str, make: Callable[[], Action], times: Times) -> Harm:
         image = scene.push()
         count = times[scene.store] if isinstance(times, Mapping) else times
         where = f"/v2/{image.repository}{path.format(layer=image.layers[0].digest)}"
-        scene.proxy.use(Rule(where, make(), method="GET|HEAD", times=count))
+        scene.proxy.use(Rule(where, make(), method="GET|HEAD", times=count, agent=_ENGINES if count else ""))
         return image.at(scene.proxy.address)
 
     return harm

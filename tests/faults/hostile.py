@@ -19,7 +19,7 @@ from tests.lab.unsafe_text import LOGIN
 MODULE = "tests.lab.hostile_registry"
 TIMEOUT, RETRIES, JOBS = 15, 1, 32
 LIMITS = (
-    "--timeout", f"{TIMEOUT}s", "--stall-timeout", "9s", "--retries", f"{RETRIES}", "--retry-delay", "0.1s",
+    "--timeout", f"{TIMEOUT}s", "--stall-timeout", "12s", "--retries", f"{RETRIES}", "--retry-delay", "0.1s",
     "--max-wait", "1s", "--no-second-pass", "-j", f"{JOBS}",
 )  # fmt: skip
 CACHE_BYTES = 64 << 20
@@ -52,14 +52,15 @@ def _pull_bound(images: int) -> float:
 def verbs(folder: Path, images: int) -> tuple[Verb, ...]:
     """Return the verbs for so many images; files go into the folder."""
     reports = [word for form in FORMATS for word in ("--report", f"{form}={{run}}/report.{form}")]
-    pull = ("pull", "{list}", "--backend", "sdk", "--no-lock", "--progress", "plain", "-v", *LIMITS, *reports)
+    files = ("pull", "{list}", "--no-lock", "--progress", "plain", "-v", *LIMITS, *reports)
+    pull = (*files, "--backend", "sdk")
     bound = _pull_bound(images)
     return (
         Verb("pull", pull, bound),
         Verb("lock", ("lock", "{list}", "-o", "{run}/images.lock"), 90),
         Verb("prefetch", (*pull, "--prefetch=always", *FETCHING), bound),
         Verb("plan", ("plan", "{list}", "--format", "json"), 90),
-        Verb("to", (*pull, "--to", "oci:{run}/layout", *FETCHING), bound),
+        Verb("to", (*files, "--to", "oci:{run}/layout", *FETCHING), bound),
         Verb("doctor", ("doctor", "{list}", "--format", "json"), 90),
     )
 

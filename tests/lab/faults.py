@@ -28,10 +28,13 @@ class Rule:
     act: Action
     method: str | None = None
     times: int | None = None
+    agent: str = ""
+    """A regular expression that the User-Agent begins with."""
 
-    def matches(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str, agent: str = "") -> bool:
         """Tell whether the rule is about such a request."""
-        return bool(re.search(self.path, path) and (self.method is None or re.fullmatch(self.method, method)))
+        found = re.search(self.path, path) and re.match(self.agent, agent)
+        return bool(found and (self.method is None or re.fullmatch(self.method, method)))
 
 
 def forward(exchange: Exchange) -> None:

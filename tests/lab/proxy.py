@@ -190,7 +190,7 @@ class Proxy:
     def _action(self, request: Request) -> Action:
         for place, rule in enumerate(self._rules):
             left = rule.times is None or self._uses[place] < rule.times
-            if left and rule.matches(request.method, request.path):
+            if left and rule.matches(request.method, request.path, request.header("User-Agent") or ""):
                 self._uses[place] += 1
                 return rule.act
         return forward

@@ -12,7 +12,7 @@ from hypothesis import settings
 from tests.lab.second_user import NOBODY
 
 # A clock says nothing on a machine that does other things, too.
-settings.register_profile("puller", deadline=None, max_examples=50)
+settings.register_profile("puller", deadline=None, max_examples=30)
 settings.load_profile("puller")
 
 
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="backends to test with: sdk, cli or both; some faults are played with both in any case",
     )
 
-    parser.addoption("--kills", type=int, default=2, metavar="N", help="how often to kill puller in each verb")
+    parser.addoption("--kills", type=int, default=1, metavar="N", help="how often to kill puller in each verb")
 
 
 def pytest_configure() -> None:

@@ -64,6 +64,14 @@ def test_reports_and_events_have_the_bytes_that_came(
     assert plan.report["bytes"]["download"] == pytest.approx(layers if way == "prefetch" else sent(proxy), rel=0.01)
 
 
+@pytest.fixture
+def once(pytestconfig: pytest.Config) -> None:
+    """Skip a test that uses no Docker engine where another engine than the installed one is tested."""
+    if pytestconfig.getoption("--engine") != "installed":
+        pytest.skip("uses no Docker engine: played beside the installed one")
+
+
+@pytest.mark.usefixtures("once")
 def test_podman_has_the_bytes_that_came(registry: Registry, proxy: Proxy, puller: Puller) -> None:
     """Podman says nothing of bytes or of layers that it has, so both are taken from manifests and images."""
     try:
@@ -85,6 +93,7 @@ def test_podman_has_the_bytes_that_came(registry: Registry, proxy: Proxy, puller
         assert bytes_told == dict.fromkeys(bytes_told, pytest.approx(layers, rel=0.01))
 
 
+@pytest.mark.usefixtures("once")
 @pytest.mark.parametrize("kind", ["oci", "archive"])
 def test_files_have_the_bytes_that_came(registry: Registry, proxy: Proxy, puller: Puller, kind: str) -> None:
     """Without an engine, too, and what a folder had before is not counted."""

@@ -25,6 +25,9 @@ VERBS = {
 }
 LOOPBACK = re.compile(r"127\.0\.0\.1:\d+/[0-9a-f]{32}/")
 
+LOCK_HEADER = 4
+"""Lines of a lock file above its images."""
+
 
 @pytest.fixture(scope="module")
 def references(registry: Registry) -> list[str]:
@@ -55,7 +58,7 @@ def test_a_killed_run_costs_the_next_one_nothing(
         assert _names_on_loopback(engine) == []
         assert [path for path in puller.folder.rglob(".puller-*.tmp") if path.is_file()] == []
         if verb == "lock":
-            assert len((puller.folder / "images.lock").read_text().splitlines()) == 3 + len(references)
+            assert len((puller.folder / "images.lock").read_text().splitlines()) == LOCK_HEADER + len(references)
         elif verb == "to":
             assert puller.run("load", "layout").code == 0
         if verb in ("pull", "pull by the command", "prefetch"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from puller.engine.interface import ImageStore
 from puller.errors import EngineError, UsageError
 from puller.image.digest import sha256, short_digest
-from puller.system import files
+from puller.system import directories, files
 from puller.system.paths import state_home
 
 _LOCK_TIMEOUT = 10.0
@@ -25,7 +25,7 @@ def on_record(store: ImageStore, place: str) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(OSError, UsageError):  # the run does not need the record
             path = _record(store, place)
-            files.make_directory(path.parent)
+            directories.make_directory(path.parent)
             while not path.exists():  # another run may take it for a leftover before it is locked
                 stack.close()
                 stack.enter_context(files.locked(path, _LOCK_TIMEOUT))

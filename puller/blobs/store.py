@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from puller.image.oci_layout import blob_path, index_text
-from puller.system import files
+from puller.system import directories, files
 
 LAYOUT = '{"imageLayoutVersion": "1.0.0"}'
 """The file `oci-layout`."""
@@ -41,7 +41,7 @@ class BlobStore:
         if self._export:
             root.mkdir(parents=True, exist_ok=True)
         else:
-            files.make_directory(root)
+            directories.make_directory(root)
         (root / "blobs").mkdir(mode=self._mode, exist_ok=True)
         for folder in () if self._export else (root, root / "blobs"):
             _require_private(folder)

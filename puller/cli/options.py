@@ -15,6 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from puller.cli.sections import choice, flag, section
+from puller.engine.endpoint import context_names
 from puller.errors import ListError
 from puller.image.reference import Platform, mirror_place, registry_name
 from puller.imagelist import FORMATS, read
@@ -58,8 +59,6 @@ def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str
 
 
 def _complete_contexts(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    from puller.engine.endpoint import context_names  # noqa: PLC0415 - only a shell asks for them
-
     return sorted(name for name in ("default", *context_names(os.environ)) if name.startswith(incomplete))
 
 

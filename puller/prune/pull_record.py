@@ -16,7 +16,7 @@ from puller.engine.model import LocalImage, LocalImages
 from puller.errors import PullerError
 from puller.image.reference import ImageReference
 from puller.model import PullOutcome, Report, Status
-from puller.system import files
+from puller.system import directories, files
 from puller.system.paths import state_home
 from puller.text import timestamp
 
@@ -135,7 +135,7 @@ class PullRecord:
     def update(self, change: Callable[[tuple[PulledName, ...]], Iterable[PulledName]]) -> None:
         """Read, change and write the record under a lock; raises PullerError."""
         try:
-            files.make_directory(self.path.parent)
+            directories.make_directory(self.path.parent)
             with files.locked(self.path.with_suffix(".lock"), _LOCK_TIMEOUT):
                 known = self.read()
                 changed = tuple(change(known))

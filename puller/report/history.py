@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from puller.errors import UsageError
 from puller.model import Report, RunDetails, Status
 from puller.report.json import IMAGES, Summary, report_of, summary_of
-from puller.system import files
+from puller.system import directories, files
 from puller.system.paths import state_home
 from puller.text import aligned, clean, format_bytes, format_seconds, shorten, timestamp
 
@@ -83,7 +83,7 @@ def store(report: Report, document: str) -> str:
         return ""
     folder = _folder()
     try:
-        files.make_directory(folder)
+        directories.make_directory(folder)
     except OSError as error:
         raise UsageError(clean(f"cannot make {folder}: {error.strerror}")) from None
     began = report.started.astimezone(UTC)

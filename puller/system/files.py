@@ -1,9 +1,7 @@
 """Writes files atomically, and safely in directories of other users.
 
-puller often runs as root and writes into directories of other users, such as that of a metrics collector. So it always
-creates a new file with a fixed mode and renames it; it does not follow, wait for or copy an existing entry of that
-name. It follows symbolic links among the parent directories only if root or this user made them, as systemd does
-(CHASE_SAFE in its source).
+It always creates a new file with a fixed mode and renames it; it does not follow, wait for or copy an existing entry of
+that name. `puller.system.directories` opens the directory.
 """
 
 import errno
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from puller.errors import UsageError
+from puller.system.directories import ForeignError, is_trusted, opened, require
 from puller.text import clean
 
 _OWN_STREAM = re.compile(r"/dev/(?:std(?P<name>out|err)|fd/(?P<number>\d+))|/proc/self/fd/(?P<proc>\d+)")
@@ -26,8 +25,6 @@ _OWN_INPUT = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/\d+")
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXISTING = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """Flags to open an entry that another user may have made: its type is checked before anything else."""
-_STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_MOST_LINKS = 40  # symbolic links in one path, as many as Linux follows (path_resolution(7))
 _TICK = 0.05  # seconds between two attempts to take a lock
 _PRIVATE = 0o600
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -42,10 +39,6 @@ _WRONG_TYPES = (
 _ADVICE = {errno.ENOENT: "create it first", errno.EISDIR: "name a file in it", errno.ELOOP: "name what it points to"}
 
 
-class _ForeignError(OSError):
-    """An entry of another user prevents writing."""
-
-
 def check(path: Path) -> None:
     """Raise UsageError if `path` cannot be written, so that the user learns it before the pull and not after it.
 
@@ -55,13 +48,13 @@ def check(path: Path) -> None:
         if (own := _own_stream(path)) is not None:
             os.fstat(own)
             return
-        with _directory(path.parent) as directory:
+        with opened(path.parent) as directory:
             if stat.S_ISCHR(_type(path.name, directory)):
-                _require(os.access(path.name, os.W_OK, dir_fd=directory), "permission denied")
+                require(os.access(path.name, os.W_OK, dir_fd=directory), "permission denied")
             else:
                 writable = os.access(".", os.W_OK | os.X_OK, dir_fd=directory)
-                _require(writable, f"the directory {path.parent} is not writable")
-    except _ForeignError:
+                require(writable, f"the directory {path.parent} is not writable")
+    except ForeignError:
         return
     except OSError as error:
         raise _refusal(path, error) from None
@@ -72,14 +65,14 @@ def read(path: Path, most: int = -1) -> str:
 
     Raises OSError, also if users other than root and this one may write it.
     """
-    with _directory(path.parent) as directory:
+    with opened(path.parent) as directory:
         _type(path.name, directory)
         descriptor = os.open(path.name, os.O_RDONLY | _EXISTING, dir_fd=directory)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - Path.open takes no descriptor
         node = os.fstat(descriptor)
-        _require(stat.S_ISREG(node.st_mode), "it is not a regular file")
-        _require(_is_trusted(node), "it belongs to another user")
-        _require(not node.st_mode & _OTHERS, "other users may write to it")
+        require(stat.S_ISREG(node.st_mode), "it is not a regular file")
+        require(is_trusted(node), "it belongs to another user")
+        require(not node.st_mode & _OTHERS, "other users may write to it")
         return file.read(most).decode("utf-8", "replace")
 
 
@@ -92,9 +85,9 @@ def open_regular(path: Path | str) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         mode = os.fstat(descriptor).st_mode
-        _require(not stat.S_ISDIR(mode), os.strerror(errno.EISDIR), errno.EISDIR)
+        require(not stat.S_ISDIR(mode), os.strerror(errno.EISDIR), errno.EISDIR)
         allowed = stat.S_ISREG(mode) or str(path) == os.devnull or _OWN_INPUT.fullmatch(str(path))
-        _require(bool(allowed), "not a regular file", errno.EINVAL)
+        require(bool(allowed), "not a regular file", errno.EINVAL)
         os.set_blocking(descriptor, True)
         return open(descriptor, "rb")  # noqa: PTH123 - as above; the caller closes it
     except OSError:
@@ -114,7 +107,7 @@ def write(path: Path, text: str, *, private: bool = False) -> None:
             with open(os.dup(own), "wb") as file:  # noqa: PTH123 - as above
                 file.write(data)
             return
-        with _directory(path.parent) as directory:
+        with opened(path.parent) as directory:
             if stat.S_ISCHR(_type(path.name, directory)):
                 with _opened(path.name, directory, stat.S_ISCHR) as file:
                     file.write(data)
@@ -131,8 +124,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     It is not synced to the disk: its content can be downloaded again after a crash of the machine.
     """
-    with _directory(path.parent) as directory:
-        _require(not stat.S_ISCHR(_type(path.name, directory)), "it is a device")
+    with opened(path.parent) as directory:
+        require(not stat.S_ISCHR(_type(path.name, directory)), "it is a device")
         with _replacing(path.name, directory, _PUBLIC, sync=False) as file:
             yield file
 
@@ -154,8 +147,8 @@ def appending(path: Path) -> Iterator[IO[bytes]]:
             yield file
         return
     flags = os.O_APPEND | os.O_CREAT
-    with _directory(path.parent) as directory, _opened(path.name, directory, _is_log, flags) as file:
-        _require(os.fstat(file.fileno()).st_nlink <= 1, "it has a second name (a hard link)")
+    with opened(path.parent) as directory, _opened(path.name, directory, _is_log, flags) as file:
+        require(os.fstat(file.fileno()).st_nlink <= 1, "it has a second name (a hard link)")
         yield file
 
 
@@ -166,7 +159,7 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
     filelock does the same, but every run takes this lock, and the import takes 25 ms.
     """
     ends = time.monotonic() + seconds
-    with _directory(path.parent) as directory, _opened(path.name, directory, stat.S_ISREG, os.O_CREAT) as file:
+    with opened(path.parent) as directory, _opened(path.name, directory, stat.S_ISREG, os.O_CREAT) as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,17 +169,6 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
                     raise TimeoutError from None
                 time.sleep(_TICK)
         yield
-
-
-def make_directory(path: Path) -> None:
-    """Create a directory and its parents with the mode 0700, if they do not exist.
-
-    Raises OSError, also for a directory that another user owns or may write to.
-    """
-    with _directory(path, make=True) as directory:
-        node = os.fstat(directory)
-        _require(node.st_uid == os.geteuid(), "it belongs to another user")
-        _require(not node.st_mode & _OTHERS, f"it can be written by other users: chmod go-w {path}")
 
 
 @contextmanager
@@ -221,7 +203,7 @@ def _opened(name: str, directory: int, is_type: Callable[[int], bool], flags: in
     _type(name, directory)
     descriptor = os.open(name, os.O_WRONLY | _EXISTING | flags, _PUBLIC, dir_fd=directory)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - as above
-        _require(is_type(os.fstat(descriptor).st_mode), "it was replaced while it was being opened")
+        require(is_type(os.fstat(descriptor).st_mode), "it was replaced while it was being opened")
         os.set_blocking(descriptor, True)
         yield file
 
@@ -258,47 +240,6 @@ def _reopened(name: str, directory: int, flags: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-@contextmanager
-def _directory(path: Path, *, make: bool = False) -> Iterator[int]:
-    """Open a directory step by step; it stays the same if its name is changed meanwhile. Raises OSError.
-
-    A symbolic link of another user is refused: it could lead to a directory that only root may write to.
-    """
-    directory, rest, links = os.open(".", _STEP), [*path.parts][::-1], 0
-    try:
-        while rest:
-            entered = _enter(rest.pop(), directory, path, make=make)
-            node = os.fstat(entered)
-            if stat.S_ISLNK(node.st_mode):
-                links += 1
-                try:
-                    _require(links <= _MOST_LINKS, os.strerror(errno.ELOOP), errno.ELOOP)
-                    if not _is_trusted(node):
-                        raise _ForeignError(errno.ELOOP, f"{path} has a symbolic link of another user in it")
-                    rest += Path(os.readlink("", dir_fd=entered)).parts[::-1]
-                finally:
-                    os.close(entered)
-                continue
-            os.close(directory)
-            directory = entered
-            _require(stat.S_ISDIR(node.st_mode), os.strerror(errno.ENOTDIR), errno.ENOTDIR)
-        yield directory
-    finally:
-        os.close(directory)
-
-
-def _enter(name: str, directory: int, path: Path, *, make: bool) -> int:
-    """Open one component of a path, without following a symbolic link."""
-    try:
-        return os.open(name, _STEP, dir_fd=directory)
-    except FileNotFoundError:
-        if not make:
-            raise FileNotFoundError(errno.ENOENT, f"there is no directory {path}") from None
-    with suppress(FileExistsError):  # another run has just created it
-        os.mkdir(name, 0o700, dir_fd=directory)
-    return os.open(name, _STEP, dir_fd=directory)
-
-
 def _type(name: str, directory: int) -> int:
     """Return the mode of an entry, 0 if there is none; raises OSError if it is neither a file nor a device."""
     try:
@@ -307,21 +248,12 @@ def _type(name: str, directory: int) -> int:
         return 0
     for is_wrong, number, message in _WRONG_TYPES:
         if is_wrong(node.st_mode):
-            raise (OSError if _is_trusted(node) else _ForeignError)(number, message)
+            raise (OSError if is_trusted(node) else ForeignError)(number, message)
     return node.st_mode
 
 
 def _is_log(mode: int) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISCHR(mode)
-
-
-def _is_trusted(node: os.stat_result) -> bool:
-    return node.st_uid in (0, os.geteuid())
-
-
-def _require(condition: bool, message: str, number: int = errno.EACCES) -> None:  # noqa: FBT001 - like assert
-    if not condition:
-        raise OSError(number, message)
 
 
 def _own_stream(path: Path) -> int | None:

@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from puller.system import files
+from puller.system import directories
 from puller.text import clean, timestamp
 
 PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - not a temporary file: all users must find the same one
@@ -139,7 +139,7 @@ class _FileLock:
 def _root_place() -> Path:
     if os.geteuid() != 0:
         raise PermissionError(errno.EPERM, "for root only", str(ROOT_PLACE))
-    files.make_directory(ROOT_PLACE)
+    directories.make_directory(ROOT_PLACE)
     return ROOT_PLACE
 
 

@@ -8,7 +8,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from puller.errors import UsageError
-from puller.system import files
+from puller.system import directories, files
 from tests.lab.second_user import as_root, attack
 
 
@@ -226,7 +226,7 @@ def test_a_directory_swapped_for_a_link_sends_nothing_elsewhere(theirs: Path) ->
     with pytest.raises(UsageError, match="has a symbolic link of another user in it"):
         files.write(path, "x")
     with pytest.raises(OSError, match="a symbolic link of another user"):
-        files.make_directory(theirs / "metrics" / "made")
+        directories.make_directory(theirs / "metrics" / "made")
     assert list(only_roots.iterdir()) == []
 
 
@@ -284,13 +284,13 @@ def test_own_directories_are_private_whatever_the_umask(tmp_path: Path) -> None:
     """Nobody else can put something into them; one into which others may write is refused."""
     before = os.umask(0)
     try:
-        files.make_directory(tmp_path / "a/b")
+        directories.make_directory(tmp_path / "a/b")
     finally:
         os.umask(before)
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")] == [0o700, 0o700]
     (tmp_path / "a/b").chmod(0o720)
     with pytest.raises(OSError, match="can be written by other users"):
-        files.make_directory(tmp_path / "a/b")
+        directories.make_directory(tmp_path / "a/b")
 
 
 @as_root
@@ -298,4 +298,4 @@ def test_a_directory_of_another_user_is_not_taken_for_ours(theirs: Path) -> None
     """Whoever owns it can replace what is in it."""
     theirs.chmod(0o700)
     with pytest.raises(OSError, match="belongs to another user"):
-        files.make_directory(theirs)
+        directories.make_directory(theirs)

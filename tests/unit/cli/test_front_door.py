@@ -16,7 +16,7 @@ NOTHING = "no images given: pass a list file, - for stdin, or --image REF"
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
     """Have no engine."""
-    return Program(tmp_path, {"DOCKER_HOST": "unix:///nowhere"})
+    return Program(tmp_path, {"DOCKER_HOST": f"unix://{tmp_path}/nowhere"})
 
 
 def fed(program: Program, text: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -216,7 +216,7 @@ def test_a_variable_with_a_spelling_error_is_named(program: Program) -> None:
         "PULLER_SERVICE_HOST": "10.0.0.7", "PULLER_PORT": "tcp://10.0.0.7:80",  # by Kubernetes, for a service
     }  # fmt: skip
     run = program.run("pull", "nginx", environment=variables)
-    warnings = [line for line in run.stderr.splitlines() if "variable" in line]
+    warnings = [line for line in run.stderr.splitlines() if "the variable " in line]
     assert warnings == ["puller: the variable PULLER_JOB is not used; did you mean PULLER_JOBS?"]
     assert (program.folder / "out").exists()
 

@@ -20,7 +20,7 @@ def test_here_documents_without_end_take_linear_time() -> None:
 
 def test_of_many_bad_lines_the_first_hundred_are_shown(tmp_path: Path) -> None:
     """The rest is a number, for all verbs, and costs no memory."""
-    program = Program(tmp_path, {"DOCKER_HOST": "unix:///nowhere"})
+    program = Program(tmp_path, {"DOCKER_HOST": f"unix://{tmp_path}/nowhere"})
     listed = program.list(*(f"Bad-{number}" for number in range(5_000)))
     for verb in ("list", "plan", "pull"):
         run = program.run(verb, listed)

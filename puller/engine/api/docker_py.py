@@ -64,14 +64,19 @@ class PullCall:
             raise _translate(error) from None
 
     def connected(self, connection: Any) -> None:
-        """Record the connection that urllib3 chose; close it if the pull was aborted before."""
+        """Record the connection that urllib3 chose; raises ConnectionAbortedError if the pull was aborted before.
+
+        The connection may have no socket yet that could be shut down.
+        """
         self._connection = connection
         if self._aborted:
-            self.abort()
+            raise ConnectionAbortedError("the pull was aborted")
 
     def answered(self, response: requests.Response) -> None:
         """Record the response, so that it is closed however the pull ends."""
         self._response = response
+        if self._aborted:
+            self.abort()
 
     def abort(self) -> None:
         """Shut the connection down, from any thread: the engine stops pulling, and the reading thread wakes up."""

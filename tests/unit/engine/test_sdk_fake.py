@@ -5,8 +5,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from urllib3.connectionpool import HTTPConnectionPool
 
 from puller.cancellation import Cancellation
 from puller.engine.api import engine as sdk
@@ -152,6 +154,35 @@ def test_an_attempt_has_an_end(tmp_path: Path) -> None:
     with FakeEngine(tmp_path, {"/images/create": streaming(then=flow)}):
         error = failure_of(Timeouts(attempt=0.5, stall=60))
     assert (error.kind, error.message) == (FailureKind.TIMEOUT, "not done within 0.5s")
+
+
+@pytest.mark.parametrize("late", ["_get_conn", "_new_conn"])
+def test_an_attempt_ends_although_its_time_was_over_before_it_was_connected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    """A loaded machine may need that long; the engine, which would pull on, is not asked or is left."""
+    real: Any = vars(HTTPConnectionPool)["_get_conn"]
+
+    def slow(pool: HTTPConnectionPool, timeout: float | None = None) -> Any:
+        if late == "_get_conn":
+            time.sleep(0.6)
+            return real(pool, timeout)
+        connection = real(pool, timeout)
+        connect = connection.connect
+        connection.connect = lambda: threading.Event().wait(0.6) or connect()
+        return connection
+
+    monkeypatch.setattr(HTTPConnectionPool, "_get_conn", slow)
+
+    def flow(answer: EngineAnswer) -> None:
+        for current in range(300):
+            answer.message(**downloading(current))
+            time.sleep(0.01)
+
+    with FakeEngine(tmp_path, {"/images/create": streaming(then=flow)}) as fake:
+        error = failure_of(Timeouts(attempt=0.3, stall=60))
+        assert (error.kind, error.message) == (FailureKind.TIMEOUT, "not done within 0.3s")
+    assert len(fake.asked) <= (1 if late == "_get_conn" else 3)
 
 
 def test_what_moves_is_no_stall(tmp_path: Path) -> None:

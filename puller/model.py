@@ -185,6 +185,11 @@ class RunDetails:
     target: tuple[str, ...] = ()
     """The options of the command line that name the engine or mirrors, such as `--context=build`."""
 
+    @property
+    def into_files(self) -> bool:
+        """Whether the images were written to files (`--to`)."""
+        return self.engine.startswith(("oci:", "archive:"))
+
 
 @dataclass(frozen=True, slots=True)
 class Report:

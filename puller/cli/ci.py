@@ -18,7 +18,7 @@ import click
 
 from puller.model import Report
 from puller.report import markdown
-from puller.report.words import KEPT, image_name, kind_words, stop_words
+from puller.report.words import KEPT, image_name, stop_words
 from puller.system import files
 from puller.text import clean, counted
 
@@ -110,7 +110,7 @@ def github_errors(report: Report) -> Iterator[str]:
     for outcome in report.failed:
         title, message = image_name(outcome), image_name(outcome)
         if why := outcome.failure:
-            title = f"{title}: {kind_words(why)}"
+            title = f"{title}: {why.named}"
             message = f"{title}: {clean(why.message)}{f'; {KEPT}' if outcome.kept else ''}\n→ {clean(why.advice)}"
         found.append((title, message))
     shown = found if len(found) <= _MOST_ERRORS else found[: _MOST_ERRORS - 1]

@@ -32,7 +32,7 @@ def wants_color() -> bool:
         return False
     if any(os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
         return True
-    return _is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"
+    return is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"
 
 
 def emit(text: str, *, color: bool = False) -> None:
@@ -92,7 +92,7 @@ def show(report: Report, *, quiet: bool, seen: bool, run: str = "") -> None:
     On a terminal there is then no table. There is nothing at all if no engine was reached: stderr has the reason.
     For `run`, see `next_commands`.
     """
-    color, brief = wants_color(), seen and _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
+    color, brief = wants_color(), seen and is_terminal(sys.stdout) and is_terminal(sys.stderr)
     if not (reached_engine(report) or report.failed):
         return
     if quiet or brief or not report.outcomes:
@@ -105,10 +105,11 @@ def show(report: Report, *, quiet: bool, seen: bool, run: str = "") -> None:
         emit("\n" * bool(table) + text.conclusion(report, color=color, run=run), color=color)
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a stream is open and goes to a terminal."""
     try:
         return stream is not None and stream.isatty()
-    except ValueError:  # it is closed
+    except (OSError, ValueError):
         return False
 
 

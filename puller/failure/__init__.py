@@ -39,6 +39,11 @@ class Failure:
     def retryable(self) -> bool:
         return self.failure_class in RETRYABLE
 
+    @property
+    def named(self) -> str:
+        """The kind in words, and as `puller explain` takes it: `timed out (timeout)`."""
+        return self.title if self.title == self.kind else f"{self.title} ({self.kind})"
+
     def at(self, registry: str) -> "Failure":
         """Return the failure with the registry's name in the advice, if that is the usual one of its kind."""
         usual = self.advice == advice_for(self.kind)

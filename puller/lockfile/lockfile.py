@@ -64,8 +64,7 @@ class Difference(NamedTuple):
 
 def reason(request: PullRequest, why: Failure) -> str:
     """Return why a tag was not resolved: `registry error (registry_5xx): status 503`; the request names the host."""
-    words = f"{why.title} ({why.kind})"
-    return f"{words}: {clean(why.message.removeprefix(f'{request.reference.registry}: '))}"
+    return f"{why.named}: {clean(why.message.removeprefix(f'{request.reference.registry}: '))}"
 
 
 def unpinned(request: PullRequest) -> PullRequest:

@@ -77,7 +77,7 @@ def _problems(plan: PullPlan) -> Iterator[str]:
             what = "warning" if image.estimate else "size unknown"
             notes.setdefault(clean(image.note), []).append(f"{what}: {clean(str(image.request))}")
         if why := image.failure:
-            lines = (f"unknown: {clean(str(image.request))}", f"  {why.title} ({why.kind}): {clean(why.message)}")
+            lines = (f"unknown: {clean(str(image.request))}", f"  {why.named}: {clean(why.message)}")
             yield "\n".join((*lines, f"  → {clean(why.advice)}"))
     for note, names in notes.items():
         yield "\n".join([*names, f"  {note}"])

@@ -11,7 +11,6 @@ from puller.report.words import (
     by_cause,
     image_name,
     is_bad_line,
-    kind_words,
     next_commands,
     notes,
     origin,
@@ -111,7 +110,7 @@ def _name(image: PullOutcome) -> str:
 def _cause(why: Failure, images: Sequence[PullOutcome], shown: Sequence[PullOutcome]) -> Iterator[str]:
     message, alone = shared_message(images), len(images) == 1
     what = counted(len(images), "line" if is_bad_line(images[0]) else "image")
-    yield f"failed: {_name(images[0]) if alone else what}: {kind_words(why)}"
+    yield f"failed: {_name(images[0]) if alone else what}: {why.named}"
     kept = KEPT if alone and images[0].kept else ""
     yield from filter(str.strip, (f"  {message}", f"  {kept}", *(f"  → {line}" for line in advice(why))))
     for image in () if alone else shown:

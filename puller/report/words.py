@@ -44,14 +44,9 @@ def status_words(status: Status, details: RunDetails | None = None) -> str:
     return "loaded" if status is Status.PULLED and details and _is_load(details) else status.value.replace("_", " ")
 
 
-def kind_words(failure: Failure) -> str:
-    """Return the kind of a failure in words, and as `puller explain` takes it: `timed out (timeout)`."""
-    return failure.title if failure.title == failure.kind else f"{failure.title} ({failure.kind})"
-
-
 def reason(failure: Failure) -> str:
     """Return the kind and the message of a failure as one line."""
-    return f"{kind_words(failure)}: {stop_words(failure.message)}"
+    return f"{failure.named}: {stop_words(failure.message)}"
 
 
 def retry_time(failure: Failure) -> str:
@@ -208,7 +203,7 @@ def next_commands(report: Report, run: str = "") -> Iterator[tuple[str, str]]:
     if missing and reached_engine(report) and not _is_load(report.details):
         words = [f"--failed={run}"] if run else ["--failed", *report.details.lists]
         words = ["puller", "pull", *words, *report.details.target]
-        if report.details.engine.partition(":")[0] in _FILES:
+        if report.details.into_files:
             words += ["--to", report.details.engine]
         what, number = lacking(missing), len(missing)
         images = f"{counted(number, 'image')} that {'is' if number == 1 else 'are'} {what}"
@@ -263,7 +258,7 @@ def notes(outcomes: Sequence[PullOutcome]) -> Iterator[str]:
         if attempt.mirror and attempt.failure
     }
     for (mirror, _), (outcome, why) in reversed(failed.items()):
-        yield f"mirror {clean(mirror)}: {kind_words(why)} for {image_name(outcome)}: {clean(why.message)}"
+        yield f"mirror {clean(mirror)}: {why.named} for {image_name(outcome)}: {clean(why.message)}"
     yield from warnings(outcomes)
 
 

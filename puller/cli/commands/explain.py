@@ -15,7 +15,6 @@ from puller.errors import ExitCode, FailureClass, FailureKind, UsageError
 from puller.failure import Failure, classify, failure
 from puller.failure.kinds import KINDS
 from puller.model import exit_code_of
-from puller.report.words import kind_words
 from puller.text import clean, format_seconds
 
 _LONGEST = 64 * 1024 * 1024
@@ -64,7 +63,7 @@ def _read(text: str) -> Failure:
     Raises UsageError for a word that is nearly a kind.
     """
     made = [failure(kind, "") for kind in FailureKind]
-    kinds = {_plain(words): each.kind for each in made for words in (each.title, each.kind, kind_words(each))}
+    kinds = {_plain(words): each.kind for each in made for words in (each.title, each.kind, each.named)}
     if kind := kinds.get(_plain(text)):
         return failure(kind, "")
     word, _, message = text.strip().partition(": ")

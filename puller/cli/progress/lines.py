@@ -24,7 +24,7 @@ from puller.events import (
 )
 from puller.failure import Failure
 from puller.model import PullOutcome, PullRequest, RunDetails, Status
-from puller.report.words import STATUS_WIDTH, ending, image_name, kind_words, opening, reason, status_words
+from puller.report.words import STATUS_WIDTH, ending, image_name, opening, reason, status_words
 from puller.system.clock import monotonic
 from puller.text import clean, format_bytes, format_seconds
 
@@ -111,7 +111,7 @@ class PlainLines:
             case RetryScheduled():
                 wait, paused = format_seconds(event.delay), self._pauses.get(event.request.reference.registry)
                 told = paused is not None and paused.message == event.failure.message
-                why = kind_words(event.failure) if told else self._reason(event, event.failure)
+                why = event.failure.named if told else self._reason(event, event.failure)
                 return f"retry in {wait}  {image_name(event.request)}  attempt {event.attempt}: {why}"
             case Paused():
                 wait, self._pauses[event.subject] = format_seconds(event.seconds), event.failure
@@ -123,7 +123,7 @@ class PlainLines:
 
     def _reason(self, event: Event, failure: Failure) -> str:
         self._told[key := (type(event), failure.kind)] += 1
-        return reason(failure) if self._told[key] <= _MOST_MESSAGES else kind_words(failure)
+        return reason(failure) if self._told[key] <= _MOST_MESSAGES else failure.named
 
     def _started(self, event: Started) -> str | None:
         attempt = f"  attempt {event.attempt}" if event.attempt > 1 else ""

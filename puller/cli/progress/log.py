@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import click
 
+from puller.cli.output import is_terminal
 from puller.cli.progress.heartbeat import beating
 from puller.cli.progress.lines import QuietStream
 from puller.errors import PullerError
@@ -67,7 +68,7 @@ class Log(TextIOBase):
         """Standard error itself, for a display that is not made of lines."""
         self.news: Callable[[], str] = str
         """Returns the text of the next heartbeat; empty for none."""
-        wanted = times is Timestamps.ALWAYS or (times is Timestamps.AUTO and not _is_terminal(stream))
+        wanted = times is Timestamps.ALWAYS or (times is Timestamps.AUTO and not is_terminal(stream))
         self._stamped = wanted and self.mode is ProgressMode.PLAIN
         self._out, self._file, self._now, self._lock = QuietStream(stream), file, now, Lock()
 
@@ -200,11 +201,4 @@ def _is_watched(stream: TextIO) -> bool:
     """Tell whether this is a terminal that can redraw lines; CI systems have terminals that nobody watches."""
     if os.environ.get("TERM") == "dumb" or os.environ.get("CI", "").lower() not in ("", "0", "false"):
         return False
-    return _is_terminal(stream)
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    try:
-        return stream.isatty()
-    except (OSError, ValueError):
-        return False
+    return is_terminal(stream)

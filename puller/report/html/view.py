@@ -23,8 +23,6 @@ _SHORTEST_WAIT, _SMALLEST_WAIT = 1.0, 0.1
 """Seconds and share of the run: shorter waits are not worth a sentence."""
 _LISTS = 5
 """Lists that the page names; more are counted."""
-_FILES = ("oci:", "archive:")
-"""How `RunDetails.engine` begins if the images were written to files."""
 _TAG = re.compile(r"(?::[^/:@\s]*)?(?:@[^\s@]*)?(?: \([^\s()]*\))?$")
 ORDER = (Status.FAILED, Status.CANCELLED, Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
 """The order in which the page shows statuses: problems first."""
@@ -161,7 +159,7 @@ class View:
     def place(self) -> str:
         """Where the images are: ` on HOST`, ` in oci:DIR`, or nothing if it is unknown."""
         details = self.report.details
-        if details.engine.startswith(_FILES):
+        if details.into_files:
             return f" in {clean(details.engine)}"
         return f" on {clean(details.host)}" if details.host else ""
 
@@ -174,7 +172,7 @@ class View:
         meaning = _EXIT_CODES.get(details.exit_code or 0)
         facts = (
             ("Host", details.host),
-            ("Written to" if details.engine.startswith(_FILES) else "Engine", details.engine.removeprefix("engine ")),
+            ("Written to" if details.into_files else "Engine", details.engine.removeprefix("engine ")),
             ("List" if len(lists) == 1 else "Lists", ", ".join(lists[:_LISTS]) + more),
             ("Version", f"puller {details.version}" if details.version else ""),
             ("Exit code", f"{code}: {meaning}" if code and meaning else code),

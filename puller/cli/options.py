@@ -6,6 +6,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from io import BufferedReader
 from pathlib import Path
 from threading import Timer
@@ -15,7 +16,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from puller.cli.sections import choice, flag, section
-from puller.engine.endpoint import context_names
 from puller.errors import ListError
 from puller.image.reference import Platform, mirror_place, registry_name
 from puller.imagelist import FORMATS, read
@@ -59,7 +59,8 @@ def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str
 
 
 def _complete_contexts(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    return sorted(name for name in ("default", *context_names(os.environ)) if name.startswith(incomplete))
+    names = import_module("puller.engine.endpoint").context_names(os.environ)
+    return sorted(name for name in ("default", *names) if name.startswith(incomplete))
 
 
 PLATFORM = Parsed("platform", Platform.parse)

@@ -15,8 +15,8 @@ from tests.lab import Engine, EngineBinary, Proxy, PushedImage, Registry, layer,
 from tests.lab.process import WorldError
 
 BLOB_BYTES = 300_000
-ENGINE_OPTIONS = ("--max-concurrent-downloads=40", "--max-download-attempts=1")
-"""Slots enough for all cases at once, and none of the engine's own retries, which take a minute."""
+ENGINE_OPTIONS = ("--max-concurrent-downloads=200", "--max-download-attempts=1")
+"""Slots enough for all cases and two lists of hostile registries at once, and none of the engine's own retries, which take a minute."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def test_no_more_pulls_in_flight_than_asked_for(
 ) -> None:
     """The registry sees as many images at once as -j and --per-registry allow: no more, and no fewer."""
     pushed = family(registry, 9, prefix="limits/app")
-    proxy.use(Rule("/(manifests|blobs)/", faults.delay(0.05)))
+    proxy.use(Rule("/blobs/", faults.delay(0.4)))
     images = puller.list(*(image.at(proxy.address) for image in pushed))
     run = puller.pull(images, *options, "--backend", backend)
     assert run.code == 0, run.stderr

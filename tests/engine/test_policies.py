@@ -206,12 +206,12 @@ TROUBLE = {
 
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_trouble_with_the_registry_is_left_to_the_engine(
-    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, backend: str, trouble: str
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, trouble: str
 ) -> None:
     """Whatever is wrong with our own questions, the engine is asked, and its answer counts."""
-    pushed = family(registry, 2, prefix=f"policy/{trouble}-{backend}")
+    pushed = family(registry, 2, prefix=f"policy/{trouble}")
     images = puller.list(*(image.at(proxy.address) for image in pushed))
-    assert puller.pull(images, "--backend", backend).code == 0
+    assert puller.pull(images).code == 0
     proxy.forget()
 
     def ours(exchange: Exchange) -> None:
@@ -219,7 +219,7 @@ def test_trouble_with_the_registry_is_left_to_the_engine(
         (TROUBLE[trouble] if mine else faults.forward)(exchange)
 
     proxy.use(Rule("/manifests/", ours))
-    run = puller.pull(images, "--backend", backend)
+    run = puller.pull(images)
     assert (run.code, statuses(run)) == (0, ["up_to_date"] * 2), run.stdout
     assert [image["attempts"] for image in run.images] == [1, 1]
 

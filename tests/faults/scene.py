@@ -16,7 +16,7 @@ from tests.lab.process import WorldError
 
 BLOB_BYTES = 300_000
 ENGINE_OPTIONS = ("--max-concurrent-downloads=200", "--max-download-attempts=1")
-"""Slots enough for all cases and two lists of hostile registries at once, and none of the engine's own retries, which take a minute."""
+"""Slots enough for all cases and for two lists of hostile registries, and none of the engine's own retries."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping, Set as AbstractSet
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from puller.failure import Failure
 from puller.model import PullOutcome, PullRequest
@@ -21,30 +22,25 @@ class Phase(StrEnum):
     EXTRACTING = "extracting"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _HostEvent:
-    host: str | None = None  # the host of the engine; None for the only engine of a run
-
-
-@dataclass(frozen=True, slots=True)
-class RunStarted(_HostEvent):
+class RunStarted(NamedTuple):
     """The run starts, with `total` images on this engine."""
 
     total: int
     engine: str
+    host: str | None = None
+    """The host of the engine, in every event; None for the only engine of a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started(_HostEvent):
+class Started(NamedTuple):
     """An attempt starts; the first has number 1."""
 
     request: PullRequest
     attempt: int
     mirror: str | None = None  # the mirror that is tried; None for the registry itself
+    host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress(_HostEvent):
+class Progress(NamedTuple):
     """The progress of an attempt, in compressed bytes of the layers that the engine fetches."""
 
     request: PullRequest
@@ -54,7 +50,7 @@ class Progress(_HostEvent):
     """Bytes known so far: grows as the engine starts layers, and stays 0 with podman and nerdctl."""
     layers_done: int = 0
     layers: int = 0
-    of_layers: Mapping[str, int] = field(default_factory=dict)
+    of_layers: Mapping[str, int] = MappingProxyType({})
     """Bytes fetched by layer (short ID). Concurrent pulls of images that share a layer all report it."""
     whole: AbstractSet[str] = frozenset()
     """Layers that were fetched completely, also those whose bytes the engine never reported."""
@@ -62,54 +58,55 @@ class Progress(_HostEvent):
     """Layers that the engine had before."""
     counted: int = 0
     """Bytes fetched in all attempts, without those of shared layers that another pull counts; set by the session."""
+    host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RetryScheduled(_HostEvent):
+class RetryScheduled(NamedTuple):
     """The attempt failed, and another follows after `delay` seconds."""
 
     request: PullRequest
     attempt: int
     failure: Failure
     delay: float
+    host: str | None = None
 
 
 HOST_PAUSES = ENGINE, NETWORK = "engine", "network"  # the subjects of pauses that do not concern a registry
 
 
-@dataclass(frozen=True, slots=True)
-class Paused(_HostEvent):
+class Paused(NamedTuple):
     """Pulls wait for a registry's rate limit, or for the engine or the network, at most `seconds`."""
 
     subject: str  # the registry, `ENGINE` or `NETWORK`
     failure: Failure
     seconds: float
+    host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Postponed(_HostEvent):
+class Postponed(NamedTuple):
     """The image had a transient failure, and is tried again after all other images."""
 
     request: PullRequest
     failure: Failure
+    host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SizeKnown(_HostEvent):
+class SizeKnown(NamedTuple):
     """How much there is to download is known, or known better than before."""
 
     total: int
     """Compressed bytes of all layers that the engine lacks, each counted once, whatever was fetched already."""
     unknown: int = 0
     """Images whose sizes are not known (yet): the total may grow."""
+    host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished(_HostEvent):
+class Finished(NamedTuple):
     """The image has its final outcome."""
 
     request: PullRequest
     outcome: PullOutcome
+    host: str | None = None
 
 
 Event = RunStarted | Started | Progress | RetryScheduled | Paused | Postponed | SizeKnown | Finished
@@ -120,8 +117,8 @@ Observer = Callable[[Event], None]
 def at_host(event: Event, host: str) -> Event:
     """Set the host of an event, and of the outcome in it."""
     if isinstance(event, Finished):
-        return replace(event, host=host, outcome=replace(event.outcome, host=host))
-    return replace(event, host=host)
+        return event._replace(host=host, outcome=event.outcome._replace(host=host))
+    return event._replace(host=host)
 
 
 def ignore(_event: Event) -> None:

@@ -1,9 +1,9 @@
 """The frozen values of a session: requests, attempts, outcomes and the report."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from puller.errors import ExitCode, FailureKind
 from puller.failure import Failure
@@ -42,8 +42,7 @@ class Status(StrEnum):
     """Not tried, or stopped, because the run was cancelled."""
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequest:
+class PullRequest(NamedTuple):
     """One image to pull, unique in its run by reference and platform."""
 
     reference: ImageReference
@@ -59,14 +58,13 @@ class PullRequest:
     def advised(self, failure: Failure) -> Failure:
         """Return the failure with advice for this image: its registry's name, or to build it if a list says how."""
         is_built = self.buildable and failure.kind in _UNKNOWN_IMAGE
-        return replace(failure, advice=_BUILD) if is_built else failure.at(self.reference.registry)
+        return failure._replace(advice=_BUILD) if is_built else failure.at(self.reference.registry)
 
     def __str__(self) -> str:
         return f"{self.reference.text} ({self.platform})" if self.platform else self.reference.text
 
 
-@dataclass(frozen=True, slots=True)
-class EngineResult:
+class EngineResult(NamedTuple):
     """The result of a successful pull."""
 
     digest: str | None  # the digest that the reference resolves to; None if the engine does not report it
@@ -74,8 +72,7 @@ class EngineResult:
     warning: str = ""  # what the user must know although the pull succeeded
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """One phase of an attempt."""
 
     phase: str  # a value of `puller.events.Phase`, or another one in a report by another version
@@ -83,8 +80,7 @@ class Span:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt to pull an image."""
 
     started: float  # seconds since puller started on the image
@@ -95,8 +91,7 @@ class Attempt:
     mirror: str | None = None  # the mirror that was tried; None for the registry itself
 
 
-@dataclass(frozen=True, slots=True)
-class PullOutcome:
+class PullOutcome(NamedTuple):
     """The outcome of one image. For an invalid line of a list, `reference` is the line, made safe to print."""
 
     reference: str
@@ -165,8 +160,7 @@ class PullOutcome:
         return f"{self.requested[0]} ({self.platform})" if self.platform else self.requested[0]
 
 
-@dataclass(frozen=True, slots=True)
-class RunDetails:
+class RunDetails(NamedTuple):
     """Where and how a run took place, for those who read its report elsewhere."""
 
     host: str = ""
@@ -191,8 +185,7 @@ class RunDetails:
         return self.engine.startswith(("oci:", "archive:"))
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """The report of a run: one outcome for each image, in list order."""
 
     started: datetime

@@ -1,9 +1,9 @@
 """The settings of a run, with their defaults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 
 class BackendChoice(StrEnum):
@@ -23,8 +23,7 @@ class Policy(StrEnum):
     NEVER = "never"  # nothing is pulled; the report says which images the engine has
 
 
-@dataclass(frozen=True, slots=True)
-class FailureLimit:
+class FailureLimit(NamedTuple):
     """The number of failed images after which a run is cancelled, or a percentage of the list."""
 
     number: float
@@ -46,8 +45,7 @@ class FailureLimit:
 NO_FAILURE = FailureLimit(0)
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """The retries of an image. Waits are random, from 0 to a bound that doubles (full jitter)."""
 
     retries: int = 3  # attempts after the first
@@ -57,8 +55,7 @@ class RetryPolicy:
     second_pass: bool = True  # whether images with a transient failure are tried once more at the end, one by one
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Time limits of an attempt, in seconds; None means no limit."""
 
     attempt: float | None = None  # from the start of the attempt to its end
@@ -74,8 +71,7 @@ class MirrorUse(StrEnum):
     FALLBACK = "fallback"  # the registry itself, and the mirrors if it fails
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
+class RegistrySettings(NamedTuple):
     """The settings of one registry."""
 
     concurrency: int | None = None  # pulls in flight; None means the limit of the run
@@ -98,8 +94,7 @@ class PrefetchMode(StrEnum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
-class PrefetchSettings:
+class PrefetchSettings(NamedTuple):
     """The settings of prefetching."""
 
     mode: PrefetchMode = PrefetchMode.NEVER
@@ -119,8 +114,7 @@ class PrefetchSettings:
         return None if self.bandwidth is None else int(self.bandwidth / self.connections / 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings of a run."""
 
     jobs: int = 3  # pulls in flight, over all registries
@@ -134,6 +128,6 @@ class Settings:
     max_fail: FailureLimit | None = None  # cancel the run when more images than this have failed; None means never
     policy: Policy = Policy.NEWER
     # By the lower-case name in canonical references: `docker.io`.
-    registries: Mapping[str, RegistrySettings] = field(default_factory=lambda: MappingProxyType({}))
+    registries: Mapping[str, RegistrySettings] = MappingProxyType({})
     prefetch: PrefetchSettings = PrefetchSettings()
     disk_check: bool = True  # whether to check, before the first pull, that the images fit on the engine's disk

@@ -1,6 +1,5 @@
 """The download of a blob and its progress, shared by the threads that fetch it and those that serve it."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Condition
 
@@ -13,37 +12,44 @@ Rank = tuple[int, int, int]
 """The order of downloads: the image's place in the list, the blob's in the image, the segment's in the blob."""
 
 
-@dataclass(eq=False)
 class BlobDownload:
     """The download of one blob, which several images may share."""
 
-    digest: str
-    size: int
-    source: ImageReference
-    """An image whose repository contains the blob."""
-    rank: Rank
-    path: Path | None = None
-    """The file of the complete, verified blob."""
-    offset: int = 0
-    """Where the blob begins in that file."""
-    foreign: bool = False
-    """See `Descriptor.foreign`."""
-    part: PartialBlob | None = None
-    urgent: bool = False
-    """Whether the engine is waiting for it."""
-    opened: bool = False
-    """Whether a thread has started on it."""
-    failure: RegistryError | None = None
-    """Why the download failed."""
-    fetched: int = 0
-    """Bytes received from the registry in this run."""
-    restarts: int = 0
-    """How often wrong content was discarded and fetched again."""
-    _changed: Condition = field(default_factory=Condition)
-
-    def __post_init__(self) -> None:
-        self.expected = self.size
+    def __init__(
+        self,
+        digest: str,
+        size: int,
+        source: ImageReference,
+        rank: Rank,
+        path: Path | None = None,
+        offset: int = 0,
+        *,
+        foreign: bool = False,
+    ) -> None:
+        self.digest, self.size = digest, size
+        self.source = source
+        """An image whose repository contains the blob."""
+        self.rank = rank
+        self.path = path
+        """The file of the complete, verified blob."""
+        self.offset = offset
+        """Where the blob begins in that file."""
+        self.foreign = foreign
+        """See `Descriptor.foreign`."""
+        self.part: PartialBlob | None = None
+        self.urgent = False
+        """Whether the engine is waiting for it."""
+        self.opened = False
+        """Whether a thread has started on it."""
+        self.failure: RegistryError | None = None
+        """Why the download failed."""
+        self.fetched = 0
+        """Bytes received from the registry in this run."""
+        self.expected = size
         """Bytes to receive from the registry, as far as known."""
+        self.restarts = 0
+        """How often wrong content was discarded and fetched again."""
+        self._changed = Condition()
 
     @property
     def done(self) -> bool:
@@ -85,12 +91,13 @@ class BlobDownload:
             self._changed.notify_all()
 
 
-@dataclass(order=True, slots=True)
 class DownloadTask:
     """A task for one connection: open a blob (without a segment), or fetch a segment of it."""
 
-    rank: Rank
-    blob: BlobDownload = field(compare=False)
-    segment: Segment | None = field(default=None, compare=False)
-    tries: int = field(default=0, compare=False)
-    """Tries in a row without receiving a byte."""
+    def __init__(self, rank: Rank, blob: BlobDownload, segment: Segment | None = None, tries: int = 0) -> None:
+        self.rank, self.blob, self.segment = rank, blob, segment
+        self.tries = tries
+        """Tries in a row without receiving a byte."""
+
+    def __lt__(self, other: "DownloadTask") -> bool:
+        return self.rank < other.rank

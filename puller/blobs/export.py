@@ -10,7 +10,6 @@ import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -46,8 +45,8 @@ _IMAGES = 16
 
 def layout_settings(settings: Settings) -> Settings:
     """Return settings for a session that exports: without disk check and prefetching."""
-    prefetch = replace(settings.prefetch, mode=PrefetchMode.NEVER)
-    return replace(settings, jobs=max(settings.jobs, _IMAGES), prefetch=prefetch, disk_check=False)
+    prefetch = settings.prefetch._replace(mode=PrefetchMode.NEVER)
+    return settings._replace(jobs=max(settings.jobs, _IMAGES), prefetch=prefetch, disk_check=False)
 
 
 @contextmanager
@@ -310,7 +309,7 @@ def _image(document: Manifest, name: ImageReference | None) -> LayoutImage:
 
 def _extras(name: ImageReference, entry: ImageBlobs) -> list[LayoutImage]:
     """Return the extras of an image that no index names: those with a subject, and those with a tag of cosign's."""
-    tagged = {digest: replace(name, tag=tag, digest=None) for digest, tag in entry.tags.items()}
+    tagged = {digest: name.with_tag(tag) for digest, tag in entry.tags.items()}
     found = [each for each in entry.extras if each.digest in tagged or subject_of(each)]
     return [_image(each, tagged.get(each.digest)) for each in found]
 

@@ -6,7 +6,6 @@ A crash of the machine can lose data that the kernel had not written: after a re
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 _HEAD = struct.Struct("<8s36sQQ")
@@ -17,17 +16,15 @@ _MARKS = struct.Struct("<QQ")
 _WRITTEN = struct.Struct("<Q")
 
 
-@dataclass(slots=True)
 class Segment:
     """A part of a blob that one connection fetches."""
 
-    number: int
-    start: int
-    end: int
-    at: int
-    """The end of the fetched bytes."""
-    synced: int = 0
-    """Bytes of it that survive a crash of the machine."""
+    def __init__(self, number: int, start: int, end: int, at: int) -> None:
+        self.number, self.start, self.end = number, start, end
+        self.at = at
+        """The end of the fetched bytes."""
+        self.synced = 0
+        """Bytes of it that survive a crash of the machine."""
 
     @property
     def whole(self) -> bool:

@@ -7,7 +7,6 @@ but no digest: it records a repository's digest (`RepoDigests`) only when it pul
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -153,7 +152,7 @@ class LoadEngine(EngineWrapper):
         source, own = f"{name.name}@{name.digest}", PullRequest(name, request.platform)
 
         def relay(event: Progress) -> None:
-            progress(replace(event, request=request))
+            progress(event._replace(request=request))
 
         try:
             pulled = self._engine.pull(own, cancel=cancel, clocks=clocks, progress=relay)

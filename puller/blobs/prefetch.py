@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError as FutureCancelledError, Future, TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from dataclasses import replace
 from threading import Lock
 from time import monotonic
 from typing import NamedTuple
@@ -196,17 +195,17 @@ class PrefetchEngine(EngineWrapper):
             current, total = sum(blob.fetched for blob in image.own), sum(blob.expected for blob in image.own)
             layers = {blob.digest: blob.fetched for blob in image.blobs}
             cached = {short_digest(blob.digest) for blob in image.blobs if blob.path and not blob.fetched}
-            seen = replace(event, request=request, current=current, total=total, of_layers=layers, whole=frozenset())
-            progress(replace(seen, present=event.present | cached))
+            seen = event._replace(request=request, current=current, total=total, of_layers=layers, whole=frozenset())
+            progress(seen._replace(present=event.present | cached))
 
         def without_whole(event: Progress) -> None:  # other images may have brought them from loopback meanwhile
-            progress(replace(event, whole=frozenset()))
+            progress(event._replace(whole=frozenset()))
 
         fetched, second = False, progress
         try:
             try:
                 # The engine may wait long for a blob that is queued behind others; downloads have their own limits.
-                limits = replace(clocks, stall=None)
+                limits = clocks._replace(stall=None)
                 first = PullRequest(image.name, request.platform)
                 fetched = not self._engine.pull(first, cancel=cancel, clocks=limits, progress=relay).up_to_date
                 second = without_whole
@@ -214,10 +213,10 @@ class PrefetchEngine(EngineWrapper):
                 reason = next((blob.failure for blob in image.blobs if blob.failure), error).message
                 self._note(f"pulled without prefetching: {clean(reason)}")
             self._prefetch.check_limit(request)
-            clocks = replace(clocks, spent=clocks.spent + monotonic() - began)
+            clocks = clocks._replace(spent=clocks.spent + monotonic() - began)
             pulled = self._engine.pull(request, cancel=cancel, clocks=clocks, progress=second)
         finally:
             with suppress(EngineError, CancelledError):  # the name does not exist if the first pull failed
                 self._engine.store.untag(f"{image.name.name}@{image.name.digest}")
         self._prefetch.finished(request)
-        return replace(pulled, up_to_date=pulled.up_to_date and not fetched)
+        return pulled._replace(up_to_date=pulled.up_to_date and not fetched)

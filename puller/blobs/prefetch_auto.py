@@ -6,7 +6,6 @@ reports anyway is measured. Pulls that are downloading when prefetching begins a
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from threading import Lock, Thread
 from time import monotonic
 
@@ -92,7 +91,7 @@ class AutoPrefetchEngine(EngineWrapper):
             except CancelledError:
                 cancel.check()
                 prefetching = self._prefetching or self._engine
-                clocks = replace(clocks, spent=clocks.spent + monotonic() - began)
+                clocks = clocks._replace(spent=clocks.spent + monotonic() - began)
             finally:
                 with self._lock:
                     self._monitor.phases.pop(request, None)

@@ -2,7 +2,6 @@
 
 import os
 from copy import copy
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,9 +37,9 @@ def registries() -> dict[str, RegistrySettings]:
     for registry, place in context.params.get("mirrors", ()):
         given.setdefault(registry, {})[place] = None
     for registry, places in given.items():
-        found[registry] = replace(found.get(registry, RegistrySettings(mirror_use=use)), mirrors=tuple(places))
+        found[registry] = found.get(registry, RegistrySettings(mirror_use=use))._replace(mirrors=tuple(places))
     if context.get_parameter_source("mirror_use") in _TYPED:
-        found = {registry: replace(each, mirror_use=use) for registry, each in found.items()}
+        found = {registry: each._replace(mirror_use=use) for registry, each in found.items()}
     return found
 
 

@@ -3,7 +3,6 @@
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -22,12 +21,11 @@ _ABSENT = (FileNotFoundError, NotADirectoryError)
 _PLACE = re.compile(r"(?P<reason>.*) \(at line (?P<line>\d+), column \d+\)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
+class ConfigFile(NamedTuple):
     """The content of one file."""
 
     path: Path
-    text: str = field(repr=False)
+    text: str
     data: Mapping[str, Any]
 
     def where(self, *keys: str) -> str:

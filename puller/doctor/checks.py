@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from types import MappingProxyType
+from typing import NamedTuple
 
 from puller.doctor.credentials import SECONDS as HELPER_SECONDS, examine_config, examine_helper
 from puller.doctor.daemon import examine_downloads, find_daemon
@@ -32,8 +33,7 @@ _REGISTRY_SECONDS = 30.0
 """Time for all steps of one registry, in addition to the engine's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What to check."""
 
     choice: EngineChoice
@@ -41,13 +41,12 @@ class Scope:
     """The images to be pulled; their registries are checked."""
     jobs: int = 3
     """The number of concurrent pulls."""
-    registries: Mapping[str, RegistrySettings] = field(default_factory=dict)
+    registries: Mapping[str, RegistrySettings] = MappingProxyType({})
     """Settings by registry, with mirrors."""
     certificates: Path = CERTS_D
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One check, which runs in its own thread."""
 
     subject: str

@@ -6,9 +6,9 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from puller.doctor.findings import Finding, Subject, compare_clocks, daemon_json
 from puller.engine import EngineAddress, connect, locate
@@ -24,8 +24,7 @@ _SLOWEST = "vfs"
 """The storage driver that copies all lower layers into each layer."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineChoice:
+class EngineChoice(NamedTuple):
     """The options that select an engine."""
 
     backend: BackendChoice
@@ -37,8 +36,7 @@ class EngineChoice:
         return locate(self.backend, docker_command=self.docker_command, context=self.context)
 
 
-@dataclass(frozen=True, slots=True)
-class EngineReply:
+class EngineReply(NamedTuple):
     """The answer of an engine."""
 
     name: str

@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from puller.text import clean, format_seconds
 
@@ -31,8 +30,7 @@ class Verdict(StrEnum):
     """Pulls will fail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """The result of one check; its texts are safe to print."""
 
     subject: str
@@ -45,8 +43,7 @@ class Finding:
     """Shell commands, one per line; what to edit in a file is a comment. Empty if nothing is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """The subject of findings. Control characters and secrets are removed from all texts."""
 
     name: str

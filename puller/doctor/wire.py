@@ -4,10 +4,10 @@ import math
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from puller.doctor.findings import Finding, Subject, Verdict, daemon_json, until_failed
@@ -28,8 +28,7 @@ _UNTRUSTED = {18, 19, 20, 21}
 _NOT_YET, _EXPIRED = 9, 10
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(NamedTuple):
     """Where to connect, and which authorities to trust."""
 
     host: Host

@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -31,8 +30,7 @@ class Tls(NamedTuple):
     verify: bool
 
 
-@dataclass(frozen=True, slots=True)
-class EngineAddress:
+class EngineAddress(NamedTuple):
     """The address of an engine, resolved once for a run."""
 
     label: str

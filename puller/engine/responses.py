@@ -5,7 +5,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from threading import Lock
 from time import monotonic
@@ -155,7 +154,7 @@ def read_info(info: Mapping[str, Any], *, local: bool) -> EngineInfo:
 def platform_of(image: Mapping[str, Any]) -> Platform | None:
     """Read the platform of an inspected image; a variant that the engine does not report stays None."""
     platform = _platform_in(image)
-    return platform if platform is None or image.get("Variant") else replace(platform, variant=None)
+    return platform if platform is None or image.get("Variant") else platform._replace(variant=None)
 
 
 def read_platform(system: object, machine: object, variant: object = None) -> Platform | None:

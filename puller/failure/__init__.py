@@ -1,7 +1,7 @@
 """Error messages of engines and registries → the kind of failure, whether to retry, and advice."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from puller.errors import EngineError, FailureClass, FailureKind, RegistryError
 from puller.failure.kinds import KINDS, Origin, advice_for, title
@@ -10,8 +10,7 @@ from puller.text import clean, timestamp
 RETRYABLE = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why an attempt failed."""
 
     kind: FailureKind
@@ -47,7 +46,7 @@ class Failure:
     def at(self, registry: str) -> "Failure":
         """Return the failure with the registry's name in the advice, if that is the usual one of its kind."""
         usual = self.advice == advice_for(self.kind)
-        return replace(self, advice=advice_for(self.kind, registry)) if usual else self
+        return self._replace(advice=advice_for(self.kind, registry)) if usual else self
 
 
 def classify(message: str, status: int | None = None, *, source: str = "", phase: str = "") -> Failure:
@@ -81,9 +80,9 @@ def failure_of(error: BaseException, *, phase: str = "") -> Failure:
         found = classify(error.message, error.status, phase=phase)
         if found.kind is FailureKind.UNCLASSIFIED:
             found = failure(error.otherwise, error.message)
-        found = found if wait is None else replace(found, wait=wait)
+        found = found if wait is None else found._replace(wait=wait)
     if isinstance(error, EngineError) and error.permanent:
-        found = replace(found, failure_class=FailureClass.PERMANENT, advice=error.permanent)
+        found = found._replace(failure_class=FailureClass.PERMANENT, advice=error.permanent)
     return found
 
 

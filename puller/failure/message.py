@@ -5,7 +5,7 @@ A repository may be called `denied`, a tag `429`, a host `timeout.example`, and 
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from puller.text import clean
 
@@ -17,8 +17,7 @@ _SHOWN_TAIL = 1000
 _ESCAPES = {"\\u003c": "<", "\\u003e": ">", "\\u0026": "&", "\\n": " ", "\\r": " ", '\\"': '"'}
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """An error message, prepared for people and for the rules."""
 
     shown: str

@@ -5,9 +5,8 @@ The pycurl wheel contains an OpenSSL without a certificate store, so libcurl is 
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pycurl
 
@@ -15,19 +14,27 @@ if TYPE_CHECKING:  # imported for the first server with TLS
     from puller.http.authorities import Store
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class TlsSettings:
     """TLS settings for a server. Connections are pooled by object, so make one object for each server."""
 
-    verify: bool = True
-    """False accepts any certificate."""
-    authorities: tuple[Path, ...] = ()
-    """PEM files with authorities in addition to the system's."""
-    certificate: Path | None = None
-    """The client certificate."""
-    key: Path | None = None
-    system: bool = True
-    """Whether to trust the system's authorities too."""
+    def __init__(
+        self,
+        *,
+        verify: bool = True,
+        authorities: tuple[Path, ...] = (),
+        certificate: Path | None = None,
+        key: Path | None = None,
+        system: bool = True,
+    ) -> None:
+        self.verify: Final = verify
+        """False accepts any certificate."""
+        self.authorities: Final = authorities
+        """PEM files with authorities in addition to the system's."""
+        self.certificate: Final = certificate
+        """The client certificate."""
+        self.key: Final = key
+        self.system: Final = system
+        """Whether to trust the system's authorities too."""
 
     @classmethod
     def from_certs_d(cls, *folders: Path, verify: bool = True, ca: str | None = None) -> "TlsSettings":
@@ -46,7 +53,8 @@ class TlsSettings:
         for path in (*ours, *keys):
             if b"-----BEGIN " not in path.read_bytes():
                 raise ValueError(f"{path}: no certificate or key in PEM format")
-        return cls(verify, authorities, ours[-1] if ours else None, keys[-1] if keys else None)
+        certificate, key = (ours[-1], keys[-1]) if ours else (None, None)
+        return cls(verify=verify, authorities=authorities, certificate=certificate, key=key)
 
     def apply(self, curl: pycurl.Curl) -> None:
         """Set the options of a libcurl handle; raises OSError for a file that cannot be read."""

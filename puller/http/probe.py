@@ -2,8 +2,8 @@
 
 import ssl
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import pycurl
 
@@ -11,8 +11,7 @@ from puller.http.certificates import TlsSettings
 from puller.http.errors import HttpError, HttpErrorKind, from_curl
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(NamedTuple):
     """The result of `probe`."""
 
     connect_seconds: float

@@ -5,8 +5,7 @@ without a tag or digest the tag `latest`.
 """
 
 import re
-from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, NamedTuple, Self
 
 _SYSTEMS = {"macos": "darwin"}
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386"}
@@ -36,30 +35,35 @@ _LONGEST = 1024
 """Characters: a reference has at most 255 + 255 + 128 + 136, and the library takes quadratic time."""
 
 
-@dataclass(frozen=True, slots=True)
 class ImageReference:
     """An image reference; two spellings of the same image are equal."""
 
-    registry: str
-    """Host and port, such as `docker.io` or `localhost:5000`."""
-    repository: str
-    """The path inside the registry, such as `library/nginx`."""
-    tag: str | None
-    """`latest` if neither tag nor digest was written; None for a digest without a tag."""
-    digest: str | None
-    """`sha256:…` if the reference has one."""
-    text: str = field(compare=False)
-    """What the user typed: messages show it, comparison ignores it."""
-    name: str = field(init=False, compare=False, repr=False)
-    """Registry and repository, such as `docker.io/library/nginx`."""
-    canonical: str = field(init=False, compare=False, repr=False)
-    """The full reference with every default, such as `docker.io/library/nginx:latest`."""
+    __slots__ = ("canonical", "digest", "name", "registry", "repository", "tag", "text")
 
-    def __post_init__(self) -> None:
-        # Every pull asks for these names several times, so they are built once.
-        tag, digest = f":{self.tag}" if self.tag else "", f"@{self.digest}" if self.digest else ""
-        object.__setattr__(self, "name", f"{self.registry}/{self.repository}")
-        object.__setattr__(self, "canonical", f"{self.name}{tag}{digest}")
+    def __init__(self, registry: str, repository: str, tag: str | None, digest: str | None, text: str) -> None:
+        self.registry: Final = registry
+        """Host and port, such as `docker.io` or `localhost:5000`."""
+        self.repository: Final = repository
+        """The path inside the registry, such as `library/nginx`."""
+        self.tag: Final = tag
+        """`latest` if neither tag nor digest was written; None for a digest without a tag."""
+        self.digest: Final = digest
+        """`sha256:…` if the reference has one."""
+        self.text: Final = text
+        """What the user typed: messages show it, comparison ignores it."""
+        self.name: Final = f"{registry}/{repository}"
+        """Registry and repository, such as `docker.io/library/nginx`."""
+        self.canonical: Final = f"{self.name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
+        """The full reference with every default, such as `docker.io/library/nginx:latest`."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ImageReference) and self.canonical == other.canonical
+
+    def __hash__(self) -> int:
+        return hash(self.canonical)
+
+    def __repr__(self) -> str:
+        return f"ImageReference({self.canonical!r}, text={self.text!r})"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -96,6 +100,14 @@ class ImageReference:
         repository = path if registry != _HUB or "/" in path else f"library/{path}"
         return cls(registry, repository, tag if tag or digest else "latest", digest, text)
 
+    def with_digest(self, digest: str | None) -> "ImageReference":
+        """Return the reference with this digest, or with none, and the same tag and text."""
+        return ImageReference(self.registry, self.repository, self.tag, digest, self.text)
+
+    def with_tag(self, tag: str | None) -> "ImageReference":
+        """Return the reference with this tag and no digest, and the same text."""
+        return ImageReference(self.registry, self.repository, tag, None, self.text)
+
     def __str__(self) -> str:
         return self.text
 
@@ -119,8 +131,7 @@ def mirror_place(text: str) -> str:
     return place
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(NamedTuple):
     """An operating system, architecture and variant, spelled as in an OCI image index."""
 
     os: str

@@ -1,7 +1,6 @@
 """The items of a list: an image, a line that is not valid, or a note about something that is left out."""
 
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from puller.image.reference import ImageReference, Platform
 from puller.text import clean, shorten
@@ -35,40 +34,44 @@ class Entry(NamedTuple):
     """Whether the list wants it pulled only if the engine does not have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line that is not a valid image; its texts are short and safe to print."""
-
+class _BadLine(NamedTuple):
     source: Source
     text: str
     """The line, or an empty string where printing it does not help."""
     reason: str
-    is_template: bool = False
+    is_template: bool
     """Whether its text has to be rendered first; among the files of a directory it is left out with a note."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "text", _safe(self.text, _TEXT_KEPT))
-        object.__setattr__(self, "reason", _safe(self.reason, _REASON_KEPT))
+
+class BadLine(_BadLine):
+    """A line that is not a valid image; its texts are short and safe to print."""
+
+    __slots__ = ()
+
+    def __new__(cls, source: Source, text: str, reason: str, *, is_template: bool = False) -> Self:
+        return super().__new__(cls, source, _safe(text, _TEXT_KEPT), _safe(reason, _REASON_KEPT), is_template)
 
     def __str__(self) -> str:
         quoted = f': "{shorten(self.text, _TEXT_SHOWN)}"' if self.text else ""
         return f"{self.source}: {self.reason}{quoted}"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something in a list that is left out on purpose, which is not an error; its text is short and safe to print."""
-
+class _Note(NamedTuple):
     source: Source
     text: str
-    subject: str = ""
+    subject: str
     """What the text is about, if it is not the whole line or file, such as a variable."""
-    is_detail: bool = False
+    is_detail: bool
     """Whether it is shown only with --verbose."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "text", _safe(self.text, _NOTE_KEPT))
-        object.__setattr__(self, "subject", _safe(self.subject, _TEXT_KEPT))
+
+class Note(_Note):
+    """Something in a list that is left out on purpose, which is not an error; its text is short and safe to print."""
+
+    __slots__ = ()
+
+    def __new__(cls, source: Source, text: str, subject: str = "", *, is_detail: bool = False) -> Self:
+        return super().__new__(cls, source, _safe(text, _NOTE_KEPT), _safe(subject, _TEXT_KEPT), is_detail)
 
     def __str__(self) -> str:
         return f"{self.source}: {self.subject}{': ' if self.subject else ''}{self.text}"

@@ -8,9 +8,8 @@ an alias, and does not limit the number of values. No object is constructed from
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -35,15 +34,17 @@ _JSON_ONLY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """One value of a document; false if it is null. Scalars are the text of the file: `3.10` and `on` stay."""
 
-    value: "str | list[Node] | dict[str, Node] | None"
-    source: Source
-    """The place of the value; in a mapping that of its key."""
-    tag: str = ""
-    """The explicit tag, such as `!reference`."""
+    __slots__ = ("source", "tag", "value")
+
+    def __init__(self, value: "str | list[Node] | dict[str, Node] | None", source: Source, tag: str = "") -> None:
+        self.value: Final = value
+        self.source: Final = source
+        """The place of the value; in a mapping that of its key."""
+        self.tag: Final = tag
+        """The explicit tag, such as `!reference`."""
 
     def __bool__(self) -> bool:
         return self.value is not None

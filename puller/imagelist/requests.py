@@ -1,7 +1,6 @@
 """The items of lists as requests: each image once, with all its spellings, and all bad lines."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 from puller.errors import FailureKind
@@ -35,7 +34,7 @@ class RequestedImages(NamedTuple):
 def _rejected(line: BadLine) -> PullOutcome:
     shown = line.text or str(line.source)
     why = failure(FailureKind.BAD_REFERENCE, f"{line.source}: {line.reason}")
-    why = why if line.text else replace(why, advice="Correct the list at this line.")
+    why = why if line.text else why._replace(advice="Correct the list at this line.")
     return PullOutcome(shown, (shown,), Status.FAILED, failure=why)
 
 

@@ -5,7 +5,6 @@ these images. The digest is the one in `RepoDigests`: that of the index if there
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import takewhile
@@ -71,7 +70,8 @@ def unpinned(request: PullRequest) -> PullRequest:
     """Return the request without the digest beside its tag; a request without a tag keeps its digest."""
     reference = request.reference
     if reference.tag:
-        reference = replace(reference, digest=None, text=reference.text.partition("@")[0])
+        name, text = (reference.registry, reference.repository), reference.text.partition("@")[0]
+        reference = ImageReference(*name, reference.tag, None, text)
     return PullRequest(reference, request.platform)
 
 
@@ -144,7 +144,7 @@ def lines(digests: Digests) -> tuple[str, ...]:
     """Return the lines of a lock, sorted by name; without its option each line is a reference that docker accepts."""
     rows = []
     for request, digest in digests.items():
-        name = replace(request.reference, digest=digest).canonical
+        name = request.reference.with_digest(digest).canonical
         rows.append((name, f"--platform={request.platform} {name}" if request.platform else name))
     return tuple(line for _, line in sorted(rows))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from puller.errors import CancelledError, EngineError, FailureKind
 from puller.events import Phase, Progress, Started
@@ -65,7 +64,7 @@ def attempt(
         timeline.record(seen.phase, new)
         transfers.has(seen.present)
         sizes.tell()
-        context.emit(replace(seen, request=request, counted=before + timeline.bytes))
+        context.emit(seen._replace(request=request, counted=before + timeline.bytes))
 
     context.emit(Started(request, len(attempts) + 1, source.mirror if source else None))
     try:
@@ -92,7 +91,7 @@ def _pull(request: PullRequest, context: RunContext, progress: Callable[[Progres
     warning = _verify(request, pulled, context)
     if reference.tag and reference.digest:  # engines ignore the tag of NAME:TAG@DIGEST
         engine.store.tag(f"{reference.name}@{reference.digest}", reference)
-    return replace(pulled, warning=warning)
+    return pulled._replace(warning=warning)
 
 
 def _pull_from(
@@ -106,8 +105,8 @@ def _pull_from(
     """
     engine, reference, name = context.engine, request.reference, source.reference.canonical
     before = engine.inspect(source.reference, cancel=context.cancel)
-    pulled = _pull(replace(request, reference=source.reference), context, progress)
-    pinned = replace(request, reference=ImageReference.parse(f"{reference.name}@{source.reference.digest}"))
+    pulled = _pull(request._replace(reference=source.reference), context, progress)
+    pinned = request._replace(reference=ImageReference.parse(f"{reference.name}@{source.reference.digest}"))
     if not reference.tag:
         _pull(pinned, context, progress)
     else:
@@ -119,7 +118,7 @@ def _pull_from(
     if before is None or before.identity is None:
         with suppress(EngineError):
             engine.store.untag(source.reference.canonical)
-    return replace(pulled, digest=source.resolved.digest, up_to_date=False)
+    return pulled._replace(digest=source.resolved.digest, up_to_date=False)
 
 
 def _verify(request: PullRequest, pulled: EngineResult, context: RunContext) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from concurrent.futures import as_completed
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from threading import Event, Lock
 
 from puller.cancellation import Cancellation
@@ -40,18 +39,17 @@ MakeRoom = Callable[[DiskShortage], bool]
 """Removes images when the disk is too small; returns whether any was removed."""
 
 
-@dataclass(eq=False, slots=True)
 class Recovery:
     """Waits up to `patience` seconds for a lost engine or network, from the first check that it did not answer.
 
     All pulls that notice share one wait.
     """
 
-    alive: Callable[[], bool]  # whether it answers
-    patience: float
-    on_missing: Callable[[], None]  # called once for each outage
-    _lock: Lock = field(default_factory=Lock, init=False)
-    _missed_at: float | None = field(default=None, init=False)
+    def __init__(self, alive: Callable[[], bool], patience: float, on_missing: Callable[[], None]) -> None:
+        self.alive, self.patience = alive, patience  # `alive` tells whether it answers
+        self.on_missing = on_missing  # called once for each outage
+        self._lock = Lock()
+        self._missed_at: float | None = None
 
     def missing(self) -> bool:
         """Check whether it does not answer."""
@@ -115,27 +113,25 @@ class Network:
             return self._answers
 
 
-@dataclass(eq=False, slots=True)
 class RunContext:
     """The state that all pulls of a run share."""
 
-    engine: Engine
-    registries: Resolver
-    settings: Settings
-    emit: Observer
-    cancel: Cancellation
-    began: float = 0.0  # the start of the run, on the monotonic clock
-    images: Callable[[], LocalImages] = LocalImages  # the engine's images before the run
-    pools: RegistryPools = field(init=False)
-    transfers: Transfers = field(default_factory=Transfers, init=False)
-    sizes: ImageSizes = field(init=False)
-    recovery: Recovery = field(init=False)
-    network: Recovery = field(init=False)
-    _network: Network = field(init=False)
-    mirrors: Mirrors = field(init=False)
-
-    def __post_init__(self) -> None:
-        settings, health = self.settings, self.registries.health
+    def __init__(
+        self,
+        engine: Engine,
+        registries: Resolver,
+        settings: Settings,
+        emit: Observer,
+        cancel: Cancellation,
+        began: float = 0.0,
+        images: Callable[[], LocalImages] = LocalImages,
+    ) -> None:
+        self.engine, self.registries, self.settings = engine, registries, settings
+        self.emit, self.cancel = emit, cancel
+        self.began = began  # the start of the run, on the monotonic clock
+        self.images = images  # the engine's images before the run
+        self.transfers = Transfers()
+        health = registries.health
         widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
         self.pools = RegistryPools(affordable(settings.jobs), settings.per_registry, widths=widths, health=health)
         self.mirrors = Mirrors(settings.registries, self.registries)
@@ -178,7 +174,6 @@ class RunContext:
         return float(self.settings.retry.delay * _THROTTLE * 2 ** (attempts - 1))
 
 
-@dataclass(eq=False, slots=True)
 class DiskCheck:
     """The disk check of one run, made when the first image must be pulled. An error in it does not prevent the pull.
 
@@ -186,15 +181,21 @@ class DiskCheck:
     fit: it begins with the images that are known to be absent, and goes on when registries that are slow have answered.
     """
 
-    store: ImageStore
-    images: Callable[[], LocalImages]  # returns the engine's images before the run
-    registries: RegistryClient
-    say: Callable[[str], None]  # gets the reason when images are not checked
-    make_room: MakeRoom | None = None
-    shortage: DiskShortage | None = field(default=None, init=False)  # why the run was refused
-    _lock: Lock = field(default_factory=Lock, init=False)
-    _ends: float | None = field(default=None, init=False)  # when pulls no longer wait for the check
-    _checked: Event = field(default_factory=Event, init=False)  # set once the images known first are checked
+    def __init__(
+        self,
+        store: ImageStore,
+        images: Callable[[], LocalImages],
+        registries: RegistryClient,
+        say: Callable[[str], None],
+        make_room: MakeRoom | None = None,
+    ) -> None:
+        self.store, self.registries, self.make_room = store, registries, make_room
+        self.images = images  # returns the engine's images before the run
+        self.say = say  # gets the reason when images are not checked
+        self.shortage: DiskShortage | None = None  # why the run was refused
+        self._lock = Lock()
+        self._ends: float | None = None  # when pulls no longer wait for the check
+        self._checked = Event()  # set once the images known first are checked
 
     def refusal(self, total: int, absent: Absent, cancel: Cancellation) -> Failure | None:
         """Return the reason why none of `total` images can be pulled, or None as far as that is known by now."""
@@ -213,7 +214,7 @@ class DiskCheck:
         if self.shortage is None:
             return None
         why = failure(FailureKind.DISK_TOO_SMALL, str(self.shortage))
-        return replace(why, advice=_NO_ROOM) if self.make_room else why
+        return why._replace(advice=_NO_ROOM) if self.make_room else why
 
     def _watch(self, total: int, absent: Absent, cancel: Cancellation) -> None:
         try:

@@ -1,7 +1,5 @@
 """The pull of one image, from its registry or a mirror, with retries. A failed image is a value, not an exception."""
 
-from dataclasses import dataclass, field, replace
-
 from puller.errors import CancelledError, FailureClass, FailureKind
 from puller.events import Paused, RetryScheduled
 from puller.failure import Failure, failure
@@ -18,16 +16,15 @@ from puller.system.clock import monotonic
 _ENGINE_FAILURES = {FailureKind.DAEMON_UNREACHABLE, FailureKind.ENGINE_DISCONNECTED}
 
 
-@dataclass(eq=False, slots=True)
 class ImagePull:
     """The pull of one image, with all its attempts."""
 
-    request: PullRequest
-    context: RunContext
-    began: float = field(default_factory=monotonic)
-    attempts: list[Attempt] = field(default_factory=list)
-    excluded_mirrors: set[str] = field(default_factory=set)  # those without this image, or with another of its name
-    source: MirrorSource | None = None  # the mirror that served the image; None for its registry
+    def __init__(self, request: PullRequest, context: RunContext) -> None:
+        self.request, self.context = request, context
+        self.began = monotonic()
+        self.attempts: list[Attempt] = []
+        self.excluded_mirrors: set[str] = set()  # those without this image, or with another of its name
+        self.source: MirrorSource | None = None  # the mirror that served the image; None for its registry
 
     @property
     def health(self) -> RegistryHealth:
@@ -49,7 +46,7 @@ class ImagePull:
         seconds, waited = monotonic() - self.began, self.began - self.context.began
         outcome = PullOutcome.of(self.request, status, digest, why, seconds, waited, tuple(self.attempts))
         mirror, confirmed = (self.source.mirror, self.source.confirmed) if self.source else (None, True)
-        return replace(outcome, mirror=mirror, confirmed=confirmed, warning=warning)
+        return outcome._replace(mirror=mirror, confirmed=confirmed, warning=warning)
 
     def _try(self) -> EngineResult:
         """Try the registry and its mirrors in the configured order; an impaired registry comes after its mirrors."""
@@ -117,10 +114,10 @@ class ImagePull:
             wait = context.throttle_wait(len(self.attempts))
         extended = limit.extend(wait, why)
         if context.too_long(wait):
-            return AttemptFailedError(replace(why, wait=wait, until=limit.until), final=True)
+            return AttemptFailedError(why._replace(wait=wait, until=limit.until), final=True)
         if extended:
             context.emit(Paused(self.request.reference.registry, why, wait))
-        return AttemptFailedError(replace(why, wait=wait))
+        return AttemptFailedError(why._replace(wait=wait))
 
     def _wait_for_engine(self, why: Failure) -> Failure:
         """Wait for the engine if the failure shows that it is unreachable; any other failure is returned unchanged.

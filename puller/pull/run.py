@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, Future, wait
-from dataclasses import dataclass, field, replace
 from itertools import count
 from threading import Event, Lock
 from typing import Any
@@ -22,23 +21,28 @@ from puller.text import format_seconds
 _GRACE = 1.5  # seconds to wait for pulls in flight after the run is cancelled
 
 
-@dataclass(eq=False, slots=True)
 class Run:
     """One run: a concurrent first pass over all images, and a second pass over transient failures, one by one."""
 
-    requests: Sequence[PullRequest]
-    context: RunContext
-    check: UpToDateCheck
-    rejected: int = 0  # invalid lines of the lists, which count as failed images
-    disk_check: DiskCheck | None = None
-    _checks: list[Future[PullOutcome | None] | None] = field(default_factory=list, init=False)
-    """One for each image if the policy needs checks; None once its result was used, to free memory."""
-    _futures: list[Future[PullOutcome]] = field(default_factory=list, init=False)
-    _postponed: dict[int, ImagePull] = field(default_factory=dict, init=False)
-    """Images with a transient failure, by their place in the list."""
-    _final: dict[int, PullOutcome] = field(default_factory=dict, init=False)  # the final outcomes of postponed images
-    _failed: int = field(default=0, init=False)
-    _lock: Lock = field(default_factory=Lock, init=False)
+    def __init__(
+        self,
+        requests: Sequence[PullRequest],
+        context: RunContext,
+        check: UpToDateCheck,
+        rejected: int = 0,
+        disk_check: DiskCheck | None = None,
+    ) -> None:
+        self.requests, self.context, self.check = requests, context, check
+        self.rejected = rejected  # invalid lines of the lists, which count as failed images
+        self.disk_check = disk_check
+        self._checks: list[Future[PullOutcome | None] | None] = []
+        """One for each image if the policy needs checks; None once its result was used, to free memory."""
+        self._futures: list[Future[PullOutcome]] = []
+        self._postponed: dict[int, ImagePull] = {}
+        """Images with a transient failure, by their place in the list."""
+        self._final: dict[int, PullOutcome] = {}  # the final outcomes of postponed images
+        self._failed = 0
+        self._lock = Lock()
 
     def outcomes(self) -> list[PullOutcome]:
         """Run, and return one outcome for each request, in order."""
@@ -81,7 +85,7 @@ class Run:
             pull, retry = ImagePull(request, self.context), self.context.settings.retry
             outcome = self.check.with_kept(request, pull.run(retry))
             if outcome.status is Status.CANCELLED:
-                outcome = replace(outcome, failure=self._why_cancelled())
+                outcome = outcome._replace(failure=self._why_cancelled())
             why = outcome.failure
             if retry.second_pass and outcome.status is Status.FAILED and why and why.retryable and not why.until:
                 self._postponed[place] = pull
@@ -122,7 +126,7 @@ class Run:
             threads.close()
 
     def _pull_again(self, place: int) -> None:
-        outcome = self._postponed[place].run(replace(self.context.settings.retry, retries=0))
+        outcome = self._postponed[place].run(self.context.settings.retry._replace(retries=0))
         outcome = self.check.with_kept(self.requests[place], outcome)
         if outcome.status is not Status.CANCELLED:  # else the failure of the first pass is reported
             self._finish(place, outcome)

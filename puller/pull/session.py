@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
@@ -127,7 +126,7 @@ class PullSession(AbstractContextManager["PullSession"]):
             outcomes = Run(requests, context, UpToDateCheck(context, images), len(rejected), disk_check).outcomes()
         self._images, self.shortage = None, disk_check.shortage if disk_check else None
         if self._host is not None:
-            outcomes = [replace(outcome, host=self._host) for outcome in outcomes]
+            outcomes = [outcome._replace(host=self._host) for outcome in outcomes]
         seconds, details = time.monotonic() - since, RunDetails(engine=self._engine.engine)
         return Report(started, seconds, (*outcomes, *rejected), self._cancel.reason, details)
 

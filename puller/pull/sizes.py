@@ -7,7 +7,6 @@ is not asked again. A failure costs only the sizes.
 
 import logging
 from collections.abc import Callable, Sequence, Set as AbstractSet
-from dataclasses import replace
 from http import HTTPStatus
 from threading import Condition
 from time import monotonic
@@ -106,15 +105,15 @@ class ImageSizes:
         if outcome.ok and outcome.attempts:
             self._ask_again(request)
         self.tell()
-        return replace(outcome, size=self.of(request))
+        return outcome._replace(size=self.of(request))
 
     def complete(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
         """Add to an outcome, at the end of the run, what became known after it."""
         late = self._transfers.new(self, {}, self._owed.get(request, ()))
         if late and outcome.attempts:
             *before, last = outcome.attempts
-            outcome = replace(outcome, attempts=(*before, replace(last, bytes=last.bytes + late)))
-        return replace(outcome, size=self.of(request))
+            outcome = outcome._replace(attempts=(*before, last._replace(bytes=last.bytes + late)))
+        return outcome._replace(size=self.of(request))
 
     def tell(self, *, last: bool = False) -> None:
         """Emit what there is to fetch if it has changed, and not too often."""

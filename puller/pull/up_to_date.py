@@ -5,7 +5,6 @@ It only saves work: an image that it cannot check is pulled.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from puller.engine.model import LocalImage, LocalImages
 from puller.errors import CancelledError, EngineError, FailureKind
@@ -52,13 +51,13 @@ class UpToDateCheck:
         if status is None:
             return None
         outcome = PullOutcome.of(request, status, decision.digest, why, monotonic() - began, began - self._began)
-        outcome = replace(outcome, warning="" if why else self._misfit(request))
-        return replace(outcome, mirror=decision.mirror, confirmed=False) if decision.mirror else outcome
+        outcome = outcome._replace(warning="" if why else self._misfit(request))
+        return outcome._replace(mirror=decision.mirror, confirmed=False) if decision.mirror else outcome
 
     def with_kept(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
         """Set `PullOutcome.kept`, whatever the policy."""
         with suppress(EngineError):
-            return outcome if outcome.ok else replace(outcome, kept=self._before().find(request.reference) is not None)
+            return outcome if outcome.ok else outcome._replace(kept=self._before().find(request.reference) is not None)
         return outcome
 
     def mirrored(self, reference: ImageReference) -> bool:

@@ -191,7 +191,7 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
                 value = plain if quoted is None else _ESCAPED.sub(r"\1", quoted)
                 found[-1].parameters.setdefault(name.lower(), value)
         elif match := _SCHEME.match(header, place):
-            found.append(Challenge(match[1].lower()))
+            found.append(Challenge(match[1].lower(), {}))
         else:
             return tuple(found)
         place = match.end()

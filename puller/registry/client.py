@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -11,6 +10,7 @@ from threading import Lock
 from typing import Self, TypeVar
 
 from puller.errors import FailureKind, RegistryError
+from puller.http import RequestGroup
 from puller.image.digest import is_digest, matches, sha256
 from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES, Manifest
 from puller.image.reference import ImageReference, Platform
@@ -81,7 +81,7 @@ class RegistryClient(Resolver):
         self._authority = Authority(self._http, keyring)
         self._records: dict[str, RegistryRecord] = {}
         self._lock = Lock()
-        self._limits = RequestLimits(connect, read)
+        self._limits = RequestLimits(connect, read, RequestGroup())
         self._owns_http = True
         self.mirrored: dict[str, str] = {}
         """By canonical reference: the mirror that resolved a tag, because the registry itself did not answer."""
@@ -111,7 +111,7 @@ class RegistryClient(Resolver):
         for the end of the registry's rate limit; it fails at once if the rate limit lasts longer.
         """
         client, old = copy.copy(self), self._limits
-        client._limits = RequestLimits(connect or old.connect, read or old.read, rate_limit)  # noqa: SLF001 - the same class
+        client._limits = RequestLimits(connect or old.connect, read or old.read, RequestGroup(), rate_limit)  # noqa: SLF001 - the same class
         client._owns_http = False  # noqa: SLF001 - the same class
         return client
 
@@ -185,7 +185,7 @@ class RegistryClient(Resolver):
             fetched.append(manifest)
             return described
 
-        tagged = replace(reference, tag=name, digest=None)
+        tagged = reference.with_tag(name)
         described = record.ask_tag(tagged, partial(self._at_mirrors, tagged, fetch))
         if not fetched:
             return self.manifest(reference, described.digest)

@@ -1,7 +1,6 @@
 """The health of a registry: its rate limit, and a circuit breaker for connection failures."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from time import monotonic
@@ -132,5 +131,5 @@ class RegistryHealth:
         limit = self.rate_limit
         left, why = limit.left, limit.why
         if why and too_long(left):
-            raise AttemptFailedError(replace(why, wait=left, until=limit.until), final=True)
+            raise AttemptFailedError(why._replace(wait=left, until=limit.until), final=True)
         return left

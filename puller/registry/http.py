@@ -5,8 +5,8 @@ import logging
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from puller.errors import FailureKind, RegistryError
@@ -57,17 +57,16 @@ _ANSWERED = {HttpErrorKind.TOO_LARGE, HttpErrorKind.TOO_SLOW, HttpErrorKind.CERT
 """Errors after a response has begun, or before a request is sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestLimits:
+class RequestLimits(NamedTuple):
     """The time limits of a request, and the group of requests to cancel together."""
 
-    connect: float = 5.0
+    connect: float
     """Seconds to wait for a connection."""
-    read: float = 15.0
+    read: float
     """Seconds to wait for each byte of the response."""
+    group: RequestGroup
     rate_limit: float = 0.0
     """Seconds to wait for the end of the registry's rate limit; with a longer limit the request fails at once."""
-    group: RequestGroup = field(default_factory=RequestGroup)
 
     @property
     def timeouts(self) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """What a pull asks registries directly, without the engine. The answers are optional: a pull works without them."""
 
-from dataclasses import replace
 from typing import NamedTuple, Self
 
 from puller.errors import FailureKind
@@ -55,11 +54,11 @@ def explained(why: Failure, reference: ImageReference, registries: Resolver) -> 
     """Add to the failure of a pinned digest that is not found what its tag resolves to now."""
     if why.kind is not FailureKind.NOT_FOUND or not reference.digest:
         return why
-    now = registries.resolve(replace(reference, digest=None)) if reference.tag else None
+    now = registries.resolve(reference.with_digest(None)) if reference.tag else None
     if now is None:
         words = "The registry has no such digest, or no longer"
     elif now.digest == reference.digest:
         return why
     else:
         words = f"The registry no longer has this digest; the tag {reference.tag} is {now.digest} now"
-    return replace(why, advice=f"{words}. Pin the tag again; the first lines of a lock file have the command for that.")
+    return why._replace(advice=f"{words}. Pin the tag again; the first lines of a lock file have the command for that.")

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import NamedTuple, Self
@@ -22,13 +21,12 @@ _RETRY_HEADERS = ("retry-after", "x-retry-after")
 _RESET_HEADERS = ("ratelimit-reset", "x-ratelimit-reset")
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(NamedTuple):
     """One way to answer a 401 (RFC 9110 "WWW-Authenticate")."""
 
     scheme: str
     """In lower case: `basic`, `bearer`."""
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str]
     """Names in lower case: `realm`, `service`, `scope`."""
 
     def without(self, name: str) -> "Challenge":

@@ -3,7 +3,6 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from puller.errors import ExitCode, FailureClass, FailureKind
 from puller.failure import Failure
@@ -103,7 +102,7 @@ def by_cause(outcomes: Iterable[PullOutcome]) -> list[tuple[Failure, list[PullOu
             groups.setdefault((why.kind, named or why.advice), []).append((why, outcome))
     for key, group in groups.items():
         if len({why.advice for why, _ in group}) > 1:
-            groups[key] = [(replace(why, advice=advice_for(why.kind)), outcome) for why, outcome in group]
+            groups[key] = [(why._replace(advice=advice_for(why.kind)), outcome) for why, outcome in group]
     return [
         (max(failures, key=lambda why: why.until.timestamp() if why.until else 0.0), [*images])
         for failures, images in (zip(*group, strict=True) for group in sorted(groups.values(), key=len, reverse=True))

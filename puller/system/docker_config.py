@@ -6,10 +6,10 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from puller.system import files
 from puller.text import clean
@@ -22,13 +22,15 @@ _VARIABLE = "DOCKER_AUTH_CONFIG"
 _NO_OBJECT = "it is not a JSON object as docker writes it"
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """A user name and password, or an identity token."""
 
     username: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
+    password: str = ""
+    identity_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credential(username={self.username!r})"  # no secrets
 
     @property
     def basic(self) -> str:
@@ -41,20 +43,19 @@ class Credential:
         return tuple(filter(None, (self.password, self.identity_token, self.basic if self.username else "")))
 
 
-@dataclass(frozen=True, slots=True)
-class DockerConfig:
+class DockerConfig(NamedTuple):
     """The content of config.json; `problem` is the reason why it cannot be read."""
 
     path: Path
     context: str = ""  # the one that `docker context use` chose
     store: str = ""  # the credential helper of all registries without an entry in `helpers`
-    helpers: Mapping[str, str] = field(default_factory=dict)  # credential helper by registry
-    logins: Mapping[str, Credential | None] = field(default_factory=dict)
+    helpers: Mapping[str, str] = MappingProxyType({})  # credential helper by registry
+    logins: Mapping[str, Credential | None] = MappingProxyType({})
     """Logins by registry, with podman also by repository prefix (`quay.io/team`).
 
     The credential is None if a credential store has it. Some stores, such as Docker Desktop's, leave no entry here.
     """
-    entry_problems: Mapping[str, str] = field(default_factory=dict)
+    entry_problems: Mapping[str, str] = MappingProxyType({})
     """By registry: what is wrong with its entry in `auths`."""
     problem: str = ""
 

@@ -1,6 +1,5 @@
 """The picture of the HTML report in README.md: `python -m scripts.docs.report_picture` makes docs/report.png anew."""
 
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,7 +25,7 @@ def main() -> None:
     """Take a picture of a made-up run: its head, its causes, and the lanes of two registries."""
     with TemporaryDirectory() as folder, chromium() as browser:
         path = Path(folder) / "report.html"
-        path.write_text(render(replace(realistic(), details=DETAILS)), "utf-8")
+        path.write_text(render(realistic()._replace(details=DETAILS)), "utf-8")
         with Opened(browser, path, viewport={"width": WIDTH, "height": 2000}, color_scheme="light") as it:
             last = it.page.locator(".lane").nth(1).bounding_box()
             assert last

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Self
@@ -106,7 +105,10 @@ class FakeBackend:
         self._answers = answers
         self.probes = 0
         """How often it was asked whether it is alive; the last answer is for all later times."""
-        self._script = {text: list(one) if isinstance(one, Sequence) else [one] for text, one in (script or {}).items()}
+        self._script: dict[str, Sequence[Result]] = {
+            text: [one] if isinstance(one, EngineResult | BaseException) or callable(one) else one
+            for text, one in (script or {}).items()
+        }
         self._otherwise = otherwise
         self._lock = threading.Lock()
         self._now: dict[str, int] = {}
@@ -186,7 +188,7 @@ def pull_all(
 ) -> Report:
     """Pull in one session, without a look at any disk; an interrupt cancels it."""
     cancel = Cancellation()
-    settings = replace(settings, disk_check=False)
+    settings = settings._replace(disk_check=False)
     with PullSession(engine, registries or Resolver(), settings, observer, cancel=cancel) as session:
         return interruptible(lambda: session.pull(requests, rejected), cancel)
 

@@ -69,7 +69,7 @@ class Trace:
             return
         module, code = str(frame.f_globals.get("__name__")), frame.f_code
         ours = module.startswith("puller.")
-        if event == "call" and ours and code.co_filename != "<string>":  # the code that dataclasses make
+        if event == "call" and ours:
             self.names.append(f"{module.removeprefix('puller.')}.{code.co_qualname}")
         elif not self.depth and (
             (event == "call" and module.startswith("docker.")) or (event == "c_call" and called.__name__ == "perform")

@@ -1,6 +1,5 @@
 """`puller config`: the effective settings, and where each of them comes from."""
 
-import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -97,9 +96,9 @@ def _plain(option: click.Option, converted: Any, given: Any) -> Any:
 
 
 def _registry_rows(table: Mapping[str, Any]) -> Iterator[_Row]:
-    for field in dataclasses.fields(RegistrySettings):
-        name, value = field.name.replace("_", "-"), table.get(field.name)
-        setting = value.value if value else field.default
+    for key, default in RegistrySettings()._asdict().items():
+        name, value = key.replace("_", "-"), table.get(key)
+        setting = value.value if value else default
         shown = [*map(clean, setting)] if isinstance(setting, tuple) else setting
         yield _Row(name, shown, "file" if value else "default", value.where if value else None)
 

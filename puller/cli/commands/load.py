@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
 from typing import Any
@@ -56,7 +55,7 @@ def command(**options: Any) -> int:
         signals.finish()
         log.end()
         code = signals.exit_code or report.exit_code
-        report = replace(report, details=replace(details, engine=report.details.engine, exit_code=int(code)))
+        report = report._replace(details=details._replace(engine=report.details.engine, exit_code=int(code)))
         if options["form"] == "text":
             show(report, quiet=options["quiet"], seen=True)
         else:

@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from socket import gethostname
@@ -120,7 +119,7 @@ def command(**options: Any) -> int:
             tell((*(notes if options["quiet"] else ()), *account_notes(keyring, notes)))
         code = signals.exit_code or report.exit_code
         try:
-            deliver(replace(report, details=_details(options, report, int(code))), options)
+            deliver(report._replace(details=_details(options, report, int(code))), options)
         except OutputError as error:
             if not code:
                 raise OutputError(f"every image is present, but a report is missing: {error}") from None
@@ -136,8 +135,7 @@ def _details(options: Mapping[str, Any], report: Report, code: int) -> RunDetail
     ]
     words = [word for word in words if word != "--build-arg"]
     command = clean(shlex.join(["puller", *map(source_name, words)]), _LONGEST_COMMAND)
-    return replace(
-        report.details,
+    return report.details._replace(
         host=clean(gethostname()),
         lists=_names(options),
         directory=options.get("directory", working_directory()),

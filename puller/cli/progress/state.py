@@ -4,7 +4,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from puller.events import (
     HOST_PAUSES,
@@ -72,19 +71,19 @@ class RateMeter:
         return bool(self._samples) and now - self._samples[0][0] >= _SETTLED
 
 
-@dataclass(slots=True)
 class RunningPull:
     """A pull that runs, or waits for its next attempt."""
 
-    name: str
-    began: float
-    """When its first attempt started."""
-    progress: Progress | None = None
-    """None until the engine reports something."""
-    retry: RetryScheduled | None = None
-    """Set while the image waits for the next attempt, which starts at `retry_at` or later."""
-    retry_at: float = 0.0
-    meter: RateMeter = field(default_factory=RateMeter)
+    def __init__(self, name: str, began: float) -> None:
+        self.name = name
+        self.began = began
+        """When its first attempt started."""
+        self.progress: Progress | None = None
+        """None until the engine reports something."""
+        self.retry: RetryScheduled | None = None
+        """Set while the image waits for the next attempt, which starts at `retry_at` or later."""
+        self.retry_at = 0.0
+        self.meter = RateMeter()
 
 
 class State:

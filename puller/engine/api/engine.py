@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -179,7 +178,7 @@ class ApiImageStore(JsonImageStore):
         return {image.identity: image.platforms[0] for image in images if image and image.platforms}
 
     def _inspect(self, identities: Sequence[str], platform: Platform | None = None) -> Mapping[str, Any]:
-        parts = {key: part for key, part in asdict(platform).items() if part} if platform else {}
+        parts = {key: part for key, part in platform._asdict().items() if part} if platform else {}
         # Engines before API 1.49 ignore the parameter.
         options: dict[str, Any] = {"platform": json.dumps(parts)} if parts else {}
         found = {}

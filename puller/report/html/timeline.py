@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from puller.errors import FailureClass
@@ -43,8 +42,7 @@ class Part(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """A bar; positions are in percent of the axis."""
 
     parts: tuple[tuple[str, str, str], ...]

@@ -3,8 +3,8 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from puller.errors import ExitCode, FailureClass
 from puller.failure import Failure
@@ -44,8 +44,7 @@ _EXIT_CODES: dict[int, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One image."""
 
     number: int
@@ -86,8 +85,7 @@ class Row:
         return self.outcome.began + self.outcome.seconds
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(NamedTuple):
     """A failure of several images."""
 
     failure: Failure
@@ -95,13 +93,12 @@ class Cause:
     """The engine's messages, each with the rows that it is about."""
 
     @property
-    def count(self) -> int:
+    def images(self) -> int:
         """The number of images."""
         return sum(len(rows) for rows in self.messages.values())
 
 
-@dataclass(frozen=True)
-class Lane:
+class Lane(NamedTuple):
     """The images of one registry."""
 
     registry: str

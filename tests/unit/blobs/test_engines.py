@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,7 +81,7 @@ def test_files_take_no_image_of_another_platform(proxy: Proxy, registries: Regis
     """The manifest of one image names no platform; its config does."""
     with open_layout(tmp_path / "images", Settings(), registries, archive=False) as layout:
         with pytest.raises(EngineError, match=f"the image is for {HOST_PLATFORM}, not for linux/s390x"):
-            pull(layout, replace(wanted(proxy), platform=Platform("linux", "s390x")))
+            pull(layout, wanted(proxy)._replace(platform=Platform("linux", "s390x")))
         assert layout.holdings().images == ()
         pull(layout, wanted(proxy))
         seen = layout.inspect(wanted(proxy).reference, cancel=Cancellation())

@@ -1,7 +1,5 @@
 """Which blobs an image lacks."""
 
-from dataclasses import replace
-
 from pytest_mock import MockerFixture
 
 from puller.blobs.missing import MissingBlobs
@@ -19,6 +17,6 @@ def test_an_image_that_is_wanted_only_if_it_is_missing(mocker: MockerFixture) ->
     client.record.return_value.unreachable = False
     here = LocalImages([LocalImage("sha256:1", ("docker.io/library/nginx:1.27",))])
     blobs = MissingBlobs(client, EngineInventory(mocker.Mock(), lambda: here), Policy.NEWER)
-    assert blobs.look_up(replace(request(), if_missing=True), Platform("linux", "amd64")) is None
+    assert blobs.look_up(request()._replace(if_missing=True), Platform("linux", "amd64")) is None
     client.head.assert_not_called()
     client.manifest.assert_not_called()

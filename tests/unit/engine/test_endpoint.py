@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ def test_empty_variables_are_not_set(home: Home) -> None:
 
 def test_the_default_context_can_be_named(home: Home) -> None:
     """`--context default` and DOCKER_CONTEXT=default lead past the current context, to DOCKER_HOST where it is set."""
-    assert home.resolve("default") == replace(DEFAULT, context="default")
+    assert home.resolve("default") == DEFAULT._replace(context="default")
     assert home.resolve(DOCKER_CONTEXT="default") == DEFAULT
     assert home.resolve("default", DOCKER_HOST="tcp://host:1").url == "tcp://host:1"
 

@@ -1,6 +1,6 @@
 """What each policy makes of each situation; the table in the docs is made from the same function."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -152,7 +152,7 @@ def test_a_tag_beside_a_digest_must_stand_for_it(policy: Policy) -> None:
 
 def test_a_list_may_want_an_image_only_if_it_is_missing() -> None:
     """Compose's `pull_policy: missing` stands above the default policy, and asks no registry; others stand above it."""
-    wanted = replace(request(), if_missing=True)
+    wanted = request()._replace(if_missing=True)
     for held, always in ((holding(DIGEST), PULL), (holding(), PULL)):
         facts = Known(LocalImages([held]), ResolvedTag("sha256:" + "9" * 64, single=True))
         assert decide(Policy.NEWER, wanted, facts.holdings, facts).status is Status.PRESENT

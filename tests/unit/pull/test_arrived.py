@@ -1,7 +1,5 @@
 """What is compared after a pull: whether the image is there, and for which platform; a pinned digest that is gone."""
 
-from dataclasses import replace
-
 import pytest
 
 from puller.cancellation import Cancellation
@@ -96,7 +94,7 @@ def test_a_failed_image_of_which_the_engine_has_an_earlier_one_is_kept(message: 
     """Whatever the cause and the policy, and if it was cancelled; the message is the engine's alone."""
     held = LocalImages([LocalImage("sha256:1", ("a.io/x:latest",), (f"a.io/x@{DIGEST}",))])
     backend = FakeBackend(otherwise=EngineError(message), store=FakeStore(held))
-    settings = replace(QUICK, retry=RetryPolicy(0, 0.0), policy=policy, jobs=1)
+    settings = QUICK._replace(retry=RetryPolicy(0, 0.0), policy=policy, jobs=1)
     names = ("a.io/x", "a.io/y", f"a.io/x:latest@{NOW}", f"a.io/z@{DIGEST}", "a.io/x:latest")
     report = pull_all([*map(request, names)], backend, settings)
     assert [outcome.kept for outcome in report.outcomes] == [True, False, False, False, True]

@@ -1,7 +1,6 @@
 """One image: what it becomes, how often it was tried, and what observers hear of it."""
 
 import threading
-from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -131,7 +130,7 @@ def test_a_wait_for_the_next_attempt_is_broken_off() -> None:
         if isinstance(event, RetryScheduled):
             threading.Timer(0.01, scene.cancel.cancel, ("stop",)).start()
 
-    scene.context = replace(scene.context, settings=Settings(retry=RetryPolicy(3, 1e6, longest=1e6)), emit=stop)
+    scene.context.settings, scene.context.emit = Settings(retry=RetryPolicy(3, 1e6, longest=1e6)), stop
     outcome = scene.pull()
     assert (outcome.status, len(outcome.attempts)) == (Status.CANCELLED, 1)
 
@@ -145,7 +144,7 @@ def test_the_slot_is_free_while_an_image_waits() -> None:
             free.append(scene.context.pools.slots.acquire(blocking=False))
             scene.context.pools.slots.release()
 
-    scene.context = replace(scene.context, emit=look)
+    scene.context.emit = look
     scene.pull()
     assert free == [True]
 
@@ -172,7 +171,7 @@ def test_progress_goes_through() -> None:
 def test_every_attempt_tells_its_phases_and_bytes() -> None:
     """The report knows what each attempt spent its time on, what it fetched, and when the image's turn came."""
     scene = Scene(backend=Chatty({"nginx:1.27": [RESET, PULLED]}))
-    scene.context = replace(scene.context, began=monotonic() - 5)
+    scene.context.began = monotonic() - 5
     outcome = scene.pull()
     assert [[span.phase for span in attempt.phases] for attempt in outcome.attempts] == [
         ["resolving", "downloading"]

@@ -1,7 +1,6 @@
 """What one image's trouble means for others: a registry that wants to be left alone or is down, a lost engine."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from time import monotonic
 from typing import TypeVar
 
@@ -109,11 +108,11 @@ def test_one_throttled_image_holds_back_its_registry_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [Settings(retry=QUICK), Settings(retry=replace(QUICK, max_wait=1e9), deadline=60.0)]
+    "settings", [Settings(retry=QUICK), Settings(retry=QUICK._replace(max_wait=1e9), deadline=60.0)]
 )
 def test_a_wait_beyond_the_cap_fails_at_once_and_says_until_when(settings: Settings) -> None:
     """Nobody sits 14 minutes in silence, and the images behind it do not ask again what they know already."""
-    scene = Scene(FakeBackend({"a.io/x": LOCKED}), replace(settings, jobs=1), "a.io/x", "a.io/y", "b.io/x")
+    scene = Scene(FakeBackend({"a.io/x": LOCKED}), settings._replace(jobs=1), "a.io/x", "a.io/y", "b.io/x")
     assert scene.kinds == [Kind.RATE_LIMITED, Kind.RATE_LIMITED, None]
     first, second, _ = scene.outcomes
     assert first.failure
@@ -239,7 +238,7 @@ def test_what_will_not_pass_gets_no_second_pass(why: EngineError) -> None:
 
 def test_no_second_pass_is_none() -> None:
     """`--no-second-pass` ends with the retries."""
-    settings = Settings(retry=replace(QUICK, second_pass=False))
+    settings = Settings(retry=QUICK._replace(second_pass=False))
     assert Scene(FakeBackend({"a.io/x": RESET}), settings, "a.io/x").backend.attempts == {"a.io/x": 3}
 
 
@@ -263,7 +262,7 @@ OTHER = "sha256:" + "9" * 64
 @pytest.mark.parametrize("pulled", [PULLED, UP_TO_DATE])
 def test_an_engine_that_has_something_else_is_not_believed(pulled: EngineResult) -> None:
     """The digest announced is not among those of what the engine has: the image failed, and was tried again."""
-    settings, has = Settings(retry=replace(QUICK, second_pass=False)), InspectedImage("sha256:" + "1" * 64, (OTHER,))
+    settings, has = Settings(retry=QUICK._replace(second_pass=False)), InspectedImage("sha256:" + "1" * 64, (OTHER,))
     scene = Scene(FakeBackend({"a.io/x": pulled}, has={"a.io/x": has}), settings, "a.io/x")
     assert scene.kinds == [Kind.DIGEST_MISMATCH]
     assert len(scene.outcomes[0].attempts) == 3

@@ -1,6 +1,5 @@
 """Runs under a clock that jumped: the order of runs is that in which they were stored."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def store(started: datetime, status: Status = Status.PULLED) -> None:
     """Put a run on record."""
-    made = replace(report(outcome("a/b:1", status)), started=started)
+    made = report(outcome("a/b:1", status))._replace(started=started)
     history.store(made, render(made))
 
 

@@ -1,7 +1,6 @@
 """Runs on record: kept in order, private, the newest only, and found again."""
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def keep(report: Report) -> None:
 
 def later(minutes: float) -> Report:
     """Report on a run that began so much later."""
-    return replace(report(seconds=minutes), started=STARTED + timedelta(minutes=minutes))
+    return report(seconds=minutes)._replace(started=STARTED + timedelta(minutes=minutes))
 
 
 def test_a_run_comes_back_as_it_was(folder: Path) -> None:
@@ -53,13 +52,13 @@ def test_the_newest_are_kept(folder: Path) -> None:
 
 def test_a_run_that_never_began_is_not_kept() -> None:
     """A host without an engine would otherwise push out the runs that pulled something."""
-    keep(replace(report(outcome("a/b:1", Status.CANCELLED)), seconds=0.0, stopped="no engine"))
+    keep(report(outcome("a/b:1", Status.CANCELLED))._replace(seconds=0.0, stopped="no engine"))
     assert history.runs() == ()
 
 
 def test_the_list_of_runs_reads_no_images(folder: Path) -> None:
     """A run of many images does not slow it down; a report of another version is read whole."""
-    keep(replace(later(3), details=RunDetails(lists=("x" * 100,))))
+    keep(later(3)._replace(details=RunDetails(lists=("x" * 100,))))
     (run,) = history.runs()
     whole = run.path.read_text()
     run.path.write_text(whole.partition(IMAGES)[0] + IMAGES + "x" * 1_000_000)

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -25,7 +24,7 @@ DETAILS = RunDetails(
 
 def image(*attempts: Attempt, began: float = 2.0, seconds: float = 9.0, status: Status = Status.PULLED) -> PullOutcome:
     """End an image after these attempts."""
-    return replace(outcome(status=status), attempts=attempts, began=began, seconds=seconds)
+    return outcome(status=status)._replace(attempts=attempts, began=began, seconds=seconds)
 
 
 RETRIED = image(Attempt(0, 4, RESET), Attempt(12, 2, None), began=0, seconds=14)
@@ -78,7 +77,7 @@ def test_a_bar_tells_where_the_time_went(ended: PullOutcome, parts: list[tuple[s
 )
 def test_the_axis_has_round_numbers(seconds: float, words: str) -> None:
     """Whether a run took a blink or hours, a few round moments mark its axis."""
-    ticks = [tick for _, tick in View(replace(report(), outcomes=(), seconds=seconds)).ticks]
+    ticks = [tick for _, tick in View(report()._replace(outcomes=(), seconds=seconds)).ticks]
     assert " ".join(ticks).startswith(words)
     assert len(ticks) < 10
 
@@ -127,7 +126,7 @@ def test_the_axis_ends_with_the_work() -> None:
 
 def test_the_page_says_which_run_it_is_of() -> None:
     """In a mail or a pipeline: where, when, by whom, with what end; an old report knows less of it."""
-    page = render(replace(report(outcome("nope", Status.FAILED), seconds=83), details=DETAILS))
+    page = render(report(outcome("nope", Status.FAILED), seconds=83)._replace(details=DETAILS))
     text = re.sub(r"<[^>]+>|\s+", " ", unescape(page.partition("<body>")[2]))
     text = re.sub(" +", " ", text)
     for words in (
@@ -162,7 +161,7 @@ def test_sums_are_those_of_the_report() -> None:
     """Bytes, rates and what was saved, of the run and of each registry."""
     sizes = {"docker.io/a/b:1": 30_000_000, "docker.io/a/c:1": 10_000_000, "ghcr.io/a/b:1": 5_000_000}
     fetched = [
-        replace(image(Attempt(0, 4, None, bytes=size), began=0, seconds=4), size=30_000_000, reference=name)
+        image(Attempt(0, 4, None, bytes=size), began=0, seconds=4)._replace(size=30_000_000, reference=name)
         for name, size in sizes.items()
     ]
     page = render(report(*fetched, seconds=9))
@@ -195,7 +194,7 @@ def test_failures_come_first_with_cause_and_advice() -> None:
 )
 def test_the_verdict_is_the_title(outcomes: tuple[PullOutcome, ...], words: str) -> None:
     """A tab and a heading say how the run went."""
-    page = render(replace(report(), outcomes=outcomes))
+    page = render(report()._replace(outcomes=outcomes))
     assert re.search(rf"<title>[✓✗] {words} · puller</title>", page)
     assert f"<h1>{words}</h1>" in page
 

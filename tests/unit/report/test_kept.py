@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -21,10 +20,10 @@ from tests.lab.samples import outcome, report, request
 
 def kept(name: str = "a/kept:1", status: Status = Status.FAILED) -> PullOutcome:
     """End an image that the registry did not give, and that the engine has from before."""
-    return replace(outcome(name, status, why=failure(FailureKind.REGISTRY_5XX, "503 for you")), kept=True)
+    return outcome(name, status, why=failure(FailureKind.REGISTRY_5XX, "503 for you"))._replace(kept=True)
 
 
-MISSING = replace(kept("a/missing:1"), kept=False)
+MISSING = kept("a/missing:1")._replace(kept=False)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,7 @@ def test_a_summary_tells_missing_images_from_those_that_are_not_updated(
     images: list[PullOutcome], verdict: str, more: str, command: str, title: str
 ) -> None:
     """In the last lines of the text, the heading of the page, the Markdown and the list of failed images."""
-    made = replace(report(*images, seconds=12), details=RunDetails(host="vm", engine="engine 1"))
+    made = report(*images, seconds=12)._replace(details=RunDetails(host="vm", engine="engine 1"))
     lines = RENDERERS["text"](made).splitlines()
     assert f"{verdict}{more}" in lines
     assert any(line.endswith(f"# {command}") for line in lines)
@@ -112,6 +111,6 @@ def test_the_next_command_pulls_the_images_of_this_run(
     kind: str, lists: tuple[str, ...], run: str, command: str
 ) -> None:
     """It names the lists, quoted for the shell, or the run: the last run that failed may be that of another list."""
-    made = replace(report(MISSING), details=RunDetails(engine="engine 1", lists=lists))
+    made = report(MISSING)._replace(details=RunDetails(engine="engine 1", lists=lists))
     shown = unescape(re.sub("</?code[^>]*>|`", "", RENDERERS[kind](made, run=run)))
     assert re.search(rf"(?i)next:(</strong>)? {re.escape(command)}(,| +#| pulls)", shown)

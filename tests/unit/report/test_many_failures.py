@@ -1,6 +1,5 @@
 """A run in which everything failed: the text names the first hundred failures and counts the rest."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from puller.failure import classify
@@ -42,7 +41,7 @@ def test_a_rate_limit_with_several_ends_is_one_cause() -> None:
     """The last end counts."""
     start = datetime(2026, 11, 23, tzinfo=UTC)
     failures = [
-        outcome(f"a/b{n}:1", Status.FAILED, why=replace(classify("toomanyrequests"), until=start + timedelta(hours=n)))
+        outcome(f"a/b{n}:1", Status.FAILED, why=classify("toomanyrequests")._replace(until=start + timedelta(hours=n)))
         for n in range(20)
     ]
     lines = text.conclusion(report(*failures)).splitlines()
@@ -53,7 +52,7 @@ def test_a_rate_limit_with_several_ends_is_one_cause() -> None:
 def test_the_number_of_causes_is_bounded() -> None:
     """Images that failed for the hundred-and-first reason are counted."""
     failures = [
-        outcome(f"a/b{n}:1", Status.FAILED, why=replace(classify("connection refused"), advice=f"Try {n}."))
+        outcome(f"a/b{n}:1", Status.FAILED, why=classify("connection refused")._replace(advice=f"Try {n}."))
         for n in range(300)
     ]
     lines = text.conclusion(report(*failures))

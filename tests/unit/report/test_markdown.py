@@ -1,6 +1,5 @@
 """The Markdown report, as it is rendered."""
 
-import dataclasses
 import html
 import re
 
@@ -68,7 +67,7 @@ def test_a_stopped_run_says_so() -> None:
 
 def test_what_rests_on_the_word_of_a_mirror_is_said() -> None:
     """The summary hides nothing that the log tells."""
-    made = page(report(dataclasses.replace(outcome(), mirror="m.example/hub", confirmed=False)))
+    made = page(report(outcome()._replace(mirror="m.example/hub", confirmed=False)))
     assert "<p>mirror m.example/hub: 1 image, 1 not confirmed: the registry itself did not answer</p>" in made
 
 
@@ -120,7 +119,7 @@ def test_no_words_add_a_tag(words: str) -> None:
 
 def test_what_does_not_fit_is_counted() -> None:
     """GitHub shows nothing of a summary above 1 MiB: failures come first, and the rest is a number."""
-    many = [dataclasses.replace(outcome(), requested=("x" * 900,))] * 1500
+    many = [outcome()._replace(requested=("x" * 900,))] * 1500
     broken = [
         outcome(
             f"b:{n}", Status.FAILED, why=Failure(FailureKind.IO_ERROR, FailureClass.TRANSIENT, f"{n}|" * 900, f"x{n}")

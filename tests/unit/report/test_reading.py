@@ -45,6 +45,8 @@ def outcomes(statuses: Iterable[Status], failures: st.SearchStrategy[Failure | N
         SECONDS,
         failures,
         SECONDS,
+        mirror=st.none() | WORDS,
+        host=st.none() | WORDS,
         size=st.none() | BYTES,
     )
 

@@ -1,6 +1,5 @@
 """What people and scripts read after a run."""
 
-import dataclasses
 import json
 import unicodedata
 from pathlib import Path
@@ -50,7 +49,7 @@ def test_text_has_table_then_failures_then_summary() -> None:
 def fetched(image: PullOutcome, count: int, size: int | None = None) -> PullOutcome:
     """Let an image with layers of `size` bytes have fetched `count` of them, in its first attempt."""
     first, *others = image.attempts
-    return dataclasses.replace(image, attempts=(dataclasses.replace(first, bytes=count), *others), size=size)
+    return image._replace(attempts=(first._replace(bytes=count), *others), size=size)
 
 
 def test_the_summary_says_what_was_downloaded_how_fast_and_what_was_saved() -> None:
@@ -60,7 +59,7 @@ def test_the_summary_says_what_was_downloaded_how_fast_and_what_was_saved() -> N
     line = "3 of 3 images are present: 2 pulled, 1 up to date; 62.0MB in 52s (1.2MB/s)"
     made = report(one, two, there, seconds=52)
     assert text.conclusion(made) == f"{line}; 40.0MB saved by shared layers\n"
-    assert text.conclusion(report(one, dataclasses.replace(two, size=None), there, seconds=52)) == f"{line}\n"
+    assert text.conclusion(report(one, two._replace(size=None), there, seconds=52)) == f"{line}\n"
     row = text.table(made).splitlines()[1]
     assert row.split() == ["pulled", "a", "0123456789ab", "50.0MB", "4.2s"]
 
@@ -68,12 +67,12 @@ def test_the_summary_says_what_was_downloaded_how_fast_and_what_was_saved() -> N
 def test_images_in_files_and_loaded_images_are_not_called_present() -> None:
     """`pull --to` says where the images are, and `load` that they are loaded."""
     made = report(outcome())
-    to_files = dataclasses.replace(made, details=RunDetails(engine="oci:out/"))
+    to_files = made._replace(details=RunDetails(engine="oci:out/"))
     assert text.conclusion(to_files).startswith("1 of 1 image is written to out/ (OCI layout): 1 pulled")
-    lost = dataclasses.replace(report(outcome(status=Status.FAILED)), details=RunDetails(engine="archive:a b.tar"))
+    lost = report(outcome(status=Status.FAILED))._replace(details=RunDetails(engine="archive:a b.tar"))
     assert "0 of 1 image is written to a b.tar (archive)" in text.conclusion(lost)
     assert "next: puller pull --failed --to 'archive:a b.tar'  # " in text.conclusion(lost)
-    loaded = text.render(dataclasses.replace(made, details=RunDetails(engine="engine 1", command="puller load out")))
+    loaded = text.render(made._replace(details=RunDetails(engine="engine 1", command="puller load out")))
     assert "\nloaded  nginx:1.27" in loaded
     assert "1 of 1 image is loaded: 1 loaded" in loaded
 
@@ -149,7 +148,7 @@ def test_there_is_nothing_to_type_after_a_bad_line_and_without_an_engine() -> No
 def test_a_report_that_is_read_later_names_its_run() -> None:
     """Run, start, host and lists stand in the first line."""
     details = RunDetails(host="build7", lists=("images.txt", "nginx"))
-    made = dataclasses.replace(report(outcome()), details=details)
+    made = report(outcome())._replace(details=details)
     first = text.render(made, run="20261123T080000.000Z-7-1").splitlines()[0]
     assert first == "run 20261123T080000.000Z-7-1 of 2026-11-23T08:00:00Z on build7: images.txt, nginx"
     assert text.render(made).startswith("run of 2026-11-23T08:00:00Z on build7: images.txt, nginx\n\nSTATUS")
@@ -230,7 +229,7 @@ def test_what_a_failure_stopped_does_not_repeat_its_message() -> None:
 
 def test_an_empty_list_reads_as_one() -> None:
     """No image is no failure, and is not `0 of 0`."""
-    empty = dataclasses.replace(report(), outcomes=())
+    empty = report()._replace(outcomes=())
     assert text.render(empty) == "no images: there was nothing to pull\n"
     VALIDATOR.validate(json.loads(as_json.render(empty)))
 
@@ -260,7 +259,7 @@ def test_the_lines_of_a_lock_do_not_widen_the_table() -> None:
 def test_the_time_of_an_image_is_that_of_its_attempts() -> None:
     """What an image waited for a slot before its first attempt is not counted, in no report."""
     image = outcome(seconds=9.5)
-    late = dataclasses.replace(image, attempts=(dataclasses.replace(image.attempts[0], started=2.5),))
+    late = image._replace(attempts=(image.attempts[0]._replace(started=2.5),))
     assert text.table(report(late)).splitlines()[1].endswith("  7.0s")
     assert 'time="7.000"' in RENDERERS["junit"](report(late))
     assert "| 7.0s |" in RENDERERS["markdown"](report(late))

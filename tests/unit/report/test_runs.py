@@ -1,7 +1,6 @@
 """Several runs beside each other."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -21,7 +20,7 @@ LISTS = {
     "third": RunDetails(host="b", lists=("images.txt",)),
 }
 RUNS = [
-    (name, summary_of(render(replace(each, details=LISTS.get(name, RunDetails()))))) for name, each in REPORTS.items()
+    (name, summary_of(render(each._replace(details=LISTS.get(name, RunDetails()))))) for name, each in REPORTS.items()
 ]
 
 
@@ -57,7 +56,7 @@ def test_columns_that_say_nothing_are_left_out() -> None:
 def test_each_run_has_one_line_of_a_terminal(width: int) -> None:
     """Lists are shortened, first to the names of their files; then columns go, but never the failures."""
     long = summary_of(
-        render(replace(report(seconds=185), details=RunDetails("a", lists=("/srv/lists/production.txt", "redis:7"))))
+        render(report(seconds=185)._replace(details=RunDetails("a", lists=("/srv/lists/production.txt", "redis:7"))))
     )
     shown = render_text([*RUNS, ("20261123T080000", long)], width=width)
     header, *rows = [line for line in shown.splitlines() if line]

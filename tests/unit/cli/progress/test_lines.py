@@ -5,7 +5,6 @@ import json
 import os
 import re
 import unicodedata
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, strategies as st
@@ -93,7 +92,7 @@ def test_plain_tells_the_words_of_a_rate_limit_once() -> None:
     paused, *retries = shown(
         ProgressMode.PLAIN,
         Paused("docker.io", limited, 12),
-        RetryScheduled(NGINX, 1, replace(limited, wait=12.0), 12),
+        RetryScheduled(NGINX, 1, limited._replace(wait=12.0), 12),
         RetryScheduled(NGINX, 2, other, 12),
     )
     assert paused == "paused for 12s  docker.io  rate limited (rate_limited): slow down"
@@ -130,7 +129,7 @@ def test_jsonl_tells_seconds_of_every_wait() -> None:
 def test_the_end_of_an_image_tells_bytes_and_the_time_without_the_queue() -> None:
     """The seconds begin with the first attempt, as the line of its start does."""
     attempts = (Attempt(10.0, 1.0, BUSY, bytes=2_000_000), Attempt(12.0, 30.0, None, bytes=10_000_000))
-    end = replace(outcome("nginx:1.27", seconds=42.0), attempts=attempts, warning="not for linux/amd64")
+    end = outcome("nginx:1.27", seconds=42.0)._replace(attempts=attempts, warning="not for linux/amd64")
     assert shown(ProgressMode.PLAIN, Finished(NGINX, end)) == [
         "[1/?] pulled      nginx:1.27  12.0MB in 32s  warning: not for linux/amd64"
     ]
@@ -138,7 +137,7 @@ def test_the_end_of_an_image_tells_bytes_and_the_time_without_the_queue() -> Non
 
 def test_verbose_tells_later_attempts_mirrors_and_digests() -> None:
     """Once, -v is about images; -vv also has each change of phase."""
-    end = replace(outcome("nginx:1.27"), mirror="mirror.example")
+    end = outcome("nginx:1.27")._replace(mirror="mirror.example")
     phases = [Progress(NGINX, phase) for phase in (Phase.RESOLVING, Phase.DOWNLOADING, Phase.DOWNLOADING)]
     events: tuple[Event, ...] = (Started(NGINX, 1, "mirror.example"), Started(NGINX, 2), *phases, Finished(NGINX, end))
     first, second, *more, last = shown(ProgressMode.PLAIN, *events, verbose=1)
@@ -178,7 +177,7 @@ def test_jsonl_has_one_object_for_every_event() -> None:
 
 def test_jsonl_tells_bytes_and_totals() -> None:
     """The end of an image has the bytes that came, its size if that is known, and its seconds; so has the run."""
-    end = replace(outcome(), attempts=(Attempt(0.0, 4.2, None, bytes=13_800_000),), size=27_600_000)
+    end = outcome()._replace(attempts=(Attempt(0.0, 4.2, None, bytes=13_800_000),), size=27_600_000)
     events = (SizeKnown(60_800_000, 2), Progress(NGINX, Phase.DOWNLOADING, 50, 200, counted=40), Finished(NGINX, end))
     size, progress, finished = (json.loads(line) for line in shown(ProgressMode.JSON, *events))
     assert (size["event"], size["total"], size["unknown"]) == ("size_known", 60_800_000, 2)
@@ -220,7 +219,7 @@ def test_an_ascii_stream_gets_every_line() -> None:
 def test_an_engines_words_stay_on_their_line(words: str) -> None:
     """No message can forge a line or move the cursor."""
     reason = Failure(FailureKind.UNCLASSIFIED, FailureClass.TRANSIENT, words, words)
-    end = replace(outcome(status=Status.FAILED), failure=reason)
+    end = outcome(status=Status.FAILED)._replace(failure=reason)
     for mode in (ProgressMode.PLAIN, ProgressMode.JSON):
         (line, again) = shown(mode, Finished(NGINX, end), RetryScheduled(NGINX, 1, reason, 1))
         assert not [char for char in line + again if unicodedata.category(char) in ("Cc", "Cs")]

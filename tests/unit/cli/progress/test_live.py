@@ -3,7 +3,6 @@
 import io
 import threading
 import time
-from dataclasses import replace
 
 import pyte
 import pytest
@@ -155,9 +154,9 @@ def test_more_images_than_lines_are_counted() -> None:
 def test_ended_images_have_their_size_and_time() -> None:
     """The bytes that came, and the seconds since the first attempt: in columns, after the longest name."""
     terminal = Terminal()
-    came = replace(outcome(attempts=2, seconds=64.2), warning="wrong platform")
-    came = replace(
-        came, attempts=tuple(replace(each, started=each.started + 10, bytes=7_500_000) for each in came.attempts)
+    came = outcome(attempts=2, seconds=64.2)._replace(warning="wrong platform")
+    came = came._replace(
+        attempts=tuple(each._replace(started=each.started + 10, bytes=7_500_000) for each in came.attempts)
     )
     with observe(ProgressMode.TTY, terminal) as observer:
         observer(Started(NGINX, 1))

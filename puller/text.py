@@ -29,8 +29,9 @@ _SECRETS = (
 )
 _SIZE = r"(\d+(?:\.\d+)?) ?(?:([kMGT])(i?))?B?"
 _DURATION = r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?"
-_PLAIN = re.compile(r"[\w./:-]*", re.ASCII)
-"""Most names of images: of the secrets, only those after a header's name could look so."""
+_PLAIN = re.compile(r"(?:[\w.,/:()-]+(?: [\w.,/:()-]+)*)?", re.ASCII)
+"""Most names of images, engines and commands: only a secret after one of the next words could look so."""
+_BEFORE_SECRETS = ("auth", "bearer", "basic")
 _LIMIT = 4096
 _LONGEST_DURATION = 365 * 24 * 3600
 """Seconds: a longer one is a mistake, and with a few more digits it would overflow timers."""
@@ -38,7 +39,7 @@ _LONGEST_DURATION = 365 * 24 * 3600
 
 def clean(text: str, limit: int = _LIMIT) -> str:
     """Make untrusted text one safe line: no control characters, no secrets, at most `limit` characters."""
-    if len(text) <= limit and _PLAIN.fullmatch(text) and "auth" not in text.lower():
+    if len(text) <= limit and _PLAIN.fullmatch(text) and not any(word in text.lower() for word in _BEFORE_SECRETS):
         return text
     head = text[: max(limit, _LIMIT) * 4]  # longer than the result: a secret that is cut could not be recognised
     line = " ".join(re.sub(_CONTROL, " ", re.sub(_ESCAPE, "", head)).split())

@@ -17,7 +17,7 @@ from typing import TextIO
 import click
 
 from puller.model import Report
-from puller.report import markdown
+from puller.report import LARGEST_SUMMARY, RENDERERS
 from puller.report.words import KEPT, image_name, stop_words
 from puller.system import files
 from puller.text import clean, counted
@@ -63,8 +63,8 @@ def announce(report: Report, run: str = "") -> None:
     if name := os.environ.get("GITHUB_STEP_SUMMARY"):
         path = Path(name)
         try:
-            left = markdown.LARGEST - (path.stat().st_size if path.exists() else 0)
-            summary = markdown.render(report, limit=left, run=run).encode()
+            left = LARGEST_SUMMARY - (path.stat().st_size if path.exists() else 0)
+            summary = RENDERERS["markdown"](report, limit=left, run=run).encode()
             if len(summary) <= left:  # else GitHub would accept neither this report nor what is there
                 files.append(path, summary)
         except OSError as error:

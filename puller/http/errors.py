@@ -40,8 +40,8 @@ class HttpErrorKind(StrEnum):
 
 OTHER_NAME = 62
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH."""
-_OTHER_NAME = re.compile(r"subject name .*?('[^']*')")
-_VERIFY_RESULT = re.compile(r"verify result: (.+?)(?: \(\d+\))?$")
+_OTHER_NAME = r"subject name .*?('[^']*')"
+_VERIFY_RESULT = r"verify result: (.+?)(?: \(\d+\))?$"
 _TIMEOUTS = frozenset({HttpErrorKind.CONNECT_TIMEOUT, HttpErrorKind.TIMEOUT})
 
 
@@ -117,9 +117,9 @@ def from_curl(curl: pycurl.Curl, code: int, message: str, *, begun: bool) -> Htt
 
 def _untrusted(curl: pycurl.Curl, message: str) -> HttpError:
     kind = HttpErrorKind.UNTRUSTED
-    if found := _OTHER_NAME.search(message):  # libcurl checks the name itself, after OpenSSL has verified the chain
+    if found := re.search(_OTHER_NAME, message):  # libcurl checks the name itself, after OpenSSL has verified the chain
         return HttpError(kind, f"certificate is not valid for {found[1]}", verify_code=OTHER_NAME)
-    found = _VERIFY_RESULT.search(message)
+    found = re.search(_VERIFY_RESULT, message)
     words = f"certificate verify failed: {found[1] if found else message}"
     return HttpError(kind, words, verify_code=int(curl.getinfo(pycurl.SSL_VERIFYRESULT)))
 

@@ -29,7 +29,7 @@ FORMATS = ("text", "compose", "kubernetes", "dockerfile", "github", "gitlab", "c
 _STDIN = "-"
 _ALL = Selection()
 _LEFT_OUT = "left out: "
-_FILE_NAME = re.compile(r"(?i)\.(?:ya?ml|json|txt|list|lock|toml|csv|conf|env|tar|gz|tgz|zip|xml|ini|md|j2|tpl)(?:$|:)")
+_FILE_NAME = r"(?i)\.(?:ya?ml|json|txt|list|lock|toml|csv|conf|env|tar|gz|tgz|zip|xml|ini|md|j2|tpl)(?:$|:)"
 """The end of a name that is hardly meant as an image."""
 _TARGETS = ("oci", "archive")
 """What `puller pull --to` writes."""
@@ -199,7 +199,7 @@ def _image(text: str) -> Iterator[Item]:
         hint = "; separate images by spaces, not commas" if "," in text else ""
         missing = "cannot be read: No such file or directory"
         raise ListError([f"{clean(text)}: {missing}; nor is it an image: {item.reason}{hint}"])
-    if _FILE_NAME.search(text):
+    if re.search(_FILE_NAME, text):
         advice = f"for an image of this name: --image {clean(text)}"
         raise ListError([f"{clean(text)}: cannot be read: No such file or directory; {advice}"])
     yield Note(item.source, f"{text}: taken as an image, as there is no such file", is_detail=True)

@@ -17,8 +17,8 @@ DATA_FILES = (".yaml", ".yml", ".json")
 _TEXT_FILES = (".txt", ".list", ".lock")
 _CHART = "Chart.yaml"
 _DOCKERFILE = re.compile(r"(?i)(?:.*[./])?(?:dockerfile|containerfile)(?:[.-][^/]*)?")
-_NO_DOCKERFILE = re.compile(r"(?i).*\.(?:dockerignore|go|md|rst|txt|sh|py|js|ts|rb|html?|ya?ml|json|orig|bak|swp)")
-_NO_LIST = re.compile(
+_NO_DOCKERFILE = r"(?i).*\.(?:dockerignore|go|md|rst|txt|sh|py|js|ts|rb|html?|ya?ml|json|orig|bak|swp)"
+_NO_LIST = (
     r"(?i)(?:readme|licen[cs]e|notice|copying|authors|changelog|robots|cmakelists|requirements|constraints).*\.txt"
     r"|(?:package-lock|npm-shrinkwrap)\.json|pnpm-lock\.ya?ml"
     r"|(?:yarn|cargo|poetry|gemfile|composer|flake|pipfile|uv|pdm|mix|podfile|bun|pubspec|chart)\.lock"
@@ -34,7 +34,7 @@ _READ_BY = {
 
 def is_dockerfile(name: str) -> bool:
     """Tell whether a file has the name of a Dockerfile, or of a template of one."""
-    return bool(_DOCKERFILE.fullmatch(name)) and not _NO_DOCKERFILE.fullmatch(name)
+    return bool(_DOCKERFILE.fullmatch(name)) and not re.fullmatch(_NO_DOCKERFILE, name)
 
 
 def files_of(path: str, list_format: str | None) -> Iterator[Sequence[str] | BadLine | Note]:
@@ -82,14 +82,14 @@ def _is_list(name: str, list_format: str | None) -> bool:
     if list_format == "dockerfile":
         return is_dockerfile(name)
     ends = _TEXT_FILES if list_format == "text" else DATA_FILES
-    return name.lower().endswith(ends) and not _NO_LIST.fullmatch(name)
+    return name.lower().endswith(ends) and not re.fullmatch(_NO_LIST, name)
 
 
 def _passed_over(folder: str, folders: Sequence[str], names: Sequence[str]) -> Counter[str]:
     """Count the lists of one folder that are read only if they are named."""
     visible = [name for name in names if not name.startswith(".")]
     found = Counter({"Dockerfile": sum(map(is_dockerfile, visible))})
-    found["text file"] = sum(name.lower().endswith(_TEXT_FILES) and not _NO_LIST.fullmatch(name) for name in visible)
+    found["text file"] = sum(_is_list(name, "text") for name in visible)
     found["GitLab CI file"] = int(".gitlab-ci.yml" in names)
     if ".github" in folders:
         with suppress(OSError):

@@ -17,7 +17,7 @@ from puller.imagelist.source import LARGEST, bounded, is_url, too_large
 from puller.system.files import open_regular
 from puller.text import clean, source_name
 
-_CHECKSUM = re.compile(r"(?i)sha256[=:]([0-9a-f]{64})")
+_CHECKSUM = r"(?i)sha256[=:]([0-9a-f]{64})"
 _REDIRECTS = 5
 _STALL_TIMEOUT = 30
 """Seconds to connect, and without a byte."""
@@ -31,7 +31,7 @@ def fetch(url: str) -> bytes:
     """Download a URL; raise ListError when that fails or the checksum differs."""
     name = clean(source_name(url))
     address, _, fragment = url.partition("#")
-    wanted = _CHECKSUM.fullmatch(fragment)
+    wanted = re.fullmatch(_CHECKSUM, fragment)
     if fragment and not wanted:
         raise ListError([f"{name}: the part after # must be sha256= and 64 hexadecimal digits"])
     try:

@@ -16,7 +16,7 @@ from puller.imagelist.source import read_file
 from puller.text import shorten
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_BRACED = re.compile(r"(?s)([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+?]|##?|%%?|//?)(.*))?")
+_BRACED = r"(?s)([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+?]|##?|%%?|//?)(.*))?"
 _BRACE = re.compile(r"(?<=\$)\{|\}")
 _DEEPEST = 20
 _LONGEST = 64 * 1024
@@ -26,8 +26,8 @@ _DOTENV = re.compile(
     (?:'(?P<single>[^']*)'|"(?P<double>(?:\\.|[^"\\])*)"|(?P<bare>[^\n]*))""",
     re.MULTILINE | re.VERBOSE | re.DOTALL,
 )
-_COMMENT = re.compile(r"(?:^|\s)#.*")
-_ESCAPE = re.compile(r"\\([nrt\"\\])")
+_COMMENT = r"(?:^|\s)#.*"
+_ESCAPE = r"\\([nrt\"\\])"
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -77,9 +77,9 @@ def _read_dotenv(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for match in _DOTENV.finditer(text):
         name, single, double, bare = match.groups()
-        value = _COMMENT.sub("", bare or "").strip()
+        value = re.sub(_COMMENT, "", bare or "").strip()
         if double is not None:
-            value = _ESCAPE.sub(lambda match: _ESCAPES.get(match[1], match[1]), double)
+            value = re.sub(_ESCAPE, lambda match: _ESCAPES.get(match[1], match[1]), double)
         with suppress(ValueError):  # it stays as it is written
             value = expand(value, {**found, **environment}, escape="\\").text
         found[name] = value if single is None else single
@@ -120,7 +120,7 @@ class _Expansion:
             return self._value(bare.group()), bare.end()
         end = _closing(text, start)
         inner = text[start + 1 : end]
-        braced = _BRACED.fullmatch(inner)
+        braced = re.fullmatch(_BRACED, inner)
         if not braced:
             raise ValueError(f"not a variable: ${{{shorten(inner, 40)}}}")
         name, operator, word = braced.groups()

@@ -9,7 +9,7 @@ from puller.image.digest import hasher, matches
 from puller.registry.http import RegistryResponse
 from puller.registry.responses import size_of
 
-_RANGE = re.compile(r"bytes (?P<first>\d{1,18})-\d{1,18}/(?:(?P<total>\d{1,18})|\*)")
+_RANGE = r"bytes (?P<first>\d{1,18})-\d{1,18}/(?:(?P<total>\d{1,18})|\*)"
 
 
 class Blob:
@@ -34,7 +34,7 @@ class Blob:
         self._check = check
         self._skip = 0
         if reply.status == HTTPStatus.PARTIAL_CONTENT:
-            found = _RANGE.fullmatch(reply.headers.get("content-range", ""))
+            found = re.fullmatch(_RANGE, reply.headers.get("content-range", ""))
             if found is None or int(found["first"]) != start:
                 raise RegistryError(f"{registry}: sends another range than requested", kind=FailureKind.BAD_MIRROR)
             self.size = int(found["total"]) if found["total"] else None

@@ -7,6 +7,9 @@ from typing import Any
 from puller.model import Report
 from puller.report import json as as_json, text
 
+LARGEST_SUMMARY = 1024 * 1024
+"""Largest summary of a step in bytes; GitHub shows nothing of a larger one."""
+
 
 def _lazy(module: str) -> Callable[..., str]:
     """Return a renderer whose module is imported at its first use: few runs need more than one or two of them."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from puller.failure import Failure
 from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report
+from puller.report import LARGEST_SUMMARY
 from puller.report.words import (
     KEPT,
     advice,
@@ -24,8 +25,6 @@ from puller.report.words import (
 )
 from puller.text import clean, counted, format_bytes, format_seconds, shorten
 
-LARGEST = 1024 * 1024
-"""Largest summary of a step in bytes; GitHub shows nothing of a larger one."""
 _FOLDED = 20
 """A table with so many rows is folded."""
 _LISTED = 100
@@ -41,7 +40,7 @@ _SPECIAL = re.compile(r"[^\w\s.,;'\"()/?%=+:-]|:(?=//)|(?<=www)\.|_", re.IGNOREC
 _HEADER = "| status | image | digest | fetched | attempts | took |\n| --- | --- | --- | ---: | ---: | ---: |"
 
 
-def render(report: Report, *, limit: int = LARGEST, run: str = "") -> str:
+def render(report: Report, *, limit: int = LARGEST_SUMMARY, run: str = "") -> str:
     """Return the summary, the failures and a table; parts that exceed `limit` bytes are left out and counted.
 
     For `run`, see `next_commands`.

@@ -11,7 +11,7 @@ from puller.errors import FailureClass, FailureKind
 from puller.failure import Failure
 from puller.failure.kinds import KINDS
 from puller.model import PullOutcome, Report, Status
-from puller.report import markdown
+from puller.report import LARGEST_SUMMARY, markdown
 from tests.lab.samples import outcome, report
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -20,7 +20,7 @@ OURS = {
 }
 
 
-def page(made: Report, limit: int = markdown.LARGEST) -> str:
+def page(made: Report, limit: int = LARGEST_SUMMARY) -> str:
     """Render the Markdown as HTML."""
     return str(GFM.render(markdown.render(made, limit=limit)))
 

@@ -87,10 +87,11 @@ def store(report: Report, document: str) -> str:
     except OSError as error:
         raise UsageError(clean(f"cannot make {folder}: {error.strerror}")) from None
     began = report.started.astimezone(UTC)
-    number = max((run.order[0] for run in runs()), default=0) + 1
+    before = runs()
+    number = max((run.order[0] for run in before), default=0) + 1
     name = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03}Z-{os.getpid()}-{number}"
     files.write(folder / f"{name}.json", document, private=True)
-    for run in runs()[:-KEPT]:
+    for run in before[: max(0, len(before) + 1 - KEPT)]:
         with suppress(OSError):  # another run may have removed it at the same time
             run.path.unlink()
     return name

@@ -9,8 +9,9 @@ from typing import NamedTuple
 class BackendChoice(StrEnum):
     """How to reach the engine."""
 
-    AUTO = "auto"  # the SDK if the engine's API answers, else the CLI
-    SDK = "sdk"
+    AUTO = "auto"  # the engine's API if it answers, else the CLI
+    API = "api"
+    SDK = "sdk"  # the engine's API, with the Docker SDK for Python for the pulls
     CLI = "cli"
 
 

@@ -26,9 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--backends",
-        default="sdk,cli",
+        default="api,cli",
         metavar="NAME[,NAME]",
-        help="backends to test with: sdk, cli or both; some faults are played with both in any case",
+        help="backends to test with: api, sdk, cli; some faults are played with api and cli in any case",
     )
 
     parser.addoption("--kills", type=int, default=1, metavar="N", help="how often to kill puller in each verb")

@@ -38,7 +38,7 @@ _VERBS = {
 
 
 class _Verbs(click.Group):
-    """Imports a verb only when it is used: `puller --version` must not wait for docker-py."""
+    """Imports a verb only when it is used: `puller --version` must not wait for the others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return [*_VERBS]

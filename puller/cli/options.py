@@ -109,7 +109,8 @@ See `make_plan`.
 engine_options = section(
     "Engine",
     choice(
-        "--backend", default=BackendChoice.AUTO, help="How to reach the engine: by its API (sdk) or by a command (cli)."
+        "--backend", default=BackendChoice.AUTO,
+        help="How to reach the engine: by its API (api), by its API with the Docker SDK (sdk), or by a command (cli).",
     ),
     click.option(
         "--docker-command", default="docker", show_default=True, metavar="NAME",

@@ -13,7 +13,11 @@ from puller.system.credentials import Keyring
 
 __all__ = ["EngineAddress", "connect", "locate"]
 
-_API, _CLI = ("api.engine", "ApiEngine"), ("cli.engine", "CliEngine")
+_WAYS = {
+    BackendChoice.API: ("api.engine", "ApiEngine"),
+    BackendChoice.SDK: ("api.docker_py", "SdkEngine"),
+    BackendChoice.CLI: ("cli.engine", "CliEngine"),
+}
 """The module and the class of each way, which is imported when it is chosen."""
 
 
@@ -33,12 +37,13 @@ def connect(
     """
     try:
         if choice is BackendChoice.CLI or (choice is BackendChoice.AUTO and docker_command != DOCKER):
-            return _imported(_CLI)(address, docker_command)
-        return _imported(_API)(address, connections, keyring)
+            return _imported(BackendChoice.CLI)(address, docker_command)
+        way = BackendChoice.API if choice is BackendChoice.AUTO else choice
+        return _imported(way)(address, connections, keyring)
     except EngineUnreachableError as error:
         if choice is BackendChoice.AUTO and docker_command == DOCKER:
             with suppress(EngineUnreachableError):  # the reason of the API says more than the command's
-                return _imported(_CLI)(address, docker_command)
+                return _imported(BackendChoice.CLI)(address, docker_command)
         others = other_sockets(address, os.environ) if address.url.startswith("unix://") else ()
         if not others:
             raise
@@ -46,7 +51,7 @@ def connect(
         raise EngineUnreachableError(words, kind=error.kind) from None
 
 
-def _imported(way: tuple[str, str]) -> Callable[..., Engine]:
-    module, name = way
+def _imported(way: BackendChoice) -> Callable[..., Engine]:
+    module, name = _WAYS[way]
     made: Callable[..., Engine] = getattr(import_module(f"puller.engine.{module}"), name)
     return made

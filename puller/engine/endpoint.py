@@ -61,7 +61,7 @@ def locate(
     read, and for one that is given to a program other than docker.
     """
     program = PurePath(docker_command).name
-    if choice is BackendChoice.SDK or program == DOCKER:
+    if choice in (BackendChoice.API, BackendChoice.SDK) or program == DOCKER:
         return resolve(context, os.environ)
     if context:
         raise UsageError(f"--context is for docker: {program} has no contexts")

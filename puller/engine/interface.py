@@ -83,7 +83,7 @@ class Engine(Protocol):
 
     @property
     def engine(self) -> str:
-        """The engine's version and how it is reached, for people: `engine 28.5.2 through the SDK (API 1.51)`."""
+        """The engine's version and how it is reached, for people: `engine 28.5.2 through its API (1.51)`."""
 
     @property
     def store(self) -> ImageStore:

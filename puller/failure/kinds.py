@@ -42,7 +42,7 @@ KINDS: dict[FailureKind, Meaning] = {
     _K.API_VERSION_MISMATCH: _fatal(ENGINE, "Client and engine have no API version in common.",
         "Upgrade the older of the two, or unset DOCKER_API_VERSION."),
     _K.CLIENT_MISSING: _fatal(HOST, "The docker, podman or nerdctl command is not installed, or not on the PATH.",
-        "Install it, or use the Engine API instead (--backend sdk)."),
+        "Install it, or use the Engine API instead (--backend api)."),
     _K.CONTAINERD_UNREACHABLE: _fatal(ENGINE, "The engine runs, but its containerd does not answer.",
         "Restart containerd, then the engine; containerd's log says why it stopped."),
     _K.CONTEXT_NOT_FOUND: _fatal(HOST, "The docker context or the engine's address does not exist or is invalid.",

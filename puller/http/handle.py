@@ -99,6 +99,7 @@ class Handle:
         """Send a request and read the headers of the response; raises HttpError, after which the handle is unusable."""
         self._reset()
         self._read = read
+        self._uploads = bool(body)
         blocking = method == "HEAD" and self._sockets.connected
         self._set_options(
             {
@@ -167,7 +168,7 @@ class Handle:
             now = time.monotonic()
             if sent is None and (not self._sockets.opened or self.curl.getinfo(pycurl.PRETRANSFER_TIME)):
                 sent = now
-                self._watched = self._method != "POST" and self._sockets.watch()  # a POST may have more to send
+                self._watched = not self._uploads and self._sockets.watch()
             # Until the request is sent, libcurl's connect timeout applies.
             self._wait(_SLICE if sent is None else self._left(sent + self._read))
 

@@ -136,7 +136,7 @@ def _pools(place: Place) -> Trial:
     images = family(place.registry, 8 if place.quick else 40, prefix="pools/app", base_size=4 * KIB, own_size=KIB)
     contenders = (
         who.puller("-j1", name="serial"),
-        who.puller(JOBS, "--backend", "sdk", name="threads"),
+        who.puller(JOBS, "--backend", "api", name="threads"),
         who.puller(JOBS, "--backend", "cli", name="a docker each"),
         who.by_process(8),
     )

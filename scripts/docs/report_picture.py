@@ -13,7 +13,7 @@ PICTURE = Path(__file__).parents[2] / "docs/report.png"
 WIDTH, MARGIN = 1060, 10
 DETAILS = RunDetails(
     "build-7",
-    "engine 28.5.2 through the SDK (API 1.51)",
+    "engine 28.5.2 through its API (1.51)",
     ("images.txt",),
     "puller pull images.txt --report html=report.html",
     __version__,

@@ -89,6 +89,9 @@ def cramped(small: Engine, tmp_path: Path) -> Puller:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that wants a `backend` with each that this run is about."""
+    """Run a test that wants a `backend` with each that this run is about; `any_backend` is also the Docker SDK."""
+    chosen = metafunc.config.getoption("--backends").split(",")
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", metafunc.config.getoption("--backends").split(","))
+        metafunc.parametrize("backend", chosen)
+    if "any_backend" in metafunc.fixturenames:
+        metafunc.parametrize("any_backend", dict.fromkeys((*chosen, "sdk")))

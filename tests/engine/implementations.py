@@ -41,6 +41,7 @@ _FILES = "an index of names and digests has no images to describe, and its names
 
 LACKS: dict[str, dict[Ability, str]] = {
     "api": {},
+    "sdk": {},
     "docker": {},
     "podman": {},
     "prefetch": {Ability.STALL_LIMIT: f"the engine waits for blobs on loopback: {_OWN_LIMITS}"},
@@ -68,7 +69,8 @@ LACKS: dict[str, dict[Ability, str]] = {
 """Of each implementation what it cannot do, and why. What is not named here it must do."""
 
 OF_BACKEND = {
-    "sdk": ("api", "prefetch", "prefetch-auto", "layout", "archive", "load"),
+    "api": ("api", "sdk", "prefetch", "prefetch-auto", "layout", "archive", "load"),
+    "sdk": ("sdk",),
     "cli": ("docker", "podman"),
 }
 """Which implementations a run with `--backends` is about; those without an engine are counted to the first."""
@@ -95,6 +97,11 @@ def _connected(choice: BackendChoice, command: str = "docker") -> Engine:
 
 @contextmanager
 def _api(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
+    yield _connected(BackendChoice.API)
+
+
+@contextmanager
+def _sdk(place: Place, _: Sequence[PullRequest]) -> Iterator[Engine]:
     yield _connected(BackendChoice.SDK)
 
 
@@ -124,7 +131,7 @@ def _prefetch(
     settings = Settings(prefetch=PrefetchSettings(mode))
     with (
         RegistryClient(insecure=place.insecure) as registries,
-        prefetching(_connected(BackendChoice.SDK), requests, settings, registries, notes.append) as engine,
+        prefetching(_connected(BackendChoice.API), requests, settings, registries, notes.append) as engine,
     ):
         assert not [note for note in notes if note.startswith("nothing is prefetched")]
         yield engine
@@ -159,7 +166,7 @@ def _load(place: Place, requests: Sequence[PullRequest]) -> Iterator[Engine]:
             layout.pull(each, cancel=Cancellation(), clocks=Timeouts(), progress=lambda _: None)
         layout.close()
     images = LayoutImages(place.folder / "layout")
-    engine = _connected(BackendChoice.SDK)
+    engine = _connected(BackendChoice.API)
     wanted = images.requests(engine.store.facts().platform)
     server = LoopbackRegistry(images)
     try:
@@ -170,6 +177,7 @@ def _load(place: Place, requests: Sequence[PullRequest]) -> Iterator[Engine]:
 
 IMPLEMENTATIONS: dict[str, Open] = {
     "api": _api,
+    "sdk": _sdk,
     "docker": _docker,
     "podman": _podman,
     "prefetch": _prefetch,

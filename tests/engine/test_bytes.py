@@ -13,7 +13,7 @@ from tests.lab.podman import Podman
 from tests.lab.process import WorldError
 
 WAYS = {
-    "sdk": ("--backend", "sdk"),
+    "api": ("--backend", "api"),
     "cli": ("--backend", "cli"),
     "prefetch": ("--prefetch",),
 }

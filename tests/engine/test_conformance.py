@@ -444,7 +444,7 @@ def test_an_engine_says_what_it_is(implementation: str, opened: Opener, place: P
     """Its platform; a Docker Engine also its store, where it keeps images, and whom it trusts without TLS."""
     facts = opened().store.facts()
     assert (str(facts.platform), facts.local) == (HOST_PLATFORM, True)
-    if implementation in {"api", "docker"}:
+    if implementation in {"api", "sdk", "docker"}:
         assert facts.keeps_platforms is (place.dockerd.binary.store == "containerd")
         assert facts.data_root == str(place.dockerd.data_root)
         assert "127.0.0.0/8" in facts.insecure

@@ -99,12 +99,12 @@ def test_no_engine_is_told_in_one_line(puller: Puller, backend: str, tmp_path: P
     assert run.images[0]["error"]["kind"] == "daemon_unreachable"
 
 
-def test_auto_takes_the_sdk_and_falls_back_to_the_command(
+def test_auto_takes_the_api_and_falls_back_to_the_command(
     engine: Engine, registry: Registry, puller: Puller, tmp_path: Path
 ) -> None:
     """With -v one sees which way was taken; where the API does not answer puller, the command may still reach it."""
     pushed = push_image(registry, "auto/app")
-    assert "through the SDK" in puller.pull("--image", pushed.reference, "-v").stderr
+    assert "through its API" in puller.pull("--image", pushed.reference, "-v").stderr
     wrapper = tmp_path / "bin/docker"
     wrapper.parent.mkdir()
     wrapper.write_text(f'#!/bin/sh\nPATH="$REAL_PATH"\nexec docker --host {engine.host} "$@"\n')

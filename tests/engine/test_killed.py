@@ -16,7 +16,7 @@ from tests.lab import Engine, Registry, family, wait_until
 from tests.lab.program import SECONDS
 
 VERBS = {
-    "pull": ("pull", "--backend", "sdk", "--report", "html=r.html", "--report", "prometheus=r.prom"),
+    "pull": ("pull", "--backend", "api", "--report", "html=r.html", "--report", "prometheus=r.prom"),
     "pull by the command": ("pull", "--backend", "cli"),
     "prefetch": ("pull", "--prefetch=always"),
     "to": ("pull", "--to", "oci:layout"),

@@ -29,19 +29,19 @@ OTHER_PLATFORM = "linux/s390x"
 
 
 def test_twenty_images_are_there_with_the_registrys_digests(
-    engine: Engine, registry: Registry, puller: Puller, backend: str
+    engine: Engine, registry: Registry, puller: Puller, any_backend: str
 ) -> None:
     """Report, registry and engine agree on every digest; a second run finds everything up to date."""
     pushed = family(registry, 20, prefix="twenty/app")
     images = puller.list(*(image.reference for image in pushed))
 
-    first = puller.pull(images, "-j", "3", "--backend", backend)
+    first = puller.pull(images, "-j", "3", "--backend", any_backend)
     assert (first.code, first.report["counts"]["pulled"]) == (0, 20), first.stderr
     assert [image["digest"] for image in first.images] == [image.digest for image in pushed]
     for image in pushed:
         assert f"{registry.address}/{image.repository}@{image.digest}" in engine.inspect(image.reference)["RepoDigests"]
 
-    second = puller.pull(images, "-j", "3", "--backend", backend)
+    second = puller.pull(images, "-j", "3", "--backend", any_backend)
     assert (second.code, second.report["counts"]["up_to_date"]) == (0, 20), second.stderr
     assert [image["digest"] for image in second.images] == [image.digest for image in pushed]
 
@@ -117,16 +117,16 @@ def test_a_slow_registry_delays_no_other(
 
 
 def test_a_broken_update_is_a_failure_although_the_old_image_is_there(
-    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, backend: str
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, any_backend: str
 ) -> None:
     """The tag is present and its new version does not arrive whole: failed, and the old image stays."""
-    old = push_image(registry, "update/app", layers=[layer(f"old-{backend}")])
-    assert puller.pull("--image", old.at(proxy.address), "--backend", backend).code == 0
-    fresh = layer(f"fresh-{backend}", 20_000)
+    old = push_image(registry, "update/app", layers=[layer(f"old-{any_backend}")])
+    assert puller.pull("--image", old.at(proxy.address), "--backend", any_backend).code == 0
+    fresh = layer(f"fresh-{any_backend}", 20_000)
     push_image(registry, "update/app", layers=[fresh])
     proxy.use(Rule(f"/blobs/{fresh.digest}", faults.corrupt))
 
-    run = puller.pull("--image", old.at(proxy.address), "--backend", backend, "--retries", "0")
+    run = puller.pull("--image", old.at(proxy.address), "--backend", any_backend, "--retries", "0")
     (image,) = run.images
     assert (run.code, image["status"], image["digest"]) == (75, "failed", None)
     assert image["error"]["kind"] == "digest_mismatch"
@@ -191,7 +191,7 @@ def test_an_image_that_this_host_cannot_run_is_pulled_with_a_warning(
     warning = f"the image is for {OTHER_PLATFORM}, not for {HOST_PLATFORM}"
     first, second = (puller.pull(image.reference, "--backend", backend) for _ in range(2))
     assert (first.code, first.images[0]["status"], first.images[0]["warning"]) == (0, "pulled", warning)
-    tells = backend == "sdk" and engine.binary.store == "containerd"
+    tells = backend == "api" and engine.binary.store == "containerd"
     assert (second.code, second.images[0]["warning"]) == (0, warning if tells else None)
 
 

@@ -211,7 +211,7 @@ def test_a_login_prompt_ends_at_once(engine: Engine, reach: Connect, tmp_path: P
 def test_an_engine_that_dies_is_not_taken_for_a_registry(
     pytestconfig: pytest.Config, registry: Registry, proxy: Proxy, reach: Connect, backend: str
 ) -> None:
-    """The SDK knows that the engine broke off; of the command's words it can be told that it may have been so."""
+    """The API says that the engine broke off; of the command's words it can be told that it may have been so."""
     image = large(registry, f"dying-{backend}")
     proxy.use(Rule(blob_of(image), faults.hang(LONG), method="GET"))
     with Engine(parse(pytestconfig.getoption("--engine"))) as engine:
@@ -228,7 +228,7 @@ def test_an_engine_that_dies_is_not_taken_for_a_registry(
         assert way.alive()
         assert pull(way, image.reference).digest == image.digest
     (error,) = ends
-    if backend == "sdk":
+    if backend == "api":
         assert error.kind is FailureKind.ENGINE_DISCONNECTED
         assert error.message.startswith("the engine closed the connection: ")
     assert (error.kind or classify(error.message, error.status).kind) in GONE

@@ -50,11 +50,13 @@ def tls_engine(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFac
         yield TlsEngine(f"tcp://127.0.0.1:{port}", folder)
 
 
-def test_certificates_open_the_engine(tls_engine: TlsEngine, registry: Registry, puller: Puller, backend: str) -> None:
+def test_certificates_open_the_engine(
+    tls_engine: TlsEngine, registry: Registry, puller: Puller, any_backend: str
+) -> None:
     """DOCKER_TLS_VERIFY with DOCKER_CERT_PATH, or with the certificates in DOCKER_CONFIG, reaches the engine."""
     pushed = push_image(registry, "tls/app")
     environment = {"DOCKER_HOST": tls_engine.host, "DOCKER_TLS_VERIFY": "1"}
-    arguments = ("--image", pushed.reference, "--backend", backend)
+    arguments = ("--image", pushed.reference, "--backend", any_backend)
     run = puller.pull(*arguments, environment=environment | {"DOCKER_CERT_PATH": str(tls_engine.certificates)})
     assert (run.code, run.images[0]["digest"]) == (0, pushed.digest)
     run = puller.pull(*arguments, environment=environment | {"DOCKER_CONFIG": str(tls_engine.certificates)})

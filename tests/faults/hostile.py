@@ -53,7 +53,7 @@ def verbs(folder: Path, images: int) -> tuple[Verb, ...]:
     """Return the verbs for so many images; files go into the folder."""
     reports = [word for form in FORMATS for word in ("--report", f"{form}={{run}}/report.{form}")]
     files = ("pull", "{list}", "--no-lock", "--progress", "plain", "-v", *LIMITS, *reports)
-    pull = (*files, "--backend", "sdk")
+    pull = (*files, "--backend", "api")
     bound = _pull_bound(images)
     return (
         Verb("pull", pull, bound),

@@ -53,7 +53,7 @@ def cells(rows: Iterable[Row]) -> list[Cells]:
 def table(rows: Sequence[Cells]) -> str:
     """Draw a Markdown table, in the order of the cases."""
     order = {case.name: place for place, case in enumerate(CASES)}
-    rows = sorted(rows, key=lambda row: (order.get(row[0], len(order)), row[STORE] != "graph", row[2] != "sdk"))
+    rows = sorted(rows, key=lambda row: (order.get(row[0], len(order)), row[STORE] != "graph", row[2] != "api"))
     widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
     lines = (HEAD, tuple("-" * width for width in widths), *rows)
     return "".join(

@@ -50,7 +50,7 @@ def _push(lab: Lab, repository: str) -> PushedImage:
     return push_image(lab.registry, repository, layers=[layer(repository)])
 
 
-@pytest.mark.parametrize(("backend", "form"), [("sdk", "json"), ("cli", "text")])
+@pytest.mark.parametrize(("backend", "form"), [("api", "json"), ("cli", "text")])
 def test_no_answer_of_a_registry_harms_the_output(
     lab: Lab, hostile: dict[str, str], backend: str, form: str, tmp_path: Path
 ) -> None:

@@ -98,7 +98,7 @@ def test_a_new_run_replaces_its_own_rows(tmp_path: Path) -> None:
     """The page keeps what was not played anew, as long as there is such a case."""
 
     def row(store: str, kind: str, case: str = "missing tag") -> Cells:
-        return (case, store, "sdk", kind, *("x",) * (len(HEAD) - 4))
+        return (case, store, "api", kind, *("x",) * (len(HEAD) - 4))
 
     page = tmp_path / "docs/page.md"
     write(page, [row("graph", "old")])

@@ -11,7 +11,7 @@ from tests.faults.cases import CASES
 from tests.faults.runner import Played
 from tests.lab.binaries import Store
 
-BACKENDS = ("sdk", "cli")
+BACKENDS = ("api", "cli")
 PAGE = Path(__file__).parents[2] / "docs/fault-matrix.md"
 
 

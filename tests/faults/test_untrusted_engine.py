@@ -23,15 +23,15 @@ GIVEN_UP = 60.0
 BOUND = 40.0
 """Seconds that a run may take: two attempts of 4 s, and some questions of 5 s that nobody answers."""
 PULL = (
-    "pull", "{list}", "--backend", "sdk", "--format", "json", "-v", "--progress", "plain", "--no-lock",
+    "pull", "{list}", "--backend", "api", "--format", "json", "-v", "--progress", "plain", "--no-lock",
     "--timeout", "4s", "--stall-timeout", "2s", "--retries", "1", "--retry-delay", "0.1s", "--no-second-pass",
     "--engine-wait", "2s",
 )  # fmt: skip
 VERBS = {
     "pull": PULL,
-    "plan": ("plan", "{list}", "--backend", "sdk", "--format", "json"),
-    "doctor": ("doctor", "{list}", "--backend", "sdk", "--format", "json"),
-    "prune": ("prune", "{list}", "--backend", "sdk", "--format", "json", "--dry-run", "--no-lock"),
+    "plan": ("plan", "{list}", "--backend", "api", "--format", "json"),
+    "doctor": ("doctor", "{list}", "--backend", "api", "--format", "json"),
+    "prune": ("prune", "{list}", "--backend", "api", "--format", "json", "--dry-run", "--no-lock"),
 }
 OTHERS = {
     "plan": ("hangs-on-info", "hangs-on-images", "info-types", "images-types", "version-escapes", "million-images"),

@@ -1,1 +1,1 @@
-"""The Engine API, through docker-py and over its socket."""
+"""The Engine API: by our own HTTP client, or by the Docker SDK."""

@@ -1,12 +1,13 @@
-"""Requests to the Engine API with short responses; pulls are made by docker-py (`puller.engine.api.docker_py`)."""
+"""Requests to the Engine API."""
 
 import errno
 import json
 import os
 import re
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from http import HTTPStatus
+from math import inf
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -14,7 +15,7 @@ from puller.engine.endpoint import EngineAddress, Tls
 from puller.engine.responses import read_json
 from puller.engine.timeouts import shares_downloads
 from puller.errors import EngineError, EngineUnreachableError, FailureKind
-from puller.http import HttpClient, HttpError, HttpErrorKind, TlsSettings
+from puller.http import HttpClient, HttpError, HttpErrorKind, HttpResponse, RequestGroup, TlsSettings
 from puller.text import clean
 
 SECONDS = 20.0
@@ -25,6 +26,8 @@ _VERSION = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}")
 _LONGEST_VERSION = 40
 _LARGEST = 64 << 20
 """Bytes of a response."""
+LONGEST_MESSAGE = 1 << 20
+"""Bytes of an error, and of each message of a stream."""
 _SCHEMES = {"tcp": "http", "http": "http", "https": "https"}
 _GONE = {HttpErrorKind.CONNECT, HttpErrorKind.NAME}
 _CUT = {HttpErrorKind.CUT, HttpErrorKind.PROTOCOL}
@@ -57,17 +60,18 @@ class EnginePing(NamedTuple):
 
     @property
     def engine(self) -> str:
-        version = clean(self.server.partition("/")[2].partition(" ")[0], _LONGEST_VERSION) or "of unknown version"
-        return f"engine {version} through the SDK (API {self.version})"
+        """The engine's own version, for people."""
+        return clean(self.server.partition("/")[2].partition(" ")[0], _LONGEST_VERSION) or "of unknown version"
 
 
 class ApiClient:
     """A client of one engine for many threads. Its methods raise EngineError."""
 
-    def __init__(self, address: EngineAddress, seconds: float = SECONDS, version: str = "") -> None:
+    def __init__(self, address: EngineAddress, seconds: float = SECONDS, version: str = "", *, kept: int = 16) -> None:
         """Use this `version` of the API, or the engine's newest; `seconds` limit connecting and each wait for a byte.
 
-        Sends nothing yet. Raises EngineUnreachableError for an address that is not a socket or a TCP address.
+        Up to `kept` idle connections are kept. Sends nothing yet. Raises EngineUnreachableError for an address that is
+        not a socket or a TCP address.
         """
         self.version = version
         scheme, _, rest = address.url.partition("://")
@@ -78,7 +82,7 @@ class ApiClient:
         web = "https" if address.tls and path is None else _SCHEMES.get(scheme, "http")
         self._url = "http://localhost" if path is not None else f"{web}://{rest.rstrip('/')}"
         self._seconds = seconds
-        self._http = HttpClient(connect=seconds, read=seconds, unix_socket=path)
+        self._http = HttpClient(connect=seconds, read=seconds, kept=kept, unix_socket=path)
 
     def ping(self) -> EnginePing:
         """Send `GET /_ping`, and `GET /version` where the response names no API version."""
@@ -89,9 +93,20 @@ class ApiClient:
             version = str(answer.get("ApiVersion") or "") if isinstance(answer, dict) else ""
         return EnginePing(_checked(version, "the engine") if version else None, headers.get("server", ""))
 
-    def get(self, *words: str, seconds: float = SECONDS, **parameters: str) -> Any:
-        """Send `GET /WORD/…?PARAMETERS`, wait `seconds` for the response, and return its JSON."""
-        return read_json(self._send("GET", self._target(words, parameters), seconds)[1])
+    def get(self, *words: str, seconds: float = SECONDS, group: RequestGroup | None = None, **parameters: str) -> Any:
+        """Send `GET /WORD/…?PARAMETERS`, wait `seconds` for the response, and return its JSON.
+
+        `cancel` ends the requests of a `group`.
+        """
+        return read_json(self._send("GET", self._target(words, parameters), seconds, group)[1])
+
+    def stream(self, group: RequestGroup, headers: Mapping[str, str], *words: str, **parameters: str) -> HttpResponse:
+        """Send `POST /WORD/…?PARAMETERS`, and return the response unread; nothing but `cancel` limits its time."""
+        return self._open("POST", self._target(words, parameters), inf, group, headers)
+
+    def cancel(self, group: RequestGroup) -> None:
+        """Abort the requests of a group, from any thread, and refuse further ones."""
+        self._http.cancel(group)
 
     def post(self, *words: str, **parameters: str) -> None:
         """Send `POST /WORD/…?PARAMETERS`."""
@@ -110,16 +125,31 @@ class ApiClient:
         query = f"?{urlencode(parameters)}" if parameters else ""
         return "/".join((version, *(quote(word, safe="/:") for word in words))) + query
 
-    def _send(self, method: str, target: str, seconds: float | None = None) -> tuple[Mapping[str, str], bytes]:
+    def _send(
+        self, method: str, target: str, seconds: float | None = None, group: RequestGroup | None = None
+    ) -> tuple[Mapping[str, str], bytes]:
         read = seconds or self._seconds
-        try:
-            response = self._http.send(method, self._url + target, tls=self._tls, timeouts=(self._seconds, read))
-            body = response.read(_LARGEST, read)
-        except HttpError as error:
-            raise engine_error(error) from error
-        if response.status >= HTTPStatus.MULTIPLE_CHOICES:
-            raise EngineError(_words(body) or response.reason, status=response.status)
-        return response.headers, body
+        response = self._open(method, target, read, group)
+        with engine_errors():
+            return response.headers, response.read(_LARGEST, read)
+
+    def _open(
+        self,
+        method: str,
+        target: str,
+        read: float,
+        group: RequestGroup | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpResponse:
+        timeouts = (self._seconds, read)
+        with engine_errors():
+            response = self._http.send(
+                method, self._url + target, headers, tls=self._tls, timeouts=timeouts, group=group
+            )
+            if response.status < HTTPStatus.MULTIPLE_CHOICES:
+                return response
+            body = response.read(LONGEST_MESSAGE, read)
+        raise EngineError(_words(body) or response.reason, status=response.status)
 
 
 def ping_engine(address: EngineAddress, seconds: float = SECONDS) -> EnginePing:
@@ -141,6 +171,15 @@ def _checked(version: str, source: str) -> str:
         return version
     words = f"{source} is not an API version: {clean(version, _LONGEST_VERSION)!r}"
     raise EngineUnreachableError(words, kind=FailureKind.API_VERSION_MISMATCH)
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Raise the EngineError for an HttpError in the block."""
+    try:
+        yield
+    except HttpError as error:
+        raise engine_error(error) from error
 
 
 def engine_error(error: HttpError) -> EngineError:

@@ -1,4 +1,4 @@
-"""Pulls through the Engine API by docker-py's low-level client, in a way that any thread can abort one.
+"""Pulls through the Engine API by docker-py's low-level client (`--backend sdk`), which any thread can abort.
 
 docker-py's `images.pull()` discards the stream: a failed pull of a tag that is present returns success. Two private
 attributes are used, as neither library has a public hook there: `HTTPConnectionPool._get_conn` of urllib3, to learn
@@ -20,9 +20,12 @@ from docker import errors as docker_errors
 from docker.tls import TLSConfig
 from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 
+from puller.engine.api.engine import ApiEngine, PullCall
 from puller.engine.endpoint import EngineAddress
-from puller.errors import EngineError, FailureKind
+from puller.errors import EngineError, EngineUnreachableError, FailureKind
 from puller.model import PullRequest
+from puller.system.credentials import Keyring
+from puller.text import clean
 
 _CONNECT_SECONDS = 20
 _UNREADABLE = (docker_errors.StreamParseError, json.JSONDecodeError, RecursionError)
@@ -34,10 +37,32 @@ _GONE = (ConnectionRefusedError, FileNotFoundError, urllib3.exceptions.NewConnec
 _CUT = (ConnectionError, urllib3.exceptions.ProtocolError, http.client.HTTPException)
 
 
-class PullCall:
+class SdkEngine(ApiEngine):
+    """An engine by its API, with docker-py for the pulls."""
+
+    _way = "the SDK (API {})"
+
+    def __init__(self, address: EngineAddress, connections: int = 3, keyring: Keyring | None = None) -> None:
+        super().__init__(address, connections, keyring)
+        try:
+            self._docker_py = DockerPy(address, self._version, connections)
+        except EngineError as error:
+            self._client.close()
+            words = clean(f"cannot connect to the engine at {address.url}: {error}")
+            raise EngineUnreachableError(words, kind=error.kind) from None
+
+    def close(self) -> None:
+        super().close()
+        self._docker_py.close()
+
+    def _start_pull(self, request: PullRequest, account: Mapping[str, str]) -> PullCall:
+        return SdkCall(self._docker_py, request, account)
+
+
+class SdkCall:
     """One pull, which starts when its messages are read, and its connection."""
 
-    def __init__(self, client: "DockerPy", request: PullRequest, account: dict[str, str]) -> None:
+    def __init__(self, client: "DockerPy", request: PullRequest, account: Mapping[str, str]) -> None:
         self._client = client
         self._request = request
         self._account = account
@@ -56,7 +81,7 @@ class PullCall:
                 platform=str(platform) if platform else None,
                 stream=True,
                 decode=True,
-                auth_config=self._account,
+                auth_config=dict(self._account),
             ):
                 if isinstance(message, dict):
                     yield message
@@ -105,7 +130,7 @@ class _UnixConnection(UnixHTTPConnection):
 
 
 class DockerPy(docker.APIClient):
-    """A docker-py client shared by many threads, each of which may have one `PullCall` in progress."""
+    """A docker-py client shared by many threads, each of which may have one `SdkCall` in progress."""
 
     def __init__(self, address: EngineAddress, version: str, connections: int) -> None:
         """Use this `version` of the API, or the engine's newest; raises EngineError."""
@@ -138,10 +163,6 @@ class DockerPy(docker.APIClient):
     def _general_configs(self, _: object) -> None:
         pass
 
-    def start_pull(self, request: PullRequest, account: dict[str, str]) -> PullCall:
-        """Prepare a pull with an account as `X-Registry-Auth` has it; an empty one is anonymous."""
-        return PullCall(self, request, account)
-
     def mount(self, prefix: Any, adapter: Any) -> None:
         """Add an adapter, with a hook to learn the connection of each request."""
         self._watch(adapter)
@@ -154,7 +175,7 @@ class DockerPy(docker.APIClient):
 
     def post(self, url: Any, data: Any = None, json: Any = None, **kwargs: Any) -> requests.Response:
         """Send a request; a pull has no read timeout and can be aborted."""
-        call: PullCall | None = getattr(self.current, "call", None)
+        call: SdkCall | None = getattr(self.current, "call", None)
         if call is not None:
             kwargs["timeout"] = (_CONNECT_SECONDS, None)
         response = super().post(url, data=data, json=json, **kwargs)
@@ -173,7 +194,7 @@ class DockerPy(docker.APIClient):
 
                 def get_connection(timeout: float | None = None) -> Any:
                     connection = get(timeout)
-                    call: PullCall | None = getattr(self.current, "call", None)
+                    call: SdkCall | None = getattr(self.current, "call", None)
                     if call is not None:
                         call.connected(connection)
                     return connection

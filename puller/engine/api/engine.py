@@ -1,15 +1,16 @@
-"""An engine by its API: questions by `ApiClient`, pulls by docker-py, which is imported for the first one."""
+"""An engine by its API."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from http import HTTPStatus
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from puller.cancellation import Cancellation
 from puller.engine import responses
 from puller.engine.api.client import QUICK, ApiClient, ping_engine
+from puller.engine.api.stream import StreamCall
 from puller.engine.endpoint import EngineAddress
 from puller.engine.interface import NOTHING, InspectedImage, ProgressSink
 from puller.engine.model import Container, LocalImages
@@ -18,21 +19,34 @@ from puller.engine.responses import JsonImageStore, inspected_name, readable
 from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.errors import EngineError, FailureKind
 from puller.failure import failure_of
+from puller.http import RequestGroup
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
 from puller.system.credentials import Keyring, server_name
-
-if TYPE_CHECKING:  # imported for the first pull
-    from puller.engine.api.docker_py import DockerPy
 
 _ALIVE_SECONDS = 3.0
 _MISSING = FailureKind.IMAGE_MISSING
 _REFUSALS = {FailureKind.ACCESS_DENIED, FailureKind.NOT_FOUND, FailureKind.UNAUTHORIZED}
 
 
+class PullCall(Protocol):
+    """One pull, which starts when its messages are read."""
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """Pull, and yield each message of the engine; raises EngineError when the pull fails."""
+
+    def abort(self) -> None:
+        """End the pull at once, from any thread."""
+
+    def close(self) -> None:
+        """Release the connection."""
+
+
 class ApiEngine:
     """Pulls by `POST /images/create` (Engine API), reading every message of the stream."""
+
+    _way = "its API ({})"
 
     def __init__(self, address: EngineAddress, connections: int = 3, keyring: Keyring | None = None) -> None:
         """Ping the engine; raises EngineUnreachableError. `connections` is the number of concurrent pulls."""
@@ -40,16 +54,13 @@ class ApiEngine:
         self._address = address
         self._ping = ping_engine(address)
         self._version = self._ping.version or ""
-        self._connections = connections
-        self._client = ApiClient(address, version=self._version)
+        self._client = ApiClient(address, version=self._version, kept=connections)
         self._activity = LastActivity(shared=self._ping.shares_downloads)
-        self._lock = Lock()
-        self._docker_py: DockerPy | None = None
         self.store = ApiImageStore(self._client, local=address.local)
 
     @property
     def engine(self) -> str:
-        return self._ping.engine
+        return f"engine {self._ping.engine} through {self._way.format(self._ping.version)}"
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
@@ -59,10 +70,10 @@ class ApiEngine:
         account = self._account(request.reference)  # before the attempt's limit: a helper has a limit of its own
         timer = AttemptTimer(clocks, self._activity)
         stream = PullStream(request, progress, timer)
-        call = self._docker().start_pull(request, account)
+        call = self._start_pull(request, account)
         try:
             with closing(stream), closing(call), cancel.hook(call.abort), timer.aborting(call.abort, stream.tick):
-                cancel.check()  # docker-py's import and the inspection took time
+                cancel.check()  # the inspection and a credential helper took time
                 for message in call.messages():
                     cancel.check()
                     _feed(stream, message)
@@ -75,10 +86,10 @@ class ApiEngine:
         return stream.pulled(before, lambda: self.inspect(request.reference, cancel=cancel))
 
     def inspect(self, reference: ImageReference, *, cancel: Cancellation) -> InspectedImage | None:
-        try:  # on a connection of its own, which can be closed from another thread
-            client = ApiClient(self._address, version=self._version)
-            with closing(client), cancel.hook(client.close), readable("description of an image"):
-                found = client.get("images", inspected_name(reference), "json", seconds=QUICK)
+        group = RequestGroup()
+        try:
+            with cancel.hook(partial(self._client.cancel, group)), readable("description of an image"):
+                found = self._client.get("images", inspected_name(reference), "json", seconds=QUICK, group=group)
                 return self.store.inspected(found, reference)
         except EngineError as error:
             if error.status == HTTPStatus.NOT_FOUND:
@@ -96,11 +107,11 @@ class ApiEngine:
 
     def close(self) -> None:
         self._client.close()
-        with self._lock:
-            if self._docker_py:
-                self._docker_py.close()
 
-    def _account(self, reference: ImageReference) -> dict[str, str]:
+    def _start_pull(self, request: PullRequest, account: Mapping[str, str]) -> PullCall:
+        return StreamCall(self._client, request, account)
+
+    def _account(self, reference: ImageReference) -> Mapping[str, str]:
         """Return the user's credential as `X-Registry-Auth` has it (Engine API "Authentication"); empty for none."""
         credential = self._keyring.find(reference.registry, reference.repository)
         if credential is None:
@@ -119,15 +130,6 @@ class ApiEngine:
         if problem and failure_of(error).kind in _REFUSALS:
             words, kind = f"{words}; {problem}", failure_of(error).kind
         return EngineError(words, status=error.status, kind=kind)
-
-    def _docker(self) -> "DockerPy":
-        # Importing docker-py and requests takes longer than a whole run that has nothing to pull.
-        from puller.engine.api.docker_py import DockerPy  # noqa: PLC0415
-
-        with self._lock:
-            if self._docker_py is None:
-                self._docker_py = DockerPy(self._address, self._version, self._connections)
-            return self._docker_py
 
 
 def _feed(stream: PullStream, message: dict[str, Any]) -> None:

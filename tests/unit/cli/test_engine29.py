@@ -25,7 +25,7 @@ def run(engine: Engine29, folder: Path, verb: str, *arguments: str) -> Run:
     """Run a verb on the engine."""
     environment = {"DOCKER_HOST": engine.host, "DOCKER_CONFIG": str(folder / "docker"), "HOME": str(folder)}
     environment["XDG_CACHE_HOME"] = str(folder / "cache")
-    return Program(folder, environment).run(verb, "--backend", "sdk", "--format", "json", *arguments)
+    return Program(folder, environment).run(verb, "--backend", "api", "--format", "json", *arguments)
 
 
 def named(*references: str) -> list[str]:

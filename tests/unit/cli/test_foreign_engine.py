@@ -9,9 +9,9 @@ import pytest
 from tests.lab.fakes import EngineAnswer, FakeEngine, Script
 from tests.lab.program import SECONDS, Program, Run
 from tests.lab.samples import DIGEST
-from tests.unit.engine.test_sdk_fake import DIGEST_LINE, STATUS_LINE, downloading, silence, streaming
+from tests.unit.engine.test_api_fake import DIGEST_LINE, STATUS_LINE, downloading, silence, streaming
 
-ONCE = ("--backend", "sdk", "--retries", "0", "--no-second-pass", "--no-disk-check", "--no-lock", "--format", "json")
+ONCE = ("--backend", "api", "--retries", "0", "--no-second-pass", "--no-disk-check", "--no-lock", "--format", "json")
 QUIET_SECONDS = 5
 """How long an engine may be silent on a question that a pull does not need."""
 

@@ -210,7 +210,7 @@ def test_bad_lines_can_be_skipped(shell: Shell) -> None:
 # The engine.
 
 
-@pytest.mark.parametrize("backend", ["auto", "sdk", "cli"])
+@pytest.mark.parametrize("backend", ["auto", "api", "sdk", "cli"])
 def test_an_engine_that_cannot_be_reached(shell: Shell, backend: str) -> None:
     """Exit code 69, one line on standard error, and a report in which everything is cancelled."""
     run = shell.run("pull", "images.txt", "--backend", backend, "--format", "json", "--report", "json=out.json")

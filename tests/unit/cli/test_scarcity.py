@@ -13,7 +13,7 @@ from tests.lab.fakes import FakeEngine, Script
 from tests.lab.program import SECONDS, Program
 from tests.lab.second_user import as_root
 from tests.unit.cli.test_foreign_engine import CALM, json_answer
-from tests.unit.engine.test_sdk_fake import STATUS_LINE, streaming
+from tests.unit.engine.test_api_fake import STATUS_LINE, streaming
 
 IMAGES = 40
 LONELY = 64_123
@@ -36,7 +36,7 @@ def pull(folder: Path, limit: str, *prefix: str, options: Sequence[str] = ()) ->
         (folder / "engine.sock").chmod(0o777)
         program = Program(folder, {"DOCKER_HOST": engine.host, "HOME": str(folder), "DOCKER_CONFIG": str(folder)})
         listed = program.list(*(f"127.0.0.1:{1 + number % 20}/app{number}" for number in range(IMAGES)))
-        options = ("--backend", "sdk", "--no-lock", "--no-disk-check", "-q", "-j", "8", "--format", "json", *options)
+        options = ("--backend", "api", "--no-lock", "--no-disk-check", "-q", "-j", "8", "--format", "json", *options)
         argv = [*prefix, sys.executable, "-m", "puller", "pull", listed, *options, "--report", "json=o.json"]
         return subprocess.run(
             ["bash", "-c", f'ulimit {limit}; exec "$@"', "bash", *argv],

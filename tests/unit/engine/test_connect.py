@@ -35,11 +35,11 @@ def test_auto_falls_back_to_the_command(tmp_path: Path) -> None:
     assert reach(BackendChoice.AUTO).engine == "engine 28.5.2 through the docker command"
 
 
-def test_sdk_is_not_replaced(tmp_path: Path) -> None:
+def test_the_api_is_not_replaced(tmp_path: Path) -> None:
     """Who asks for the API gets it or a reason, which names where it was looked for."""
     program = FakeProgram(tmp_path)
     with pytest.raises(EngineUnreachableError, match=r"none\.sock: No such file or directory"):
-        reach(BackendChoice.SDK)
+        reach(BackendChoice.API)
     assert program.calls == []
 
 
@@ -77,7 +77,7 @@ def test_a_host_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPat
     """Whatever DOCKER_HOST says, there is a reason and no crash."""
     monkeypatch.setenv("DOCKER_HOST", host)
     with pytest.raises(EngineUnreachableError) as caught:
-        reach(BackendChoice.SDK)
+        reach(BackendChoice.API)
     assert str(caught.value).isprintable()
     assert host in str(caught.value)
 
@@ -94,7 +94,7 @@ def test_the_socket_of_another_engine_is_named_and_not_used(
         listener.listen()
         listener.setblocking(False)
         with pytest.raises(EngineUnreachableError, match=f"none.sock: .*DOCKER_HOST=unix://{path} "):
-            reach(BackendChoice.SDK)
+            reach(BackendChoice.API)
         with pytest.raises(BlockingIOError):
             listener.accept()
 
@@ -104,5 +104,5 @@ def test_a_file_is_no_socket_of_another_engine(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "docker.sock").touch()
     with pytest.raises(EngineUnreachableError) as caught:
-        reach(BackendChoice.SDK)
+        reach(BackendChoice.API)
     assert str(tmp_path / "docker.sock") not in str(caught.value)

@@ -117,7 +117,7 @@ def test_why_a_run_does_not_start_has_a_time_in_the_file_only(tmp_path: Path) ->
     """On standard error the line looks as that of any other error."""
     shell = Shell(tmp_path)
     environment = {"PULLER_LOG_TIMESTAMPS": "always"}
-    run = shell.run("pull", "--image", "nginx", "--backend", "sdk", "--log-file", "run.log", environment=environment)
+    run = shell.run("pull", "--image", "nginx", "--backend", "api", "--log-file", "run.log", environment=environment)
     assert (run.code, run.stdout) == (69, "")
     assert run.stderr.startswith("puller: cannot connect to the engine at unix://")
     assert unstamped(tmp_path / "run.log") == run.stderr.splitlines()

@@ -1,30 +1,46 @@
-"""The SDK backend on a made-up engine: what no real one can be made to do."""
+"""Both backends by the API on a made-up engine: what no real one can be made to do."""
 
+import base64
+import json
 import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from urllib3.connectionpool import HTTPConnectionPool
 
 from puller.cancellation import Cancellation
-from puller.engine.api import engine as sdk
+from puller.engine.api import engine as api
+from puller.engine.api.docker_py import SdkEngine
 from puller.engine.api.engine import ApiEngine
 from puller.engine.endpoint import resolve
 from puller.engine.interface import InspectedImage
 from puller.errors import CancelledError, EngineError, EngineUnreachableError, FailureKind
-from puller.model import EngineResult
+from puller.http.client import HttpClient
+from puller.http.sockets import Sockets
+from puller.image.reference import Platform
+from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
 from tests.lab.fakes import EngineAnswer, FakeEngine, Script
 from tests.lab.samples import DIGEST, request
 
+Way = type[ApiEngine]
 
-def reach() -> ApiEngine:
+
+@pytest.fixture(params=[ApiEngine, SdkEngine], ids=["api", "sdk"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """Choose what pulls: our own client, or docker-py."""
+    made: Way = request.param
+    return made
+
+
+def reach(way: Way = ApiEngine) -> ApiEngine:
     """Reach the engine of the environment."""
-    return ApiEngine(resolve(None, os.environ))
+    return way(resolve(None, os.environ))
 
 
 LAYER = "0123456789ab"
@@ -78,19 +94,19 @@ DIGEST_LINE: dict[str, object] = {"status": f"Digest: {DIGEST}"}
 STATUS_LINE: dict[str, object] = {"status": "Status: Downloaded newer image for x"}
 
 
-def pull(clocks: Timeouts, *, cancel: Cancellation | None = None) -> EngineResult:
+def pull(way: Way, clocks: Timeouts, *, cancel: Cancellation | None = None) -> EngineResult:
     """Pull one image from the engine."""
-    backend = reach()
+    backend = reach(way)
     try:
         return backend.pull(request(), cancel=cancel or Cancellation(), clocks=clocks, progress=lambda _: None)
     finally:
         backend.close()
 
 
-def failure_of(clocks: Timeouts) -> EngineError:
+def failure_of(way: Way, clocks: Timeouts) -> EngineError:
     """Pull one image, which fails."""
     with pytest.raises(EngineError) as caught:
-        pull(clocks)
+        pull(way, clocks)
     return caught.value
 
 
@@ -109,14 +125,14 @@ SHORT = Timeouts(attempt=60, stall=0.4, unpack=60)
         (streaming(then=repeat({"status": "Pulling from x", "id": "latest"})), "resolving"),
     ],
 )
-def test_nothing_new_is_a_stall(tmp_path: Path, script: Script, words: str) -> None:
+def test_nothing_new_is_a_stall(tmp_path: Path, way: Way, script: Script, words: str) -> None:
     """Before the answer, in the middle, and while the engine repeats itself ten times a second."""
     with FakeEngine(tmp_path, {"/images/create": script}):
-        error = failure_of(SHORT)
+        error = failure_of(way, SHORT)
     assert (error.kind, error.message) == (FailureKind.STALLED, f"stalled: no progress for 0.4s while {words}")
 
 
-def test_a_trickle_of_half_a_message_is_a_stall(tmp_path: Path) -> None:
+def test_a_trickle_of_half_a_message_is_a_stall(tmp_path: Path, way: Way) -> None:
     """Bytes that make up no message would put off any limit on the socket."""
 
     def trickle(answer: EngineAnswer) -> None:
@@ -126,10 +142,10 @@ def test_a_trickle_of_half_a_message_is_a_stall(tmp_path: Path) -> None:
             time.sleep(0.02)
 
     with FakeEngine(tmp_path, {"/images/create": streaming(then=trickle)}):
-        assert failure_of(SHORT).kind is FailureKind.STALLED
+        assert failure_of(way, SHORT).kind is FailureKind.STALLED
 
 
-def test_the_clock_of_unpacking_is_not_wound_by_its_own_ticking(tmp_path: Path) -> None:
+def test_the_clock_of_unpacking_is_not_wound_by_its_own_ticking(tmp_path: Path, way: Way) -> None:
     """Engine 28 counts the seconds that unpacking takes: that is no progress, but unpacking has its own limit."""
 
     def tick(answer: EngineAnswer) -> None:
@@ -139,11 +155,11 @@ def test_the_clock_of_unpacking_is_not_wound_by_its_own_ticking(tmp_path: Path) 
             time.sleep(0.02)
 
     with FakeEngine(tmp_path, {"/images/create": streaming({"status": "Download complete", "id": LAYER}, then=tick)}):
-        error = failure_of(Timeouts(attempt=60, stall=0.2, unpack=0.8))
+        error = failure_of(way, Timeouts(attempt=60, stall=0.2, unpack=0.8))
     assert error.message == "stalled: no progress for 0.8s while extracting"
 
 
-def test_an_attempt_has_an_end(tmp_path: Path) -> None:
+def test_an_attempt_has_an_end(tmp_path: Path, way: Way) -> None:
     """Although bytes come and come."""
 
     def flow(answer: EngineAnswer) -> None:
@@ -152,27 +168,34 @@ def test_an_attempt_has_an_end(tmp_path: Path) -> None:
             time.sleep(0.01)
 
     with FakeEngine(tmp_path, {"/images/create": streaming(then=flow)}):
-        error = failure_of(Timeouts(attempt=0.5, stall=60))
+        error = failure_of(way, Timeouts(attempt=0.5, stall=60))
     assert (error.kind, error.message) == (FailureKind.TIMEOUT, "not done within 0.5s")
 
 
-@pytest.mark.parametrize("late", ["_get_conn", "_new_conn"])
+LATE = [
+    (ApiEngine, HttpClient, "_take"),
+    (ApiEngine, Sockets, "open"),
+    (SdkEngine, HTTPConnectionPool, "_get_conn"),
+    (SdkEngine, HTTPConnectionPool, "_new_conn"),
+]
+
+
+@pytest.mark.parametrize(("way", "owner", "late"), LATE, ids=["take", "open", "_get_conn", "_new_conn"])
 def test_an_attempt_ends_although_its_time_was_over_before_it_was_connected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Way, owner: type, late: str
 ) -> None:
     """A loaded machine may need that long; the engine, which would pull on, is not asked or is left."""
-    real: Any = vars(HTTPConnectionPool)["_get_conn"]
+    name = "_get_conn" if late == "_new_conn" else late
+    real: Any = vars(owner)[name]
 
-    def slow(pool: HTTPConnectionPool, timeout: float | None = None) -> Any:
-        if late == "_get_conn":
+    def slow(*arguments: Any) -> Any:
+        if late != "_new_conn":
             time.sleep(0.6)
-            return real(pool, timeout)
-        connection = real(pool, timeout)
+            return real(*arguments)
+        connection = real(*arguments)
         connect = connection.connect
         connection.connect = lambda: threading.Event().wait(0.6) or connect()
         return connection
-
-    monkeypatch.setattr(HTTPConnectionPool, "_get_conn", slow)
 
     def flow(answer: EngineAnswer) -> None:
         for current in range(300):
@@ -180,12 +203,18 @@ def test_an_attempt_ends_although_its_time_was_over_before_it_was_connected(
             time.sleep(0.01)
 
     with FakeEngine(tmp_path, {"/images/create": streaming(then=flow)}) as fake:
-        error = failure_of(Timeouts(attempt=0.3, stall=60))
-        assert (error.kind, error.message) == (FailureKind.TIMEOUT, "not done within 0.3s")
-    assert len(fake.asked) <= (1 if late == "_get_conn" else 3)
+        backend = reach(way)
+        monkeypatch.setattr(owner, name, slow)
+        with pytest.raises(EngineError) as caught:
+            backend.pull(
+                request(), cancel=Cancellation(), clocks=Timeouts(attempt=0.3, stall=60), progress=lambda _: None
+            )
+        backend.close()
+    assert (caught.value.kind, caught.value.message) == (FailureKind.TIMEOUT, "not done within 0.3s")
+    assert len(fake.asked) <= (2 if late == "_new_conn" else 1)
 
 
-def test_what_moves_is_no_stall(tmp_path: Path) -> None:
+def test_what_moves_is_no_stall(tmp_path: Path, way: Way) -> None:
     """The whole takes longer than the limit, each step does not."""
 
     def slowly(answer: EngineAnswer) -> None:
@@ -196,11 +225,11 @@ def test_what_moves_is_no_stall(tmp_path: Path) -> None:
             answer.message(**message)
 
     with FakeEngine(tmp_path, {"/images/create": streaming(then=slowly)}):
-        assert pull(Timeouts(stall=0.8)) == EngineResult(DIGEST, up_to_date=False)
+        assert pull(way, Timeouts(stall=0.8)) == EngineResult(DIGEST, up_to_date=False)
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_an_engine_that_breaks_off_is_no_registry(tmp_path: Path, *, begun: bool) -> None:
+def test_an_engine_that_breaks_off_is_no_registry(tmp_path: Path, way: Way, *, begun: bool) -> None:
     """Whether it had answered or not, its own words are missing: it is the engine that is gone."""
 
     def hang_up(answer: EngineAnswer) -> None:
@@ -208,35 +237,100 @@ def test_an_engine_that_breaks_off_is_no_registry(tmp_path: Path, *, begun: bool
 
     script = streaming(downloading(1), then=hang_up) if begun else hang_up
     with FakeEngine(tmp_path, {"/images/create": script}):
-        error = failure_of(Timeouts())
+        error = failure_of(way, Timeouts())
     assert error.kind is FailureKind.ENGINE_DISCONNECTED
     assert error.message.startswith("the engine closed the connection: ")
 
 
-def test_the_registrys_end_is_the_registrys(tmp_path: Path) -> None:
+def test_the_registrys_end_is_the_registrys(tmp_path: Path, way: Way) -> None:
     """What the engine says of a broken connection is left to be read."""
     script = streaming({"error": "unexpected EOF", "errorDetail": {"message": "unexpected EOF"}})
     with FakeEngine(tmp_path, {"/images/create": script}):
-        error = failure_of(Timeouts())
+        error = failure_of(way, Timeouts())
     assert (error.kind, error.message) == (None, "unexpected EOF")
 
 
-def test_cancelling_counts_more_than_a_stall(tmp_path: Path) -> None:
+def test_cancelling_counts_more_than_a_stall(tmp_path: Path, way: Way) -> None:
     """A pull that is broken off by the user is cancelled."""
     cancel = Cancellation()
     with FakeEngine(tmp_path, {"/images/create": streaming(then=silence)}):
         threading.Timer(0.2, cancel.cancel, ("enough",)).start()
         with pytest.raises(CancelledError, match="enough"):
-            pull(Timeouts(stall=60), cancel=cancel)
+            pull(way, Timeouts(stall=60), cancel=cancel)
 
 
-def test_a_pull_that_is_cancelled_already_asks_the_engine_for_nothing(tmp_path: Path) -> None:
+def test_the_engine_notices_that_a_pull_is_cancelled(tmp_path: Path, way: Way) -> None:
+    """The connection is shut down at once; with an open one, the engine would continue."""
+    cancel, left = Cancellation(), threading.Event()
+
+    def waits(answer: EngineAnswer) -> None:
+        cancel.cancel("enough")
+        silence(answer)
+        left.set()
+
+    with FakeEngine(tmp_path, {"/images/create": streaming(downloading(1), then=waits)}):
+        with pytest.raises(CancelledError, match="enough"):
+            pull(way, Timeouts(stall=60), cancel=cancel)
+        assert left.wait(60)
+
+
+def test_pulls_share_a_connection(tmp_path: Path) -> None:
+    """And a connection that the engine has closed meanwhile is replaced."""
+    seen = []
+
+    def noted(answer: EngineAnswer) -> None:
+        seen.append(answer.connection)
+        streaming(DIGEST_LINE, STATUS_LINE)(answer)
+        answer.close_connection = len(seen) > 1
+
+    with FakeEngine(tmp_path, {"/images/create": noted}):
+        backend = reach()
+        for _ in range(3):
+            backend.pull(request(), cancel=Cancellation(), clocks=SHORT, progress=lambda _: None)
+        backend.close()
+    assert seen[0] is seen[1] is not seen[2]
+
+
+@pytest.mark.parametrize(
+    ("accounts", "sent"),
+    [
+        ({}, {}),
+        (
+            {"https://index.docker.io/v1/": {"auth": base64.b64encode("jo:p\u00e4ss?>~".encode()).decode()}},
+            {"username": "jo", "password": "p\u00e4ss?>~", "serveraddress": "https://index.docker.io/v1/"},
+        ),
+    ],
+    ids=["anonymous", "an account"],
+)
+def test_the_account_is_sent_as_docker_sends_it(
+    tmp_path: Path, way: Way, accounts: dict[str, object], sent: dict[str, str]
+) -> None:
+    """With the image, its tag and its platform; without an account, an empty one."""
+    (tmp_path / "docker-config").mkdir()
+    (tmp_path / "docker-config/config.json").write_text(json.dumps({"auths": accounts}))
+    headers = []
+
+    def noted(answer: EngineAnswer) -> None:
+        headers.append(answer.headers["X-Registry-Auth"])
+        streaming(DIGEST_LINE, STATUS_LINE)(answer)
+
+    with FakeEngine(tmp_path, {"/images/create": noted}) as engine:
+        backend = reach(way)
+        asked = PullRequest(request().reference, Platform.parse("linux/arm64"))
+        backend.pull(asked, cancel=Cancellation(), clocks=SHORT, progress=lambda _: None)
+        backend.close()
+    assert json.loads(base64.urlsafe_b64decode(headers[0])) == sent
+    query = parse_qs(engine.asked[-1].partition("?")[2])
+    assert query == {"fromImage": ["docker.io/library/nginx"], "tag": ["1.27"], "platform": ["linux/arm64"]}
+
+
+def test_a_pull_that_is_cancelled_already_asks_the_engine_for_nothing(tmp_path: Path, way: Way) -> None:
     """Even an engine that would end it at once is not told to begin."""
     cancel = Cancellation()
     cancel.cancel("enough")
     with FakeEngine(tmp_path, {"/images/create": streaming(DIGEST_LINE, STATUS_LINE)}) as engine:
         with pytest.raises(CancelledError, match="enough"):
-            pull(Timeouts(), cancel=cancel)
+            pull(way, Timeouts(), cancel=cancel)
         assert [path for path in engine.asked if path.startswith("/images")] == []
 
 
@@ -260,14 +354,14 @@ def test_an_engine_without_a_version_in_its_ping_is_asked_once(tmp_path: Path) -
     }
     with FakeEngine(tmp_path, scripts) as engine:
         backend = reach()
-        assert backend.engine == "engine of unknown version through the SDK (API 1.41)"
+        assert backend.engine == "engine of unknown version through its API (1.41)"
         backend.close()
     assert engine.asked == ["/_ping", "/version"]
 
 
 def test_an_engine_is_alive_when_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It hangs, is ill, or is gone: then it is not, and nothing raises."""
-    monkeypatch.setattr(sdk, "_ALIVE_SECONDS", 0.3)
+    monkeypatch.setattr(api, "_ALIVE_SECONDS", 0.3)
     with FakeEngine(tmp_path, {}) as engine:
         backend = reach()
         assert backend.alive()
@@ -339,15 +433,19 @@ def test_a_list_of_images_that_makes_no_sense(
 
 
 @pytest.mark.parametrize("detail", [None, {}, {"message": ""}, {"message": None}, [2]])
-def test_an_error_without_words_is_an_error(tmp_path: Path, detail: object) -> None:
+def test_an_error_without_words_is_an_error(tmp_path: Path, way: Way, detail: object) -> None:
     """Even where the rest of the stream claims success."""
     message: dict[str, object] = {"error": "", "errorDetail": detail}
     with FakeEngine(tmp_path, {"/images/create": streaming(message, DIGEST_LINE, STATUS_LINE)}):
-        assert failure_of(SHORT).message == "the engine reports an error without a message"
+        assert failure_of(way, SHORT).message == "the engine reports an error without a message"
 
 
-@pytest.mark.parametrize("data", [b"<html>", b"[" * 100_000, b'{"status": "Pul'])
-def test_messages_that_cannot_be_read_are_an_error_of_the_engine(tmp_path: Path, data: bytes) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [b"<html>", b"[" * 100_000, b'{"status": "Pul', b'{"status": "' + b"x" * (2 << 20)],
+    ids=["page", "nested", "cut", "long"],
+)
+def test_messages_that_cannot_be_read_are_an_error_of_the_engine(tmp_path: Path, way: Way, data: bytes) -> None:
     """A proxy between may write a page, or cut the stream in the middle of a message."""
 
     def garbage(answer: EngineAnswer) -> None:
@@ -355,7 +453,7 @@ def test_messages_that_cannot_be_read_are_an_error_of_the_engine(tmp_path: Path,
         answer.wfile.write(data)
 
     with FakeEngine(tmp_path, {"/images/create": garbage}):
-        error = failure_of(SHORT)
+        error = failure_of(way, SHORT)
     assert (error.kind, error.message) == (
         FailureKind.ENGINE_DISCONNECTED,
         "the engine's messages about the pull cannot be read",
@@ -363,7 +461,7 @@ def test_messages_that_cannot_be_read_are_an_error_of_the_engine(tmp_path: Path,
 
 
 @pytest.mark.parametrize("number", [-5, True, 1.5, 10**400, "5", None])
-def test_a_number_of_bytes_that_cannot_be_is_not_counted(tmp_path: Path, number: object) -> None:
+def test_a_number_of_bytes_that_cannot_be_is_not_counted(tmp_path: Path, way: Way, number: object) -> None:
     """The pull succeeds."""
     odd: dict[str, object] = {
         "status": "Downloading",
@@ -371,7 +469,7 @@ def test_a_number_of_bytes_that_cannot_be_is_not_counted(tmp_path: Path, number:
         "progressDetail": {"current": number, "total": number},
     }
     with FakeEngine(tmp_path, {"/images/create": streaming(odd, DIGEST_LINE, STATUS_LINE)}):
-        assert pull(SHORT) == EngineResult(DIGEST, up_to_date=False)
+        assert pull(way, SHORT) == EngineResult(DIGEST, up_to_date=False)
 
 
 def test_an_engine_that_does_not_describe_itself_is_asked_once(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ _VERSION = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}")
 _LONGEST_VERSION = 40
 _LARGEST = 64 << 20
 """Bytes of a response."""
-LONGEST_MESSAGE = 1 << 20
-"""Bytes of an error, and of each message of a stream."""
+LONGEST_MESSAGE = 16 << 20
+"""Bytes of an error, and of each message of a stream. Both may contain all that a registry has sent."""
 _SCHEMES = {"tcp": "http", "http": "http", "https": "https"}
 _GONE = {HttpErrorKind.CONNECT, HttpErrorKind.NAME}
 _CUT = {HttpErrorKind.CUT, HttpErrorKind.PROTOCOL}
@@ -148,7 +148,12 @@ class ApiClient:
             )
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return response
-            body = response.read(LONGEST_MESSAGE, read)
+            try:
+                body = response.read(LONGEST_MESSAGE, read)
+            except HttpError as error:
+                if error.kind is not HttpErrorKind.TOO_LARGE:
+                    raise
+                body = b""  # a registry's flood, which the engine repeats: the status has to do
         raise EngineError(_words(body) or response.reason, status=response.status)
 
 

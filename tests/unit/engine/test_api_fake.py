@@ -442,7 +442,7 @@ def test_an_error_without_words_is_an_error(tmp_path: Path, way: Way, detail: ob
 
 @pytest.mark.parametrize(
     "data",
-    [b"<html>", b"[" * 100_000, b'{"status": "Pul', b'{"status": "' + b"x" * (2 << 20)],
+    [b"<html>", b"[" * 100_000, b'{"status": "Pul', b'{"status": "' + b"x" * (17 << 20)],
     ids=["page", "nested", "cut", "long"],
 )
 def test_messages_that_cannot_be_read_are_an_error_of_the_engine(tmp_path: Path, way: Way, data: bytes) -> None:
@@ -458,6 +458,14 @@ def test_messages_that_cannot_be_read_are_an_error_of_the_engine(tmp_path: Path,
         FailureKind.ENGINE_DISCONNECTED,
         "the engine's messages about the pull cannot be read",
     )
+
+
+def test_an_error_of_any_length_is_the_images(tmp_path: Path) -> None:
+    """The engine repeats what a registry sent, in the form of an error: it still is one that speaks the API."""
+    body = b'{"message": "' + b"x" * (17 << 20) + b'"}'
+    with FakeEngine(tmp_path, {"/images/create": lambda answer: answer.answer(body, 500)}):
+        error = failure_of(ApiEngine, SHORT)
+    assert (error.status, error.kind, error.message) == (500, None, "Internal Server Error")
 
 
 @pytest.mark.parametrize("number", [-5, True, 1.5, 10**400, "5", None])

@@ -53,7 +53,7 @@ KINDS: dict[FailureKind, Meaning] = {
         "Start the engine, or set DOCKER_HOST or --context to a running one."),
     _K.DISK_FULL: _fatal(HOST, "The engine's disk, disk quota or inodes are used up.",
         "Free disk space at the engine's data root (`puller prune`, `docker system df`); check inodes too (`df -i`)."),
-    _K.DISK_TOO_SMALL: _fatal(HOST, "The images do not fit on the engine's disk, so nothing was pulled.",
+    _K.DISK_TOO_SMALL: _fatal(HOST, "The images do not fit on the engine's disk, so the pull was refused.",
         "Free disk space (`puller pull --make-room`, `puller prune`, `docker system df`), or use --no-disk-check."),
     _K.DNS_BLOCKED: _fatal(HOST, "The engine is not allowed to open network sockets.",
         "Check the seccomp, SELinux, AppArmor or sandbox settings of the engine."),

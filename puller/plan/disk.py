@@ -1,15 +1,14 @@
-"""Whether images fit on the disk of an engine: the check that `puller pull` makes before the first byte.
+"""Whether images fit on the disk of an engine: the question that `puller.pull.disk_check` asks in time.
 
-The check is made once, when an image must be pulled. It asks no registry if `has_ample_space`, and does not count
-images whose name the engine has: an update shares most of its layers. For other images it fetches one or two manifests
-each; only if these look too large does it ask for configs, the engine's layers and the unpacked sizes. It refuses only
-what certainly does not fit.
+Images whose name the engine has are not counted: an update shares most of its layers. For other images the check
+fetches one or two manifests each; only if these look too large does it ask for configs, the engine's layers and the
+unpacked sizes. It refuses only what certainly does not fit.
 """
 
 from collections.abc import Callable, Sequence
 from threading import Timer
 
-from puller.engine.disk import DiskShortage, has_ample_space
+from puller.engine.disk import DiskShortage
 from puller.errors import RegistryError
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
@@ -20,7 +19,7 @@ from puller.registry.client import RegistryClient
 from puller.registry.responses import Described
 
 _PROBES = 3  # images of each registry that are asked for first, to learn whether it answers and has a pull quota
-_LONGEST = 10.0  # time limit of all requests to registries, in seconds; after it the pull begins without the check
+_LONGEST = 10.0  # time limit of all requests to registries, in seconds; after it the pull goes on without the check
 
 
 def check_disk(
@@ -28,13 +27,10 @@ def check_disk(
 ) -> DiskShortage | None:
     """Check whether absent images fit on the engine's disk; None if they do or if that is unknown.
 
-    `say` gets the reason when images are not checked. Raises EngineError and RegistryError.
+    `say` gets the reason when images are not counted. Raises EngineError and RegistryError.
     """
     disk = inventory.disk(0)
     if disk.free is None or disk.path is None:
-        say(f"disk not checked: {disk.note}")
-        return None
-    if has_ample_space(inventory.facts, len(requests)):
         return None
     absent = [each for each in requests if inventory.holdings.find(each.reference) is None]
     if not absent:

@@ -1,29 +1,26 @@
-"""What all pulls of a run share: the context, the disk check and the waits for a lost engine or network."""
+"""What all pulls of a run share: the context, and the waits for a lost engine or network."""
 
 from collections.abc import Callable
 from concurrent.futures import as_completed
 from contextlib import suppress
-from threading import Event, Lock
+from threading import Lock
 
 from puller.cancellation import Cancellation
-from puller.engine.disk import DiskShortage, has_ample_space
-from puller.engine.interface import Engine, ImageStore
+from puller.engine.interface import Engine
 from puller.engine.model import LocalImages
 from puller.errors import CancelledError, EngineError, FailureKind
 from puller.events import ENGINE, NETWORK, Observer, Paused
 from puller.failure import Failure, failure
 from puller.plan.inventory import EngineInventory
 from puller.pull.mirrors import Mirrors
-from puller.pull.sizes import Absent, ImageSizes
+from puller.pull.sizes import ImageSizes
 from puller.pull.transfers import Transfers
-from puller.registry.client import RegistryClient
 from puller.registry.health import CONNECTION_FAILURES, RegistryHealth
 from puller.registry.pools import RegistryPools
 from puller.registry.resolver import Resolver
 from puller.settings import Settings
 from puller.system.clock import monotonic
-from puller.system.threads import Threads, affordable, start
-from puller.text import clean
+from puller.system.threads import Threads, affordable
 
 _THROTTLE = 5  # retry delays to wait for a registry that sets a rate limit without an end
 _INTERVAL = 0.25  # seconds between two checks whether a lost engine answers
@@ -31,12 +28,6 @@ _PROBE_VALID = 0.5  # seconds for which the answer counts for all pulls
 _PROBES = 8  # registries that are asked at once whether the network works
 _REFUSALS = {FailureKind.CONNECTION_REFUSED, FailureKind.CONNECTION_RESET, FailureKind.UNEXPECTED_EOF}
 """Failures of the connection that are answers of a server."""
-_PATIENCE = 2.0  # seconds that pulls wait for the disk check
-_NO_ROOM = "Free disk space (`docker system df` shows what uses it), or use --no-disk-check."
-"""The advice if `MakeRoom` found too little to remove."""
-_FIRST = 0.5  # seconds to wait for the images that are checked first
-MakeRoom = Callable[[DiskShortage], bool]
-"""Removes images when the disk is too small; returns whether any was removed."""
 
 
 class Recovery:
@@ -172,76 +163,3 @@ class RunContext:
     def throttle_wait(self, attempts: int) -> float:
         """Return the seconds to wait for a registry that sets a rate limit without an end."""
         return float(self.settings.retry.delay * _THROTTLE * 2 ** (attempts - 1))
-
-
-class DiskCheck:
-    """The disk check of one run, made when the first image must be pulled. An error in it does not prevent the pull.
-
-    It runs beside the pulls, which begin after `_PATIENCE` seconds at the latest, and cancels them if the images do not
-    fit: it begins with the images that are known to be absent, and goes on when registries that are slow have answered.
-    """
-
-    def __init__(
-        self,
-        store: ImageStore,
-        images: Callable[[], LocalImages],
-        registries: RegistryClient,
-        say: Callable[[str], None],
-        make_room: MakeRoom | None = None,
-    ) -> None:
-        self.store, self.registries, self.make_room = store, registries, make_room
-        self.images = images  # returns the engine's images before the run
-        self.say = say  # gets the reason when images are not checked
-        self.shortage: DiskShortage | None = None  # why the run was refused
-        self._lock = Lock()
-        self._ends: float | None = None  # when pulls no longer wait for the check
-        self._checked = Event()  # set once the images known first are checked
-
-    def refusal(self, total: int, absent: Absent, cancel: Cancellation) -> Failure | None:
-        """Return the reason why none of `total` images can be pulled, or None as far as that is known by now."""
-        with self._lock:
-            if self._ends is None:
-                self._ends = monotonic() + _PATIENCE
-                if not start(lambda: self._watch(total, absent, cancel), "disk"):
-                    self._watch(total, absent, cancel)
-        with cancel.hook(self._checked.set):
-            self._checked.wait(max(0.0, self._ends - monotonic()))
-        return self.why
-
-    @property
-    def why(self) -> Failure | None:
-        """Why the run was refused; None if it was not."""
-        if self.shortage is None:
-            return None
-        why = failure(FailureKind.DISK_TOO_SMALL, str(self.shortage))
-        return why._replace(advice=_NO_ROOM) if self.make_room else why
-
-    def _watch(self, total: int, absent: Absent, cancel: Cancellation) -> None:
-        try:
-            if not has_ample_space(self.store.facts(), total):
-                self._check(absent, cancel)
-        except Exception as error:  # noqa: BLE001 - an error in the check must not prevent the pull
-            self.say(f"disk not checked: {error}")
-        finally:
-            self._checked.set()
-
-    def _check(self, absent: Absent, cancel: Cancellation) -> None:
-        """Check, remove images and check again, until the images fit or no more can be removed; then the next ones."""
-        from puller.plan import disk  # noqa: PLC0415 - the disk is ample for most runs
-
-        has, patience, complete, counted = EngineInventory(self.store, self.images), _FIRST, False, 0
-        while not complete and not cancel.requested:
-            requests, complete = absent(patience)
-            patience *= 2
-            if len(requests) == counted:
-                continue
-            counted = len(requests)
-            shortage = disk.check_disk(requests, has, self.registries, self.say)
-            while shortage and self.make_room and self.make_room(shortage):
-                has = EngineInventory(self.store)
-                shortage = disk.check_disk(requests, has, self.registries, self.say)
-            if shortage:
-                self.shortage = shortage
-                cancel.cancel(clean(str(shortage)))
-                return
-            self._checked.set()

@@ -1,7 +1,8 @@
 """A run over a list: submit every request to the pool of its registry, wait for all, return one outcome for each."""
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import CancelledError, Future, wait
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from functools import partial
 from itertools import count
 from threading import Event, Lock
 from typing import Any
@@ -11,7 +12,8 @@ from puller.errors import EngineError, FailureClass, FailureKind, ListError
 from puller.events import Finished, Postponed, RunStarted
 from puller.failure import Failure, failure, failure_of
 from puller.model import PullOutcome, PullRequest, Status
-from puller.pull.context import DiskCheck, RunContext
+from puller.pull.context import RunContext
+from puller.pull.disk_check import DiskCheck
 from puller.pull.image import ImagePull
 from puller.pull.up_to_date import UpToDateCheck
 from puller.settings import Policy
@@ -31,13 +33,17 @@ class Run:
         check: UpToDateCheck,
         rejected: int = 0,
         disk_check: DiskCheck | None = None,
+        begun: Callable[[], object] = lambda: None,
     ) -> None:
+        """`rejected` invalid lines of the lists count as failed images; `begun` is called once the first pulls began."""
         self.requests, self.context, self.check = requests, context, check
-        self.rejected = rejected  # invalid lines of the lists, which count as failed images
-        self.disk_check = disk_check
-        self._checks: list[Future[PullOutcome | None] | None] = []
-        """One for each image if the policy needs checks; None once its result was used, to free memory."""
-        self._futures: list[Future[PullOutcome]] = []
+        self.rejected, self.disk_check, self.begun = rejected, disk_check, begun
+        self._ends: list[Future[PullOutcome]] = []
+        """The outcomes of the first pass, in list order."""
+        self._to_pull: list[int] = []
+        """The places in the list of the images that must be pulled, as far as known."""
+        self._unknown = 0  # images whose check has not ended
+        self._known = Event()  # set when all checks have ended
         self._postponed: dict[int, ImagePull] = {}
         """Images with a transient failure, by their place in the list."""
         self._final: dict[int, PullOutcome] = {}  # the final outcomes of postponed images
@@ -46,21 +52,21 @@ class Run:
 
     def outcomes(self) -> list[PullOutcome]:
         """Run, and return one outcome for each request, in order."""
-        self.context.emit(RunStarted(len(self.requests), self.context.engine.engine))
-        pools, pairs = self.context.pools, [(each.reference.registry, each) for each in self.requests]
-        sizes = self.context.sizes
+        context, sizes = self.context, self.context.sizes
+        context.emit(RunStarted(len(self.requests), context.engine.engine))
         sizes.watch(self.requests, self._absent)
+        self._ends = [Future() for _ in self.requests]
         try:
-            if self.context.settings.policy is not Policy.ALWAYS:
-                self._checks = [pools.checks.submit(name, self.check.look, request) for name, request in pairs]
-            self._futures = [
-                pools.pulls.submit(name, self._image, place, request) for place, (name, request) in enumerate(pairs)
-            ]
-            with self.context.cancel.hook(sizes.close):
-                self._wait(self._futures)
-                self._second_pass()
+            with context.cancel.hook(sizes.close):
+                if context.settings.policy is not Policy.ALWAYS:
+                    self._wait([context.pools.checks.submit("", self.check.list_images)])
+                if not context.cancel.requested:
+                    self._begin()
+                    self.begun()
+                    self._wait(self._ends)
+                    self._second_pass()
         finally:
-            pools.close()
+            context.pools.close()
             sizes.close()
         for place in self._postponed.keys() - self._final.keys():
             self._finish(place, self._first_outcome(place))
@@ -70,48 +76,82 @@ class Run:
         sizes.tell(last=True)
         return outcomes
 
+    def _begin(self) -> None:
+        """Submit the pulls of absent images, and then the checks of the others, whose pulls follow where needed."""
+        always, checks = self.context.settings.policy is Policy.ALWAYS, list[int]()
+        for place, request in enumerate(self.requests):
+            if always or self.check.is_absent(request):
+                self._submit_pull(place)
+            else:
+                checks.append(place)
+        self._unknown = len(checks)
+        if not checks:
+            self._known.set()
+        for place in checks:
+            registry = self.requests[place].reference.registry
+            check = self.context.pools.checks.submit(registry, self._look, self.requests[place])
+            check.add_done_callback(partial(self._checked, place))
+
+    def _submit_pull(self, place: int) -> None:
+        self._to_pull.append(place)
+        registry = self.requests[place].reference.registry
+        pull = self.context.pools.pulls.submit(registry, self._image, place, self.requests[place])
+        pull.add_done_callback(partial(self._ended, place))
+
+    def _checked(self, place: int, check: Future[PullOutcome | None]) -> None:
+        """Submit the pull of an image whose check has ended without an outcome."""
+        if check.cancelled() or check.exception() or check.result():
+            self._ended(place, check)
+        else:
+            self._submit_pull(place)
+        with self._lock:
+            self._unknown -= 1
+            if not self._unknown:
+                self._known.set()
+
+    def _ended(self, place: int, call: Future[Any]) -> None:
+        if call.cancelled():  # the run ended before the call began
+            self._ends[place].cancel()
+        elif error := call.exception():
+            self._ends[place].set_exception(error)
+        else:
+            self._ends[place].set_result(call.result())
+
+    def _look(self, request: PullRequest) -> PullOutcome | None:
+        """Check an image; None if it must be pulled."""
+        outcome = self.check.look(request)
+        return self._settle(request, outcome) if outcome else None
+
     def _image(self, place: int, request: PullRequest) -> PullOutcome:
-        """Wait for the check of an image, which was submitted first, and pull if the image is not up to date."""
-        try:
-            check = self._checks[place] if self._checks else None
-            outcome = check.result() if check else None
-        except CancelledError:  # the run ended before the check started
+        """Pull an image once the disk check admits it."""
+        if self.disk_check:
+            self.disk_check.refusal(self.requests, self.context.cancel)
+        if self.context.cancel.requested:  # no `Started` event was emitted, so no `Finished` event is due
             return self._cancelled(request)
-        if outcome is None:
-            if self.disk_check:
-                self.disk_check.refusal(len(self.requests), self._absent, self.context.cancel)
-            if self.context.cancel.requested:  # no `Started` event was emitted, so no `Finished` event is due
-                return self._cancelled(request)
-            pull, retry = ImagePull(request, self.context), self.context.settings.retry
-            outcome = self.check.with_kept(request, pull.run(retry))
-            if outcome.status is Status.CANCELLED:
-                outcome = outcome._replace(failure=self._why_cancelled())
-            why = outcome.failure
-            if retry.second_pass and outcome.status is Status.FAILED and why and why.retryable and not why.until:
-                self._postponed[place] = pull
-        if check:
-            self._checks[place] = None
-        postponed = outcome.failure if place in self._postponed else None
-        if not postponed:
-            outcome = self.context.sizes.finish(request, outcome)
-        self.context.emit(Postponed(request, postponed) if postponed else Finished(request, outcome))
+        pull, retry = ImagePull(request, self.context), self.context.settings.retry
+        outcome = self.check.with_kept(request, pull.run(retry))
+        if outcome.status is Status.CANCELLED:
+            outcome = outcome._replace(failure=self._why_cancelled())
+        why = outcome.failure
+        if retry.second_pass and outcome.status is Status.FAILED and why and why.retryable and not why.until:
+            self._postponed[place] = pull
+            self.context.emit(Postponed(request, why))
+            self._count(outcome)
+            return outcome
+        return self._settle(request, outcome)
+
+    def _settle(self, request: PullRequest, outcome: PullOutcome) -> PullOutcome:
+        """Report the outcome of an image's first pass."""
+        outcome = self.context.sizes.finish(request, outcome)
+        self.context.emit(Finished(request, outcome))
         if outcome.failure:
             self._count(outcome)
         return outcome
 
     def _absent(self, seconds: float) -> tuple[Sequence[PullRequest], bool]:
-        """See `Absent`. An image whose check is no longer kept has its outcome."""
-        if not self._checks:
-            return self.requests, True
-        checks = [*self._checks]
-        wait([check for check in checks if check], seconds)
-        done = [check is None or check.done() for check in checks]
-        return [each for place, each in enumerate(self.requests) if done[place] and self._is_absent(place)], all(done)
-
-    def _is_absent(self, place: int) -> bool:
-        if check := self._checks[place]:
-            return not (check.cancelled() or check.exception() or check.result())
-        return bool(self._first_outcome(place).attempts)
+        """See `Absent`."""
+        complete = self._known.wait(seconds)
+        return [self.requests[place] for place in sorted(self._to_pull)], complete
 
     def _second_pass(self) -> None:
         """Try postponed images once more, one at a time."""
@@ -149,13 +189,12 @@ class Run:
             self.context.cancel.cancel(f"{failed} of {total} images failed; the last was {outcome}")
 
     def _first_outcome(self, place: int) -> PullOutcome:
-        request = self.requests[place]
-        future = self._futures[place] if place < len(self._futures) else None
-        if future is None or not future.done() or future.cancelled():
-            return self._cancelled(request)
-        if error := future.exception():
-            return PullOutcome.of(request, Status.FAILED, failure=failure_of(error))
-        return future.result()
+        end = self._ends[place]
+        if not end.done() or end.cancelled():
+            return self._cancelled(self.requests[place])
+        if error := end.exception():
+            return PullOutcome.of(self.requests[place], Status.FAILED, failure=failure_of(error))
+        return end.result()
 
     def _cancelled(self, request: PullRequest) -> PullOutcome:
         """Return the outcome of an image that was never tried."""

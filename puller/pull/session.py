@@ -26,7 +26,8 @@ from puller.image.reference import Platform
 from puller.imagelist import read
 from puller.imagelist.requests import request_images
 from puller.model import PullOutcome, PullRequest, Report, RunDetails, Status
-from puller.pull.context import DiskCheck, MakeRoom, RunContext
+from puller.pull.context import RunContext
+from puller.pull.disk_check import DiskCheck, MakeRoom
 from puller.pull.run import Run, check_platforms
 from puller.pull.up_to_date import UpToDateCheck
 from puller.registry.client import RegistryClient
@@ -86,7 +87,7 @@ class PullSession(AbstractContextManager["PullSession"]):
         self._listed_by = 0.0
         self.notes: list[Note] = []
         self.shortage: DiskShortage | None = None
-        """Why the last call pulled nothing: the images do not fit on the engine's disk."""
+        """Why the last call was refused: the images do not fit on the engine's disk."""
 
     def __exit__(self, *_: object) -> None:
         """Close the connections that the session opened; the engine stays open."""
@@ -109,7 +110,6 @@ class PullSession(AbstractContextManager["PullSession"]):
         """
         started, since, began = datetime.now(UTC), time.monotonic(), monotonic()  # began: without stopped time
         settings, store = self._settings, self._engine.store
-        self._background.submit("", remove_leftovers, store)
         if settings.disk_check or settings.policy is not Policy.ALWAYS:  # cached by the store, and needed soon
             self._background.submit("", store.facts).add_done_callback(self._note_silence)
         images = partial(self._listed, self.images_before) if settings.policy is not Policy.ALWAYS else LocalImages
@@ -121,9 +121,11 @@ class PullSession(AbstractContextManager["PullSession"]):
         if settings.disk_check and self._client:
             say = partial(self._note, detail=True)
             disk_check = DiskCheck(store, listed, self._client, say, self._make_room)
-        with self._prefetching(requests) as engine, self._cancel.hook(resolver.close):
+        with self._prefetching(requests) as puller, self._cancel.hook(resolver.close):
+            engine = disk_check.watching(puller) if disk_check else puller
             context = RunContext(engine, resolver, settings, self._emit, self._cancel, began, listed)
-            outcomes = Run(requests, context, UpToDateCheck(context, images), len(rejected), disk_check).outcomes()
+            check, tidy = UpToDateCheck(context, images), partial(self._background.submit, "", remove_leftovers, store)
+            outcomes = Run(requests, context, check, len(rejected), disk_check, tidy).outcomes()
         self._images, self.shortage = None, disk_check.shortage if disk_check else None
         if self._host is not None:
             outcomes = [outcome._replace(host=self._host) for outcome in outcomes]

@@ -31,6 +31,19 @@ class UpToDateCheck:
         self._silent = False  # whether the engine gave no usable answer about an image; it is not asked again
         self.resolve = context.mirrors.resolve
 
+    def list_images(self) -> None:
+        """Wait until the engine has listed its images, or will not."""
+        with suppress(EngineError):
+            self._images()
+
+    def is_absent(self, request: PullRequest) -> bool:
+        """Tell whether an image is pulled without a question to its registry: the engine has no such name."""
+        with suppress(EngineError):
+            images = self._images()
+            absent = self._policy is not Policy.NEVER and images.find(request.reference) is None
+            return absent and decide(self._policy, request, images, self) is PULL
+        return False
+
     def look(self, request: PullRequest) -> PullOutcome | None:
         """Return the outcome of an image that needs no pull; None for one that must be pulled."""
         if self._cancel.requested:

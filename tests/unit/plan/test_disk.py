@@ -13,9 +13,10 @@ from puller.errors import EngineError, RegistryError
 from puller.image.reference import Platform
 from puller.plan.disk import check_disk
 from puller.plan.inventory import EngineInventory
-from puller.pull.context import DiskCheck
+from puller.pull.disk_check import DiskCheck
 from puller.registry.client import RegistryClient
 from tests.lab.fakes import FakeStore
+from tests.lab.process import wait_until
 from tests.lab.samples import request
 
 HELD = LocalImages([LocalImage("sha256:1", ("docker.io/library/nginx:1.27",))])
@@ -52,23 +53,29 @@ def test_where_nothing_is_absent_no_registry_is_asked(
     assert store.questions == 1
 
 
+def refusal(check: DiskCheck, *images: str) -> None:
+    """Let the check admit these images."""
+    assert check.refusal([*map(request, images)], Cancellation()) is None
+
+
 def test_a_wide_disk_is_not_measured(tmp_path: Path, mocker: MockerFixture, unasked: RegistryClient) -> None:
     """Where there is room for the largest of images, not even the engine is asked what it has."""
     free(mocker, 60 << 30)
-    store = FakeStore(HELD, facts(tmp_path))
-    assert check_disk([request("redis")], EngineInventory(store), unasked, print) is None
-    assert store.questions == 0
+    store, said = FakeStore(HELD, facts(tmp_path)), list[str]()
+    refusal(check := DiskCheck(store, store.holdings, unasked, said.append), "redis")
+    assert (check.over, store.questions) == (True, 0)
     quick = mocker.patch.object(unasked, "quick", side_effect=RegistryError("asked"))
-    with pytest.raises(RegistryError):
-        check_disk([request(f"redis:{n}") for n in range(9)], EngineInventory(store), unasked, print)
-    assert quick.call_count == 1
+    refusal(check := DiskCheck(store, store.holdings, unasked, said.append), *(f"redis:{n}" for n in range(9)))
+    assert wait_until(lambda: check.over, 10)
+    assert (quick.call_count, said) == (1, ["disk not checked: asked"])
 
 
 def test_what_cannot_be_seen_is_said(tmp_path: Path, unasked: RegistryClient) -> None:
     """An engine elsewhere, one that does not say where, and a folder that is not there."""
     said: list[str] = []
     for known in (facts(tmp_path, local=False), EngineInfo(AMD64), facts(tmp_path / "gone")):
-        assert check_disk([request("redis")], EngineInventory(FakeStore(HELD, known)), unasked, said.append) is None
+        store = FakeStore(HELD, known)
+        refusal(DiskCheck(store, store.holdings, unasked, said.append), "redis")
     assert [words.partition(": ")[2] for words in said] == [
         "the engine is on another host",
         "the engine does not report its data root",
@@ -82,8 +89,7 @@ def test_an_engine_in_trouble_is_said(tmp_path: Path, mocker: MockerFixture, una
     store = FakeStore(facts=facts(tmp_path))
     free(mocker, 1 << 20)
     mocker.patch.object(store, "holdings", side_effect=EngineError("gone"))
-    check = DiskCheck(store, store.holdings, unasked, said.append)
-    assert check.refusal(1, lambda _: ([request("redis")], True), Cancellation()) is None
+    refusal(DiskCheck(store, store.holdings, unasked, said.append), "redis")
     assert said == ["disk not checked: gone"]
 
 

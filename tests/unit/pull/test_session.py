@@ -2,8 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,8 @@ from puller.errors import EngineError, ExitCode, FailureKind, ListError
 from puller.events import Event, Finished
 from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest, Report, Status
-from puller.plan import disk
+from puller.plan import disk, inventory
+from puller.pull import disk_check
 from puller.pull.session import PullSession
 from puller.registry.client import RegistryClient
 from puller.report.json import render, report_of
@@ -144,53 +144,118 @@ def test_an_engine_behind_a_forwarded_socket_is_not_on_this_machine(tmp_path: Pa
     ]
 
 
-@contextmanager
-def too_small(monkeypatch: pytest.MonkeyPatch, *shortages: DiskShortage | None) -> Iterator[list[int]]:
-    """Let the questions about the disk have these answers; give what was asked: of how many images."""
-    asked: list[int] = []
-    left = list(shortages)
+SMALL, WIDE = 1 << 30, 8 << 30
+"""Free bytes with which pulls wait for the disk check, and with which they begin at once."""
+Answer = DiskShortage | None | Callable[[], DiskShortage | None]
 
-    def check_disk(requests: Sequence[PullRequest], *_: object) -> DiskShortage | None:
-        asked.append(len(requests))
-        return left.pop(0)
 
-    monkeypatch.setattr(disk, "check_disk", check_disk)
-    yield asked
+class Disk:
+    """A disk with so many free bytes, and the answers of its checks, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, free: int, *answers: Answer) -> None:
+        self.free = free
+        self.checked: list[int] = []
+        """How many images each check was about."""
+        self._answers = list(answers)
+        monkeypatch.setattr(disk, "check_disk", self._check)
+        for module in (disk_check, inventory):
+            monkeypatch.setattr(module, "free_bytes", lambda _: (self.free, ""))
+
+    def _check(self, requests: Sequence[PullRequest], *_: object) -> DiskShortage | None:
+        self.checked.append(len(requests))
+        answer = self._answers.pop(0)
+        return answer() if callable(answer) else answer
 
 
 SHORTAGE = DiskShortage("/var/lib/docker", needed=10, free=1, images=2)
 
 
 def test_what_does_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No image is pulled, every one says why, and the disk was asked about once."""
-    engine = FakeBackend()
-    with too_small(monkeypatch, SHORTAGE) as asked, session(engine, Settings()) as pulls:
+    """On a small disk: no image is pulled, every one says why, and the disk was asked about once."""
+    engine, room = FakeBackend(), Disk(monkeypatch, SMALL, SHORTAGE)
+    with session(engine, Settings()) as pulls:
         report = pulls.pull([request("a.io/x"), request("a.io/y")])
     assert {outcome.failure.kind for outcome in report.outcomes if outcome.failure} == {FailureKind.DISK_TOO_SMALL}
-    assert (engine.attempts, asked, report.stopped, pulls.shortage) == ({}, [2], str(SHORTAGE), SHORTAGE)
+    assert (engine.attempts, room.checked, report.stopped, pulls.shortage) == ({}, [2], str(SHORTAGE), SHORTAGE)
 
 
-def test_the_disk_check_waits_for_no_slow_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other images are pulled meanwhile; the refusal comes when the numbers are known."""
-    answer = threading.Event()
+def test_pulls_do_not_wait_for_the_check_of_a_disk_with_a_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal ends what is in flight; an image that had arrived is reported as pulled."""
+    arrived, begun = threading.Event(), threading.Event()
 
-    def resolve(_: RegistryClient, reference: ImageReference) -> None:
-        assert reference.registry != "slow.io" or answer.wait(60)
+    def hang(cancel: Cancellation) -> EngineResult:
+        begun.set()
+        return until_cancelled(cancel)
+
+    def refuse() -> DiskShortage:
+        assert arrived.wait(60)
+        assert begun.wait(60)
+        return SHORTAGE
 
     def observe(event: Event) -> None:
         if isinstance(event, Finished) and event.outcome.ok:
+            arrived.set()
+
+    Disk(monkeypatch, WIDE, refuse)
+    wanted = [request("a.io/x"), request("b.io/hangs"), request("b.io/late")]
+    with session(FakeBackend({"b.io/hangs": hang}), Settings(per_registry=1), observer=observe) as pulls:
+        report = pulls.pull(wanted)
+    assert [(each.status, each.failure and each.failure.kind) for each in report.outcomes] == [
+        (Status.PULLED, None),
+        (Status.CANCELLED, FailureKind.DISK_TOO_SMALL),
+        (Status.CANCELLED, FailureKind.DISK_TOO_SMALL),
+    ]
+    assert ([len(each.attempts) for each in report.outcomes], report.exit_code) == ([1, 1, 0], ExitCode.FAILED)
+
+
+@pytest.mark.parametrize("shortage", [None, SHORTAGE])
+def test_half_of_the_free_space_is_left_until_the_check_has_ended(
+    monkeypatch: pytest.MonkeyPatch, shortage: DiskShortage | None
+) -> None:
+    """Pulls that would use more are broken off, and made again if the images fit."""
+    broken_off = threading.Event()
+
+    def fill(cancel: Cancellation) -> EngineResult:
+        room.free = WIDE // 2 - 1
+        try:
+            return until_cancelled(cancel)
+        finally:
+            broken_off.set()
+
+    def answer() -> DiskShortage | None:
+        assert broken_off.wait(60)
+        return shortage
+
+    room, engine = Disk(monkeypatch, WIDE, answer), FakeBackend({"a.io/x": [fill, PULLED]})
+    with session(engine, Settings()) as pulls:
+        (outcome,) = pulls.pull([request("a.io/x")]).outcomes
+    assert (outcome.status, len(outcome.attempts)) == (Status.CANCELLED if shortage else Status.PULLED, 1)
+    assert engine.attempts == {"a.io/x": 1 if shortage else 2}
+
+
+@pytest.mark.parametrize("policy", [Policy.NEWER, Policy.MISSING])
+def test_absent_images_wait_for_no_question_about_others(monkeypatch: pytest.MonkeyPatch, policy: Policy) -> None:
+    """A registry that does not answer a HEAD keeps no image of its own waiting that the engine does not have."""
+    answer = threading.Event()
+
+    def resolve(_: RegistryClient, reference: ImageReference) -> None:
+        asked.append(reference.text)
+        assert answer.wait(60)
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Finished) and event.request == absent:
             answer.set()
 
+    asked: list[str] = []
     monkeypatch.setattr(RegistryClient, "resolve", resolve)
-    held = LocalImages([LocalImage("sha256:1", ("slow.io/x:latest",), (f"slow.io/x@{DIGEST}",))])
-    engine = FakeBackend({"slow.io/x": until_cancelled}, store=FakeStore(held))
-    with too_small(monkeypatch, None, SHORTAGE) as asked, PullSession(engine, observer=observe) as pulls:
-        report = pulls.pull([request("slow.io/x"), request("a.io/x")])
-    assert [(each.status, each.failure and each.failure.kind) for each in report.outcomes] == [
-        (Status.CANCELLED, FailureKind.DISK_TOO_SMALL),
-        (Status.PULLED, None),
-    ]
-    assert (asked, report.exit_code) == ([1, 2], ExitCode.FAILED)
+    names = [f"a.io/held{number}" for number in range(20)]
+    held = (LocalImage(f"sha256:{name}", (f"{name}:latest",), (f"{name}@{DIGEST}",)) for name in names)
+    engine, absent = FakeBackend(store=FakeStore(LocalImages(held))), request("a.io/absent")
+    settings = Settings(1, policy=policy, disk_check=False)
+    with PullSession(engine, RegistryClient(), settings, observer=observe) as pulls:
+        report = pulls.pull([*map(request, names), absent])
+    assert (report.ok, sorted(asked)) == (True, sorted(names) if policy is Policy.NEWER else [])
+    assert next(iter(engine.attempts)) == "a.io/absent"
 
 
 def test_room_is_made_until_the_images_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,14 +266,46 @@ def test_room_is_made_until_the_images_fit(monkeypatch: pytest.MonkeyPatch) -> N
         told.append(shortage)
         return len(told) == 1
 
-    with too_small(monkeypatch, SHORTAGE, None), session(FakeBackend(), Settings(), make_room=make_room) as pulls:
+    Disk(monkeypatch, SMALL, SHORTAGE, None)
+    with session(FakeBackend(), Settings(), make_room=make_room) as pulls:
         assert pulls.pull([request()]).ok
-    with too_small(monkeypatch, SHORTAGE), session(FakeBackend(), Settings(), make_room=make_room) as pulls:
+    Disk(monkeypatch, SMALL, SHORTAGE)
+    with session(FakeBackend(), Settings(), make_room=make_room) as pulls:
         (outcome,) = pulls.pull([request()]).outcomes
     assert told == [SHORTAGE, SHORTAGE]
     assert outcome.failure
     assert "--no-disk-check" in outcome.failure.advice
     assert "--make-room" not in outcome.failure.advice
+
+
+def test_images_are_removed_while_nothing_is_pulled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What had begun is broken off first, counted anew, and pulled again at the end."""
+    begun, in_flight = threading.Event(), list[str]()
+
+    def begin(cancel: Cancellation) -> EngineResult:
+        begun.set()
+        in_flight.append("x")
+        try:
+            return until_cancelled(cancel)
+        finally:
+            in_flight.clear()
+
+    def first() -> DiskShortage:
+        assert begun.wait(60)
+        return SHORTAGE
+
+    smaller = SHORTAGE._replace(needed=5)
+    told: list[tuple[DiskShortage, list[str]]] = []
+
+    def make_room(shortage: DiskShortage) -> bool:
+        told.append((shortage, [*in_flight]))
+        return True
+
+    Disk(monkeypatch, WIDE, first, smaller, None)
+    engine = FakeBackend({"a.io/x": [begin, PULLED]})
+    with session(engine, Settings(), make_room=make_room) as pulls:
+        assert pulls.pull([request("a.io/x")]).ok
+    assert (told, engine.attempts) == ([(smaller, [])], {"a.io/x": 2})
 
 
 def test_a_pull_that_cannot_be_broken_off_is_given_up_at_the_deadline() -> None:

@@ -33,7 +33,7 @@ _TICK = 0.1
 """Seconds between two measurements of the free bytes; an engine writes less than 0.2 GB meanwhile."""
 _PATIENCE = 2.0
 """Seconds that pulls wait for the check on a disk without reserve."""
-_HEAD_START = 0.25
+_HEAD_START = 2.0
 """Seconds that the check waits for the engine's first message about a pull: both need this process."""
 _STOP = 5.0
 """Seconds in which pulls in flight should end before images are removed."""
@@ -112,9 +112,9 @@ class DiskCheck:
                 self._in_flight.discard(own)
                 self._changed.notify_all()
 
-    @property
-    def over(self) -> bool:
-        return self._over.is_set()
+    def over(self, seconds: float = 0.0) -> bool:
+        """Wait so long for the end of the check; return whether it has ended."""
+        return self._over.wait(seconds)
 
     def moved(self) -> None:
         """Note that the engine works on a pull."""
@@ -194,7 +194,7 @@ class _WatchedEngine(EngineWrapper):
             self._check.moved()
             progress(event)
 
-        while not self._check.over:
+        while not self._check.over():
             began = monotonic()
             with self._check.entered(cancel) as own:
                 try:

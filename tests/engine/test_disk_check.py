@@ -1,17 +1,47 @@
-"""The disk check before the first byte, on an engine whose data has little room."""
+"""The disk check, on an engine whose data has little room, and on one with enough to begin at once."""
 
+import json
 import re
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
 
 from tests.engine.conftest import Puller
-from tests.lab import Engine, Proxy, Registry, Rule, faults, layer, push_image
+from tests.lab import DOCKER, Engine, Proxy, PushedImage, Registry, Rule, faults, layer, push_image
+from tests.lab.process import wait_until
 
 SIZE = 30 << 20
+RESERVE = 5 << 30
+
+
+@pytest.fixture
+def roomy(small: Engine, cramped: Puller) -> Iterator[Puller]:
+    """Run puller against the engine while it has so much room that pulls do not wait for the check."""
+    resize = ["mount", "-o", f"remount,size={RESERVE}", str(small.data_root)]
+    subprocess.run(resize, check=True)
+    yield cramped
+    small.wipe()
+    subprocess.run([*resize[:2], "remount,size=64m", resize[-1]], check=True)
+
+
+def inflate(registry: Registry, image: PushedImage, size: int) -> None:
+    """Let the manifest of an image say that its layer has so many bytes."""
+    url = f"http://{registry.address}/v2/{image.repository}/manifests/{image.tag}"
+    headers = {"Accept": DOCKER.manifest, "Content-Type": DOCKER.manifest}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+        manifest = json.load(answer)
+    manifest["layers"][0]["size"] = size
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(manifest).encode(), headers, method="PUT")):
+        pass
 
 
 def test_a_pull_that_cannot_fit_is_refused_with_numbers(
     small: Engine, registry: Registry, proxy: Proxy, cramped: Puller, backend: str
 ) -> None:
-    """Exit 1 and what is needed and free, before the engine has asked for anything; a list that fits is pulled."""
+    """Exit 1 and what is needed and free; with little room the engine has asked for nothing. What fits is pulled."""
     big = [push_image(registry, f"room/big{n}", layers=[layer(f"big{n}", SIZE)]).at(proxy.address) for n in range(2)]
     little = push_image(registry, "room/little").at(proxy.address)
     images = cramped.list(little, *big)
@@ -38,6 +68,40 @@ def test_a_pull_that_cannot_fit_is_refused_with_numbers(
     assert [image["attempts"] for image in run.images] == [0, 1, 1]  # the first was there before
     asked = [each for each in proxy.log if each.matches("GET", "/manifests/")]
     assert sum(not (each.header("User-Agent") or "").startswith("puller") for each in asked) == 2
+
+
+def test_a_refusal_keeps_what_has_arrived(
+    small: Engine, registry: Registry, proxy: Proxy, roomy: Puller, backend: str
+) -> None:
+    """Pulls begin before the check has ended; it cancels those in flight, and an image that is there is pulled."""
+    little, big = (push_image(registry, f"room/begun-{name}-{backend}") for name in ("little", "big"))
+    inflate(registry, big, RESERVE)
+    checked, never = Event(), Event()
+    blob = f"/blobs/{big.layers[0].digest}"
+    proxy.use(Rule(blob, faults.hold(never), agent="(?!puller)"), Rule("", faults.hold(checked), agent="puller"))
+    images = roomy.list(little.at(proxy.address), big.at(proxy.address))
+    run = roomy.begin("pull", "--format", "json", "--backend", backend, images)
+    assert wait_until(lambda: bool(small.images()), 30)
+    proxy.wait_for("GET", blob)
+    checked.set()
+    code, stdout, stderr = run.ended(60)
+    arrived, cancelled = json.loads(stdout)["images"]
+    assert (code, arrived["status"], cancelled["status"]) == (1, "pulled", "cancelled"), stderr
+    assert (cancelled["error"]["kind"], cancelled["attempts"]) == ("disk_too_small", 1)
+    assert "not enough disk: 2 images need about" in stderr
+    assert [name for image in small.images() for name in image["RepoTags"]] == [little.at(proxy.address)]
+
+
+def test_the_engine_asks_for_absent_images_before_puller_does(registry: Registry, proxy: Proxy, roomy: Puller) -> None:
+    """No HEAD of puller's comes before the pulls, whatever it checks beside them."""
+    images = [push_image(registry, f"room/cold{number}").at(proxy.address) for number in range(5)]
+    run = roomy.pull(roomy.list(*images))
+    assert (run.code, {each["status"] for each in run.images}) == (0, {"pulled"})
+    asked = [request for request in proxy.log if "/manifests/" in request.path]
+    own = [request for request in asked if (request.header("User-Agent") or "").startswith("puller")]
+    assert len({request.path for request in own if request.method == "GET"}) == len(images)
+    assert sum(request.method == "GET" for request in own) == len(images)
+    assert not (asked[0].header("User-Agent") or "").startswith("puller")
 
 
 def test_what_looks_too_large_is_measured_before_it_is_refused(registry: Registry, cramped: Puller) -> None:

@@ -16,7 +16,6 @@ from puller.plan.inventory import EngineInventory
 from puller.pull.disk_check import DiskCheck
 from puller.registry.client import RegistryClient
 from tests.lab.fakes import FakeStore
-from tests.lab.process import wait_until
 from tests.lab.samples import request
 
 HELD = LocalImages([LocalImage("sha256:1", ("docker.io/library/nginx:1.27",))])
@@ -63,10 +62,10 @@ def test_a_wide_disk_is_not_measured(tmp_path: Path, mocker: MockerFixture, unas
     free(mocker, 60 << 30)
     store, said = FakeStore(HELD, facts(tmp_path)), list[str]()
     refusal(check := DiskCheck(store, store.holdings, unasked, said.append), "redis")
-    assert (check.over, store.questions) == (True, 0)
+    assert (check.over(), store.questions) == (True, 0)
     quick = mocker.patch.object(unasked, "quick", side_effect=RegistryError("asked"))
     refusal(check := DiskCheck(store, store.holdings, unasked, said.append), *(f"redis:{n}" for n in range(9)))
-    assert wait_until(lambda: check.over, 10)
+    assert check.over(10)
     assert (quick.call_count, said) == (1, ["disk not checked: asked"])
 
 

@@ -131,4 +131,4 @@ class Settings(NamedTuple):
     # By the lower-case name in canonical references: `docker.io`.
     registries: Mapping[str, RegistrySettings] = MappingProxyType({})
     prefetch: PrefetchSettings = PrefetchSettings()
-    disk_check: bool = True  # whether to check, before the first pull, that the images fit on the engine's disk
+    disk_check: bool = True  # whether to check that the images fit on the engine's disk

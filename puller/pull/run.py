@@ -35,7 +35,7 @@ class Run:
         disk_check: DiskCheck | None = None,
         begun: Callable[[], object] = lambda: None,
     ) -> None:
-        """`rejected` invalid lines of the lists count as failed images; `begun` is called once the first pulls began."""
+        """`rejected` invalid lines of the lists count as failed images; `begun` is called with the first pulls."""
         self.requests, self.context, self.check = requests, context, check
         self.rejected, self.disk_check, self.begun = rejected, disk_check, begun
         self._ends: list[Future[PullOutcome]] = []

@@ -40,6 +40,7 @@ _STORAGE_KINDS = {
     errno.EROFS: FailureKind.READ_ONLY_FS,
 }
 """Errors after which nothing more can be stored."""
+_REFUSED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 _PERMANENT = {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 
 
@@ -160,13 +161,16 @@ class Downloader:
             return
         part, before = blob.part, segment.at
         end = None if segment.end == blob.size else segment.end
+        began: float | None = monotonic()
         try:
             with self._client.blob(blob.source, blob.digest, segment.at, end, check=False) as body:
                 if not body.partial and len(part.segments) > 1:
                     self._fetch_as_stream(blob)
                     return
                 for chunk in self._paced(body):
+                    delay, began = began and monotonic() - began, None
                     self._bandwidth.take(len(chunk))
+                    self._queue.received(task, len(chunk), delay)
                     piece = chunk[: segment.end - segment.at]
                     if self._closing.is_set() or blob.failure or not part.write(segment, piece):
                         return
@@ -212,6 +216,9 @@ class Downloader:
         if error.status in _PERMANENT or tries >= _TRIES or wait > _MAX_WAIT:
             self.give_up(task.blob, error)
             return
+        reset = error.unanswered and not error.timed_out
+        if error.status in _REFUSED or reset:
+            self._queue.refused(task, reset=reset)
         limit = self._client.health(task.blob.source.registry).rate_limit
         if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
             limit.extend(wait, failure(FailureKind.REGISTRY_5XX, error.message))

@@ -7,7 +7,6 @@ from time import monotonic
 
 from puller.blobs.download import BandwidthLimit, Downloader
 from puller.blobs.download_task import BlobDownload, DownloadTask
-from puller.blobs.partial import SEGMENT
 from puller.blobs.queue import DownloadQueue
 from puller.blobs.store import BlobStore
 from puller.errors import FailureKind, RegistryError
@@ -15,6 +14,7 @@ from puller.image.manifest import Descriptor
 from puller.image.reference import ImageReference
 from puller.registry.client import RegistryClient
 from puller.settings import PrefetchSettings
+from puller.system.threads import affordable, start
 
 _log = logging.getLogger(__name__)
 _JOIN_SECONDS = 1.0
@@ -24,10 +24,15 @@ _JOIN_SECONDS = 1.0
 class DownloadPool:
     """Downloads blobs into a store, over a limited number of connections."""
 
-    def __init__(self, client: RegistryClient, store: BlobStore, settings: PrefetchSettings) -> None:
+    def __init__(
+        self, client: RegistryClient, store: BlobStore, settings: PrefetchSettings, ahead: int | None = None
+    ) -> None:
+        """Fetch up to `ahead` bytes that are not released yet; None means the limit of the store."""
         self._client = client.with_limits()
-        self._width = settings.connections
-        self.queue = DownloadQueue(settings.per_registry or settings.connections, store.limit, client.health)
+        self._width = affordable(settings.connections)
+        per_registry = min(settings.per_registry or self._width, self._width)
+        ahead = store.limit if ahead is None else min(ahead, store.limit)
+        self.queue = DownloadQueue(per_registry, ahead, client.health, self._start_thread)
         self._closing = Event()
         bandwidth = BandwidthLimit(settings.bandwidth, self._closing.wait)
         self.downloader = Downloader(self._client, store, self.queue, bandwidth, self._closing)
@@ -46,7 +51,6 @@ class DownloadPool:
                     rank = (place, number, 0)
                     blob = BlobDownload(part.digest, part.size, source, rank, foreign=part.foreign)
                     self._blobs[part.digest] = blob
-                    self._start_threads(1 + part.size // SEGMENT)
             if new:
                 self.queue.add(DownloadTask(blob.rank, blob))
             found.append(blob)
@@ -61,15 +65,13 @@ class DownloadPool:
             if not blob.done:
                 self.downloader.give_up(blob, RegistryError("the run has ended", kind=FailureKind.CANCELLED))
         end = monotonic() + _JOIN_SECONDS
-        for thread in self._threads:
+        for thread in list(self._threads):
             thread.join(max(end - monotonic(), 0.0))
 
-    def _start_threads(self, count: int) -> None:
-        """Start up to `count` more threads, within the limit."""
-        for _ in range(min(count, self._width - len(self._threads))):
-            if not self._closing.is_set():
-                self._threads.append(Thread(target=self._work, name="fetch", daemon=True))
-                self._threads[-1].start()
+    def _start_thread(self) -> None:
+        """Start one more thread, within the limit."""
+        if len(self._threads) < self._width and not self._closing.is_set() and (new := start(self._work, "fetch")):
+            self._threads.append(new)
 
     def _work(self) -> None:
         while task := self.queue.take():

@@ -1,61 +1,110 @@
-"""The queue of downloads: in list order, within the limits of each registry and of the store.
+"""The queue of downloads: in list order, within the limits of each registry and of the bytes that are fetched ahead.
 
 Each change wakes one thread, and a thread that takes a task wakes the next: waking all of them for each task would take
-more processor time than the downloads.
+more processor time than the downloads. If no thread waits, `more` starts one.
 """
 
-from collections import Counter
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from threading import Condition
+from time import monotonic
 
+from puller.blobs.connections import ConnectionControl
 from puller.blobs.download_task import BlobDownload, DownloadTask
-from puller.registry.health import RateLimit, RegistryHealth
+from puller.registry.health import RegistryHealth
+
+_log = logging.getLogger(__name__)
+
+
+class _RegistryQueue:
+    """The tasks of one registry, and what is measured there."""
+
+    def __init__(self, ceiling: int, health: RegistryHealth) -> None:
+        self.tasks: list[DownloadTask] = []
+        self.limit = health.rate_limit
+        self.control = ConnectionControl(ceiling)
+        self.busy = self.received = 0
+        self.delay = 0.0
+        """Seconds until the first byte of a response, recently."""
+
+    @property
+    def free(self) -> bool:
+        return self.busy < self.control.wanted and not self.limit.left
 
 
 class DownloadQueue:
     """A thread-safe queue of tasks; a registry with a rate limit does not delay the others."""
 
-    def __init__(self, per_registry: int, budget: int, health: Callable[[str], RegistryHealth]) -> None:
-        """Allow `per_registry` connections to one registry, and open blobs of up to `budget` bytes in all.
+    def __init__(
+        self,
+        per_registry: int,
+        ahead: int,
+        health: Callable[[str], RegistryHealth],
+        more: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Allow up to `per_registry` connections to one registry, and open blobs of up to `ahead` bytes in all.
 
-        A blob that the engine is waiting for is opened regardless of the budget.
+        A blob that the engine is waiting for is opened regardless of `ahead`. `more` is called, under the queue's lock,
+        when a task can start and no thread waits for it.
         """
         self._per_registry = per_registry
-        self._budget = budget
-        self._heaps: dict[str, list[DownloadTask]] = {}
-        self._busy: Counter[str] = Counter()
+        self._ahead = ahead
         self._health = health
-        self._limits: dict[str, RateLimit] = {}
+        self._more = more
+        self._registries: dict[str, _RegistryQueue] = {}
         self._opened: dict[str, int] = {}
+        self._opened_bytes = 0
+        self._waiting = 0
         self._closed = False
         self._changed = Condition()
 
     def add(self, task: DownloadTask) -> None:
         with self._changed:
             self._push(task)
-            self._changed.notify()
+            self._wake()
 
     def take(self) -> DownloadTask | None:
         """Wait for the next task; None after `close`. The caller must call `done`."""
         with self._changed:
             while not self._closed:
-                ready = [heap for registry, heap in self._heaps.items() if heap and self._can_start(registry, heap[0])]
-                if ready:
-                    task = heappop(min(ready, key=lambda heap: heap[0]))
-                    self._busy[task.blob.source.registry] += 1
-                    self._opened[task.blob.digest] = task.blob.size
-                    if any(self._heaps.values()):
-                        self._changed.notify()
+                if registry := self._next():
+                    task = heappop(registry.tasks)
+                    registry.busy += 1
+                    self._open(task.blob)
+                    if any(each.tasks for each in self._registries.values()):
+                        self._wake()
                     return task
-                limited = [limit.left for limit in self._limits.values()]
+                limited = [each.limit.left for each in self._registries.values()]
+                self._waiting += 1
                 self._changed.wait(min((left for left in limited if left), default=None))
+                self._waiting -= 1
             return None
 
     def done(self, task: DownloadTask) -> None:
         with self._changed:
-            self._busy[task.blob.source.registry] -= 1
-            self._changed.notify()
+            self._of(task).busy -= 1
+            self._wake()
+
+    def received(self, task: DownloadTask, count: int, delay: float | None = None) -> None:
+        """Count bytes of a task; `delay` is how many seconds it waited for the first of them."""
+        with self._changed:
+            registry = self._of(task)
+            registry.received += count
+            if delay is not None:
+                registry.delay = delay if not registry.delay else (3 * registry.delay + delay) / 4
+            before = registry.control.wanted
+            wanted = registry.control.update(monotonic(), registry.received, registry.busy, registry.delay)
+            if wanted != before:
+                _log.debug("%s: %d connections instead of %d", task.blob.source.registry, wanted, before)
+                self._wake()
+
+    def refused(self, task: DownloadTask, *, reset: bool) -> None:
+        """Use fewer connections to a registry that refuses requests, or resets connections."""
+        with self._changed:
+            registry = self._of(task)
+            wanted = registry.control.refused(monotonic(), registry.busy, reset=reset)
+            _log.debug("%s: %d connections after a refusal", task.blob.source.registry, wanted)
 
     def prioritize(self, blob: BlobDownload) -> None:
         """Move a blob to the front, because the engine is waiting for it."""
@@ -64,32 +113,47 @@ class DownloadQueue:
         with self._changed:
             blob.urgent = True
             blob.rank = (-1, *blob.rank[1:])
-            if not blob.opened:  # its own task may be behind one that exceeds the budget
+            if not blob.opened:  # its own task may be behind one that is too large to be fetched ahead
                 self._push(DownloadTask(blob.rank, blob))
-            self._changed.notify()
+            self._wake()
 
-    def forget(self, digests: set[str]) -> None:
-        """Remove blobs from the budget: no image needs them."""
+    def forget(self, digests: Iterable[str]) -> None:
+        """Do not count these blobs as fetched ahead any more: the engine has them, or nobody needs them."""
         with self._changed:
-            for digest in digests:
-                self._opened.pop(digest, None)
-            self._changed.notify()
+            self._opened_bytes -= sum(self._opened.pop(digest, 0) for digest in digests)
+            self._wake()
 
     def close(self) -> None:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def _push(self, task: DownloadTask) -> None:
-        registry = task.blob.source.registry
-        if registry not in self._heaps:
-            self._heaps[registry] = []
-            self._limits[registry] = self._health(registry).rate_limit
-        heappush(self._heaps[registry], task)
+    def _of(self, task: DownloadTask) -> _RegistryQueue:
+        return self._registries[task.blob.source.registry]
 
-    def _can_start(self, registry: str, task: DownloadTask) -> bool:
-        if self._busy[registry] >= self._per_registry or self._limits[registry].left:
-            return False
-        blob, opened = task.blob, sum(self._opened.values())
-        fits = not opened or blob.digest in self._opened or opened + blob.size <= self._budget
-        return fits or blob.urgent
+    def _push(self, task: DownloadTask) -> None:
+        name = task.blob.source.registry
+        if name not in self._registries:
+            self._registries[name] = _RegistryQueue(self._per_registry, self._health(name))
+        heappush(self._registries[name].tasks, task)
+
+    def _open(self, blob: BlobDownload) -> None:
+        if not blob.done and blob.digest not in self._opened:
+            self._opened[blob.digest] = blob.size
+            self._opened_bytes += blob.size
+
+    def _next(self) -> _RegistryQueue | None:
+        """Return the registry whose first task is the next one that can start."""
+        ready = [each for each in self._registries.values() if each.tasks and each.free and self._fits(each.tasks[0])]
+        return min(ready, key=lambda each: each.tasks[0], default=None)
+
+    def _fits(self, task: DownloadTask) -> bool:
+        blob = task.blob
+        known = blob.urgent or blob.done or not self._opened or blob.digest in self._opened
+        return known or self._opened_bytes + blob.size <= self._ahead
+
+    def _wake(self) -> None:
+        if self._waiting:
+            self._changed.notify()
+        elif not self._closed and self._next():
+            self._more()

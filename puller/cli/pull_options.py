@@ -101,9 +101,9 @@ pull_options = section(
         ),
         number(
             "--connections", default=_DEFAULTS.prefetch.connections,
-            help="Connections for prefetching, over all registries.",
+            help="Most connections for prefetching, over all registries; fewer are opened if they do.",
         ),
-        number("--registry-connections", help="Connections for prefetching from any one registry."),
+        number("--registry-connections", help="Most connections for prefetching from any one registry."),
         click.option(
             "--bandwidth", type=Parsed("rate", parse_rate), metavar="RATE",
             help="Bandwidth limit of prefetching, such as 50MB/s.",

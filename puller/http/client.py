@@ -29,6 +29,7 @@ class _Origin(NamedTuple):
     scheme: str
     address: str
     tls: TlsSettings
+    http1: bool = False
 
 
 class RequestGroup:
@@ -88,13 +89,16 @@ class HttpClient:
         tls: TlsSettings = SYSTEM,
         timeouts: tuple[float, float] | None = None,
         group: RequestGroup | None = None,
+        http1: bool = False,
     ) -> HttpResponse:
         """Send a request, and read the headers of the response but not its body; raises HttpError.
 
         User information in a URL is not sent. `timeouts` (connect, read) replace the client's; `group` is a group of
-        requests to cancel together.
+        requests to cancel together. With `http1` HTTP/2 is not offered to a server.
         """
         url, origin = _address(url, tls)
+        if http1 and origin.scheme == "https":
+            origin = origin._replace(http1=True)
         lines = _lines(_HEADERS if headers is None else {**_HEADERS, **headers})
         connect, read = timeouts or self._timeouts
         group = group or self._group
@@ -149,6 +153,7 @@ class HttpClient:
             self.proxy_for(url),
             unix_socket=self._unix_socket,
             receive_buffer=self._receive_buffer,
+            http1=origin.http1,
         )
         with self._lock:
             self._busy.add(handle)

@@ -35,7 +35,13 @@ class Handle:
     """Sends one request at a time, in one thread from `start` to `finish`. Any thread may call `abort`."""
 
     def __init__(
-        self, tls: TlsSettings | None, proxy: str, *, unix_socket: str | None = None, receive_buffer: int | None = None
+        self,
+        tls: TlsSettings | None,
+        proxy: str,
+        *,
+        unix_socket: str | None = None,
+        receive_buffer: int | None = None,
+        http1: bool = False,
     ) -> None:
         """Without `tls` only plain HTTP is possible. Raises HttpError for unreadable certificates."""
         self._sockets = Sockets(receive_buffer)
@@ -49,6 +55,8 @@ class Handle:
         self._multi.setopt(pycurl.M_MAXCONNECTS, 1)
         self.curl = pycurl.Curl()
         self._configure(tls, proxy, unix_socket)
+        if http1:
+            self.curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         self._running = False
         self._method = ""
         self._set: dict[int, object] = {}

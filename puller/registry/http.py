@@ -178,7 +178,8 @@ class RegistryHttp:
     ) -> RegistryResponse:
         """Send a request to a registry, or to its token server, and follow redirects.
 
-        With `blob`, from HTTPS to plain HTTP too, as engines do: a blob is checked by its digest. Credentials
+        With `blob`, from HTTPS to plain HTTP too, as engines do: a blob is checked by its digest; and over HTTP/1.1,
+        which costs less where each request has its own connection. Credentials
         (`Authorization`) are sent to the first origin only. Every request waits here for the end of the registry's rate
         limit, or raises RegistryError if that takes longer than `limits.rate_limit`.
         """
@@ -191,7 +192,14 @@ class RegistryHttp:
             since = time.monotonic()
             try:
                 response = self._client.send(
-                    method, url, headers, body, tls=record.tls, timeouts=limits.timeouts, group=limits.group
+                    method,
+                    url,
+                    headers,
+                    body,
+                    tls=record.tls,
+                    timeouts=limits.timeouts,
+                    group=limits.group,
+                    http1=blob,
                 )
             except HttpError as error:
                 failed = registry_error(registry, error)

@@ -288,6 +288,16 @@ def test_http_2_where_it_is_offered(front: TlsFront, tmp_path: Path, client: Htt
     assert len(sources) <= 1
 
 
+def test_http_1_where_it_is_asked_for(front: TlsFront, tmp_path: Path, client: HttpClient) -> None:
+    """Blobs come over HTTP/1.1 from a server that offers HTTP/2, too, and other requests of the same client do not."""
+    trusted = TlsSettings(authorities=(front.authority,))
+    with TlsRegistry(tmp_path) as server:
+        for http1 in (True, False, True):
+            assert client.send("GET", f"{server.url}/v2/", tls=trusted, http1=http1).read(10) == b"{}"
+        ours = [line for line in server.log.read_text().splitlines() if '"puller/' in line]
+    assert [sum(f'"GET /v2/ HTTP/{version}" 200' in line for line in ours) for version in ("1.1", "2.0")] == [2, 1]
+
+
 def test_whose_certificates_are_accepted(
     front: TlsFront, client: HttpClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -29,8 +29,10 @@ _LOCKED_INTERVAL = 0.2
 """Seconds between two checks of a blob that another run is fetching."""
 _PROGRESS = 16 << 10
 """Bytes after which a try counts as successful."""
+_PIECE = 256 << 10
+"""Bytes to write at a time, if they come fast; each write takes locks, and writes to the journal."""
 _SLOW, _PAUSE = 0.01, 0.05
-"""Seconds after which a read counts as slow, and seconds to pause after a slow read."""
+"""Seconds after which a read counts as slow, and seconds to pause after a slow read, at most."""
 _BURST = 0.1
 """Seconds' worth of bytes that may arrive at once after an idle time."""
 _TOO_SHORT = RegistryError("the response is too short", kind=FailureKind.UNEXPECTED_EOF)
@@ -167,16 +169,13 @@ class Downloader:
                 if not body.partial and len(part.segments) > 1:
                     self._fetch_as_stream(blob)
                     return
-                for chunk in self._paced(body):
-                    delay, began = began and monotonic() - began, None
-                    self._bandwidth.take(len(chunk))
-                    self._queue.received(task, len(chunk), delay)
-                    piece = chunk[: segment.end - segment.at]
+                for piece in _pieces(body, segment.end - segment.at):
+                    size, delay, began = sum(map(len, piece)), began and monotonic() - began, None
+                    self._bandwidth.take(size)
+                    self._queue.received(task, size, delay)
                     if self._closing.is_set() or blob.failure or not part.write(segment, piece):
                         return
-                    blob.received(len(piece))
-                    if len(piece) < len(chunk):
-                        break
+                    blob.received(size)
         except RegistryError as error:
             self._retry(task, error, progress=segment.at - before >= _PROGRESS)
             return
@@ -185,16 +184,6 @@ class Downloader:
             return
         if part.finish(segment):
             self._verify(blob)
-
-    def _paced(self, body: Iterable[bytes]) -> Iterator[bytes]:
-        """Pause on a slow connection, so that each read returns more bytes and there are fewer reads."""
-        before = monotonic()
-        for chunk in body:
-            slow = monotonic() - before > _SLOW
-            yield chunk
-            if slow:
-                sleep(_PAUSE)
-            before = monotonic()
 
     def _fetch_as_stream(self, blob: BlobDownload) -> None:
         """Fetch the rest of a blob as one stream, because its registry ignores ranges."""
@@ -253,3 +242,33 @@ class Downloader:
         blob.fail(RegistryError(f"cannot store it: {error.strerror or error}", kind=kind or FailureKind.IO_ERROR))
         if kind:
             self.broken = blob.failure
+
+
+def _pieces(body: Iterable[bytes], left: int) -> Iterator[list[bytes]]:
+    """Yield up to `left` bytes of a body in pieces, also those that come before an error.
+
+    A slow read ends a piece, and the time until half a piece has come is a pause, so that there are fewer reads.
+    """
+    chunks, size = list[bytes](), 0
+    began = before = monotonic()
+    try:
+        for chunk in body:
+            now = monotonic()
+            slow = now - before > _SLOW
+            chunks.append(chunk[: left - size])
+            size += len(chunks[-1])
+            if slow or size >= min(_PIECE, left):
+                yield chunks
+                left -= size
+                if not left:
+                    return
+                if slow:
+                    sleep(min(_PAUSE, (now - began) * _PIECE / 2 / size))
+                began, chunks, size = now, [], 0
+            before = monotonic()
+    except RegistryError:
+        if size:
+            yield chunks
+        raise
+    if size:
+        yield chunks

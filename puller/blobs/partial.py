@@ -1,7 +1,9 @@
 """A partly downloaded blob: a sparse file that several connections fill, hashed as far as it has no gap."""
 
+import errno
 import fcntl
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
@@ -52,14 +54,16 @@ class PartialBlob:
                 break
         return at
 
-    def write(self, segment: Segment, data: bytes) -> bool:
+    def write(self, segment: Segment, data: Sequence[bytes]) -> bool:
         """Append bytes to a segment; False if the part is closed or has other segments now. Raises OSError."""
         with self._lock:  # a closed descriptor may belong to another file by now
             if self._closed or not self._has(segment):
                 return False
-            os.pwrite(self._file, data, segment.at)
-            segment.at += len(data)
+            written = os.pwritev(self._file, data, segment.at)
+            segment.at += written
             self._journal.record_written(segment)
+        if written < sum(map(len, data)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return True
 
     def finish(self, segment: Segment) -> bool:

@@ -137,14 +137,14 @@ def test_a_run_that_is_stopped_holds_no_other(store: BlobStore, fetch: Fetch) ->
 
 def test_a_full_disk_gives_its_room_back(store: BlobStore, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be written whole is removed, and nothing more is begun."""
-    write = os.pwrite
+    write = os.pwritev
 
-    def full(descriptor: int, data: bytes, place: int) -> int:
+    def full(descriptor: int, data: list[bytes], place: int) -> int:
         if place > 1 << 20:
             raise OSError(28, "No space left on device")
         return write(descriptor, data, place)
 
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "pwritev", full)
     blob = fetch(store)
     assert blob.failure
     assert blob.failure.message == "cannot store it: No space left on device"
@@ -159,7 +159,7 @@ def test_a_part_is_believed_as_far_as_it_must_be(
     """After a killed process every byte counts; after a power loss only what had reached the disk."""
     begun = open_part(store, LARGE.digest, len(LARGE.data))
     assert begun
-    begun.write(begun.segments[0], LARGE.data[: 2 << 20])
+    begun.write(begun.segments[0], [LARGE.data[: 2 << 20]])
     assert open_part(store, LARGE.digest, len(LARGE.data)) is None
     begun.close()
     if boot == "another":
@@ -174,7 +174,7 @@ def test_a_part_that_was_cut_begins_anew(store: BlobStore) -> None:
     """A journal that says more than the file has is not believed."""
     begun = open_part(store, LARGE.digest, len(LARGE.data))
     assert begun
-    begun.write(begun.segments[0], LARGE.data[: 2 << 20])
+    begun.write(begun.segments[0], [LARGE.data[: 2 << 20]])
     begun.close()
     os.truncate(Path(begun.path), 1 << 20)
     resumed = open_part(store, LARGE.digest, len(LARGE.data))

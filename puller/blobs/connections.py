@@ -11,13 +11,15 @@ FIRST = 8
 """Connections at the beginning."""
 _WINDOW, _LONGEST_WINDOW = 0.3, 3.0
 """Seconds of a measurement; it lasts longer, up to the second number, until `_LEAST_BYTES` a connection have come."""
-_LEAST_BYTES = 64 << 10
+_LEAST_BYTES = 256 << 10
 _SETTLE, _LONGEST_SETTLE = 0.1, 1.5
 """Seconds between a change and the next measurement: at least, and at most if first bytes are late."""
 _IN_USE = 0.8
 """Share of the connections that must be in use on average; otherwise there was too little to download."""
 _GROWS, _GROWS_A_LITTLE = 0.5, 0.2
 """Growth of the bytes a second, as a share of the growth of the connections: it goes on, or this step was the last."""
+_ENOUGH = 200_000_000
+"""Bytes a second from which on no more connections are tried: they would only take processor time."""
 _ALONE = 0.7
 """Share of the most bytes a second of one connection; with less, connections compete, and fewer are tried."""
 _NO_LESS = 0.9
@@ -137,9 +139,9 @@ class ConnectionControl:
                 self._accept(now, rate)
 
     def _accept(self, now: float, rate: float) -> None:
-        """Take this number as the base, and try more of them when that is due."""
+        """Take this number as the base, and try more of them if that is due."""
         self._base, self._doubts = _Measured(self.wanted, rate), 0
-        if now >= self._held_until:
+        if now >= self._held_until and rate < _ENOUGH:
             more = 2 * self.wanted if self._doubles else self.wanted + max(1, self.wanted // 4)
             refused = now - self._episode < _REFUSED
             self.wanted = min(more, max(self.wanted, self._refused_at - 1) if refused else self._ceiling)

@@ -53,6 +53,8 @@ class DownloadPool:
                     self._blobs[part.digest] = blob
             if new:
                 self.queue.add(DownloadTask(blob.rank, blob))
+                if not self._threads:
+                    self.downloader.give_up(blob, RegistryError("no thread can be started", kind=FailureKind.INTERNAL))
             found.append(blob)
         return found
 

@@ -46,7 +46,7 @@ class DownloadQueue:
         """Allow up to `per_registry` connections to one registry, and open blobs of up to `ahead` bytes in all.
 
         A blob that the engine is waiting for is opened regardless of `ahead`. `more` is called, under the queue's lock,
-        when a task can start and no thread waits for it.
+        when a task can start and no thread waits for it, and for the first task.
         """
         self._per_registry = per_registry
         self._ahead = ahead
@@ -55,7 +55,7 @@ class DownloadQueue:
         self._registries: dict[str, _RegistryQueue] = {}
         self._opened: dict[str, int] = {}
         self._opened_bytes = 0
-        self._waiting = 0
+        self._waiting, self._started = 0, False
         self._closed = False
         self._changed = Condition()
 
@@ -155,5 +155,6 @@ class DownloadQueue:
     def _wake(self) -> None:
         if self._waiting:
             self._changed.notify()
-        elif not self._closed and self._next():
+        elif not self._closed and (not self._started or self._next()):  # one thread waits for the end of rate limits
+            self._started = True
             self._more()

@@ -1,9 +1,22 @@
-"""Which blobs are fetched ahead of the engine."""
+"""Which blobs are fetched ahead of the engine, and how many threads there are."""
 
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from puller.blobs import download_pool
+from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload, DownloadTask
 from puller.blobs.queue import DownloadQueue
+from puller.blobs.store import BlobStore
+from puller.errors import FailureKind
+from puller.failure import failure
+from puller.image.manifest import Descriptor
 from puller.image.reference import ImageReference
+from puller.registry.client import RegistryClient
 from puller.registry.health import RegistryHealth
+from puller.settings import PrefetchSettings
 
 
 def task(place: int, size: int) -> DownloadTask:
@@ -40,3 +53,35 @@ def test_no_thread_starts_without_work() -> None:
     assert queue.take() is only
     queue.done(only)
     assert len(started) == 1
+
+
+def test_a_rate_limit_that_was_there_first_delays_downloads_and_no_more() -> None:
+    """The first blob starts when the limit ends, although nothing else happens then."""
+    health, taken = RegistryHealth("docker.io"), list[DownloadTask | None]()
+    health.rate_limit.extend(0.1, failure(FailureKind.RATE_LIMITED, "slow down"))
+    threads = list[Thread]()
+
+    def more() -> None:
+        threads.append(Thread(target=lambda: taken.append(queue.take())))
+        threads[-1].start()
+
+    queue = DownloadQueue(48, 100, lambda _: health, more)
+    only = task(0, 1)
+    queue.add(only)
+    for each in threads:
+        each.join(20)
+    assert taken == [only]
+
+
+def test_a_host_that_gives_no_thread_downloads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blob fails at once, and the engine pulls the image by itself."""
+    monkeypatch.setattr(download_pool, "start", lambda _function, _name: None)
+    store = BlobStore(tmp_path / "cache", 1 << 30)
+    with RegistryClient() as client:
+        pool = DownloadPool(client, store, PrefetchSettings())
+        reference = ImageReference.parse("127.0.0.1:1/app")
+        (blob,) = pool.fetch([Descriptor(f"sha256:{0:064}", 1)], reference, 0)
+        assert blob.failure
+        assert blob.failure.message == "no thread can be started"
+        pool.close()
+    store.close()

@@ -20,7 +20,7 @@ _GROWS, _GROWS_A_LITTLE = 0.5, 0.2
 """Growth of the bytes a second, as a share of the growth of the connections: it goes on, or this step was the last."""
 _ENOUGH = 200_000_000
 """Bytes a second from which on no more connections are tried: they would only take processor time."""
-_ALONE = 0.7
+_ALONE = 0.65
 """Share of the most bytes a second of one connection; with less, connections compete, and fewer are tried."""
 _NO_LESS = 0.9
 """Share of the bytes a second that fewer connections must reach."""

@@ -98,12 +98,22 @@ class PrefetchMode(StrEnum):
 class PrefetchSettings(NamedTuple):
     """The settings of prefetching."""
 
-    mode: PrefetchMode = PrefetchMode.NEVER
+    mode: PrefetchMode = PrefetchMode.AUTO
     connections: int = 48  # connections to all registries together
     per_registry: int | None = None  # connections to one registry; None means `connections`
     bandwidth: float | None = None  # bytes a second over all connections; None means no limit
-    cache: int = 10_000_000_000  # bytes of the blob store; also the limit of blobs fetched before they are pulled
+    cache: int | None = None  # bytes of the blob store; None means 10 GB, and to keep blobs only with `ALWAYS`
     extras: bool = True  # whether an export includes attestations and signatures
+
+    @property
+    def keeps(self) -> bool:
+        """Whether blobs stay in the store for later runs."""
+        return self.mode is PrefetchMode.ALWAYS or self.cache is not None
+
+    @property
+    def cache_size(self) -> int:
+        """Bytes of the blob store; also the limit of blobs fetched before they are pulled."""
+        return 10_000_000_000 if self.cache is None else self.cache
 
     @property
     def receive_buffer(self) -> int | None:

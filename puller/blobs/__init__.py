@@ -8,3 +8,6 @@ loopback_names                      the record of the names that images have the
 prefetch, prefetch_*                prefetching for an engine: always, or when the network turns out to be slow
 export, load                        images as files: written without an engine, and loaded into one
 """
+
+TEMPORARY = "temporary"
+"""A file in the folder of a store that is to be removed at the end of the run; what a killed run leaves has it, too."""

@@ -61,7 +61,7 @@ def open_layout(path: Path, settings: Settings, client: RegistryClient, *, archi
         with ExitStack() as stack:
             if archive:
                 files.check(path)
-                store = BlobStore(cache_home() / "blobs", settings.prefetch.cache)
+                store = BlobStore(cache_home() / "blobs", settings.prefetch.cache_size)
                 stack.callback(store.close)
                 target = ArchiveBuilder()
                 stack.callback(target.write, path, store)

@@ -7,7 +7,7 @@ blob is served while it is being downloaded; the engine verifies its digest as f
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,9 +48,10 @@ class Source(Protocol):
 class LoopbackRegistry:
     """Serves on a free port, below a secret path, until it is closed."""
 
-    def __init__(self, source: Source) -> None:
-        """Listen; raises OSError."""
+    def __init__(self, source: Source, taken: Callable[[str], object] = str) -> None:
+        """Listen; raises OSError. `taken` is called with the digest of each blob that was sent to its end."""
         self.source = source
+        self.taken = taken
         self.secret = secrets.token_hex(16)
         self.contacted = Event()
         """Set by the first request for the secret path."""
@@ -181,7 +182,11 @@ class _Exchange(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {start}-{blob.size - 1}/{blob.size}"
         self._send(HTTPStatus.PARTIAL_CONTENT if found else HTTPStatus.OK, b"", {_DIGEST: digest, **headers})
         self.wfile.flush()
-        if self.command != "HEAD" and not self._copy(blob, start):
+        if self.command == "HEAD":
+            return
+        if self._copy(blob, start):
+            self.registry.taken(digest)
+        else:
             self.close_connection = True
 
     def _copy(self, blob: BlobDownload, start: int) -> bool:

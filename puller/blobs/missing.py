@@ -63,9 +63,16 @@ class MissingBlobs:
         policy: Policy = Policy.ALWAYS,
         *,
         extras: bool = False,
+        spare_quota: bool = False,
     ) -> None:
-        """Without an engine's inventory every blob is missing. With `extras` images come with what refers to them."""
+        """Without an engine's inventory every blob is missing. With `extras` images come with what refers to them.
+
+        With `spare_quota` images of registries that count requests for manifests are not looked up.
+        """
         self._extras = extras
+        self._spare_quota = spare_quota
+        self._asked: set[str] = set()
+        """Registries that have been asked whether they count."""
         self._client = client.with_limits(rate_limit=_RATE_LIMIT)
         self._inventory = inventory
         self._policy = policy
@@ -81,10 +88,21 @@ class MissingBlobs:
         reference = request.reference
         if self._client.record(reference.registry).unreachable or self._is_present(request):
             return None
+        if self._spare_quota and self._has_quota(reference):
+            raise RegistryError(f"{reference.registry} counts requests for manifests: see --prefetch=always")
         documents = manifests_of(self._client, reference, reference.digest or reference.tag or "", platform)
         parts = read_image(map(descriptor_of, documents[:-1]), documents[-1])
         entry = ImageBlobs(documents, parts, tuple(self._missing(reference, parts)))
         return self._with_extras(reference, entry) if self._extras else entry
+
+    def _has_quota(self, reference: ImageReference) -> bool:
+        """Tell whether a registry counts requests for manifests; asked with a HEAD request, which does not count."""
+        record = self._client.record(reference.registry)
+        if record.quota is None and reference.registry not in self._asked:
+            with suppress(RegistryError):
+                self._client.head(reference)
+                self._asked.add(reference.registry)
+        return record.quota is not None
 
     def _with_extras(self, reference: ImageReference, entry: ImageBlobs) -> ImageBlobs:
         """Add the attestations in the index, what the registry lists as referring to the image, and cosign's tags."""

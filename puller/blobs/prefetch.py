@@ -29,7 +29,7 @@ from puller.model import EngineResult, PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.registry.batch import asking
 from puller.registry.client import RegistryClient
-from puller.settings import Settings, Timeouts
+from puller.settings import PrefetchMode, Settings, Timeouts
 from puller.text import clean
 
 _LOOK_UPS = 4
@@ -38,6 +38,11 @@ _TICK = 0.2
 """Seconds between two checks for cancellation."""
 _TRIM_SHARE = 8
 """The store is trimmed whenever 1/8 of its limit is no longer needed."""
+_TWICE = 10
+"""Blobs that the engine has are kept for a later run, should this one be killed, as long as the store and the engine
+together have at most 1/10 more than all images; nearly full disks leave less."""
+_THINNING = 0.1
+"""Minimum seconds between two looks at that."""
 
 
 class LoopbackImage(NamedTuple):
@@ -59,7 +64,9 @@ class Prefetch:
         self._client = client.with_limits()
         self._store = store
         self._inventory = inventory
-        self._missing = MissingBlobs(client, inventory, settings.policy)
+        self._keeps = settings.prefetch.keeps
+        spare = settings.prefetch.mode is PrefetchMode.AUTO
+        self._missing = MissingBlobs(client, inventory, settings.policy, spare_quota=spare)
         self._questions = asking(_LOOK_UPS)
         self._downloads = DownloadPool(client, store, settings.prefetch)
         self._lock = Lock()
@@ -70,13 +77,21 @@ class Prefetch:
         self._users: Counter[str] = Counter()
         """For each blob, the number of images that still need it."""
         self._used = 0
-        self.server = LoopbackRegistry(self)
+        self._unknown = 0
+        """Images that have not been looked up."""
+        self._blobs: dict[str, BlobDownload] = {}
+        self._taken: dict[str, BlobDownload] = {}
+        """Blobs in the store that the engine has received, in that order."""
+        self._looked = 0.0
+        self.server = LoopbackRegistry(self, self.taken)
 
     def begin(self, requests: Iterable[PullRequest]) -> None:
         """Look up images, and download missing blobs in the order of the list; raises EngineError."""
         for place, request in enumerate(requests):
             platform = self._inventory.platform(request)
             if platform is not None:
+                with self._lock:
+                    self._unknown += 1
                 registry = request.reference.registry
                 self._images[request] = self._questions.submit(registry, self._prepare, place, request, platform)
 
@@ -113,12 +128,47 @@ class Prefetch:
             self._users.subtract(blob.digest for blob in image.blobs)
             free = {blob.digest for blob in image.blobs if self._users[blob.digest] <= 0}
             self._used += sum(blob.size for blob in image.blobs if blob.digest in free)
-            trim = self._used * _TRIM_SHARE > self._store.limit
-            needed = {digest for digest, count in self._users.items() if count > 0}
+            trim = self._keeps and self._used * _TRIM_SHARE > self._store.limit
+            needed = {digest for digest, count in self._users.items() if count > 0} if trim else ()
             self._used = 0 if trim else self._used
+            self._taken |= {blob.digest: blob for blob in image.blobs if blob.digest in free}
         self._downloads.queue.forget(free)
         if trim:
             self._store.trim(needed)
+        self._drop_unused()
+
+    def taken(self, digest: str) -> None:
+        """Take note that the engine has received a blob."""
+        with self._lock:
+            if blob := self._blobs.get(digest):
+                self._taken[digest] = blob
+            now = monotonic()
+            if self._keeps or now - self._looked < _THINNING:
+                return
+            self._looked = now
+            coming = sum(max(each.expected - each.fetched, 0) for each in self._blobs.values() if not each.done)
+            all_images = sum(each.size for each in self._blobs.values())
+            over = sum(each.size for each in self._taken.values())
+            over -= min(all_images // _TWICE + coming, self._store.free // 4)
+            drop = []
+            for each in list(self._taken.values()):
+                if over > 0 and self._users[each.digest] <= 1:
+                    drop.append(self._taken.pop(each.digest))
+                    over -= each.size
+        self._drop(drop)
+
+    def _drop_unused(self) -> None:
+        """Remove what no image needs any more, unless an image that is not known yet might."""
+        with self._lock:
+            done = self._keeps or self._unknown
+            unused = [] if done else [each for each in self._taken.values() if self._users[each.digest] <= 0]
+            for each in unused:
+                del self._taken[each.digest]
+        self._drop(unused)
+
+    def _drop(self, blobs: Iterable[BlobDownload]) -> None:
+        """Remove blobs from the store, except for those that an earlier run wanted to keep."""
+        self._store.drop(each.digest for each in blobs if each.fetched or self._store.temporary)
 
     def document(self, name: str) -> Manifest | None:
         """See `Source.document`. An attestation, for example, is fetched now."""
@@ -160,6 +210,14 @@ class Prefetch:
         self._downloads.close()
 
     def _prepare(self, place: int, request: PullRequest, platform: Platform) -> LoopbackImage | None:
+        try:
+            return self._look_up(place, request, platform)
+        finally:
+            with self._lock:
+                self._unknown -= 1
+            self._drop_unused()
+
+    def _look_up(self, place: int, request: PullRequest, platform: Platform) -> LoopbackImage | None:
         entry = self._missing.look_up(request, platform)
         if entry is None or self._downloads.downloader.broken:
             return None
@@ -169,6 +227,8 @@ class Prefetch:
             new = {part.digest for part in entry.missing if part.digest not in self._users}
             self._users.update(part.digest for part in entry.missing)
         blobs = tuple(self._downloads.fetch(entry.missing, request.reference, place))
+        with self._lock:
+            self._blobs |= {blob.digest: blob for blob in blobs}
         name = ImageReference.parse(f"{self.server.name(f'n{place}')}@{entry.digest}")
         return LoopbackImage(name, blobs, tuple(blob for blob in blobs if blob.digest in new))
 
@@ -181,6 +241,17 @@ class PrefetchEngine(EngineWrapper):
         super().__init__(engine)
         self._prefetch = prefetch
         self._note = note
+
+    def serves(self, request: PullRequest, cancel: Cancellation) -> bool:
+        """Wait until it is known whether an image is prefetched; raises CancelledError."""
+        try:
+            return self._prefetch.image(request, cancel) is not None
+        except EngineError:
+            return False
+
+    def release(self, request: PullRequest) -> None:
+        """Give up an image that the engine has pulled by itself."""
+        self._prefetch.finished(request)
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink

@@ -1,72 +1,176 @@
-"""Automatic prefetching: the engine pulls by itself until its first seconds show that the network is slow.
+"""Automatic prefetching: the engine pulls by itself until its first second shows that the network is slow.
 
-The network is slow when the engine mostly downloads, rarely unpacks, and receives few bytes. On a fast network it
-unpacks most of the time, and prefetching would only take processor time from it. Only the progress that the engine
-reports anyway is measured. Pulls that are downloading when prefetching begins are cancelled and prefetched.
+A thread looks at the progress that the engine reports anyway, five times a second; nothing else is imported, opened or
+asked before. docs/prefetch.md says how the decision is made. Pulls that have most of their bytes are left alone, others
+are cancelled and prefetched as soon as their blobs are known.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from threading import Lock, Thread
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from threading import Event, Lock, Thread
 from time import monotonic
+from typing import NamedTuple, Protocol
 
+from puller.blobs import TEMPORARY
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine, EngineWrapper, ProgressSink
 from puller.errors import CancelledError
 from puller.events import Phase, Progress
 from puller.model import EngineResult, PullRequest
-from puller.settings import Timeouts
+from puller.registry.client import RegistryClient
+from puller.settings import PrefetchSettings, Settings, Timeouts
+from puller.system.paths import cache_home
+from puller.text import format_bytes
 
-WINDOW = 1.5
-"""Length of a measurement in seconds; the first begins with the first byte."""
+TICK = 0.2
+"""Seconds between two samples."""
+SAMPLES = 4
+"""Intervals between samples that a decision is made from; the first begins with the first byte."""
 SLOW = 30_000_000
-"""Bytes a second below which the network is slow; an engine unpacks about twice as many."""
-_SHARE = 0.75
-"""Minimum share of the time in which nothing is unpacked."""
-Begin = Callable[[Iterable[PullRequest]], Engine | None]
-"""Starts to prefetch images and returns the engine for them, or None if that is not possible."""
+"""Bytes a second below which the network is slow on idle processors; an engine unpacks about twice as many."""
+_BUSY_SHARE = 2 / 3
+"""The share of `SLOW` that is taken off if all processors are busy, as prefetching needs some, too."""
+_BOUND = 0.75
+"""Minimum share of the samples in which the engine waits for the network."""
+_MORE = 2
+"""Connections for each one that the engine uses, without which nothing is gained."""
+_WORTH = 3.0
+"""Minimum seconds that the rest takes; starting to prefetch takes some tenths of one."""
+_NEARLY = 0.8
+"""A pull with this share of its bytes is not cancelled."""
+
+
+class Sample(NamedTuple):
+    """The state of all pulls at a moment."""
+
+    time: float
+    received: int
+    active: int
+    """Layers of which something came since the last sample."""
+    downloading: bool
+    extracting: bool
+    processors: tuple[int, int]
+    """See `processor_times`."""
 
 
 class NetworkMonitor:
     """Detects a slow network from the progress of all pulls; not thread-safe."""
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
-        self._now = now
-        self.phases: dict[PullRequest, Phase] = {}
+    def __init__(self, settings: PrefetchSettings, jobs: int) -> None:
+        self._connections = min(settings.connections, settings.per_registry or settings.connections)
+        self._bandwidth = settings.bandwidth
+        self._jobs = jobs
+        self._pulls: dict[PullRequest, Progress] = {}
         """Of the pulls in flight."""
         self._bytes: dict[str, int] = {}
         """By layer, which images may share."""
-        self._last = self._began = self._waited = 0.0
-        self._base = 0
+        self._moved: set[str] = set()
+        self._received = 0
+        self._samples: deque[Sample] = deque(maxlen=SAMPLES + 1)
+        self.finding = ""
+        """What was measured, in words."""
 
-    def update(self, progress: Progress) -> bool:
-        """Record the progress of a pull; return True at the end of a measurement that shows a slow network."""
-        now, phases = self._now(), self.phases.values()
-        if self._began and Phase.EXTRACTING not in phases:
-            self._waited += now - self._last
-        self._last = now
-        self.phases[progress.request] = progress.phase
+    def update(self, progress: Progress) -> None:
+        """Record the progress of a pull."""
+        self._pulls[progress.request] = progress
         for layer, count in progress.of_layers.items():
-            self._bytes[layer] = max(count, self._bytes.get(layer, 0))
-        seconds, received = now - self._began, sum(self._bytes.values())
-        if seconds < WINDOW if self._began else not progress.current:
+            known = self._bytes.get(layer, 0)
+            if count > known:
+                self._bytes[layer] = count
+                self._received += count - known
+                self._moved.add(layer)
+
+    def ended(self, request: PullRequest) -> None:
+        """Forget a pull."""
+        self._pulls.pop(request, None)
+
+    def worth_cancelling(self, request: PullRequest) -> bool:
+        """Tell whether a pull has so much left that its bytes may be lost."""
+        pull = self._pulls.get(request)
+        if pull is None:
+            return True
+        nearly = pull.current >= _NEARLY * pull.total > 0 and not _waiting(pull)
+        return pull.phase is not Phase.EXTRACTING and not nearly
+
+    def sample(self, now: float, processors: tuple[int, int]) -> bool:
+        """Take a sample, with the times of the processors; return True if the network is slow."""
+        phases = {each.phase for each in self._pulls.values()}
+        active, self._moved = len(self._moved), set()
+        if not self._received:
             return False
-        slow = self._began and self._waited >= _SHARE * seconds and received - self._base < SLOW * seconds
-        self._began, self._base, self._waited = now, received, 0.0
-        return bool(slow) and Phase.DOWNLOADING in phases
+        downloading, extracting = Phase.DOWNLOADING in phases, Phase.EXTRACTING in phases
+        self._samples.append(Sample(now, self._received, active, downloading, extracting, processors))
+        return len(self._samples) > SAMPLES and self._is_slow()
+
+    def _is_slow(self) -> bool:
+        first, *later = self._samples
+        last = later[-1]
+        rate = (last.received - first.received) / (last.time - first.time)
+        worked, passed = (now - before for now, before in zip(last.processors, first.processors, strict=True))
+        busy = worked / passed if passed else 0.0
+        bound = sum(each.downloading and (not each.extracting or busy < _BOUND) for each in later)
+        active = max(each.active for each in later)
+        limit = SLOW * (1 - _BUSY_SHARE * busy)
+        if self._bandwidth:
+            limit = min(limit, self._bandwidth / _MORE)
+        if (
+            rate >= limit
+            or bound < _BOUND * SAMPLES
+            or not last.downloading
+            or not 0 < active <= self._connections // _MORE
+        ):
+            return False
+        self.finding = f"the engine received {format_bytes(round(rate))}/s over {active} connections"
+        pulls = self._pulls.values()
+        rest = sum(each.total - each.current for each in pulls)
+        return len(pulls) >= self._jobs or any(map(_waiting, pulls)) or rest >= rate * _WORTH
+
+
+def _waiting(pull: Progress) -> int:
+    """Count the layers that the engine has not begun."""
+    return pull.layers - len({*pull.of_layers, *pull.whole, *pull.present})
+
+
+def processor_times() -> tuple[int, int]:
+    """Return the time that all processors have worked since the start, and all time; zeros if unknown (proc(5))."""
+    with suppress(OSError, ValueError, IndexError), Path("/proc/stat").open("rb") as file:
+        times = [int(each) for each in file.readline().split()[1:9]]
+        return sum(times) - times[3] - times[4], sum(times)  # idle, and idle while waiting for a disk
+    return 0, 0
+
+
+class PrefetchingEngine(Engine, Protocol):
+    """What prefetching offers to a run that begins plainly."""
+
+    def serves(self, request: PullRequest, cancel: Cancellation) -> bool:
+        """Wait until it is known whether an image is prefetched; raises CancelledError."""
+
+    def release(self, request: PullRequest) -> None:
+        """Give up an image that the engine has pulled by itself."""
+
+
+Begin = Callable[[Sequence[PullRequest], Cancellation], PrefetchingEngine | None]
+"""Starts to prefetch images and returns the engine for them, or None if that is not possible."""
 
 
 class AutoPrefetchEngine(EngineWrapper):
     """Pulls with an engine as it is, until the network turns out to be slow."""
 
-    def __init__(self, engine: Engine, requests: Sequence[PullRequest], begin: Begin) -> None:
+    def __init__(
+        self, engine: Engine, requests: Sequence[PullRequest], begin: Begin, settings: Settings, cancel: Cancellation
+    ) -> None:
         super().__init__(engine)
-        self._begin_prefetch = begin
+        self._begin = begin
         self._left = dict.fromkeys(requests)
-        self._prefetching: Engine | None = None
+        self._prefetching: PrefetchingEngine | None = None
         self._lock = Lock()
-        self._monitor = NetworkMonitor()
+        self.monitor = NetworkMonitor(settings.prefetch, settings.jobs)
         self._in_flight: dict[PullRequest, Cancellation] = {}
-        self._switch: Thread | None = None
+        self._thread: Thread | None = None
+        self._over = Event()
+        self._cancel = Cancellation(cancel)
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
@@ -75,9 +179,7 @@ class AutoPrefetchEngine(EngineWrapper):
 
         def watched(event: Progress) -> None:
             with self._lock:
-                if self._monitor.update(event) and self._switch is None:
-                    self._switch = Thread(target=self._start_prefetch, name="prefetch", daemon=True)
-                    self._switch.start()
+                self.monitor.update(event)
             progress(event)
 
         began, own = monotonic(), Cancellation(cancel)
@@ -85,35 +187,87 @@ class AutoPrefetchEngine(EngineWrapper):
             prefetching = self._prefetching
             if prefetching is None:
                 self._in_flight[request] = own
+                if self._thread is None:
+                    self._thread = Thread(target=self._watch, name="monitor", daemon=True)
+                    self._thread.start()
         if prefetching is None:
             try:
-                return self._engine.pull(request, cancel=own, clocks=clocks, progress=watched)
+                pulled = self._engine.pull(request, cancel=own, clocks=clocks, progress=watched)
             except CancelledError:
                 cancel.check()
-                prefetching = self._prefetching or self._engine
+                prefetching = self._prefetching
+                if prefetching is None:
+                    raise
                 clocks = clocks._replace(spent=clocks.spent + monotonic() - began)
+            else:
+                if self._prefetching:
+                    self._prefetching.release(request)
+                return pulled
             finally:
                 with self._lock:
-                    self._monitor.phases.pop(request, None)
+                    self.monitor.ended(request)
                     self._in_flight.pop(request, None)
                     self._left.pop(request, None)
         return prefetching.pull(request, cancel=cancel, clocks=clocks, progress=progress)
 
-    def finish(self) -> None:
-        """Wait for the start of prefetching, if that is under way, and prevent a later one."""
+    def start(self) -> None:
+        """Start to prefetch."""
         with self._lock:
-            switch, self._switch = self._switch, Thread()
-        if switch and switch.ident:
-            switch.join()
-
-    def _start_prefetch(self) -> None:
-        phases = self._monitor.phases
-        with self._lock:
-            left = [each for each in self._left if phases.get(each) is not Phase.EXTRACTING]
-        prefetching = self._begin_prefetch(left)
+            left = [each for each in self._left if self.monitor.worth_cancelling(each)]
+        prefetching = self._begin(left, self._cancel)
         with self._lock:
             self._prefetching = prefetching
-            in_flight = [own for each, own in self._in_flight.items() if phases.get(each) is not Phase.EXTRACTING]
-        if prefetching is not None:
-            for own in in_flight:
-                own.cancel("it is prefetched")
+            in_flight = dict(self._in_flight)
+        if prefetching is None:
+            return
+        for request, own in in_flight.items():
+            with suppress(CancelledError):
+                if prefetching.serves(request, self._cancel) and self.monitor.worth_cancelling(request):
+                    own.cancel("it is prefetched")
+
+    def finish(self) -> None:
+        """Stop measuring, and starting to prefetch, if that is under way."""
+        self._over.set()
+        if self._prefetching is None:
+            self._cancel.cancel("the run has ended")
+        if self._thread:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(TICK):
+            with self._lock:
+                slow = self.monitor.sample(monotonic(), processor_times())
+            if slow:
+                self.start()
+                return
+
+
+@contextmanager
+def automatic(
+    engine: Engine,
+    requests: Sequence[PullRequest],
+    settings: Settings,
+    registries: RegistryClient,
+    note: Callable[[str], None],
+    cancel: Cancellation,
+) -> Iterator[Engine]:
+    """Return an engine that prefetches when the network is slow; `note` is called with the reason if it cannot.
+
+    It prefetches at once if a run that was killed left blobs.
+    """
+    left = cache_home() / "blobs" / TEMPORARY
+    with ExitStack() as stack:
+
+        def begin(images: Sequence[PullRequest], end: Cancellation) -> PrefetchingEngine | None:
+            from puller.blobs import prefetch_session  # noqa: PLC0415 - its web server is slow to import
+
+            note(f"prefetching: {automatically.monitor.finding or 'an earlier run left blobs'}")
+            return prefetch_session.begin(stack, engine, images, settings, registries, note, end)
+
+        automatically = AutoPrefetchEngine(engine, requests, begin, settings, cancel)
+        if left.exists():
+            automatically.start()
+        try:
+            yield automatically
+        finally:
+            automatically.finish()

@@ -6,16 +6,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from puller.blobs.loopback_names import on_record
 from puller.blobs.loopback_registry import HOST
 from puller.blobs.prefetch import Prefetch, PrefetchEngine
-from puller.blobs.prefetch_auto import AutoPrefetchEngine
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine
-from puller.errors import EngineError, UsageError
+from puller.errors import CancelledError, EngineError, UsageError
 from puller.image.reference import ImageReference
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.registry.client import RegistryClient
-from puller.settings import PrefetchMode, Settings, Timeouts, registry_settings
+from puller.settings import Settings, Timeouts, registry_settings
 from puller.system.paths import cache_home
 
 _PROBE = Timeouts(attempt=10.0, stall=10.0)
@@ -28,42 +27,47 @@ def prefetching(
     settings: Settings,
     registries: RegistryClient,
     note: Callable[[str], None],
+    cancel: Cancellation,
 ) -> Iterator[Engine]:
     """Return an engine that prefetches these images; if that is not possible, `note` is called with the reason."""
     with ExitStack() as stack:
-
-        def begin(images: Iterable[PullRequest]) -> Engine | None:
-            try:
-                prefetch = _open(stack, engine, settings, registries)
-                prefetch.begin(_without_mirrors(images, settings, note))
-            except (EngineError, OSError, UsageError) as reason:
-                note(f"nothing is prefetched: {reason}")
-                return None
-            return PrefetchEngine(engine, prefetch, note)
-
-        if settings.prefetch.mode is PrefetchMode.AUTO:
-            automatic = AutoPrefetchEngine(engine, requests, begin)
-            try:
-                yield automatic
-            finally:
-                automatic.finish()
-        else:
-            yield begin(requests) or engine
+        yield begin(stack, engine, requests, settings, registries, note, cancel) or engine
 
 
-def _open(stack: ExitStack, engine: Engine, settings: Settings, registries: RegistryClient) -> Prefetch:
+def begin(
+    stack: ExitStack,
+    engine: Engine,
+    requests: Sequence[PullRequest],
+    settings: Settings,
+    registries: RegistryClient,
+    note: Callable[[str], None],
+    cancel: Cancellation,
+) -> PrefetchEngine | None:
+    """Prefetch images until the stack is closed, and return the engine for them; see `prefetching`."""
+    try:
+        prefetch = _open(stack, engine, settings, registries, cancel)
+        prefetch.begin(_without_mirrors(requests, settings, note))
+    except (EngineError, OSError, UsageError) as reason:
+        note(f"nothing is prefetched: {reason}")
+        return None
+    return PrefetchEngine(engine, prefetch, note)
+
+
+def _open(
+    stack: ExitStack, engine: Engine, settings: Settings, registries: RegistryClient, cancel: Cancellation
+) -> Prefetch:
     """Prepare prefetching until the stack is closed; raises EngineError, OSError and UsageError if it is impossible."""
     inventory = EngineInventory(engine.store)
     if not inventory.facts.local:
         raise UsageError("the engine is not on this machine, and has another loopback")
-    store = BlobStore(cache_home() / "blobs", settings.prefetch.cache)
-    stack.callback(store.close)
+    store = BlobStore(cache_home() / "blobs", settings.prefetch.cache_size, keep=settings.prefetch.keeps)
+    stack.callback(lambda: store.close(resumable=cancel.requested))
     prefetch = Prefetch(registries, store, inventory, settings)
     stack.callback(prefetch.close)
     # The engine requests a missing image from our registry, which shows whether it can reach loopback.
     missing = PullRequest(ImageReference.parse(f"{prefetch.server.name('probe')}:none"))
-    with suppress(EngineError):
-        engine.pull(missing, cancel=Cancellation(), clocks=_PROBE, progress=lambda _: None)
+    with suppress(EngineError, CancelledError):
+        engine.pull(missing, cancel=Cancellation(cancel), clocks=_PROBE, progress=lambda _: None)
     if not prefetch.server.contacted.is_set():
         raise UsageError(f"the engine cannot reach puller's registry on {HOST}")
     stack.enter_context(on_record(engine.store, prefetch.server.place))

@@ -9,11 +9,13 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from puller.blobs import TEMPORARY
 from puller.image.oci_layout import blob_path, index_text
 from puller.system import directories, files
 
@@ -29,24 +31,28 @@ _LOCK_TIMEOUT = 60.0
 class BlobStore:
     """A folder of blobs; safe for many threads and several concurrent runs."""
 
-    def __init__(self, root: Path, limit: int | None) -> None:
+    def __init__(self, root: Path, limit: int | None, *, keep: bool = True) -> None:
         """Open or create the folder; raises OSError. It is trimmed to `limit` bytes, or half the free space if less.
 
         Without a limit the folder is an export and not a cache: nothing is removed, and the umask sets its mode.
+        Unless an earlier run wanted to `keep` the folder, it is removed at the end of a run that does not.
         """
         self.root = root
         self.parts = root / "parts"
         self._export = limit is None
         self._mode = 0o777 if limit is None else _MODE
-        if self._export:
-            root.mkdir(parents=True, exist_ok=True)
-        else:
-            directories.make_directory(root)
-        (root / "blobs").mkdir(mode=self._mode, exist_ok=True)
-        for folder in () if self._export else (root, root / "blobs"):
-            _require_private(folder)
         self._in_use = self._open_parts()  # locked (shared) while this run uses the store
+        (root / "blobs").mkdir(mode=self._mode, exist_ok=True)
+        if not self._export:
+            _require_private(root / "blobs")
+        mark = root / TEMPORARY
         with self.locked():
+            if keep:
+                mark.unlink(missing_ok=True)
+            elif not (root / "oci-layout").exists():
+                mark.touch(mode=0o600)
+            self.temporary = mark.exists()
+            """Whether the folder is to be removed at the end."""
             for name, text in (("oci-layout", LAYOUT), ("index.json", index_text(()))):
                 with suppress(FileExistsError), (root / name).open("x") as file:
                     file.write(text)
@@ -106,10 +112,23 @@ class BlobStore:
                 if alone:
                     self._trim(keep)
 
-    def close(self) -> None:
-        """Trim the store, and release this run's lock."""
+    def drop(self, digests: Iterable[str]) -> None:
+        """Remove blobs; one that is needed again is fetched again."""
+        for digest in digests:
+            with suppress(OSError):
+                self.path(digest).unlink()
+
+    def close(self, *, resumable: bool = False) -> None:
+        """Trim the store, and release this run's lock.
+
+        A temporary one is removed, unless it is `resumable`: then what fits into half of the free space stays.
+        """
         with suppress(OSError), self._alone() as alone:
-            if alone and self._export:
+            if alone and self.temporary and (self.root / TEMPORARY).exists():
+                size = _bytes_of(self._files())
+                if not resumable or not 0 < size <= self.free // 2:
+                    self._remove()
+            elif alone and self._export:
                 for path in self.parts.iterdir():
                     if path.suffix not in {".part", ".journal"}:  # left by a killed run, or our lock
                         path.unlink()
@@ -117,6 +136,14 @@ class BlobStore:
             elif alone:
                 self._trim(())
         os.close(self._in_use)
+
+    def _remove(self) -> None:
+        """Remove the folder, the locked one last: until then no other run can put anything into the others."""
+        shutil.rmtree(self.root / "blobs")
+        for name in ("oci-layout", "index.json", TEMPORARY):
+            (self.root / name).unlink(missing_ok=True)
+        shutil.rmtree(self.parts)
+        self.root.rmdir()
 
     def _trim(self, keep: Collection[str]) -> None:
         kept = {self.path(digest) for digest in keep}
@@ -133,9 +160,13 @@ class BlobStore:
     def _open_parts(self) -> int:
         """Open and lock the folder of parts, which only its owner can open, and which another run may remove."""
         while True:
-            with suppress(FileExistsError):
-                self.parts.mkdir(mode=_MODE)
+            if self._export:
+                self.root.mkdir(parents=True, exist_ok=True)
+            else:
+                directories.make_directory(self.root)
+                _require_private(self.root)
             with suppress(FileNotFoundError):
+                self.parts.mkdir(mode=_MODE, exist_ok=True)
                 _require_private(self.parts)
                 folder = os.open(self.parts, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 fcntl.flock(folder, fcntl.LOCK_SH)

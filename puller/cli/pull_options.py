@@ -97,7 +97,8 @@ pull_options = section(
         "Prefetching",
         choice(
             "--prefetch", default=_DEFAULTS.prefetch.mode, is_flag=False, flag_value=settings.PrefetchMode.ALWAYS.value,
-            help="Download layers over many resumable connections, before the engine pulls; auto: on a slow network.",
+            help="Download layers over many resumable connections, before the engine pulls; auto: on a slow network, "
+            "without a cache.",
         ),
         number(
             "--connections", default=_DEFAULTS.prefetch.connections,
@@ -109,8 +110,8 @@ pull_options = section(
             help="Bandwidth limit of prefetching, such as 50MB/s.",
         ),
         click.option(
-            "--cache-size", type=SIZE, default="10GB", show_default=True, metavar="SIZE",
-            help="Size of the layer cache; at most half of the free space.",
+            "--cache-size", type=SIZE, show_default="10GB", metavar="SIZE",
+            help="Size of the layer cache; at most half of the free space. With --prefetch=auto: keep a cache.",
         ),
         click.option(
             "--to", type=Parsed("target", _target), metavar="oci:DIR|archive:FILE",

@@ -1,4 +1,4 @@
-"""When prefetching begins by itself, how fast it may be, and in which order."""
+"""How fast prefetching may be, and in which order it downloads."""
 
 from threading import Thread
 
@@ -6,51 +6,14 @@ import pytest
 
 from puller.blobs.download import BandwidthLimit
 from puller.blobs.download_task import BlobDownload, DownloadTask
-from puller.blobs.prefetch_auto import NetworkMonitor
 from puller.blobs.queue import DownloadQueue
 from puller.errors import FailureKind
-from puller.events import Phase, Progress
 from puller.failure import failure
 from puller.image.reference import ImageReference
-from puller.model import PullRequest
 from puller.registry.health import RegistryHealth
 from tests.lab.process import wait_until
 
 MB = 1_000_000
-REQUEST, OTHER = (PullRequest(ImageReference.parse(name)) for name in ("app", "quay.io/other"))
-
-
-def downloading(request: PullRequest, done: int) -> Progress:
-    """Say how much of a layer has come that both images have."""
-    return Progress(request, Phase.DOWNLOADING, done, of_layers={"0123456789ab": done})
-
-
-@pytest.mark.parametrize(
-    ("rate", "other", "slow"),
-    [
-        pytest.param(6 * MB, Phase.WAITING, True, id="a slow wire"),
-        pytest.param(100 * MB, Phase.WAITING, False, id="a fast wire"),
-        pytest.param(6 * MB, Phase.EXTRACTING, False, id="a slow disk"),
-        pytest.param(20 * MB, Phase.DOWNLOADING, True, id="a slow wire, one layer of both images"),
-    ],
-)
-def test_auto_looks_at_what_the_engine_waits_for(rate: int, other: Phase, slow: bool) -> None:
-    """Few bytes while nothing is unpacked are the sign; few bytes because of the unpacking are not."""
-    clock = iter(step / 10 for step in range(1000))
-    monitor = NetworkMonitor(now=lambda: next(clock))
-    shown = []
-    for step in range(1, 20):
-        done = rate * step // 5
-        shown.append(monitor.update(downloading(OTHER, done) if other is Phase.DOWNLOADING else Progress(OTHER, other)))
-        shown.append(monitor.update(downloading(REQUEST, done)))
-    assert any(shown) == slow
-
-
-def test_nothing_is_made_of_a_run_without_bytes() -> None:
-    """An engine that has all layers, or tells no bytes, is left alone."""
-    clock = iter(range(1000))
-    monitor = NetworkMonitor(now=lambda: float(next(clock)))
-    assert not any(monitor.update(Progress(REQUEST, Phase.DOWNLOADING)) for _ in range(20))
 
 
 def test_a_bandwidth_is_shared() -> None:

@@ -1,0 +1,133 @@
+"""When the network counts as slow: what is measured, and what is left alone."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+
+from puller.blobs.prefetch_auto import TICK, NetworkMonitor, processor_times
+from puller.events import Phase, Progress
+from puller.image.reference import ImageReference
+from puller.model import PullRequest
+from puller.settings import PrefetchSettings
+
+MB = 1_000_000
+ONE, OTHER = (PullRequest(ImageReference.parse(name)) for name in ("app", "quay.io/other"))
+SIZE = 2000 * MB
+IDLE, BUSY = 0.2, 1.0
+ANY = PrefetchSettings()
+
+
+class Run:
+    """An engine with one layer of three in flight, and a clock of its own."""
+
+    def __init__(self, settings: PrefetchSettings = ANY, jobs: int = 8, size: int = SIZE) -> None:
+        self.monitor = NetworkMonitor(settings, jobs)
+        self.now = self.worked = 0.0
+        self.done = 0
+        self.size = size
+
+    def passes(
+        self, seconds: float, rate: float, *, busy: float = IDLE, other: Phase | None = None, layers: int = 3
+    ) -> list[float]:
+        """Let time pass; return the moments in which the network counts as slow."""
+        slow = []
+        for _ in range(round(seconds / TICK)):
+            self.now += TICK
+            self.worked += TICK * busy
+            self.done = min(self.done + round(rate * MB * TICK), self.size)
+            each = {f"{number:012}": self.done // layers for number in range(layers)}
+            if other:
+                self.monitor.update(Progress(OTHER, other))
+            self.monitor.update(Progress(ONE, Phase.DOWNLOADING, self.done, self.size, layers=layers, of_layers=each))
+            if self.monitor.sample(self.now, (round(self.worked * 1000), round(self.now * 1000))):
+                slow.append(round(self.now, 1))
+        return slow
+
+
+@pytest.mark.parametrize(
+    ("rate", "conditions", "slow"),
+    [
+        pytest.param(6, {}, True, id="a slow wire"),
+        pytest.param(24, {}, True, id="8 MB/s on each of three connections"),
+        pytest.param(100, {}, False, id="a fast wire"),
+        pytest.param(24, {"busy": BUSY}, False, id="processors that prefetching would take from others"),
+        pytest.param(6, {"busy": BUSY}, True, id="a wire so slow that busy processors do not matter"),
+        pytest.param(6, {"busy": BUSY, "other": Phase.EXTRACTING}, False, id="an engine that unpacks all the time"),
+        pytest.param(6, {"other": Phase.EXTRACTING}, True, id="a wire that is slow while little is unpacked"),
+    ],
+)
+def test_a_slow_network_is_found_within_a_second(rate: int, conditions: dict[str, float], slow: bool) -> None:
+    """Few bytes while the processors are idle are the sign; few bytes because of the unpacking are not."""
+    found = Run().passes(10, rate, **conditions)  # type: ignore[arg-type]
+    assert bool(found) == slow
+    assert all(moment <= 1 for moment in found[:1])
+
+
+def test_a_wire_that_changes_is_measured_all_the_time() -> None:
+    """It is slow soon after it became so, and no longer once it is fast again."""
+    run = Run(size=100_000 * MB)
+    assert run.passes(5, 90) == []
+    slow = run.passes(5, 6)
+    assert slow[0] <= 6
+    assert [moment for moment in run.passes(5, 90) if moment > 11] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "rate", "layers", "slow"),
+    [
+        (PrefetchSettings(connections=4), 6, 3, False),
+        (PrefetchSettings(per_registry=5), 6, 3, False),
+        (PrefetchSettings(connections=6), 6, 3, True),
+        (PrefetchSettings(bandwidth=8 * MB), 6, 3, False),
+        (PrefetchSettings(bandwidth=50 * MB), 6, 3, True),
+        (PrefetchSettings(), 6, 30, False),
+    ],
+)
+def test_nothing_begins_that_could_not_be_faster(
+    settings: PrefetchSettings, rate: int, layers: int, slow: bool
+) -> None:
+    """With few connections allowed, little bandwidth, or an engine that has many connections itself."""
+    assert bool(Run(settings).passes(3, rate, layers=layers)) == slow
+
+
+def test_the_end_of_a_run_is_left_alone() -> None:
+    """What remains takes as long as starting to prefetch; with other images to come it would not."""
+    assert not Run(size=15 * MB).passes(2, 6)
+    assert Run(size=15 * MB, jobs=1).passes(2, 6)
+
+
+def test_nothing_is_made_of_a_run_without_bytes() -> None:
+    """An engine that has all layers, or tells no bytes, is left alone."""
+    assert not Run().passes(10, 0)
+
+
+@pytest.mark.parametrize(
+    ("progress", "worth"),
+    [
+        (Progress(ONE, Phase.DOWNLOADING, 70, 100), True),
+        (Progress(ONE, Phase.DOWNLOADING, 81, 100, layers=1, of_layers={"a": 81}), False),
+        (Progress(ONE, Phase.DOWNLOADING, 81, 100, layers=2, of_layers={"a": 81}), True),
+        (Progress(ONE, Phase.EXTRACTING, 100, 100), False),
+        (Progress(ONE, Phase.WAITING), True),
+    ],
+    ids=["much to come", "nearly complete", "another layer to come", "unpacking", "waiting"],
+)
+def test_a_pull_that_is_nearly_complete_is_not_broken_off(progress: Progress, worth: bool) -> None:
+    """Its bytes would be lost."""
+    monitor = NetworkMonitor(PrefetchSettings(), 3)
+    monitor.update(progress)
+    assert monitor.worth_cancelling(ONE) == worth
+
+
+def test_the_processors_of_this_machine_are_measured() -> None:
+    """They do not work more than time passes."""
+
+    def grow(values: Sequence[tuple[int, int]]) -> bool:
+        return all(
+            now >= before for earlier, later in pairwise(values) for before, now in zip(earlier, later, strict=True)
+        )
+
+    times = [processor_times() for _ in range(3)]
+    assert grow(times)
+    assert all(0 < worked < passed for worked, passed in times)

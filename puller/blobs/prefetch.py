@@ -38,9 +38,9 @@ _TICK = 0.2
 """Seconds between two checks for cancellation."""
 _TRIM_SHARE = 8
 """The store is trimmed whenever 1/8 of its limit is no longer needed."""
-_TWICE = 10
+_TWICE = 20
 """Blobs that the engine has are kept for a later run, should this one be killed, as long as the store and the engine
-together have at most 1/10 more than all images; nearly full disks leave less."""
+together have at most 1/20 more than all images; nearly full disks leave less."""
 _THINNING = 0.1
 """Minimum seconds between two looks at that."""
 

@@ -24,10 +24,10 @@ from puller.settings import PrefetchSettings, Settings, Timeouts
 from puller.system.paths import cache_home
 from puller.text import format_bytes
 
-TICK = 0.2
+TICK = 0.15
 """Seconds between two samples."""
 SAMPLES = 4
-"""Intervals between samples that a decision is made from; the first begins with the first byte."""
+"""Intervals between samples that a decision is made from, an even number; the first begins with the first byte."""
 SLOW = 30_000_000
 """Bytes a second below which the network is slow on idle processors; an engine unpacks about twice as many."""
 _BUSY_SHARE = 2 / 3
@@ -38,6 +38,10 @@ _MORE = 2
 """Connections for each one that the engine uses, without which nothing is gained."""
 _WORTH = 3.0
 """Minimum seconds that the rest takes; starting to prefetch takes some tenths of one."""
+_GROWTH = 2
+"""More bytes in the second half than so many times those of the first half mean that connections are still growing."""
+_GROWING = 1.5
+"""Seconds for which they may."""
 _NEARLY = 0.8
 """A pull with this share of its bytes is not cancelled."""
 
@@ -68,6 +72,7 @@ class NetworkMonitor:
         """By layer, which images may share."""
         self._moved: set[str] = set()
         self._received = 0
+        self._began = 0.0
         self._samples: deque[Sample] = deque(maxlen=SAMPLES + 1)
         self.finding = ""
         """What was measured, in words."""
@@ -100,6 +105,7 @@ class NetworkMonitor:
         active, self._moved = len(self._moved), set()
         if not self._received:
             return False
+        self._began = self._began or now
         downloading, extracting = Phase.DOWNLOADING in phases, Phase.EXTRACTING in phases
         self._samples.append(Sample(now, self._received, active, downloading, extracting, processors))
         return len(self._samples) > SAMPLES and self._is_slow()
@@ -115,12 +121,12 @@ class NetworkMonitor:
         limit = SLOW * (1 - _BUSY_SHARE * busy)
         if self._bandwidth:
             limit = min(limit, self._bandwidth / _MORE)
-        if (
-            rate >= limit
-            or bound < _BOUND * SAMPLES
-            or not last.downloading
-            or not 0 < active <= self._connections // _MORE
-        ):
+        waits = last.downloading and bound >= _BOUND * SAMPLES and rate < limit
+        if not waits or not 0 < active <= self._connections // _MORE:
+            return False
+        middle = later[SAMPLES // 2 - 1].received
+        grows = last.received - middle > _GROWTH * (middle - first.received)
+        if grows and last.time - self._began < _GROWING:  # TCP's slow start (RFC 5681), after which it may be fast
             return False
         self.finding = f"the engine received {format_bytes(round(rate))}/s over {active} connections"
         pulls = self._pulls.values()

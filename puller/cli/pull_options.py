@@ -110,8 +110,9 @@ pull_options = section(
             help="Bandwidth limit of prefetching, such as 50MB/s.",
         ),
         click.option(
-            "--cache-size", type=SIZE, show_default="10GB", metavar="SIZE",
-            help="Size of the layer cache; at most half of the free space. With --prefetch=auto: keep a cache.",
+            "--cache-size", type=SIZE, metavar="SIZE",
+            help="Size of the layer cache, at most half of the free space; 10GB unless given. If it is given, "
+            "--prefetch=auto keeps layers there, too.",
         ),
         click.option(
             "--to", type=Parsed("target", _target), metavar="oci:DIR|archive:FILE",

@@ -1,5 +1,8 @@
 """A slow wire: every connection to a registry gets so many bytes a second, and no more; or every request comes late.
 
+The rate may change while connections are open. Loss is played as what a connection makes of it: it stops until the
+piece is sent again, after 0.2 seconds (RFC 6298 asks for one, Linux waits 0.2) and a round trip; its window stays.
+
 It is a process of its own, which copies bytes and knows nothing of HTTP, so that it takes little from who is measured.
 """
 
@@ -12,6 +15,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 from tests.lab.process import Process, WorldError, clean_environment
@@ -23,15 +27,23 @@ if TYPE_CHECKING:
 START_SECONDS = 20.0
 TICK = 0.02
 """Seconds between two pieces of a connection."""
+RESEND = 0.2
+"""Seconds until a lost piece is sent again, without the round trip."""
+SEGMENT = 1460
+"""Bytes that are lost together."""
 
 
 class SlowWire:
     """A way to a registry on which every connection is slow; use it as a context manager."""
 
-    def __init__(self, upstream: str, bytes_per_second: int = 0, latency: float = 0.0) -> None:
-        """`upstream` is HOST:PORT; a rate of 0 is any; `latency` is a round trip's time in seconds."""
+    def __init__(self, upstream: str, bytes_per_second: int = 0, latency: float = 0.0, *, loss: float = 0.0) -> None:
+        """`upstream` is HOST:PORT; a rate of 0 is any; `latency` is a round trip's time in seconds.
+
+        `loss` is the share of segments that are lost.
+        """
         self.directory = Path(tempfile.mkdtemp(prefix="puller-"))
-        self._arguments = [upstream, str(bytes_per_second), str(latency), str(self.directory)]
+        self._arguments = [upstream, str(latency), str(loss), str(self.directory)]
+        self.change(bytes_per_second)
         self._process: Process | None = None
         self.address = ""
 
@@ -58,52 +70,77 @@ class SlowWire:
             self._process.terminate()
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def change(self, bytes_per_second: int) -> None:
+        """Give every connection another rate, also the open ones."""
+        new = self.directory / "rate.new"
+        new.write_bytes(bytes_per_second.to_bytes(8, "little"))
+        new.replace(self.directory / "rate")
+
     @property
     def sent(self) -> int:
         """Bytes that have gone out to all clients so far, headers included."""
         return int.from_bytes((self.directory / "sent").read_bytes(), "little")
 
 
-async def _serve(upstream: str, rate: int, latency: float, directory: Path) -> None:
-    host, _, port = upstream.rpartition(":")
-    tally, sent = os.open(directory / "sent", os.O_CREAT | os.O_RDWR), 0
+class _Wire:
+    """The server side of it."""
 
-    async def ask(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    def __init__(self, upstream: str, latency: float, loss: float, directory: Path) -> None:
+        self.host, _, self.port = upstream.rpartition(":")
+        self.latency, self.loss, self.directory = latency, loss, directory
+        self.limit = self.sent = 0
+        self.random = Random(1)
+        self.tally = os.open(directory / "sent", os.O_CREAT | os.O_RDWR)
+
+    async def follow(self) -> None:
+        """Look at the rate again and again."""
+        while True:
+            self.limit = int.from_bytes((self.directory / "rate").read_bytes(), "little")
+            await asyncio.sleep(TICK)
+
+    async def ask(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        """Copy what a client sends."""
         with contextlib.suppress(OSError):
             while data := await source.read(1 << 16):
-                await asyncio.sleep(latency)
+                await asyncio.sleep(self.latency)
                 target.write(data)
                 await target.drain()
         target.close()
 
-    async def answer(source: asyncio.StreamReader, target: asyncio.StreamWriter, limit: int) -> None:
-        nonlocal sent
+    async def answer(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        """Copy what the registry sends."""
         clock = asyncio.get_running_loop()
         free = clock.time()
         with contextlib.suppress(OSError):
-            while data := await source.read(max(4096, round(limit * TICK)) if limit else 1 << 18):
+            while data := await source.read(max(4096, round(self.limit * TICK)) if self.limit else 1 << 18):
                 target.write(data)
                 await target.drain()
-                sent += len(data)
-                os.pwrite(tally, sent.to_bytes(8, "little"), 0)
-                if limit:
-                    free = max(free, clock.time() - TICK) + len(data) / limit
+                self.sent += len(data)
+                os.pwrite(self.tally, self.sent.to_bytes(8, "little"), 0)
+                if self.loss and self.random.random() < self.loss * len(data) / SEGMENT:
+                    await asyncio.sleep(RESEND + self.latency)
+                if self.limit:
+                    free = max(free, clock.time() - TICK) + len(data) / self.limit
                     await asyncio.sleep(max(0.0, free - clock.time()))
         target.close()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(latency)  # the handshake of TCP
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection."""
+        await asyncio.sleep(self.latency)  # the handshake of TCP
         try:
-            there, back = await asyncio.open_connection(host, int(port), limit=1 << 18)
+            there, back = await asyncio.open_connection(self.host, int(self.port), limit=1 << 18)
         except OSError:
             writer.close()
             return
-        await asyncio.gather(ask(reader, back), answer(there, writer, rate))
+        await asyncio.gather(self.ask(reader, back), self.answer(there, writer))
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=1 << 18)
-    _tell(directory / "port", server.sockets[0].getsockname()[1])
-    async with server:
-        await server.serve_forever()
+    async def serve(self) -> None:
+        """Serve for ever."""
+        server = await asyncio.start_server(self.connected, "127.0.0.1", 0, limit=1 << 18)
+        following = asyncio.create_task(self.follow())
+        _tell(self.directory / "port", server.sockets[0].getsockname()[1])
+        async with server:
+            await asyncio.gather(server.serve_forever(), following)
 
 
 def _tell(file: Path, port: int) -> None:
@@ -111,4 +148,4 @@ def _tell(file: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4])))
+    asyncio.run(_Wire(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4])).serve())

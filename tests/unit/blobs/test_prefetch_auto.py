@@ -91,6 +91,12 @@ def test_nothing_begins_that_could_not_be_faster(
     assert bool(Run(settings).passes(3, rate, layers=layers)) == slow
 
 
+def test_connections_may_grow_first() -> None:
+    """A network with a long way is slow in its first moments (TCP's slow start), and fast later."""
+    run = Run()
+    assert [run.passes(TICK, rate) for rate in (0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51, 90, 90, 90)] == [[]] * 11
+
+
 def test_the_end_of_a_run_is_left_alone() -> None:
     """What remains takes as long as starting to prefetch; with other images to come it would not."""
     assert not Run(size=15 * MB).passes(2, 6)

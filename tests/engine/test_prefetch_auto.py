@@ -1,0 +1,172 @@
+"""The default on a real engine: puller downloads layers where the network is slow, and leaves nothing of it behind."""
+
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.conftest import Puller
+from tests.engine.test_prefetch import described, notes
+from tests.lab import HOST_PLATFORM, Engine, Proxy, PushedImage, Registry, layer, push_image, push_index
+from tests.lab.process import wait_until
+from tests.lab.wire import SlowWire
+
+MB = 1_000_000
+SLOW, FAST = 1 * MB, 50 * MB
+SIZE = 2 * MB
+
+
+@pytest.fixture
+def wire(proxy: Proxy) -> Iterator[SlowWire]:
+    """Stand in front of the proxy, with all bytes a second at first."""
+    with SlowWire(proxy.address) as wire:
+        yield wire
+
+
+def push(registry: Registry, name: str, count: int = 5) -> list[PushedImage]:
+    """Push images of two layers; one layer is in all of them."""
+    base = layer(f"{name}-base", SIZE)
+    return [
+        push_image(registry, f"{name}/app{number}", layers=[base, layer(f"{name}-{number}", SIZE)])
+        for number in range(count)
+    ]
+
+
+def to_puller(proxy: Proxy) -> Counter[str]:
+    """Count the bytes that puller got of each layer."""
+    sent: Counter[str] = Counter()
+    for each in proxy.log:
+        if "/blobs/" in each.path and each.sent and (each.header("User-Agent") or "").startswith("puller"):
+            sent[each.path.rpartition("/")[2]] += each.sent
+    return sent
+
+
+def store(puller: Puller) -> Path:
+    """Return the folder of the store."""
+    return Path(puller.environment["HOME"], ".cache/puller/blobs")
+
+
+def sizes(images: list[PushedImage]) -> dict[str, int]:
+    """Return the size of each layer."""
+    return {each.digest: len(each.data) for image in images for each in image.layers}
+
+
+@pytest.mark.parametrize(
+    ("latency", "loss"),
+    [(0.005, 0.0), (0.03, 0.0), (0.15, 0.0), (0.03, 0.002)],
+    ids=["5 ms", "30 ms", "150 ms", "30 ms and loss"],
+)
+def test_a_slow_wire_that_changes(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, latency: float, loss: float
+) -> None:
+    """All images arrive, no layer comes to puller twice, nothing is said, and the store is gone."""
+    images = push(registry, f"auto/wire-{round(latency * 1000)}-{round(loss * 1000)}")
+    weight = sum(sizes(images).values())
+    with SlowWire(proxy.address, 2 * MB, latency, loss=loss) as wire:
+        process = puller.start_pull(puller.list(*(image.at(wire.address) for image in images)))
+        for share, rate in ((0.4, FAST), (0.7, 2 * MB)):
+            wait_until(lambda share=share: wire.sent >= share * weight or process.poll() is not None, 30)  # type: ignore[misc]
+            wire.change(rate)
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+        assert [line for line in said.splitlines() if "prefetch" in line] == []
+        sent, all_sizes = to_puller(proxy), sizes(images)
+        assert sent
+        assert all(sent[digest] <= size for digest, size in all_sizes.items())
+        for image in images:
+            assert engine.inspect(image.at(wire.address))["RootFS"]["Layers"] == [each.diff_id for each in image.layers]
+    assert not store(puller).exists()
+
+
+def test_it_begins_later_if_a_fast_wire_becomes_slow(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
+) -> None:
+    """The engine pulls by itself first; puller downloads what is left from then on."""
+    images = push(registry, "auto/later", 8)
+    weight = sum(sizes(images).values())
+    process = puller.start_pull("-j1", puller.list(*(image.at(wire.address) for image in images)))
+    assert wait_until(lambda: wire.sent >= weight / 3, 30)
+    wire.change(SLOW)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    sent = to_puller(proxy)
+    assert images[0].layers[0].digest not in sent
+    assert images[-1].layers[1].digest in sent
+
+
+def test_the_engine_ends_as_after_a_plain_pull(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire, backend: str
+) -> None:
+    """Field by field, for an image, an index and a digest; no name of ours is left, and no file."""
+    stack = [layer("auto-same-base", 3 * SIZE)]
+    names = [
+        push_image(registry, "auto/same", "one", [*stack, layer("auto-same-own", SIZE)]).at(wire.address),
+        push_index(registry, "auto/many", "v1", {HOST_PLATFORM: [layer("auto-many", 2 * SIZE)]}, attested=True).at(
+            wire.address
+        ),
+        push_image(registry, "auto/pinned", "", [*stack, layer("auto-pinned", SIZE)]).at(wire.address),
+    ]
+    listed = puller.list(*names)
+    assert puller.pull("--backend", backend, "--prefetch=never", listed).code == 0
+    plain, held = [described(engine, name) for name in names], engine.images()
+    engine.wipe()
+    proxy.forget()
+    wire.change(SLOW)
+    run = puller.pull("--backend", backend, listed)
+    assert (run.code, notes(run), [image["status"] for image in run.images]) == (0, [], ["pulled"] * 3)
+    assert to_puller(proxy)
+    assert [described(engine, name) for name in names] == plain
+    assert {tuple(each["RepoDigests"]) for each in engine.images()} == {tuple(each["RepoDigests"]) for each in held}
+    assert not store(puller).exists()
+
+
+def test_what_a_killed_run_fetched_is_used_once(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
+) -> None:
+    """The next run takes it from the disk, although its wire is fast, and then removes it."""
+    images = push(registry, "auto/killed", 10)
+    weight = sum(sizes(images).values())
+
+    def held() -> int:
+        return sum(each.stat().st_blocks * 512 for each in store(puller).rglob("*") if each.is_file())
+
+    wire.change(SLOW // 2)
+    listed = puller.list(*(image.at(wire.address) for image in images))
+    process = puller.start_pull(listed)
+    try:
+        assert wait_until(lambda: held() >= weight / 3, 60)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    kept, before = held(), wire.sent
+    wire.change(0)
+    run = puller.pull(listed)
+    assert (run.code, notes(run)) == (0, [])
+    assert wire.sent - before < 1.05 * weight - kept
+    assert not store(puller).exists()
+
+
+def test_a_cache_that_is_asked_for_is_kept(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
+) -> None:
+    """With its size given, by whichever option or file, layers stay for later runs."""
+    images = push(registry, "auto/cache", 4)
+    wire.change(SLOW)
+    listed = puller.list(*(image.at(wire.address) for image in images))
+    assert puller.pull("--cache-size", "1GB", listed).code == 0
+    fetched = set(to_puller(proxy))
+    assert fetched
+    assert fetched <= {f"sha256:{each.name}" for each in (store(puller) / "blobs/sha256").iterdir()}
+
+
+def test_a_fast_pull_knows_nothing_of_it(registry: Registry, puller: Puller) -> None:
+    """What serves prefetching is not even loaded."""
+    image = push_image(registry, "auto/fast")
+    run = puller.run("pull", "--image", image.reference, environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert run.code == 0
+    assert "puller.blobs.prefetch_auto" in run.stderr
+    assert not [
+        name for name in ("puller.blobs.prefetch_session", "puller.blobs.store", "http.server") if name in run.stderr
+    ]

@@ -22,6 +22,7 @@ from puller.model import EngineResult, PullRequest
 from puller.registry.client import RegistryClient
 from puller.settings import PrefetchSettings, Settings, Timeouts
 from puller.system.paths import cache_home
+from puller.system.threads import start
 from puller.text import format_bytes
 
 TICK = 0.15
@@ -194,8 +195,7 @@ class AutoPrefetchEngine(EngineWrapper):
             if prefetching is None:
                 self._in_flight[request] = own
                 if self._thread is None:
-                    self._thread = Thread(target=self._watch, name="monitor", daemon=True)
-                    self._thread.start()
+                    self._thread = start(self._watch, "monitor")
         if prefetching is None:
             try:
                 pulled = self._engine.pull(request, cancel=own, clocks=clocks, progress=watched)

@@ -53,6 +53,10 @@ class ImageBlobs(NamedTuple):
         return self.documents[0].digest
 
 
+class QuotaError(RegistryError):
+    """A registry would count the look-up as a pull."""
+
+
 class MissingBlobs:
     """Looks up images; thread-safe."""
 
@@ -89,7 +93,7 @@ class MissingBlobs:
         if self._client.record(reference.registry).unreachable or self._is_present(request):
             return None
         if self._spare_quota and self._has_quota(reference):
-            raise RegistryError(f"{reference.registry} counts requests for manifests: see --prefetch=always")
+            raise QuotaError("it counts requests for their manifests as pulls; --prefetch=always makes them")
         documents = manifests_of(self._client, reference, reference.digest or reference.tag or "", platform)
         parts = read_image(map(descriptor_of, documents[:-1]), documents[-1])
         entry = ImageBlobs(documents, parts, tuple(self._missing(reference, parts)))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload
 from puller.blobs.loopback_registry import LoopbackRegistry
-from puller.blobs.missing import MissingBlobs
+from puller.blobs.missing import MissingBlobs, QuotaError
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine, EngineWrapper, ProgressSink
@@ -58,9 +58,15 @@ class Prefetch:
     """Prefetching for one run; implements `loopback_registry.Source`."""
 
     def __init__(
-        self, client: RegistryClient, store: BlobStore, inventory: EngineInventory, settings: Settings
+        self,
+        client: RegistryClient,
+        store: BlobStore,
+        inventory: EngineInventory,
+        settings: Settings,
+        note: Callable[[str], object] = str,
     ) -> None:
-        """Start the registry on loopback; raises OSError."""
+        """Start the registry on loopback; raises OSError. `note` is called with the reason to prefetch no images."""
+        self._note = note
         self._client = client.with_limits()
         self._store = store
         self._inventory = inventory
@@ -107,7 +113,9 @@ class Prefetch:
                 return future.result(_TICK)
             except FutureTimeoutError:
                 cancel.check()
-            except (RegistryError, EngineError, FutureCancelledError):
+            except (RegistryError, EngineError, FutureCancelledError) as error:
+                if isinstance(error, QuotaError):
+                    self._note(f"images of {request.reference.registry} are not prefetched: {error}")
                 break
         self.check_limit(request)
         return None
@@ -152,7 +160,7 @@ class Prefetch:
             over -= min(all_images // _TWICE + coming, self._store.free // 4)
             drop = []
             for each in list(self._taken.values()):
-                if over > 0 and self._users[each.digest] <= 1:
+                if over > 0 and each.done and self._users[each.digest] <= 1:
                     drop.append(self._taken.pop(each.digest))
                     over -= each.size
         self._drop(drop)
@@ -160,8 +168,8 @@ class Prefetch:
     def _drop_unused(self) -> None:
         """Remove what no image needs any more, unless an image that is not known yet might."""
         with self._lock:
-            done = self._keeps or self._unknown
-            unused = [] if done else [each for each in self._taken.values() if self._users[each.digest] <= 0]
+            taken = () if self._keeps or self._unknown else self._taken.values()
+            unused = [each for each in taken if each.done and self._users[each.digest] <= 0]
             for each in unused:
                 del self._taken[each.digest]
         self._drop(unused)

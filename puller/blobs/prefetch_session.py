@@ -45,7 +45,7 @@ def begin(
 ) -> PrefetchEngine | None:
     """Prefetch images until the stack is closed, and return the engine for them; see `prefetching`."""
     try:
-        prefetch = _open(stack, engine, settings, registries, cancel)
+        prefetch = _open(stack, engine, settings, registries, note, cancel)
         prefetch.begin(_without_mirrors(requests, settings, note))
     except (EngineError, OSError, UsageError) as reason:
         note(f"nothing is prefetched: {reason}")
@@ -54,7 +54,12 @@ def begin(
 
 
 def _open(
-    stack: ExitStack, engine: Engine, settings: Settings, registries: RegistryClient, cancel: Cancellation
+    stack: ExitStack,
+    engine: Engine,
+    settings: Settings,
+    registries: RegistryClient,
+    note: Callable[[str], None],
+    cancel: Cancellation,
 ) -> Prefetch:
     """Prepare prefetching until the stack is closed; raises EngineError, OSError and UsageError if it is impossible."""
     inventory = EngineInventory(engine.store)
@@ -62,7 +67,7 @@ def _open(
         raise UsageError("the engine is not on this machine, and has another loopback")
     store = BlobStore(cache_home() / "blobs", settings.prefetch.cache_size, keep=settings.prefetch.keeps)
     stack.callback(lambda: store.close(resumable=cancel.requested))
-    prefetch = Prefetch(registries, store, inventory, settings)
+    prefetch = Prefetch(registries, store, inventory, settings, note)
     stack.callback(prefetch.close)
     # The engine requests a missing image from our registry, which shows whether it can reach loopback.
     missing = PullRequest(ImageReference.parse(f"{prefetch.server.name('probe')}:none"))

@@ -19,7 +19,7 @@ from puller.image.reference import Platform
 from puller.model import EngineResult, PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.registry.client import RegistryClient
-from puller.settings import Settings, Timeouts
+from puller.settings import PrefetchSettings, Settings, Timeouts
 from tests.lab import HOST_PLATFORM, OCI, Proxy, Registry, Rule, push_image, push_index
 from tests.lab.exchange import Exchange
 from tests.lab.fakes import PULLED, FakeBackend
@@ -63,6 +63,28 @@ def test_the_time_on_loopback_counts_for_the_attempt(
     first, second = sorted(each.spent for each in engine.clocks)
     assert (len(engine.attempts), first) == (2, 0)
     assert second >= 0.1
+
+
+@pytest.mark.parametrize("cache", [None, 1 << 30], ids=["temporary", "cache"])
+def test_what_the_engine_has_taken_is_removed_unless_a_cache_is_asked_for(
+    proxy: Proxy, tmp_path: Path, registries: RegistryClient, cache: int | None
+) -> None:
+    """Once no image needs it any more."""
+    settings = PrefetchSettings(cache=cache)
+    store = BlobStore(tmp_path / "cache", settings.cache_size, keep=settings.keeps)
+    inventory = EngineInventory(FakeBackend().store)
+    with closing(Prefetch(registries, store, inventory, Settings(prefetch=settings))) as prefetch:
+        prefetch.begin([wanted(proxy)])
+        image = prefetch.image(wanted(proxy), Cancellation())
+        assert image
+        for blob in image.blobs:
+            assert ask(prefetch.server, f"/v2/{prefetch.server.secret}/n0/blobs/{blob.digest}")[0] == 200
+            blob.wait(blob.size, 60)
+        paths = [blob.path for blob in image.blobs if blob.path]
+        assert len(paths) == 3
+        prefetch.finished(wanted(proxy))
+        assert [path.exists() for path in paths] == [cache is not None] * 3
+    store.close()
 
 
 def test_a_folder_that_is_cancelled_already_asks_no_registry(

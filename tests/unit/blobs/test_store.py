@@ -71,3 +71,48 @@ def test_a_folder_of_images_is_no_cache(tmp_path: Path) -> None:
     store.close()
     assert path.exists()
     assert {each.name for each in store.root.iterdir()} == {"blobs", "index.json", "oci-layout"}
+
+
+def temporary(root: Path) -> BlobStore:
+    """Open a store that is not to be kept."""
+    return BlobStore(root, 1 << 30, keep=False)
+
+
+def test_a_temporary_folder_is_removed_by_the_last_run(tmp_path: Path) -> None:
+    """Also with what another run left in it that was killed."""
+    root = tmp_path / "blobs"
+    holds = "import sys, os; from pathlib import Path; from puller.blobs.store import BlobStore; "
+    holds += (
+        "store = BlobStore(Path(sys.argv[1]), 9, keep=False); store.add('sha256:ab', b'x'); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", holds, str(root)], check=False).returncode == -9
+    first, second = temporary(root), temporary(root)
+    path = put(first, SMALL)
+    assert first.path("sha256:ab").exists()
+    first.close()
+    assert path.exists()
+    second.close()
+    assert not root.exists()
+
+
+def test_an_interrupted_run_leaves_what_the_next_can_use(tmp_path: Path) -> None:
+    """That one removes it; a folder without blobs is of no use."""
+    store = temporary(tmp_path / "blobs")
+    store.close(resumable=True)
+    assert not store.root.exists()
+    store = temporary(tmp_path / "blobs")
+    path = put(store, SMALL)
+    store.close(resumable=True)
+    assert path.exists()
+    temporary(tmp_path / "blobs").close()
+    assert not store.root.exists()
+
+
+def test_a_run_that_keeps_the_folder_makes_it_a_cache(tmp_path: Path) -> None:
+    """Runs that do not need a cache leave its blobs there."""
+    killed = temporary(tmp_path)
+    path = put(killed, SMALL)
+    cache = BlobStore(tmp_path, 1 << 30)
+    for store in (killed, cache, temporary(tmp_path)):
+        store.close()
+    assert path.exists()

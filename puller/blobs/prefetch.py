@@ -44,6 +44,8 @@ together have at most 1/20 more than all images; nearly full disks leave less.""
 _THINNING = 0.1
 """Minimum seconds between two looks at that."""
 
+_NOT_NEEDED = RegistryError("the engine has it", kind=FailureKind.CANCELLED)
+
 
 class LoopbackImage(NamedTuple):
     """An image on loopback."""
@@ -141,6 +143,9 @@ class Prefetch:
             self._used = 0 if trim else self._used
             self._taken |= {blob.digest: blob for blob in image.blobs if blob.digest in free}
         self._downloads.queue.forget(free)
+        for blob in image.blobs:
+            if blob.digest in free and not blob.done and not blob.urgent:  # no engine waits for it
+                self._downloads.downloader.give_up(blob, _NOT_NEEDED)
         if trim:
             self._store.trim(needed)
         self._drop_unused()
@@ -258,7 +263,7 @@ class PrefetchEngine(EngineWrapper):
             return False
 
     def release(self, request: PullRequest) -> None:
-        """Give up an image that the engine has pulled by itself."""
+        """Give up an image that the engine pulls by itself."""
         self._prefetch.finished(request)
 
     def pull(

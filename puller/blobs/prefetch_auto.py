@@ -155,7 +155,7 @@ class PrefetchingEngine(Engine, Protocol):
         """Wait until it is known whether an image is prefetched; raises CancelledError."""
 
     def release(self, request: PullRequest) -> None:
-        """Give up an image that the engine has pulled by itself."""
+        """Give up an image that the engine pulls by itself."""
 
 
 Begin = Callable[[Sequence[PullRequest], Cancellation], PrefetchingEngine | None]
@@ -198,17 +198,13 @@ class AutoPrefetchEngine(EngineWrapper):
                     self._thread = start(self._watch, "monitor")
         if prefetching is None:
             try:
-                pulled = self._engine.pull(request, cancel=own, clocks=clocks, progress=watched)
+                return self._engine.pull(request, cancel=own, clocks=clocks, progress=watched)
             except CancelledError:
                 cancel.check()
                 prefetching = self._prefetching
                 if prefetching is None:
                     raise
                 clocks = clocks._replace(spent=clocks.spent + monotonic() - began)
-            else:
-                if self._prefetching:
-                    self._prefetching.release(request)
-                return pulled
             finally:
                 with self._lock:
                     self.monitor.ended(request)
@@ -230,6 +226,8 @@ class AutoPrefetchEngine(EngineWrapper):
             with suppress(CancelledError):
                 if prefetching.serves(request, self._cancel) and self.monitor.worth_cancelling(request):
                     own.cancel("it is prefetched")
+                else:
+                    prefetching.release(request)
 
     def finish(self) -> None:
         """Stop measuring, and starting to prefetch, if that is under way."""

@@ -25,7 +25,7 @@ def chart(results: Sequence[Result]) -> str:
     for result in results:
         longest = max(max(standing.seconds) for standing in result.standings)
         y += _HEAD
-        drawn.append(f'<text class="t" x="10" y="{y - 8}">{escape(result.title)}</text>')
+        drawn.append(f'<text class="t" x="10" y="{y - 8}">{escape(_title(result))}</text>')
         for standing in result.standings:
             drawn += _bar(result, standing, y, _LONGEST / longest)
             y += _BAR + _GAP
@@ -39,6 +39,10 @@ def chart(results: Sequence[Result]) -> str:
             "</svg>\n",
         ]
     )
+
+
+def _title(result: Result) -> str:
+    return f"{result.title}, engine {result.engine}" if result.engine else result.title
 
 
 def _bar(result: Result, standing: Standing, y: int, pixels: float) -> Iterator[str]:

@@ -8,8 +8,9 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from scripts.benchmark.content import KIB, MB, bulk, weight
 from scripts.benchmark.process import killed_when
-from scripts.benchmark.sample import Sample
+from scripts.benchmark.sample import Sample, Wanted
 from scripts.benchmark.scenario import Scenario, Trial
 from scripts.benchmark.watch import PullWatch
 from tests.lab import family, layer, push_image
@@ -21,35 +22,36 @@ if TYPE_CHECKING:
     from scripts.benchmark.place import Names, Place
     from tests.lab import PushedImage
 
-KIB, MIB, MB = 1 << 10, 1 << 20, 1_000_000
 JOBS = "-j8"
+NEVER, ALWAYS = "puller --prefetch=never", "puller --prefetch=always"
+_FAST = (Wanted(1.0), Wanted(0.98, than=NEVER))
+_LITTLE = (Wanted(1.15, "disk"), Wanted(0.0, "left_mib"))
+_ONCE = (Wanted(5.0, "twice"), Wanted(1.0, "twice", ALWAYS))
 
 
 def scenarios() -> tuple[Scenario, ...]:
     """All of them."""
     return (
-        Scenario("cold-fast", "20 images, 340 MB, a fast registry", _fast),
-        Scenario("cold-8", "20 images, 340 MB, 8 MB/s a connection", partial(_slow, rate=8 * MB)),
-        Scenario("cold-2", "20 images, 340 MB, 2 MB/s a connection", partial(_slow, rate=2 * MB)),
-        Scenario("layer", "one layer of 300 MB, 8 MB/s a connection", _layer),
-        Scenario("latency", "20 images of 14 small layers, 30 ms of latency", _latency),
-        Scenario("tiny", "200 tiny images, a fast registry", _tiny),
-        Scenario("first", "from the start to the first pull that the engine is asked for, 20 images", _first),
-        Scenario("files", "20 images, 340 MB, a fast registry, into an OCI layout", _files),
-        Scenario("killed", "20 images, 340 MB, 8 MB/s a connection, SIGKILL at half, and again", _killed),
-        Scenario("pools", "40 tiny images, 30 ms of latency: serial, threads, processes", _pools),
+        Scenario("cold-fast", "20 images, 340 MB, a fast registry", _fast, 9, _FAST),
+        Scenario("cold-8", "20 images, 340 MB, 8 MB/s a connection", partial(_slow, 8), wanted=(Wanted(2.0),)),
+        Scenario("cold-2", "20 images, 340 MB, 2 MB/s a connection", partial(_slow, 2), wanted=(Wanted(6.0),)),
+        Scenario("disk", "20 images, 340 MB, 2 MB/s a connection, and the disk", _disk, wanted=(Wanted(6.0), *_LITTLE)),
+        Scenario("layer", "one layer of 300 MB, 8 MB/s a connection", _layer, wanted=(Wanted(7.0),)),
+        Scenario("latency", "20 images of 14 small layers, 30 ms of latency", partial(_late, 0.03), 9, (Wanted(1.15),)),
+        Scenario("latency-150", "20 images of 14 small layers, 150 ms of latency", partial(_late, 0.15)),
+        Scenario("loss", "10 images, 270 MB, 30 ms of latency, 0.1 % of the packets lost", _lossy, 3),
+        Scenario("tiny", "200 tiny images, a fast registry", _tiny, wanted=(Wanted(1.05),)),
+        Scenario(
+            "first",
+            "from the start to the first pull that the engine is asked for, 20 images",
+            _first,
+            9,
+            (Wanted(0.15, "seconds"),),
+        ),
+        Scenario("files", "20 images, 340 MB, a fast registry, into an OCI layout", _files, 9, (Wanted(4.0),), True),
+        Scenario("killed", "20 images, 340 MB, 8 MB/s a connection, SIGKILL at half, and again", _killed, 3, _ONCE),
+        Scenario("pools", "40 tiny images, 30 ms of latency: serial, threads, processes", _pools, 3),
     )
-
-
-def _bulk(place: Place) -> Sequence[PushedImage]:
-    """Push 20 images on three base stacks which they share: 340 MB, or a tenth of that."""
-    size = MIB // 10 if place.quick else MIB
-    return family(place.registry, 20, prefix="bulk/app", bases=3, base_layers=4, base_size=16 * size, own_size=7 * size)
-
-
-def _weight(images: Sequence[PushedImage]) -> int:
-    """Count the bytes of all layers, shared ones once."""
-    return sum({each.digest: len(each.data) for image in images for each in image.layers}.values())
 
 
 def _pull(place: Place, names: Names, contender: Contender) -> Sample:
@@ -60,56 +62,76 @@ def _pull(place: Place, names: Names, contender: Contender) -> Sample:
     return sample
 
 
-def _trial(
+def pull_trial(
     place: Place, images: Sequence[PushedImage], address: str, *contenders: Contender, warm_up: bool = True
 ) -> Trial:
+    """Have each contender pull images from an address of the registry into an empty engine."""
     names = place.names([image.at(address) for image in images])
     return Trial(contenders, partial(_pull, place, names), len(images), warm_up)
 
 
 def _fast(place: Place) -> Trial:
     who = place.contenders
-    return _trial(place, _bulk(place), place.registry.address, *who.peers(3, 8), *who.pullers(3, 8))
+    everybody = (*who.peers(3, 8, 16), *who.ansible(8), *who.pullers(3, 8))
+    return pull_trial(place, bulk(place), place.registry.address, *everybody)
 
 
-def _slow(place: Place, rate: int) -> Trial:
+def _slow(megabytes: int, place: Place) -> Trial:
     """Peers get 8 processes: more gain nothing where the engine downloads three layers at a time."""
     who = place.contenders
-    tuned = [each.tuned for each in (*who.xargs(20), *who.prefetching(JOBS))]
+    tuned = [each.tuned for each in (*who.xargs(20), who.puller(JOBS))]
     everybody = (*who.peers(8), *who.pullers(8), *tuned)
-    return _trial(place, _bulk(place), place.wire(rate).address, *everybody, warm_up=False)
+    return pull_trial(place, bulk(place), place.wire(megabytes * MB).address, *everybody, warm_up=False)
+
+
+def _disk(place: Place) -> Trial:
+    who = place.contenders
+    wire = place.wire(2 * MB)
+    trial = pull_trial(place, bulk(place), wire.address, *who.xargs(8), *who.pullers(8, modes=()), warm_up=False)
+
+    def run(contender: Contender) -> Sample:
+        place.clear(contender)
+        return place.watched(contender, lambda: trial.run(contender))
+
+    return replace(trial, run=run)
 
 
 def _layer(place: Place) -> Trial:
     who, size = place.contenders, (30 if place.quick else 300) * MB
     image = push_image(place.registry, "bulk/layer", layers=[layer("large", size)])
-    mine = (who.puller(), *who.prefetching())
-    return _trial(place, [image], place.wire(8 * MB).address, *who.xargs(1), *mine, warm_up=False)
+    return pull_trial(place, [image], place.wire(8 * MB).address, *who.xargs(1), *who.pullers(8), warm_up=False)
 
 
-def _latency(place: Place) -> Trial:
+def _late(seconds: float, place: Place) -> Trial:
     who = place.contenders
     images = family(
         place.registry, 4 if place.quick else 20, prefix="many/app", bases=3, base_layers=13, base_size=8 * KIB
     )
-    return _trial(place, images, place.wire(latency=0.03).address, *who.peers(8, 16), *who.pullers(8, 16))
+    everybody = (*who.peers(8, 16), *who.ansible(8), *who.pullers(8, 16, modes=()))
+    return pull_trial(place, images, place.wire(latency=seconds).address, *everybody)
+
+
+def _lossy(place: Place) -> Trial:
+    who = place.contenders
+    wire = place.wire(latency=0.03, loss=0.001)
+    return pull_trial(place, bulk(place, 10), wire.address, *who.xargs(8), *who.pullers(8), warm_up=False)
 
 
 def _tiny(place: Place) -> Trial:
     who = place.contenders
     images = family(place.registry, 20 if place.quick else 200, prefix="tiny/app", base_size=4 * KIB, own_size=KIB)
-    mine = who.pullers(3, 8, modes=("--prefetch=auto",))
-    return _trial(place, images, place.registry.address, *who.peers(3, 8), *mine)
+    mine = who.pullers(3, 8, modes=("never",))
+    return pull_trial(place, images, place.registry.address, *who.peers(3, 8), *mine)
 
 
 def _first(place: Place) -> Trial:
     """Note when the engine is asked for a pull, and end the run then."""
     who = place.contenders
-    names = place.names([image.at(place.registry.address) for image in _bulk(place)])
+    names = place.names([image.at(place.registry.address) for image in bulk(place)])
 
     def run(contender: Contender) -> Sample:
         place.clear(contender)
-        with PullWatch(place.engine(contender.downloads).host, place.folder / "watched.sock") as watch:
+        with PullWatch(place.engine(contender).host, place.folder / "watched.sock") as watch:
             running = place.start(contender, names, watch.host)
             began = monotonic()
             sample = killed_when(running, watch.seen.is_set)
@@ -119,16 +141,17 @@ def _first(place: Place) -> Trial:
 
 
 def _files(place: Place) -> Trial:
-    who, images = place.contenders, _bulk(place)
+    who, images = place.contenders, bulk(place)
     names = place.names([image.at(place.registry.address) for image in images])
-    layout = place.folder / "layout"
+    layout, copies = place.folder / "layout", place.folder / "copies"
 
     def run(contender: Contender) -> Sample:
-        shutil.rmtree(layout, ignore_errors=True)
-        shutil.rmtree(place.cache, ignore_errors=True)
+        for folder in (layout, copies, place.cache):
+            shutil.rmtree(folder, ignore_errors=True)
+        copies.mkdir()
         return place.run(contender, names)
 
-    return Trial((who.puller("--to", f"oci:{layout}"),), run, len(images))
+    return Trial((*who.skopeo(copies, 8), who.puller("--to", f"oci:{layout}")), run, len(images))
 
 
 def _pools(place: Place) -> Trial:
@@ -140,24 +163,28 @@ def _pools(place: Place) -> Trial:
         who.puller(JOBS, "--backend", "cli", name="a docker each"),
         who.by_process(8),
     )
-    return _trial(place, images, place.wire(latency=0.03).address, *contenders)
+    return pull_trial(place, images, place.wire(latency=0.03).address, *contenders)
 
 
 def _killed(place: Place) -> Trial:
     """Kill each contender when half of the bytes have come, run it again, and count the bytes of both runs."""
-    who, images = place.contenders, _bulk(place)
-    wire, weight = place.wire(8 * MB), _weight(images)
+    who, images = place.contenders, bulk(place)
+    wire, whole = place.wire(8 * MB), weight(images)
     names = place.names([image.at(wire.address) for image in images])
 
-    def run(contender: Contender) -> Sample:
-        place.clear(contender)
+    def both(contender: Contender) -> Sample:
         before = wire.sent
-        first = killed_when(place.start(contender, names), lambda: wire.sent - before >= weight / 2)
-        second = place.run(contender, names)
-        place.see_all(contender, names)
-        twice = 100 * max(0.0, (wire.sent - before) / weight - 1)
+        first = killed_when(place.start(contender, names), lambda: wire.sent - before >= whole / 2)
+        second = place.start(contender, names).ended()
+        twice = 100 * max(0.0, (wire.sent - before) / whole - 1)
         return Sample(
             first.seconds + second.seconds, first.cpu + second.cpu, max(first.peak_mib, second.peak_mib), twice
         )
 
-    return Trial((*who.xargs(8), who.puller(JOBS), *who.prefetching(JOBS)), run, len(images), warm_up=False)
+    def run(contender: Contender) -> Sample:
+        place.clear(contender)
+        sample = place.metered(contender, lambda: both(contender))
+        place.see_all(contender, names)
+        return sample
+
+    return Trial((*who.xargs(8), *who.pullers(8)), run, len(images), warm_up=False)

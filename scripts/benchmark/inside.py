@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 def scenarios() -> tuple[Scenario, ...]:
     """All of them."""
     return (
-        Scenario("lines", "100,000 lines through `puller list`", _lines),
-        Scenario("orchestration", "100,000 images through the orchestrator, with an instant backend", _orchestration),
-        Scenario("start", "`puller --version` beside `import click`", _start),
+        Scenario("lines", "100,000 lines through `puller list`", _lines, 3, any_engine=True),
+        Scenario(
+            "orchestration",
+            "100,000 images through the orchestrator, with an instant backend",
+            _orchestration,
+            3,
+            any_engine=True,
+        ),
+        Scenario("start", "`puller --version` beside `import click`", _start, 9, any_engine=True),
     )
 
 

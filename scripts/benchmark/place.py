@@ -7,21 +7,23 @@ import os
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.benchmark.contender import COMPOSE, LIST
+from scripts.benchmark.contender import COMPOSE, LIST, PLAYBOOK, SYNC
+from scripts.benchmark.meter import MIB, DiskWatch, Meter, occupied
 from scripts.benchmark.process import Running
 from tests.lab import Engine, Registry, WorldError, parse
 from tests.lab.wire import SlowWire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import ExitStack
 
     from scripts.benchmark.contender import Contender, Contenders
     from scripts.benchmark.sample import Sample
+    from tests.lab import EngineBinary
 
 ROOT = Path(__file__).resolve().parents[2]
 _DROPPED = ("DOCKER_", "PULLER_", "PYTHONDONTWRITEBYTECODE")
@@ -30,28 +32,37 @@ _DROPPED = ("DOCKER_", "PULLER_", "PYTHONDONTWRITEBYTECODE")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """A list of images in the forms in which contenders take it."""
+    """A list of images, and the files in which contenders take it."""
 
     references: tuple[str, ...]
-    text: Path
-    compose: Path
+    files: Mapping[str, Path]
+    """By the words that stand for them in commands."""
 
 
 class Place:
     """One machine's worth of engines and registries; all of it goes with the stack."""
 
-    def __init__(self, stack: ExitStack, engine: str, contenders: Contenders, *, quick: bool = False) -> None:
-        """`engine` is a spec of `tests.lab`; `quick` makes every world small. Raises WorldError without docker."""
+    def __init__(self, stack: ExitStack, contenders: Contenders, *, quick: bool = False) -> None:
+        """`quick` makes every world small. Raises WorldError without docker."""
         if shutil.which("docker") is None:
             raise WorldError("the docker command is not installed")
         self._stack = stack
-        self._binary = parse(engine)
-        self._engines: dict[int | None, Engine] = {}
+        self._engines: dict[object, Engine] = {}
         self._registry: Registry | None = None
-        self._wires: dict[tuple[int, float], SlowWire] = {}
+        self._wires: dict[tuple[int, float, float], SlowWire] = {}
+        self.binary: EngineBinary | None = None
         self.contenders = contenders
         self.quick = quick
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="puller-")))
+        if plugin := contenders.programs.find("docker-compose") if contenders.peers_wanted else None:
+            plugins = self.folder / "docker/cli-plugins"
+            plugins.mkdir(parents=True)
+            (plugins / "docker-compose").symlink_to(plugin)
+
+    def choose(self, spec: str) -> str:
+        """Take another engine from now on, by a spec of `tests.lab`, and return its name; raises WorldError."""
+        self.binary = parse(spec)
+        return f"{self.engine().version()} ({spec})"
 
     @property
     def registry(self) -> Registry:
@@ -60,28 +71,33 @@ class Place:
             self._registry = self._stack.enter_context(Registry(lean=True))
         return self._registry
 
-    def engine(self, downloads: int | None = None) -> Engine:
-        """Return the engine that downloads so many layers at a time."""
-        if downloads not in self._engines:
+    def engine(self, contender: Contender | None = None) -> Engine:
+        """Return the engine with the contender's settings."""
+        downloads, helpers = (contender.downloads, contender.helpers) if contender else (None, ())
+        key = (self.binary, downloads, helpers)
+        if key not in self._engines:
             options = () if downloads is None else (f"--max-concurrent-downloads={downloads}",)
-            self._engines[downloads] = self._stack.enter_context(Engine(self._binary, options=options))
-        return self._engines[downloads]
+            binary = self.binary or parse("installed")
+            binary = replace(binary, path_prefix=(*helpers, *binary.path_prefix))
+            self._engines[key] = self._stack.enter_context(Engine(binary, options=options))
+        return self._engines[key]
 
-    def wire(self, bytes_per_second: int = 0, latency: float = 0.0) -> SlowWire:
+    def wire(self, bytes_per_second: int = 0, latency: float = 0.0, loss: float = 0.0) -> SlowWire:
         """Return a way to the registry that is slow for each connection."""
-        key = (bytes_per_second, latency)
+        key = (bytes_per_second, latency, loss)
         if key not in self._wires:
             self._wires[key] = self._stack.enter_context(SlowWire(self.registry.address, *key))
         return self._wires[key]
 
     def names(self, references: Sequence[str]) -> Names:
-        """Write a list, and a Compose file that means the same."""
+        """Write a list, and files for other tools that mean the same."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        text, compose = folder / "images.txt", folder / "compose.yaml"
-        text.write_text("".join(f"{reference}\n" for reference in references))
-        services = {f"s{number}": {"image": reference} for number, reference in enumerate(references)}
-        compose.write_text(json.dumps({"services": services}))  # JSON is YAML
-        return Names(tuple(references), text, compose)
+        texts = {LIST: "".join(f"{reference}\n" for reference in references)}
+        texts |= {form: json.dumps(content) for form, content in _forms(references).items()}  # JSON is YAML
+        files = {form: folder / f"{form.strip('{}')}.yaml" for form in texts}
+        for form, text in texts.items():
+            files[form].write_text(text)
+        return Names(tuple(references), files)
 
     def start(self, contender: Contender, names: Names, host: str | None = None) -> Running:
         """Start a contender on a list; it sees no setting of this machine's, and no cache but its own.
@@ -94,7 +110,7 @@ class Place:
             if not key.startswith(_DROPPED) and not key.lower().endswith("_proxy")
         }
         settings = {
-            "DOCKER_HOST": host or self.engine(contender.downloads).host,
+            "DOCKER_HOST": host or self.engine(contender).host,
             "DOCKER_CONFIG": str(self.folder / "docker"),
             "HOME": str(self.folder),
             "XDG_CACHE_HOME": str(self.cache),
@@ -103,12 +119,23 @@ class Place:
         }
         if contender.command[0] == sys.executable:  # a program of this checkout; a puller that is installed has its own
             settings["PYTHONPATH"] = str(ROOT)
-        forms = {LIST: str(names.text), COMPOSE: str(names.compose)}
-        return Running([forms.get(word, word) for word in contender.command], names.text, kept | settings)
+        command = [str(names.files.get(word, word)) for word in contender.command]
+        return Running(command, names.files[LIST], kept | settings)
 
     def run(self, contender: Contender, names: Names) -> Sample:
-        """Run a contender to its end; raises WorldError when it fails."""
-        return self.start(contender, names).ended()
+        """Run a contender to its end, and measure its engine, too; raises WorldError when it fails."""
+        return self.metered(contender, lambda: self.start(contender, names).ended())
+
+    def metered(self, contender: Contender, run: Callable[[], Sample]) -> Sample:
+        """Add what the contender's engine and the kernel take to what a run says of itself."""
+        meter = Meter(self.engine(contender).pid)
+        return meter.read(run())
+
+    def watched(self, contender: Contender, run: Callable[[], Sample]) -> Sample:
+        """Add how much disk a run takes at most, and how much of it is left in puller's store."""
+        with DiskWatch((self.engine(contender).data_root, self.cache)) as disk:
+            sample = run()
+        return replace(sample, disk_mib=disk.peak_mib, left_mib=occupied([self.cache / "puller/blobs"]) / MIB)
 
     @property
     def cache(self) -> Path:
@@ -117,14 +144,36 @@ class Place:
 
     def clear(self, contender: Contender) -> None:
         """Take every image from the contender's engine, and every byte that it kept for another run."""
-        self.engine(contender.downloads).wipe()
+        self.engine(contender).wipe()
         shutil.rmtree(self.cache, ignore_errors=True)
 
     def see_all(self, contender: Contender, names: Names) -> None:
         """See that the contender's engine has every image; raises WorldError when one is missing."""
-        there = {tag for image in self.engine(contender.downloads).images() for tag in image["RepoTags"] or ()}
+        there = {tag for image in self.engine(contender).images() for tag in image["RepoTags"] or ()}
         if missing := set(names.references) - there:
             raise WorldError(f"{contender.name} left out {', '.join(sorted(missing)[:5])}")
+
+
+def _forms(references: Sequence[str]) -> dict[str, object]:
+    services = {f"s{number}": {"image": reference} for number, reference in enumerate(references)}
+    share = "groups['all'].index(inventory_hostname)::groups['all']|length"
+    play = {
+        "hosts": "all",
+        "connection": "local",
+        "gather_facts": False,
+        "strategy": "free",
+        "vars": {"images": references, "ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+        "tasks": [
+            {"community.docker.docker_image_pull": {"name": "{{ item }}"}, "loop": f"{{{{ images[{share}] }}}}"},
+        ],
+    }
+    registries: dict[str, dict[str, list[str]]] = {}
+    for reference in references:
+        address, _, path = reference.partition("/")
+        repository, _, tag = path.partition(":")
+        registries.setdefault(address, {}).setdefault(repository, []).append(tag)
+    sync = {address: {"tls-verify": False, "images": images} for address, images in registries.items()}
+    return {COMPOSE: {"services": services}, PLAYBOOK: [play], SYNC: sync}
 
 
 def own_puller() -> tuple[str, ...]:

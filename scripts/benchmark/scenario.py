@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from scripts.benchmark.sample import Result, Sample, Standing
+from scripts.benchmark.sample import Result, Sample, Standing, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A scenario whose world stands. The first contender is the one with which the others are compared."""
+    """A scenario whose world stands. The fastest peer, or else the first, is the one that all are compared with."""
 
     contenders: tuple[Contender, ...]
     run: Callable[[Contender], Sample]
@@ -33,6 +33,10 @@ class Scenario:
     name: str
     title: str
     build: Callable[[Place], Trial]
+    rounds: int = 5
+    wanted: tuple[Wanted, ...] = ()
+    any_engine: bool = False
+    """Whether it needs no engine, so that one table is enough."""
 
 
 def measure(
@@ -41,27 +45,36 @@ def measure(
     rounds: int,
     chosen: Callable[[Iterable[Contender]], tuple[Contender, ...]] = tuple,
 ) -> Result:
-    """Build the scenario's world, settle on each peer's best settings, and run all rounds; raises WorldError.
+    """Build the scenario's world, settle on each contender's best settings, and run all rounds; raises WorldError.
 
-    `chosen` says which of the scenario's contenders take part, and may add others.
+    `chosen` says which of the scenario's contenders take part, and may add others. Of several peers only the fastest
+    runs in every round: the others stand at the end, with the run by which they were judged.
     """
     trial = scenario.build(place)
     trial = replace(trial, contenders=chosen(trial.contenders))
-    standings = [Standing(contender) for contender in _best(trial)]
     load = os.getloadavg()[0]
+    standings, slower = _settled(trial)
     for number in range(rounds):
         for standing in standings if number % 2 == 0 else standings[::-1]:
             standing.samples.append(trial.run(standing.contender))
-    return Result(scenario.name, scenario.title, trial.images, load, tuple(standings))
+    return Result(scenario.name, scenario.title, trial.images, load, (*standings, *slower), wanted=scenario.wanted)
 
 
-def _best(trial: Trial) -> Sequence[Contender]:
-    """Try each name's settings once, where there are several, and keep the fastest."""
+def _settled(trial: Trial) -> tuple[list[Standing], list[Standing]]:
+    """Try each name's settings once and keep the fastest: those of all rounds, and the peers that are slower."""
     settings: dict[str, list[Contender]] = {}
     for contender in trial.contenders:
         settings.setdefault(contender.name, []).append(contender)
-    best = []
-    for some in settings.values():
-        tried = {place: trial.run(each).seconds for place, each in enumerate(some) if trial.warm_up or len(some) > 1}
-        best.append(some[min(tried, key=lambda place: tried[place], default=0)])
-    return best
+    rivals = sum(some[0].peer for some in settings.values()) > 1
+    tried = [_fastest(trial, some, always=rivals and some[0].peer) for some in settings.values()]
+    peers = sorted((each for each in tried if each.contender.peer), key=lambda each: sum(each.seconds))
+    standings = [*peers[:1], *(each for each in tried if not each.contender.peer)]
+    for standing in standings:
+        standing.samples.clear()
+    return standings, peers[1:]
+
+
+def _fastest(trial: Trial, some: Sequence[Contender], *, always: bool) -> Standing:
+    if not (always or trial.warm_up or len(some) > 1):
+        return Standing(some[0])
+    return min((Standing(each, [trial.run(each)]) for each in some), key=lambda each: each.median)

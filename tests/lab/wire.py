@@ -1,7 +1,7 @@
 """A slow wire: every connection to a registry gets so many bytes a second, and no more; or every request comes late.
 
-The rate may change while connections are open. Loss is played as what a connection makes of it: it stops until the
-piece is sent again, after 0.2 seconds (RFC 6298 asks for one, Linux waits 0.2) and a round trip; its window stays.
+The rate may change while connections are open. With loss, a connection sends a window of segments in each round trip, as
+TCP does: at first it doubles, then it grows by one; where a segment is lost, it halves.
 
 It is a process of its own, which copies bytes and knows nothing of HTTP, so that it takes little from who is measured.
 """
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 START_SECONDS = 20.0
 TICK = 0.02
 """Seconds between two pieces of a connection."""
-RESEND = 0.2
-"""Seconds until a lost piece is sent again, without the round trip."""
-SEGMENT = 1460
-"""Bytes that are lost together."""
+SEGMENT, FIRST_WINDOW, LEAST_WINDOW = 1448, 10, 2
+"""Bytes of a segment; segments of a connection's first window, and of the smallest."""
 
 
 class SlowWire:
@@ -39,7 +37,7 @@ class SlowWire:
     def __init__(self, upstream: str, bytes_per_second: int = 0, latency: float = 0.0, *, loss: float = 0.0) -> None:
         """`upstream` is HOST:PORT; a rate of 0 is any; `latency` is a round trip's time in seconds.
 
-        `loss` is the share of segments that are lost.
+        `loss` is the share of the segments that are lost, by chance; it needs a latency.
         """
         self.directory = Path(tempfile.mkdtemp(prefix="puller-"))
         self._arguments = [upstream, str(latency), str(loss), str(self.directory)]
@@ -82,6 +80,29 @@ class SlowWire:
         return int.from_bytes((self.directory / "sent").read_bytes(), "little")
 
 
+class Window:
+    """How many bytes a connection sends in its next round trip; 0 is any, where nothing is lost."""
+
+    def __init__(self, loss: float, chance: Random) -> None:
+        self._loss, self._chance = loss, chance
+        self._segments = FIRST_WINDOW if loss else 0
+        self._step = 0
+        """Segments by which it grows; 0 until the first loss: it doubles."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._segments * SEGMENT
+
+    def sent(self, size: int) -> None:
+        """Learn the fate of what was sent."""
+        segments = -(-size // SEGMENT)
+        if self._chance.random() > (1 - self._loss) ** segments:
+            self._segments, self._step = max(LEAST_WINDOW, self._segments // 2), 1
+        elif segments == self._segments:
+            self._segments += self._step or self._segments
+
+
 class _Wire:
     """The server side of it."""
 
@@ -91,6 +112,11 @@ class _Wire:
         self.limit = self.sent = 0
         self.random = Random(1)
         self.tally = os.open(directory / "sent", os.O_CREAT | os.O_RDWR)
+
+    @property
+    def _share(self) -> int:
+        """Bytes that a connection may send in one piece; 0 is any."""
+        return max(4096, round(self.limit * TICK)) if self.limit else 0
 
     async def follow(self) -> None:
         """Look at the rate again and again."""
@@ -110,15 +136,16 @@ class _Wire:
     async def answer(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         """Copy what the registry sends."""
         clock = asyncio.get_running_loop()
-        free = clock.time()
+        free, window = clock.time(), Window(self.loss, self.random)
         with contextlib.suppress(OSError):
-            while data := await source.read(max(4096, round(self.limit * TICK)) if self.limit else 1 << 18):
+            while data := await source.read(min(window.size or 1 << 18, self._share or 1 << 18)):
                 target.write(data)
                 await target.drain()
                 self.sent += len(data)
                 os.pwrite(self.tally, self.sent.to_bytes(8, "little"), 0)
-                if self.loss and self.random.random() < self.loss * len(data) / SEGMENT:
-                    await asyncio.sleep(RESEND + self.latency)
+                if self.loss:
+                    window.sent(len(data))
+                    await asyncio.sleep(self.latency)
                 if self.limit:
                     free = max(free, clock.time() - TICK) + len(data) / self.limit
                     await asyncio.sleep(max(0.0, free - clock.time()))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.lab import PushedImage
 
 JOBS = "-j8"
+SLOW = ("always",)
 NEVER, ALWAYS = "puller --prefetch=never", "puller --prefetch=always"
 _FAST = (Wanted(1.0), Wanted(0.98, than=NEVER))
 _LITTLE = (Wanted(1.15, "disk"), Wanted(0.0, "left_mib"))
@@ -32,13 +33,13 @@ _ONCE = (Wanted(5.0, "twice"), Wanted(1.0, "twice", ALWAYS))
 def scenarios() -> tuple[Scenario, ...]:
     """All of them."""
     return (
-        Scenario("cold-fast", "20 images, 340 MB, a fast registry", _fast, 9, _FAST),
+        Scenario("cold-fast", "20 images, 340 MB, a fast registry", _fast, 7, _FAST),
         Scenario("cold-8", "20 images, 340 MB, 8 MB/s a connection", partial(_slow, 8), wanted=(Wanted(2.0),)),
         Scenario("cold-2", "20 images, 340 MB, 2 MB/s a connection", partial(_slow, 2), wanted=(Wanted(6.0),)),
         Scenario("disk", "20 images, 340 MB, 2 MB/s a connection, and the disk", _disk, wanted=(Wanted(6.0), *_LITTLE)),
         Scenario("layer", "one layer of 300 MB, 8 MB/s a connection", _layer, wanted=(Wanted(7.0),)),
-        Scenario("latency", "20 images of 14 small layers, 30 ms of latency", partial(_late, 0.03), 9, (Wanted(1.15),)),
-        Scenario("latency-150", "20 images of 14 small layers, 150 ms of latency", partial(_late, 0.15)),
+        Scenario("latency", "20 images of 14 small layers, 30 ms of latency", partial(_late, 0.03), 7, (Wanted(1.15),)),
+        Scenario("latency-150", "20 images of 14 small layers, 150 ms of latency", partial(_late, 0.15), 3),
         Scenario("loss", "10 images, 270 MB, 30 ms of latency, 0.1 % of the packets lost", _lossy, 3),
         Scenario("tiny", "200 tiny images, a fast registry", _tiny, wanted=(Wanted(1.05),)),
         Scenario(
@@ -77,10 +78,10 @@ def _fast(place: Place) -> Trial:
 
 
 def _slow(megabytes: int, place: Place) -> Trial:
-    """Peers get 8 processes: more gain nothing where the engine downloads three layers at a time."""
+    """Peers get 8 processes: more gain nothing where the engine downloads three layers at a time, nor does `never`."""
     who = place.contenders
     tuned = [each.tuned for each in (*who.xargs(20), who.puller(JOBS))]
-    everybody = (*who.peers(8), *who.pullers(8), *tuned)
+    everybody = (*who.peers(8), *who.pullers(8, modes=SLOW), *tuned)
     return pull_trial(place, bulk(place), place.wire(megabytes * MB).address, *everybody, warm_up=False)
 
 
@@ -99,7 +100,9 @@ def _disk(place: Place) -> Trial:
 def _layer(place: Place) -> Trial:
     who, size = place.contenders, (30 if place.quick else 300) * MB
     image = push_image(place.registry, "bulk/layer", layers=[layer("large", size)])
-    return pull_trial(place, [image], place.wire(8 * MB).address, *who.xargs(1), *who.pullers(8), warm_up=False)
+    return pull_trial(
+        place, [image], place.wire(8 * MB).address, *who.xargs(1), *who.pullers(8, modes=SLOW), warm_up=False
+    )
 
 
 def _late(seconds: float, place: Place) -> Trial:
@@ -114,14 +117,13 @@ def _late(seconds: float, place: Place) -> Trial:
 def _lossy(place: Place) -> Trial:
     who = place.contenders
     wire = place.wire(latency=0.03, loss=0.001)
-    return pull_trial(place, bulk(place, 10), wire.address, *who.xargs(8), *who.pullers(8), warm_up=False)
+    return pull_trial(place, bulk(place, 10), wire.address, *who.xargs(8), *who.pullers(8, modes=SLOW), warm_up=False)
 
 
 def _tiny(place: Place) -> Trial:
     who = place.contenders
     images = family(place.registry, 20 if place.quick else 200, prefix="tiny/app", base_size=4 * KIB, own_size=KIB)
-    mine = who.pullers(3, 8, modes=("never",))
-    return pull_trial(place, images, place.registry.address, *who.peers(3, 8), *mine)
+    return pull_trial(place, images, place.registry.address, *who.xargs(3, 8), *who.pullers(8, modes=()))
 
 
 def _first(place: Place) -> Trial:
@@ -187,4 +189,4 @@ def _killed(place: Place) -> Trial:
         place.see_all(contender, names)
         return sample
 
-    return Trial((*who.xargs(8), *who.pullers(8)), run, len(images), warm_up=False)
+    return Trial((*who.xargs(8), *who.pullers(8, modes=SLOW)), run, len(images), warm_up=False)

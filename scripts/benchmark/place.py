@@ -25,9 +25,15 @@ if TYPE_CHECKING:
     from scripts.benchmark.sample import Sample
     from tests.lab import EngineBinary
 
+    _Settings = tuple[EngineBinary | None, int | None, tuple[Path, ...]]
+
 ROOT = Path(__file__).resolve().parents[2]
 _DROPPED = ("DOCKER_", "PULLER_", "PYTHONDONTWRITEBYTECODE")
 """Not PYTHONDONTWRITEBYTECODE: Python would compile puller in every run, which no user's does."""
+
+
+_EMPTY_BYTES = 4 * MIB
+"""An engine without images has its databases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Place:
         if shutil.which("docker") is None:
             raise WorldError("the docker command is not installed")
         self._stack = stack
-        self._engines: dict[object, Engine] = {}
+        self._engines: dict[_Settings, Engine] = {}
         self._registry: Registry | None = None
         self._wires: dict[tuple[int, float, float], SlowWire] = {}
         self.binary: EngineBinary | None = None
@@ -73,14 +79,17 @@ class Place:
 
     def engine(self, contender: Contender | None = None) -> Engine:
         """Return the engine with the contender's settings."""
-        downloads, helpers = (contender.downloads, contender.helpers) if contender else (None, ())
-        key = (self.binary, downloads, helpers)
+        key = self._settings(contender)
         if key not in self._engines:
+            _, downloads, helpers = key
             options = () if downloads is None else (f"--max-concurrent-downloads={downloads}",)
             binary = self.binary or parse("installed")
             binary = replace(binary, path_prefix=(*helpers, *binary.path_prefix))
             self._engines[key] = self._stack.enter_context(Engine(binary, options=options))
         return self._engines[key]
+
+    def _settings(self, contender: Contender | None) -> _Settings:
+        return (self.binary, *((contender.downloads, contender.helpers) if contender else (None, ())))
 
     def wire(self, bytes_per_second: int = 0, latency: float = 0.0, loss: float = 0.0) -> SlowWire:
         """Return a way to the registry that is slow for each connection."""
@@ -143,8 +152,14 @@ class Place:
         return self.folder / "cache"
 
     def clear(self, contender: Contender) -> None:
-        """Take every image from the contender's engine, and every byte that it kept for another run."""
-        self.engine(contender).wipe()
+        """Take every image from the contender's engine, and every byte that it kept for another run.
+
+        containerd keeps what a cancelled pull has fetched, without an image that could be removed: then it is replaced.
+        """
+        engine = self.engine(contender)
+        engine.wipe()
+        if occupied([engine.data_root]) > _EMPTY_BYTES:
+            self._engines.pop(self._settings(contender)).stop()
         shutil.rmtree(self.cache, ignore_errors=True)
 
     def see_all(self, contender: Contender, names: Names) -> None:

@@ -49,7 +49,8 @@ def _bar(result: Result, standing: Standing, y: int, pixels: float) -> Iterator[
     """Draw one contender; `pixels` is the length of a second."""
     name, middle, text_y = escape(standing.contender.name), y + _BAR / 2, y + _BAR - 4
     low, high = (_NAMES + pixels * edge(standing.seconds) for edge in (min, max))
-    colour = _MINE if "puller" in standing.contender.command[0] else _THEIRS
+    theirs = standing.contender.peer or "docker" in standing.contender.command
+    colour = _THEIRS if theirs else _MINE
     words = f"{standing.median:.2f} s"
     if standing is not result.standings[0]:
         words += f", {result.times_as_fast(standing):.1f} times as fast"

@@ -28,7 +28,12 @@ def scenarios() -> tuple[Scenario, ...]:
     return (
         Scenario("unpack", "10 images, 400 MB unpacked, a fast registry: unpackers on the engine's PATH", _unpack, 2),
         Scenario("downloads", "20 images, 340 MB, 8 MB/s: 3, 10, 24 downloads at a time", partial(_downloads, 8), 2),
-        Scenario("downloads-fast", "20 images, 340 MB, a fast registry: likewise", partial(_downloads, 0), 2),
+        Scenario(
+            "downloads-fast",
+            "20 images, 340 MB, a fast registry: 3, 10, 24 downloads at a time",
+            partial(_downloads, 0),
+            2,
+        ),
     )
 
 

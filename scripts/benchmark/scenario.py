@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from scripts.benchmark.place import Place
 
 
+_NEARLY = 1.05
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A scenario whose world stands. The fastest peer, or else the first, is the one that all are compared with."""
@@ -47,31 +50,36 @@ def measure(
 ) -> Result:
     """Build the scenario's world, settle on each contender's best settings, and run all rounds; raises WorldError.
 
-    `chosen` says which of the scenario's contenders take part, and may add others. Of several peers only the fastest
-    runs in every round: the others stand at the end, with the run by which they were judged.
+    `chosen` says which of the scenario's contenders take part, and may add others. Of several peers only the fastest,
+    and those nearly as fast, run in every round: the others stand at the end, with the run by which they were judged.
     """
     trial = scenario.build(place)
     trial = replace(trial, contenders=chosen(trial.contenders))
     load = os.getloadavg()[0]
-    standings, slower = _settled(trial)
+    peers, others, slower = _settled(trial)
+    standings = [*peers, *others]
     for number in range(rounds):
         for standing in standings if number % 2 == 0 else standings[::-1]:
             standing.samples.append(trial.run(standing.contender))
-    return Result(scenario.name, scenario.title, trial.images, load, (*standings, *slower), wanted=scenario.wanted)
+    peers.sort(key=lambda each: each.median)
+    return Result(scenario.name, scenario.title, trial.images, load, (*peers, *others, *slower), wanted=scenario.wanted)
 
 
-def _settled(trial: Trial) -> tuple[list[Standing], list[Standing]]:
-    """Try each name's settings once and keep the fastest: those of all rounds, and the peers that are slower."""
+def _settled(trial: Trial) -> tuple[list[Standing], list[Standing], list[Standing]]:
+    """Try each name's settings once and keep the fastest: peers, others, and the peers that are too slow to go on."""
     settings: dict[str, list[Contender]] = {}
     for contender in trial.contenders:
         settings.setdefault(contender.name, []).append(contender)
     rivals = sum(some[0].peer for some in settings.values()) > 1
     tried = [_fastest(trial, some, always=rivals and some[0].peer) for some in settings.values()]
+    others = [each for each in tried if not each.contender.peer]
     peers = sorted((each for each in tried if each.contender.peer), key=lambda each: sum(each.seconds))
-    standings = [*peers[:1], *(each for each in tried if not each.contender.peer)]
-    for standing in standings:
+    limit = _NEARLY * min((sum(each.seconds) for each in peers), default=0)
+    slower = [each for each in peers if sum(each.seconds) > limit]
+    peers = peers[: len(peers) - len(slower)]
+    for standing in (*peers, *others):
         standing.samples.clear()
-    return standings, peers[1:]
+    return peers, others, slower
 
 
 def _fastest(trial: Trial, some: Sequence[Contender], *, always: bool) -> Standing:

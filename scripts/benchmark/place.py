@@ -95,7 +95,9 @@ class Place:
         """Return a way to the registry that is slow for each connection."""
         key = (bytes_per_second, latency, loss)
         if key not in self._wires:
-            self._wires[key] = self._stack.enter_context(SlowWire(self.registry.address, *key))
+            self._wires[key] = self._stack.enter_context(
+                SlowWire(self.registry.address, bytes_per_second, latency, loss=loss)
+            )
         return self._wires[key]
 
     def names(self, references: Sequence[str]) -> Names:

@@ -1,7 +1,7 @@
 """A slow wire: every connection to a registry gets so many bytes a second, and no more; or every request comes late.
 
-The rate may change while connections are open. With loss, a connection sends a window of segments in each round trip, as
-TCP does: at first it doubles, then it grows by one; where a segment is lost, it halves.
+The rate may change while connections are open. With loss, a connection sends a window of segments in each round trip,
+as TCP does: at first it doubles, then it grows by one; where a segment is lost, it halves.
 
 It is a process of its own, which copies bytes and knows nothing of HTTP, so that it takes little from who is measured.
 """

@@ -74,7 +74,7 @@ class DiskCheck:
         """Set when pulls may begin, when the engine has reported progress, and when the check has ended."""
 
     def refusal(self, requests: Sequence[PullRequest], cancel: Cancellation) -> Failure | None:
-        """Wait until one of the run's images may be pulled; return the reason why none can be, as far as known."""
+        """Wait until a pull may begin; return the reason why no image can be pulled, as far as known."""
         with self._changed:
             first, self._ends = self._ends is None, self._ends or monotonic() + _PATIENCE
         if first and not start(lambda: self._check(requests, cancel), "disk"):

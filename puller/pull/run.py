@@ -89,7 +89,7 @@ class Run:
             self._known.set()
         for place in checks:
             registry = self.requests[place].reference.registry
-            check = self.context.pools.checks.submit(registry, self._look, self.requests[place])
+            check = self.context.pools.checks.submit(registry, self.check.look, self.requests[place])
             check.add_done_callback(partial(self._checked, place))
 
     def _submit_pull(self, place: int) -> None:
@@ -99,9 +99,14 @@ class Run:
         pull.add_done_callback(partial(self._ended, place))
 
     def _checked(self, place: int, check: Future[PullOutcome | None]) -> None:
-        """Submit the pull of an image whose check has ended without an outcome."""
-        if check.cancelled() or check.exception() or check.result():
+        """Report the outcome of a check, or submit the pull of an image whose check had none."""
+        if check.cancelled() or check.exception():
             self._ended(place, check)
+        elif outcome := check.result():
+            try:
+                self._ends[place].set_result(self._settle(self.requests[place], outcome))
+            except Exception as error:  # noqa: BLE001 - a future would only log it, and the run would wait for ever
+                self._ends[place].set_exception(error)
         else:
             self._submit_pull(place)
         with self._lock:
@@ -116,11 +121,6 @@ class Run:
             self._ends[place].set_exception(error)
         else:
             self._ends[place].set_result(call.result())
-
-    def _look(self, request: PullRequest) -> PullOutcome | None:
-        """Check an image; None if it must be pulled."""
-        outcome = self.check.look(request)
-        return self._settle(request, outcome) if outcome else None
 
     def _image(self, place: int, request: PullRequest) -> PullOutcome:
         """Pull an image once the disk check admits it."""

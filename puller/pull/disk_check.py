@@ -73,14 +73,13 @@ class DiskCheck:
         self._admitted, self._moving, self._over = Event(), Event(), Event()
         """Set when pulls may begin, when the engine has reported progress, and when the check has ended."""
 
-    def refusal(self, requests: Sequence[PullRequest], cancel: Cancellation) -> Failure | None:
-        """Wait until a pull may begin; return the reason why no image can be pulled, as far as known."""
+    def admit(self, requests: Sequence[PullRequest], cancel: Cancellation) -> None:
+        """Wait until a pull may begin, or the run is cancelled; the first call begins the check."""
         with self._changed:
             first, self._ends = self._ends is None, self._ends or monotonic() + _PATIENCE
         if first and not start(lambda: self._check(requests, cancel), "disk"):
             self._check(requests, cancel)
         self._wait(cancel)
-        return self.why
 
     @property
     def why(self) -> Failure | None:

@@ -125,7 +125,7 @@ class Run:
     def _image(self, place: int, request: PullRequest) -> PullOutcome:
         """Pull an image once the disk check admits it."""
         if self.disk_check:
-            self.disk_check.refusal(self.requests, self.context.cancel)
+            self.disk_check.admit(self.requests, self.context.cancel)
         if self.context.cancel.requested:  # no `Started` event was emitted, so no `Finished` event is due
             return self._cancelled(request)
         pull, retry = ImagePull(request, self.context), self.context.settings.retry

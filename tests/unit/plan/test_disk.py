@@ -52,19 +52,20 @@ def test_where_nothing_is_absent_no_registry_is_asked(
     assert store.questions == 1
 
 
-def refusal(check: DiskCheck, *images: str) -> None:
+def admit(check: DiskCheck, *images: str) -> None:
     """Let the check admit these images."""
-    assert check.refusal([*map(request, images)], Cancellation()) is None
+    check.admit([*map(request, images)], Cancellation())
+    assert check.why is None
 
 
 def test_a_wide_disk_is_not_measured(tmp_path: Path, mocker: MockerFixture, unasked: RegistryClient) -> None:
     """Where there is room for the largest of images, not even the engine is asked what it has."""
     free(mocker, 60 << 30)
     store, said = FakeStore(HELD, facts(tmp_path)), list[str]()
-    refusal(check := DiskCheck(store, store.holdings, unasked, said.append), "redis")
+    admit(check := DiskCheck(store, store.holdings, unasked, said.append), "redis")
     assert (check.over(), store.questions) == (True, 0)
     quick = mocker.patch.object(unasked, "quick", side_effect=RegistryError("asked"))
-    refusal(check := DiskCheck(store, store.holdings, unasked, said.append), *(f"redis:{n}" for n in range(9)))
+    admit(check := DiskCheck(store, store.holdings, unasked, said.append), *(f"redis:{n}" for n in range(9)))
     assert check.over(10)
     assert (quick.call_count, said) == (1, ["disk not checked: asked"])
 
@@ -74,7 +75,7 @@ def test_what_cannot_be_seen_is_said(tmp_path: Path, unasked: RegistryClient) ->
     said: list[str] = []
     for known in (facts(tmp_path, local=False), EngineInfo(AMD64), facts(tmp_path / "gone")):
         store = FakeStore(HELD, known)
-        refusal(DiskCheck(store, store.holdings, unasked, said.append), "redis")
+        admit(DiskCheck(store, store.holdings, unasked, said.append), "redis")
     assert [words.partition(": ")[2] for words in said] == [
         "the engine is on another host",
         "the engine does not report its data root",
@@ -88,7 +89,7 @@ def test_an_engine_in_trouble_is_said(tmp_path: Path, mocker: MockerFixture, una
     store = FakeStore(facts=facts(tmp_path))
     free(mocker, 1 << 20)
     mocker.patch.object(store, "holdings", side_effect=EngineError("gone"))
-    refusal(DiskCheck(store, store.holdings, unasked, said.append), "redis")
+    admit(DiskCheck(store, store.holdings, unasked, said.append), "redis")
     assert said == ["disk not checked: gone"]
 
 

@@ -123,15 +123,15 @@ class NetworkMonitor:
         if self._bandwidth:
             limit = min(limit, self._bandwidth / _MORE)
         waits = last.downloading and bound >= _BOUND * SAMPLES and rate < limit
-        if not waits or not 0 < active <= self._connections // _MORE:
-            return False
-        middle = later[SAMPLES // 2 - 1].received
-        grows = last.received - middle > _GROWTH * (middle - first.received)
-        if grows and last.time - self._began < _GROWING:  # TCP's slow start (RFC 5681), after which it may be fast
-            return False
-        self.finding = f"the engine received {format_bytes(round(rate))}/s over {active} connections"
         pulls = self._pulls.values()
         rest = sum(each.total - each.current for each in pulls)
+        if not waits or active > self._connections // _MORE or not (active or rest):
+            return False
+        half = later[SAMPLES // 2 - 1].received - first.received
+        grows = last.received - first.received - half > _GROWTH * half > 0
+        if grows and last.time - self._began < _GROWING:  # TCP's slow start (RFC 5681), after which it may be fast
+            return False
+        self.finding = f"the engine received {format_bytes(round(rate))}/s over {active or 'all'} connections"
         return len(pulls) >= self._jobs or any(map(_waiting, pulls)) or rest >= rate * _WORTH
 
 

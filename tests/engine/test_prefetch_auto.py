@@ -15,7 +15,7 @@ from tests.lab.process import wait_until
 from tests.lab.wire import SlowWire
 
 MB = 1_000_000
-SLOW, FAST = 1 * MB, 50 * MB
+SLOW, FAST = MB // 2, 50 * MB
 SIZE = 2 * MB
 
 
@@ -65,9 +65,9 @@ def test_a_slow_wire_that_changes(
     """All images arrive, no layer comes to puller twice, nothing is said, and the store is gone."""
     images = push(registry, f"auto/wire-{round(latency * 1000)}-{round(loss * 1000)}")
     weight = sum(sizes(images).values())
-    with SlowWire(proxy.address, 2 * MB, latency, loss=loss) as wire:
+    with SlowWire(proxy.address, SLOW, latency, loss=loss) as wire:
         process = puller.start_pull(puller.list(*(image.at(wire.address) for image in images)))
-        for share, rate in ((0.4, FAST), (0.7, 2 * MB)):
+        for share, rate in ((0.4, FAST), (0.7, SLOW)):
             wait_until(lambda share=share: wire.sent >= share * weight or process.poll() is not None, 30)  # type: ignore[misc]
             wire.change(rate)
         _, said = process.communicate()
@@ -137,7 +137,7 @@ def test_what_a_killed_run_fetched_is_used_once(
                 count += each.stat().st_blocks * 512 if each.is_file() else 0
         return count
 
-    wire.change(SLOW // 2)
+    wire.change(SLOW)
     listed = puller.list(*(image.at(wire.address) for image in images))
     process = puller.start_pull(listed)
     try:

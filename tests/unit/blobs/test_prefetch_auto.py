@@ -108,6 +108,15 @@ def test_nothing_is_made_of_a_run_without_bytes() -> None:
     assert not Run().passes(10, 0)
 
 
+def test_an_engine_that_tells_only_each_megabyte() -> None:
+    """On a slow wire a second may pass in silence; nothing is made of it if no layer is incomplete."""
+    run = Run()
+    assert run.passes(TICK, 3 * MB / TICK / MB) == []
+    assert run.passes(2, 0)
+    run = Run(size=3 * MB)
+    assert run.passes(3, 100) == []
+
+
 @pytest.mark.parametrize(
     ("progress", "worth"),
     [

@@ -21,6 +21,7 @@ _PACKAGES = {
     "igzip": ("isal", "libisal2"),
 }
 """The Debian packages of each program; the libraries that skopeo needs besides must be there."""
+_PLUGINS = ":".join(f"/usr/{folder}/docker/cli-plugins" for folder in ("local/lib", "local/libexec", "lib", "libexec"))
 _NOWHERE = {"regsync": "in neither Debian nor PyPI"}
 _WITH_LIBRARIES = '#!/bin/sh\nLD_LIBRARY_PATH={folder} exec {program} "$@"\n'
 
@@ -47,7 +48,8 @@ class Programs:
     def _find(self, name: str) -> Path:
         if name in _NOWHERE:
             raise WorldError(_NOWHERE[name])
-        if found := shutil.which(name):
+        # Of Compose only the plugin: a docker-compose on PATH may be version 1.
+        if found := shutil.which(name, path=_PLUGINS if name == "docker-compose" else None):
             return Path(found)
         kept = CACHE / name
         if not kept.exists() and not self.fetch:

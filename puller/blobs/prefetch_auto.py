@@ -1,6 +1,6 @@
-"""Automatic prefetching: the engine pulls by itself until its first second shows that the network is slow.
+"""Automatic prefetching: the engine pulls by itself until its first moments show that the network is slow.
 
-A thread looks at the progress that the engine reports anyway, five times a second; nothing else is imported, opened or
+A thread looks at the progress that the engine reports anyway, ten times a second; nothing else is imported, opened or
 asked before. docs/prefetch.md says how the decision is made. Pulls that have most of their bytes are left alone, others
 are cancelled and prefetched as soon as their blobs are known.
 """
@@ -25,13 +25,13 @@ from puller.system.paths import cache_home
 from puller.system.threads import start
 from puller.text import format_bytes
 
-TICK = 0.15
+TICK = 0.1
 """Seconds between two samples."""
 SAMPLES = 4
 """Intervals between samples that a decision is made from, an even number; the first begins with the first byte."""
-SLOW = 30_000_000
-"""Bytes a second below which the network is slow on idle processors; an engine unpacks about twice as many."""
-_BUSY_SHARE = 2 / 3
+SLOW = 40_000_000
+"""Bytes a second below which the network is slow on idle processors; an engine unpacks up to twice as many."""
+_BUSY_SHARE = 1 / 2
 """The share of `SLOW` that is taken off if all processors are busy, as prefetching needs some, too."""
 _BOUND = 0.75
 """Minimum share of the samples in which the engine waits for the network."""

@@ -37,8 +37,9 @@ _BOUND = 0.75
 """Minimum share of the samples in which the engine waits for the network."""
 _MORE = 2
 """Connections for each one that the engine uses, without which nothing is gained."""
-_WORTH = 3.0
-"""Minimum seconds that the rest takes; starting to prefetch takes some tenths of one."""
+_WORTH, _LEAST = 3.0, 4_000_000
+"""Minimum seconds that the rest takes, and its minimum bytes; starting to prefetch takes some tenths of a second. Few
+bytes of small images are rather a sign of processors that have other work."""
 _GROWTH = 2
 """More bytes in the second half than so many times those of the first half mean that connections are still growing."""
 _GROWING = 1.5
@@ -63,12 +64,13 @@ class Sample(NamedTuple):
 class NetworkMonitor:
     """Detects a slow network from the progress of all pulls; not thread-safe."""
 
-    def __init__(self, settings: PrefetchSettings, jobs: int) -> None:
+    def __init__(self, settings: PrefetchSettings) -> None:
         self._connections = min(settings.connections, settings.per_registry or settings.connections)
         self._bandwidth = settings.bandwidth
-        self._jobs = jobs
         self._pulls: dict[PullRequest, Progress] = {}
         """Of the pulls in flight."""
+        self._sizes: dict[PullRequest, float] = {}
+        """See `_size`."""
         self._bytes: dict[str, int] = {}
         """By layer, which images may share."""
         self._moved: set[str] = set()
@@ -81,6 +83,7 @@ class NetworkMonitor:
     def update(self, progress: Progress) -> None:
         """Record the progress of a pull."""
         self._pulls[progress.request] = progress
+        self._sizes[progress.request] = _size(progress)
         for layer, count in progress.of_layers.items():
             known = self._bytes.get(layer, 0)
             if count > known:
@@ -100,8 +103,11 @@ class NetworkMonitor:
         nearly = pull.current >= _NEARLY * pull.total > 0 and not _waiting(pull)
         return pull.phase is not Phase.EXTRACTING and not nearly
 
-    def sample(self, now: float, processors: tuple[int, int]) -> bool:
-        """Take a sample, with the times of the processors; return True if the network is slow."""
+    def sample(self, now: float, processors: tuple[int, int], waiting: int = 0) -> bool:
+        """Take a sample, with the times of the processors; return True if the network is slow.
+
+        `waiting` is the number of images whose pull has not begun.
+        """
         phases = {each.phase for each in self._pulls.values()}
         active, self._moved = len(self._moved), set()
         if not self._received:
@@ -109,9 +115,9 @@ class NetworkMonitor:
         self._began = self._began or now
         downloading, extracting = Phase.DOWNLOADING in phases, Phase.EXTRACTING in phases
         self._samples.append(Sample(now, self._received, active, downloading, extracting, processors))
-        return len(self._samples) > SAMPLES and self._is_slow()
+        return len(self._samples) > SAMPLES and self._is_slow(waiting)
 
-    def _is_slow(self) -> bool:
+    def _is_slow(self, waiting: int) -> bool:
         first, *later = self._samples
         last = later[-1]
         rate = (last.received - first.received) / (last.time - first.time)
@@ -123,21 +129,26 @@ class NetworkMonitor:
         if self._bandwidth:
             limit = min(limit, self._bandwidth / _MORE)
         waits = last.downloading and bound >= _BOUND * SAMPLES and rate < limit
-        pulls = self._pulls.values()
-        rest = sum(each.total - each.current for each in pulls)
-        if not waits or active > self._connections // _MORE or not (active or rest):
+        rest = sum(self._sizes[each.request] - each.current for each in self._pulls.values())
+        rest += waiting * sum(self._sizes.values()) / len(self._sizes)
+        if not waits or active > self._connections // _MORE or rest < max(_LEAST, rate * _WORTH):
             return False
         half = later[SAMPLES // 2 - 1].received - first.received
         grows = last.received - first.received - half > _GROWTH * half > 0
         if grows and last.time - self._began < _GROWING:  # TCP's slow start (RFC 5681), after which it may be fast
             return False
         self.finding = f"the engine received {format_bytes(round(rate))}/s over {active or 'all'} connections"
-        return len(pulls) >= self._jobs or any(map(_waiting, pulls)) or rest >= rate * _WORTH
+        return True
 
 
 def _waiting(pull: Progress) -> int:
     """Count the layers that the engine has not begun."""
     return pull.layers - len({*pull.of_layers, *pull.whole, *pull.present})
+
+
+def _size(pull: Progress) -> float:
+    """Return the bytes of an image's layers; those that the engine has not begun count as large as the others."""
+    return pull.total * (1 + _waiting(pull) / max(1, len(pull.of_layers)))
 
 
 def processor_times() -> tuple[int, int]:
@@ -173,7 +184,7 @@ class AutoPrefetchEngine(EngineWrapper):
         self._left = dict.fromkeys(requests)
         self._prefetching: PrefetchingEngine | None = None
         self._lock = Lock()
-        self.monitor = NetworkMonitor(settings.prefetch, settings.jobs)
+        self.monitor = NetworkMonitor(settings.prefetch)
         self._in_flight: dict[PullRequest, Cancellation] = {}
         self._thread: Thread | None = None
         self._over = Event()
@@ -240,7 +251,8 @@ class AutoPrefetchEngine(EngineWrapper):
     def _watch(self) -> None:
         while not self._over.wait(TICK):
             with self._lock:
-                slow = self.monitor.sample(monotonic(), processor_times())
+                waiting = len(self._left) - len(self._in_flight)
+                slow = self.monitor.sample(monotonic(), processor_times(), waiting)
             if slow:
                 self.start()
                 return

@@ -14,7 +14,7 @@ from puller.image.reference import ImageReference
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.registry.client import RegistryClient
-from puller.settings import Settings, Timeouts, registry_settings
+from puller.settings import PrefetchMode, Settings, Timeouts, registry_settings
 from puller.system.paths import cache_home
 
 _PROBE = Timeouts(attempt=10.0, stall=10.0)
@@ -44,9 +44,12 @@ def begin(
     cancel: Cancellation,
 ) -> PrefetchEngine | None:
     """Prefetch images until the stack is closed, and return the engine for them; see `prefetching`."""
+    images = _suitable(requests, settings, note)
+    if not images:
+        return None
     try:
         prefetch = _open(stack, engine, settings, registries, note, cancel)
-        prefetch.begin(_without_mirrors(requests, settings, note))
+        prefetch.begin(images)
     except (EngineError, OSError, UsageError) as reason:
         note(f"nothing is prefetched: {reason}")
         return None
@@ -79,13 +82,19 @@ def _open(
     return prefetch
 
 
-def _without_mirrors(
-    requests: Iterable[PullRequest], settings: Settings, note: Callable[[str], None]
-) -> list[PullRequest]:
-    """Leave out images of registries with mirrors: their source is not known yet."""
-    images = list(requests)
-    names = dict.fromkeys(each.reference.registry for each in images)
-    mirrored = [name for name in names if registry_settings(settings.registries, name).mirrors]
-    for name in mirrored:
-        note(f"images of {name} are not prefetched: they may come from its mirrors")
-    return [each for each in images if each.reference.registry not in mirrored]
+def _suitable(requests: Iterable[PullRequest], settings: Settings, note: Callable[[str], None]) -> list[PullRequest]:
+    """Leave out images of registries with mirrors, whose source is not known yet.
+
+    By itself, puller does not open many connections to a registry either whose pulls the user has limited.
+    """
+    images, reasons = list(requests), dict[str, str]()
+    automatic = settings.prefetch.mode is PrefetchMode.AUTO
+    for name in dict.fromkeys(each.reference.registry for each in images):
+        own = registry_settings(settings.registries, name)
+        if own.mirrors:
+            reasons[name] = "they may come from its mirrors"
+        elif automatic and (own.concurrency or settings.per_registry):
+            reasons[name] = "its concurrent pulls are limited"
+    for name, why in reasons.items():
+        note(f"images of {name} are not prefetched: {why}")
+    return [each for each in images if each.reference.registry not in reasons]

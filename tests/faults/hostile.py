@@ -56,7 +56,7 @@ def verbs(folder: Path, images: int) -> tuple[Verb, ...]:
     pull = (*files, "--backend", "api")
     bound = _pull_bound(images)
     return (
-        Verb("pull", pull, bound),
+        Verb("pull", (*pull, "--prefetch=never"), bound),
         Verb("lock", ("lock", "{list}", "-o", "{run}/images.lock"), 90),
         Verb("prefetch", (*pull, "--prefetch=always", *FETCHING), bound),
         Verb("plan", ("plan", "{list}", "--format", "json"), 90),

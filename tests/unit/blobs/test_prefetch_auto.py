@@ -21,8 +21,8 @@ ANY = PrefetchSettings()
 class Run:
     """An engine with one layer of three in flight, and a clock of its own."""
 
-    def __init__(self, settings: PrefetchSettings = ANY, jobs: int = 8, size: int = SIZE) -> None:
-        self.monitor = NetworkMonitor(settings, jobs)
+    def __init__(self, settings: PrefetchSettings = ANY, size: int = SIZE, waiting: int = 0) -> None:
+        self.monitor, self.waiting = NetworkMonitor(settings), waiting
         self.now = self.worked = 0.0
         self.done = 0
         self.size = size
@@ -40,7 +40,8 @@ class Run:
             if other:
                 self.monitor.update(Progress(OTHER, other))
             self.monitor.update(Progress(ONE, Phase.DOWNLOADING, self.done, self.size, layers=layers, of_layers=each))
-            if self.monitor.sample(self.now, (round(self.worked * 1000), round(self.now * 1000))):
+            times = round(self.worked * 1000), round(self.now * 1000)
+            if self.monitor.sample(self.now, times, self.waiting):
                 slow.append(round(self.now, 1))
         return slow
 
@@ -100,7 +101,13 @@ def test_connections_may_grow_first() -> None:
 def test_the_end_of_a_run_is_left_alone() -> None:
     """What remains takes as long as starting to prefetch; with other images to come it would not."""
     assert not Run(size=15 * MB).passes(2, 6)
-    assert Run(size=15 * MB, jobs=1).passes(2, 6)
+    assert Run(size=15 * MB, waiting=1).passes(2, 6)
+
+
+def test_little_is_left_alone() -> None:
+    """A few small images that come slowly are a sign of processors that have other work."""
+    assert not Run(size=MB, waiting=2).passes(3, 0.1)
+    assert Run(size=MB, waiting=5).passes(3, 0.1)
 
 
 def test_nothing_is_made_of_a_run_without_bytes() -> None:
@@ -130,7 +137,7 @@ def test_an_engine_that_tells_only_each_megabyte() -> None:
 )
 def test_a_pull_that_is_nearly_complete_is_not_broken_off(progress: Progress, worth: bool) -> None:
     """Its bytes would be lost."""
-    monitor = NetworkMonitor(PrefetchSettings(), 3)
+    monitor = NetworkMonitor(PrefetchSettings())
     monitor.update(progress)
     assert monitor.worth_cancelling(ONE) == worth
 

@@ -184,10 +184,10 @@ def test_a_queue_that_does_not_move_is_a_stall(
     holder, queued = large(registry, f"holder-{backend}"), large(registry, f"behind-{backend}")
     proxy.use(*(Rule(blob_of(image), faults.hang(LONG), method="GET") for image in (holder, queued)))
     way, ends = reach(narrow_engine), list[EngineError]()
-    other = threading.Thread(target=lambda: ends.append(failure_of(way, holder.at(proxy.address), stall=1.5)))
+    other = threading.Thread(target=lambda: ends.append(failure_of(way, holder.at(proxy.address), stall=3)))
     other.start()
     proxy.wait_for("GET", blob_of(holder))
-    ends.append(failure_of(way, queued.at(proxy.address), stall=1.5))
+    ends.append(failure_of(way, queued.at(proxy.address), stall=3))
     other.join()
     assert [error.kind for error in ends] == [FailureKind.STALLED] * 2
     waits = narrow_engine.binary.store == "graph"

@@ -277,8 +277,10 @@ def automatic(
         def begin(images: Sequence[PullRequest], end: Cancellation) -> PrefetchingEngine | None:
             from puller.blobs import prefetch_session  # noqa: PLC0415 - its web server is slow to import
 
-            note(f"prefetching: {automatically.monitor.finding or 'an earlier run left blobs'}")
-            return prefetch_session.begin(stack, engine, images, settings, registries, note, end)
+            begun = prefetch_session.begin(stack, engine, images, settings, registries, note, end)
+            if begun:
+                note(f"puller downloads layers: {automatically.monitor.finding or 'an earlier run left some'}")
+            return begun
 
         automatically = AutoPrefetchEngine(engine, requests, begin, settings, cancel)
         if left.exists():

@@ -102,7 +102,7 @@ pull_options = section(
         ),
         number(
             "--connections", default=_DEFAULTS.prefetch.connections,
-            help="Most connections for prefetching, over all registries; fewer are opened if they do.",
+            help="Most connections for prefetching, over all registries; fewer are opened if they are enough.",
         ),
         number("--registry-connections", help="Most connections for prefetching from any one registry."),
         click.option(

@@ -176,7 +176,7 @@ def totals(report: Report) -> str:
     if not count:
         return f"{parts} in {seconds}{kept}"
     rate = f" ({format_bytes(count / report.seconds)}/s)" if report.seconds else ""
-    saved = f"; {format_bytes(less)} saved by shared layers" if (less := saved_bytes(report)) else ""
+    saved = f"; {format_bytes(less)} shared or downloaded before" if (less := saved_bytes(report)) else ""
     return f"{parts}; {format_bytes(count)} in {seconds}{rate}{saved}{kept}"
 
 

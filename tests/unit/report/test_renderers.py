@@ -58,7 +58,7 @@ def test_the_summary_says_what_was_downloaded_how_fast_and_what_was_saved() -> N
     there = outcome("c", Status.UP_TO_DATE)
     line = "3 of 3 images are present: 2 pulled, 1 up to date; 62.0MB in 52s (1.2MB/s)"
     made = report(one, two, there, seconds=52)
-    assert text.conclusion(made) == f"{line}; 40.0MB saved by shared layers\n"
+    assert text.conclusion(made) == f"{line}; 40.0MB shared or downloaded before\n"
     assert text.conclusion(report(one, two._replace(size=None), there, seconds=52)) == f"{line}\n"
     row = text.table(made).splitlines()[1]
     assert row.split() == ["pulled", "a", "0123456789ab", "50.0MB", "4.2s"]

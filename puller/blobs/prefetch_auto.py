@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from puller.blobs import TEMPORARY
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine, EngineWrapper, ProgressSink
-from puller.errors import CancelledError
+from puller.errors import CancelledError, UsageError
 from puller.events import Phase, Progress
 from puller.model import EngineResult, PullRequest
 from puller.registry.client import RegistryClient
@@ -271,7 +271,6 @@ def automatic(
 
     It prefetches at once if a run that was killed left blobs.
     """
-    left = cache_home() / "blobs" / TEMPORARY
     with ExitStack() as stack:
 
         def begin(images: Sequence[PullRequest], end: Cancellation) -> PrefetchingEngine | None:
@@ -283,8 +282,9 @@ def automatic(
             return begun
 
         automatically = AutoPrefetchEngine(engine, requests, begin, settings, cancel)
-        if left.exists():
-            automatically.start()
+        with suppress(UsageError, OSError):  # where no folder can be used, the engine pulls by itself
+            if (cache_home() / "blobs" / TEMPORARY).exists():
+                automatically.start()
         try:
             yield automatically
         finally:

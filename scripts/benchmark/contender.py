@@ -71,7 +71,7 @@ class Contenders:
 
     def puller(self, *options: str, name: str = "puller") -> Contender:
         """`puller pull` with further options."""
-        quiet = ("--progress", "quiet", "--format", "json")
+        quiet = ("--progress", "quiet", "--format", "json", *(("--prefetch=auto",) if self._prefetches else ()))
         return Contender(name, (*self._puller, "pull", "-", *quiet, *options))
 
     def chosen(self, contenders: Iterable[Contender]) -> tuple[Contender, ...]:

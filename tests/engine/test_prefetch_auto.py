@@ -1,4 +1,4 @@
-"""The default on a real engine: puller downloads layers where the network is slow, and leaves nothing of it behind."""
+"""`--prefetch=auto` on a real engine: puller downloads layers where the network is slow, and leaves nothing behind."""
 
 import signal
 from collections import Counter
@@ -17,6 +17,13 @@ from tests.lab.wire import SlowWire
 MB = 1_000_000
 SLOW, FAST = MB // 2, 50 * MB
 SIZE = 2 * MB
+
+
+@pytest.fixture
+def puller(puller: Puller) -> Puller:
+    """Prefetch where the network is slow."""
+    puller.environment["PULLER_PREFETCH"] = "auto"
+    return puller
 
 
 @pytest.fixture

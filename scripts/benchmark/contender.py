@@ -92,7 +92,7 @@ class Contenders:
         return Contender(name, (*self._puller, *words))
 
     def pullers(self, *widths: int, modes: Sequence[str] = MODES) -> Iterable[Contender]:
-        """Give puller as it is by default and in other modes of prefetching, each at its best."""
+        """Give puller with `--prefetch=auto` and with the other modes of prefetching, each at its best."""
         jobs = [f"-j{width}" for width in widths]
         modes = modes if self._prefetches else ()
         told = [(f"--prefetch={mode}", each) for mode in modes for each in jobs]

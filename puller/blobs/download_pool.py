@@ -24,15 +24,11 @@ _JOIN_SECONDS = 1.0
 class DownloadPool:
     """Downloads blobs into a store, over a limited number of connections."""
 
-    def __init__(
-        self, client: RegistryClient, store: BlobStore, settings: PrefetchSettings, ahead: int | None = None
-    ) -> None:
-        """Fetch up to `ahead` bytes that are not released yet; None means the limit of the store."""
+    def __init__(self, client: RegistryClient, store: BlobStore, settings: PrefetchSettings) -> None:
         self._client = client.with_limits()
         self._width = affordable(settings.connections)
         per_registry = min(settings.per_registry or self._width, self._width)
-        ahead = store.limit if ahead is None else min(ahead, store.limit)
-        self.queue = DownloadQueue(per_registry, ahead, client.health, self._start_thread)
+        self.queue = DownloadQueue(per_registry, store.limit, client.health, self._start_thread)
         self._closing = Event()
         bandwidth = BandwidthLimit(settings.bandwidth, self._closing.wait)
         self.downloader = Downloader(self._client, store, self.queue, bandwidth, self._closing)

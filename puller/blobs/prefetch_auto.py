@@ -20,7 +20,7 @@ from puller.errors import CancelledError, UsageError
 from puller.events import Phase, Progress
 from puller.model import EngineResult, PullRequest
 from puller.registry.client import RegistryClient
-from puller.settings import PrefetchSettings, Settings, Timeouts
+from puller.settings import PrefetchMode, PrefetchSettings, Settings, Timeouts
 from puller.system.paths import cache_home
 from puller.system.threads import start
 from puller.text import format_bytes
@@ -177,14 +177,21 @@ class AutoPrefetchEngine(EngineWrapper):
     """Pulls with an engine as it is, until the network turns out to be slow."""
 
     def __init__(
-        self, engine: Engine, requests: Sequence[PullRequest], begin: Begin, settings: Settings, cancel: Cancellation
+        self,
+        engine: Engine,
+        requests: Sequence[PullRequest],
+        begin: Begin,
+        settings: Settings,
+        note: Callable[[str], None],
+        cancel: Cancellation,
     ) -> None:
         super().__init__(engine)
         self._begin = begin
+        self._note = note
         self._left = dict.fromkeys(requests)
         self._prefetching: PrefetchingEngine | None = None
         self._lock = Lock()
-        self.monitor = NetworkMonitor(settings.prefetch)
+        self._monitor = NetworkMonitor(settings.prefetch)
         self._in_flight: dict[PullRequest, Cancellation] = {}
         self._thread: Thread | None = None
         self._over = Event()
@@ -197,7 +204,7 @@ class AutoPrefetchEngine(EngineWrapper):
 
         def watched(event: Progress) -> None:
             with self._lock:
-                self.monitor.update(event)
+                self._monitor.update(event)
             progress(event)
 
         began, own = monotonic(), Cancellation(cancel)
@@ -218,7 +225,7 @@ class AutoPrefetchEngine(EngineWrapper):
                 clocks = clocks._replace(spent=clocks.spent + monotonic() - began)
             finally:
                 with self._lock:
-                    self.monitor.ended(request)
+                    self._monitor.ended(request)
                     self._in_flight.pop(request, None)
                     self._left.pop(request, None)
         return prefetching.pull(request, cancel=cancel, clocks=clocks, progress=progress)
@@ -226,16 +233,17 @@ class AutoPrefetchEngine(EngineWrapper):
     def start(self) -> None:
         """Start to prefetch."""
         with self._lock:
-            left = [each for each in self._left if self.monitor.worth_cancelling(each)]
+            left = [each for each in self._left if self._monitor.worth_cancelling(each)]
         prefetching = self._begin(left, self._cancel)
         with self._lock:
             self._prefetching = prefetching
             in_flight = dict(self._in_flight)
         if prefetching is None:
             return
+        self._note(f"puller downloads layers: {self._monitor.finding or 'an earlier run left some'}")
         for request, own in in_flight.items():
             with suppress(CancelledError):
-                if prefetching.serves(request, self._cancel) and self.monitor.worth_cancelling(request):
+                if prefetching.serves(request, self._cancel) and self._monitor.worth_cancelling(request):
                     own.cancel("it is prefetched")
                 else:
                     prefetching.release(request)
@@ -252,14 +260,14 @@ class AutoPrefetchEngine(EngineWrapper):
         while not self._over.wait(TICK):
             with self._lock:
                 waiting = len(self._left) - len(self._in_flight)
-                slow = self.monitor.sample(monotonic(), processor_times(), waiting)
+                slow = self._monitor.sample(monotonic(), processor_times(), waiting)
             if slow:
                 self.start()
                 return
 
 
 @contextmanager
-def automatic(
+def prefetching(
     engine: Engine,
     requests: Sequence[PullRequest],
     settings: Settings,
@@ -267,21 +275,21 @@ def automatic(
     note: Callable[[str], None],
     cancel: Cancellation,
 ) -> Iterator[Engine]:
-    """Return an engine that prefetches when the network is slow; `note` is called with the reason if it cannot.
+    """Return an engine that prefetches these images; `note` is called with the reason if it cannot.
 
-    It prefetches at once if a run that was killed left blobs.
+    By itself (`PrefetchMode.AUTO`) it does so when the network is slow, or at once if a run that was killed left blobs.
     """
     with ExitStack() as stack:
 
         def begin(images: Sequence[PullRequest], end: Cancellation) -> PrefetchingEngine | None:
             from puller.blobs import prefetch_session  # noqa: PLC0415 - its web server is slow to import
 
-            begun = prefetch_session.begin(stack, engine, images, settings, registries, note, end)
-            if begun:
-                note(f"puller downloads layers: {automatically.monitor.finding or 'an earlier run left some'}")
-            return begun
+            return prefetch_session.begin(stack, engine, images, settings, registries, note, end)
 
-        automatically = AutoPrefetchEngine(engine, requests, begin, settings, cancel)
+        if settings.prefetch.mode is PrefetchMode.ALWAYS:
+            yield begin(requests, cancel) or engine
+            return
+        automatically = AutoPrefetchEngine(engine, requests, begin, settings, note, cancel)
         with suppress(UsageError, OSError):  # where no folder can be used, the engine pulls by itself
             if (cache_home() / "blobs" / TEMPORARY).exists():
                 automatically.start()

@@ -1,7 +1,7 @@
 """The start and end of prefetching for a run, if the engine allows it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 
 from puller.blobs.loopback_names import on_record
 from puller.blobs.loopback_registry import HOST
@@ -20,20 +20,6 @@ from puller.system.paths import cache_home
 _PROBE = Timeouts(attempt=10.0, stall=10.0)
 
 
-@contextmanager
-def prefetching(
-    engine: Engine,
-    requests: Sequence[PullRequest],
-    settings: Settings,
-    registries: RegistryClient,
-    note: Callable[[str], None],
-    cancel: Cancellation,
-) -> Iterator[Engine]:
-    """Return an engine that prefetches these images; if that is not possible, `note` is called with the reason."""
-    with ExitStack() as stack:
-        yield begin(stack, engine, requests, settings, registries, note, cancel) or engine
-
-
 def begin(
     stack: ExitStack,
     engine: Engine,
@@ -43,7 +29,10 @@ def begin(
     note: Callable[[str], None],
     cancel: Cancellation,
 ) -> PrefetchEngine | None:
-    """Prefetch images until the stack is closed, and return the engine for them; see `prefetching`."""
+    """Prefetch images until the stack is closed, and return the engine for them.
+
+    If that is not possible, `note` is called with the reason, and the result is None.
+    """
     images = _suitable(requests, settings, note)
     if not images:
         return None

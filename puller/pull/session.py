@@ -14,7 +14,6 @@ from functools import partial
 from typing import NamedTuple
 
 from puller.blobs.loopback_names import remove_leftovers
-from puller.blobs.prefetch_auto import automatic
 from puller.cancellation import Cancellation, interruptible
 from puller.engine import connect, locate
 from puller.engine.disk import DiskShortage
@@ -141,12 +140,10 @@ class PullSession(AbstractContextManager["PullSession"]):
         settings = self._settings
         if self._client is None or settings.prefetch.mode is PrefetchMode.NEVER or settings.policy is Policy.NEVER:
             return nullcontext(self._engine)
-        if settings.prefetch.mode is PrefetchMode.AUTO:
-            say = partial(self._note, detail=True)
-            return automatic(self._engine, requests, settings, self._client, say, self._cancel)
-        from puller.blobs.prefetch_session import prefetching  # noqa: PLC0415 - its web server is slow to import
+        from puller.blobs.prefetch_auto import prefetching  # noqa: PLC0415 - most runs do not prefetch
 
-        return prefetching(self._engine, requests, settings, self._client, self._note, self._cancel)
+        say = partial(self._note, detail=settings.prefetch.mode is PrefetchMode.AUTO)
+        return prefetching(self._engine, requests, settings, self._client, say, self._cancel)
 
     def _listed(self, images: "Future[LocalImages]") -> LocalImages:
         """Return the engine's images, if it lists them soon after it was asked; raises EngineError."""

@@ -70,9 +70,11 @@ class Contenders:
         self._prefetches = "--prefetch" in _said(*puller, "pull", "--help")
 
     def puller(self, *options: str, name: str = "puller") -> Contender:
-        """`puller pull` with further options."""
-        quiet = ("--progress", "quiet", "--format", "json", *(("--prefetch=auto",) if self._prefetches else ()))
-        return Contender(name, (*self._puller, "pull", "-", *quiet, *options))
+        """`puller pull` with further options, and `--prefetch=auto` unless they choose another way."""
+        quiet = ("--progress", "quiet", "--format", "json")
+        chosen = not self._prefetches or any(word.startswith(("--prefetch", "--to")) for word in options)
+        mode = () if chosen else ("--prefetch=auto",)
+        return Contender(name, (*self._puller, "pull", "-", *quiet, *mode, *options))
 
     def chosen(self, contenders: Iterable[Contender]) -> tuple[Contender, ...]:
         """Give those that take part: the other puller beside each puller, and no peers where none are wanted."""

@@ -11,8 +11,7 @@ import pytest
 from puller.blobs.export import open_layout
 from puller.blobs.load import LayoutImages, LoadEngine
 from puller.blobs.loopback_registry import LoopbackRegistry
-from puller.blobs.prefetch_auto import automatic
-from puller.blobs.prefetch_session import prefetching
+from puller.blobs.prefetch_auto import prefetching
 from puller.cancellation import Cancellation
 from puller.engine import connect, locate
 from puller.engine.interface import Engine
@@ -130,10 +129,11 @@ def _prefetch(
 ) -> Iterator[Engine]:
     notes: list[str] = []
     settings = Settings(prefetch=PrefetchSettings(mode))
-    begin = prefetching if mode is PrefetchMode.ALWAYS else automatic
     with (
         RegistryClient(insecure=place.insecure) as registries,
-        begin(_connected(BackendChoice.API), requests, settings, registries, notes.append, Cancellation()) as engine,
+        prefetching(
+            _connected(BackendChoice.API), requests, settings, registries, notes.append, Cancellation()
+        ) as engine,
     ):
         assert not [note for note in notes if note.startswith("nothing is prefetched")]
         yield engine

@@ -3,7 +3,7 @@
 import json
 import signal
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -322,8 +322,11 @@ def notes(run: Run) -> list[str]:
 
 def on_disk(puller: Puller) -> int:
     """Count the bytes of parts of blobs."""
-    parts = Path(puller.environment["HOME"], ".cache/puller/blobs/parts").glob("*.part")
-    return sum(part.stat().st_blocks * 512 for part in parts)
+    count = 0
+    for part in Path(puller.environment["HOME"], ".cache/puller/blobs/parts").glob("*.part"):
+        with suppress(FileNotFoundError):  # it is complete, and has its name
+            count += part.stat().st_blocks * 512
+    return count
 
 
 def cached(puller: Puller, layer: Layer) -> Path:

@@ -15,8 +15,8 @@ from tests.lab import Engine, EngineBinary, Proxy, PushedImage, Registry, layer,
 from tests.lab.process import WorldError
 
 BLOB_BYTES = 300_000
-ENGINE_OPTIONS = ("--max-concurrent-downloads=200", "--max-download-attempts=1")
-"""Slots enough for all cases and for two lists of hostile registries, and none of the engine's own retries."""
+ENGINE_OPTIONS = ("--max-concurrent-downloads=2000", "--max-download-attempts=1")
+"""Slots enough for all cases and for hostile manifests with many layers, and none of the engine's own retries."""
 
 
 @dataclass(frozen=True)

@@ -77,10 +77,8 @@ def test_nothing_is_left(run: VerbRun) -> None:
 def test_the_healthy_registry_is_pulled(run: VerbRun) -> None:
     """Images of a registry that is well arrive, at the begin and at the end of the list."""
     assert run.report["stopped"] is None
-    outcomes = {reference: run.outcome(reference) for reference in run.healthy}
-    assert {reference: (each["status"], each["error"]) for reference, each in outcomes.items()} == dict.fromkeys(
-        run.healthy, ("pulled", None)
-    )
+    outcomes = [run.outcome(reference) for reference in run.healthy]
+    assert [each for each in outcomes if each["status"] != "pulled" or each["error"]] == []
 
 
 @pytest.mark.parametrize("verb", ["plan"])

@@ -6,6 +6,8 @@ missing                             the blobs of an image that the engine lacks
 loopback_registry                   the registry on loopback that the engine pulls from
 loopback_names                      the record of the names that images have there, for the runs after a kill
 prefetch, prefetch_*                prefetching for an engine: always, or when the network turns out to be slow
+network_monitor                     when that is the case
+leftovers                           for which images the blobs are that a killed run left
 export, load                        images as files: written without an engine, and loaded into one
 """
 

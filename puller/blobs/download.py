@@ -5,17 +5,20 @@ If a registry ignores ranges, the rest of the blob is fetched as one stream.
 """
 
 import errno
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from threading import Event, Lock
 from time import monotonic, sleep
 
 from puller.blobs.download_task import BlobDownload, DownloadTask
-from puller.blobs.partial import open_part, seconds_idle
+from puller.blobs.journal import Segment
+from puller.blobs.partial import PartialBlob, open_part, seconds_idle
 from puller.blobs.queue import DownloadQueue
 from puller.blobs.store import BlobStore
 from puller.errors import FailureKind, RegistryError
 from puller.failure import failure
+from puller.registry.blob import Blob
 from puller.registry.client import RegistryClient
 from puller.text import format_bytes
 
@@ -43,6 +46,7 @@ _STORAGE_KINDS = {
 }
 """Errors after which nothing more can be stored."""
 _REFUSED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+_NO_RANGE = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 _PERMANENT = {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 
 
@@ -85,20 +89,41 @@ class Downloader:
         self._lock = Lock()
         self._without_ranges: set[str] = set()
         """Registries that ignore ranges."""
+        self._clients: dict[str, RegistryClient] = {}
+        """By registry, so that the requests to one can be broken off."""
+        self._left: dict[str, RegistryError] = {}
+        """Registries that are not asked any more, and why."""
+        self.errors: Counter[str] = Counter()
+        """Failed tries by registry; nothing that is due to this machine, or to what a manifest says of a blob."""
         self.broken: RegistryError | None = None
         """Why the store is unusable, for example a full disk."""
 
     def run(self, task: DownloadTask) -> None:
         """Execute a task; a failure is recorded in its blob."""
         try:
-            if self.broken:
-                task.blob.fail(self.broken)
+            if why := self.broken or self._left.get(task.blob.source.registry):
+                self.give_up(task.blob, why)
             elif task.segment is None:
                 self._open(task)
             else:
                 self._fetch(task)
         except OSError as error:
             self._storage_failed(task.blob, error)
+
+    def leave(self, registry: str, why: RegistryError) -> None:
+        """Break off the requests to a registry, and make no more."""
+        with self._lock:
+            self._left[registry] = why
+            client = self._clients.get(registry)
+        if client:
+            client.close()
+
+    def close(self) -> None:
+        """Break off all requests."""
+        with self._lock:
+            clients = list(self._clients.values())
+        for client in (self._client, *clients):
+            client.close()
 
     def give_up(self, blob: BlobDownload, why: RegistryError) -> None:
         """Fail a blob, and keep the part that was fetched for a later run."""
@@ -161,29 +186,54 @@ class Downloader:
         blob, segment = task.blob, task.segment
         if blob.part is None or segment is None:
             return
-        part, before = blob.part, segment.at
-        end = None if segment.end == blob.size else segment.end
-        began: float | None = monotonic()
+        part, before, client = blob.part, segment.at, self._of(blob.source.registry)
+        end, began = None if segment.end == blob.size else segment.end, monotonic()
         try:
-            with self._client.blob(blob.source, blob.digest, segment.at, end, check=False) as body:
-                if not body.partial and len(part.segments) > 1:
-                    self._fetch_as_stream(blob)
+            with client.blob(blob.source, blob.digest, segment.at, end, check=False) as body:
+                if not self._receive(task, part, segment, body, began):
                     return
-                for piece in _pieces(body, segment.end - segment.at):
-                    size, delay, began = sum(map(len, piece)), began and monotonic() - began, None
-                    self._bandwidth.take(size)
-                    self._queue.received(task, size, delay)
-                    if self._closing.is_set() or blob.failure or not part.write(segment, piece):
-                        return
-                    blob.received(size)
         except RegistryError as error:
             self._retry(task, error, progress=segment.at - before >= _PROGRESS)
             return
         if not segment.whole:
             self._retry(task, _TOO_SHORT, progress=segment.at - before >= _PROGRESS)
-            return
-        if part.finish(segment):
+        elif part.finish(segment):
             self._verify(blob)
+
+    def _receive(self, task: DownloadTask, part: PartialBlob, segment: Segment, body: Blob, began: float) -> bool:
+        """Store a response; False if it is of no use, or of no more use. `began` is when it was requested."""
+        blob, first = task.blob, True
+        if body.partial and body.size is not None and body.size < blob.size:
+            self._too_short(blob)
+            return False
+        if not body.partial and len(part.segments) > 1:
+            self._fetch_as_stream(blob)
+            return False
+        for piece in _pieces(body, segment.end - segment.at):
+            size, delay, first = sum(map(len, piece)), monotonic() - began if first else None, False
+            self._bandwidth.take(size)
+            self._queue.received(task, size, delay)
+            if self._closing.is_set() or blob.failure or not part.write(segment, piece):
+                return False
+            blob.received(size)
+        ended = bool(task.tries) if body.size is None else body.size < blob.size
+        if ended and not body.partial and not segment.whole:
+            self._too_short(blob)
+            return False
+        return True
+
+    def _of(self, registry: str) -> RegistryClient:
+        with self._lock:
+            if registry not in self._clients:
+                self._clients[registry] = self._client.with_limits()
+                if registry in self._left:
+                    self._clients[registry].close()
+            return self._clients[registry]
+
+    def _too_short(self, blob: BlobDownload) -> None:
+        """Give up a blob that has fewer bytes than its manifest says: all of them together would not be enough."""
+        words = f"{blob.source.registry}: {blob.digest} is shorter than its manifest says"
+        self.give_up(blob, RegistryError(words, kind=FailureKind.UNEXPECTED_EOF))
 
     def _fetch_as_stream(self, blob: BlobDownload) -> None:
         """Fetch the rest of a blob as one stream, because its registry ignores ranges."""
@@ -200,9 +250,15 @@ class Downloader:
             error = RegistryError(words or error.message, kind=FailureKind.BLOB_UNKNOWN, status=error.status)
         tries = 0 if progress else task.tries + 1
         wait = _BACKOFF * 2**tries if error.wait is None else error.wait
-        if self._closing.is_set():
+        if self._closing.is_set() or task.blob.failure:
             return
-        if error.status in _PERMANENT or tries >= _TRIES or wait > _MAX_WAIT:
+        if error.status == _NO_RANGE:
+            self._too_short(task.blob)
+            return
+        self.errors[task.blob.source.registry] += 1
+        if why := self._left.get(task.blob.source.registry):
+            error = why
+        if why or error.status in _PERMANENT or tries >= _TRIES or wait > _MAX_WAIT:
             self.give_up(task.blob, error)
             return
         reset = error.unanswered and not error.timed_out

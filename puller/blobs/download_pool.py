@@ -25,13 +25,12 @@ class DownloadPool:
     """Downloads blobs into a store, over a limited number of connections."""
 
     def __init__(self, client: RegistryClient, store: BlobStore, settings: PrefetchSettings) -> None:
-        self._client = client.with_limits()
         self._width = affordable(settings.connections)
         per_registry = min(settings.per_registry or self._width, self._width)
-        self.queue = DownloadQueue(per_registry, store.limit, client.health, self._start_thread)
+        self.queue = DownloadQueue(per_registry, store.limit, client.health, self._start_thread, self._width)
         self._closing = Event()
         bandwidth = BandwidthLimit(settings.bandwidth, self._closing.wait)
-        self.downloader = Downloader(self._client, store, self.queue, bandwidth, self._closing)
+        self.downloader = Downloader(client.with_limits(), store, self.queue, bandwidth, self._closing)
         self._lock = Lock()
         self._blobs: dict[str, BlobDownload] = {}
         self._threads: list[Thread] = []
@@ -54,11 +53,19 @@ class DownloadPool:
             found.append(blob)
         return found
 
+    def leave(self, registry: str, why: RegistryError) -> None:
+        """Download nothing more from a registry, and fail its blobs that are not complete."""
+        self.downloader.leave(registry, why)
+        with self._lock:
+            blobs = [each for each in self._blobs.values() if each.source.registry == registry and not each.done]
+        for blob in blobs:
+            self.downloader.give_up(blob, why)
+
     def close(self) -> None:
         """Cancel the downloads; their parts are kept for a later run."""
         self._closing.set()
         self.queue.close()
-        self._client.close()
+        self.downloader.close()
         for blob in list(self._blobs.values()):
             if not blob.done:
                 self.downloader.give_up(blob, RegistryError("the run has ended", kind=FailureKind.CANCELLED))

@@ -1,5 +1,6 @@
 """The download of a blob and its progress, shared by the threads that fetch it and those that serve it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Condition
 
@@ -50,6 +51,7 @@ class BlobDownload:
         self.restarts = 0
         """How often wrong content was discarded and fetched again."""
         self._changed = Condition()
+        self._when_failed: list[Callable[[], object]] = []
 
     @property
     def done(self) -> bool:
@@ -83,8 +85,20 @@ class BlobDownload:
         self._notify()
 
     def fail(self, why: RegistryError) -> None:
-        self.failure = self.failure or why
+        with self._changed:
+            self.failure = self.failure or why
+            calls, self._when_failed = self._when_failed, []
         self._notify()
+        for call in calls:
+            call()
+
+    def when_failed(self, call: Callable[[], object]) -> None:
+        """Call a function once, as soon as the download has failed."""
+        with self._changed:
+            if not self.failure:
+                self._when_failed.append(call)
+                return
+        call()
 
     def _notify(self) -> None:
         with self._changed:

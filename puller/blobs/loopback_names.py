@@ -20,8 +20,11 @@ _LOCK_TIMEOUT = 10.0
 
 @contextmanager
 def on_record(store: ImageStore, place: str) -> Iterator[None]:
-    """Keep on record that the engine may get names below `place`, `HOST:PORT/PATH`; at the end they are removed."""
-    remove_leftovers(store)
+    """Keep on record that the engine may get names below `place`, `HOST:PORT/PATH`; at the end they are removed.
+
+    So are the names that ended runs left, but not before: a killed run may have left an image under such a name alone,
+    whose layers the engine deletes with it. A pull by the image's own name finds them.
+    """
     with ExitStack() as stack:
         with suppress(OSError, UsageError):  # the run does not need the record
             path = _record(store, place)
@@ -34,6 +37,7 @@ def on_record(store: ImageStore, place: str) -> Iterator[None]:
         finally:
             with suppress(EngineError, OSError, UsageError):
                 _remove(store, place)
+            remove_leftovers(store)
 
 
 def remove_leftovers(store: ImageStore) -> None:

@@ -1,9 +1,4 @@
-"""Prefetching for one run: looks up images, downloads missing blobs, and serves them to the engine on loopback.
-
-The engine pulls each image from loopback first, and then under its own name. The second pull finds all layers in the
-engine, which ends up in the same state as after a plain pull. If the first pull fails, the second is a plain pull:
-prefetching never makes an image fail.
-"""
+"""Prefetching for one run: looks up images, downloads missing blobs, and serves them to the engine on loopback."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -17,20 +12,17 @@ from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload
 from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.blobs.missing import MissingBlobs, QuotaError
+from puller.blobs.prefetch_trial import Traffic
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
-from puller.engine.interface import Engine, EngineWrapper, ProgressSink
-from puller.errors import CancelledError, EngineError, FailureKind, RegistryError
-from puller.events import Progress
-from puller.image.digest import short_digest
+from puller.errors import EngineError, FailureKind, RegistryError
 from puller.image.manifest import Descriptor, Manifest, descriptor_of, descriptors_in
 from puller.image.reference import ImageReference, Platform
-from puller.model import EngineResult, PullRequest
+from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.registry.batch import asking
 from puller.registry.client import RegistryClient
-from puller.settings import PrefetchMode, Settings, Timeouts
-from puller.text import clean
+from puller.settings import PrefetchMode, Settings
 
 _LOOK_UPS = 4
 """Concurrent look-ups at one registry."""
@@ -43,6 +35,11 @@ _TWICE = 20
 together have at most 1/20 more than all images; nearly full disks leave less."""
 _THINNING = 0.1
 """Minimum seconds between two looks at that."""
+
+_PATIENCE = 3.0
+"""Seconds to wait for the look-up of an image in a run that prefetches by itself."""
+_REFUSED = 3
+"""Failed look-ups of images after which a registry is said to refuse them, if none has succeeded."""
 
 _NOT_NEEDED = RegistryError("the engine has it", kind=FailureKind.CANCELLED)
 
@@ -69,14 +66,16 @@ class Prefetch:
     ) -> None:
         """Start the registry on loopback; raises OSError. `note` is called with the reason to prefetch no images."""
         self._note = note
-        self._client = client.with_limits()
+        automatic = settings.prefetch.mode is PrefetchMode.AUTO
+        self._shared, self._client = client, client.apart() if automatic else client.with_limits()
+        self._patience = _PATIENCE if automatic else None
         self._store = store
         self._inventory = inventory
         self._keeps = settings.prefetch.keeps
-        spare = settings.prefetch.mode is PrefetchMode.AUTO
-        self._missing = MissingBlobs(client, inventory, settings.policy, spare_quota=spare)
+        self._most = settings.prefetch.cache_size
+        self._missing = MissingBlobs(self._client, inventory, settings.policy, spare_quota=automatic)
         self._questions = asking(_LOOK_UPS)
-        self._downloads = DownloadPool(client, store, settings.prefetch)
+        self._downloads = DownloadPool(self._client, store, settings.prefetch)
         self._lock = Lock()
         self._images: dict[PullRequest, Future[LoopbackImage | None]] = {}
         self._documents: dict[str, Manifest] = {}
@@ -85,6 +84,12 @@ class Prefetch:
         self._users: Counter[str] = Counter()
         """For each blob, the number of images that still need it."""
         self._used = 0
+        self._released: set[PullRequest] = set()
+        """Images that the engine has, or pulls by itself."""
+        self._left: set[str] = set()
+        """Registries that are left to the engine."""
+        self._answers, self._refusals = Counter[str](), Counter[str]()
+        """By registry, the look-ups that succeeded and failed."""
         self._unknown = 0
         """Images that have not been looked up."""
         self._blobs: dict[str, BlobDownload] = {}
@@ -109,27 +114,60 @@ class Prefetch:
         Raises EngineError as `check_limit`, and puller's CancelledError.
         """
         cancel.check()
-        future = self._images.get(request)
-        while future is not None:
+        future, began = self._images.get(request), monotonic()
+        while future is not None and request.reference.registry not in self._left:
             try:
-                return future.result(_TICK)
+                image = future.result(_TICK)
+                return image if image and not any(blob.failure for blob in image.blobs) else None
             except FutureTimeoutError:
                 cancel.check()
-            except (RegistryError, EngineError, FutureCancelledError) as error:
-                if isinstance(error, QuotaError):
-                    self._note(f"images of {request.reference.registry} are not prefetched: {error}")
+                if self._patience is not None and monotonic() - began >= self._patience:
+                    break
+            except (RegistryError, EngineError, FutureCancelledError):
                 break
         self.check_limit(request)
         return None
 
     def check_limit(self, request: PullRequest) -> None:
         """Raise EngineError during a rate limit of the image's registry, so that the engine sends no request there."""
-        limit = self._client.health(request.reference.registry).rate_limit
+        limit = self._shared.health(request.reference.registry).rate_limit
         if limit.left and limit.why:
             raise EngineError(limit.why.message, kind=FailureKind.RATE_LIMITED)
 
+    def ready(self, request: PullRequest) -> bool | None:
+        """Whether an image is prefetched; None if that is not known yet."""
+        future = self._images.get(request)
+        if future is not None and not future.done():
+            return None
+        return future is not None and not future.cancelled() and not future.exception() and future.result() is not None
+
+    def traffic(self, registry: str) -> Traffic:
+        """Return what has been fetched from a registry."""
+        own, shared = (client.health(registry).rate_limit for client in (self._client, self._shared))
+        if shared.why and shared.left > own.left:
+            own.extend(shared.left, shared.why)
+        received, connections = self._downloads.queue.traffic(registry)
+        errors, refusals = self._downloads.downloader.errors[registry], self._refusals[registry]
+        refused = refusals if refusals >= _REFUSED and not self._answers[registry] else 0
+        return Traffic(received, connections, errors + refused, bool(own.left))
+
+    def leave(self, registry: str, why: str) -> None:
+        """Leave a registry to the engine: nothing more is fetched from there, and pulls from loopback end."""
+        self._left.add(registry)
+        self._downloads.leave(registry, RegistryError(f"{registry}: {why}", kind=FailureKind.CANCELLED))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether half of the free disk space is enough for what is left, as far as sizes are known, and usable."""
+        with self._lock:
+            left = sum(each.size - each.fetched for each in self._blobs.values() if not each.done)
+            known = len(self._images) - self._unknown
+            left += left * self._unknown // max(1, known)
+        return not self._downloads.downloader.broken and min(left, self._most) <= self._store.free // 2
+
     def finished(self, request: PullRequest) -> None:
         """Release the blobs of a pulled image that no other image needs."""
+        self._released.add(request)
         future = self._images.pop(request, None)
         image = future.result() if future and future.done() and not future.exception() else None
         if image is None:
@@ -223,16 +261,27 @@ class Prefetch:
         self._downloads.close()
 
     def _prepare(self, place: int, request: PullRequest, platform: Platform) -> LoopbackImage | None:
+        registry = request.reference.registry
         try:
-            return self._look_up(place, request, platform)
+            image = self._look_up(place, request, platform)
+        except RegistryError as error:
+            self._refusals[registry] += _REFUSED if isinstance(error, QuotaError) else 1
+            if isinstance(error, QuotaError):
+                self._note(f"images of {registry} are not prefetched: {error}")
+            raise
+        else:
+            self._answers[registry] += 1
+            return image
         finally:
             with self._lock:
                 self._unknown -= 1
             self._drop_unused()
 
     def _look_up(self, place: int, request: PullRequest, platform: Platform) -> LoopbackImage | None:
+        if request.reference.registry in self._left or request in self._released:
+            return None
         entry = self._missing.look_up(request, platform)
-        if entry is None or self._downloads.downloader.broken:
+        if entry is None or self._downloads.downloader.broken or request in self._released:
             return None
         for document in entry.documents:
             self._add(document, request.reference, place)
@@ -244,63 +293,3 @@ class Prefetch:
             self._blobs |= {blob.digest: blob for blob in blobs}
         name = ImageReference.parse(f"{self.server.name(f'n{place}')}@{entry.digest}")
         return LoopbackImage(name, blobs, tuple(blob for blob in blobs if blob.digest in new))
-
-
-class PrefetchEngine(EngineWrapper):
-    """Pulls with another engine and a `Prefetch`, which the caller closes."""
-
-    def __init__(self, engine: Engine, prefetch: Prefetch, note: Callable[[str], None]) -> None:
-        """`note` is called with the reason when an image is pulled without prefetching."""
-        super().__init__(engine)
-        self._prefetch = prefetch
-        self._note = note
-
-    def serves(self, request: PullRequest, cancel: Cancellation) -> bool:
-        """Wait until it is known whether an image is prefetched; raises CancelledError."""
-        try:
-            return self._prefetch.image(request, cancel) is not None
-        except EngineError:
-            return False
-
-    def release(self, request: PullRequest) -> None:
-        """Give up an image that the engine pulls by itself."""
-        self._prefetch.finished(request)
-
-    def pull(
-        self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
-    ) -> EngineResult:
-        """Pull from loopback, then from the image's own registry; see `Engine.pull`."""
-        began = monotonic()
-        image = self._prefetch.image(request, cancel)
-        if image is None:
-            return self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
-
-        def relay(event: Progress) -> None:
-            current, total = sum(blob.fetched for blob in image.own), sum(blob.expected for blob in image.own)
-            layers = {blob.digest: blob.fetched for blob in image.blobs}
-            cached = {short_digest(blob.digest) for blob in image.blobs if blob.path and not blob.fetched}
-            seen = event._replace(request=request, current=current, total=total, of_layers=layers, whole=frozenset())
-            progress(seen._replace(present=event.present | cached))
-
-        def without_whole(event: Progress) -> None:  # other images may have brought them from loopback meanwhile
-            progress(event._replace(whole=frozenset()))
-
-        fetched, second = False, progress
-        try:
-            try:
-                # The engine may wait long for a blob that is queued behind others; downloads have their own limits.
-                limits = clocks._replace(stall=None)
-                first = PullRequest(image.name, request.platform)
-                fetched = not self._engine.pull(first, cancel=cancel, clocks=limits, progress=relay).up_to_date
-                second = without_whole
-            except EngineError as error:
-                reason = next((blob.failure for blob in image.blobs if blob.failure), error).message
-                self._note(f"pulled without prefetching: {clean(reason)}")
-            self._prefetch.check_limit(request)
-            clocks = clocks._replace(spent=clocks.spent + monotonic() - began)
-            pulled = self._engine.pull(request, cancel=cancel, clocks=clocks, progress=second)
-        finally:
-            with suppress(EngineError, CancelledError):  # the name does not exist if the first pull failed
-                self._engine.store.untag(f"{image.name.name}@{image.name.digest}")
-        self._prefetch.finished(request)
-        return pulled._replace(up_to_date=pulled.up_to_date and not fetched)

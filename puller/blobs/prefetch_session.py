@@ -5,7 +5,8 @@ from contextlib import ExitStack, suppress
 
 from puller.blobs.loopback_names import on_record
 from puller.blobs.loopback_registry import HOST
-from puller.blobs.prefetch import Prefetch, PrefetchEngine
+from puller.blobs.prefetch import Prefetch
+from puller.blobs.prefetch_engine import PrefetchEngine
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine
@@ -37,7 +38,7 @@ def begin(
     if not images:
         return None
     try:
-        prefetch = _open(stack, engine, settings, registries, note, cancel)
+        prefetch = _open(stack, engine, images, settings, registries, note, cancel)
         prefetch.begin(images)
     except (EngineError, OSError, UsageError) as reason:
         note(f"nothing is prefetched: {reason}")
@@ -48,6 +49,7 @@ def begin(
 def _open(
     stack: ExitStack,
     engine: Engine,
+    images: Iterable[PullRequest],
     settings: Settings,
     registries: RegistryClient,
     note: Callable[[str], None],
@@ -57,7 +59,8 @@ def _open(
     inventory = EngineInventory(engine.store)
     if not inventory.facts.local:
         raise UsageError("the engine is not on this machine, and has another loopback")
-    store = BlobStore(cache_home() / "blobs", settings.prefetch.cache_size, keep=settings.prefetch.keeps)
+    names, limits = (each.reference.canonical for each in images), settings.prefetch
+    store = BlobStore(cache_home() / "blobs", limits.cache_size, keep=limits.keeps, images=names)
     stack.callback(lambda: store.close(resumable=cancel.requested))
     prefetch = Prefetch(registries, store, inventory, settings, note)
     stack.callback(prefetch.close)

@@ -1,5 +1,9 @@
 """The queue of downloads: in list order, within the limits of each registry and of the bytes that are fetched ahead.
 
+Registries with something to download share the connections: none gets more than its share as long as others want some,
+and those that have sent nothing yet get half of all connections together. Where there are more registries than
+connections, the one that was asked least recently is next.
+
 Each change wakes one thread, and a thread that takes a task wakes the next: waking all of them for each task would take
 more processor time than the downloads. If no thread waits, `more` starts one.
 """
@@ -24,7 +28,7 @@ class _RegistryQueue:
         self.tasks: list[DownloadTask] = []
         self.limit = health.rate_limit
         self.control = ConnectionControl(ceiling)
-        self.busy = self.received = 0
+        self.busy = self.received = self.turn = 0
         self.delay = 0.0
         """Seconds until the first byte of a response, recently."""
 
@@ -42,8 +46,11 @@ class DownloadQueue:
         ahead: int,
         health: Callable[[str], RegistryHealth],
         more: Callable[[], None] = lambda: None,
+        total: int | None = None,
     ) -> None:
         """Allow up to `per_registry` connections to one registry, and open blobs of up to `ahead` bytes in all.
+
+        `total` is the number of connections to all registries, and as many threads take tasks; None means no limit.
 
         A blob that the engine is waiting for is opened regardless of `ahead`. `more` is called, under the queue's lock,
         when a task can start and no thread waits for it, and for the first task.
@@ -52,6 +59,8 @@ class DownloadQueue:
         self._ahead = ahead
         self._health = health
         self._more = more
+        self._total = total
+        self._turns = 0
         self._registries: dict[str, _RegistryQueue] = {}
         self._opened: dict[str, int] = {}
         self._opened_bytes = 0
@@ -71,6 +80,8 @@ class DownloadQueue:
                 if registry := self._next():
                     task = heappop(registry.tasks)
                     registry.busy += 1
+                    self._turns += 1
+                    registry.turn = self._turns
                     self._open(task.blob)
                     if any(each.tasks for each in self._registries.values()):
                         self._wake()
@@ -145,7 +156,22 @@ class DownloadQueue:
     def _next(self) -> _RegistryQueue | None:
         """Return the registry whose first task is the next one that can start."""
         ready = [each for each in self._registries.values() if each.tasks and each.free and self._fits(each.tasks[0])]
+        if self._total is None or len(self._registries) == 1:
+            return min(ready, key=lambda each: each.tasks[0], default=None)
+        want = [each for each in self._registries.values() if each.busy or each in ready]
+        share, silent = max(1, self._total // max(1, len(want))), [each for each in want if not each.received]
+        if len(silent) < len(want) and sum(each.busy for each in silent) >= max(1, self._total // 2):
+            ready = [each for each in ready if each.received]
+        ready = [each for each in ready if each.busy < share]
+        if len(want) >= self._total:
+            return min(ready, key=lambda each: (each.busy, each.turn), default=None)
         return min(ready, key=lambda each: each.tasks[0], default=None)
+
+    def traffic(self, registry: str) -> tuple[int, int]:
+        """Return the bytes received from a registry, and the number of connections in use."""
+        with self._changed:
+            known = self._registries.get(registry)
+            return (known.received, known.busy) if known else (0, 0)
 
     def _fits(self, task: DownloadTask) -> bool:
         blob = task.blob

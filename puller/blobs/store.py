@@ -14,8 +14,10 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from time import time
 
 from puller.blobs import TEMPORARY
+from puller.blobs.leftovers import Claim, claims_in, write_claims
 from puller.image.oci_layout import blob_path, index_text
 from puller.system import directories, files
 
@@ -31,32 +33,48 @@ _LOCK_TIMEOUT = 60.0
 class BlobStore:
     """A folder of blobs; safe for many threads and several concurrent runs."""
 
-    def __init__(self, root: Path, limit: int | None, *, keep: bool = True) -> None:
+    def __init__(self, root: Path, limit: int | None, *, keep: bool = True, images: Iterable[str] = ()) -> None:
         """Open or create the folder; raises OSError. It is trimmed to `limit` bytes, or half the free space if less.
 
         Without a limit the folder is an export and not a cache: nothing is removed, and the umask sets its mode.
-        Unless an earlier run wanted to `keep` the folder, it is removed at the end of a run that does not.
+        Unless an earlier run wanted to `keep` the folder, it is removed at the end of a run that does not, without what
+        other runs left for their `images`, which are canonical names; see `leftovers`.
         """
         self.root = root
         self.parts = root / "parts"
         self._export = limit is None
         self._mode = 0o777 if limit is None else _MODE
+        self.limit, self.temporary = _ANY, False
+        """The most bytes, and whether the folder is to be removed at the end."""
+        self._images = dict.fromkeys(images)
+        self._run = secrets.token_hex(8)
+        self._added: set[str] = set()
         self._in_use = self._open_parts()  # locked (shared) while this run uses the store
+        try:
+            self._prepare(keep=keep)
+        except OSError:  # on a full disk: nothing must stay there
+            self.close()
+            raise
+        if limit is not None:
+            self.limit = min(limit, _bytes_of(self._files()) + self.free // 2)
+
+    def _prepare(self, *, keep: bool) -> None:
+        root, mark = self.root, self.root / TEMPORARY
         (root / "blobs").mkdir(mode=self._mode, exist_ok=True)
         if not self._export:
             _require_private(root / "blobs")
-        mark = root / TEMPORARY
         with self.locked():
             if keep:
                 mark.unlink(missing_ok=True)
             elif not (root / "oci-layout").exists():
                 mark.touch(mode=0o600)
             self.temporary = mark.exists()
-            """Whether the folder is to be removed at the end."""
+            if self.temporary and self._images:
+                own = [Claim(time(), self._run, image) for image in self._images]
+                write_claims(root, (*claims_in(root), *own))
             for name, text in (("oci-layout", LAYOUT), ("index.json", index_text(()))):
                 with suppress(FileExistsError), (root / name).open("x") as file:
                     file.write(text)
-        self.limit = _ANY if limit is None else min(limit, _bytes_of(self._files()) + self.free // 2)
 
     @property
     def free(self) -> int:
@@ -93,6 +111,7 @@ class BlobStore:
                 raise OSError(errno.ELOOP, f"{folder} is a symbolic link")
         path.parent.mkdir(mode=self._mode, exist_ok=True)
         part.replace(path)
+        self._added.add(digest)
         return path
 
     def add(self, digest: str, data: bytes) -> None:
@@ -121,13 +140,12 @@ class BlobStore:
     def close(self, *, resumable: bool = False) -> None:
         """Trim the store, and release this run's lock.
 
-        A temporary one is removed, unless it is `resumable`: then what fits into half of the free space stays.
+        A temporary one is removed, unless it is `resumable`, or has what a killed run left for other images less than a
+        week ago: then what fits into half of the free space stays.
         """
         with suppress(OSError), self._alone() as alone:
-            if alone and self.temporary and (self.root / TEMPORARY).exists():
-                size = _bytes_of(self._files())
-                if not resumable or not 0 < size <= self.free // 2:
-                    self._remove()
+            if self.temporary and (self.root / TEMPORARY).exists():
+                self._close_temporary(alone=alone, resumable=resumable)
             elif alone and self._export:
                 for path in self.parts.iterdir():
                     if path.suffix not in {".part", ".journal"}:  # left by a killed run, or our lock
@@ -136,6 +154,20 @@ class BlobStore:
             elif alone:
                 self._trim(())
         os.close(self._in_use)
+
+    def _close_temporary(self, *, alone: bool, resumable: bool) -> None:
+        """Remove a temporary store, or only this run's claims and blobs; raises OSError."""
+        claims = [
+            each
+            for each in claims_in(self.root)
+            if not each.old and (resumable or (each.run != self._run and not (alone and each.image in self._images)))
+        ]
+        if alone and not (claims and 0 < _bytes_of(self._files()) <= self.free // 2):
+            self._remove()
+        elif not resumable:
+            write_claims(self.root, claims)
+            if alone:
+                self.drop(self._added)
 
     def _remove(self) -> None:
         """Remove the folder, the locked one last: until then no other run can put anything into the others."""

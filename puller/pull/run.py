@@ -1,6 +1,6 @@
 """A run over a list: submit every request to the pool of its registry, wait for all, return one outcome for each."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from itertools import count
@@ -33,11 +33,10 @@ class Run:
         check: UpToDateCheck,
         rejected: int = 0,
         disk_check: DiskCheck | None = None,
-        begun: Callable[[], object] = lambda: None,
     ) -> None:
-        """`rejected` invalid lines of the lists count as failed images; `begun` is called with the first pulls."""
+        """`rejected` invalid lines of the lists count as failed images."""
         self.requests, self.context, self.check = requests, context, check
-        self.rejected, self.disk_check, self.begun = rejected, disk_check, begun
+        self.rejected, self.disk_check = rejected, disk_check
         self._ends: list[Future[PullOutcome]] = []
         """The outcomes of the first pass, in list order."""
         self._to_pull: list[int] = []
@@ -62,7 +61,6 @@ class Run:
                     self._wait([context.pools.checks.submit("", self.check.list_images)])
                 if not context.cancel.requested:
                     self._begin()
-                    self.begun()
                     self._wait(self._ends)
                     self._second_pass()
         finally:

@@ -7,7 +7,7 @@ a session for each.
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -40,6 +40,8 @@ from puller.system.threads import Threads
 _log = logging.getLogger(__name__)
 _PATIENCE = 5.0
 """Seconds in which the engine should list its images; after that a pull goes on without the list."""
+_TIDY = 5.0
+"""Seconds in which what a killed run left in the engine is removed; the next run removes the rest."""
 
 
 class Note(NamedTuple):
@@ -124,8 +126,9 @@ class PullSession(AbstractContextManager["PullSession"]):
         with self._prefetching(requests) as puller, self._cancel.hook(resolver.close):
             engine = disk_check.watching(puller) if disk_check else puller
             context = RunContext(engine, resolver, settings, self._emit, self._cancel, began, listed)
-            check, tidy = UpToDateCheck(context, images), partial(self._background.submit, "", remove_leftovers, store)
-            outcomes = Run(requests, context, check, len(rejected), disk_check, tidy).outcomes()
+            outcomes = Run(requests, context, UpToDateCheck(context, images), len(rejected), disk_check).outcomes()
+        if not self._cancel.requested:  # after the pulls, which use the layers of what a killed run left
+            wait((self._background.submit("", remove_leftovers, store),), _TIDY)
         self._images, self.shortage = None, disk_check.shortage if disk_check else None
         if self._host is not None:
             outcomes = [outcome._replace(host=self._host) for outcome in outcomes]

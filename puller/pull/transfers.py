@@ -7,6 +7,9 @@ from threading import Lock
 from puller.image.digest import short_digest
 from puller.image.manifest import Descriptor
 
+_ROUNDING = 2 << 20
+"""Bytes that an engine may not have reported of a layer."""
+
 
 class Transfers:
     """Counts the layers of all pulls of a run, by the short IDs that engines print; thread-safe."""
@@ -30,11 +33,12 @@ class Transfers:
         """Return how many bytes of these are new, given the bytes of each layer that a pull has reported so far.
 
         A layer that nobody was fetching is either continued, or fetched from its first byte again. `whole` layers were
-        fetched completely: they count with the size in their manifest, if it is known and nobody has counted it.
+        fetched completely: they count with the size in their manifest, if it is known, nobody has counted it, and the
+        bytes that the pull reports are none or nearly as many.
         """
         new = 0
         with self._lock:
-            sizes = {layer: self._sizes[layer] for layer in whole if self._is_due(layer)}
+            sizes = {layer: self._sizes[layer] for layer in whole if self._is_due(layer, layers.get(layer, 0))}
             for layer, fetched in {**layers, **sizes}.items():
                 before, pulls = self._fetched.get(layer, 0), self._pulls.setdefault(layer, set())
                 if not pulls and fetched < before:
@@ -80,8 +84,13 @@ class Transfers:
         with self._lock:
             return sum(map(self._needed, self._sizes.keys() | self._spent.keys()))
 
-    def _is_due(self, layer: str) -> bool:
-        return layer not in self._had and self._spent[layer] < self._sizes.get(layer, 0)
+    def _is_due(self, layer: str, reported: int) -> bool:
+        """Whether a layer counts with its size, although a pull has `reported` so many bytes of it.
+
+        Engines round them, by up to a megabyte; what lacks more than that was not sent.
+        """
+        size = self._sizes.get(layer, 0)
+        return layer not in self._had and self._spent[layer] < size <= max(size * (not reported), reported + _ROUNDING)
 
     def _needed(self, layer: str) -> int:
         spent = self._spent[layer]

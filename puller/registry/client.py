@@ -80,6 +80,8 @@ class RegistryClient(Resolver):
         self._http = RegistryHttp(connections=connections, receive_buffer=receive_buffer)
         self._authority = Authority(self._http, keyring)
         self._records: dict[str, RegistryRecord] = {}
+        self._shared: RegistryClient | None = None
+        """The client whose records this one copies; see `apart`."""
         self._lock = Lock()
         self._limits = RequestLimits(connect, read, RequestGroup())
         self._owns_http = True
@@ -115,6 +117,15 @@ class RegistryClient(Resolver):
         client._owns_http = False  # noqa: SLF001 - the same class
         return client
 
+    def apart(self) -> Self:
+        """Return a client as `with_limits` does, with rate limits and failures of its own, which nobody else respects.
+
+        It is for requests that no pull needs: a registry that refuses these may well serve an engine.
+        """
+        client = self.with_limits()
+        client._records, client._shared = {}, self  # noqa: SLF001 - the same class
+        return client
+
     def quick(self) -> Self:
         return self.with_limits(connect=3.0, read=5.0, rate_limit=10.0)
 
@@ -129,6 +140,8 @@ class RegistryClient(Resolver):
         """Return the record of a registry, always the same object."""
         name = registry.lower()
         record = self._records.get(name)
+        if record is None and self._shared:
+            record = self._records.setdefault(name, self._shared.record(registry).apart())
         if record is None:
             own = registry_settings(self._registries, registry)
             try:

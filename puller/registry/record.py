@@ -1,5 +1,6 @@
 """The state of one registry, in one object that all its users share."""
 
+import copy
 from collections.abc import Callable
 from concurrent.futures import Future
 from http import HTTPStatus
@@ -75,6 +76,13 @@ class RegistryRecord:
     def silent(self) -> bool:
         """Whether the last request got no answer or a server error, or a rate limit is in force."""
         return self.failing or bool(self.health.rate_limit.left)
+
+    def apart(self) -> "RegistryRecord":
+        """Return a record that shares tokens, tags and manifests with this one, but not its health."""
+        record = copy.copy(self)
+        record.health = RegistryHealth(self.health.registry)
+        record.unreachable = record.failing = False
+        return record
 
     def answered(self, status: int) -> None:
         self.unreachable = False

@@ -9,7 +9,7 @@ from puller.blobs import download, journal
 from puller.blobs.partial import SEGMENT, open_part
 from puller.blobs.store import BlobStore
 from puller.errors import FailureKind
-from tests.lab import Proxy, Rule, faults
+from tests.lab import Layer, Proxy, Rule, faults
 from tests.lab.exchange import Exchange
 from tests.unit.blobs.conftest import LARGE, SMALL, Fetch
 
@@ -103,6 +103,22 @@ def test_what_is_not_there_is_given_up_at_once(store: BlobStore, proxy: Proxy, f
     assert blob.failure
     assert (blob.failure.status, "404" in blob.failure.message) == (404, True)
     assert proxy.count("GET", BLOB) == 1
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_size_that_is_too_large_is_found_at_once(
+    store: BlobStore, proxy: Proxy, fetch: Fetch, monkeypatch: pytest.MonkeyPatch, *, ranges: bool
+) -> None:
+    """A manifest says more than the registry has: the blob fails, and the engine gets it by itself."""
+    monkeypatch.setattr(download, "_BACKOFF", 60)
+    if not ranges:
+        proxy.use(Rule(SMALL.digest, without_ranges))
+    claim = Layer(SMALL.data + bytes(3 * SEGMENT), SMALL.digest, SMALL.diff_id)
+    blob = fetch(store, claim)
+    assert blob.failure
+    assert "is shorter than its manifest says" in blob.failure.message
+    assert blob.fetched <= len(SMALL.data)
+    assert proxy.count("GET", SMALL.digest) <= 5
 
 
 def test_what_drips_is_given_up(store: BlobStore, proxy: Proxy, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:

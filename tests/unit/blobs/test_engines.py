@@ -10,7 +10,8 @@ import pytest
 from puller.blobs.export import open_layout
 from puller.blobs.load import LayoutImages, LoadEngine
 from puller.blobs.loopback_registry import LoopbackRegistry
-from puller.blobs.prefetch import Prefetch, PrefetchEngine
+from puller.blobs.prefetch import Prefetch
+from puller.blobs.prefetch_engine import PrefetchEngine
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine

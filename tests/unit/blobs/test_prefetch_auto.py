@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from random import Random
 
 import pytest
 
-from puller.blobs.prefetch_auto import TICK, NetworkMonitor, processor_times
+from puller.blobs.network_monitor import TICK, NetworkMonitor, processor_times
 from puller.events import Phase, Progress
 from puller.image.reference import ImageReference
 from puller.model import PullRequest
@@ -54,7 +55,7 @@ class Run:
         pytest.param(100, {}, False, id="a fast wire"),
         pytest.param(24, {"busy": BUSY}, False, id="processors that prefetching would take from others"),
         pytest.param(6, {"busy": BUSY}, True, id="a wire so slow that busy processors do not matter"),
-        pytest.param(6, {"busy": BUSY, "other": Phase.EXTRACTING}, False, id="an engine that unpacks all the time"),
+        pytest.param(12, {"busy": BUSY, "other": Phase.EXTRACTING}, False, id="an engine that unpacks all the time"),
         pytest.param(6, {"other": Phase.EXTRACTING}, True, id="a wire that is slow while little is unpacked"),
     ],
 )
@@ -63,6 +64,31 @@ def test_a_slow_network_is_found_within_a_second(rate: int, conditions: dict[str
     found = Run().passes(10, rate, **conditions)  # type: ignore[arg-type]
     assert bool(found) == slow
     assert all(moment <= 1 for moment in found[:1])
+
+
+def test_a_very_slow_wire_is_found_whatever_else_the_machine_does() -> None:
+    """No engine unpacks so slowly for so long: other programs keep the processors busy."""
+    found = Run().passes(5, 6, busy=BUSY, other=Phase.EXTRACTING)
+    assert found
+    assert found[0] <= 2
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_slow_wire_is_found_however_it_begins(seed: int) -> None:
+    """Late first bytes, connections that grow, pauses of this process, other work: it takes two seconds at most."""
+    chance = Random(seed)
+    run = Run()
+    rate, busy = chance.uniform(2, 9), chance.choice([IDLE, 0.6, BUSY])
+    for step in range(chance.randrange(4)):
+        run.passes(TICK * chance.randrange(1, 6), rate * 2**step / 8, busy=busy)
+    began = run.now
+    found: list[float] = []
+    while not found and run.now - began < 5:
+        other = chance.choice([None, Phase.EXTRACTING])
+        found = run.passes(TICK * chance.randrange(1, 4), rate * chance.uniform(0.7, 1.3), busy=busy, other=other)
+        run.now += chance.choice([0, 0, 0, TICK, 3 * TICK])
+    assert found
+    assert found[0] - began <= 2.5
 
 
 def test_a_wire_that_changes_is_measured_all_the_time() -> None:

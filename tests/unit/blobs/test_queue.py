@@ -85,3 +85,47 @@ def test_a_host_that_gives_no_thread_downloads_nothing(tmp_path: Path, monkeypat
         assert blob.failure.message == "no thread can be started"
         pool.close()
     store.close()
+
+
+def run_of(registry: str, count: int, at: int) -> list[DownloadTask]:
+    """Want so many blobs of a registry, from a place of the list on."""
+    tasks = []
+    for place in range(at, at + count):
+        reference = ImageReference.parse(f"{registry}/app")
+        blob = BlobDownload(f"sha256:{place:064}", 1, reference, (place, 0, 0))
+        tasks.append(DownloadTask(blob.rank, blob))
+    return tasks
+
+
+def test_registries_share_the_connections() -> None:
+    """Sixty that never answer leave some to the one whose bytes come, and none takes all."""
+    queue = DownloadQueue(48, 1000, RegistryHealth, total=24)
+    silent = [run_of(f"silent{number}.example", 9, 10 * number) for number in range(60)]
+    (healthy,) = [run_of("healthy.example", 9, 900)]
+    for task in healthy:
+        queue.add(task)
+    first = queue.take()
+    assert first is healthy[0]
+    queue.received(first, 1)
+    for tasks in silent:
+        for task in tasks:
+            queue.add(task)
+    held = [queue.take() for _ in range(12)]
+    assert len({each.blob.source.registry for each in held if each}) >= 11
+    queue.done(first)
+    assert queue.take() is healthy[1]
+
+
+def test_each_registry_is_asked_in_turn() -> None:
+    """With more registries than connections the last of the list is served, too, before any is a second time."""
+    queue = DownloadQueue(48, 1000, RegistryHealth, total=2)
+    for number in range(5):
+        for task in run_of(f"r{number}.example", 3, 10 * number):
+            queue.add(task)
+    seen = []
+    for _ in range(5):
+        taken = queue.take()
+        assert taken
+        seen.append(taken.blob.source.registry)
+        queue.done(taken)
+    assert sorted(seen) == [f"r{number}.example" for number in range(5)]

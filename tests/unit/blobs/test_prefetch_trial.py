@@ -1,0 +1,107 @@
+"""When puller's downloads from a registry are taken instead of the engine's: only if they are seen to be faster."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from puller.blobs.prefetch_trial import RegistryTrial, Traffic
+
+MB = 1_000_000
+TICK = 0.1
+
+
+def judged(
+    engine: float,
+    puller: Iterable[float],
+    during: float = 0.0,
+    errors: int = 0,
+    connections: int = 8,
+    *,
+    limited: bool = False,
+) -> tuple[RegistryTrial, float]:
+    """Try a registry with so many MB a second, by the engine before and meanwhile, and by puller in each tick."""
+    trial, now, received, own = RegistryTrial(engine * MB), 100.0, 0.0, 0.0
+    trial.update(now, Traffic(), 0)
+    for rate in puller:
+        now += TICK
+        received += rate * MB * TICK
+        own += during * MB * TICK
+        trial.update(now, Traffic(round(received), connections, errors, limited), round(own))
+        if trial.over:
+            break
+    return trial, now - 100
+
+
+def test_a_registry_that_is_faster_for_puller_is_taken_over_soon() -> None:
+    """Three tenths of a second after the first byte."""
+    trial, seconds = judged(6, [0, 0, *[16] * 10])
+    assert trial.passed
+    assert seconds <= 0.7
+
+
+def test_connections_may_grow_meanwhile() -> None:
+    """A long way makes them slow in the beginning."""
+    trial, _ = judged(6, [0.5, 1, 2, 4, 8, 16, 32, 32, 32, 32, 32])
+    assert trial.passed
+
+
+@pytest.mark.parametrize(
+    ("rates", "conditions", "why"),
+    [
+        pytest.param([0] * 40, {}, "sends nothing", id="held open without a byte"),
+        pytest.param([0] * 40, {"errors": 1}, "request failed", id="refused"),
+        pytest.param([16] * 40, {"errors": 1}, "request failed", id="partly refused"),
+        pytest.param([0] * 40, {"limited": True}, "request failed", id="a rate limit"),
+        pytest.param([5] * 40, {}, "as fast", id="a wire that all connections share"),
+        pytest.param([5] * 40, {"engine": 0, "during": 6}, "as fast", id="an engine that became faster"),
+        pytest.param([0.01, *[0] * 40], {"engine": 0}, "as fast", id="one byte and no more"),
+    ],
+)
+def test_any_other_is_left_to_the_engine_soon(rates: list[float], conditions: dict[str, float], why: str) -> None:
+    """Within two seconds, in which its pulls have gone on."""
+    trial, seconds = judged(**{"engine": 6, "puller": rates, **conditions})  # type: ignore[arg-type]
+    assert not trial.passed
+    assert why in trial.failure
+    assert seconds <= 2.2
+
+
+def test_nothing_is_concluded_before_a_request() -> None:
+    """Where look-ups take long, or all connections are at other registries."""
+    trial, _ = judged(6, [0] * 100, connections=0)
+    assert not trial.over
+
+
+def taken_over() -> RegistryTrial:
+    """Make a trial that passed in its first second."""
+    trial, _ = judged(6, [16] * 10)
+    assert trial.passed
+    return trial
+
+
+@pytest.mark.parametrize(
+    ("later", "why"),
+    [
+        (Traffic(16 * MB, 8), "sends nothing any more"),
+        (Traffic(16 * MB, 0, limited=True), "sends nothing any more"),
+        (Traffic(16 * MB, 0, 30), "requests fail"),
+    ],
+    ids=["silence", "a rate limit", "failures"],
+)
+def test_a_registry_that_stops_to_serve_puller_is_left_to_the_engine(later: Traffic, why: str) -> None:
+    """Also after it has been faster."""
+    trial = taken_over()
+    trial.update(101, Traffic(16 * MB, 8), 0)
+    for tick in range(120):
+        trial.update(101.1 + tick * TICK, later, 0)
+    assert why in trial.failure
+
+
+def test_a_registry_without_work_is_not_silent() -> None:
+    """Nothing is to be downloaded while the engine unpacks; single failures between bytes are no reason either."""
+    trial = taken_over()
+    for tick in range(300):
+        trial.update(101 + tick * TICK, Traffic(16 * MB, 0), 0)
+    for tick in range(300):
+        trial.update(131 + tick * TICK, Traffic((17 + tick) * MB, 8, tick), 0)
+    assert trial.passed
+    assert not trial.failure

@@ -15,7 +15,7 @@ _SHORTEST, _LONGEST = 0.3, 1.5
 """Seconds from the first byte: the decision is made not before the first, and by the second."""
 _ERRORS = 24
 """Failed tries without a byte between them after which a registry is left later."""
-_SILENCE = 10.0
+_SILENCE = 5.0
 """Seconds without a byte after which it is left later."""
 
 

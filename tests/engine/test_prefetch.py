@@ -188,6 +188,27 @@ def test_names_that_a_killed_run_left_are_removed_by_a_later_one(
     assert wait_until(lambda: not names(), 10)
 
 
+def test_layers_that_a_killed_run_left_under_a_name_on_loopback_are_used(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller
+) -> None:
+    """The next run pulls the image by its own name before it removes the other one, and no layer comes twice."""
+    image = push_image(registry, "prefetch/half", "v1", [layer("prefetch-half", 500_000)])
+    proxy.use(Rule("/v2/", hang_for_engines))
+    listed = puller.list(image.at(proxy.address))
+    process = puller.start_pull("--prefetch=always", listed)
+    try:
+        assert wait_until(lambda: any("/n0@" in name for each in engine.images() for name in each["RepoDigests"]), 30)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    proxy.use()
+    proxy.forget()
+    assert puller.pull("--prefetch=never", listed).code == 0
+    assert proxy.count("GET", BLOBS + image.layers[0].digest) == 0
+    assert [each["RepoTags"] for each in engine.images()] == [[image.at(proxy.address)]]
+    assert not any("/n0@" in name for each in engine.images() for name in each["RepoDigests"])
+
+
 def slow_for_engines(exchange: Exchange) -> None:
     """Serve puller at once, and an engine little by little."""
     if exchange.headers.get("User-Agent", "").startswith("puller"):

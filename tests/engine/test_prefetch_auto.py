@@ -1,6 +1,7 @@
 """`--prefetch=auto` on a real engine: puller downloads layers where the network is slow, and leaves nothing behind."""
 
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,9 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from puller.image.digest import sha256
+from puller.image.reference import ImageReference
+from puller.registry.client import RegistryClient
 from tests.engine.conftest import Puller
 from tests.engine.test_prefetch import described, notes
-from tests.lab import HOST_PLATFORM, Engine, Proxy, PushedImage, Registry, layer, push_image, push_index
+from tests.lab import (
+    DOCKER,
+    HOST_PLATFORM,
+    Engine,
+    Proxy,
+    PushedImage,
+    Registry,
+    Rule,
+    faults,
+    layer,
+    push_image,
+    push_index,
+)
+from tests.lab.mounts import unmount_below
 from tests.lab.process import wait_until
 from tests.lab.wire import SlowWire
 
@@ -171,6 +188,124 @@ def test_a_cache_that_is_asked_for_is_kept(
     fetched = set(to_puller(proxy))
     assert fetched
     assert fetched <= {f"sha256:{each.name}" for each in (store(puller) / "blobs/sha256").iterdir()}
+
+
+def to_engine(proxy: Proxy) -> Counter[str]:
+    """Count the bytes that the engine got of each layer."""
+    sent: Counter[str] = Counter()
+    for each in proxy.log:
+        if "/blobs/" in each.path and each.sent and not (each.header("User-Agent") or "").startswith("puller"):
+            sent[each.path.rpartition("/")[2]] += each.sent
+    return sent
+
+
+LIMITED = faults.answer(429, {"Retry-After": "600"})
+
+
+@pytest.mark.parametrize(
+    ("path", "act"),
+    [
+        pytest.param("/blobs/", faults.answer(403), id="blobs refused"),
+        pytest.param("/blobs/", faults.answer(404), id="blobs absent"),
+        pytest.param("/blobs/", faults.answer(500), id="blobs broken"),
+        pytest.param("/blobs/", LIMITED, id="blobs limited"),
+        pytest.param("/blobs/", faults.hang(60), id="blobs held open"),
+        pytest.param("/blobs/", faults.drip(2000), id="blobs that drip"),
+        pytest.param("/manifests/", faults.answer(403), id="manifests refused"),
+        pytest.param("/manifests/", faults.answer(429), id="manifests limited"),
+        pytest.param("/manifests/", faults.hang(60), id="manifests held open"),
+    ],
+)
+def test_what_only_the_engine_reaches_is_left_to_it(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire, path: str, act: faults.Action
+) -> None:
+    """No pull that works is broken off: each layer comes to the engine once."""
+    images = push(registry, "auto/only-the-engine", 5)
+    proxy.use(Rule(path, act, agent="puller"))
+    wire.change(SLOW)
+    run = puller.pull("-v", puller.list(*(image.at(wire.address) for image in images)))
+    assert (run.code, [each["attempts"] for each in run.images]) == (0, [1] * 5), run.stderr
+    sent = to_engine(proxy)
+    assert {digest: sent[digest] for digest in sizes(images)} == sizes(images), run.stderr
+    assert not store(puller).exists()
+
+
+def test_a_registry_that_fails_later_costs_little(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
+) -> None:
+    """It served puller at first, and then holds all requests open: the engine goes on at once."""
+    images = push(registry, "auto/later-held", 6)
+    proxy.use(
+        Rule("/blobs/", faults.forward, agent="puller", times=12), Rule("/blobs/", faults.hang(90), agent="puller")
+    )
+    wire.change(SLOW)
+    run = puller.pull("-v", puller.list(*(image.at(wire.address) for image in images)))
+    assert (run.code, [each["attempts"] for each in run.images]) == (0, [1] * 6), run.stderr
+    assert not store(puller).exists()
+
+
+def test_a_small_disk_is_left_alone(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire, tmp_path: Path
+) -> None:
+    """No pull is broken off for layers that cannot be stored, and nothing stays there."""
+    images = push(registry, "auto/small-disk", 5)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "puller", str(cache)], check=False)
+    if mounted.returncode:
+        pytest.skip("no small disk can be mounted")
+    try:
+        wire.change(SLOW)
+        listed = puller.list(*(image.at(wire.address) for image in images))
+        run = puller.pull("-v", listed, environment={"XDG_CACHE_HOME": str(cache)})
+        assert run.code == 0, run.stderr
+        sent = to_engine(proxy)
+        assert {digest: sent[digest] for digest in sizes(images)} == sizes(images), run.stderr
+        assert [*cache.glob("puller/*")] == []
+    finally:
+        unmount_below(cache)
+
+
+def test_a_size_that_the_manifest_overstates(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
+) -> None:
+    """The engine pulls that image by itself; the report has the bytes that came, and no more."""
+    if engine.binary.store == "containerd":
+        pytest.skip("this engine does not pull such an image at all")
+    images = push(registry, "auto/overstated", 3)
+    with RegistryClient() as client:
+        raw = client.manifest(ImageReference.parse(images[0].reference)).raw
+    size = len(images[0].layers[1].data)
+    wrong = raw.replace(b": %d" % size, b": 1073741824").replace(b":%d" % size, b":1073741824")
+    assert wrong != raw
+    head = {"Content-Type": DOCKER.manifest, "Docker-Content-Digest": sha256(wrong)}
+    proxy.use(Rule("overstated/app0/manifests/", faults.answer(200, head, wrong)))
+    wire.change(SLOW)
+    run = puller.pull("-v", puller.list(*(image.at(wire.address) for image in images)))
+    assert (run.code, [each["attempts"] for each in run.images]) == (0, [1] * 3), run.stderr
+    assert sum(each["bytes"] for each in run.images) <= 3 * sum(sizes(images).values())
+
+
+def test_what_a_killed_run_left_is_for_its_images(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
+) -> None:
+    """A run of others neither takes it up nor removes it; a run of the same list does both."""
+    images, others = push(registry, "auto/left", 8), push(registry, "auto/left-others", 2)
+    wire.change(SLOW)
+    process = puller.start_pull(puller.list(*(image.at(wire.address) for image in images)))
+    try:
+        assert wait_until((store(puller) / "blobs/sha256").exists, 60)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    wire.change(0)
+    left = [path for path in store(puller).rglob("*") if path.is_file()]
+    proxy.forget()
+    assert puller.pull(puller.list(*(image.at(wire.address) for image in others))).code == 0
+    assert not to_puller(proxy)
+    assert all(path.exists() for path in left)
+    assert puller.pull(puller.list(*(image.at(wire.address) for image in images))).code == 0
+    assert not store(puller).exists()
 
 
 def test_a_fast_pull_knows_nothing_of_it(registry: Registry, puller: Puller) -> None:

@@ -98,7 +98,7 @@ class PrefetchMode(StrEnum):
 class PrefetchSettings(NamedTuple):
     """The settings of prefetching."""
 
-    mode: PrefetchMode = PrefetchMode.NEVER
+    mode: PrefetchMode = PrefetchMode.AUTO
     connections: int = 48  # connections to all registries together
     per_registry: int | None = None  # connections to one registry; None means `connections`
     bandwidth: float | None = None  # bytes a second over all connections; None means no limit

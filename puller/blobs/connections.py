@@ -18,6 +18,8 @@ _IN_USE = 0.8
 """Share of the connections that must be in use on average; otherwise there was too little to download."""
 _GROWS, _GROWS_A_LITTLE = 0.5, 0.2
 """Growth of the bytes a second, as a share of the growth of the connections: it goes on, or this step was the last."""
+_FULLY = 0.8
+"""Growth from which on the number is doubled again, after smaller steps."""
 _ENOUGH = 200_000_000
 """Bytes a second from which on no more connections are tried: they would only take processor time."""
 _ALONE = 0.65
@@ -110,7 +112,7 @@ class ConnectionControl:
         elif self.wanted > base.connections:
             growth = (rate / base.rate - 1) / (self.wanted / base.connections - 1)
             if growth >= _GROWS_A_LITTLE:
-                self._doubles = self._doubles and growth >= _GROWS
+                self._doubles = growth >= (_GROWS if self._doubles else _FULLY)
                 self._hold, self._held_until = _HOLD, now if growth >= _GROWS else now + _HOLD
                 self._accept(now, rate)
             elif self._doubted():

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -66,6 +67,21 @@ def test_a_wire_that_limits_each_connection_gets_all_connections_soon() -> None:
     simulation = Simulation(limited_each)
     assert simulation.run(3) == 48
     assert (simulation.run(60), min(simulation.seen[300:])) == (48, 48)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_start_that_was_disturbed_is_made_good(seed: int) -> None:
+    """Other work takes the processors for seconds, and more connections bring nothing; later each brings its share."""
+    chance = Random(seed)
+    cap, end = chance.uniform(10, 40) * MB, chance.uniform(1, 3)
+    loads = [chance.uniform(0.8, 1.1) for _ in range(200)]
+
+    def rate(now: float, active: int) -> float:
+        return min(2 * MB * active, cap if now < end else 48 * 2 * MB) * loads[int(now * 10)]
+
+    simulation = Simulation(rate)
+    simulation.run(end + 12)
+    assert max(simulation.seen) == 48
 
 
 def test_long_round_trips_only_take_longer() -> None:

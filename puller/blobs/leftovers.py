@@ -30,7 +30,7 @@ class Claim(NamedTuple):
 
     @property
     def old(self) -> bool:
-        return not 0 <= time() - self.since < _OLD
+        return abs(time() - self.since) >= _OLD
 
 
 def claims_in(root: Path) -> list[Claim]:

@@ -39,6 +39,10 @@ _MEMORY = 20
 """Samples from which the bytes a second of one registry are measured."""
 _NEARLY = 0.8
 """A pull with this share of its bytes is not cancelled."""
+SOON = 1.5
+"""Neither is one that will have all of its bytes in so many seconds."""
+BEFORE_TRIAL = 3.0
+"""The same before a trial of the registry, which takes some time itself."""
 
 
 class Sample(NamedTuple):
@@ -71,6 +75,8 @@ class NetworkMonitor:
         self._began = 0.0
         self._crawls_since: float | None = None
         """When the bytes a second fell below `_CRAWL`; None while they are above."""
+        self._rate = 0.0
+        """Bytes a second, of all pulls together."""
         self._samples: deque[Sample] = deque(maxlen=SAMPLES + 1)
         self._of_registries: Counter[str] = Counter()
         """Bytes by registry, and the last samples of that."""
@@ -109,13 +115,15 @@ class NetworkMonitor:
         """Forget a pull."""
         self._pulls.pop(request, None)
 
-    def worth_cancelling(self, request: PullRequest) -> bool:
-        """Tell whether a pull has so much left that its bytes may be lost."""
+    def worth_cancelling(self, request: PullRequest, seconds: float = SOON) -> bool:
+        """Tell whether a pull has so much left, for at least so many seconds, that its bytes may be lost."""
         pull = self._pulls.get(request)
         if pull is None:
             return True
         nearly = pull.current >= _NEARLY * pull.total > 0 and not _waiting(pull)
-        return pull.phase is not Phase.EXTRACTING and not nearly
+        share = self._rate / max(1, sum(each.phase is Phase.DOWNLOADING for each in self._pulls.values()))
+        soon = pull.total > 0 and _size(pull) - pull.current < share * seconds
+        return pull.phase is not Phase.EXTRACTING and not nearly and not soon
 
     def sample(self, now: float, processors: tuple[int, int], waiting: int = 0) -> bool:
         """Take a sample, with the times of the processors; return True if the network is slow.
@@ -136,6 +144,7 @@ class NetworkMonitor:
         first, *later = self._samples
         last = later[-1]
         rate = (last.received - first.received) / (last.time - first.time)
+        self._rate = rate
         worked, passed = (now - before for now, before in zip(last.processors, first.processors, strict=True))
         busy = worked / passed if passed else 0.0
         bound = sum(each.downloading and (not each.extracting or busy < _BOUND) for each in later)

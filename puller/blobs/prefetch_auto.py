@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Protocol
 
 from puller.blobs.leftovers import only_old, wanted_by_killed_runs
-from puller.blobs.network_monitor import TICK, NetworkMonitor, processor_times
+from puller.blobs.network_monitor import BEFORE_TRIAL, TICK, NetworkMonitor, processor_times
 from puller.blobs.prefetch_trial import RegistryTrial, Traffic
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine, EngineWrapper, ProgressSink
@@ -159,7 +159,7 @@ class AutoPrefetchEngine(EngineWrapper):
 
     def _start(self) -> None:
         with self._lock:
-            left = [each for each in self._left if self._monitor.worth_cancelling(each)]
+            left = [each for each in self._left if self._monitor.worth_cancelling(each, BEFORE_TRIAL)]
             rates = {name: self._monitor.rate(name) for name in {each.reference.registry for each in left}}
         prefetching = self._begin(left, self._cancel)
         with self._lock:

@@ -11,8 +11,10 @@ _FIRST_BYTE = 2.0
 """Seconds from the first request until the first byte must have come."""
 _LEAST = 300_000
 """Bytes that a decision is made from."""
-_SHORTEST, _LONGEST = 0.3, 1.5
+_SHORTEST, _LONGEST = 0.3, 1.2
 """Seconds from the first byte: the decision is made not before the first, and by the second."""
+_IDLE = 0.5
+"""Seconds without a request after which a trial begins anew: there was too little to download."""
 _ERRORS = 24
 """Failed tries without a byte between them after which a registry is left later."""
 _SILENCE = 5.0
@@ -44,6 +46,8 @@ class RegistryTrial:
         self._requested: float | None = None
         self._begun: tuple[float, int] | None = None
         """When the first byte had not come yet, and the bytes that the engine had."""
+        self._before, self._busy = 0, 0.0
+        """Bytes that puller had before the trial, and when it last had a connection."""
         self._last, self._engine = 0.0, 0
         self._heard, self._received, self._errors = 0.0, 0, 0
         """Later: when the last byte came, the bytes and the failures until then."""
@@ -65,11 +69,17 @@ class RegistryTrial:
         self._last, self._engine = now, engine
 
     def _decide(self, now: float, traffic: Traffic, engine: int) -> None:
-        if self._requested is None and (traffic.connections or traffic.received):
+        if traffic.connections:
+            self._busy = now
+        elif now - self._busy >= _IDLE:
+            self._requested = self._begun = None
+            self._before = traffic.received
+        if self._requested is None and traffic.connections:
             self._requested = self._last or now
         if self._requested is None:
             return
-        if not traffic.received:
+        received = traffic.received - self._before
+        if not received:
             if now - self._requested >= _FIRST_BYTE:
                 self.failure = "it sends nothing"
             return
@@ -77,8 +87,8 @@ class RegistryTrial:
             self._begun = max(self._last, self._requested), self._engine
         began, before = self._begun
         seconds = now - began
-        if seconds >= _SHORTEST and traffic.received >= _LEAST:
-            rate = traffic.received / seconds
+        if seconds >= _SHORTEST and received >= _LEAST:
+            rate = received / seconds
             self.passed = rate > max(self._rate, (engine - before) / seconds)
             self._heard, self._received, self._errors = now, traffic.received, traffic.errors
         if seconds >= _LONGEST and not self.passed:

@@ -162,7 +162,7 @@ class BlobStore:
             for each in claims_in(self.root)
             if not each.old and (resumable or (each.run != self._run and not (alone and each.image in self._images)))
         ]
-        if alone and not (claims and 0 < _bytes_of(self._files()) <= self.free // 2):
+        if alone and not ((claims or resumable) and 0 < _bytes_of(self._files()) <= self.free // 2):
             self._remove()
         elif not resumable:
             write_claims(self.root, claims)

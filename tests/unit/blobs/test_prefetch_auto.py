@@ -168,6 +168,16 @@ def test_a_pull_that_is_nearly_complete_is_not_broken_off(progress: Progress, wo
     assert monitor.worth_cancelling(ONE) == worth
 
 
+def test_a_pull_that_ends_soon_is_not_broken_off() -> None:
+    """At the rate of the last moments, which all pulls share."""
+    run = Run(size=30 * MB)
+    run.passes(1, 12)
+    assert [run.monitor.worth_cancelling(ONE, seconds) for seconds in (1, 2)] == [True, False]
+    run = Run(size=300 * MB)
+    run.passes(1, 12)
+    assert run.monitor.worth_cancelling(ONE, 2)
+
+
 def test_the_processors_of_this_machine_are_measured() -> None:
     """They do not work more than time passes."""
 

@@ -71,6 +71,20 @@ def test_nothing_is_concluded_before_a_request() -> None:
     assert not trial.over
 
 
+def test_nothing_is_concluded_from_little_work() -> None:
+    """What was asked for has come, and no more is needed now; the next download decides."""
+    trial, now = RegistryTrial(6 * MB), 100.0
+    trial.update(now, Traffic(), 0)
+    for tick in range(100):
+        now += TICK
+        trial.update(now, Traffic(100_000, 2 if tick < 3 else 0), 0)
+    assert not trial.over
+    for tick in range(5):
+        now += TICK
+        trial.update(now, Traffic(100_000 + 2 * MB * tick, 8), 0)
+    assert trial.passed
+
+
 def taken_over() -> RegistryTrial:
     """Make a trial that passed in its first second."""
     trial, _ = judged(6, [16] * 10)

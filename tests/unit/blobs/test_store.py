@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from puller.blobs.leftovers import claims_in, only_old, wanted_by_killed_runs, write_claims
 from puller.blobs.store import BlobStore
 from tests.lab import Layer, layer
-from tests.unit.blobs.conftest import SMALL
+from tests.unit.blobs.conftest import LARGE, SMALL
 
 
 def put(store: BlobStore, blob: Layer, age: int = 0) -> Path:
@@ -108,11 +111,71 @@ def test_an_interrupted_run_leaves_what_the_next_can_use(tmp_path: Path) -> None
     assert not store.root.exists()
 
 
+ONE, TWO = "docker.io/library/one:v1", "docker.io/library/two:v1"
+
+
+def killed(root: Path, image: str, seconds_ago: float = 0) -> Path:
+    """Leave what a killed run for an image leaves; return its blob."""
+    store = BlobStore(root, 1 << 30, keep=False, images=[image])
+    path = put(store, SMALL)
+    os.close(store._in_use)  # as the end of a process does
+    write_claims(root, [each._replace(since=each.since - seconds_ago) for each in claims_in(root)])
+    return path
+
+
+def test_what_a_killed_run_left_is_for_its_images(tmp_path: Path) -> None:
+    """A run of others leaves it alone; a run of them removes it at its end."""
+    root = tmp_path / "blobs"
+    path = killed(root, ONE)
+    assert wanted_by_killed_runs(root, [ONE, TWO]) == {ONE}
+    other = BlobStore(root, 1 << 30, keep=False, images=[TWO])
+    own = put(other, LARGE)
+    other.close()
+    assert path.exists()
+    assert not own.exists()
+    assert wanted_by_killed_runs(root, [ONE, TWO]) == {ONE}
+    BlobStore(root, 1 << 30, keep=False, images=[TWO, ONE]).close()
+    assert not root.exists()
+
+
+def test_what_is_old_is_for_nobody(tmp_path: Path) -> None:
+    """After a week any run removes it."""
+    root = tmp_path / "blobs"
+    killed(root, ONE, 8 * 24 * 3600)
+    assert not wanted_by_killed_runs(root, [ONE])
+    assert only_old(root)
+    BlobStore(root, 0, keep=False).close()
+    assert not root.exists()
+
+
+def test_nothing_is_removed_while_its_run_lives(tmp_path: Path) -> None:
+    """Whatever the other run is for."""
+    root = tmp_path / "blobs"
+    first, second = (BlobStore(root, 1 << 30, keep=False, images=[image]) for image in (ONE, TWO))
+    path = put(first, SMALL)
+    second.close()
+    assert path.exists()
+    first.close()
+    assert not root.exists()
+
+
+def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither half of a store nor its mark."""
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        BlobStore(tmp_path / "blobs", 1 << 30, keep=False, images=[ONE])
+    assert not (tmp_path / "blobs").exists()
+
+
 def test_a_run_that_keeps_the_folder_makes_it_a_cache(tmp_path: Path) -> None:
     """Runs that do not need a cache leave its blobs there."""
-    killed = temporary(tmp_path)
-    path = put(killed, SMALL)
+    crashed = temporary(tmp_path)
+    path = put(crashed, SMALL)
     cache = BlobStore(tmp_path, 1 << 30)
-    for store in (killed, cache, temporary(tmp_path)):
+    for store in (crashed, cache, temporary(tmp_path)):
         store.close()
     assert path.exists()

@@ -28,7 +28,7 @@ def follow(log: Log, jobs: int = 0, details: RunDetails | None = None) -> Iterat
         if log.mode is ProgressMode.TTY:
             from puller.cli.progress.live import show  # noqa: PLC0415 - it needs rich
 
-            observers.append(stack.enter_context(show(QuietStream(log.stream), details)))
+            observers.append(stack.enter_context(show(log, details)))
         elif log.mode is ProgressMode.JSON:
             stream = QuietStream(log.stream)
             observers.append(write_lines(lambda line: stream.write(f"{line}\n"), json_line))

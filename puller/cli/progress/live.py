@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from textwrap import wrap
-from threading import Event as Flag, Lock
+from threading import Event as Flag, Lock, RLock
 from typing import TextIO, cast
 
 from rich.console import Console
@@ -12,7 +12,9 @@ from rich.text import Text
 
 from puller.cli.progress.drawing import ASCII, FRAMES_PER_SECOND, UNICODE, Line, draw
 from puller.cli.progress.lines import QuietStream
+from puller.cli.progress.log import Log
 from puller.cli.progress.state import State
+from puller.cli.progress.suspension import suspendable
 from puller.events import Event, Finished, Observer, Postponed
 from puller.failure import Failure
 from puller.model import PullOutcome, PullRequest, RunDetails, Status
@@ -35,16 +37,20 @@ _STEP = 8
 
 
 @contextmanager
-def show(stream: QuietStream, details: RunDetails | None = None) -> Iterator[Observer]:
-    """Show the run on a terminal; at the end only the lines of finished images remain."""
-    view = _View(stream, details)
+def show(log: Log, details: RunDetails | None = None) -> Iterator[Observer]:
+    """Show the run on the terminal of a log; at the end only its lines and those of finished images remain."""
+    view = _View(QuietStream(log.stream), details)
     thread = start(view.run, "view")
+    log.above = view.say
     try:
-        yield view.observe
+        with suspendable(view.suspend, view.resume):
+            yield view.observe
     finally:
         view.over.set()
         if thread:
             thread.join()
+        view.clear()
+        log.above = None
         view.end()
 
 
@@ -59,12 +65,14 @@ class _View:
         self._glyphs = UNICODE if stream.encoding.lower().startswith("utf") else ASCII
         self._state = State()
         self._lock = Lock()
-        self._ended: list[Finished | Postponed] = []
-        """Those without a line yet: lines and rows are drawn together, so that no image is in both."""
+        self._ended: list[Finished | Postponed | str] = []
+        """Those without a line yet, and other lines: they are drawn with the rows, so that no image is in both."""
         self._reasons: set[str] = set()
         """Why images were cancelled: each reason is said once."""
         self._drawn: list[int] = []
         """Columns of each line that is on the screen and will be redrawn."""
+        self._drawing = RLock()
+        """A signal may interrupt the main thread while it draws."""
         self.over = Flag()
 
     def observe(self, event: Event) -> None:
@@ -73,16 +81,41 @@ class _View:
             if isinstance(event, Finished | Postponed):
                 self._ended.append(event)
 
+    def say(self, text: str) -> None:
+        """Show lines above the running pulls."""
+        with self._lock:
+            self._ended += text.splitlines()
+
+    def suspend(self) -> None:
+        """Leave the terminal to others."""
+        self._drawing.acquire()
+        self._stream.write(self._erased(self._console.size.width))
+        self._drawn = []
+        self._console.show_cursor()
+
+    def resume(self) -> None:
+        """Draw again, where the cursor is now."""
+        self._console.show_cursor(False)  # noqa: FBT003 - rich's
+        self._drawing.release()
+
     def run(self) -> None:
         self._console.show_cursor(False)  # noqa: FBT003 - rich's
         while not self.over.wait(1 / FRAMES_PER_SECOND):
             self._draw()
 
-    def end(self) -> None:
+    def clear(self) -> None:
+        """Leave only the lines above the running pulls."""
         self._draw(rows=False)
+
+    def end(self) -> None:
+        self.clear()
         self._console.show_cursor()
 
     def _draw(self, *, rows: bool = True) -> None:
+        with self._drawing:
+            self._redraw(rows=rows)
+
+    def _redraw(self, *, rows: bool) -> None:
         console = self._console
         width, height = console.size
         with self._lock:
@@ -108,8 +141,11 @@ class _View:
         rows = sum(max(1, -(-columns // width)) for columns in self._drawn)
         return "\r\x1b[2K" + "\x1b[1A\x1b[2K" * (rows - 1) if rows else ""
 
-    def _lines(self, event: Finished | Postponed, width: int) -> Iterator[Line]:
+    def _lines(self, event: Finished | Postponed | str, width: int) -> Iterator[Line]:
         """Return the line of an image that started, and before it the reason of its cancellation if that is new."""
+        if isinstance(event, str):
+            yield [(event, "dim")]
+            return
         request, longest = event.request, _STEP * -(-self._state.longest_name // _STEP)
         aligned = longest + _FACTS < width
         name = image_name(request).ljust(longest if aligned else 0)
@@ -146,7 +182,7 @@ def _wrapped(line: Line, width: int) -> Line:
     """Break the last part of a line at blanks, with an indent; a long word stays whole for copying."""
     *before, (text, style) = line
     begin = sum(len(part) for part, _ in before) + _GAP
-    if begin + len(text.strip()) < width or width < _NARROW:
+    if not before or begin + len(text.strip()) < width or width < _NARROW:
         return line
     fits = begin + _ROOM < width
     rows = wrap(

@@ -34,6 +34,9 @@ class ProgressMode(StrEnum):
     QUIET = "quiet"
 
 
+_FOR_PEOPLE = (ProgressMode.TTY, ProgressMode.PLAIN)
+
+
 class Timestamps(StrEnum):
     """When plain lines begin with their time."""
 
@@ -68,6 +71,8 @@ class Log(TextIOBase):
         """Standard error itself, for a display that is not made of lines."""
         self.news: Callable[[], str] = str
         """Returns the text of the next heartbeat; empty for none."""
+        self.above: Callable[[str], object] | None = None
+        """Takes the lines for standard error while a display has the bottom of the terminal."""
         wanted = times is Timestamps.ALWAYS or (times is Timestamps.AUTO and not is_terminal(stream))
         self._stamped = wanted and self.mode is ProgressMode.PLAIN
         self._out, self._file, self._now, self._lock = QuietStream(stream), file, now, Lock()
@@ -83,7 +88,7 @@ class Log(TextIOBase):
     @property
     def tells_records(self) -> bool:
         """Whether standard error shows at once what the package logs with Python's `logging`."""
-        return self.verbose > 0 and self.mode is ProgressMode.PLAIN
+        return self.verbose > 0 and self.mode in _FOR_PEOPLE
 
     @property
     def has_file(self) -> bool:
@@ -105,6 +110,10 @@ class Log(TextIOBase):
     def line(self, text: str) -> None:
         """Write a line of plain progress: to standard error only if that shows plain progress."""
         self._write(text + "\n", shown=self.mode is ProgressMode.PLAIN)
+
+    def note(self, text: str) -> None:
+        """Write a line beside the progress: to standard error only if that is read by people."""
+        self._write(text + "\n", shown=self.mode in _FOR_PEOPLE)
 
     def record(self, text: str) -> None:
         """Write lines to the file only."""
@@ -134,7 +143,7 @@ class Log(TextIOBase):
             stamp = timestamp(self._now())
             stamped = "".join(f"{stamp} {line}" for line in text.splitlines(keepends=True))
             if shown:
-                self._out.write(stamped if self._stamped else text)
+                (self.above or self._out.write)(stamped if self._stamped else text)
             if self._file is not None:
                 try:
                     data = stamped.encode("utf-8", "backslashreplace")
@@ -175,7 +184,7 @@ def open_log(options: Mapping[str, Any], stream: TextIO) -> Iterator[Log]:
 
 @contextmanager
 def _records(log: Log, level: int) -> Iterator[None]:
-    """Write what the package logs with Python's `logging`, from this level on, as lines of plain progress."""
+    """Write what the package logs with Python's `logging`, from this level on, as lines."""
     logger, handler = logging.getLogger("puller"), _Handler(log)
     before = logger.level
     logger.addHandler(handler)
@@ -194,7 +203,7 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = f": {record.exc_info[1]}" if record.exc_info else ""
-        self._log.line(f"puller: {clean(record.getMessage() + error)}")
+        self._log.note(f"puller: {clean(record.getMessage() + error)}")
 
 
 def _is_watched(stream: TextIO) -> bool:

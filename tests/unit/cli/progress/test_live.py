@@ -8,7 +8,7 @@ import pyte
 import pytest
 from rich.console import Console, ConsoleDimensions
 
-from puller.cli.progress import ProgressMode
+from puller.cli.progress import Log, ProgressMode, follow
 from puller.errors import FailureKind
 from puller.events import Finished, Phase, Postponed, Progress, RetryScheduled, RunStarted, SizeKnown, Started
 from puller.failure import failure
@@ -282,3 +282,19 @@ def test_auto_is_plain_on_a_terminal_that_nobody_watches(
         observer(RunStarted(1, "Docker"))
         observer(Finished(NGINX, outcome()))
     assert terminal.lines == ["pulling 1 image with Docker", "[1/1] pulled      nginx:1.27  4.2s"]
+
+
+def test_a_note_stands_above_the_images_in_flight_at_once() -> None:
+    """What `-v` tells is read while it matters, and stays."""
+    terminal = Terminal()
+    log = Log(terminal, ProgressMode.TTY, verbose=1)
+    with follow(log) as observer:
+        observer(RunStarted(1, "Docker"))
+        observer(Started(NGINX, 1))
+        terminal.until("starting")
+        log.note("puller: puller downloads layers: the network is slow")
+        note, row, _ = terminal.until("layers")
+        assert note == "puller: puller downloads layers: the network is slow"
+        assert "nginx:1.27" in row
+        log.note("the last")
+    assert terminal.lines == [note, "the last"]

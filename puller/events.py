@@ -101,6 +101,14 @@ class SizeKnown(NamedTuple):
     host: str | None = None
 
 
+class Fetched(NamedTuple):
+    """The run has fetched more, while puller downloads layers itself."""
+
+    current: int
+    """Compressed bytes from registries, to puller and to the engine, also for images that have not started."""
+    host: str | None = None
+
+
 class Finished(NamedTuple):
     """The image has its final outcome."""
 
@@ -109,7 +117,7 @@ class Finished(NamedTuple):
     host: str | None = None
 
 
-Event = RunStarted | Started | Progress | RetryScheduled | Paused | Postponed | SizeKnown | Finished
+Event = RunStarted | Started | Progress | RetryScheduled | Paused | Postponed | SizeKnown | Fetched | Finished
 Observer = Callable[[Event], None]
 """Called from many threads; the events of one image are in order."""
 

@@ -12,6 +12,7 @@ from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload
 from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.blobs.missing import MissingBlobs, QuotaError
+from puller.blobs.prefetch_progress import Downloads, DownloadWatch
 from puller.blobs.prefetch_trial import Traffic
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
@@ -63,8 +64,12 @@ class Prefetch:
         inventory: EngineInventory,
         settings: Settings,
         note: Callable[[str], object] = str,
+        downloaded: Callable[[Downloads], object] = bool,
     ) -> None:
-        """Start the registry on loopback; raises OSError. `note` is called with the reason to prefetch no images."""
+        """Start the registry on loopback; raises OSError. `note` is called with the reason to prefetch no images.
+
+        `downloaded` is called several times a second with what has been downloaded.
+        """
         self._note = note
         automatic = settings.prefetch.mode is PrefetchMode.AUTO
         self._shared, self._client = client, client.apart() if automatic else client.with_limits()
@@ -97,6 +102,7 @@ class Prefetch:
         """Blobs in the store that the engine has received, in that order."""
         self._looked = 0.0
         self.server = LoopbackRegistry(self, self.taken)
+        self.watch = DownloadWatch(self.downloads, downloaded)
 
     def begin(self, requests: Iterable[PullRequest]) -> None:
         """Look up images, and download missing blobs in the order of the list; raises EngineError."""
@@ -164,6 +170,11 @@ class Prefetch:
             known = len(self._images) - self._unknown
             left += left * self._unknown // max(1, known)
         return not self._downloads.downloader.broken and min(left, self._most) <= self._store.free // 2
+
+    def downloads(self) -> list[BlobDownload]:
+        """Return the blobs of all images that have been looked up."""
+        with self._lock:
+            return list(self._blobs.values())
 
     def finished(self, request: PullRequest) -> None:
         """Release the blobs of a pulled image that no other image needs."""
@@ -259,6 +270,7 @@ class Prefetch:
         self._missing.close()
         self._client.close()
         self._downloads.close()
+        self.watch.close()
 
     def _prepare(self, place: int, request: PullRequest, platform: Platform) -> LoopbackImage | None:
         registry = request.reference.registry

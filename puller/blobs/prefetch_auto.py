@@ -6,7 +6,7 @@ is faster there (`prefetch_trial`); meanwhile all pulls go on. Where it is, pull
 alone, and others are cancelled and prefetched.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -208,9 +208,11 @@ def prefetching(
     registries: RegistryClient,
     note: Callable[[str], None],
     cancel: Cancellation,
+    downloaded: Callable[[Mapping[str, tuple[int, int | None]]], object] = bool,
 ) -> Iterator[Engine]:
     """Return an engine that prefetches these images; `note` is called with the reason if it cannot.
 
+    `downloaded` is called with the bytes that puller has downloaded of each blob, and all that it will.
     By itself (`PrefetchMode.AUTO`) it does so when the network is slow, or at once if a run that was killed had begun
     with some of these images.
     """
@@ -219,7 +221,7 @@ def prefetching(
         def begin(images: Sequence[PullRequest], end: Cancellation) -> PrefetchingEngine | None:
             from puller.blobs import prefetch_session  # noqa: PLC0415 - its web server is slow to import
 
-            return prefetch_session.begin(stack, engine, images, settings, registries, note, end)
+            return prefetch_session.begin(stack, engine, images, settings, registries, note, end, downloaded)
 
         if settings.prefetch.mode is PrefetchMode.ALWAYS:
             yield begin(requests, cancel) or engine

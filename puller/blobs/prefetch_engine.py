@@ -10,11 +10,11 @@ from functools import partial
 from time import monotonic
 
 from puller.blobs.prefetch import Prefetch
+from puller.blobs.prefetch_progress import PullProgress
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine, EngineWrapper, ProgressSink
 from puller.errors import CancelledError, EngineError
 from puller.events import Progress
-from puller.image.digest import short_digest
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
 from puller.text import clean
@@ -42,13 +42,6 @@ class PrefetchEngine(EngineWrapper):
         if image is None:
             return self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
 
-        def relay(event: Progress) -> None:
-            current, total = sum(blob.fetched for blob in image.own), sum(blob.expected for blob in image.own)
-            layers = {blob.digest: blob.fetched for blob in image.blobs}
-            cached = {short_digest(blob.digest) for blob in image.blobs if blob.path and not blob.fetched}
-            seen = event._replace(request=request, current=current, total=total, of_layers=layers, whole=frozenset())
-            progress(seen._replace(present=event.present | cached))
-
         def without_whole(event: Progress) -> None:  # other images may have brought them from loopback meanwhile
             progress(event._replace(whole=frozenset()))
 
@@ -60,7 +53,10 @@ class PrefetchEngine(EngineWrapper):
                 # The engine may wait long for a blob that is queued behind others; downloads have their own limits.
                 limits = clocks._replace(stall=None)
                 first = PullRequest(image.name, request.platform)
-                fetched = not self._engine.pull(first, cancel=own, clocks=limits, progress=relay).up_to_date
+                seen = PullProgress(request, image.blobs, image.own, progress)
+                with self._prefetch.watch.following(seen):
+                    pulled = self._engine.pull(first, cancel=own, clocks=limits, progress=seen.feed)
+                fetched = not pulled.up_to_date
                 second = without_whole
             except (EngineError, CancelledError) as error:
                 cancel.check()

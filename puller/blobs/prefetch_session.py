@@ -7,6 +7,7 @@ from puller.blobs.loopback_names import on_record
 from puller.blobs.loopback_registry import HOST
 from puller.blobs.prefetch import Prefetch
 from puller.blobs.prefetch_engine import PrefetchEngine
+from puller.blobs.prefetch_progress import Downloads
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine
@@ -29,16 +30,18 @@ def begin(
     registries: RegistryClient,
     note: Callable[[str], None],
     cancel: Cancellation,
+    downloaded: Callable[[Downloads], object],
 ) -> PrefetchEngine | None:
     """Prefetch images until the stack is closed, and return the engine for them.
 
-    If that is not possible, `note` is called with the reason, and the result is None.
+    If that is not possible, `note` is called with the reason, and the result is None. `downloaded` is
+    called several times a second with what puller has downloaded.
     """
     images = _suitable(requests, settings, note)
     if not images:
         return None
     try:
-        prefetch = _open(stack, engine, images, settings, registries, note, cancel)
+        prefetch = _open(stack, engine, images, settings, registries, note, cancel, downloaded)
         prefetch.begin(images)
     except (EngineError, OSError, UsageError) as reason:
         note(f"nothing is prefetched: {reason}")
@@ -54,6 +57,7 @@ def _open(
     registries: RegistryClient,
     note: Callable[[str], None],
     cancel: Cancellation,
+    downloaded: Callable[[Downloads], object],
 ) -> Prefetch:
     """Prepare prefetching until the stack is closed; raises EngineError, OSError and UsageError if it is impossible."""
     inventory = EngineInventory(engine.store)
@@ -62,7 +66,7 @@ def _open(
     names, limits = (each.reference.canonical for each in images), settings.prefetch
     store = BlobStore(cache_home() / "blobs", limits.cache_size, keep=limits.keeps, images=names)
     stack.callback(lambda: store.close(resumable=cancel.requested))
-    prefetch = Prefetch(registries, store, inventory, settings, note)
+    prefetch = Prefetch(registries, store, inventory, settings, note, downloaded)
     stack.callback(prefetch.close)
     # The engine requests a missing image from our registry, which shows whether it can reach loopback.
     missing = PullRequest(ImageReference.parse(f"{prefetch.server.name('probe')}:none"))

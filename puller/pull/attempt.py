@@ -12,6 +12,7 @@ from puller.model import Attempt, EngineResult, PullRequest, Span
 from puller.plan.inventory import other_platform
 from puller.pull.context import RunContext
 from puller.pull.mirrors import MirrorSource
+from puller.pull.sizes import ImageSizes
 from puller.system.clock import monotonic
 
 _MAX_SPANS = 100  # phases recorded for one attempt; an engine can switch between two phases without end
@@ -51,10 +52,11 @@ def attempt(
     before = sum(each.bytes for each in attempts)
     timeline, transfers, sizes, why = Timeline(), context.transfers, context.sizes, None
     latest, lacked = Progress(request, Phase.RESOLVING), False
+    shown = latest
     stage = "resolving"  # once it has the manifest, the engine's same message can mean another failure
 
     def progress(seen: Progress) -> None:
-        nonlocal stage, latest, lacked
+        nonlocal stage, latest, lacked, shown
         latest, lacked = seen, transfers.lacks(seen.whole)
         if seen.layers:
             stage = "transfer"
@@ -64,7 +66,8 @@ def attempt(
         timeline.record(seen.phase, new)
         transfers.has(seen.present)
         sizes.tell()
-        context.emit(seen._replace(request=request, counted=before + timeline.bytes))
+        shown = _steady(seen, shown, sizes)._replace(request=request, counted=before + timeline.bytes)
+        context.emit(shown)
 
     context.emit(Started(request, len(attempts) + 1, source.mirror if source else None))
     try:
@@ -83,6 +86,19 @@ def attempt(
         seconds, mirror = monotonic() - timeline.began, source.mirror if source else None
         attempts.append(Attempt(timeline.began - began, seconds, why, timeline.phases(), timeline.bytes, mirror))
     return why
+
+
+def _steady(seen: Progress, before: Progress, sizes: ImageSizes) -> Progress:
+    """Return the progress with no fewer bytes than before.
+
+    The engine or puller may begin anew within an attempt. The total contains the layers that have not begun, if their
+    sizes are known, so that it does not grow with each of them.
+    """
+    total = seen.total or before.total
+    if total and seen.layers > len({*seen.of_layers, *seen.whole, *seen.present}):
+        total = max(total, sizes.expected(before.request, seen.present))
+    current = max(seen.current, before.current)
+    return seen._replace(current=current, total=max(total, current) if total else 0)
 
 
 def _pull(request: PullRequest, context: RunContext, progress: Callable[[Progress], None]) -> EngineResult:

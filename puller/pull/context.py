@@ -116,12 +116,13 @@ class RunContext:
         cancel: Cancellation,
         began: float = 0.0,
         images: Callable[[], LocalImages] = LocalImages,
+        transfers: Transfers | None = None,
     ) -> None:
         self.engine, self.registries, self.settings = engine, registries, settings
         self.emit, self.cancel = emit, cancel
         self.began = began  # the start of the run, on the monotonic clock
         self.images = images  # the engine's images before the run
-        self.transfers = Transfers()
+        self.transfers = transfers or Transfers()
         health = registries.health
         widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
         self.pools = RegistryPools(affordable(settings.jobs), settings.per_registry, widths=widths, health=health)

@@ -20,7 +20,7 @@ from puller.engine.disk import DiskShortage
 from puller.engine.interface import Engine
 from puller.engine.model import EngineInfo, LocalImages
 from puller.errors import EngineError, FailureKind, ListError
-from puller.events import Observer, at_host, fan_out, ignore
+from puller.events import Fetched, Observer, at_host, fan_out, ignore
 from puller.failure import Failure
 from puller.image.reference import Platform
 from puller.imagelist import read
@@ -29,6 +29,7 @@ from puller.model import PullOutcome, PullRequest, Report, RunDetails, Status
 from puller.pull.context import RunContext
 from puller.pull.disk_check import DiskCheck, MakeRoom
 from puller.pull.run import Run, check_platforms
+from puller.pull.transfers import Transfers
 from puller.pull.up_to_date import UpToDateCheck
 from puller.registry.client import RegistryClient
 from puller.registry.resolver import Resolver
@@ -123,9 +124,10 @@ class PullSession(AbstractContextManager["PullSession"]):
         if settings.disk_check and self._client:
             say = partial(self._note, detail=True)
             disk_check = DiskCheck(store, listed, self._client, say, self._make_room)
-        with self._prefetching(requests) as puller, self._cancel.hook(resolver.close):
+        transfers = Transfers()
+        with self._prefetching(requests, transfers) as puller, self._cancel.hook(resolver.close):
             engine = disk_check.watching(puller) if disk_check else puller
-            context = RunContext(engine, resolver, settings, self._emit, self._cancel, began, listed)
+            context = RunContext(engine, resolver, settings, self._emit, self._cancel, began, listed, transfers)
             outcomes = Run(requests, context, UpToDateCheck(context, images), len(rejected), disk_check).outcomes()
         if not self._cancel.requested:  # after the pulls, which use the layers of what a killed run left
             wait((self._background.submit("", remove_leftovers, store),), _TIDY)
@@ -139,14 +141,15 @@ class PullSession(AbstractContextManager["PullSession"]):
         """Pull one image. A failed pull is an outcome, not an exception."""
         return self.pull((request,)).outcomes[0]
 
-    def _prefetching(self, requests: Sequence[PullRequest]) -> AbstractContextManager[Engine]:
+    def _prefetching(self, requests: Sequence[PullRequest], transfers: Transfers) -> AbstractContextManager[Engine]:
         settings = self._settings
         if self._client is None or settings.prefetch.mode is PrefetchMode.NEVER or settings.policy is Policy.NEVER:
             return nullcontext(self._engine)
         from puller.blobs.prefetch_auto import prefetching  # noqa: PLC0415 - most runs do not prefetch
 
         say = partial(self._note, detail=settings.prefetch.mode is PrefetchMode.AUTO)
-        return prefetching(self._engine, requests, settings, self._client, say, self._cancel)
+        tell = lambda layers: self._emit(Fetched(transfers.download(layers)))  # noqa: E731 - one expression
+        return prefetching(self._engine, requests, settings, self._client, say, self._cancel, tell)
 
     def _listed(self, images: "Future[LocalImages]") -> LocalImages:
         """Return the engine's images, if it lists them soon after it was asked; raises EngineError."""

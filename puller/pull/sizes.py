@@ -13,6 +13,7 @@ from time import monotonic
 
 from puller.errors import RegistryError
 from puller.events import Observer, SizeKnown
+from puller.image.digest import short_digest
 from puller.image.manifest import Descriptor
 from puller.image.reference import Platform
 from puller.model import PullOutcome, PullRequest
@@ -84,6 +85,11 @@ class ImageSizes:
         """Return the compressed bytes of all layers of an image; None if they are unknown."""
         layers = self._layers.get(request)
         return sum(layer.size for layer in layers) if layers is not None else None
+
+    def expected(self, request: PullRequest, present: AbstractSet[str]) -> int:
+        """Return the compressed bytes of an image's layers without those that are present; 0 if they are unknown."""
+        layers = self._layers.get(request) or ()
+        return sum(layer.size for layer in layers if short_digest(layer.digest) not in present)
 
     def arrive(self, request: PullRequest, layers: AbstractSet[str]) -> bool:
         """Whether the sizes of these layers of an image, which were missing, are known now or after a short wait."""

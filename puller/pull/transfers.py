@@ -23,6 +23,10 @@ class Transfers:
         """Compressed bytes of layers, from manifests."""
         self._spent: Counter[str] = Counter()
         """By layer, the bytes fetched in all attempts."""
+        self._own: dict[str, tuple[int, int | None]] = {}
+        """Layers that puller downloads: the bytes that came, and all that will; None if it gave up."""
+        self._claimed: Counter[str] = Counter()
+        """By layer, those of puller's bytes that are in `_spent`, too: a pull has reported them."""
         self._present: set[str] = set()
         self._had: set[str] = set()
         """Those of an engine that does not say which it had, as far as its images tell."""
@@ -46,8 +50,20 @@ class Transfers:
                 pulls.add(pull)
                 new += max(0, fetched - before)
                 self._spent[_short(layer)] += max(0, fetched - before)
+                if layer != _short(layer):  # puller names layers by their digests, engines by short IDs
+                    self._claimed[_short(layer)] += max(0, fetched - before)
                 self._fetched[layer] = max(fetched, before)
         return new
+
+    def download(self, layers: Mapping[str, tuple[int, int | None]]) -> int:
+        """Take note of layers (digests) that puller downloads itself, for whatever pull.
+
+        Each has the bytes that came, and all that will, or None after a failure. Returns the bytes that the run has
+        fetched from registries until now, by puller and by the engine.
+        """
+        with self._lock:
+            self._own |= {_short(layer): state for layer, state in layers.items()}
+            return self._spent.total() + sum(map(self._unclaimed, self._own))
 
     def end(self, pull: object) -> None:
         with self._lock:
@@ -82,7 +98,7 @@ class Transfers:
     def total(self) -> int:
         """The bytes to fetch in the whole run, as far as sizes are known, and whatever was fetched already."""
         with self._lock:
-            return sum(map(self._needed, self._sizes.keys() | self._spent.keys()))
+            return sum(map(self._needed, self._sizes.keys() | self._spent.keys() | self._own.keys()))
 
     def _is_due(self, layer: str, reported: int) -> bool:
         """Whether a layer counts with its size, although a pull has `reported` so many bytes of it.
@@ -93,10 +109,18 @@ class Transfers:
         return layer not in self._had and self._spent[layer] < size <= max(size * (not reported), reported + _ROUNDING)
 
     def _needed(self, layer: str) -> int:
-        spent = self._spent[layer]
+        spent = self._spent[layer] + self._unclaimed(layer)
         if self._users[layer] <= 0 or (not spent and (layer in self._present or layer in self._had)):
             return spent
-        return max(spent, self._sizes[layer])
+        _, expected = self._own.get(layer, (0, None))
+        if expected is None:
+            return max(spent, self._sizes[layer])
+        lost = self._spent[layer] - self._claimed[layer]  # by the engine, which began with it
+        return max(spent, lost + expected)
+
+    def _unclaimed(self, layer: str) -> int:
+        """Return the bytes that puller has downloaded and no pull has reported."""
+        return max(0, self._own.get(layer, (0, None))[0] - self._claimed[layer])
 
 
 def _short(layer: str) -> str:

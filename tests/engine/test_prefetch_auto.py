@@ -1,5 +1,6 @@
 """`--prefetch=auto` on a real engine: puller downloads layers where the network is slow, and leaves nothing behind."""
 
+import json
 import signal
 import subprocess
 from collections import Counter
@@ -103,6 +104,39 @@ def test_a_slow_wire_that_changes(
         for image in images:
             assert engine.inspect(image.at(wire.address))["RootFS"]["Layers"] == [each.diff_id for each in image.layers]
     assert not store(puller).exists()
+
+
+def test_what_is_shown_meanwhile(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
+) -> None:
+    """The bytes are those that came over the wire, each once; no image goes back."""
+    images = push(registry, "auto/shown")
+    wire.change(SLOW)
+    listed = puller.list(*(image.at(wire.address) for image in images))
+    process = puller.start_pull("--progress=json", listed)
+    assert process.stderr
+    came: list[tuple[int, int]] = []
+    finished: list[int] = []
+    totals: list[int] = []
+    shown: dict[str, list[int]] = {}
+    for event in map(json.loads, process.stderr):
+        match event["event"]:
+            case "fetched":
+                came.append((event["current"], wire.sent))
+            case "finished":
+                finished.append(event["current"])
+            case "size_known":
+                totals.append(event["total"])
+            case "progress":
+                shown.setdefault(event["id"], []).append(event["current"])
+    process.communicate()
+    assert process.returncode == 0
+    fetched = [current for current, _ in came]
+    assert fetched == sorted(fetched)
+    assert all(current <= now for current, now in came)
+    assert 0.95 * wire.sent < fetched[-1] == sum(finished)
+    assert totals[-1] == pytest.approx(fetched[-1], rel=0.01)
+    assert all(each == sorted(each) for each in shown.values())
 
 
 def test_it_begins_later_if_a_fast_wire_becomes_slow(

@@ -102,7 +102,7 @@ def _doing(pull: RunningPull, now: float) -> str:
     if seen is None:
         return "starting"
     words = phase_words(seen.phase)
-    if seen.total and seen.phase is not Phase.EXTRACTING:
+    if seen.total and seen.phase not in (Phase.EXTRACTING, Phase.RESOLVING):
         return f"{words} {format_bytes(seen.current)} of {format_bytes(seen.total)}"
     return f"{words} {seen.layers_done} of {seen.layers} layers" if seen.layers else words
 

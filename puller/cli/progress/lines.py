@@ -12,6 +12,7 @@ from puller.cli.progress.state import phase_words
 from puller.errors import FailureKind
 from puller.events import (
     Event,
+    Fetched,
     Finished,
     Paused,
     Phase,
@@ -106,7 +107,7 @@ class PlainLines:
                 return self._started(event)
             case Progress():
                 return self._phase(event) if self._verbose > 1 else None
-            case SizeKnown():
+            case SizeKnown() | Fetched():
                 return None
             case RetryScheduled():
                 wait, paused = format_seconds(event.delay), self._pauses.get(event.request.reference.registry)
@@ -184,6 +185,8 @@ def json_line(event: Event) -> str:  # noqa: PLR0911 - one object for each event
             return _object("postponed", _id(event.request), "Warning", "Will retry at the end", reason(event.failure))
         case SizeKnown():
             return _object("size_known", "", "Working", "Pulling", total=event.total, unknown=event.unknown)
+        case Fetched():
+            return _object("fetched", "", "Working", "Pulling", current=event.current)
         case Finished():
             outcome = event.outcome
             status, text = _STATUS.get(outcome.status, "Done"), status_words(outcome.status).capitalize()

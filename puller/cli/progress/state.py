@@ -8,6 +8,7 @@ from collections.abc import Callable
 from puller.events import (
     HOST_PAUSES,
     Event,
+    Fetched,
     Finished,
     Paused,
     Phase,
@@ -100,7 +101,7 @@ class State:
         self.pauses: dict[str, tuple[float, str]] = {}
         """Waits for a registry or for the engine: when each ends, and the failure in words."""
         self.downloaded = 0
-        """Bytes of running and finished images; never decreases."""
+        """Bytes fetched, also for images that have not started; never decreases."""
         self.size = SizeKnown(0)
         """The bytes of the whole run, as far as they are known."""
         self.meter = RateMeter(_RUN_WINDOW)
@@ -108,6 +109,8 @@ class State:
         """Columns of the longest name so far; never decreases, so that columns keep their places."""
         # The largest number of bytes of each image: a new attempt counts from zero, and the sum must not decrease.
         self._most: dict[PullRequest, int] = {}
+        self._counted = 0
+        """Bytes of running and finished images."""
 
     def add(self, event: Event) -> None:
         with self.lock:
@@ -126,8 +129,8 @@ class State:
                     pull.progress, pull.retry, pull.retry_at = None, event, now + event.delay
                 case Paused():
                     self.pauses[event.subject] = (now + event.seconds, event.failure.title)
-                case SizeKnown():
-                    self.size = event
+                case SizeKnown() | Fetched():
+                    self._amount(event, now)
                 case Postponed():
                     self.running.pop(event.request, None)
                 case Finished():
@@ -160,6 +163,12 @@ class State:
         left, rate = self.known_total - self.downloaded, self.rate(now)
         return left / rate if left > self.known_total / 100 and rate >= 1 and self.meter.settled(now) else None
 
+    def _amount(self, event: SizeKnown | Fetched, now: float) -> None:
+        if isinstance(event, SizeKnown):
+            self.size = event
+        else:
+            self._count(event.current, now)
+
     def _start(self, request: PullRequest, now: float) -> RunningPull:
         """Add a row, or reset the image's row for a new attempt; it keeps its place and its time."""
         before = self.running.get(request)
@@ -177,5 +186,10 @@ class State:
         most = self._most.get(event.request, 0)
         if event.counted > most:
             self._most[event.request] = event.counted
-            self.downloaded += event.counted - most
-            self.meter.add(now, self.downloaded)
+            self._counted += event.counted - most
+            self._count(self._counted, now)
+
+    def _count(self, fetched: int, now: float) -> None:
+        if fetched > self.downloaded:
+            self.downloaded = fetched
+            self.meter.add(now, fetched)

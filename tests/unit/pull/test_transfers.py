@@ -48,6 +48,52 @@ def test_a_layer_without_bytes_counts_with_its_size_once() -> None:
     assert transfers.total == 3000
 
 
+def test_what_puller_downloads_counts_once_before_and_after_a_pull_reports_it() -> None:
+    """It is counted when it comes, and belongs to the image whose pull reports it."""
+    transfers, layer = Transfers(), f"sha256:{'a' * 64}"
+    assert transfers.download({layer: (300, 1000)}) == 300
+    assert transfers.new("one", {layer: 300}) == 300
+    assert transfers.download({layer: (400, 1000)}) == 400
+    assert transfers.new("two", {layer: 1000}) == 700
+    assert transfers.download({layer: (1000, 1000)}) == 1000
+
+
+def test_bytes_that_are_fetched_again_are_part_of_the_total_at_once() -> None:
+    """What the engine began with is lost where puller downloads a layer, and what a cache has is not fetched."""
+    transfers, layers = Transfers(), [Descriptor(f"sha256:{each * 64}", 1000) for each in "abc"]
+    transfers.describe(layers)
+    transfers.new("one", {"a" * 12: 200})
+    assert transfers.total == 3000
+    transfers.download({layers[0].digest: (0, 1000)})
+    assert transfers.total == 3200
+    transfers.download({layers[1].digest: (0, 0), layers[2].digest: (100, None)})
+    assert transfers.total == 2200
+
+
+class Restarting(FakeBackend):
+    """Pulls that begin anew once, as at the start of prefetching."""
+
+    def pull(
+        self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
+    ) -> EngineResult:
+        """Report the layers."""
+        for fetched, total in ((100, 1000), (900, 3000), (0, 3000), (2000, 3000), (0, 0)):
+            progress(Progress(request, Phase.DOWNLOADING, fetched, total))
+        return super().pull(request, cancel=cancel, clocks=clocks, progress=progress)
+
+
+def test_the_bytes_of_an_image_never_decrease_in_an_attempt() -> None:
+    """Whoever begins anew: only a retry, which is said, begins at nothing."""
+    seen: list[tuple[int, int]] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Progress):
+            seen.append((event.current, event.total))
+
+    pull_all([request("a.io/x")], Restarting(), Settings(), observer=observe)
+    assert seen == [(100, 1000), (900, 3000), (900, 3000), (2000, 3000), (2000, 3000)]
+
+
 class Breaking(FakeBackend):
     """Every first attempt breaks off after half of the layer, which the second fetches from its first byte."""
 

@@ -7,6 +7,7 @@ from puller.cli.progress.state import State
 from puller.errors import FailureKind
 from puller.events import (
     ENGINE,
+    Fetched,
     Finished,
     Paused,
     Phase,
@@ -188,6 +189,16 @@ def test_the_footer_tells_how_much_is_left(state: State, clock: Clock) -> None:
     assert lines(state, width=80)[-1] == "20.0 of 61.0MB  1.0MB/s  about 45s left"
     assert lines(state, width=40)[-1] == "20.0 of 61.0MB  1.0MB/s  about 45s left"
     assert lines(state, width=120)[-1].endswith("0/3 images  2 queued  20.0 of 61.0MB  1.0MB/s  about 45s left  20s")
+
+
+def test_bytes_of_images_that_have_not_started_count(state: State, clock: Clock) -> None:
+    """Puller downloads ahead of the engine: rate and time left are those of all downloads, and no byte counts twice."""
+    state.add(SizeKnown(61_000_000))
+    for second in range(1, 11):
+        clock.now += 1
+        state.add(Fetched(second * 3_000_000))
+        state.add(Progress(NGINX, Phase.DOWNLOADING, second, 99, counted=second * 1_000_000))
+    assert lines(state, width=80)[-1] == "30.0 of 61.0MB  3.0MB/s  about 11s left"
 
 
 def test_a_size_that_is_not_final_is_a_least_one(state: State, clock: Clock) -> None:

@@ -132,6 +132,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def plain_error(error: Exception) -> str:
+    """Return an error in words: that of the system without its number, as `/proc/x: no such file or directory`."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return clean(str(error))
+    name = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    return clean(f"{name}{error.strerror[:1].lower()}{error.strerror[1:]}")
+
+
 _PINNED = re.compile(r"@(sha\d{3}:[0-9a-f]{12})[0-9a-f]+")
 _PINNED_TAG = re.compile(r"(:[\w.-]+)@sha\d{3}:[0-9a-f]+")
 

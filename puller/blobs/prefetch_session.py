@@ -10,6 +10,7 @@ from puller.blobs.prefetch_engine import PrefetchEngine
 from puller.blobs.prefetch_progress import Downloads
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
+from puller.engine.disk import ELSEWHERE
 from puller.engine.interface import Engine
 from puller.errors import CancelledError, EngineError, UsageError
 from puller.image.reference import ImageReference
@@ -17,7 +18,9 @@ from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.registry.client import RegistryClient
 from puller.settings import PrefetchMode, Settings, Timeouts, registry_settings
+from puller.system import directories
 from puller.system.paths import cache_home
+from puller.text import plain_error
 
 _PROBE = Timeouts(attempt=10.0, stall=10.0)
 
@@ -44,7 +47,7 @@ def begin(
         prefetch = _open(stack, engine, images, settings, registries, note, cancel, downloaded)
         prefetch.begin(images)
     except (EngineError, OSError, UsageError) as reason:
-        note(f"nothing is prefetched: {reason}")
+        note(f"nothing is prefetched: {plain_error(reason)}")
         return None
     return PrefetchEngine(engine, prefetch, note)
 
@@ -62,8 +65,9 @@ def _open(
     """Prepare prefetching until the stack is closed; raises EngineError, OSError and UsageError if it is impossible."""
     inventory = EngineInventory(engine.store)
     if not inventory.facts.local:
-        raise UsageError("the engine is not on this machine, and has another loopback")
+        raise UsageError(ELSEWHERE)
     names, limits = (each.reference.canonical for each in images), settings.prefetch
+    stack.callback(directories.remove_if_empty, cache_home())
     store = BlobStore(cache_home() / "blobs", limits.cache_size, keep=limits.keeps, images=names)
     stack.callback(lambda: store.close(resumable=cancel.requested))
     prefetch = Prefetch(registries, store, inventory, settings, note, downloaded)

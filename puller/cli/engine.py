@@ -21,7 +21,7 @@ from puller.settings import BackendChoice, Policy
 from puller.system.clock import monotonic
 from puller.system.credentials import Keyring
 from puller.system.run_lock import RunLock
-from puller.text import clean, format_seconds, shorten, source_name
+from puller.text import clean, format_seconds, plain_error, shorten, source_name
 
 _TICK = 0.25
 """Seconds between two attempts to take a lock."""
@@ -71,7 +71,7 @@ class EngineLock(AbstractContextManager["EngineLock"]):
         except OSError as error:
             harmless = error.errno in (ENOENT, EROFS)  # nobody put anything in the way
             if self._options.get("verbose") or not harmless:
-                click.echo(f"puller: continues without a lock: {clean(str(error))}", err=True)
+                click.echo(f"puller: continues without a lock: {plain_error(error)}", err=True)
 
     def _tell(self, words: str) -> None:
         if self._options.get("verbose") or not self._options.get("quiet"):

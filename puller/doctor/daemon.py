@@ -16,6 +16,7 @@ import psutil
 
 from puller.doctor.engine import ENGINE
 from puller.doctor.findings import DAEMON_JSON, Finding, daemon_json
+from puller.engine.disk import ELSEWHERE
 from puller.engine.model import EngineInfo
 
 _PROGRAM = "dockerd"
@@ -117,7 +118,7 @@ def _default_config(process: psutil.Process) -> Path:
 def examine_downloads(facts: EngineInfo, daemon: Daemon | None, jobs: int) -> Iterator[Finding]:
     """Compare dockerd's limit of downloads with the number of concurrent pulls; check how it decompresses layers."""
     if daemon is None:
-        where = "dockerd's command line cannot be read" if facts.local else "the engine is on another host"
+        where = "dockerd's command line cannot be read" if facts.local else ELSEWHERE
         yield ENGINE.ok("downloads", f"{_DOWNLOADS} is not known: {where}; the default is {_DEFAULT_DOWNLOADS}")
         return
     set_to = daemon.number(_DOWNLOADS)

@@ -12,7 +12,7 @@ from puller.doctor.findings import Finding, Subject, Verdict
 from puller.engine import EngineAddress
 from puller.engine.disk import free_bytes
 from puller.engine.model import EngineInfo
-from puller.text import clean, format_bytes, shorten, source_name
+from puller.text import clean, format_bytes, plain_error, shorten, source_name
 
 _DISK = Subject("disk")
 _WARNING_BYTES, _FAILED_BYTES = 10_000_000_000, 1_000_000_000
@@ -43,7 +43,7 @@ def _inodes(path: str) -> Finding:
     try:
         status = os.statvfs(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in it
-        return _DISK.ok("inodes", f"unknown: {error}")
+        return _DISK.ok("inodes", f"unknown: {plain_error(error)}")
     if not status.f_files:
         return _DISK.ok("inodes", "this file system has no limit")
     share = status.f_favail / status.f_files

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from puller.engine.model import EngineInfo
 from puller.text import clean, format_bytes
 
+ELSEWHERE = "the engine is not known to be on this host"
+"""Why the disk is not looked at, and nothing is prefetched; see `EngineAddress.local`."""
 _AMPLE = 40 << 30
 """Free bytes that are enough for one image; the largest images in common use need less, unpacked."""
 _AMPLE_EACH = 4 << 30
@@ -39,7 +41,7 @@ def free_bytes(facts: EngineInfo) -> tuple[int | None, str]:
     if facts.data_root is None:
         return None, "the engine does not report its data root"
     if not facts.local:
-        return None, "the engine is on another host"
+        return None, ELSEWHERE
     try:
         status = os.statvfs(facts.data_root)
     except OSError as error:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from puller.errors import UsageError
 from puller.settings import BackendChoice
 from puller.system import docker_config
+from puller.text import plain_error
 
 DOCKER = "docker"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -82,7 +83,7 @@ def resolve(context: str | None, environment: Mapping[str, str]) -> EngineAddres
         url, tls = host or DEFAULT_HOST, _tls_of_environment(directory, environment)
     else:
         url, tls = _read_context(directory / "contexts", name)
-    # A socket in the user's own configuration counts as local.
+    # A socket in the user's own configuration counts as local; a port of this host may be forwarded to another one.
     return EngineAddress(name, url, tls, local=url.startswith(("unix://", "npipe://")), context=context)
 
 
@@ -123,7 +124,7 @@ def _read_context(directory: Path, name: str) -> tuple[str, Tls | None]:
     except FileNotFoundError:
         raise UsageError(f"context {name!r} not found: `docker context ls` lists those that exist") from None
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise UsageError(f"context {name!r} cannot be read from {meta}: {error}") from None
+        raise UsageError(f"context {name!r} cannot be read from {meta}: {plain_error(error)}") from None
     return url, Tls(certificates, verify=not skip_verify) if certificates.is_dir() else None
 
 

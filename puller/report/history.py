@@ -14,7 +14,7 @@ from puller.model import Report, RunDetails, Status
 from puller.report.json import IMAGES, Summary, report_of, summary_of
 from puller.system import directories, files
 from puller.system.paths import state_home
-from puller.text import aligned, clean, format_bytes, format_seconds, shorten, timestamp
+from puller.text import aligned, clean, format_bytes, format_seconds, plain_error, shorten, timestamp
 
 T = TypeVar("T")
 KEPT = 50
@@ -85,7 +85,7 @@ def store(report: Report, document: str) -> str:
     try:
         directories.make_directory(folder)
     except OSError as error:
-        raise UsageError(clean(f"cannot make {folder}: {error.strerror}")) from None
+        raise UsageError(plain_error(error)) from None
     began = report.started.astimezone(UTC)
     before = runs()
     number = max((run.order[0] for run in before), default=0) + 1

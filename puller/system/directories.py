@@ -14,6 +14,7 @@ from pathlib import Path
 
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 40  # symbolic links in one path, as many as Linux follows (path_resolution(7))
+_TRIES = 3
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -26,10 +27,23 @@ def make_directory(path: Path) -> None:
 
     Raises OSError, also for a directory that another user owns or may write to.
     """
-    with opened(path, make=True) as directory:
-        node = os.fstat(directory)
-        require(node.st_uid == os.geteuid(), "it belongs to another user")
-        require(not node.st_mode & _OTHERS, f"it can be written by other users: chmod go-w {path}")
+    for left in reversed(range(_TRIES)):
+        try:
+            with opened(path, make=True) as directory:
+                node = os.fstat(directory)
+                require(node.st_uid == os.geteuid(), "it belongs to another user")
+                require(not node.st_mode & _OTHERS, f"it can be written by other users: chmod go-w {path}")
+                return
+        except OSError as error:
+            if left and error.errno == errno.ENOENT:  # another run may have removed an empty parent at this moment
+                continue
+            raise type(error)(error.errno, f"the directory {path} cannot be used: {error.strerror}") from None
+
+
+def remove_if_empty(path: Path) -> None:
+    """Remove a directory if nothing is in it; otherwise do nothing."""
+    with suppress(OSError):
+        path.rmdir()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from puller.system import directories
-from puller.text import clean, timestamp
+from puller.text import clean, plain_error, timestamp
 
 PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - not a temporary file: all users must find the same one
 """Directories for lock files; the first that everybody may write to is used. On some systems only root may write to
@@ -75,7 +75,7 @@ class RunLock:
                 self.note = f"goes on beside a run of another user: {other}"
         except OSError as error:
             if error.errno != errno.EROFS:  # nobody put it there
-                self.note = f"other users cannot see this run: {error}"
+                self.note = f"other users cannot see this run: {plain_error(error)}"
         return None
 
     def release(self) -> None:

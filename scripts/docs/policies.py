@@ -117,7 +117,7 @@ CASES = (
 _TOP = """# Policies
 
 Whether an image is pulled depends on `--policy`, on the engine's images and on the registry's answer. puller asks the
-engine for its images once per run. Then the pulls of images begin whose name the engine does not have: they need no
+engine for its images once per run. Images whose name the engine does not have are pulled at once: they need no
 answer of a registry, and do not wait for the answers about other images.
 
 "pull" means that puller asks the engine to pull, as `docker pull` does; the status is then `pulled` or `up_to_date`.

@@ -178,7 +178,7 @@ def test_the_engine_ends_as_after_a_plain_pull(
     assert to_puller(proxy)
     assert [described(engine, name) for name in names] == plain
     assert {tuple(each["RepoDigests"]) for each in engine.images()} == {tuple(each["RepoDigests"]) for each in held}
-    assert not store(puller).exists()
+    assert not store(puller).parent.exists()
 
 
 def test_what_a_killed_run_fetched_is_used_once(

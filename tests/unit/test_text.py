@@ -8,7 +8,16 @@ import unicodedata
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.text import clean, format_bytes, format_seconds, parse_duration, short_reference, shorten, source_name
+from puller.text import (
+    clean,
+    format_bytes,
+    format_seconds,
+    parse_duration,
+    plain_error,
+    short_reference,
+    shorten,
+    source_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -265,3 +274,17 @@ def test_a_size_rounds_into_the_next_unit(count: float, text: str) -> None:
 def test_a_digest_is_shortened_for_people(text: str, short: str, tag_only: str) -> None:
     """As in docker's lists; a port is no tag."""
     assert (short_reference(text), short_reference(text, tag_only=True)) == (short, tag_only)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/proc/x"), "/proc/x: no such file or directory"),
+        (OSError(13, "the directory /x cannot be created"), "the directory /x cannot be created"),
+        (OSError("timed out"), "timed out"),
+        (ValueError("it is\x1b[31m wrong"), "it is wrong"),
+    ],
+)
+def test_an_error_of_the_system_is_said_without_its_number(error: Exception, words: str) -> None:
+    """People read no errno."""
+    assert plain_error(error) == words

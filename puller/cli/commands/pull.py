@@ -43,7 +43,7 @@ from puller.report import history
 from puller.settings import Settings
 from puller.system import docker_config, files
 from puller.system.credentials import Keyring
-from puller.text import clean, counted, shorten, source_name, timestamp
+from puller.text import clean, counted, plain_error, shorten, source_name, timestamp
 
 _NO_VALUE = re.compile(r"^(--build-arg=[^=]*)=.*", re.DOTALL)
 _TARGET = ("backend", "docker_command", "context", "mirror_use")
@@ -215,7 +215,7 @@ def _remember(report: Report, store: ImageStore, before: Callable[[], LocalImage
         remember_pulls(report, store, before)
     except Exception as error:  # noqa: BLE001 - a pull must not fail because its record fails
         if verbose:
-            why = "the engine did not list its images" if isinstance(error, TimeoutError) else clean(str(error))
+            why = "the engine did not list its images" if isinstance(error, TimeoutError) else plain_error(error)
             click.echo(f"puller: the pulls were not recorded for `puller prune`: {why}", err=True)
 
 

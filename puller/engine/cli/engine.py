@@ -21,7 +21,7 @@ from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
 from puller.system import process
-from puller.text import clean
+from puller.text import clean, plain_error
 
 _PROBES = {
     "podman": ("info", "--format", "{{.Version.Version}}"),
@@ -104,7 +104,9 @@ class CliEngine:
                     on_tick=on_tick,
                 )
         except OSError as error:
-            raise EngineError(f"{self._program} cannot be run: {error}", kind=FailureKind.DAEMON_UNREACHABLE) from None
+            raise EngineError(
+                f"{self._program} cannot be run: {plain_error(error)}", kind=FailureKind.DAEMON_UNREACHABLE
+            ) from None
         if done.code != 0:
             raise EngineError(_words(done))
         return stream.pulled(before, lambda: self.inspect(reference, cancel=cancel))
@@ -140,7 +142,7 @@ class CliEngine:
             raise EngineError(f"{self._argv[0]}: command not found", kind=FailureKind.CLIENT_MISSING) from None
         except (OSError, TimeoutError) as error:
             kind = FailureKind.TIMEOUT if isinstance(error, TimeoutError) else None
-            reason = str(error) or f"no answer within {seconds:g}s"
+            reason = plain_error(error) or f"no answer within {seconds:g}s"
             words = f"{self._program} {arguments[0]} failed: {reason}"
             raise EngineError(words, kind=kind, otherwise=FailureKind.DAEMON_UNREACHABLE) from None
         if done.code != 0:

@@ -100,7 +100,7 @@ def test_what_the_limit_means_depends_on_the_store() -> None:
     assert (each.status.value, "-j 8 means up to 40 layers at once" in each.words) == ("ok", True)
     assert limit(EngineInfo(version="29.7.0", keeps_platforms=True), daemon, 8).status.value == "warning"
     assert limit(EngineInfo(), Daemon(Path("/d.json"), {"max-concurrent-downloads": 12})).fix == ""
-    assert "on another host; the default is 3" in limit(EngineInfo(local=False), None).words
+    assert "not known to be on this host; the default is 3" in limit(EngineInfo(local=False), None).words
 
 
 def test_unpigz_is_looked_for_where_the_daemon_looks(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_inodes_run_out_before_bytes(tmp_path: Path) -> None:
 def test_a_disk_that_cannot_be_seen_is_no_failure() -> None:
     """An engine on another host has a disk of its own."""
     (found,) = examine_disk(EngineInfo(data_root="/var/lib/docker", local=False))
-    assert (found.status.value, found.words) == ("ok", "unknown: the engine is on another host")
+    assert (found.status.value, found.words) == ("ok", "unknown: the engine is not known to be on this host")
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(10, "ok"), (-60, "warning"), (400, "failed"), (-7200, "failed")])

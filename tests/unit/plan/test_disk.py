@@ -77,7 +77,7 @@ def test_what_cannot_be_seen_is_said(tmp_path: Path, unasked: RegistryClient) ->
         store = FakeStore(HELD, known)
         admit(DiskCheck(store, store.holdings, unasked, said.append), "redis")
     assert [words.partition(": ")[2] for words in said] == [
-        "the engine is on another host",
+        "the engine is not known to be on this host",
         "the engine does not report its data root",
         f"the data root {tmp_path / 'gone'} cannot be examined: No such file or directory",
     ]

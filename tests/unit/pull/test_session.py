@@ -139,8 +139,8 @@ def test_an_engine_behind_a_forwarded_socket_is_not_on_this_machine(tmp_path: Pa
     with session(FakeBackend(store=Remote(tmp_path)), Settings(prefetch=always)) as pulls:
         assert pulls.pull([request()]).ok
     assert [note.text for note in pulls.notes] == [
-        "nothing is prefetched: the engine is not on this machine, and has another loopback",
-        "disk not checked: the engine is on another host",
+        "nothing is prefetched: the engine is not known to be on this host",
+        "disk not checked: the engine is not known to be on this host",
     ]
 
 

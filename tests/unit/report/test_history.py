@@ -152,6 +152,6 @@ def test_a_record_that_cannot_be_read_is_named(folder: Path) -> None:
 def test_a_place_that_cannot_be_written_is_named(folder: Path) -> None:
     """Whoever asked for it decides what that means."""
     folder.parent.write_text("a file where the directory should be")
-    with pytest.raises(UsageError, match=r"cannot make .*runs: "):
+    with pytest.raises(UsageError, match=r"the directory .*runs cannot be used: "):
         keep(report())
     assert history.runs() == ()

@@ -293,6 +293,22 @@ def test_own_directories_are_private_whatever_the_umask(tmp_path: Path) -> None:
         directories.make_directory(tmp_path / "a/b")
 
 
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """With all of its path, whichever part of it is the reason."""
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file/a/b", Path("/proc/nowhere/a")):
+        with pytest.raises(OSError, match=f"the directory {path} cannot be used: N"):
+            directories.make_directory(path)
+
+
+def test_only_an_empty_directory_is_removed(tmp_path: Path) -> None:
+    """One that has something in it stays, and one that does not exist is no error."""
+    (tmp_path / "full/empty").mkdir(parents=True)
+    for name in ("full", "full/empty", "nowhere"):
+        directories.remove_if_empty(tmp_path / name)
+    assert [each.name for each in tmp_path.rglob("*")] == ["full"]
+
+
 @as_root
 def test_a_directory_of_another_user_is_not_taken_for_ours(theirs: Path) -> None:
     """Whoever owns it can replace what is in it."""

@@ -14,6 +14,7 @@ from puller.cli.progress.lines import PlainLines
 from puller.errors import FailureClass, FailureKind
 from puller.events import (
     Event,
+    Fetched,
     Finished,
     Paused,
     Phase,
@@ -183,6 +184,8 @@ def test_jsonl_tells_bytes_and_totals() -> None:
     assert (size["event"], size["total"], size["unknown"]) == ("size_known", 60_800_000, 2)
     assert (progress["current"], progress["counted"], progress["total"]) == (50, 40, 200)
     assert (finished["current"], finished["total"], finished["seconds"]) == (13_800_000, 27_600_000, 4.2)
+    (fetched,) = shown(ProgressMode.JSON, Fetched(9_000_000))
+    assert (json.loads(fetched)["event"], json.loads(fetched)["current"]) == ("fetched", 9_000_000)
     (unknown,) = shown(ProgressMode.JSON, Finished(NGINX, outcome()))
     assert (json.loads(unknown)["total"], json.loads(unknown)["percent"]) == (None, None)
 

@@ -16,6 +16,10 @@ class ExitCode(IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    HOSTS_UNREACHABLE = 3
+    """Of several hosts, some could not be reached; on all others every image is present."""
+    HALTED = 4
+    """A canary or `--max-fail` ended a run over several hosts before all of them had begun."""
     ENGINE_UNREACHABLE = 69
     OUTPUT_LOST = 74
     TRY_AGAIN = 75
@@ -72,6 +76,8 @@ class FailureKind(StrEnum):
     ENGINE_PRIVILEGES = "engine_privileges"
     FD_EXHAUSTED = "fd_exhausted"
     GEO_BLOCKED = "geo_blocked"
+    HOST_KEY = "host_key"
+    HOST_UNREACHABLE = "host_unreachable"
     HTTP2_GOAWAY = "http2_goaway"
     IMAGE_MISSING = "image_missing"
     INTERNAL = "internal"
@@ -79,6 +85,7 @@ class FailureKind(StrEnum):
     LAYER_CORRUPT = "layer_corrupt"
     LAYER_EXTRACT_FAILED = "layer_extract_failed"
     LOCAL_IMAGE_MISSING = "local_image_missing"
+    LOGIN_DENIED = "login_denied"
     LOGIN_THROTTLED = "login_throttled"
     NETWORK_UNREACHABLE = "network_unreachable"
     NO_MATCHING_PLATFORM = "no_matching_platform"

@@ -13,6 +13,9 @@ ENGINE_GONE = {
     FailureKind.CLIENT_MISSING,
     FailureKind.CONTAINERD_UNREACHABLE,
     FailureKind.DAEMON_UNREACHABLE,
+    FailureKind.HOST_KEY,
+    FailureKind.HOST_UNREACHABLE,
+    FailureKind.LOGIN_DENIED,
     FailureKind.SOCKET_PERMISSION,
 }
 """Kinds of failure that mean that no engine could be reached."""

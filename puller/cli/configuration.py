@@ -41,7 +41,11 @@ def verb_of(ctx: click.Context, name: str) -> click.Command:
 
 
 def options_of(command: click.Command) -> dict[str, click.Option]:
-    """Return the options of a verb by their long names, without the leading dashes."""
+    """Return the options of a verb by their long names, without the leading dashes; of a group those of its verbs."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        parts = [command.get_command(context, name) for name in reversed(command.list_commands(context))]
+        return {name: option for part in parts if part for name, option in options_of(part).items()}
     return {
         name.removeprefix("--"): option
         for option in command.params
@@ -49,6 +53,13 @@ def options_of(command: click.Command) -> dict[str, click.Option]:
         for name in option.opts
         if name.startswith("--") and name.removeprefix("--") not in _NOT_IN_FILES
     }
+
+
+def _verb_name(ctx: click.Context) -> str:
+    """Return the name of the verb of a context, of `puller fleet check` that is `fleet`."""
+    while ctx.parent and ctx.parent.parent:
+        ctx = ctx.parent
+    return str(ctx.command.name)
 
 
 class Configuration:
@@ -67,7 +78,7 @@ class Configuration:
         self.registries: dict[str, Values] = {}
         self._problems = [*found.problems]
         self._ctx = ctx
-        self._mine = str(ctx.command.name)
+        self._mine = _verb_name(ctx)
         self._verbs = cast(click.Group, ctx.find_root().command).list_commands(ctx)
         for file in found.files:
             self._read(file)

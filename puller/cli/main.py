@@ -24,6 +24,7 @@ _VERBS = {
     "config": "Show the effective options, and where each comes from.",
     "doctor": "Check this host for problems that would block or slow pulls.",
     "explain": "Explain an error of a pull, and what to do about it.",
+    "fleet": "Use the engines of many hosts, by ssh or TLS.",
     "history": "List the last runs of this user, with a trend.",
     "list": "Show the images that lists resolve to.",
     "load": "Load images from files into an engine.",
@@ -47,7 +48,10 @@ class _Verbs(click.Group):
         if cmd_name not in _VERBS:
             return None
         verb = import_module(f"puller.cli.commands.{cmd_name}")
-        configured: click.Command = import_module("puller.cli.config_option").configured(verb.command)
+        command: click.Command = verb.command
+        if isinstance(command, click.Group):  # its commands have the option --config
+            return command
+        configured: click.Command = import_module("puller.cli.config_option").configured(command)
         return configured
 
     def resolve_command(

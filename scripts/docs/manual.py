@@ -23,6 +23,8 @@ _MEANINGS = {
     ExitCode.OK: "Every image is present.",
     ExitCode.FAILED: "Some images failed.",
     ExitCode.USAGE: "Wrong usage, an invalid list or an invalid configuration: nothing was pulled.",
+    ExitCode.HOSTS_UNREACHABLE: "Of several hosts, some could not be reached; all others have every image.",
+    ExitCode.HALTED: "A canary or a limit of failures ended a run over several hosts.",
     ExitCode.ENGINE_UNREACHABLE: "The engine cannot be reached.",
     ExitCode.OUTPUT_LOST: "The work is done, but a report or the output cannot be written.",
     ExitCode.TRY_AGAIN: "All failures are temporary, or another run is using the engine: run puller again.",
@@ -36,27 +38,35 @@ _DOCKER = "DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY, DOCKER
 def page() -> str:
     """Return the page in man(7) format."""
     root = click.Context(puller, info_name="puller", terminal_width=_WIDE, **puller.context_settings)
-    verbs = [(name, puller.get_command(root, name)) for name in puller.list_commands(root)]
+    verbs = [*_verbs(puller, root)]
     lines = [
         f'.TH PULLER 1 {_DATE} "puller {__version__}" "User Commands"',
         ".SH NAME",
         "puller " + r"\-" + " pull a list of container images in parallel",
         ".SH SYNOPSIS",
-        "\n.br\n".join(_synopsis(root, name, verb) for name, verb in verbs if verb),
+        "\n.br\n".join(_synopsis(root, name, verb) for name, verb in verbs),
         ".SH DESCRIPTION",
         _text(inspect.cleandoc(puller.help or "")),
         ".PP",
         _text("`puller COMMAND --help` shows the options of a command; `puller --version` the version."),
     ]
     for name, verb in verbs:
-        if verb:
-            lines += [f'.SH "PULLER {name.upper()}"', *_verb(root, name, verb)]
+        lines += [f'.SH "PULLER {name.upper()}"', *_verb(root, name, verb)]
     lines += [".SH EXIT STATUS", *(line for code in ExitCode for line in _item(str(code.value), _MEANINGS[code]))]
     lines += [".SH ENVIRONMENT", *_environment(), ".SH FILES", *_files()]
     lines += [".SH DIAGNOSTICS", "Every failure has one of these kinds."]
     lines += [line for kind, meaning in KINDS.items() for line in _item(kind.value, meaning.summary)]
     lines += [".SH SEE ALSO", ".BR docker (1),", ".BR podman (1),", ".BR nerdctl (1)"]
     return "\n".join(lines) + "\n"
+
+
+def _verbs(group: click.Group, context: click.Context, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield the verbs of a group by their whole names, and after each its own verbs."""
+    for name in group.list_commands(context):
+        if verb := group.get_command(context, name):
+            yield f"{above}{name}", verb
+            if isinstance(verb, click.Group):
+                yield from _verbs(verb, click.Context(verb, info_name=name, parent=context), f"{above}{name} ")
 
 
 def _synopsis(root: click.Context, name: str, verb: click.Command) -> str:

@@ -48,6 +48,7 @@ class Registry:
         those who are measured, which no user's registry does. It remembers blobs, as Debian's own configuration has it.
         """
         self.account = account
+        self.host = "127.0.0.1"
         self.lean = lean
         self.directory = Path(tempfile.mkdtemp(prefix="puller-"))
         self.log = self.directory / "registry.log"
@@ -89,7 +90,7 @@ class Registry:
             raise WorldError("docker-registry is not installed: apt-get install docker-registry")
         # Between finding a free port and using it another process may take it: then try the next one.
         for attempt in range(1, PORT_ATTEMPTS + 1):
-            self.address = f"127.0.0.1:{_free_port()}"
+            self.address = f"{self.host}:{_free_port(self.host)}"
             environment = clean_environment("REGISTRY_") | (_LEAN if self.lean else {})
             self._process = Process([program, "serve", str(self._configuration())], self.log, environment)
             try:
@@ -139,6 +140,6 @@ class Registry:
             return False
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as probe:
         return int(probe.getsockname()[1])

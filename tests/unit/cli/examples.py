@@ -38,9 +38,23 @@ class Example:
         """Let puller parse it, without doing anything; raises click.UsageError for what it does not take."""
         command = VERBS[self.verb]
         assert command
+        if isinstance(command, click.Group) and not self.arguments:
+            return  # prose about all its verbs
         # Whatever a shell would put in is a number, which most options take.
         arguments = [re.sub(r"\$\{?\w+(\[@\])?\}?", "1", each) for each in self.arguments]
-        command.make_context(self.verb, arguments, parent=CONTEXT)
+        context = command.make_context(self.verb, arguments, parent=CONTEXT)
+        if isinstance(command, click.Group):
+            name, below, rest = command.resolve_command(context, arguments)
+            assert below
+            below.make_context(name, rest, parent=context)
+
+
+def options() -> set[str]:
+    """Return the options of all verbs, with those of the verbs of groups."""
+    groups = [each for each in VERBS.values() if isinstance(each, click.Group)]
+    below = [group.get_command(CONTEXT, name) for group in groups for name in group.list_commands(CONTEXT)]
+    every = [each for each in (*VERBS.values(), *below) if each]
+    return {name for each in every for param in each.get_params(CONTEXT) for name in param.opts}
 
 
 def examples(path: Path) -> list[Example]:

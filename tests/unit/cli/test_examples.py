@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.unit.cli.examples import CONTEXT, FILES, PAGES, ROOT, VERBS, Example, calls, examples, unfolded
+from tests.unit.cli.examples import FILES, PAGES, ROOT, VERBS, Example, calls, examples, options, unfolded
 
 RUNNERS = (
     "config/cron.d/puller",
@@ -68,8 +68,7 @@ def test_no_option_in_a_file_escapes() -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_verb_and_option_of_a_page_exists(path: Path) -> None:
     """`puller WORD` in a page is a verb, and `--option` by itself an option of some verb."""
-    options = {name for each in VERBS.values() if each for param in each.get_params(CONTEXT) for name in param.opts}
-    known = options | {"--help", "--version", *OTHERS}
+    known = options() | {"--help", "--version", *OTHERS}
     for part in unfolded(path.read_text()):
         for word in re.findall(r"(?:`|^ {4})puller ([a-z]+)", part, re.MULTILINE):
             assert word in VERBS

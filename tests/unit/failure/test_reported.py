@@ -12,8 +12,11 @@ KNOWN = told("known")
 UNSEEN = told("unseen")
 SET_BY_PULLER = {
     Kind.DISK_TOO_SMALL,
+    Kind.HOST_KEY,
+    Kind.HOST_UNREACHABLE,
     Kind.IMAGE_MISSING,
     Kind.INTERNAL,
+    Kind.LOGIN_DENIED,
     Kind.NOT_PRESENT,
     Kind.REDIRECT_REFUSED,
     Kind.REGISTRY_UNAVAILABLE,

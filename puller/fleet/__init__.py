@@ -1,0 +1,1 @@
+"""Many hosts: forwards, waves, one session a host."""

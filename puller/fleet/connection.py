@@ -1,0 +1,166 @@
+"""The connection to a host's engine: by a forward of ssh, by TLS with certificates, or by a local socket."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from puller.cancellation import Cancellation
+from puller.engine import EngineAddress, connect
+from puller.engine.endpoint import resolve
+from puller.engine.interface import Engine, EngineWrapper, ProgressSink
+from puller.errors import EngineError, EngineUnreachableError, FailureKind, UsageError
+from puller.fleet.folder import socket_folder
+from puller.fleet.forward import Forward
+from puller.fleet.hosts import FleetHost
+from puller.fleet.ssh import SshProblem
+from puller.fleet.url import SshTarget, is_loopback, ssh_target
+from puller.model import EngineResult, PullRequest
+from puller.settings import BackendChoice, Timeouts
+from puller.system.credentials import Keyring
+from puller.system.process import Completed
+from puller.text import clean
+
+SECONDS = 30.0
+"""Time limit for a login and its forward."""
+_DIAGNOSIS = 10.0
+"""Time limit to look at the engine's socket on the host."""
+_LOST = {FailureKind.DAEMON_UNREACHABLE, FailureKind.ENGINE_DISCONNECTED}
+_PLAIN = "tcp://"
+
+
+class HostConnection(NamedTuple):
+    """A host whose engine has answered."""
+
+    engine: Engine
+    address: EngineAddress
+    call: Callable[[Sequence[str], float], Completed | None] | None
+    """Runs a program on the host, with a time limit in seconds; None where there is no login, as with TLS."""
+
+
+@contextmanager
+def open_host(
+    host: FleetHost, *, cancel: Cancellation, connections: int, keyring: Keyring, insecure: bool = False
+) -> Iterator[Engine]:
+    """Connect to the engine of a host for so many concurrent pulls; the connection is closed at the end of the block.
+
+    See `connect_host` for what it raises.
+    """
+    with connect_host(host, cancel=cancel, connections=connections, keyring=keyring, insecure=insecure) as connection:
+        yield connection.engine
+
+
+@contextmanager
+def connect_host(
+    host: FleetHost, *, cancel: Cancellation, connections: int, keyring: Keyring, insecure: bool = False
+) -> Iterator[HostConnection]:
+    """Connect as `open_host` does, and tell how.
+
+    Raises EngineUnreachableError with one line that says why and what to do, and CancelledError. Without `insecure`, an
+    engine on another machine is asked only by ssh or TLS: whoever may use an engine is root there.
+    """
+    found = _address(host)
+    with ExitStack() as stack:
+        forward = None
+        if found.url.startswith("ssh://"):
+            forward = _open_forward(stack, _target(found.url), cancel)
+            address = EngineAddress(host.name, f"unix://{forward.path}", local=False)
+        else:
+            address = found._replace(label=host.name, context=None)
+            if address.url.startswith(_PLAIN) and not (address.tls or insecure or is_loopback(address.url)):
+                words = (
+                    f"{address.url} is without TLS: whoever sees it can take over the host; use ssh://, or a context "
+                    "with certificates (--insecure connects anyway)"
+                )
+                raise EngineUnreachableError(words, kind=FailureKind.TLS_CONFIG)
+        cancel.check()
+        engine = _connect(address, forward, connections, keyring)
+        stack.enter_context(closing(engine))
+        yield HostConnection(
+            _Forwarded(engine, forward) if forward else engine, address, forward.call if forward else None
+        )
+
+
+def _address(host: FleetHost) -> EngineAddress:
+    try:
+        if host.url.startswith("context:"):
+            return resolve(host.url.removeprefix("context:"), os.environ)
+        if host.url.startswith("ssh://"):
+            return EngineAddress(host.name, host.url)
+        return resolve(None, {**os.environ, "DOCKER_HOST": host.url})
+    except UsageError as error:
+        raise EngineUnreachableError(str(error), kind=FailureKind.CONTEXT_NOT_FOUND) from None
+
+
+def _target(url: str) -> SshTarget:
+    try:
+        return ssh_target(url)
+    except ValueError as error:  # a context's
+        raise EngineUnreachableError(clean(str(error)), kind=FailureKind.CONTEXT_NOT_FOUND) from None
+
+
+def _open_forward(stack: ExitStack, target: SshTarget, cancel: Cancellation) -> Forward:
+    try:
+        folder: Path = stack.enter_context(socket_folder())
+    except OSError as error:
+        words = f"no directory for sockets: {error.strerror}; set XDG_RUNTIME_DIR or TMPDIR to one that can be written"
+        raise EngineUnreachableError(words, kind=FailureKind.IO_ERROR) from None
+    forward = Forward(target, folder)
+    stack.callback(forward.close)
+    forward.open(SECONDS, cancel)
+    return forward
+
+
+def _connect(address: EngineAddress, forward: Forward | None, connections: int, keyring: Keyring) -> Engine:
+    try:
+        return connect(address, BackendChoice.API, connections=connections, keyring=keyring)
+    except EngineUnreachableError as error:
+        if forward is None:
+            raise
+        if forward.is_refused:
+            raise _missing_socket(forward).error from None
+        if problem := forward.problem:
+            raise problem.error from None
+        words = str(error).replace(address.url, forward.target.socket)
+        raise EngineUnreachableError(words, kind=error.kind) from None
+
+
+def _missing_socket(forward: Forward) -> SshProblem:
+    """Say why the host's sshd cannot connect to the engine's socket; it does not tell, so the socket is looked at."""
+    socket = forward.target.socket
+    found = forward.call(("sh", "-c", 'ls -ld "$1"; test -w "$1"', "sh", socket), _DIAGNOSIS)
+    start = "start the engine there (systemctl start docker)"
+    if found is None or not (found.stdout or found.code in (0, 1)):
+        words = f"the engine's socket {socket} there refuses connections, or sshd forbids forwards; {start}"
+        return SshProblem(FailureKind.DAEMON_UNREACHABLE, words)
+    if not found.stdout.startswith("s"):
+        other = f"write its path in the URL if it is another (ssh://{forward.target.host}/run/user/1000/docker.sock)"
+        words = f"no engine's socket {socket} there: {start}, or {other}"
+        return SshProblem(FailureKind.DAEMON_UNREACHABLE, words)
+    if found.code:
+        words = (
+            f"no permission for the engine's socket {socket} there: add the user to its group "
+            "(sudo usermod -aG docker USER on the host)"
+        )
+        return SshProblem(FailureKind.SOCKET_PERMISSION, words)
+    return SshProblem(FailureKind.DAEMON_UNREACHABLE, f"nothing answers at the engine's socket {socket} there; {start}")
+
+
+class _Forwarded(EngineWrapper):
+    """An engine behind a forward: where a pull fails because the forward is down, the error says why."""
+
+    def __init__(self, engine: Engine, forward: Forward) -> None:
+        super().__init__(engine)
+        self._forward = forward
+
+    def pull(
+        self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
+    ) -> EngineResult:
+        try:
+            return self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
+        except EngineError as error:
+            problem = self._forward.problem if error.kind in _LOST else None
+            if problem is None:
+                raise
+            raise EngineError(f"{error.message}; {problem.words}", status=error.status, kind=error.kind) from None

@@ -1,0 +1,160 @@
+"""A forward: a Unix socket on this machine that is the engine's socket of another host, by one login of ssh.
+
+It is opened again when it ends, and is gone at the end of puller however that comes: `puller.system.process` ends
+the programs that it started even if puller is killed.
+"""
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from random import uniform
+from threading import Event
+from typing import Final
+
+from puller.cancellation import Cancellation
+from puller.errors import CancelledError, FailureKind
+from puller.fleet.ssh import OPEN_FAILED, PROGRAM, SshProblem, forward_command, problem_of, remote_command
+from puller.fleet.url import SshTarget
+from puller.system.clock import monotonic
+from puller.system.process import Completed, run
+from puller.system.threads import start
+
+_LOGINS = 3
+"""Logins until a forward is open the first time, while the host is busy: sshd refuses many at once (MaxStartups)."""
+_REOPENED = 20
+"""How often a forward is opened again before it is given up; one that held for `_STEADY` seconds counts anew."""
+_STEADY = 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
+"""Seconds before a forward is opened again: doubled each time."""
+_LINES = 60
+_POLLING = (0.005, 0.05)
+_CLOSING = 5.0
+_LATE = 0.5
+"""Seconds until a message of ssh about a refused connection has arrived."""
+
+
+class Forward:
+    """One forward with its login. `open` it once, `close` it at the end; thread-safe."""
+
+    def __init__(self, target: SshTarget, folder: Path) -> None:
+        """Use `folder`, which is private, for the sockets."""
+        self.target: Final = target
+        self.path: Final = folder / "d"
+        """The socket on this machine."""
+        self._control = folder / "c"
+        self._cancel = Cancellation()
+        self._ended = Event()
+        self._refused = Event()
+        self._lines: deque[str] = deque(maxlen=_LINES)
+        self._problem: SshProblem | None = None
+        self._opened = False
+        self._logins = 0
+
+    @property
+    def problem(self) -> SshProblem | None:
+        """Why the forward is down; None while it is open."""
+        return self._problem
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the host's sshd could not connect to the engine's socket."""
+        return self._refused.wait(_LATE)
+
+    def open(self, seconds: float, cancel: Cancellation) -> None:
+        """Log in, and wait until the socket is there.
+
+        Raises EngineUnreachableError, after `seconds` at the latest, and CancelledError.
+        """
+        if start(self._keep_open, "forward") is None:
+            raise SshProblem(FailureKind.OUT_OF_MEMORY, "this machine gives no more threads").error
+        deadline, (pause, longest) = monotonic() + seconds, _POLLING
+        while not self._ended.is_set():
+            if self.path.is_socket():
+                self._opened = True
+                return
+            if monotonic() > deadline:
+                words = f"ssh: no forward within {seconds:g}s: the host does not answer, or waits for something"
+                raise SshProblem(FailureKind.HOST_UNREACHABLE, words).error
+            cancel.sleep(pause)
+            pause = min(2 * pause, longest)
+        raise (self._problem or problem_of((), self.target)).error
+
+    def close(self) -> None:
+        """End ssh and what it started, and wait for that."""
+        self._cancel.cancel("the forward is closed")
+        self._ended.wait(_CLOSING)
+
+    def call(self, words: Sequence[str], seconds: float) -> Completed | None:
+        """Run a program on the host, over the login of the forward; None if that is not possible."""
+        command = remote_command(self.target, self._control, words)
+        try:
+            return run(command, environment=_environment(), cancel=self._cancel, timeout=seconds)
+        except (OSError, TimeoutError, CancelledError):
+            return None
+
+    def _keep_open(self) -> None:
+        try:
+            with suppress(CancelledError):
+                self._log_in_again()
+        finally:
+            self._ended.set()
+
+    def _log_in_again(self) -> None:
+        failures = 0
+        while True:
+            began, opened = monotonic(), self._log_in()
+            steady = opened and monotonic() - began > _STEADY
+            failures = 1 if steady else failures + 1
+            most = _REOPENED if self._opened else _LOGINS
+            problem = self._problem
+            if failures >= most or problem is None or problem.is_lasting or not (self._opened or problem.is_busy):
+                return
+            # Hosts that were refused together do not come back together.
+            self._cancel.sleep(min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE) * uniform(0.5, 1.0))  # noqa: S311
+
+    def _log_in(self) -> bool:
+        """Run ssh until it ends, and note why; return whether the socket was there. Raises CancelledError."""
+        self._clear()
+        self._logins += 1
+        command = forward_command(self.target, self.path, self._control)
+        try:
+            run(
+                command,
+                environment=_environment(),
+                cancel=self._cancel,
+                on_line=self._read,
+                on_tick=lambda _: self._look(),
+            )
+        except OSError as error:
+            words = (
+                f"{PROGRAM} cannot be run: {error.strerror}; install OpenSSH's client (apt-get install openssh-client)"
+            )
+            self._problem = SshProblem(FailureKind.CLIENT_MISSING, words)
+            return False
+        opened = self.path.is_socket()
+        self._problem = problem_of([*self._lines], self.target)
+        self._clear()
+        return opened
+
+    def _look(self) -> None:
+        if self._problem and self.path.is_socket():
+            self._problem = None
+
+    def _clear(self) -> None:
+        """Remove the sockets of a login that has ended: who connects to them must not wait."""
+        self._lines.clear()
+        for path in (self.path, self._control):
+            with suppress(OSError):
+                path.unlink()
+
+    def _read(self, line: str) -> None:
+        self._lines.append(line)
+        if OPEN_FAILED.search(line):
+            self._refused.set()
+
+
+def _environment() -> dict[str, str]:
+    """Return puller's environment, in which ssh starts no program that asks for a password."""
+    return {**os.environ, "SSH_ASKPASS_REQUIRE": "never"}

@@ -1,0 +1,115 @@
+"""The hosts of a fleet: of files in text or TOML, of inventories of Ansible, and by their URLs."""
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from puller.errors import ListError
+from puller.fleet.candidates import MOST_HOSTS, Candidate, Item, Problem
+from puller.fleet.formats import read_file, read_inventory
+from puller.fleet.url import read_url, short_name
+from puller.text import clean, counted, shorten
+
+MOST_JOBS = 1000
+_MOST_PROBLEMS = 50
+_NAME = re.compile(r"[^\s#=,\x00-\x1f\x7f]{1,253}")
+_SHOWN = 80
+
+
+class FleetHost(NamedTuple):
+    """One host whose engine is to be used."""
+
+    name: str
+    """Unique; what people see."""
+    url: str
+    """`ssh://USER@HOST:PORT`, `tcp://HOST:PORT`, `unix:///PATH` or `context:NAME`."""
+    jobs: int | None = None
+    """Concurrent pulls; None for those of the run."""
+    groups: tuple[str, ...] = ()
+
+
+def read_hosts(
+    files: Sequence[str], urls: Sequence[str], inventories: Sequence[str], groups: Sequence[str] = ()
+) -> tuple[FleetHost, ...]:
+    """Read all hosts, in order; a host that is named twice is one. With `groups` only the hosts of these are returned.
+
+    `files` are text, or TOML by their suffix `.toml`; `-` is standard input. Raises ListError with a line for each bad
+    line, and if there are no hosts.
+    """
+    items = [item for path in files for item in read_file(path)]
+    items += [Candidate("--host", url) for url in urls]
+    items += [item for path in inventories for item in read_inventory(path)]
+    hosts, problems = _unite(items)
+    known = dict.fromkeys(group for host in hosts for group in host.groups)
+    for group in dict.fromkeys(groups):
+        if group not in known and not problems:
+            meant = get_close_matches(group, known, 1)
+            hint = f"; did you mean {meant[0]}?" if meant else ""
+            problems.append(Problem(f"--group {group}", f"no host is in this group{hint}"))
+    chosen = [host for host in hosts if not groups or set(groups) & {*host.groups}]
+    if not chosen and not problems:
+        where = " and ".join(map(clean, (*files, *inventories))) or "--host"
+        problems.append(Problem(where, "no hosts: write one URL a line, such as ssh://web1"))
+    if problems:
+        shown = [str(each) for each in problems[:_MOST_PROBLEMS]]
+        more = len(problems) - len(shown)
+        raise ListError([*shown, *([f"and {counted(more, 'bad line')} more"] if more else ())])
+    return tuple(chosen)
+
+
+def host_line(host: FleetHost) -> str:
+    """Return the line of a text file for a host; `read_hosts` reads the same host from it."""
+    words = [host.url]
+    if host.name != short_name(host.url):
+        words.append(f"name={host.name}")
+    if host.jobs:
+        words.append(f"jobs={host.jobs}")
+    if host.groups:
+        words.append(f"groups={','.join(host.groups)}")
+    return " ".join(words)
+
+
+def _unite(items: Iterable[Item]) -> tuple[list[FleetHost], list[Problem]]:
+    """Check the candidates, and join those with the same URL."""
+    hosts: dict[str, FleetHost] = {}
+    problems: list[Problem] = []
+    places: dict[str, str] = {}
+    for item in items:
+        host = item if isinstance(item, Problem) else _checked(item)
+        if isinstance(host, Problem):
+            problems.append(host)
+            continue
+        where = item.where
+        if before := hosts.get(host.url):
+            groups = tuple(dict.fromkeys((*before.groups, *host.groups)))
+            hosts[host.url] = before._replace(groups=groups, jobs=before.jobs or host.jobs)
+        elif host.name in places:
+            first = places[host.name]
+            problems.append(Problem(where, f"{host.name} is also another host's name ({first}): add name=…"))
+        elif len(hosts) == MOST_HOSTS:
+            problems.append(Problem(where, f"more than {MOST_HOSTS} hosts"))
+            break
+        else:
+            hosts[host.url] = host
+            places[host.name] = where
+    return [*hosts.values()], problems
+
+
+def _checked(found: Candidate) -> FleetHost | Problem:
+    try:
+        url = read_url(found.url)
+    except ValueError as error:
+        return Problem(found.where, str(error))
+    name = short_name(url) if found.name is None else found.name
+    if not _NAME.fullmatch(name):
+        return Problem(
+            found.where, f"{shorten(name, _SHOWN)!r} is no name of a host: leave out spaces, #, = and commas"
+        )
+    jobs = found.jobs
+    if jobs is not None and not (str(jobs).isdecimal() and 1 <= int(str(jobs)[:9]) <= MOST_JOBS):
+        return Problem(found.where, f"jobs={shorten(str(jobs), 20)} is not a number from 1 to {MOST_JOBS}")
+    for group in found.groups:
+        if not _NAME.fullmatch(group):
+            return Problem(found.where, f"{shorten(group, _SHOWN)!r} is no name of a group")
+    return FleetHost(name, url, int(jobs) if jobs is not None else None, tuple(dict.fromkeys(found.groups)))

@@ -1,0 +1,245 @@
+"""Hosts of files, inventories and options: what is read, what is one host, and what is said of bad lines."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from puller.errors import ListError
+from puller.fleet.candidates import MOST_HOSTS
+from puller.fleet.hosts import FleetHost, host_line, read_hosts
+from puller.fleet.inventory import expand
+from puller.fleet.url import read_url, ssh_target
+
+INI = """
+lonely:2200 ansible_user=root
+; a comment
+[web]
+web[01:03].example.com ansible_user=deploy # who deploys
+
+[db]
+db1 ansible_host=10.0.0.9 ansible_port=22 other="two words"
+
+[prod:children]
+web
+db
+
+[prod:vars]
+ansible_port=2222
+ansible_user = "ops"
+"""
+YAML = """
+all:
+  vars: {ansible_user: ops}
+  children:
+    web:
+      vars: {ansible_port: 2222}
+      hosts:
+        w[1:2]:
+        z: {ansible_host: "fe80::1", ansible_port: 2022}
+    here:
+      hosts:
+        localhost: {ansible_connection: local}
+"""
+TOML = """
+[[host]]
+url = "ssh://build@web1"
+jobs = 3
+groups = ["build", "arm"]
+
+[[host]]
+url = "context:prod"
+name = "production"
+"""
+TEXT = """\
+# hosts
+web1
+ssh://joe@web2:2222 jobs=4 groups=a,b   # hi
+tcp://10.0.0.1:2376/ name=x
+unix:///run/docker.sock
+context:prod
+[fe80::1]:22
+ssh://web3/run/user/1000/docker.sock
+"""
+
+
+def problems(*files: str, urls: tuple[str, ...] = (), inventories: tuple[str, ...] = ()) -> list[str]:
+    """Return what is said of lists that are refused."""
+    with pytest.raises(ListError) as caught:
+        read_hosts(files, urls, inventories)
+    return [*caught.value.problems]
+
+
+def written(folder: Path, text: str, name: str = "hosts.txt") -> str:
+    """Write a file and return its path."""
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_text_file_has_a_host_a_line(tmp_path: Path) -> None:
+    """Every kind of address, comments, and the words that may follow."""
+    assert read_hosts([written(tmp_path, TEXT)], [], []) == (
+        FleetHost("web1", "ssh://web1"),
+        FleetHost("web2:2222", "ssh://joe@web2:2222", 4, ("a", "b")),
+        FleetHost("x", "tcp://10.0.0.1:2376"),
+        FleetHost("/run/docker.sock", "unix:///run/docker.sock"),
+        FleetHost("prod", "context:prod"),
+        FleetHost("[fe80::1]:22", "ssh://[fe80::1]:22"),
+        FleetHost("web3", "ssh://web3/run/user/1000/docker.sock"),
+    )
+
+
+@pytest.mark.parametrize(("text", "name"), [(TEXT, "hosts.txt"), (TOML, "hosts.toml")])
+def test_a_line_of_a_host_is_read_as_that_host(tmp_path: Path, text: str, name: str) -> None:
+    """The file of unreachable hosts is valid input for the next run."""
+    hosts = read_hosts([written(tmp_path, text, name)], [], [])
+    again = written(tmp_path, "".join(f"{host_line(host)}\n" for host in hosts), "again.txt")
+    assert read_hosts([again], [], []) == hosts
+
+
+def test_toml_has_a_table_for_each_host(tmp_path: Path) -> None:
+    """With names, jobs and groups."""
+    assert read_hosts([written(tmp_path, TOML, "hosts.toml")], [], []) == (
+        FleetHost("web1", "ssh://build@web1", 3, ("build", "arm")),
+        FleetHost("production", "context:prod"),
+    )
+
+
+def test_an_inventory_in_ini_is_read(tmp_path: Path) -> None:
+    """Ranges, groups in groups, and variables: a host's own wins over those of its groups."""
+    hosts = read_hosts([], [], [written(tmp_path, INI, "inventory")])
+    assert [host.url for host in hosts] == [
+        "ssh://root@lonely:2200",
+        *(f"ssh://deploy@web0{number}.example.com:2222" for number in (1, 2, 3)),
+        "ssh://ops@10.0.0.9:22",
+    ]
+    assert (hosts[-1].name, hosts[-1].groups) == ("db1", ("db", "prod"))
+
+
+def test_an_inventory_in_yaml_is_read(tmp_path: Path) -> None:
+    """The same in the other notation; a host of connection `local` is this machine's engine."""
+    hosts = read_hosts([], [], [written(tmp_path, YAML, "hosts.yml")])
+    assert [(host.name, host.url) for host in hosts] == [
+        ("w1", "ssh://ops@w1:2222"),
+        ("w2", "ssh://ops@w2:2222"),
+        ("z", "ssh://ops@[fe80::1]:2022"),
+        ("localhost", "unix:///var/run/docker.sock"),
+    ]
+
+
+def test_the_same_host_twice_is_one(tmp_path: Path) -> None:
+    """However it is written; its groups are joined."""
+    path = written(tmp_path, "web1 groups=a\nssh://web1 groups=b jobs=2\nTCP.example:22\n")
+    hosts = read_hosts([path, path], ["web1"], [])
+    assert hosts[0] == FleetHost("web1", "ssh://web1", 2, ("a", "b"))
+    assert len(hosts) == 2
+
+
+def test_a_group_selects_hosts_and_a_misspelt_one_is_named(tmp_path: Path) -> None:
+    """A wrong group must not mean all hosts, nor none."""
+    path = written(tmp_path, INI, "inventory")
+    assert [host.name for host in read_hosts([], ["other"], [path], ["db"])] == ["db1"]
+    with pytest.raises(ListError, match=r"--group dbb: no host is in this group; did you mean db\?"):
+        read_hosts([], [], [path], ["dbb"])
+
+
+def test_every_bad_line_is_told_with_its_place(tmp_path: Path) -> None:
+    """File, line, reason and what to do; nothing else is read out of a password."""
+    bad = written(
+        tmp_path,
+        "-oProxyCommand=x\nssh://u:pw@h\nok jobs=0\nok2 foo\nftp://x\ntcp://h\nh;rm -f\nssh://a@-b\nssh://h:70000\n"
+        "context:../x\nssh://h/a:b\nssh://h/$HOME/x\nok3 name=a#b\nsame\nssh://u@same\n",
+    )
+    told = problems(bad)
+    assert [each.partition(": ")[0] for each in told] == [f"{bad}:{number}" for number in (*range(1, 13), 13, 15)]
+    assert "begins like an option of ssh" in told[0]
+    assert "begins like an option of ssh" in told[7]
+    assert "pw" not in told[1]
+    assert "add name=" in told[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "reason"),
+    [
+        ("[[host]]\nx = 1\n", "a.toml", "a.toml:1: unknown key 'x'"),
+        ('[[host]]\nurl = "a"\n\n[[host]]\nurl = "b"\njobs = "c"\n', "a.toml", "a.toml:4: jobs must be a number"),
+        ("[host]\nurl = 1\n", "a.toml", "two brackets"),
+        ("[[host]\n", "a.toml", "a.toml:1: not TOML"),
+        ("", "empty.txt", "empty.txt: no hosts"),
+    ],
+)
+def test_a_bad_file_is_told(tmp_path: Path, text: str, name: str, reason: str) -> None:
+    """One line that says where and why."""
+    (line,) = problems(written(tmp_path, text, name))
+    assert reason in line
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a[1:", "has a range that is not like web[01:20]"),
+        ('b "x', "a quote without its end"),
+        ("[g:foo]", "unknown section"),
+        ("c[5:1]", "is empty"),
+        ("d[1:999999]", f"more than {MOST_HOSTS} hosts"),
+        ("d[1:999][1:999]", f"more than {MOST_HOSTS} hosts"),
+        ("e z", "only variables NAME=VALUE may follow"),
+        ('f ansible_host="{{ x }}"', "is a template"),
+        ("#!/bin/sh", "a program"),
+        ("all:\n  hosts: [a]\n", "must be a mapping"),
+        ("all:\n  hosts:\n   a: {\n", "not valid YAML"),
+        ("g ansible_host=-oProxyCommand=x", "begins like an option"),
+        ("h ansible_user=-l", "begins like an option"),
+    ],
+)
+def test_a_bad_inventory_is_told(tmp_path: Path, text: str, reason: str) -> None:
+    """What Ansible alone can read is refused, and not left out in silence."""
+    assert reason in problems(inventories=(written(tmp_path, text, "inventory"),))[0]
+
+
+def test_groups_in_a_circle_end(tmp_path: Path) -> None:
+    """A group that is in itself is read as far as it can be."""
+    text = "[a:children]\nb\n[b:children]\na\n[a]\nh\n[b:vars]\nansible_user=joe\n"
+    assert read_hosts([], [], [written(tmp_path, text, "i")]) == (FleetHost("h", "ssh://joe@h", None, ("a", "b")),)
+
+
+def test_files_have_a_limit(tmp_path: Path) -> None:
+    """Neither a huge file nor one with too many hosts, bad lines or a long line fills the memory or the screen."""
+    assert "larger than 4 MiB" in problems(written(tmp_path, "#" * (5 << 20)))[0]
+    assert "longer than" in problems(written(tmp_path, "a" * 5000))[0]
+    many = "".join(f"h{number}\n" for number in range(MOST_HOSTS + 5))
+    assert problems(written(tmp_path, many)) == [f"{tmp_path}/hosts.txt:{MOST_HOSTS + 1}: more than {MOST_HOSTS} hosts"]
+    assert len(problems(written(tmp_path, "a b\n" * 500))) == 51
+    assert problems("/nonexistent/hosts", "/dev/zero")[1] == "/dev/zero: cannot be read: not a regular file"
+
+
+@given(st.text(max_size=60))
+def test_no_text_becomes_an_option_of_ssh(text: str) -> None:
+    """Whatever a URL is, what would be passed to ssh begins with a letter or a digit."""
+    try:
+        url = read_url(text)
+    except ValueError:
+        return
+    if url.startswith("ssh://"):
+        target = ssh_target(url)
+        assert target.host[0].isalnum() or target.host[0] in "_:"
+        assert target.user is None or target.user[0].isalnum() or target.user[0] == "_"
+        assert target.socket.startswith("/")
+        assert read_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("web", ["web"]),
+        ("w[08:10]x", ["w08x", "w09x", "w10x"]),
+        ("w[a:c]", ["wa", "wb", "wc"]),
+        ("w[1:9:4]", ["w1", "w5", "w9"]),
+        ("r[1:2]-[a:b]", ["r1-a", "r1-b", "r2-a", "r2-b"]),
+        ("[::1]:22", ["[::1]:22"]),
+    ],
+)
+def test_ranges_are_those_of_ansible(pattern: str, names: list[str]) -> None:
+    """Leading zeros, letters, steps, and several in one name."""
+    assert expand(pattern) == names

@@ -69,7 +69,7 @@ KINDS: dict[FailureKind, Meaning] = {
         "Check that the host is up, its name and port are right, and no firewall is between."),
     _K.IO_ERROR: _fatal(HOST, "The engine's disk has read or write errors.",
         "Check the kernel log (`dmesg`) and the disk's health; a full thin pool causes the same errors."),
-    _K.LOGIN_DENIED: _fatal(HOST, "A host of a fleet refuses the login or the forward of ssh.",
+    _K.LOGIN_DENIED: _fatal(HOST, "A host of a fleet refuses the login of ssh.",
         "Install the user's key on the host (`ssh-copy-id`), or load it into the agent (`ssh-add`)."),
     _K.OUT_OF_MEMORY: _fatal(HOST, "The host has too little memory to unpack layers.",
         "Free memory, raise the engine's memory limit, or use fewer --jobs."),

@@ -1,6 +1,7 @@
 """The connection to a host's engine: by a forward of ssh, by TLS with certificates, or by a local socket."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from puller.errors import EngineError, EngineUnreachableError, FailureKind, Usag
 from puller.fleet.folder import socket_folder
 from puller.fleet.forward import Forward
 from puller.fleet.hosts import FleetHost
-from puller.fleet.ssh import SshProblem
+from puller.fleet.ssh import SshProblem, problem_of
 from puller.fleet.url import SshTarget, is_loopback, ssh_target
 from puller.model import EngineResult, PullRequest
 from puller.settings import BackendChoice, Timeouts
@@ -28,6 +29,8 @@ _DIAGNOSIS = 10.0
 """Time limit to look at the engine's socket on the host."""
 _LOST = {FailureKind.DAEMON_UNREACHABLE, FailureKind.ENGINE_DISCONNECTED}
 _PLAIN = "tcp://"
+_MODE = re.compile(r"[-bcdlps][-rwxsStT]{9}")
+"""The mode of a file, as `ls -l` prints it."""
 
 
 class HostConnection(NamedTuple):
@@ -118,33 +121,43 @@ def _connect(address: EngineAddress, forward: Forward | None, connections: int, 
     except EngineUnreachableError as error:
         if forward is None:
             raise
-        if forward.is_refused:
-            raise _missing_socket(forward).error from None
+        if refusal := forward.refusal():
+            raise _refused(forward, refusal).error from None
         if problem := forward.problem:
             raise problem.error from None
         words = str(error).replace(address.url, forward.target.socket)
         raise EngineUnreachableError(words, kind=error.kind) from None
 
 
-def _missing_socket(forward: Forward) -> SshProblem:
-    """Say why the host's sshd cannot connect to the engine's socket; it does not tell, so the socket is looked at."""
-    socket = forward.target.socket
-    found = forward.call(("sh", "-c", 'ls -ld "$1"; test -w "$1"', "sh", socket), _DIAGNOSIS)
-    start = "start the engine there (systemctl start docker)"
-    if found is None or not (found.stdout or found.code in (0, 1)):
-        words = f"the engine's socket {socket} there refuses connections, or sshd forbids forwards; {start}"
+def _refused(forward: Forward, refusal: str) -> SshProblem:
+    """Say why the host's sshd does not connect to the engine's socket; it does not tell, so the socket is looked at."""
+    target = forward.target
+    if "prohibited" in refusal:
+        return problem_of([refusal], target)
+    look = ("sh", "-c", 'ls -ld "$1"; test -w "$1"', "sh", target.socket)
+    return socket_problem(target, forward.call(look, _DIAGNOSIS))
+
+
+def socket_problem(target: SshTarget, look: Completed | None) -> SshProblem:
+    """Say what is wrong with the engine's socket of a host.
+
+    `look` are the line of `ls -ld` and the exit code of `test -w`; None if no program can be run there.
+    """
+    start, socket = "start the engine there (systemctl start docker)", target.socket
+    group = "add the user to the socket's group (sudo usermod -aG docker USER, on the host)"
+    mode = _MODE.match(look.stdout) if look else None
+    if look is None or (look.stdout and not mode):  # as for a user without a shell
+        words = f"the engine's socket {socket} there cannot be used: {start}, or {group}"
         return SshProblem(FailureKind.DAEMON_UNREACHABLE, words)
-    if not found.stdout.startswith("s"):
-        other = f"write its path in the URL if it is another (ssh://{forward.target.host}/run/user/1000/docker.sock)"
-        words = f"no engine's socket {socket} there: {start}, or {other}"
-        return SshProblem(FailureKind.DAEMON_UNREACHABLE, words)
-    if found.code:
-        words = (
-            f"no permission for the engine's socket {socket} there: add the user to its group "
-            "(sudo usermod -aG docker USER on the host)"
-        )
+    if mode is None or mode[0][0] != "s":
+        other = f"write its path in the URL if it is another (ssh://{target.host}/run/user/1000/docker.sock)"
+        return SshProblem(FailureKind.DAEMON_UNREACHABLE, f"no engine's socket {socket} there: {start}, or {other}")
+    if look.code:
+        words = f"no permission for the engine's socket {socket} there: {group}"
         return SshProblem(FailureKind.SOCKET_PERMISSION, words)
-    return SshProblem(FailureKind.DAEMON_UNREACHABLE, f"nothing answers at the engine's socket {socket} there; {start}")
+    forbidden = "or allow sshd to forward sockets (AllowStreamLocalForwarding yes in its sshd_config)"
+    words = f"nothing answers at the engine's socket {socket} there: {start}, {forbidden}"
+    return SshProblem(FailureKind.DAEMON_UNREACHABLE, words)
 
 
 class _Forwarded(EngineWrapper):

@@ -47,6 +47,7 @@ class Forward:
         self._cancel = Cancellation()
         self._ended = Event()
         self._refused = Event()
+        self._refusal = ""
         self._lines: deque[str] = deque(maxlen=_LINES)
         self._problem: SshProblem | None = None
         self._opened = False
@@ -57,10 +58,9 @@ class Forward:
         """Why the forward is down; None while it is open."""
         return self._problem
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether the host's sshd could not connect to the engine's socket."""
-        return self._refused.wait(_LATE)
+    def refusal(self) -> str:
+        """Return what ssh says if the host's sshd does not connect to the engine's socket; empty if it does."""
+        return self._refusal if self._refused.wait(_LATE) else ""
 
     def open(self, seconds: float, cancel: Cancellation) -> None:
         """Log in, and wait until the socket is there.
@@ -152,6 +152,7 @@ class Forward:
     def _read(self, line: str) -> None:
         self._lines.append(line)
         if OPEN_FAILED.search(line):
+            self._refusal = line
             self._refused.set()
 
 

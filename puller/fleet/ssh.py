@@ -38,7 +38,7 @@ _FORWARD = {
     "StreamLocalBindMask": "0177",
 }
 _LONGEST = 300
-_IGNORED = re.compile(r"(?:Warning: Permanently added|Connection to .* closed|Disabled port forwarding)|^\s*$")
+_IGNORED = re.compile(r"Warning: Permanently added|^\s*$")
 OPEN_FAILED = re.compile(r"open failed: (?P<why>.*)")
 """What ssh writes when the host's sshd cannot connect to the engine's socket."""
 
@@ -144,7 +144,7 @@ _MEANINGS = (
         is_lasting=False,
     ),
     _Meaning(
-        "kex_exchange_identification|connection (?:closed|reset) by|broken pipe|connection reset",
+        "kex_exchange_identification|connection (?:closed|reset) by|broken pipe|connection reset|closed by remote",
         _K.HOST_UNREACHABLE,
         "the host closed the connection: the log of its sshd says why (MaxStartups, or it refuses this address)",
         is_lasting=False,

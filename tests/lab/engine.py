@@ -65,6 +65,11 @@ class Engine(Api):
             raise WorldError("the engine is not running")
         return self._process.pid
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and not stopped or killed by the test."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start dockerd on its data root and wait until it answers; raises WorldError with the end of its log."""
         if self._process is not None:

@@ -44,7 +44,7 @@ PidFile {folder}/sshd.pid
 StrictModes no
 UsePAM no
 PermitRootLogin yes
-PasswordAuthentication {password}
+PasswordAuthentication no
 KbdInteractiveAuthentication no
 LogLevel VERBOSE
 """
@@ -123,7 +123,7 @@ class Host:
         """How many programs were started over its logins."""
         return self._said("Starting session")
 
-    def start(self, *, password: bool = False) -> None:
+    def start(self) -> None:
         """Make the namespace and start both daemons."""
         self.folder.mkdir()
         _ip("netns", "add", self._namespace)
@@ -134,7 +134,7 @@ class Host:
         _ip("-n", self._namespace, "link", "set", "eth0", "up")
         self.renew_key()
         shutil.copy(self._fleet.folder / f"{_SECRET_KEY}.pub", self.folder / "authorized_keys")
-        self.start_sshd(password=password)
+        self.start_sshd()
         self.engine.start()
 
     def renew_key(self) -> None:
@@ -150,11 +150,11 @@ class Host:
         name = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
         return f"{name} {' '.join(key)}\n"
 
-    def start_sshd(self, *, password: bool = False) -> None:
-        """Start sshd, which asks for a password only with `password`, and wait until it listens."""
+    def start_sshd(self, *first: str) -> None:
+        """Start sshd and wait until it listens; `first` are lines of its configuration, which win over the others."""
         settings = self.folder / "sshd_config"
         words = {"port": self.port, "address": self.address, "folder": self.folder}
-        settings.write_text(_SSHD.format(password="yes" if password else "no", **words))
+        settings.write_text("\n".join((*first, _SSHD.format(**words))))
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         before = self._said("Server listening")
         argv = [*self._enter, _sshd(), "-D", "-e", "-f", str(settings)]
@@ -171,6 +171,14 @@ class Host:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
+    def repair(self) -> None:
+        """Undo what a test did to the host: its link, its sshd, its engine."""
+        self.set_link(up=True)
+        self.kill_sshd()
+        self.start_sshd()
+        if not self.engine.runs:
+            self.engine.start()
+
     def connections(self) -> int:
         """Count the processes of sshd that serve a connection."""
         return len(_below(self._sshd.pid)) if self._sshd else 0
@@ -183,6 +191,11 @@ class Host:
         """Limit what the host sends and receives, such as to `50mbit`."""
         _run(["tc", "qdisc", "replace", "dev", self._link, "root", "tbf", *_bucket(rate)])
         _run(["tc", "-n", self._namespace, "qdisc", "replace", "dev", "eth0", "root", "tbf", *_bucket(rate)])
+
+    def unshape(self) -> None:
+        """Let the link be fast again."""
+        _run(["tc", "qdisc", "delete", "dev", self._link, "root"])
+        _run(["tc", "-n", self._namespace, "qdisc", "delete", "dev", "eth0", "root"])
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a program in the host's network."""
@@ -252,12 +265,21 @@ class Fleet:
         """Let clients know the keys that the hosts have now."""
         (self.folder / _KNOWN_HOSTS).write_text("".join(host.known_line for host in self.hosts))
 
-    def ssh(self, *options: str) -> Path:
-        """Write a program `ssh` that uses the fleet's key and known hosts, and return its directory for a PATH."""
+    def ssh(self, *options: str, config: str = "") -> Path:
+        """Write a program `ssh` that uses the fleet's key and known hosts, and return its directory for a PATH.
+
+        It reads no configuration but `config`; its `options` win over puller's.
+        """
         place = Path(tempfile.mkdtemp(prefix="bin-", dir=self.folder))
-        settings = {"IdentityFile": self.folder / _SECRET_KEY, "UserKnownHostsFile": self.folder / _KNOWN_HOSTS}
+        (place / "config").write_text(config)
+        settings = {
+            "IdentityFile": self.folder / _SECRET_KEY,
+            "IdentitiesOnly": "yes",
+            "UserKnownHostsFile": self.folder / _KNOWN_HOSTS,
+            "GlobalKnownHostsFile": "none",
+        }
         words = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-        fixed = ["-F", "none", "-o", "GlobalKnownHostsFile=none", "-o", "IdentitiesOnly=yes", *words, *options]
+        fixed = ["-F", str(place / "config"), *words, *options]
         real = shutil.which("ssh") or "ssh"
         program = place / "ssh"
         program.write_text(f'#!/bin/sh\nexec {shlex.join([real, *fixed])} "$@"\n')

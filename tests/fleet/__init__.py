@@ -1,0 +1,1 @@
+"""Tests of many hosts: real engines and real sshds, each in a network of its own."""

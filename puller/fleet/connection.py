@@ -28,7 +28,7 @@ SECONDS = 30.0
 _DIAGNOSIS = 10.0
 """Time limit to look at the engine's socket on the host."""
 _LOST = {FailureKind.DAEMON_UNREACHABLE, FailureKind.ENGINE_DISCONNECTED}
-_PLAIN = "tcp://"
+_PLAIN = ("tcp://", "http://")
 _MODE = re.compile(r"[-bcdlps][-rwxsStT]{9}")
 """The mode of a file, as `ls -l` prints it."""
 

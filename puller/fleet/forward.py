@@ -4,6 +4,7 @@ It is opened again when it ends, and is gone at the end of puller however that c
 the programs that it started even if puller is killed.
 """
 
+import errno
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -128,10 +129,7 @@ class Forward:
                 on_tick=lambda _: self._look(),
             )
         except OSError as error:
-            words = (
-                f"{PROGRAM} cannot be run: {error.strerror}; install OpenSSH's client (apt-get install openssh-client)"
-            )
-            self._problem = SshProblem(FailureKind.CLIENT_MISSING, words)
+            self._problem = _cannot_run(error)
             return False
         opened = self.path.is_socket()
         self._problem = problem_of([*self._lines], self.target)
@@ -154,6 +152,14 @@ class Forward:
         if OPEN_FAILED.search(line):
             self._refusal = line
             self._refused.set()
+
+
+def _cannot_run(error: OSError) -> SshProblem:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        words = "too many open files: raise the limit (ulimit -n), or use fewer --parallel-hosts"
+        return SshProblem(FailureKind.FD_EXHAUSTED, words)
+    cure = "install OpenSSH's client (apt-get install openssh-client)"
+    return SshProblem(FailureKind.CLIENT_MISSING, f"{PROGRAM} cannot be run: {error.strerror}; {cure}")
 
 
 def _environment() -> dict[str, str]:

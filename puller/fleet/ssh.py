@@ -156,6 +156,11 @@ _MEANINGS = (
         "ssh cannot read its configuration: {last}",
     ),
     _Meaning(
+        "could not request local forwarding|cannot listen to port",
+        _K.CLIENT_USAGE,
+        "a forward cannot be opened; does ssh_config have a LocalForward for {host} whose port is in use? ({last})",
+    ),
+    _Meaning(
         "administratively prohibited",
         _K.LOGIN_DENIED,
         "the host's sshd forbids forwards: set AllowStreamLocalForwarding yes and AllowTcpForwarding yes there",

@@ -33,6 +33,8 @@ Host key verification failed."""
         ("kex_exchange_identification: Connection closed by remote host", Kind.HOST_UNREACHABLE, "MaxStartups"),
         ("Connection to web1 closed by remote host.", Kind.HOST_UNREACHABLE, "closed the connection"),
         ("/home/a/.ssh/config: line 3: Bad configuration option: foo", Kind.CLIENT_USAGE, "Bad configuration option"),
+        ("bind [127.0.0.1]:80: Address already in use\nCould not request local forwarding.", Kind.CLIENT_USAGE,
+         "LocalForward for web1"),
         ("channel 1: open failed: administratively prohibited: open failed", Kind.LOGIN_DENIED, "AllowStreamLocal"),
         ("something new \x1b[31m happened", Kind.HOST_UNREACHABLE, "ssh: something new happened"),
         ("", Kind.HOST_UNREACHABLE, "without a message"),

@@ -1,7 +1,8 @@
 """`puller fleet check`: what each host's engine is, asked of many hosts at the same time."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from puller.text import aligned, clean, counted, format_bytes, format_seconds
 SCHEMA = "puller.fleet-check/1"
 """Name and version of the JSON document; the version increases only with an incompatible change."""
 _DISK_SECONDS = 10.0
+_TELL = 5.0
+"""Seconds between two calls of `on_wait`."""
 _SKEW = 1.0
 """Seconds of difference between clocks that are not worth a word: the answer was under way for some of it."""
 _HEAD = ("HOST", "ENGINE", "STORE", "PLATFORM", "FREE", "CLOCK")
@@ -46,12 +49,22 @@ class HostCheck(NamedTuple):
 
 
 def check_hosts(
-    hosts: Sequence[FleetHost], *, parallel: int, cancel: Cancellation, insecure: bool = False
+    hosts: Sequence[FleetHost],
+    *,
+    parallel: int,
+    cancel: Cancellation,
+    insecure: bool = False,
+    on_wait: Callable[[int], None] = lambda _: None,
 ) -> tuple[HostCheck, ...]:
-    """Check all hosts, `parallel` at a time, and return the results in the same order; raises CancelledError."""
+    """Check all hosts, `parallel` at a time, and return the results in the same order; raises CancelledError.
+
+    `on_wait` gets the number of hosts that are done, every few seconds.
+    """
     threads, keyring = Threads("host", parallel, parallel), Keyring()
     try:
         futures = [threads.submit("", _check, host, cancel, keyring, insecure) for host in hosts]
+        while waiting := wait(futures, timeout=_TELL).not_done:
+            on_wait(len(futures) - len(waiting))
         return tuple(future.result() for future in futures)
     finally:
         threads.close()

@@ -78,7 +78,12 @@ def connect_host(
                 )
                 raise EngineUnreachableError(words, kind=FailureKind.TLS_CONFIG)
         cancel.check()
-        engine = _connect(address, forward, connections, keyring)
+        try:
+            with cancel.hook(forward.abort if forward else lambda: None):
+                engine = _connect(address, forward, connections, keyring)
+        except EngineUnreachableError:
+            cancel.check()
+            raise
         stack.enter_context(closing(engine))
         yield HostConnection(
             _Forwarded(engine, forward) if forward else engine, address, forward.call if forward else None

@@ -82,10 +82,15 @@ class Forward:
             pause = min(2 * pause, longest)
         raise (self._problem or problem_of((), self.target)).error
 
+    def abort(self) -> None:
+        """End ssh and what it started; whoever waits for the engine gets an error at once."""
+        self._cancel.cancel("the forward is closed")
+
     def close(self) -> None:
         """End ssh and what it started, and wait for that."""
-        self._cancel.cancel("the forward is closed")
-        self._ended.wait(_CLOSING)
+        self.abort()
+        if self._logins:
+            self._ended.wait(_CLOSING)
 
     def call(self, words: Sequence[str], seconds: float) -> Completed | None:
         """Run a program on the host, over the login of the forward; None if that is not possible."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from puller.engine.api.client import SECONDS
 from tests.fleet.conftest import environment, sockets
 from tests.lab import wait_until
 from tests.lab.fleet import Fleet, nothing_left, ssh_processes
@@ -162,6 +163,23 @@ def test_a_host_that_never_answers_is_given_up(fleet: Fleet, tmp_path: Path) -> 
     first, second = found.values()
     assert (first["error"]["kind"], second["status"]) == ("host_unreachable", "reached")
     assert "does not answer in time" in first["error"]["message"]
+
+
+def test_an_engine_that_never_answers_can_be_interrupted(fleet: Fleet, puller: Program) -> None:
+    """The login works and the engine is silent: Ctrl-C is not kept waiting for the engine."""
+    path = fleet.folder / "silent.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        process = puller.start("fleet", "check", "--host", f"ssh://root@{fleet.hosts[0].address}{path}")
+        with server.accept()[0]:
+            process.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, stderr
+    assert time.monotonic() - began < SECONDS, "it waited for the engine"
+    assert nothing_left(fleet.hosts[0].address)
+    path.unlink()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

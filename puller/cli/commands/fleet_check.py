@@ -10,7 +10,8 @@ from puller.cli.output import emit, wants_color
 from puller.cli.sections import SectionedCommand, text_or_json
 from puller.cli.signals import handled
 from puller.errors import CancelledError
-from puller.fleet.check import check_hosts, exit_code, render_json, render_text
+from puller.fleet.check import HostCheck, check_hosts, exit_code, render_json, render_text
+from puller.text import counted
 
 
 @click.command(
@@ -33,10 +34,15 @@ def command(**options: Any) -> int:
     hosts = hosts_of(options)
     with handled() as signals:
         cancel, parallel, insecure = signals.cancellation, options["parallel_hosts"], options["insecure"]
+
+        def tell(done: int) -> None:
+            click.echo(f"puller: {done} of {counted(len(hosts), 'host')} checked", err=True)
+
+        def check() -> tuple[HostCheck, ...]:
+            return check_hosts(hosts, parallel=parallel, cancel=cancel, insecure=insecure, on_wait=tell)
+
         try:
-            checks = interruptible(
-                lambda: check_hosts(hosts, parallel=parallel, cancel=cancel, insecure=insecure), cancel
-            )
+            checks = interruptible(check, cancel)
         except CancelledError as error:
             click.echo(f"puller: {error}; nothing was changed on the hosts", err=True)
             return signals.exit_code or 1

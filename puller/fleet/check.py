@@ -1,6 +1,7 @@
 """`puller fleet check`: what each host's engine is, asked of many hosts at the same time."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ SCHEMA = "puller.fleet-check/1"
 _DISK_SECONDS = 10.0
 _TELL = 5.0
 """Seconds between two calls of `on_wait`."""
+_DF = re.compile(r"\s\d+\s+\d+\s+(?P<free>\d{1,15})\s+\d+%\s")
+"""A line of `df -Pk`, as POSIX prescribes it: the size, what is used and what is free, in 1024 bytes."""
 _SKEW = 1.0
 """Seconds of difference between clocks that are not worth a word: the answer was under way for some of it."""
 _HEAD = ("HOST", "ENGINE", "STORE", "PLATFORM", "FREE", "CLOCK")
@@ -124,9 +127,8 @@ def _free(connection: HostConnection, engine: EngineInfo) -> int | None:
     if connection.call is None or engine.data_root is None:
         return free_bytes(engine)[0]
     done = connection.call(("df", "-Pk", "--", engine.data_root), _DISK_SECONDS)
-    words = done.stdout.splitlines()[-1].split() if done and not done.code and done.stdout else []
-    # POSIX: the name of the file system, its size, what is used and what is free, and more.
-    return next((int(free) * 1024 for _, _, _, free, *_ in [words] if free.isdecimal()), None) if words[4:] else None
+    found = _DF.search(done.stdout) if done and not done.code else None
+    return int(found["free"]) * 1024 if found else None
 
 
 def _row(check: HostCheck, engine: EngineInfo) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ _DIAGNOSIS = 10.0
 """Time limit to look at the engine's socket on the host."""
 _LOST = {FailureKind.DAEMON_UNREACHABLE, FailureKind.ENGINE_DISCONNECTED}
 _PLAIN = ("tcp://", "http://")
-_MODE = re.compile(r"[-bcdlps][-rwxsStT]{9}")
+_MODE = re.compile(r"^[-bcdlps][-rwxsStT]{9}", re.MULTILINE)
 """The mode of a file, as `ls -l` prints it."""
 
 
@@ -150,7 +150,7 @@ def socket_problem(target: SshTarget, look: Completed | None) -> SshProblem:
     """
     start, socket = "start the engine there (systemctl start docker)", target.socket
     group = "add the user to the socket's group (sudo usermod -aG docker USER, on the host)"
-    mode = _MODE.match(look.stdout) if look else None
+    mode = _MODE.search(look.stdout) if look else None
     if look is None or (look.stdout and not mode):  # as for a user without a shell
         words = f"the engine's socket {socket} there cannot be used: {start}, or {group}"
         return SshProblem(FailureKind.DAEMON_UNREACHABLE, words)

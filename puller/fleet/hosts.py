@@ -102,7 +102,7 @@ def _checked(found: Candidate) -> FleetHost | Problem:
     except ValueError as error:
         return Problem(found.where, str(error))
     name = short_name(url) if found.name is None else found.name
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or not name.isprintable():
         return Problem(
             found.where, f"{shorten(name, _SHOWN)!r} is no name of a host: leave out spaces, #, = and commas"
         )
@@ -110,6 +110,6 @@ def _checked(found: Candidate) -> FleetHost | Problem:
     if jobs is not None and not (str(jobs).isdecimal() and 1 <= int(str(jobs)[:9]) <= MOST_JOBS):
         return Problem(found.where, f"jobs={shorten(str(jobs), 20)} is not a number from 1 to {MOST_JOBS}")
     for group in found.groups:
-        if not _NAME.fullmatch(group):
+        if not _NAME.fullmatch(group) or not group.isprintable():
             return Problem(found.where, f"{shorten(group, _SHOWN)!r} is no name of a group")
     return FleetHost(name, url, int(jobs) if jobs is not None else None, tuple(dict.fromkeys(found.groups)))

@@ -97,7 +97,7 @@ class _Meaning(NamedTuple):
     pattern: str
     kind: FailureKind
     words: str
-    """With `{host}`, `{login}` and `{last}`, the last line."""
+    """With `{host}`, `{known}`, `{login}` and `{last}`, the last line."""
     is_lasting: bool = True
     is_busy: bool = False
 
@@ -107,7 +107,7 @@ _MEANINGS = (
         r"host identification has changed|host key for .* has changed|offending .*key",
         _K.HOST_KEY,
         "the host's key is not the known one, so nothing was sent to it; if the host was set up anew, compare the keys"
-        f" ({_KEY_THERE}), then: ssh-keygen -R {{host}} && ssh {{login}}",
+        f" ({_KEY_THERE}), then: ssh-keygen -R {{known}} && ssh {{login}}",
     ),
     _Meaning(
         r"host key is known|host key verification failed|no matching host key",
@@ -175,6 +175,6 @@ def problem_of(lines: Sequence[str], target: SshTarget) -> SshProblem:
     last = clean(told[-1] if told else "it ended without a message", _LONGEST)
     for meaning in _MEANINGS:
         if re.search(meaning.pattern, text):
-            words = meaning.words.format(host=target.host, login=target.login, last=last)
+            words = meaning.words.format(host=target.host, known=target.known_name, login=target.login, last=last)
             return SshProblem(meaning.kind, f"ssh: {words}", meaning.is_lasting, meaning.is_busy)
     return SshProblem(FailureKind.HOST_UNREACHABLE, f"ssh: {last}", is_lasting=False)

@@ -20,7 +20,7 @@ _SSH = re.compile(rf"(?:({_USER})@)?({_NAME}|{_ADDRESS})(?::(\d{{1,5}}))?({_PATH
 _TCP = re.compile(rf"({_NAME}|{_ADDRESS}):(\d{{1,5}})/?")
 _UNIX = re.compile(r"/[^\s\x00]{1,106}")
 _CONTEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
-_HIGHEST_PORT = 65535
+_SSH_PORT, _HIGHEST_PORT = 22, 65535
 _SHOWN = 80
 
 
@@ -33,6 +33,11 @@ class SshTarget(NamedTuple):
     port: int | None = None
     socket: str = DOCKER_SOCKET
     """The path of the engine's socket on that host."""
+
+    @property
+    def known_name(self) -> str:
+        """The name of the host's key in known_hosts, for `ssh-keygen -R`."""
+        return f"'[{self.host}]:{self.port}'" if self.port and self.port != _SSH_PORT else self.host
 
     @property
     def login(self) -> str:

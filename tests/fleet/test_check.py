@@ -165,18 +165,21 @@ def test_a_host_that_never_answers_is_given_up(fleet: Fleet, tmp_path: Path) -> 
     assert "does not answer in time" in first["error"]["message"]
 
 
-def test_an_engine_that_never_answers_can_be_interrupted(fleet: Fleet, puller: Program) -> None:
-    """The login works and the engine is silent: Ctrl-C is not kept waiting for the engine."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_run_can_be_ended_while_an_engine_is_silent(
+    fleet: Fleet, puller: Program, number: signal.Signals, code: int
+) -> None:
+    """The forward is open, and ends with puller; Ctrl-C is not kept waiting for the engine."""
     path = fleet.folder / "silent.sock"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
         process = puller.start("fleet", "check", "--host", f"ssh://root@{fleet.hosts[0].address}{path}")
         with server.accept()[0]:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             began = time.monotonic()
             _, stderr = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130, stderr
+    assert process.returncode == code, stderr
     assert time.monotonic() - began < SECONDS, "it waited for the engine"
     assert nothing_left(fleet.hosts[0].address)
     path.unlink()

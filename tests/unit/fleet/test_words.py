@@ -19,7 +19,7 @@ Host key verification failed."""
 @pytest.mark.parametrize(
     ("text", "kind", "words"),
     [
-        (CHANGED, Kind.HOST_KEY, "is not the known one"),
+        (CHANGED, Kind.HOST_KEY, "ssh-keygen -R '[web1]:2222' && ssh -p 2222 build@web1"),
         ("No ED25519 host key is known for web1 and you have requested strict checking.\nHost key verification failed.",
          Kind.HOST_KEY, "is not known: log in once by hand"),
         ("build@web1: Permission denied (publickey,password).", Kind.LOGIN_DENIED, "ssh-copy-id -p 2222 build@web1"),
@@ -56,6 +56,7 @@ def test_words_of_ssh_have_a_kind_and_advice(text: str, kind: Kind, words: str) 
         (Completed(1, "", "ls: cannot access"), Kind.DAEMON_UNREACHABLE, "no engine's socket"),
         (Completed(0, "-rw-r--r-- 1 root root 0 x\n", ""), Kind.DAEMON_UNREACHABLE, "no engine's socket"),
         (Completed(1, "srw-rw---- 1 root docker 0 x\n", ""), Kind.SOCKET_PERMISSION, "usermod -aG docker"),
+        (Completed(1, "Welcome!\nsrw-rw---- 1 root docker 0 x\n", ""), Kind.SOCKET_PERMISSION, "usermod -aG docker"),
         (Completed(0, "srw-rw---- 1 root docker 0 x\n", ""), Kind.DAEMON_UNREACHABLE, "nothing answers"),
     ],
 )

@@ -13,7 +13,7 @@ from puller.engine.endpoint import resolve
 from puller.engine.interface import Engine, EngineWrapper, ProgressSink
 from puller.errors import EngineError, EngineUnreachableError, FailureKind, UsageError
 from puller.fleet.folder import socket_folder
-from puller.fleet.forward import Forward
+from puller.fleet.forward import LOGIN_SECONDS, Forward
 from puller.fleet.hosts import FleetHost
 from puller.fleet.ssh import SshProblem, problem_of
 from puller.fleet.url import SshTarget, is_loopback, ssh_target
@@ -23,8 +23,6 @@ from puller.system.credentials import Keyring
 from puller.system.process import Completed
 from puller.text import clean
 
-SECONDS = 30.0
-"""Time limit for a login and its forward."""
 _DIAGNOSIS = 10.0
 """Time limit to look at the engine's socket on the host."""
 _LOST = {FailureKind.DAEMON_UNREACHABLE, FailureKind.ENGINE_DISCONNECTED}
@@ -116,7 +114,7 @@ def _open_forward(stack: ExitStack, target: SshTarget, cancel: Cancellation) -> 
         raise EngineUnreachableError(words, kind=FailureKind.IO_ERROR) from None
     forward = Forward(target, folder)
     stack.callback(forward.close)
-    forward.open(SECONDS, cancel)
+    forward.open(LOGIN_SECONDS, cancel)
     return forward
 
 

@@ -24,6 +24,8 @@ from puller.system.threads import start
 
 _LOGINS = 3
 """Logins until a forward is open the first time, while the host is busy: sshd refuses many at once (MaxStartups)."""
+LOGIN_SECONDS = 30.0
+"""Time limit for a login and its forward."""
 _REOPENED = 20
 """How often a forward is opened again before it is given up; one that held for `_STEADY` seconds counts anew."""
 _STEADY = 60.0
@@ -51,7 +53,7 @@ class Forward:
         self._refusal = ""
         self._lines: deque[str] = deque(maxlen=_LINES)
         self._problem: SshProblem | None = None
-        self._opened = False
+        self._opened = self._held = False
         self._logins = 0
 
     @property
@@ -76,8 +78,7 @@ class Forward:
                 self._opened = True
                 return
             if monotonic() > deadline:
-                words = f"ssh: no forward within {seconds:g}s: the host does not answer, or waits for something"
-                raise SshProblem(FailureKind.HOST_UNREACHABLE, words).error
+                raise _too_late(seconds).error
             cancel.sleep(pause)
             pause = min(2 * pause, longest)
         raise (self._problem or problem_of((), self.target)).error
@@ -124,26 +125,25 @@ class Forward:
         """Run ssh until it ends, and note why; return whether the socket was there. Raises CancelledError."""
         self._clear()
         self._logins += 1
+        self._held, began = False, monotonic()
+
+        def look(_: str) -> None:
+            if not self._held and self.path.is_socket():
+                self._held, self._problem = True, None
+            elif not self._held and monotonic() - began > LOGIN_SECONDS:
+                raise TimeoutError
+
         command = forward_command(self.target, self.path, self._control)
         try:
-            run(
-                command,
-                environment=_environment(),
-                cancel=self._cancel,
-                on_line=self._read,
-                on_tick=lambda _: self._look(),
-            )
+            run(command, environment=_environment(), cancel=self._cancel, on_line=self._read, on_tick=look)
+        except TimeoutError:
+            self._problem = _too_late(LOGIN_SECONDS)
         except OSError as error:
             self._problem = _cannot_run(error)
-            return False
-        opened = self.path.is_socket()
-        self._problem = problem_of([*self._lines], self.target)
+        else:
+            self._problem = problem_of([*self._lines], self.target)
         self._clear()
-        return opened
-
-    def _look(self) -> None:
-        if self._problem and self.path.is_socket():
-            self._problem = None
+        return self._held
 
     def _clear(self) -> None:
         """Remove the sockets of a login that has ended: who connects to them must not wait."""
@@ -157,6 +157,11 @@ class Forward:
         if OPEN_FAILED.search(line):
             self._refusal = line
             self._refused.set()
+
+
+def _too_late(seconds: float) -> SshProblem:
+    words = f"ssh: no forward within {seconds:g}s: the host does not answer, or waits for something"
+    return SshProblem(FailureKind.HOST_UNREACHABLE, words, is_lasting=False)
 
 
 def _cannot_run(error: OSError) -> SshProblem:

@@ -114,6 +114,18 @@ def test_an_open_forward_is_opened_again_until_that_is_denied(start: Start, tmp_
     assert not forward.path.exists()
 
 
+def test_a_second_login_that_hangs_is_not_waited_for(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is ended, and another one is tried."""
+    forward = start("open 0.5", "hang", "open")
+    forward.open(20, Cancellation())
+    monkeypatch.setattr("puller.fleet.forward.LOGIN_SECONDS", 0.5)
+    assert wait_until(lambda: len(calls(tmp_path)) == 2, 20)
+    assert wait_until(lambda: len(calls(tmp_path)) == 3 and forward.problem is None, 20)
+    assert forward.path.is_socket()
+
+
 def test_a_login_that_hangs_is_given_up_and_can_be_cancelled(start: Start) -> None:
     """Whatever ssh waits for."""
     assert refused(start("hang"), seconds=0.5).kind is FailureKind.HOST_UNREACHABLE

@@ -163,6 +163,55 @@ class PullOutcome(NamedTuple):
         return f"{self.requested[0]} ({self.platform})" if self.platform else self.requested[0]
 
 
+class HostState(StrEnum):
+    """What became of one host of several."""
+
+    DONE = "done"
+    """Every image is present."""
+    FAILED = "failed"
+    """At least one image failed."""
+    CANCELLED = "cancelled"
+    """Its pulls were stopped, because the run was."""
+    UNREACHABLE = "unreachable"
+    """Its engine did not answer, or does not answer any more."""
+    NOT_STARTED = "not_started"
+    """The run was halted or cancelled before this host began."""
+
+
+class HostResult(NamedTuple):
+    """One host of a run over several; its images are outcomes of the report."""
+
+    name: str
+    """Unique in the run; outcomes and events have it as `host`."""
+    url: str
+    """The address of its engine, such as `ssh://build@web-3`."""
+    state: HostState
+    engine: str = ""
+    """The version of its engine, and how it is reached; empty if it was not reached."""
+    wave: int | None = None
+    """The wave that it began in, from 1, and 0 for a canary; None if it did not begin."""
+    began: float = 0.0
+    """Seconds from the start of the run."""
+    seconds: float = 0.0
+    failure: Failure | None = None
+    """Why it could not be reached or did not start, or what ended all its pulls."""
+    jobs: int | None = None
+    """Its own number of concurrent pulls; None for that of the run."""
+
+
+class Fleet(NamedTuple):
+    """The hosts of a run over several, and what stopped it."""
+
+    hosts: tuple[HostResult, ...]
+    halted: str = ""
+    """Why no further host began: a canary or too many hosts failed; else empty."""
+    strict: bool = False
+    """Whether an unreachable host counts as failed."""
+
+    def in_state(self, *states: HostState) -> tuple[HostResult, ...]:
+        return tuple(host for host in self.hosts if host.state in states)
+
+
 class RunDetails(NamedTuple):
     """Where and how a run took place, for those who read its report elsewhere."""
 
@@ -181,6 +230,8 @@ class RunDetails(NamedTuple):
     """The working directory, to which paths in `lists` are relative."""
     target: tuple[str, ...] = ()
     """The options of the command line that name the engine or mirrors, such as `--context=build`."""
+    hosts: int = 0
+    """How many hosts the run was over; 0 for one engine without `--host`."""
 
     @property
     def into_files(self) -> bool:
@@ -198,6 +249,8 @@ class Report(NamedTuple):
     stopped: str = ""
     """Why the run ended early; else empty."""
     details: RunDetails = RunDetails()
+    fleet: Fleet | None = None
+    """The hosts of a run over several; outcomes are then in the order of the hosts, those of each in list order."""
 
     @property
     def ended(self) -> datetime:
@@ -227,6 +280,8 @@ class Report(NamedTuple):
     @property
     def exit_code(self) -> ExitCode:
         """The exit code of the process, unless a signal ended it."""
+        if self.fleet:
+            return _exit_code_of_hosts(self.fleet, self.outcomes)
         return exit_code_of(outcome.failure for outcome in self.outcomes if outcome.failure)
 
 
@@ -238,3 +293,16 @@ def exit_code_of(failures: Iterable[Failure]) -> ExitCode:
     if not ENGINE_GONE.isdisjoint(retryable):
         return ExitCode.ENGINE_UNREACHABLE
     return ExitCode.TRY_AGAIN if all(retryable.values()) else ExitCode.FAILED
+
+
+def _exit_code_of_hosts(fleet: Fleet, outcomes: Iterable[PullOutcome]) -> ExitCode:
+    """Return the exit code of a run over several hosts; that one engine is gone does not end it."""
+    unreachable = {host.name for host in fleet.in_state(HostState.UNREACHABLE)}
+    excused = set[str | None]() if fleet.strict else {*unreachable}
+    if fleet.halted:
+        return ExitCode.HALTED
+    failed = {each.failure.kind: each.failure for each in outcomes if each.failure and each.host not in excused}
+    code = exit_code_of(failed.values())
+    if code is ExitCode.OK:
+        return ExitCode.HOSTS_UNREACHABLE if unreachable else ExitCode.OK
+    return ExitCode.FAILED if code is ExitCode.ENGINE_UNREACHABLE else code

@@ -35,7 +35,7 @@ class FailureLimit(NamedTuple):
         """Parse `5` or `10%`; raises ValueError."""
         digits, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
         if not digits.isascii() or not digits.isdigit() or (percent and int(digits) > 100):  # noqa: PLR2004
-            raise ValueError(f"{text!r} is not a number of images such as 5, or a share such as 10%")
+            raise ValueError(f"{text!r} is not a number such as 5, or a share such as 10%")
         return cls(int(digits), percent)
 
     def exceeded(self, failed: int, total: int) -> bool:

@@ -16,7 +16,7 @@ from puller.pull.mirrors import Mirrors
 from puller.pull.sizes import ImageSizes
 from puller.pull.transfers import Transfers
 from puller.registry.health import CONNECTION_FAILURES, RegistryHealth
-from puller.registry.pools import RegistryPools
+from puller.registry.pools import RegistryPools, SharedLimits
 from puller.registry.resolver import Resolver
 from puller.settings import Settings
 from puller.system.clock import monotonic
@@ -117,6 +117,7 @@ class RunContext:
         began: float = 0.0,
         images: Callable[[], LocalImages] = LocalImages,
         transfers: Transfers | None = None,
+        limits: SharedLimits | None = None,
     ) -> None:
         self.engine, self.registries, self.settings = engine, registries, settings
         self.emit, self.cancel = emit, cancel
@@ -125,7 +126,9 @@ class RunContext:
         self.transfers = transfers or Transfers()
         health = registries.health
         widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
-        self.pools = RegistryPools(affordable(settings.jobs), settings.per_registry, widths=widths, health=health)
+        self.pools = RegistryPools(
+            affordable(settings.jobs), settings.per_registry, widths=widths, health=health, limits=limits
+        )
         self.mirrors = Mirrors(settings.registries, self.registries)
         inventory = EngineInventory(self.engine.store, self.images)
         self.sizes = ImageSizes(self.registries, inventory, self.transfers, self.emit)

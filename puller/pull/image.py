@@ -57,7 +57,7 @@ class ImagePull:
             return pulled
         try:
             health.wait(context.cancel, context.too_long)
-            with context.pools.slots:
+            with context.pools.slot(self.request.reference.registry):
                 context.cancel.check()
                 result = attempt(self.request, context, self.attempts, self.began)
             self._record(self.request.reference.registry, health, result)
@@ -76,7 +76,7 @@ class ImagePull:
         for source in context.mirrors.sources(self.request.reference):
             if source.mirror in self.excluded_mirrors:
                 continue
-            with context.pools.slots:
+            with context.pools.slot(source.reference.registry):
                 context.cancel.check()
                 result = attempt(self.request, context, self.attempts, self.began, source)
             self._record(source.reference.registry, source.health, result)

@@ -32,6 +32,7 @@ from puller.pull.run import Run, check_platforms
 from puller.pull.transfers import Transfers
 from puller.pull.up_to_date import UpToDateCheck
 from puller.registry.client import RegistryClient
+from puller.registry.pools import SharedLimits
 from puller.registry.resolver import Resolver
 from puller.settings import BackendChoice, Policy, PrefetchMode, Settings
 from puller.system.clock import monotonic
@@ -69,12 +70,13 @@ class PullSession(AbstractContextManager["PullSession"]):
         host: str | None = None,
         cancel: Cancellation | None = None,
         make_room: MakeRoom | None = None,
+        limits: SharedLimits | None = None,
     ) -> None:
         """Use an engine, which the caller closes, and a registry client; None makes a client for this session.
 
         Without a `RegistryClient`, which can fetch manifests, there is no disk check and no prefetching.
         `host` names the engine's host in events and outcomes, for callers with several. The session is cancelled with
-        `cancel`. `make_room` is called to remove images when the disk is too small.
+        `cancel`. `make_room` is called to remove images when the disk is too small. `limits` are shared by sessions.
         """
         self._engine = engine
         self._settings = settings or Settings()
@@ -84,7 +86,7 @@ class PullSession(AbstractContextManager["PullSession"]):
         self._host = host
         self._emit = fan_out(observer if host is None else lambda event: observer(at_host(event, host)))
         self._cancel = Cancellation(cancel)
-        self._make_room = make_room
+        self._make_room, self._limits = make_room, limits
         self._background = Threads("engine", 3, 3)
         self._images: Future[LocalImages] | None = None
         self._listed_by = 0.0
@@ -127,7 +129,9 @@ class PullSession(AbstractContextManager["PullSession"]):
         transfers = Transfers()
         with self._prefetching(requests, transfers) as puller, self._cancel.hook(resolver.close):
             engine = disk_check.watching(puller) if disk_check else puller
-            context = RunContext(engine, resolver, settings, self._emit, self._cancel, began, listed, transfers)
+            context = RunContext(
+                engine, resolver, settings, self._emit, self._cancel, began, listed, transfers, self._limits
+            )
             outcomes = Run(requests, context, UpToDateCheck(context, images), len(rejected), disk_check).outcomes()
         if not self._cancel.requested:  # after the pulls, which use the layers of what a killed run left
             wait((self._background.submit("", remove_leftovers, store),), _TIDY)

@@ -4,7 +4,9 @@ With semaphores inside a simple pool, the images of one slow registry end up occ
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from threading import BoundedSemaphore
+from types import MappingProxyType
 
 from puller.registry.health import RegistryHealth
 from puller.system.threads import Threads
@@ -13,6 +15,41 @@ _CHECKS, _ALL_CHECKS = 8, 64
 """Checks in flight on one registry and on all: each is a HEAD, which is cheap and takes one round trip."""
 _PULLS = 256
 """Threads for pulls; most of them only wait, for a slot or for the end of a rate limit."""
+
+
+class SharedLimits:
+    """What several sessions share: the pulls in flight from single registries, and the threads that each may have."""
+
+    def __init__(
+        self, registries: Mapping[str, int] = MappingProxyType({}), *, pulls: int = _PULLS, checks: int = _ALL_CHECKS
+    ) -> None:
+        """`registries` are the most pulls from a registry over all sessions; threads are for one session."""
+        self._slots = {name.lower(): BoundedSemaphore(number) for name, number in registries.items()}
+        self.pulls, self.checks = pulls, checks
+
+    def slots(self, registry: str) -> BoundedSemaphore | None:
+        """Return the slots of a registry; None for one without a limit."""
+        return self._slots.get(registry.lower())
+
+
+class _BothSlots(AbstractContextManager[None]):
+    """Holds a slot of the session and one of the registry; while it waits for one, it does not hold the other."""
+
+    def __init__(self, *slots: BoundedSemaphore) -> None:
+        self._slots = slots
+
+    def __enter__(self) -> None:
+        awaited, other = self._slots
+        while True:
+            awaited.acquire()
+            if other.acquire(blocking=False):
+                return
+            awaited.release()
+            awaited, other = other, awaited
+
+    def __exit__(self, *_: object) -> None:
+        for slots in self._slots:
+            slots.release()
 
 
 class RegistryPools:
@@ -25,15 +62,25 @@ class RegistryPools:
         *,
         widths: Mapping[str, int] | None = None,
         health: Callable[[str], RegistryHealth] = RegistryHealth,
+        limits: SharedLimits | None = None,
     ) -> None:
-        """Allow `jobs` pulls over all registries, and `per_registry` on each registry that `widths` does not name."""
+        """Allow `jobs` pulls over all registries, and `per_registry` on each registry that `widths` does not name.
+
+        `limits` are shared with other sessions.
+        """
+        self._limits = limits or SharedLimits()
         bounded = {name: min(jobs, width) for name, width in (widths or {}).items()}
-        self.pulls = Threads("pull", min(jobs, per_registry or jobs), max(_PULLS, jobs), bounded)
-        self.checks = Threads("check", _CHECKS, _ALL_CHECKS)
+        self.pulls = Threads("pull", min(jobs, per_registry or jobs), max(self._limits.pulls, jobs), bounded)
+        self.checks = Threads("check", _CHECKS, self._limits.checks)
         self.slots = BoundedSemaphore(jobs)
-        """Acquired for each attempt, and released while a pull waits for its next one."""
+        """Those of the session; see `slot`."""
         self._health = health
         self._healths: dict[str, RegistryHealth] = {}
+
+    def slot(self, registry: str) -> AbstractContextManager[object]:
+        """Return the slot for an attempt at a registry; a pull releases it while it waits for its next attempt."""
+        shared = self._limits.slots(registry)
+        return _BothSlots(self.slots, shared) if shared else self.slots
 
     def health(self, registry: str) -> RegistryHealth:
         """Return the health of a registry, the same in the whole run."""

@@ -1,6 +1,7 @@
 """The JSON report (`puller.report/1`, see `schemas/report.schema.json`): writes it and reads it back."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -10,7 +11,17 @@ from typing import Any, NamedTuple, TypeVar
 from puller.errors import FailureClass, FailureKind, UsageError
 from puller.failure import Failure, error_document
 from puller.image.reference import Platform
-from puller.model import Attempt, PullOutcome, Report, RunDetails, Span, Status
+from puller.model import (
+    Attempt,
+    Fleet,
+    HostResult,
+    HostState,
+    PullOutcome,
+    Report,
+    RunDetails,
+    Span,
+    Status,
+)
 from puller.text import clean, timestamp
 
 T = TypeVar("T")
@@ -53,6 +64,8 @@ def render(report: Report) -> str:
         "run": _details_document(report.details),
     }
     head = json.dumps(document, indent=2).removesuffix("\n}")
+    if report.fleet:
+        head += f',\n  "fleet": {_fleet_document(report)}'
     images = ",\n".join(f"    {_encode(_image(outcome))}" for outcome in report.outcomes)
     return f"{head},{IMAGES}\n{images}\n  ]\n}}\n" if images else f"{head},{IMAGES}]\n}}\n"
 
@@ -108,7 +121,8 @@ def _refusal(why: str) -> UsageError:
 
 def _report(node: Mapping[str, Any]) -> Report:
     outcomes, details = tuple(map(_outcome, node["images"])), _details(node.get("run") or {})
-    return Report(_moment(node["started"]), float(node["seconds"]), outcomes, node["stopped"] or "", details)
+    fleet = _fleet(node["fleet"]) if node.get("fleet") else None
+    return Report(_moment(node["started"]), float(node["seconds"]), outcomes, node["stopped"] or "", details, fleet)
 
 
 def _summary(node: Mapping[str, Any]) -> Summary:
@@ -127,14 +141,62 @@ def _details_document(details: RunDetails) -> dict[str, Any]:
         "command": details.command or None,
         "version": details.version or None,
         "exit_code": details.exit_code,
+        "hosts": details.hosts or None,
     }
 
 
 def _details(node: Mapping[str, Any]) -> RunDetails:
     """Read what older versions did not write."""
-    texts = {name: node.get(name) or "" for name in ("host", "engine", "directory", "command", "version")}
+    texts: dict[str, Any] = {
+        name: node.get(name) or "" for name in ("host", "engine", "directory", "command", "version")
+    }
     lists, target = (tuple(node.get(name) or ()) for name in ("lists", "target"))
-    return RunDetails(**texts, lists=lists, target=target, exit_code=node.get("exit_code"))
+    return RunDetails(
+        **texts, lists=lists, target=target, exit_code=node.get("exit_code"), hosts=node.get("hosts") or 0
+    )
+
+
+def _fleet_document(report: Report) -> str:
+    """Return what is known of the hosts of a run, with one line for each."""
+    fleet = report.fleet or Fleet(())
+    counts: dict[str | None, Counter[str]] = {}
+    for outcome in report.outcomes:
+        counts.setdefault(outcome.host, Counter())[outcome.status.value] += 1
+    hosts = ",\n".join(f"      {_encode(_host(host, counts.get(host.name, Counter())))}" for host in fleet.hosts)
+    return f'{{"halted": {_encode(fleet.halted or None)}, "strict": {_encode(fleet.strict)}, "hosts": [\n{hosts}\n  ]}}'
+
+
+def _host(host: HostResult, counts: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "name": host.name,
+        "url": clean(host.url),
+        "state": host.state.value,
+        "engine": host.engine or None,
+        "wave": host.wave,
+        "jobs": host.jobs,
+        "began": round(host.began, 3),
+        "seconds": round(host.seconds, 3),
+        "counts": {status.value: counts.get(status.value, 0) for status in Status},
+        "error": error_document(host.failure) if host.failure else None,
+    }
+
+
+def _fleet(node: Mapping[str, Any]) -> Fleet:
+    hosts = tuple(
+        HostResult(
+            host["name"],
+            host["url"],
+            HostState(host["state"]),
+            host["engine"] or "",
+            host["wave"],
+            float(host["began"]),
+            float(host["seconds"]),
+            _failure(host["error"]),
+            host["jobs"],
+        )
+        for host in node["hosts"]
+    )
+    return Fleet(hosts, node["halted"] or "", node["strict"])
 
 
 def _image(outcome: PullOutcome) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_help_for_pull_names_every_option_of_the_contract(shell: Shell) -> None:
         (("pull", "images.txt", "--timeout", "soon"), "'soon' is not a duration such as 30s, 5m or 1h30m"),
         (("pull", "images.txt", "--timeout", "-1"), "-1"),
         (("pull", "images.txt", "--retry-delay", "1x"), "'1x' is not a duration"),
-        (("pull", "images.txt", "--max-fail", "101%"), "'101%' is not a number of images such as 5"),
+        (("pull", "images.txt", "--max-fail", "101%"), "'101%' is not a number such as 5"),
         (("pull", "images.txt", "--max-fail", "few"), "'few' is not a number"),
         (("pull", "images.txt", "--jobs", "0"), "0 is not in the range"),
         (("pull", "images.txt", "-j", "many"), "'many' is not a whole number"),

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from puller.errors import FailureClass, FailureKind, UsageError
 from puller.failure import Failure
 from puller.image.reference import Platform
-from puller.model import Attempt, PullOutcome, Report, RunDetails, Span, Status
+from puller.model import Attempt, Fleet, HostResult, HostState, PullOutcome, Report, RunDetails, Span, Status
 from puller.report.json import render, report_of, summary_of
 from tests.lab.samples import DIGEST, outcome, report
 
@@ -61,8 +61,23 @@ DETAILS = st.builds(
     st.text(),
     st.text(),
     st.none() | st.integers(0, 255),
+    hosts=st.integers(0, 1000),
 )
-REPORTS = st.builds(Report, MOMENTS, SECONDS, st.lists(OUTCOMES, max_size=3).map(tuple), st.text(), DETAILS)
+HOSTS = st.builds(
+    HostResult,
+    WORDS,
+    st.text(),
+    st.sampled_from(HostState),
+    wave=st.none() | st.integers(0, 9),
+    began=SECONDS,
+    seconds=SECONDS,
+    failure=st.none() | FAILURES,
+    jobs=st.none() | st.integers(1, 9),
+)
+FLEETS = st.builds(Fleet, st.lists(HOSTS, max_size=2).map(tuple), st.text(), st.booleans())
+REPORTS = st.builds(
+    Report, MOMENTS, SECONDS, st.lists(OUTCOMES, max_size=3).map(tuple), st.text(), DETAILS, st.none() | FLEETS
+)
 
 
 @given(REPORTS)

@@ -1,0 +1,303 @@
+"""A run over the hosts of a fleet: one session a host, wave by wave, and one report.
+
+All sessions share one `RegistryClient`: tokens, health and rate limits are known once for each registry, and a 429 that
+one host meets makes all of them wait.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from puller.cancellation import Cancellation
+from puller.engine.interface import Engine
+from puller.errors import CancelledError, EngineUnreachableError, FailureClass, FailureKind, ListError, PullerError
+from puller.events import Observer, ignore
+from puller.failure import Failure, classify, failure, failure_of
+from puller.fleet.connection import open_host
+from puller.fleet.hosts import FleetHost
+from puller.fleet.pins import Pins
+from puller.fleet.waves import Waves, WaveSize
+from puller.model import ENGINE_GONE, Fleet, HostResult, HostState, PullOutcome, PullRequest, Report, RunDetails, Status
+from puller.prune.pull_record import remember_pulls
+from puller.pull.session import PullSession
+from puller.registry.client import RegistryClient
+from puller.registry.pools import SharedLimits
+from puller.settings import FailureLimit, PrefetchMode, Settings
+from puller.system.clock import monotonic
+from puller.system.credentials import Keyring
+from puller.system.threads import Threads
+from puller.text import counted, format_seconds
+
+_GRACE = 5.0
+"""Seconds that hosts have to stop after the run is cancelled."""
+_THREADS = 560
+"""Threads of all sessions together."""
+_OTHERS, _CHECKS = 11, 2
+"""Threads of one session without those for checks, pulls and time limits, and those for checks: most are by digest."""
+_RECORD_SECONDS = 5.0
+
+OpenHost = Callable[..., AbstractContextManager[Engine]]
+"""As `puller.fleet.connection.open_host`."""
+
+
+class FleetOptions(NamedTuple):
+    """How a run goes over its hosts."""
+
+    parallel_hosts: int = 20
+    canaries: int = 0
+    waves: tuple[WaveSize, ...] = ()
+    max_fail: FailureLimit | None = None
+    """Most hosts that may fail before no other begins; None for no limit."""
+    strict: bool = False
+    registry_limits: tuple[tuple[str, int], ...] = ()
+    """Most pulls in flight from a registry, over all hosts."""
+
+
+class HostStarted(NamedTuple):
+    """A host begins; its wave is one of `waves`, and 0 for a canary."""
+
+    host: FleetHost
+    wave: int
+    waves: int
+
+
+class HostEnded(NamedTuple):
+    """A host has ended, with the outcomes of its images."""
+
+    result: HostResult
+    outcomes: tuple[PullOutcome, ...]
+
+
+class Halted(NamedTuple):
+    """No further host begins."""
+
+    reason: str
+    hosts: int
+    """How many hosts have not begun."""
+
+
+FleetEvent = HostStarted | HostEnded | Halted
+
+
+class _Part(NamedTuple):
+    """What came of one host."""
+
+    result: HostResult
+    outcomes: tuple[PullOutcome, ...]
+
+
+class _Begin(NamedTuple):
+    """When a host began."""
+
+    wave: int | None
+    """None if it did not."""
+    at: float
+    """On the monotonic clock."""
+
+
+class FleetRun:
+    """Pulls the images of a list into the engines of many hosts.
+
+    A failure of one host, such as a full disk, ends its session and no other.
+    """
+
+    def __init__(  # noqa: PLR0913 - half of them by keyword
+        self,
+        hosts: Sequence[FleetHost],
+        requests: Sequence[PullRequest],
+        settings: Settings,
+        options: FleetOptions,
+        registries: RegistryClient,
+        *,
+        keyring: Keyring | None = None,
+        observer: Observer = ignore,
+        observe_hosts: Callable[[FleetEvent], object] = lambda _: None,
+        cancel: Cancellation | None = None,
+        connect: OpenHost = open_host,
+    ) -> None:
+        """Use a registry client, which the caller closes. `observer` gets the events of all hosts, from many threads.
+
+        `observe_hosts` is called by one thread. Nothing is prefetched: that is for one engine on this machine.
+        """
+        self._hosts, self._requests, self._options = {host.name: host for host in hosts}, requests, options
+        prefetch = settings.prefetch._replace(mode=PrefetchMode.NEVER)
+        self._settings = settings._replace(prefetch=prefetch, max_fail=None)
+        self._registries, self._keyring, self._connect = registries, keyring or Keyring(), connect
+        self._observer, self._tell = observer, observe_hosts
+        self._cancel = Cancellation(cancel)
+        self._pins = Pins(requests, settings.policy)
+        self.parallel, pulls = _widths(self._hosts.values(), requests, settings.jobs, options.parallel_hosts)
+        """How many hosts run at once: fewer than was asked for if they would need too many threads."""
+        self._limits = SharedLimits(dict(options.registry_limits), pulls=pulls, checks=_CHECKS)
+        self._waves = Waves(
+            [*self._hosts],
+            canaries=options.canaries,
+            sizes=options.waves,
+            max_fail=options.max_fail,
+            strict=options.strict,
+        )
+        self._running: dict[str, _Begin] = {}
+        self._began = 0.0
+
+    def run(self, rejected: Sequence[PullOutcome] = ()) -> Report:
+        """Pull, and report on each host and each of its images; `rejected` outcomes come last."""
+        started, self._began = datetime.now(UTC), monotonic()
+        self._pins.resolve(self._registries, self._cancel)
+        parts = self._run_hosts()
+        halted = self._waves.halted
+        why = failure(FailureKind.CANCELLED, f"halted: {halted}" if halted else self._cancel.reason)
+        ends = [parts.get(name) or self._left_out(host, why) for name, host in self._hosts.items()]
+        outcomes = [outcome for part in ends for outcome in part.outcomes]
+        fleet = Fleet(tuple(part.result for part in ends), halted, self._options.strict)
+        engines = {host.engine for host in fleet.hosts if host.engine}
+        engine = f"{counted(len(ends), 'host')}: {engines.pop()}" if len(engines) == 1 else counted(len(ends), "host")
+        details = RunDetails(engine=engine, hosts=len(ends))
+        seconds = monotonic() - self._began
+        return Report(started, seconds, (*outcomes, *rejected), self._cancel.reason, details, fleet)
+
+    def _run_hosts(self) -> dict[str, _Part]:
+        """Let hosts begin as the waves allow, until none runs and none will begin."""
+        parts: dict[str, _Part] = {}
+        ends: SimpleQueue[_Part | None] = SimpleQueue()
+        threads, waves, running = Threads("host", self.parallel, self.parallel), self._waves, self._running
+
+        def work(host: FleetHost, begin: _Begin) -> None:
+            try:
+                part = self._pull(host, begin)
+            except Exception as error:  # noqa: BLE001 - a bug of ours fails this host, not the run
+                part = self._broken(host, begin, failure_of(error), HostState.FAILED)
+            ends.put(part)
+
+        with self._cancel.hook(lambda: ends.put(None)):
+            while not waves.over:
+                if self._cancel.requested:
+                    waves.stop()
+                while len(running) < self.parallel and (name := waves.take()):
+                    running[name] = _Begin(waves.number, monotonic())
+                    self._tell(HostStarted(self._hosts[name], waves.number, waves.last))
+                    threads.submit("", work, self._hosts[name], running[name])
+                if not running:
+                    continue
+                try:
+                    part = ends.get(timeout=_GRACE if self._cancel.requested else self._left)
+                except Empty:
+                    if self._cancel.requested:  # a host does not stop: its thread is left alone
+                        break
+                    deadline = format_seconds(self._settings.deadline or 0)
+                    self._cancel.cancel(f"the deadline of {deadline} has passed")
+                    continue
+                if part:
+                    self._ended(part, parts)
+        threads.close()
+        return parts
+
+    def _ended(self, part: _Part, parts: dict[str, _Part]) -> None:
+        name, halted = part.result.name, self._waves.halted
+        parts[name] = part
+        self._running.pop(name, None)
+        self._waves.ended(name, part.result.state)
+        self._tell(HostEnded(*part))
+        if self._waves.halted != halted:
+            self._tell(Halted(self._waves.halted, len(self._hosts) - len(parts) - len(self._running)))
+
+    def _left_out(self, host: FleetHost, why: Failure) -> _Part:
+        """Return the part of a host that did not begin, or did not stop."""
+        begin = self._running.get(host.name)
+        if begin:
+            return self._broken(host, begin, why, HostState.CANCELLED)
+        return self._broken(host, _Begin(None, 0.0), why, HostState.NOT_STARTED)
+
+    @property
+    def _left(self) -> float | None:
+        """Seconds until the deadline of the run; None without one."""
+        deadline = self._settings.deadline
+        return None if deadline is None else max(0.0, self._began + deadline - monotonic())
+
+    def _pull(self, host: FleetHost, begin: _Begin) -> _Part:
+        cancel, jobs = Cancellation(self._cancel), host.jobs or self._settings.jobs
+        settings = self._settings._replace(jobs=jobs, deadline=self._left)
+        part: _Part | None = None
+        try:
+            with (
+                self._connect(host, cancel=cancel, connections=jobs, keyring=self._keyring) as engine,
+                PullSession(
+                    engine, self._registries, settings, self._observer, host=host.name, cancel=cancel,
+                    limits=self._limits,
+                ) as session,
+            ):  # fmt: skip
+                part = self._part(host, begin, engine.engine, self._pull_in(session, engine, begin.at))
+        except CancelledError:
+            why = failure(FailureKind.CANCELLED, cancel.reason)
+            return part or self._broken(host, begin, why, HostState.CANCELLED)
+        except ListError as error:  # this engine cannot keep what the list wants
+            return part or self._broken(
+                host, begin, failure(FailureKind.NO_MATCHING_PLATFORM, str(error)), HostState.FAILED
+            )
+        except PullerError as error:
+            return part or self._broken(host, begin, _unreachable(error), HostState.UNREACHABLE)
+        return part
+
+    def _pull_in(self, session: PullSession, engine: Engine, began: float) -> tuple[PullOutcome, ...]:
+        """Pull into one engine; an image that came with another digest than on other hosts is pulled once more."""
+        before = session.images_before
+        report = session.pull(self._pins.requests())
+        outcomes = [*report.outcomes]
+        if others := () if report.stopped else self._pins.others(outcomes):
+            again = session.pull([request for _, request in others])
+            for (place, _), outcome in zip(others, again.outcomes, strict=True):
+                outcomes[place] = outcome
+        offset = began - self._began
+        outcomes = [
+            outcome._replace(reference=request.reference.canonical, began=outcome.began + offset)
+            for request, outcome in zip(self._requests, outcomes, strict=True)
+        ]
+        with suppress(Exception):  # a pull must not fail because its record for `puller prune` fails
+            remember_pulls(
+                report._replace(outcomes=tuple(outcomes)), engine.store, lambda: before.result(_RECORD_SECONDS)
+            )
+        return tuple(outcomes)
+
+    def _part(self, host: FleetHost, begin: _Begin, engine: str, outcomes: tuple[PullOutcome, ...]) -> _Part:
+        state, why = _state_of(outcomes)
+        return _Part(self._result(host, state, begin, why)._replace(engine=engine), outcomes)
+
+    def _broken(self, host: FleetHost, begin: _Begin, why: Failure, state: HostState) -> _Part:
+        """Return the part of a host that pulled no image."""
+        status = Status.FAILED if state is HostState.FAILED else Status.CANCELLED
+        outcomes = tuple(PullOutcome.of(each, status, failure=why)._replace(host=host.name) for each in self._requests)
+        return _Part(self._result(host, state, begin, why), outcomes)
+
+    def _result(self, host: FleetHost, state: HostState, begin: _Begin, why: Failure | None) -> HostResult:
+        times = (0.0, 0.0) if begin.wave is None else (begin.at - self._began, monotonic() - begin.at)
+        return HostResult(host.name, host.url, state, "", begin.wave, *times, why, host.jobs)
+
+
+def _widths(hosts: Iterable[FleetHost], requests: Sequence[PullRequest], jobs: int, parallel: int) -> tuple[int, int]:
+    """Return how many hosts run at once, and the threads for the pulls of each: all sessions have `_THREADS`."""
+    jobs = max([jobs, *(host.jobs for host in hosts if host.jobs)])
+    wanted = jobs * len({each.reference.registry.lower() for each in requests})
+    fixed = _OTHERS + _CHECKS + jobs  # each pull in flight has a thread for its time limits
+    parallel = max(1, min(parallel, _THREADS // (fixed + jobs)))
+    return parallel, max(jobs, min(wanted, _THREADS // parallel - fixed))
+
+
+def _state_of(outcomes: Sequence[PullOutcome]) -> tuple[HostState, Failure | None]:
+    """Return what became of a host that was reached, and what ended all its pulls, if anything did."""
+    failed = [each.failure for each in outcomes if each.failure and each.failure.kind is not FailureKind.CANCELLED]
+    fatal = next((why for why in failed if why.failure_class is FailureClass.HOST_FATAL), None)
+    if failed and all(why.kind in ENGINE_GONE for why in failed):
+        return HostState.UNREACHABLE, failed[0]
+    if failed:
+        return HostState.FAILED, fatal
+    return (HostState.DONE if all(each.ok for each in outcomes) else HostState.CANCELLED), None
+
+
+def _unreachable(error: PullerError) -> Failure:
+    """Return why no engine was reached; a context that does not exist is the only wrong address with another error."""
+    message = str(error)
+    if isinstance(error, EngineUnreachableError):
+        kind = error.kind or classify(message).kind
+        return failure(FailureKind.DAEMON_UNREACHABLE if kind is FailureKind.UNCLASSIFIED else kind, message)
+    return failure(FailureKind.CONTEXT_NOT_FOUND, message)

@@ -21,8 +21,11 @@ def render(report: Report) -> str:
 def _block(why: Failure | None, outcomes: Sequence[PullOutcome]) -> Iterator[str]:
     if why:
         yield f"# {reason(why)}"
-    for outcome in outcomes:
-        option = f"--platform={outcome.platform} " if outcome.platform else ""
-        for text in outcome.requested:  # a line for each spelling, which `puller pull` merges again
-            readable = not is_bad_line(outcome) and ImageReference.read(text)
-            yield f"{option}{text}" if readable else f"# {clean(text)}"
+    yield from dict.fromkeys(line for outcome in outcomes for line in _lines(outcome))  # of several hosts once
+
+
+def _lines(outcome: PullOutcome) -> Iterator[str]:
+    option = f"--platform={outcome.platform} " if outcome.platform else ""
+    for text in outcome.requested:  # a line for each spelling, which `puller pull` merges again
+        readable = not is_bad_line(outcome) and ImageReference.read(text)
+        yield f"{option}{text}" if readable else f"# {clean(text)}"

@@ -1,13 +1,15 @@
-"""The JUnit report: one test case for each image, as GitLab, Jenkins and others read it.
+"""The JUnit report, as GitLab, Jenkins and others read it: a test case for each image, a suite for each host.
 
 JUnit XML has no standard; this is what the parsers have in common. GitLab shows the class name as the suite, takes the
 cause from the *text* of a failure, and keeps only the first of two cases with the same name.
 """
 
 import re
+from datetime import timedelta
 from xml.etree import ElementTree as ET
 
 from puller.model import PullOutcome, Report, Status
+from puller.report.hosts import by_host
 from puller.report.words import KEPT, advice, is_bad_line, reason, status_words
 from puller.text import clean, timestamp
 
@@ -20,34 +22,40 @@ _NOT_PULLED = (Status.UP_TO_DATE, Status.PRESENT)
 
 def render(report: Report, *, skip_up_to_date: bool = False) -> str:
     """Return JUnit XML; with `skip_up_to_date`, images that needed no pull are skipped tests instead of passed ones."""
-    suite = ET.Element("testsuite", name="puller")
     used: dict[tuple[str, str], int] = {}
-    for outcome in report.outcomes:
-        suite.append(_case(outcome, used, skip=skip_up_to_date and outcome.status in _NOT_PULLED))
-    seconds = f"{report.seconds:.3f}"
-    # Ant's schema, the origin of all others, has no time zone here.
-    suite.attrib |= _counts(suite) | {"time": seconds, "timestamp": timestamp(report.started).removesuffix("Z")}
-    suite.set("skipped", str(_number(suite, "skipped")))
-    root = ET.Element("testsuites", {"name": "puller", **_counts(suite), "time": seconds})
-    root.append(suite)
+    times = {host.name: (host.began, host.seconds) for host in report.fleet.hosts} if report.fleet else {}
+    root = ET.Element("testsuites", name="puller")
+    for host, outcomes in (by_host(report.outcomes) or {None: []}).items():
+        suite = ET.SubElement(root, "testsuite", name=_legal(clean(host)) if host else "puller")
+        for outcome in outcomes:
+            suite.append(_case(outcome, used, skip=skip_up_to_date and outcome.status in _NOT_PULLED))
+        began, seconds = times.get(host or "", (0.0, report.seconds))
+        started = timestamp(report.started + timedelta(seconds=began)).removesuffix("Z")
+        # Ant's schema, the origin of all others, has no time zone here.
+        suite.attrib |= _counts(suite) | {"time": f"{seconds:.3f}", "timestamp": started}
+        suite.set("skipped", str(_number(suite, "skipped")))
+    root.attrib |= _counts(root) | {"time": f"{report.seconds:.3f}"}
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
 def _counts(suite: ET.Element) -> dict[str, str]:
+    """Return the counts of a suite, or of all suites."""
     return {
-        "tests": str(len(suite)),
+        "tests": str(len([*suite.iter("testcase")])),
         "failures": str(_number(suite, "failure")),
         "errors": str(_number(suite, "error")),
     }
 
 
 def _number(suite: ET.Element, result: str) -> int:
-    return len(suite.findall(f"testcase/{result}"))
+    return len(suite.findall(f".//testcase/{result}"))
 
 
 def _case(outcome: PullOutcome, used: dict[tuple[str, str], int], *, skip: bool) -> ET.Element:
-    names = (_legal(_registry(outcome)), _legal(clean(str(outcome)) or "-"))
+    registry = _registry(outcome)
+    group = f"{clean(outcome.host)} {registry}" if outcome.host else registry
+    names = (_legal(group), _legal(clean(str(outcome)) or "-"))
     used[names] = number = used.get(names, 0) + 1
     label = names[1] if number == 1 else f"{names[1]} ({number})"
     case = ET.Element("testcase", classname=names[0], name=label, time=f"{outcome.took:.3f}")

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from puller.failure import Failure
 from puller.image.digest import short_digest
-from puller.model import PullOutcome, Report
+from puller.model import HostState, PullOutcome, Report
 from puller.report import LARGEST_SUMMARY
+from puller.report.hosts import amount_of, host_names, host_rows, spread
 from puller.report.words import (
     KEPT,
     advice,
+    bare_name,
     by_cause,
     image_name,
     next_commands,
@@ -37,6 +39,7 @@ _PLAIN = re.compile(r"[\w./:@-]+(?: \([\w./-]+\))?", re.ASCII)
 """A name without characters that have a meaning in a code span or a table."""
 # The other characters cannot form structure, HTML, a mention, a link, mathematics or an emoji.
 _SPECIAL = re.compile(r"[^\w\s.,;'\"()/?%=+:-]|:(?=//)|(?<=www)\.|_", re.IGNORECASE)
+_HOSTS_HEADER = "| state | host | images | fetched | took | why |\n| --- | --- | ---: | ---: | ---: | --- |"
 _HEADER = "| status | image | digest | fetched | attempts | took |\n| --- | --- | --- | ---: | ---: | ---: |"
 
 
@@ -49,8 +52,10 @@ def render(report: Report, *, limit: int = LARGEST_SUMMARY, run: str = "") -> st
     failures = _truncated([*_failures(report)], limit // 2 - _size(head), "causes")
     commands = ", ".join(_code(command, spaces=" ") for command, _ in next_commands(report, run))
     top = "\n\n".join([head, *failures, *([f"Next: {commands}"] if commands else [])])
-    rows = _truncated([_row(report, outcome) for outcome in report.outcomes], limit - _size(top) - _RESERVE, "images")
-    return f"{top}\n\n{_table(rows)}\n" if report.outcomes and rows else f"{top}\n"
+    what = "hosts" if report.fleet else "images"
+    rows = [*_host_rows(report)] if report.fleet else [_row(report, outcome) for outcome in report.outcomes]
+    rows = _truncated(rows, limit - _size(top) - _RESERVE, what)
+    return f"{top}\n\n{_table(rows, what)}\n" if report.outcomes and rows else f"{top}\n"
 
 
 def _summary(report: Report) -> Iterator[str]:
@@ -69,9 +74,13 @@ def _failures(report: Report) -> Iterator[str]:
 def _cause(why: Failure, outcomes: Sequence[PullOutcome]) -> Iterator[str]:
     message, alone = shared_message(outcomes), len(outcomes) == 1
     what = _code(image_name(outcomes[0])) if alone else counted(len(outcomes), "image")
+    what = amount_of(outcomes) if outcomes[0].host and not alone else what
     words = f"{escape(why.title)} (`{why.kind}`){f': {escape(message)}' if message else ''}"
     words += f"; {KEPT}" if alone and outcomes[0].kept else ""
     yield f"- **failed:** {what}: {words} → {escape(' '.join(advice(why)))}"
+    if outcomes[0].host and not alone:
+        yield from _on_hosts(outcomes, message)
+        return
     for outcome in () if alone else outcomes[:_LISTED]:
         own = f": {escape(shorten(outcome.failure.message, _SHORT))}" if outcome.failure and not message else ""
         yield f"  - {_code(image_name(outcome))}{own}{f' ({KEPT})' if outcome.kept else ''}"
@@ -92,11 +101,27 @@ def _row(report: Report, outcome: PullOutcome) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _table(rows: list[str]) -> str:
-    table = "\n".join((_HEADER, *rows))
+def _on_hosts(outcomes: Sequence[PullOutcome], message: str) -> Iterator[str]:
+    """Name each image once, with its hosts."""
+    found = spread(outcomes)
+    for outcome, hosts in found[:_LISTED]:
+        own = f": {escape(shorten(outcome.failure.message, _SHORT))}" if outcome.failure and not message else ""
+        yield f"  - {_code(bare_name(outcome))} on {escape(host_names(hosts))}{own}"
+    if len(found) > _LISTED:
+        yield f"  - … and {len(found) - _LISTED} more"
+
+
+def _host_rows(report: Report) -> Iterator[str]:
+    for host, (state, name, *cells, why) in host_rows(report):
+        shown = state if host.state is HostState.DONE else f"**{state}**"
+        yield f"| {' | '.join((shown, _code(name), *(cell.strip('-') for cell in cells), escape(why)))} |"
+
+
+def _table(rows: list[str], what: str) -> str:
+    table = "\n".join((_HOSTS_HEADER if what == "hosts" else _HEADER, *rows))
     if len(rows) < _FOLDED:
         return table
-    return f"<details><summary>All images</summary>\n\n{table}\n\n</details>"
+    return f"<details><summary>All {what}</summary>\n\n{table}\n\n</details>"
 
 
 def _truncated(parts: list[str], limit: int, what: str) -> list[str]:
@@ -105,7 +130,7 @@ def _truncated(parts: list[str], limit: int, what: str) -> list[str]:
         limit -= _size(part) + 2
         if limit < 0:
             rest = f"… and {len(parts) - number} more {what}: too many for this page"
-            return [*parts[:number], f"| {rest} |" if what == "images" else rest]
+            return [*parts[:number], rest if what == "causes" else f"| {rest} |"]
     return parts
 
 

@@ -13,14 +13,15 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from puller.model import PullOutcome, Report
+from puller.model import HostState, PullOutcome, Report
 from puller.report.words import is_bad_line
 from puller.text import clean
 
 _LAST_SUCCESS = "puller_last_success_timestamp_seconds"
 _IMAGE_LAST_SUCCESS = "puller_image_last_success_timestamp_seconds"
-_LABELS = ("image", "platform")
-_Series = tuple[str, str]
+_LABELS = ("image", "platform", "host")
+"""Those of an image; the last only in a run over several hosts."""
+_Series = tuple[str, str, str]
 
 
 def render(report: Report, *, name: str = "", before: str = "") -> str:
@@ -41,12 +42,17 @@ class _Collector(Collector):
         return self._metrics
 
 
-def _metrics(report: Report, ended: float, name: str, before: Mapping[tuple[str, str, str], float]) -> Iterator[Metric]:
-    success = ended if report.ok else before.get((_LAST_SUCCESS, "", ""), 0)
+def _metrics(
+    report: Report, ended: float, name: str, before: Mapping[tuple[str, str, str, str], float]
+) -> Iterator[Metric]:
+    success = ended if report.ok else before.get((_LAST_SUCCESS, "", "", ""), 0)
     images = {
         series: ended if ok else before.get((_IMAGE_LAST_SUCCESS, *series), 0)
         for series, ok in _images_of(report).items()
     }
+    fleet = report.fleet
+    labels = _LABELS if fleet else _LABELS[:-1]
+    hosts = {(state.value,): len(fleet.in_state(state)) for state in HostState} if fleet else {}
     kinds = Counter((outcome.failure.kind.value,) for outcome in report.outcomes if outcome.failure)
     rows: tuple[tuple[str, str, tuple[str, ...], Mapping[Any, float]], ...] = (
         ("puller_last_run_timestamp_seconds", "End of the last run, in seconds since 1970.", (), {(): ended}),
@@ -63,11 +69,12 @@ def _metrics(report: Report, ended: float, name: str, before: Mapping[tuple[str,
          dict(sorted(kinds.items()))),
         ("puller_last_run_warnings", "Images of the last run that are present with a warning.", (),
          {(): sum(bool(outcome.warning) for outcome in report.outcomes)}),
-        (_IMAGE_LAST_SUCCESS, "End of the last run in which this image did not fail; 0 if there was none.", _LABELS,
-         images),
+        (_IMAGE_LAST_SUCCESS, "End of the last run in which this image did not fail; 0 if there was none.", labels,
+         {series[: len(labels)]: moment for series, moment in images.items()}),
+        ("puller_last_run_hosts", "Hosts of the last run, by state.", ("state",), hosts),
     )  # fmt: skip
-    for metric, description, labels, values in rows:
-        family = GaugeMetricFamily(metric, description, labels=("list", *labels))
+    for metric, description, names, values in rows if fleet else rows[:-1]:
+        family = GaugeMetricFamily(metric, description, labels=("list", *names))
         for label_values, value in values.items():
             family.add_metric((name, *label_values), float(value))
         yield family
@@ -85,10 +92,10 @@ def _images_of(report: Report) -> dict[_Series, bool]:
 
 def _series(outcome: PullOutcome) -> _Series:
     """Return the labels of an image, without its digest: otherwise every new lock file would add a series."""
-    return clean(outcome.reference.partition("@")[0]), clean(str(outcome.platform or ""))
+    return clean(outcome.reference.partition("@")[0]), clean(str(outcome.platform or "")), clean(outcome.host or "")
 
 
-def _samples(text: str, now: float) -> dict[tuple[str, str, str], float]:
+def _samples(text: str, now: float) -> dict[tuple[str, str, str, str], float]:
     """Parse the metrics of the previous run; invalid ones are ignored, and no time is later than `now`."""
     try:
         return {

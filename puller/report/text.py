@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from puller.failure import Failure
 from puller.image.digest import short_digest
 from puller.model import PullOutcome, Report, Status
+from puller.report.hosts import COLUMNS, HOST_ORDER, NUMBERS, amount_of, host_names, host_rows, spread
 from puller.report.words import (
     KEPT,
     advice,
+    bare_name,
     by_cause,
     image_name,
     is_bad_line,
@@ -33,6 +35,10 @@ _FEW = 10
 _REST = ": `--report failed=PATH` lists all"
 _STYLES = dict(zip(Status, ("32", "2", "2", "31", "33"), strict=True))
 """The colours of a status, as terminals number them."""
+_HOST_STYLES = dict(
+    zip(HOST_ORDER, (Status.FAILED, Status.CANCELLED, Status.CANCELLED, Status.CANCELLED, Status.PULLED), strict=True)
+)
+"""The state of a host has the colour of a status."""
 
 
 def render(report: Report, *, run: str = "", color: bool = False) -> str:
@@ -42,7 +48,9 @@ def render(report: Report, *, run: str = "", color: bool = False) -> str:
 
 
 def table(report: Report, *, color: bool = False) -> str:
-    """Return the table of all images; empty if puller began with none of them."""
+    """Return the table of all images, or of all hosts; empty if puller began with none of them."""
+    if report.fleet:
+        return _hosts(report, color=color)
     outcomes = report.outcomes
     if all(outcome.status is Status.CANCELLED and not outcome.attempts for outcome in outcomes):
         return ""
@@ -78,6 +86,19 @@ def _cells(report: Report, outcome: PullOutcome) -> tuple[str, ...]:
     )
 
 
+def _hosts(report: Report, *, color: bool) -> str:
+    found = [*host_rows(report)]
+    with_reasons = any(cells[-1] for _, cells in found)
+    rows = [COLUMNS, *(cells for _, cells in found)]
+    lines = [*aligned(rows if with_reasons else [row[:-1] for row in rows], NUMBERS)]
+    if color:
+        styles = [_HOST_STYLES[host.state] for host, _ in found]
+        widths = [len(cells[0]) for _, cells in found]
+        both = zip(lines[1:], styles, widths, strict=True)
+        lines[1:] = [_paint(line[:width], style, color=True) + line[width:] for line, style, width in both]
+    return "\n".join(lines) + "\n"
+
+
 def _row(line: str, report: Report, outcome: PullOutcome) -> str:
     """Color the status at the beginning of a row."""
     width = len(status_words(outcome.status, report.details))
@@ -110,12 +131,26 @@ def _name(image: PullOutcome) -> str:
 def _cause(why: Failure, images: Sequence[PullOutcome], shown: Sequence[PullOutcome]) -> Iterator[str]:
     message, alone = shared_message(images), len(images) == 1
     what = counted(len(images), "line" if is_bad_line(images[0]) else "image")
+    what = amount_of(images) if images[0].host else what
     yield f"failed: {_name(images[0]) if alone else what}: {why.named}"
     kept = KEPT if alone and images[0].kept else ""
     yield from filter(str.strip, (f"  {message}", f"  {kept}", *(f"  → {line}" for line in advice(why))))
+    if images[0].host and not alone:
+        yield from _on_hosts(images, message)
+        return
     for image in () if alone else shown:
         own = clean(image.failure.message) if image.failure and not message else ""
         names = (own, _name(image)) if is_bad_line(image) else (_name(image), own)
         yield f"    {': '.join(filter(None, names))}{f' ({KEPT})' if image.kept else ''}"
     if more := len(images) - len(shown):
+        yield f"    … and {more} more{_REST}"
+
+
+def _on_hosts(images: Sequence[PullOutcome], message: str) -> Iterator[str]:
+    """Name each image once, with its hosts."""
+    found = spread(images)
+    for image, hosts in found[:_NAMED]:
+        own = f": {clean(image.failure.message)}" if image.failure and not message else ""
+        yield f"    {bare_name(image)} on {host_names(hosts)}{own}"
+    if (more := len(found) - _NAMED) > 0:
         yield f"    … and {more} more{_REST}"

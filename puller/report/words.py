@@ -8,6 +8,7 @@ from puller.errors import ExitCode, FailureClass, FailureKind
 from puller.failure import Failure
 from puller.failure.kinds import advice_for
 from puller.model import PullOutcome, PullRequest, Report, RunDetails, Status
+from puller.report.hosts import fleet_stops, hosts_verdict
 from puller.text import clean, counted, format_bytes, format_seconds, short_reference, shorten, timestamp
 
 STATUS_WIDTH = max(len(status) for status in Status)
@@ -24,7 +25,13 @@ _SIGINT, _CTRL_C = "interrupted by SIGINT", "interrupted (Ctrl-C)"
 
 
 def image_name(image: PullOutcome | PullRequest) -> str:
-    """Return the image as the user typed it, safe to print, with a short digest."""
+    """Return the image as the user typed it, safe to print, with a short digest; of several hosts, after its host."""
+    host = image.host if isinstance(image, PullOutcome) else None
+    return f"{clean(host)}: {bare_name(image)}" if host else bare_name(image)
+
+
+def bare_name(image: PullOutcome | PullRequest) -> str:
+    """Return the image likewise, without its host."""
     return short_reference(clean(str(image))) or "-"
 
 
@@ -134,6 +141,9 @@ def cancelled(outcomes: Iterable[PullOutcome]) -> dict[str, int]:
 
 def stops(report: Report) -> Iterator[str]:
     """Yield why the run ended early, and how many images were not pulled for each reason, if it is not a failure."""
+    if report.fleet:
+        yield from fleet_stops(report)
+        return
     reasons, stopped = cancelled(report.outcomes), stop_words(report.stopped)
     told = {stop_words(each.failure.message) for each in report.failed if each.failure}
     causes = {stop_words(each.failure.message): each.failure for each in report.outcomes if each.failure}
@@ -148,6 +158,8 @@ def stops(report: Report) -> Iterator[str]:
 
 def verdict(report: Report) -> str:
     """Return how many images are where they should be: `1 of 2 images is present`."""
+    if report.fleet:
+        return hosts_verdict(report)
     ends, details = [outcome.ok for outcome in report.outcomes], report.details
     if not ends:
         return "no images: there was nothing to pull"
@@ -199,7 +211,9 @@ def next_commands(report: Report, run: str = "") -> Iterator[tuple[str, str]]:
     `run` names the run where its lists do not: they are too many (`names_lists`), or it may not be their last run.
     """
     missing = [outcome for outcome in report.outcomes if not (outcome.ok or is_bad_line(outcome))]
-    if missing and reached_engine(report) and not _is_load(report.details):
+    if missing and report.fleet:  # what is present needs no pull the next time
+        yield clean(report.details.command), f"pulls what is missing{_outlook(missing)}"
+    elif missing and reached_engine(report) and not _is_load(report.details):
         words = [f"--failed={run}"] if run else ["--failed", *report.details.lists]
         words = ["puller", "pull", *words, *report.details.target]
         if report.details.into_files:

@@ -9,6 +9,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from puller.model import Report
+from puller.report.hosts import fleet_stops, hosts_verdict
 from puller.report.html.timeline import LABELS, describe
 from puller.report.html.view import OUTLOOK, View, amount
 from puller.report.words import KEPT, cancelled, lacking, retry_time, saved_bytes, stop_words, warnings
@@ -54,6 +55,8 @@ def _template() -> Template:
         "script_hash": _hash(script),
         "kept": KEPT,
         "lacking": lacking,
+        "hosts_verdict": hosts_verdict,
+        "fleet_stops": fleet_stops,
         "legend": LABELS,
         "outlook": OUTLOOK,
         "amount": amount,

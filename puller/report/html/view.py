@@ -1,8 +1,8 @@
 """The data of the page: the run, failures by cause, then rows grouped by registry on one time axis."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -10,8 +10,9 @@ from puller.errors import ExitCode, FailureClass
 from puller.failure import Failure
 from puller.image.reference import ImageReference
 from puller.model import PullOutcome, Report, Status
+from puller.report.hosts import host_rows, spread
 from puller.report.html.timeline import MOVING, QUEUED, WAITS, Bar, Part, bar, only_waiting, parts_of, percent
-from puller.report.words import by_cause, lacking, next_commands, reached_engine, status_words
+from puller.report.words import bare_name, by_cause, lacking, next_commands, reached_engine, status_words
 from puller.text import clean, counted, format_bytes, format_seconds, short_reference
 
 _TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
@@ -21,6 +22,8 @@ _CUT_AXIS = 0.7
 """The axis is cut if all images that succeeded and all downloads ended in this share of the time of the others."""
 _SHORTEST_WAIT, _SMALLEST_WAIT = 1.0, 0.1
 """Seconds and share of the run: shorter waits are not worth a sentence."""
+_MOST_ROWS = 2000
+"""Rows of a run over hosts; browsers are slow with more."""
 _LISTS = 5
 """Lists that the page names; more are counted."""
 _TAG = re.compile(r"(?::[^/:@\s]*)?(?:@[^\s@]*)?(?: \([^\s()]*\))?$")
@@ -35,6 +38,8 @@ OUTLOOK = {
 _EXIT_CODES: dict[int, str] = {
     ExitCode.OK: "every image is present",
     ExitCode.FAILED: "some images failed",
+    ExitCode.HOSTS_UNREACHABLE: "some hosts could not be reached; on the others every image is present",
+    ExitCode.HALTED: "a canary or too many hosts failed, and no further host began",
     ExitCode.ENGINE_UNREACHABLE: "the engine could not be reached",
     ExitCode.OUTPUT_LOST: "every image is present, but a report could not be written",
     ExitCode.TRY_AGAIN: "all failures are temporary",
@@ -124,6 +129,27 @@ class Lane(NamedTuple):
         return max(rows, key=lambda row: row.outcome.took) if len(self.rows) > 1 and rows else None
 
 
+class GridCell(NamedTuple):
+    """One image on one host."""
+
+    status: str
+    title: str
+    """The host, the image and what became of it."""
+    number: int
+    """That of its row; 0 if it has none."""
+
+
+class GridRow(NamedTuple):
+    """One host."""
+
+    host: str
+    state: str
+    state_words: str
+    title: str
+    images: str
+    cells: list[GridCell]
+
+
 class View:
     """A report as the page shows it."""
 
@@ -136,10 +162,13 @@ class View:
         self._waits = only_waiting(part for each in parts for part in each)
         self.axis = self._axis(parts)
         """Seconds of the axis."""
+        shown = report.fleet is None or len(report.outcomes) <= _MOST_ROWS
         self.rows = [
-            Row(number, outcome, _registry(outcome), bar(outcome, each, self.axis))
+            Row(number, outcome, outcome.host or _registry(outcome), bar(outcome, each, self.axis))
             for number, (outcome, each) in enumerate(zip(report.outcomes, parts, strict=True), 1)
+            if shown or outcome.status is Status.FAILED
         ]
+        """Those of a run over hosts that is too large for a page are the failed images; the grid has all."""
 
     def _axis(self, parts: list[tuple[Part, ...]]) -> float:
         """Return when the last successful image and the last download ended, if others went on for long."""
@@ -154,8 +183,10 @@ class View:
 
     @property
     def place(self) -> str:
-        """Where the images are: ` on HOST`, ` in oci:DIR`, or nothing if it is unknown."""
+        """Where the images are: ` on HOST`, ` in oci:DIR`, or nothing if it is unknown, or on the hosts of the grid."""
         details = self.report.details
+        if self.report.fleet:
+            return ""
         if details.into_files:
             return f" in {clean(details.engine)}"
         return f" on {clean(details.host)}" if details.host else ""
@@ -179,6 +210,8 @@ class View:
     @property
     def next_step(self) -> tuple[str, str]:
         """A command to type, and what it does; empty if nothing failed or no command helps."""
+        if self.report.fleet:
+            return next((step for step in next_commands(self.report) if step[1].startswith("pulls")), ("", ""))
         if not reached_engine(self.report):
             return clean(self.report.details.command), "once the engine can be reached"
         return next((step for step in next_commands(self.report, self._run) if "--failed" in step[0]), ("", ""))
@@ -208,6 +241,26 @@ class View:
     @property
     def retries(self) -> int:
         return sum(max(len(outcome.attempts) - 1, 0) for outcome in self.report.outcomes)
+
+    @cached_property
+    def grid(self) -> list[GridRow]:
+        """A row for each host, problems first, with a cell for each image; empty without hosts."""
+        report, numbers = self.report, {id(row.outcome): row.number for row in self.rows}
+        cells = {(each.host, each.reference, each.platform): each for each in report.outcomes}
+        images = [image for image, _ in self.columns]
+        rows = []
+        for host, (state, name, present, _, _, why) in host_rows(report) if report.fleet else ():
+            mine = [cells.get((host.name, each.reference, each.platform)) for each in images]
+            row = [_cell(name, each, numbers) for each in mine if each]
+            rows.append(GridRow(name, host.state.value, state, clean(f"{host.url} {why}").strip(), present, row))
+        return rows
+
+    @cached_property
+    def columns(self) -> list[tuple[PullOutcome, int]]:
+        """Each image of a run over hosts, with the number of hosts that failed to pull it."""
+        found = spread([each for each in self.report.outcomes if each.host])
+        failed = Counter((each.reference, each.platform) for each in self.report.failed)
+        return [(image, failed[image.reference, image.platform]) for image, _ in found]
 
     @cached_property
     def kinds(self) -> set[str]:
@@ -254,6 +307,11 @@ def amount(count: int, seconds: float) -> str:
     if not count:
         return "–"  # noqa: RUF001 - an empty cell
     return f"{format_bytes(count)} at {format_bytes(count / seconds)}/s" if seconds > 0 else format_bytes(count)
+
+
+def _cell(host: str, outcome: PullOutcome, numbers: Mapping[int, int]) -> GridCell:
+    why = outcome.failure.title if outcome.failure else status_words(outcome.status)
+    return GridCell(outcome.status.value, f"{host}: {bare_name(outcome)}: {why}", numbers.get(id(outcome), 0))
 
 
 def _registry(outcome: PullOutcome) -> str:

@@ -18,6 +18,7 @@ import click
 
 from puller.model import Report
 from puller.report import LARGEST_SUMMARY, RENDERERS
+from puller.report.hosts import fleet_stops
 from puller.report.words import KEPT, image_name, stop_words
 from puller.system import files
 from puller.text import clean, counted
@@ -107,6 +108,8 @@ def github_errors(report: Report) -> Iterator[str]:
     """Yield an `::error` for each failed image, and one if something else stopped the run, up to what GitHub shows."""
     told = {outcome.failure.message for outcome in report.failed if outcome.failure}
     found = [("puller stopped", stop_words(report.stopped))] if {report.stopped} - {"", *told} else []
+    if report.fleet:
+        found = [("puller: hosts", "\n".join(lines))] if (lines := [*fleet_stops(report)]) else []
     for outcome in report.failed:
         title, message = image_name(outcome), image_name(outcome)
         if why := outcome.failure:

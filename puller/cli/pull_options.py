@@ -88,6 +88,13 @@ pull_options = section(
     ),
     engine_options,
     section(
+        "Hosts",
+        click.option(
+            "--host", "host_urls", multiple=True, metavar="URL", allow_from_autoenv=False,
+            help="Pull into the engine of this host instead, such as ssh://build@web1; may be repeated.",
+        ),
+    ),
+    section(
         "Concurrency",
         number("-j", "--jobs", "--parallel", default=_DEFAULTS.jobs, help="Concurrent pulls, over all registries."),
         number("--per-registry", help="Concurrent pulls from any one registry."),

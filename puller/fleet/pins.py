@@ -9,6 +9,7 @@ from functools import partial
 from threading import Lock
 
 from puller.cancellation import Cancellation
+from puller.events import Event, Finished, Observer
 from puller.failure import Failure
 from puller.model import PullOutcome, PullRequest, Status
 from puller.registry.batch import digest_of, resolve
@@ -60,6 +61,22 @@ class Pins:
                 found.append((place, self._pinned(request)))
         return found
 
+    def observing(self, observer: Observer) -> Observer:
+        """Return an observer to which events name images as the lists do."""
+        digests, asked = self._digests, {_name(request): request for request in self._requests}
+
+        def observe(event: Event) -> None:
+            request = getattr(event, "request", None)
+            listed = asked.get(_name(request)) if digests and request else None
+            if isinstance(event, Finished) and listed:
+                outcome = event.outcome._replace(reference=listed.reference.canonical)
+                event = event._replace(request=listed, outcome=outcome)
+            elif listed:
+                event = event._replace(request=listed)  # type: ignore[call-arg]
+            observer(event)
+
+        return observe
+
     def _by_name(self, request: PullRequest) -> bool:
         """Whether a host keeps whatever image it has of this name."""
         return request.if_missing or self._policy in (Policy.MISSING, Policy.NEVER)
@@ -67,6 +84,11 @@ class Pins:
     def _pinned(self, request: PullRequest) -> PullRequest:
         digest = self._digests.get(request)
         return request._replace(reference=request.reference.with_digest(digest)) if digest else request
+
+
+def _name(request: PullRequest) -> tuple[str, object]:
+    """Identify a request by what the list says: that stays when a digest is added."""
+    return request.reference.text, request.platform
 
 
 def _own_health(registry: str) -> RegistryHealth:

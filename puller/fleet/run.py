@@ -27,7 +27,7 @@ from puller.registry.pools import SharedLimits
 from puller.settings import FailureLimit, PrefetchMode, Settings
 from puller.system.clock import monotonic
 from puller.system.credentials import Keyring
-from puller.system.threads import Threads
+from puller.system.threads import Threads, affordable
 from puller.text import counted, format_seconds
 
 _GRACE = 5.0
@@ -36,7 +36,10 @@ _THREADS = 560
 """Threads of all sessions together."""
 _OTHERS, _CHECKS = 11, 2
 """Threads of one session without those for checks, pulls and time limits, and those for checks: most are by digest."""
+_CONNECTIONS = 2
+"""Open connections of one host beside those of its pulls."""
 _RECORD_SECONDS = 5.0
+_ADVICE = "Start the engine of the host, then run the same command again; `puller fleet check` shows more."
 
 OpenHost = Callable[..., AbstractContextManager[Engine]]
 """As `puller.fleet.connection.open_host`."""
@@ -103,7 +106,7 @@ class FleetRun:
     A failure of one host, such as a full disk, ends its session and no other.
     """
 
-    def __init__(  # noqa: PLR0913 - half of them by keyword
+    def __init__(
         self,
         hosts: Sequence[FleetHost],
         requests: Sequence[PullRequest],
@@ -112,20 +115,16 @@ class FleetRun:
         registries: RegistryClient,
         *,
         keyring: Keyring | None = None,
-        observer: Observer = ignore,
-        observe_hosts: Callable[[FleetEvent], object] = lambda _: None,
         cancel: Cancellation | None = None,
         connect: OpenHost = open_host,
     ) -> None:
-        """Use a registry client, which the caller closes. `observer` gets the events of all hosts, from many threads.
-
-        `observe_hosts` is called by one thread. Nothing is prefetched: that is for one engine on this machine.
-        """
+        """Use a registry client, which the caller closes. Nothing is prefetched: that is for one engine."""
         self._hosts, self._requests, self._options = {host.name: host for host in hosts}, requests, options
         prefetch = settings.prefetch._replace(mode=PrefetchMode.NEVER)
-        self._settings = settings._replace(prefetch=prefetch, max_fail=None)
+        self._settings = settings._replace(prefetch=prefetch)
         self._registries, self._keyring, self._connect = registries, keyring or Keyring(), connect
-        self._observer, self._tell = observer, observe_hosts
+        self._observer: Observer = ignore
+        self._tell: Callable[[FleetEvent], object] = lambda _: None
         self._cancel = Cancellation(cancel)
         self._pins = Pins(requests, settings.policy)
         self.parallel, pulls = _widths(self._hosts.values(), requests, settings.jobs, options.parallel_hosts)
@@ -140,6 +139,10 @@ class FleetRun:
         )
         self._running: dict[str, _Begin] = {}
         self._began = 0.0
+
+    def observe(self, observer: Observer, hosts: Callable[[FleetEvent], object]) -> None:
+        """Call `observer` with the events of all hosts, from many threads, and `hosts` with those about hosts."""
+        self._observer, self._tell = observer, hosts
 
     def run(self, rejected: Sequence[PullOutcome] = ()) -> Report:
         """Pull, and report on each host and each of its images; `rejected` outcomes come last."""
@@ -217,14 +220,16 @@ class FleetRun:
 
     def _pull(self, host: FleetHost, begin: _Begin) -> _Part:
         cancel, jobs = Cancellation(self._cancel), host.jobs or self._settings.jobs
-        settings = self._settings._replace(jobs=jobs, deadline=self._left)
+        left = self._left
+        # The run cancels all sessions at its deadline; this one only lets no pull wait for a rate limit beyond it.
+        settings = self._settings._replace(jobs=jobs, deadline=None if left is None else left + 1.0)
         part: _Part | None = None
         try:
             with (
                 self._connect(host, cancel=cancel, connections=jobs, keyring=self._keyring) as engine,
                 PullSession(
-                    engine, self._registries, settings, self._observer, host=host.name, cancel=cancel,
-                    limits=self._limits,
+                    engine, self._registries, settings, self._pins.observing(self._observer), host=host.name,
+                    cancel=cancel, limits=self._limits,
                 ) as session,
             ):  # fmt: skip
                 part = self._part(host, begin, engine.engine, self._pull_in(session, engine, begin.at))
@@ -241,23 +246,21 @@ class FleetRun:
 
     def _pull_in(self, session: PullSession, engine: Engine, began: float) -> tuple[PullOutcome, ...]:
         """Pull into one engine; an image that came with another digest than on other hosts is pulled once more."""
-        before = session.images_before
+        before, offset = session.images_before, began - self._began
         report = session.pull(self._pins.requests())
         outcomes = [*report.outcomes]
         if others := () if report.stopped else self._pins.others(outcomes):
             again = session.pull([request for _, request in others])
             for (place, _), outcome in zip(others, again.outcomes, strict=True):
                 outcomes[place] = outcome
-        offset = began - self._began
-        outcomes = [
-            outcome._replace(reference=request.reference.canonical, began=outcome.began + offset)
-            for request, outcome in zip(self._requests, outcomes, strict=True)
-        ]
         with suppress(Exception):  # a pull must not fail because its record for `puller prune` fails
-            remember_pulls(
-                report._replace(outcomes=tuple(outcomes)), engine.store, lambda: before.result(_RECORD_SECONDS)
-            )
-        return tuple(outcomes)
+            pulled = report._replace(outcomes=tuple(outcomes))
+            remember_pulls(pulled, engine.store, lambda: before.result(_RECORD_SECONDS))
+        both = zip(self._requests, outcomes, strict=True)
+        return tuple(
+            outcome._replace(reference=request.reference.canonical, began=outcome.began + offset)
+            for request, outcome in both
+        )
 
     def _part(self, host: FleetHost, begin: _Begin, engine: str, outcomes: tuple[PullOutcome, ...]) -> _Part:
         state, why = _state_of(outcomes)
@@ -275,11 +278,15 @@ class FleetRun:
 
 
 def _widths(hosts: Iterable[FleetHost], requests: Sequence[PullRequest], jobs: int, parallel: int) -> tuple[int, int]:
-    """Return how many hosts run at once, and the threads for the pulls of each: all sessions have `_THREADS`."""
+    """Return how many hosts run at once, and the threads for the pulls of each.
+
+    All sessions have `_THREADS` together, and this process has so many file descriptors.
+    """
     jobs = max([jobs, *(host.jobs for host in hosts if host.jobs)])
     wanted = jobs * len({each.reference.registry.lower() for each in requests})
     fixed = _OTHERS + _CHECKS + jobs  # each pull in flight has a thread for its time limits
-    parallel = max(1, min(parallel, _THREADS // (fixed + jobs)))
+    connections = jobs + _CONNECTIONS
+    parallel = max(1, min(parallel, _THREADS // (fixed + jobs), affordable(parallel * connections) // connections))
     return parallel, max(jobs, min(wanted, _THREADS // parallel - fixed))
 
 
@@ -299,5 +306,7 @@ def _unreachable(error: PullerError) -> Failure:
     message = str(error)
     if isinstance(error, EngineUnreachableError):
         kind = error.kind or classify(message).kind
-        return failure(FailureKind.DAEMON_UNREACHABLE if kind is FailureKind.UNCLASSIFIED else kind, message)
+        gone = kind in (FailureKind.UNCLASSIFIED, FailureKind.DAEMON_UNREACHABLE)
+        why = failure(FailureKind.DAEMON_UNREACHABLE if gone else kind, message)
+        return why._replace(advice=_ADVICE) if gone else why
     return failure(FailureKind.CONTEXT_NOT_FOUND, message)

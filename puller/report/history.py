@@ -150,6 +150,8 @@ def runs_to_repeat(lists: tuple[str, ...], directory: str) -> Iterator[Run]:
             summary = run.summary()
         except UsageError:
             continue
+        if summary.details.hosts:  # its images are for other engines
+            continue
         paths = _paths(summary.details)
         if lists and paths == wanted:
             yield run

@@ -82,12 +82,16 @@ def fleet_stops(report: Report) -> Iterator[str]:
 
 
 def unreachable_by_cause(fleet: Fleet) -> list[tuple[Failure, list[HostResult]]]:
-    """Group the hosts that could not be reached by what happened; the messages have `…` for the host."""
+    """Group the hosts that could not be reached by what happened; that of several has `…` for a host."""
     groups: dict[object, tuple[Failure, list[HostResult]]] = {}
     for host in fleet.in_state(HostState.UNREACHABLE):
         if why := host.failure:
             words = clean(why.message).removeprefix(f"{host.name}: ").replace(host.url, "…").replace(host.name, "…")
             groups.setdefault((why.kind, words), (why._replace(message=words), []))[1].append(host)
+    for key, (why, hosts) in groups.items():
+        if len(hosts) == 1 and hosts[0].failure:
+            words = clean(hosts[0].failure.message).removeprefix(f"{hosts[0].name}: ")
+            groups[key] = why._replace(message=words), hosts
     return [*groups.values()]
 
 

@@ -8,6 +8,7 @@ from puller.cli.config_option import configured
 
 _VERBS = {
     "check": "Check that the engines of many hosts can be reached.",
+    "pull": "Pull every image of the lists into the engines of many hosts.",
 }
 """The verbs in the order of the help; `check` is the module `fleet_check`."""
 

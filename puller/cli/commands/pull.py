@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
+from importlib import import_module
 from itertools import pairwise
 from socket import gethostname
 from typing import Any, NamedTuple
@@ -98,11 +99,14 @@ def command(**options: Any) -> int:
     puller pull images.txt -j 3
     puller pull nginx:1.27 redis:7 --format json
     """  # noqa: D301 - click wants the control character itself
+    if options["host_urls"]:
+        few: int = import_module("puller.cli.commands.fleet_pull").pull_into_few(options)
+        return few
     images = make_plan(options, report_bad=False) if options["failed"] is None else _failed_images(options)
     settings = settings_of(options)
     for _, path in options["reports"]:
         files.check(path)
-    keyring, notes = Keyring(), _login_problems(images.requests)
+    keyring, notes = Keyring(), login_problems(images.requests)
     if not options["quiet"]:
         tell(notes)
     with (
@@ -119,7 +123,7 @@ def command(**options: Any) -> int:
             tell((*(notes if options["quiet"] else ()), *account_notes(keyring, notes)))
         code = signals.exit_code or report.exit_code
         try:
-            deliver(report._replace(details=_details(options, report, int(code))), options)
+            deliver(report._replace(details=run_details(options, report, int(code))), options)
         except OutputError as error:
             if not code:
                 raise OutputError(f"every image is present, but a report is missing: {error}") from None
@@ -127,7 +131,7 @@ def command(**options: Any) -> int:
     return signals.exit_code or code
 
 
-def _details(options: Mapping[str, Any], report: Report, code: int) -> RunDetails:
+def run_details(options: Mapping[str, Any], report: Report, code: int) -> RunDetails:
     """Describe this run; the values of build arguments may be secret."""
     words = [
         _NO_VALUE.sub(r"\1", f"{before}={word}" if before == "--build-arg" else word)
@@ -258,7 +262,7 @@ def _failed_runs(options: Mapping[str, Any]) -> Iterable[history.Run]:
     return [history.find(which)] if which else history.runs_to_repeat(_names(options), working_directory())
 
 
-def _login_problems(requests: Sequence[PullRequest]) -> list[str]:
+def login_problems(requests: Sequence[PullRequest]) -> list[str]:
     """Return why logins for the registries of these images cannot be read, one line for each reason."""
     registries = dict.fromkeys(request.reference.registry for request in requests)
     return [*docker_config.login_problems(registries, os.environ)]

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from puller.cancellation import Cancellation
 from puller.errors import EngineUnreachableError, RegistryError
+from puller.events import ignore
 from puller.fleet.hosts import FleetHost
 from puller.fleet.run import FleetEvent, FleetOptions, FleetRun
 from puller.image.reference import ImageReference
@@ -95,15 +96,15 @@ def pull(
     **options: Any,
 ) -> Report:
     """Pull images into so many hosts."""
-    more = {name: options.pop(name) for name in ("observer", "cancel") if name in options}
+    cancel, observer = options.pop("cancel", None), options.pop("observer", ignore)
     run = FleetRun(
         hosts(number),
         requests or [request(text) for text in images],
         settings,
         FleetOptions(**options),
         registries or TableRegistries(),
-        observe_hosts=(told if told is not None else []).append,
+        cancel=cancel,
         connect=fleet.connect,
-        **more,
     )
+    run.observe(observer, (told if told is not None else []).append)
     return run.run()

@@ -1,0 +1,192 @@
+"""`puller fleet pull`: the main job on the engines of many hosts."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from puller.cancellation import interruptible
+from puller.cli.commands.pull import login_problems, run_details
+from puller.cli.fleet_options import PARALLEL_HOSTS, host_options, hosts_of
+from puller.cli.options import FAILURE_LIMIT, Parsed, complete_files, make_plan
+from puller.cli.output import deliver
+from puller.cli.progress import open_log
+from puller.cli.progress.fleet import FleetTotals, follow_fleet
+from puller.cli.pull_options import pull_options, settings_of
+from puller.cli.registries import account_notes, tell
+from puller.cli.sections import SectionedCommand, flag, number, section
+from puller.cli.signals import handled
+from puller.errors import OutputError
+from puller.fleet.connection import open_host
+from puller.fleet.hosts import FleetHost
+from puller.fleet.run import FleetOptions, FleetRun
+from puller.fleet.waves import parse_waves
+from puller.image.reference import registry_name
+from puller.model import HostState, Report
+from puller.registry.client import RegistryClient
+from puller.system import files
+from puller.system.credentials import Keyring
+from puller.text import clean, counted
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
+_MOST = 1000
+ABSENT: Mapping[str, Any] = {
+    "failed": None, "make_room": False, "backend": "api", "docker_command": "docker", "context": None,
+    "prefetch": "never", "connections": 1, "registry_connections": None, "bandwidth": None, "cache_size": None,
+    "to": None, "no_extras": False, "network_wait": 0.0, "fail_fast": False, "max_fail": None, "lock_wait": 0.0,
+    "no_lock": True, "jitter": 0.0,
+}  # fmt: skip
+"""Options of `puller pull` that are for one engine, or for this machine, with what they mean here."""
+_REFUSED = ("failed", "make_room", "backend", "docker_command", "context", "prefetch", "to")
+"""Those that `puller pull --host` refuses."""
+_FOR_FLEETS: Mapping[str, Any] = {
+    "host_files": (), "inventories": (), "host_groups": (), "parallel_hosts": PARALLEL_HOSTS, "insecure": False,
+    "canary": 0, "waves": (), "max_fail_hosts": None, "strict": False, "registry_limits": (), "unreachable": None,
+}  # fmt: skip
+"""Options that `puller pull --host` does not have, with their defaults."""
+
+
+def _limit(text: str) -> tuple[str, int]:
+    name, _, digits = text.rpartition("=")
+    if not name or not digits.isascii() or not digits.isdigit() or not 1 <= int(digits[:9]) <= _MOST:
+        raise ValueError(f"{text!r} is not REGISTRY=N such as docker.io=10")
+    return registry_name(name.strip()), int(digits)
+
+
+def _shared_options(verb: _F) -> _F:
+    """Give a verb the options of `puller pull` that make sense for many hosts."""
+    verb = pull_options(verb)
+    kept = [each for each in verb.__click_params__ if each.name not in (*ABSENT, "host_urls")]  # type: ignore[attr-defined]
+    verb.__click_params__ = kept  # type: ignore[attr-defined]
+    return verb
+
+
+_wave_options = section(
+    "Waves",
+    number("--canary", default=0, least=0, metavar="N", help="Begin with N hosts, and go on only if they succeed."),
+    click.option(
+        "--wave", "waves", type=Parsed("wave", parse_waves), metavar="N|N%[,…]",
+        help="Hosts of a wave, or a list of sizes whose last is repeated, such as 1,5,10%; a wave begins when the one "
+        "before has ended.",
+    ),
+    click.option(
+        "--max-fail", "max_fail_hosts", type=FAILURE_LIMIT, envvar="PULLER_MAX_FAIL_HOSTS", metavar="N|N%",
+        help="Begin with no further host when more hosts than this have failed.",
+    ),
+    flag("--strict", help="An unreachable host counts as failed."),
+    click.option(
+        "--unreachable", type=click.Path(path_type=Path), metavar="FILE", shell_complete=complete_files,
+        help="Write the hosts that could not be reached to a file, for --hosts of the next run.",
+    ),
+    click.option(
+        "--registry-limit", "registry_limits", type=Parsed("limit", _limit), envvar="PULLER_REGISTRY_LIMIT",
+        multiple=True, metavar="REGISTRY=N",
+        help="Concurrent pulls from a registry over all hosts, such as docker.io=10; may be repeated.",
+    ),
+)  # fmt: skip
+
+
+@click.command(
+    "pull", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    common=("host_files", "host_urls", "jobs", "parallel_hosts", "policy", "quiet", "verbose", "format", "reports"),
+    epilog="Exit codes: 0 all images are present on all hosts, 1 some failed, 2 wrong usage or an invalid list, 3 some "
+    "hosts could not be reached and the others have all images, 4 a canary or --max-fail halted the run, 74 a report "
+    "cannot be written, 75 all failures are temporary, 129/130/143 interrupted.",
+)  # fmt: skip
+@host_options
+@_wave_options
+@_shared_options
+def command(**options: Any) -> int:
+    """Pull every image of the lists into the engines of many hosts, and report on each.
+
+    Tags are resolved to digests once, so that every host gets the same images. --jobs is for each host.
+
+    \b
+    puller fleet pull images.txt --hosts hosts.txt
+    puller fleet pull images.txt --hosts hosts.txt --canary 1 --wave 10% --max-fail 5%
+    puller fleet pull images.txt --inventory inventory.ini --group build --registry-limit docker.io=10
+    """  # noqa: D301 - click wants the control character itself
+    return pull_into_hosts({**ABSENT, **options})
+
+
+def pull_into_few(options: Mapping[str, Any]) -> int:
+    """Do what `puller pull --host URL` asks for; raises click.UsageError for options that are for one engine."""
+    source = click.get_current_context().get_parameter_source
+    for name in _REFUSED:
+        if source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--host names the engines: leave out --{name.replace('_', '-')}")
+    own = {name: ABSENT[name] for name in _REFUSED}
+    return pull_into_hosts({**options, **own, **_FOR_FLEETS})
+
+
+def pull_into_hosts(options: Mapping[str, Any]) -> int:
+    """Pull into the engines of the hosts that the options name; returns the exit code."""
+    hosts, images, settings = hosts_of(options), make_plan(options, report_bad=False), settings_of(options)
+    for path in (*(path for _, path in options["reports"]), *filter(None, (options["unreachable"],))):
+        files.check(path)
+    keyring, notes = Keyring(), login_problems(images.requests)
+    if not options["quiet"]:
+        tell(notes)
+    how = FleetOptions(
+        options["parallel_hosts"],
+        options["canary"],
+        options["waves"] or (),
+        options["max_fail_hosts"],
+        options["strict"],
+        options["registry_limits"],
+    )
+    with (
+        handled() as signals,
+        open_log(options, sys.stderr) as log,
+        RegistryClient.of(settings, keyring=keyring) as registries,
+    ):
+        run = FleetRun(
+            hosts, images.requests, settings, how, registries, keyring=keyring, cancel=signals.cancellation,
+            connect=partial(open_host, insecure=options["insecure"]),
+        )  # fmt: skip
+        if run.parallel < min(how.parallel_hosts, len(hosts)) and not options["quiet"]:
+            tell([f"{counted(run.parallel, 'host')} at a time: more would need too many threads or open files"])
+
+        def work() -> Report:
+            report = run.run(images.rejected)
+            signals.finish()
+            return report
+
+        with follow_fleet(log, FleetTotals(len(hosts), len(images.requests), run.parallel, settings.jobs)) as seen:
+            run.observe(seen.event, seen.fleet_event)
+            report = interruptible(work, signals.cancellation)
+        signals.finish()
+        log.end()
+        if not (options["quiet"] and report.ok):
+            tell((*(notes if options["quiet"] else ()), *account_notes(keyring, notes)))
+        _deliver(report, options, hosts, int(signals.exit_code or report.exit_code))
+    return signals.exit_code or report.exit_code
+
+
+def _deliver(report: Report, options: Mapping[str, Any], hosts: Sequence[FleetHost], code: int) -> None:
+    """Write the reports and the file of unreachable hosts; raises OutputError if that is all that went wrong."""
+    report = report._replace(details=run_details(options, report, code))
+    try:
+        if path := options["unreachable"]:
+            files.write(path, unreachable_hosts(report, hosts))
+        deliver(report, options)
+    except OutputError as error:
+        if not code:
+            raise OutputError(f"every image is present, but a report is missing: {error}") from None
+        click.echo(f"puller: {error}", err=True)
+
+
+def unreachable_hosts(report: Report, hosts: Sequence[FleetHost]) -> str:
+    """Return a file of the hosts that could not be reached, which `--hosts` reads."""
+    found = {host.name for host in report.fleet.in_state(HostState.UNREACHABLE)} if report.fleet else set[str]()
+    lines = [f"# {counted(len(found), 'host')} not reached by `{clean(report.details.command)}`"]
+    for host in hosts:
+        if host.name in found:
+            more = [f"name={host.name}", *([f"jobs={host.jobs}"] if host.jobs else [])]
+            more += [f"groups={','.join(host.groups)}"] if host.groups else []
+            lines.append("  ".join((host.url, " ".join(more))))
+    return "\n".join(lines) + "\n"

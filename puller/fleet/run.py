@@ -17,14 +17,15 @@ from puller.events import Observer, ignore
 from puller.failure import Failure, classify, failure, failure_of
 from puller.fleet.connection import open_host
 from puller.fleet.hosts import FleetHost
+from puller.fleet.model import FleetEvent, FleetOptions, Halted, HostEnded, HostStarted
 from puller.fleet.pins import Pins
-from puller.fleet.waves import Waves, WaveSize
+from puller.fleet.waves import Waves
 from puller.model import ENGINE_GONE, Fleet, HostResult, HostState, PullOutcome, PullRequest, Report, RunDetails, Status
 from puller.prune.pull_record import remember_pulls
 from puller.pull.session import PullSession
 from puller.registry.client import RegistryClient
 from puller.registry.pools import SharedLimits
-from puller.settings import FailureLimit, PrefetchMode, Settings
+from puller.settings import PrefetchMode, Settings
 from puller.system.clock import monotonic
 from puller.system.credentials import Keyring
 from puller.system.threads import Threads, affordable
@@ -43,45 +44,6 @@ _ADVICE = "Start the engine of the host, then run the same command again; `pulle
 
 OpenHost = Callable[..., AbstractContextManager[Engine]]
 """As `puller.fleet.connection.open_host`."""
-
-
-class FleetOptions(NamedTuple):
-    """How a run goes over its hosts."""
-
-    parallel_hosts: int = 20
-    canaries: int = 0
-    waves: tuple[WaveSize, ...] = ()
-    max_fail: FailureLimit | None = None
-    """Most hosts that may fail before no other begins; None for no limit."""
-    strict: bool = False
-    registry_limits: tuple[tuple[str, int], ...] = ()
-    """Most pulls in flight from a registry, over all hosts."""
-
-
-class HostStarted(NamedTuple):
-    """A host begins; its wave is one of `waves`, and 0 for a canary."""
-
-    host: FleetHost
-    wave: int
-    waves: int
-
-
-class HostEnded(NamedTuple):
-    """A host has ended, with the outcomes of its images."""
-
-    result: HostResult
-    outcomes: tuple[PullOutcome, ...]
-
-
-class Halted(NamedTuple):
-    """No further host begins."""
-
-    reason: str
-    hosts: int
-    """How many hosts have not begun."""
-
-
-FleetEvent = HostStarted | HostEnded | Halted
 
 
 class _Part(NamedTuple):

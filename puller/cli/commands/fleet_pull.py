@@ -23,7 +23,8 @@ from puller.cli.signals import handled
 from puller.errors import OutputError
 from puller.fleet.connection import open_host
 from puller.fleet.hosts import FleetHost
-from puller.fleet.run import FleetOptions, FleetRun
+from puller.fleet.model import FleetOptions
+from puller.fleet.run import FleetRun
 from puller.fleet.waves import parse_waves
 from puller.image.reference import registry_name
 from puller.model import HostState, Report

@@ -10,7 +10,7 @@ from puller.cli.progress.lines import QuietStream, json_line
 from puller.cli.progress.log import Log, ProgressMode
 from puller.cli.progress.state import RateMeter
 from puller.events import Event, Finished, Observer, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
-from puller.fleet.run import FleetEvent, Halted, HostEnded, HostStarted
+from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
 from puller.model import HostState, PullRequest, Status
 from puller.report.hosts import state_words
 from puller.report.words import bare_name, ending, reason, status_words

@@ -13,7 +13,7 @@ from puller.cli.progress.drawing import ASCII, UNICODE, cut_middle, whole_second
 from puller.cli.progress.fleet import FleetLines, FleetState, HostProgress
 from puller.cli.progress.lines import QuietStream
 from puller.events import Event, Finished
-from puller.fleet.run import FleetEvent, HostStarted
+from puller.fleet.model import FleetEvent, HostStarted
 from puller.model import HostState, Status
 from puller.report.hosts import HOST_ORDER, state_words
 from puller.text import clean, format_bytes

@@ -1,8 +1,8 @@
 """The data of the page: the run, failures by cause, then rows grouped by registry on one time axis."""
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -10,9 +10,9 @@ from puller.errors import ExitCode, FailureClass
 from puller.failure import Failure
 from puller.image.reference import ImageReference
 from puller.model import PullOutcome, Report, Status
-from puller.report.hosts import host_rows, spread
+from puller.report.html.grid import Grid
 from puller.report.html.timeline import MOVING, QUEUED, WAITS, Bar, Part, bar, only_waiting, parts_of, percent
-from puller.report.words import bare_name, by_cause, lacking, next_commands, reached_engine, status_words
+from puller.report.words import by_cause, lacking, next_commands, reached_engine, status_words
 from puller.text import clean, counted, format_bytes, format_seconds, short_reference
 
 _TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
@@ -129,27 +129,6 @@ class Lane(NamedTuple):
         return max(rows, key=lambda row: row.outcome.took) if len(self.rows) > 1 and rows else None
 
 
-class GridCell(NamedTuple):
-    """One image on one host."""
-
-    status: str
-    title: str
-    """The host, the image and what became of it."""
-    number: int
-    """That of its row; 0 if it has none."""
-
-
-class GridRow(NamedTuple):
-    """One host."""
-
-    host: str
-    state: str
-    state_words: str
-    title: str
-    images: str
-    cells: list[GridCell]
-
-
 class View:
     """A report as the page shows it."""
 
@@ -243,24 +222,9 @@ class View:
         return sum(max(len(outcome.attempts) - 1, 0) for outcome in self.report.outcomes)
 
     @cached_property
-    def grid(self) -> list[GridRow]:
-        """A row for each host, problems first, with a cell for each image; empty without hosts."""
-        report, numbers = self.report, {id(row.outcome): row.number for row in self.rows}
-        cells = {(each.host, each.reference, each.platform): each for each in report.outcomes}
-        images = [image for image, _ in self.columns]
-        rows = []
-        for host, (state, name, present, _, _, why) in host_rows(report) if report.fleet else ():
-            mine = [cells.get((host.name, each.reference, each.platform)) for each in images]
-            row = [_cell(name, each, numbers) for each in mine if each]
-            rows.append(GridRow(name, host.state.value, state, clean(f"{host.url} {why}").strip(), present, row))
-        return rows
-
-    @cached_property
-    def columns(self) -> list[tuple[PullOutcome, int]]:
-        """Each image of a run over hosts, with the number of hosts that failed to pull it."""
-        found = spread([each for each in self.report.outcomes if each.host])
-        failed = Counter((each.reference, each.platform) for each in self.report.failed)
-        return [(image, failed[image.reference, image.platform]) for image, _ in found]
+    def grid(self) -> Grid:
+        """The hosts and images of a run over several; without rows for one engine."""
+        return Grid(self.report, {id(row.outcome): row.number for row in self.rows})
 
     @cached_property
     def kinds(self) -> set[str]:
@@ -307,11 +271,6 @@ def amount(count: int, seconds: float) -> str:
     if not count:
         return "–"  # noqa: RUF001 - an empty cell
     return f"{format_bytes(count)} at {format_bytes(count / seconds)}/s" if seconds > 0 else format_bytes(count)
-
-
-def _cell(host: str, outcome: PullOutcome, numbers: Mapping[int, int]) -> GridCell:
-    why = outcome.failure.title if outcome.failure else status_words(outcome.status)
-    return GridCell(outcome.status.value, f"{host}: {bare_name(outcome)}: {why}", numbers.get(id(outcome), 0))
 
 
 def _registry(outcome: PullOutcome) -> str:

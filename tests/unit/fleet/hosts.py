@@ -9,7 +9,8 @@ from puller.cancellation import Cancellation
 from puller.errors import EngineUnreachableError, RegistryError
 from puller.events import ignore
 from puller.fleet.hosts import FleetHost
-from puller.fleet.run import FleetEvent, FleetOptions, FleetRun
+from puller.fleet.model import FleetEvent, FleetOptions
+from puller.fleet.run import FleetRun
 from puller.image.reference import ImageReference
 from puller.model import PullRequest, Report
 from puller.registry.client import RegistryClient

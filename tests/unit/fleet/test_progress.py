@@ -11,7 +11,7 @@ from puller.errors import FailureKind
 from puller.events import Event, Finished, Paused, Phase, Progress, RunStarted, Started, at_host
 from puller.failure import failure
 from puller.fleet.hosts import FleetHost
-from puller.fleet.run import FleetEvent, Halted, HostEnded, HostStarted
+from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
 from puller.model import HostResult, HostState, Status
 from tests.lab.samples import outcome, request
 from tests.unit.cli.progress.test_live import LINES, Terminal

@@ -11,7 +11,7 @@ import pytest
 from puller.cancellation import Cancellation
 from puller.errors import EngineError, ExitCode, FailureKind
 from puller.events import Event, Finished, RunStarted
-from puller.fleet.run import FleetEvent, Halted, HostEnded, HostStarted
+from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
 from puller.fleet.waves import parse_waves
 from puller.model import EngineResult, HostState, Report, Status
 from puller.settings import FailureLimit, Policy

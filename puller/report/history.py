@@ -19,6 +19,8 @@ from puller.text import aligned, clean, format_bytes, format_seconds, plain_erro
 T = TypeVar("T")
 KEPT = 50
 """Number of runs that are kept."""
+MOST_BYTES = 200_000_000
+"""Bytes of all runs that are kept, beside the newest: that of many hosts with many images has 10 MB and more."""
 SCHEMA = "puller.history/1"
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = "_.-~=*%#"
@@ -91,9 +93,12 @@ def store(report: Report, document: str) -> str:
     number = max((run.order[0] for run in before), default=0) + 1
     name = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03}Z-{os.getpid()}-{number}"
     files.write(folder / f"{name}.json", document, private=True)
-    for run in before[: max(0, len(before) + 1 - KEPT)]:
+    size = len(document)
+    for number, run in enumerate(reversed(before), 2):
         with suppress(OSError):  # another run may have removed it at the same time
-            run.path.unlink()
+            size += run.path.stat().st_size
+            if number > KEPT or size > MOST_BYTES:
+                run.path.unlink()
     return name
 
 

@@ -37,8 +37,8 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 _MOST = 1000
 ABSENT: Mapping[str, Any] = {
     "failed": None, "make_room": False, "backend": "api", "docker_command": "docker", "context": None,
-    "prefetch": "never", "connections": 1, "registry_connections": None, "bandwidth": None, "cache_size": None,
-    "to": None, "no_extras": False, "network_wait": 0.0, "fail_fast": False, "max_fail": None, "lock_wait": 0.0,
+    "prefetch": "never", "connections": 16, "registry_connections": None, "bandwidth": None, "cache_size": None,
+    "to": None, "no_extras": False, "network_wait": 60.0, "fail_fast": False, "max_fail": None, "lock_wait": 0.0,
     "no_lock": True, "jitter": 0.0,
 }  # fmt: skip
 """Options of `puller pull` that are for one engine, or for this machine, with what they mean here."""

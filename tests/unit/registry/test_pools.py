@@ -5,7 +5,7 @@ from concurrent.futures import wait
 
 import pytest
 
-from puller.registry.pools import RegistryPools
+from puller.registry.pools import RegistryPools, SharedLimits
 
 REGISTRIES = ("a.io", "b.io", "c.io")
 
@@ -73,6 +73,34 @@ def test_a_slow_registry_holds_nobody_else() -> None:
     never.set()
     wait(slow, 60)
     pools.close()
+
+
+def test_a_shared_limit_holds_over_sessions_and_keeps_no_slot_of_a_session_busy() -> None:
+    """While another session uses the limited registry, this one's only slot is free for another registry."""
+    limits = SharedLimits({"A.io": 1})
+    other, mine = (RegistryPools(1, limits=limits) for _ in range(2))
+    leave, inside = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with other.slot("a.io"):
+            inside.set()
+            assert leave.wait(60)
+
+    def pull(pools: RegistryPools, registry: str) -> str:
+        with pools.slot(registry):
+            return registry
+
+    held = other.pulls.submit("a.io", hold)
+    assert inside.wait(60)
+    limited = [mine.pulls.submit("a.io", pull, mine, "a.io") for _ in range(3)]
+    free = [mine.pulls.submit("b.io", pull, mine, "b.io") for _ in range(3)]
+    assert [future.result(60) for future in free] == ["b.io"] * 3
+    assert not any(future.done() for future in limited)
+    leave.set()
+    assert held.result(60) is None
+    assert [future.result(60) for future in limited] == ["a.io"] * 3
+    mine.close()
+    other.close()
 
 
 def test_a_lane_keeps_its_order() -> None:

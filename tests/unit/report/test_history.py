@@ -50,6 +50,16 @@ def test_the_newest_are_kept(folder: Path) -> None:
     assert (folder / "notes").exists()
 
 
+def test_large_reports_are_fewer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs over many hosts would fill a disk; the newest report is kept whatever its size."""
+    monkeypatch.setattr(history, "MOST_BYTES", 2500)
+    for seconds in range(5):
+        history.store(report(seconds=seconds + 1), " " * 1000)
+    assert len([*folder.glob("*.json")]) == 2
+    history.store(report(), " " * 9000)
+    assert len([*folder.glob("*.json")]) == 1
+
+
 def test_a_run_that_never_began_is_not_kept() -> None:
     """A host without an engine would otherwise push out the runs that pulled something."""
     keep(report(outcome("a/b:1", Status.CANCELLED))._replace(seconds=0.0, stopped="no engine"))

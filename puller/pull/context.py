@@ -105,7 +105,10 @@ class Network:
 
 
 class RunContext:
-    """The state that all pulls of a run share."""
+    """The state that all pulls of a run share.
+
+    `engine` may be replaced, before the first pull, by one that does more with the same images.
+    """
 
     def __init__(
         self,
@@ -116,14 +119,13 @@ class RunContext:
         cancel: Cancellation,
         began: float = 0.0,
         images: Callable[[], LocalImages] = LocalImages,
-        transfers: Transfers | None = None,
         limits: SharedLimits | None = None,
     ) -> None:
         self.engine, self.registries, self.settings = engine, registries, settings
         self.emit, self.cancel = emit, cancel
         self.began = began  # the start of the run, on the monotonic clock
         self.images = images  # the engine's images before the run
-        self.transfers = transfers or Transfers()
+        self.transfers = Transfers()
         health = registries.health
         widths = {name: each.concurrency for name, each in settings.registries.items() if each.concurrency}
         self.pools = RegistryPools(

@@ -126,12 +126,9 @@ class PullSession(AbstractContextManager["PullSession"]):
         if settings.disk_check and self._client:
             say = partial(self._note, detail=True)
             disk_check = DiskCheck(store, listed, self._client, say, self._make_room)
-        transfers = Transfers()
-        with self._prefetching(requests, transfers) as puller, self._cancel.hook(resolver.close):
-            engine = disk_check.watching(puller) if disk_check else puller
-            context = RunContext(
-                engine, resolver, settings, self._emit, self._cancel, began, listed, transfers, self._limits
-            )
+        context = RunContext(self._engine, resolver, settings, self._emit, self._cancel, began, listed, self._limits)
+        with self._prefetching(requests, context.transfers) as puller, self._cancel.hook(resolver.close):
+            context.engine = disk_check.watching(puller) if disk_check else puller
             outcomes = Run(requests, context, UpToDateCheck(context, images), len(rejected), disk_check).outcomes()
         if not self._cancel.requested:  # after the pulls, which use the layers of what a killed run left
             wait((self._background.submit("", remove_leftovers, store),), _TIDY)

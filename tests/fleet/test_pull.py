@@ -1,0 +1,95 @@
+"""`puller fleet pull` on hosts with addresses of their own, by ssh."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.fleet import Fleet, nothing_left
+from tests.lab.images import family, push_image
+from tests.lab.process import wait_until
+from tests.lab.program import Program, Run
+
+
+def listed(fleet: Fleet, folder: Path) -> str:
+    """Write a file of all hosts."""
+    path = folder / "hosts.txt"
+    path.write_text("".join(f"{host.url} name={host.name}\n" for host in fleet.hosts))
+    return str(path)
+
+
+def pull(puller: Program, hosts: str, *arguments: str) -> Run:
+    """Run `puller fleet pull` with a JSON report."""
+    return puller.run("fleet", "pull", "--format", "json", "--hosts", hosts, *arguments)
+
+
+def states(run: Run) -> dict[str, Any]:
+    """Return the state of each host."""
+    return {host["name"]: host["state"] for host in run.report["fleet"]["hosts"]}
+
+
+@pytest.fixture
+def empty(fleet: Fleet) -> Fleet:
+    """Hand over hosts whose engines have no image."""
+    for host in fleet.hosts:
+        host.engine.wipe()
+    return fleet
+
+
+def test_four_hosts_have_twenty_images_each(empty: Fleet, puller: Program) -> None:
+    """All are there with the registry's digests; each host had one login, and no ssh is left."""
+    pushed = family(empty.registry, 20, prefix="fleet/app")
+    images = puller.list(*(image.reference for image in pushed))
+    logins = [host.logins for host in empty.hosts]
+    run = pull(puller, listed(empty, puller.folder), images, "-j", "5")
+    assert (run.code, run.report["counts"]["pulled"]) == (0, 80), run.stderr
+    assert [image["digest"] for image in run.images] == [image.digest for image in pushed] * 4
+    assert [host.logins for host in empty.hosts] == [before + 1 for before in logins]
+    assert [len(host.engine.images()) for host in empty.hosts] == [20] * 4
+    assert all(nothing_left(host.address) for host in empty.hosts)
+
+
+def test_a_host_that_is_lost_during_the_run_costs_no_other(empty: Fleet, puller: Program) -> None:
+    """Its sshd and its link are gone while it pulls: it is unreachable, the others have everything."""
+    pushed = family(empty.registry, 6, prefix="lost/app")
+    images, runs = puller.list(*(image.reference for image in pushed)), list[Run]()
+    lost, hosts = empty.hosts[1], listed(empty, puller.folder)
+    before = lost.logins
+    lost.shape("100kbit")
+    try:
+        thread = threading.Thread(target=lambda: runs.append(pull(puller, hosts, images, "--engine-wait", "2s")))
+        thread.start()
+        assert wait_until(lambda: lost.logins > before, 30)
+        lost.set_link(up=False)
+        lost.kill_sshd()
+        thread.join()
+    finally:
+        lost.unshape()
+    (run,) = runs
+    assert (run.code, states(run)) == (
+        3,
+        {"host1": "done", "host2": "unreachable", "host3": "done", "host4": "done"},
+    ), run.stderr
+    assert all(nothing_left(host.address) for host in empty.hosts)
+
+
+def test_a_wrong_host_key_is_one_unreachable_host(empty: Fleet, puller: Program) -> None:
+    """With the word for it."""
+    image = push_image(empty.registry, "key/app").reference
+    wrong = empty.hosts[2]
+    wrong.kill_sshd()
+    wrong.renew_key()
+    wrong.start_sshd()
+    run = pull(puller, listed(empty, puller.folder), "--image", image)
+    assert (run.code, states(run)["host3"]) == (3, "unreachable"), run.stderr
+    kinds = {host["error"]["kind"] for host in run.report["fleet"]["hosts"] if host["error"]}
+    assert kinds == {"host_key"}
+
+
+def test_a_failed_canary_means_no_login_on_any_other_host(empty: Fleet, puller: Program) -> None:
+    """Nothing was asked of them."""
+    logins = [host.logins for host in empty.hosts]
+    run = pull(puller, listed(empty, puller.folder), "--image", f"{empty.registry_address}/no/such:1", "--canary", "1")
+    assert run.code == 4, run.stderr
+    assert [host.logins - before for host, before in zip(empty.hosts, logins, strict=True)] == [1, 0, 0, 0]

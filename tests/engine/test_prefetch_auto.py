@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -181,6 +182,15 @@ def test_the_engine_ends_as_after_a_plain_pull(
     assert not store(puller).parent.exists()
 
 
+def settled(wire: SlowWire) -> int:
+    """Wait until nobody downloads any more, engines of killed runs included, and return what was sent."""
+    before = -1
+    while before != wire.sent:
+        before = wire.sent
+        time.sleep(0.5)
+    return before
+
+
 def test_what_a_killed_run_fetched_is_used_once(
     engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
 ) -> None:
@@ -203,7 +213,7 @@ def test_what_a_killed_run_fetched_is_used_once(
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    kept, before = held(), wire.sent
+    kept, before = held(), settled(wire)
     wire.change(0)
     run = puller.pull("-v", listed)
     assert run.code == 0

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from statistics import median
 
 import pytest
 
@@ -210,8 +211,8 @@ def test_a_slow_registry_sees_more_and_more_connections(store: BlobStore, regist
 
 
 def test_a_shared_bandwidth_is_used_by_few_connections(store: BlobStore, proxy: Proxy) -> None:
-    """What is limited for all connections together needs no more than the first few, and a trial of more."""
-    assert max(fetch(store, proxy.address, PrefetchSettings(bandwidth=4 * MB))) < 3 * FIRST
+    """What is limited for all connections together needs no more than the first few, and trials of more."""
+    assert median(fetch(store, proxy.address, PrefetchSettings(bandwidth=4 * MB))) < 3 * FIRST
 
 
 def test_a_registry_that_takes_only_few_connections_gets_few(store: BlobStore, proxy: Proxy) -> None:

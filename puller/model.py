@@ -73,6 +73,7 @@ class EngineResult(NamedTuple):
     digest: str | None  # the digest that the reference resolves to; None if the engine does not report it
     up_to_date: bool
     warning: str = ""  # what the user must know although the pull succeeded
+    by_tag: bool = False  # whether the engine has the image under its tag, and maybe not under its digest
 
 
 class Span(NamedTuple):

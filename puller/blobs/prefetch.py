@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError as FutureCancelledError, Future, TimeoutError as FutureTimeoutError
-from contextlib import suppress
 from threading import Lock
 from time import monotonic
 from typing import NamedTuple
@@ -14,10 +13,10 @@ from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.blobs.missing import MissingBlobs, QuotaError
 from puller.blobs.prefetch_progress import Downloads, DownloadWatch
 from puller.blobs.prefetch_trial import Traffic
+from puller.blobs.served import ServedImages
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
 from puller.errors import EngineError, FailureKind, RegistryError
-from puller.image.manifest import Descriptor, Manifest, descriptor_of, descriptors_in
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest
 from puller.plan.inventory import EngineInventory
@@ -55,7 +54,7 @@ class LoopbackImage(NamedTuple):
 
 
 class Prefetch:
-    """Prefetching for one run; implements `loopback_registry.Source`."""
+    """Prefetching for one run."""
 
     def __init__(
         self,
@@ -81,11 +80,9 @@ class Prefetch:
         self._missing = MissingBlobs(self._client, inventory, settings.policy, spare_quota=automatic)
         self._questions = asking(_LOOK_UPS)
         self._downloads = DownloadPool(self._client, store, settings.prefetch)
+        self._served = ServedImages(self._client, self._downloads)
         self._lock = Lock()
         self._images: dict[PullRequest, Future[LoopbackImage | None]] = {}
-        self._documents: dict[str, Manifest] = {}
-        self._known: dict[str, tuple[Descriptor, ImageReference, int]] = {}
-        """Everything that the images name, missing or not, with such an image and the place of that image."""
         self._users: Counter[str] = Counter()
         """For each blob, the number of images that still need it."""
         self._used = 0
@@ -101,7 +98,7 @@ class Prefetch:
         self._taken: dict[str, BlobDownload] = {}
         """Blobs in the store that the engine has received, in that order."""
         self._looked = 0.0
-        self.server = LoopbackRegistry(self, self.taken)
+        self.server = LoopbackRegistry(self._served, self.taken)
         self.watch = DownloadWatch(self.downloads, downloaded)
 
     def begin(self, requests: Iterable[PullRequest]) -> None:
@@ -232,37 +229,6 @@ class Prefetch:
         """Remove blobs from the store, except for those that an earlier run wanted to keep."""
         self._store.drop(each.digest for each in blobs if each.fetched or self._store.temporary)
 
-    def document(self, name: str) -> Manifest | None:
-        """See `Source.document`. An attestation, for example, is fetched now."""
-        return self._documents.get(name) or self._ask(name, self._client.manifest)
-
-    def referrers(self, digest: str) -> Manifest | None:
-        return self._ask(digest, self._client.referrers)
-
-    def _ask(self, name: str, ask: Callable[[ImageReference, str], Manifest]) -> Manifest | None:
-        known = self._known.get(name.replace("-", ":", 1))
-        with suppress(RegistryError):
-            if known:
-                return self._add(ask(known[1], name), known[1], known[2])
-        return None
-
-    def _add(self, document: Manifest, source: ImageReference, place: int) -> Manifest:
-        """Serve a manifest, and what it names."""
-        self._documents[document.digest] = document
-        for part in (descriptor_of(document), *descriptors_in(document)):
-            self._known.setdefault(part.digest, (part, source, place))
-        return document
-
-    def blob(self, digest: str) -> BlobDownload | None:
-        """See `Source.blob`. A blob that the engine seemed to have is downloaded now."""
-        known = self._known.get(digest)
-        if known is None:
-            return None
-        part, source, place = known
-        (blob,) = self._downloads.fetch((part,), source, place)
-        self._downloads.queue.prioritize(blob)
-        return blob
-
     def close(self) -> None:
         """Stop serving and downloading; the blobs stay in the store."""
         self.server.close()
@@ -296,7 +262,7 @@ class Prefetch:
         if entry is None or self._downloads.downloader.broken or request in self._released:
             return None
         for document in entry.documents:
-            self._add(document, request.reference, place)
+            self._served.add(document, request.reference, place)
         with self._lock:
             new = {part.digest for part in entry.missing if part.digest not in self._users}
             self._users.update(part.digest for part in entry.missing)

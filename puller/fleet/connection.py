@@ -88,6 +88,15 @@ def connect_host(
         )
 
 
+def target_of(host: FleetHost) -> SshTarget | None:
+    """Return where ssh reaches a host; None if it is reached otherwise, or its context does not exist."""
+    try:
+        url = _address(host).url
+        return _target(url) if url.startswith("ssh://") else None
+    except EngineUnreachableError:
+        return None
+
+
 def _address(host: FleetHost) -> EngineAddress:
     try:
         if host.url.startswith("context:"):

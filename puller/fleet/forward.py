@@ -1,11 +1,12 @@
-"""A forward: a Unix socket on this machine that is the engine's socket of another host, by one login of ssh.
+"""Forwards, by one login of ssh each: to the engine's socket of another host, or from a port there to this machine.
 
-It is opened again when it ends, and is gone at the end of puller however that comes: `puller.system.process` ends
-the programs that it started even if puller is killed.
+A forward is opened again when it ends, and is gone at the end of puller however that comes: `puller.system.process`
+ends the programs that it started even if puller is killed.
 """
 
 import errno
 import os
+import re
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +17,15 @@ from typing import Final
 
 from puller.cancellation import Cancellation
 from puller.errors import CancelledError, FailureKind
-from puller.fleet.ssh import OPEN_FAILED, PROGRAM, SshProblem, forward_command, problem_of, remote_command
+from puller.fleet.ssh import (
+    OPEN_FAILED,
+    PROGRAM,
+    SshProblem,
+    forward_command,
+    problem_of,
+    remote_command,
+    reverse_command,
+)
 from puller.fleet.url import SshTarget
 from puller.system.clock import monotonic
 from puller.system.process import Completed, run
@@ -36,37 +45,40 @@ _POLLING = (0.005, 0.05)
 _CLOSING = 5.0
 _LATE = 0.5
 """Seconds until a message of ssh about a refused connection has arrived."""
+_ALLOCATED = re.compile(r"Allocated port (?P<port>\d{1,5}) for remote forward")
+"""What ssh writes when the host's sshd has chosen a port."""
 
 
-class Forward:
-    """One forward with its login. `open` it once, `close` it at the end; thread-safe."""
+class _Login:
+    """A login of ssh that is kept open; thread-safe."""
 
-    def __init__(self, target: SshTarget, folder: Path) -> None:
-        """Use `folder`, which is private, for the sockets."""
+    def __init__(self, target: SshTarget) -> None:
         self.target: Final = target
-        self.path: Final = folder / "d"
-        """The socket on this machine."""
-        self._control = folder / "c"
         self._cancel = Cancellation()
         self._ended = Event()
-        self._refused = Event()
-        self._refusal = ""
         self._lines: deque[str] = deque(maxlen=_LINES)
         self._problem: SshProblem | None = None
         self._opened = self._held = False
         self._logins = 0
+
+    def _command(self) -> list[str]:
+        raise NotImplementedError
+
+    def _is_open(self) -> bool:
+        raise NotImplementedError
 
     @property
     def problem(self) -> SshProblem | None:
         """Why the forward is down; None while it is open."""
         return self._problem
 
-    def refusal(self) -> str:
-        """Return what ssh says if the host's sshd does not connect to the engine's socket; empty if it does."""
-        return self._refusal if self._refused.wait(_LATE) else ""
+    @property
+    def over(self) -> bool:
+        """Whether the forward is closed or given up."""
+        return self._ended.is_set()
 
     def open(self, seconds: float, cancel: Cancellation) -> None:
-        """Log in, and wait until the socket is there.
+        """Log in, and wait until the forward is open.
 
         Raises EngineUnreachableError, after `seconds` at the latest, and CancelledError.
         """
@@ -74,7 +86,7 @@ class Forward:
             raise SshProblem(FailureKind.OUT_OF_MEMORY, "this machine gives no more threads").error
         deadline, (pause, longest) = monotonic() + seconds, _POLLING
         while not self._ended.is_set():
-            if self.path.is_socket():
+            if self._is_open():
                 self._opened = True
                 return
             if monotonic() > deadline:
@@ -92,14 +104,6 @@ class Forward:
         self.abort()
         if self._logins:
             self._ended.wait(_CLOSING)
-
-    def call(self, words: Sequence[str], seconds: float) -> Completed | None:
-        """Run a program on the host, over the login of the forward; None if that is not possible."""
-        command = remote_command(self.target, self._control, words)
-        try:
-            return run(command, environment=_environment(), cancel=self._cancel, timeout=seconds)
-        except (OSError, TimeoutError, CancelledError):
-            return None
 
     def _keep_open(self) -> None:
         try:
@@ -122,20 +126,19 @@ class Forward:
             self._cancel.sleep(min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE) * uniform(0.5, 1.0))  # noqa: S311
 
     def _log_in(self) -> bool:
-        """Run ssh until it ends, and note why; return whether the socket was there. Raises CancelledError."""
+        """Run ssh until it ends, and note why; return whether the forward was open. Raises CancelledError."""
         self._clear()
         self._logins += 1
         self._held, began = False, monotonic()
 
         def look(_: str) -> None:
-            if not self._held and self.path.is_socket():
+            if not self._held and self._is_open():
                 self._held, self._problem = True, None
             elif not self._held and monotonic() - began > LOGIN_SECONDS:
                 raise TimeoutError
 
-        command = forward_command(self.target, self.path, self._control)
         try:
-            run(command, environment=_environment(), cancel=self._cancel, on_line=self._read, on_tick=look)
+            run(self._command(), environment=_environment(), cancel=self._cancel, on_line=self._read, on_tick=look)
         except TimeoutError:
             self._problem = _too_late(LOGIN_SECONDS)
         except OSError as error:
@@ -146,17 +149,90 @@ class Forward:
         return self._held
 
     def _clear(self) -> None:
-        """Remove the sockets of a login that has ended: who connects to them must not wait."""
+        """Forget a login that has ended."""
         self._lines.clear()
+
+    def _read(self, line: str) -> None:
+        self._lines.append(line)
+
+
+class Forward(_Login):
+    """A Unix socket on this machine that is the engine's socket of another host. `open` it once, `close` it at the end.
+
+    Thread-safe.
+    """
+
+    def __init__(self, target: SshTarget, folder: Path) -> None:
+        """Use `folder`, which is private, for the sockets."""
+        super().__init__(target)
+        self.path: Final = folder / "d"
+        """The socket on this machine."""
+        self._control = folder / "c"
+        self._refused = Event()
+        self._refusal = ""
+
+    def refusal(self) -> str:
+        """Return what ssh says if the host's sshd does not connect to the engine's socket; empty if it does."""
+        return self._refusal if self._refused.wait(_LATE) else ""
+
+    def call(self, words: Sequence[str], seconds: float) -> Completed | None:
+        """Run a program on the host, over the login of the forward; None if that is not possible."""
+        command = remote_command(self.target, self._control, words)
+        try:
+            return run(command, environment=_environment(), cancel=self._cancel, timeout=seconds)
+        except (OSError, TimeoutError, CancelledError):
+            return None
+
+    def _command(self) -> list[str]:
+        return forward_command(self.target, self.path, self._control)
+
+    def _is_open(self) -> bool:
+        return self.path.is_socket()
+
+    def _clear(self) -> None:
+        """Remove the sockets of a login that has ended: who connects to them must not wait."""
+        super()._clear()
         for path in (self.path, self._control):
             with suppress(OSError):
                 path.unlink()
 
     def _read(self, line: str) -> None:
-        self._lines.append(line)
+        super()._read(line)
         if OPEN_FAILED.search(line):
             self._refusal = line
             self._refused.set()
+
+
+class ReverseForward(_Login):
+    """A port on another host's loopback that leads to one on this machine's. `open` it once, `close` it at the end.
+
+    Its connection is its own, so that what the engine is asked does not wait behind layers. Thread-safe.
+    """
+
+    def __init__(self, target: SshTarget, local_port: int) -> None:
+        super().__init__(target)
+        self._local_port = local_port
+        self._port: int | None = None
+
+    @property
+    def port(self) -> int | None:
+        """The port on the host, which its sshd chooses at each login; None while the forward is down."""
+        return self._port
+
+    def _command(self) -> list[str]:
+        return reverse_command(self.target, self._local_port)
+
+    def _is_open(self) -> bool:
+        return self._port is not None
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._port = None
+
+    def _read(self, line: str) -> None:
+        super()._read(line)
+        if found := _ALLOCATED.search(line):
+            self._port = int(found["port"])
 
 
 def _too_late(seconds: float) -> SshProblem:

@@ -19,6 +19,8 @@ class FleetOptions(NamedTuple):
     strict: bool = False
     registry_limits: tuple[tuple[str, int], ...] = ()
     """Most pulls in flight from a registry, over all hosts."""
+    fed: bool = False
+    """Whether the hosts pull from this machine."""
 
 
 class HostStarted(NamedTuple):

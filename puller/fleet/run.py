@@ -42,6 +42,9 @@ _CONNECTIONS = 2
 _RECORD_SECONDS = 5.0
 _ADVICE = "Start the engine of the host, then run the same command again; `puller fleet check` shows more."
 
+_FED = 8
+"""Connections of a fed host's engine to this machine, with a thread each."""
+
 OpenHost = Callable[..., AbstractContextManager[Engine]]
 """As `puller.fleet.connection.open_host`."""
 
@@ -89,7 +92,9 @@ class FleetRun:
         self._tell: Callable[[FleetEvent], object] = lambda _: None
         self._cancel = Cancellation(cancel)
         self._pins = Pins(requests, settings.policy)
-        self.parallel, pulls = _widths(self._hosts.values(), requests, settings.jobs, options.parallel_hosts)
+        self.parallel, pulls = _widths(
+            self._hosts.values(), requests, settings.jobs, options.parallel_hosts, _FED * options.fed
+        )
         """How many hosts run at once: fewer than was asked for if they would need too many threads."""
         self._limits = SharedLimits(dict(options.registry_limits), pulls=pulls, checks=_CHECKS)
         self._waves = Waves(
@@ -239,15 +244,18 @@ class FleetRun:
         return HostResult(host.name, host.url, state, "", begin.wave, *times, why, host.jobs)
 
 
-def _widths(hosts: Iterable[FleetHost], requests: Sequence[PullRequest], jobs: int, parallel: int) -> tuple[int, int]:
+def _widths(
+    hosts: Iterable[FleetHost], requests: Sequence[PullRequest], jobs: int, parallel: int, fed: int
+) -> tuple[int, int]:
     """Return how many hosts run at once, and the threads for the pulls of each.
 
     All sessions have `_THREADS` together, and this process has so many file descriptors.
+    Each host has `fed` connections to this machine.
     """
     jobs = max([jobs, *(host.jobs for host in hosts if host.jobs)])
     wanted = jobs * len({each.reference.registry.lower() for each in requests})
-    fixed = _OTHERS + _CHECKS + jobs  # each pull in flight has a thread for its time limits
-    connections = jobs + _CONNECTIONS
+    fixed = _OTHERS + _CHECKS + jobs + fed  # each pull in flight has a thread for its time limits
+    connections = jobs + _CONNECTIONS + fed
     parallel = max(1, min(parallel, _THREADS // (fixed + jobs), affordable(parallel * connections) // connections))
     return parallel, max(jobs, min(wanted, _THREADS // parallel - fixed))
 

@@ -37,6 +37,8 @@ _FORWARD = {
     "StreamLocalBindUnlink": "yes",
     "StreamLocalBindMask": "0177",
 }
+_NO_CONTROL = Path("none")
+"""A login that no other one shares, whatever ssh_config says (ssh_config(5), ControlPath)."""
 _LONGEST = 300
 _IGNORED = re.compile(r"Warning: Permanently added|^\s*$")
 OPEN_FAILED = re.compile(r"open failed: (?P<why>.*)")
@@ -66,6 +68,12 @@ def forward_command(target: SshTarget, local: Path, control: Path) -> list[str]:
     """
     forward = f"{_literal(local)}:{target.socket}"
     return [PROGRAM, "-nNT", *_options(_FORWARD, control), "-L", forward, *_destination(target)]
+
+
+def reverse_command(target: SshTarget, port: int) -> list[str]:
+    """Return the command that forwards a free port of the host's loopback to a port of this machine's, and waits."""
+    options = _options({"ControlMaster": "no", "ExitOnForwardFailure": "yes"}, _NO_CONTROL)
+    return [PROGRAM, "-nNT", *options, "-R", f"127.0.0.1:0:127.0.0.1:{port}", *_destination(target)]
 
 
 def remote_command(target: SshTarget, control: Path, words: Sequence[str]) -> list[str]:
@@ -159,6 +167,11 @@ _MEANINGS = (
         "could not request local forwarding|cannot listen to port",
         _K.CLIENT_USAGE,
         "a forward cannot be opened; does ssh_config have a LocalForward for {host} whose port is in use? ({last})",
+    ),
+    _Meaning(
+        "remote port forwarding failed",
+        _K.LOGIN_DENIED,
+        "the host's sshd forbids forwards from there to here: set AllowTcpForwarding yes there, without PermitListen",
     ),
     _Meaning(
         "administratively prohibited",

@@ -104,6 +104,10 @@ def _steady(seen: Progress, before: Progress, sizes: ImageSizes) -> Progress:
 def _pull(request: PullRequest, context: RunContext, progress: Callable[[Progress], None]) -> EngineResult:
     engine, cancel, reference = context.engine, context.cancel, request.reference
     pulled = engine.pull(request, cancel=cancel, clocks=context.settings.timeouts, progress=progress)
+    if pulled.by_tag:
+        request = request._replace(reference=ImageReference.parse(f"{reference.name}:{reference.tag}"))
+        warning = _verify(request, pulled._replace(digest=None), context)
+        return pulled._replace(warning=pulled.warning or warning)
     warning = _verify(request, pulled, context)
     if reference.tag and reference.digest:  # engines ignore the tag of NAME:TAG@DIGEST
         engine.store.tag(f"{reference.name}@{reference.digest}", reference)

@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from tests.lab.process import Process, WorldError, clean_environment, wait_until
 from tests.lab.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -187,6 +187,10 @@ class Host:
         """Cut the link, or restore it."""
         _ip("link", "set", self._link, "up" if up else "down")
 
+    def cut_off(self, address: str, *, undo: bool = False) -> None:
+        """Let the host have no route to an address, or have one again."""
+        _ip("-n", self._namespace, "route", "delete" if undo else "add", "unreachable", f"{address}/32")
+
     def shape(self, rate: str) -> None:
         """Limit what the host sends and receives, such as to `50mbit`."""
         _run(["tc", "qdisc", "replace", "dev", self._link, "root", "tbf", *_bucket(rate)])
@@ -260,6 +264,23 @@ class Fleet:
         for host in self.hosts:
             host.start()
         self.trust()
+
+    @contextmanager
+    def hidden_registry(self) -> Iterator[Registry]:
+        """Start another registry, which this machine reaches and no host does."""
+        address = f"{self.prefix}.2"
+        _ip("addr", "add", f"{address}/24", "dev", self.bridge)
+        registry = Registry()
+        registry.host = address
+        try:
+            for host in self.hosts:
+                host.cut_off(address)
+            with registry:
+                yield registry
+        finally:
+            _ip("addr", "delete", f"{address}/24", "dev", self.bridge)
+            for host in self.hosts:
+                host.cut_off(address, undo=True)
 
     def trust(self) -> None:
         """Let clients know the keys that the hosts have now."""

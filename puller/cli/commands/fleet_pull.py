@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -21,7 +22,7 @@ from puller.cli.registries import account_notes, tell
 from puller.cli.sections import SectionedCommand, flag, number, section
 from puller.cli.signals import handled
 from puller.errors import OutputError
-from puller.fleet.connection import open_host
+from puller.fleet.connection import open_host, target_of
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import FleetOptions
 from puller.fleet.run import FleetRun
@@ -29,17 +30,21 @@ from puller.fleet.waves import parse_waves
 from puller.image.reference import registry_name
 from puller.model import HostState, Report
 from puller.registry.client import RegistryClient
+from puller.settings import Settings
 from puller.system import files
 from puller.system.credentials import Keyring
-from puller.text import clean, counted
+from puller.text import clean, counted, shorten
+
+if TYPE_CHECKING:
+    from puller.fleet.feed import Feed
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 _MOST = 1000
+_LONGEST_NAMES = 200
 ABSENT: Mapping[str, Any] = {
     "failed": None, "make_room": False, "backend": "api", "docker_command": "docker", "context": None,
-    "prefetch": "never", "connections": 16, "registry_connections": None, "bandwidth": None, "cache_size": None,
-    "to": None, "no_extras": False, "network_wait": 60.0, "fail_fast": False, "max_fail": None, "lock_wait": 0.0,
-    "no_lock": True, "jitter": 0.0,
+    "prefetch": "never", "to": None, "no_extras": False, "network_wait": 60.0, "fail_fast": False, "max_fail": None,
+    "lock_wait": 0.0, "no_lock": True, "jitter": 0.0,
 }  # fmt: skip
 """Options of `puller pull` that are for one engine, or for this machine, with what they mean here."""
 _REFUSED = ("failed", "make_room", "backend", "docker_command", "context", "prefetch", "to")
@@ -47,6 +52,7 @@ _REFUSED = ("failed", "make_room", "backend", "docker_command", "context", "pref
 _FOR_FLEETS: Mapping[str, Any] = {
     "host_files": (), "inventories": (), "host_groups": (), "parallel_hosts": PARALLEL_HOSTS, "insecure": False,
     "canary": 0, "waves": (), "max_fail_hosts": None, "strict": False, "registry_limits": (), "unreachable": None,
+    "feed": False,
 }  # fmt: skip
 """Options that `puller pull --host` does not have, with their defaults."""
 
@@ -91,6 +97,17 @@ _wave_options = section(
 )  # fmt: skip
 
 
+_feed_options = section(
+    "Prefetching",
+    flag(
+        "--feed", help="Download each layer once, here, and let all hosts pull it from this machine, through ssh: for "
+        "hosts that do not reach the registries, or have no accounts there.",
+    ),
+)  # fmt: skip
+_FEEDING = ("connections", "registry_connections", "bandwidth", "cache_size")
+"""Options that have no effect without --feed."""
+
+
 @click.command(
     "pull", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
     common=("host_files", "host_urls", "jobs", "parallel_hosts", "policy", "quiet", "verbose", "format", "reports"),
@@ -100,6 +117,7 @@ _wave_options = section(
 )  # fmt: skip
 @host_options
 @_wave_options
+@_feed_options
 @_shared_options
 def command(**options: Any) -> int:
     """Pull every image of the lists into the engines of many hosts, and report on each.
@@ -111,6 +129,12 @@ def command(**options: Any) -> int:
     puller fleet pull images.txt --hosts hosts.txt --canary 1 --wave 10% --max-fail 5%
     puller fleet pull images.txt --inventory inventory.ini --group build --registry-limit docker.io=10
     """  # noqa: D301 - click wants the control character itself
+    source = click.get_current_context().get_parameter_source
+    for name in () if options["feed"] else _FEEDING:
+        if source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"without --feed each host downloads by itself: leave out --{name.replace('_', '-')}"
+            )
     return pull_into_hosts({**ABSENT, **options})
 
 
@@ -127,6 +151,9 @@ def pull_into_few(options: Mapping[str, Any]) -> int:
 def pull_into_hosts(options: Mapping[str, Any]) -> int:
     """Pull into the engines of the hosts that the options name; returns the exit code."""
     hosts, images, settings = hosts_of(options), make_plan(options, report_bad=False), settings_of(options)
+    if options["feed"] and (others := [host.name for host in hosts if target_of(host) is None]):
+        named = shorten(", ".join(others), _LONGEST_NAMES)
+        raise click.UsageError(f"--feed needs ssh, and these hosts are reached otherwise: {named}")
     for path in (*(path for _, path in options["reports"]), *filter(None, (options["unreachable"],))):
         files.check(path)
     keyring, notes = Keyring(), login_problems(images.requests)
@@ -139,15 +166,17 @@ def pull_into_hosts(options: Mapping[str, Any]) -> int:
         options["max_fail_hosts"],
         options["strict"],
         options["registry_limits"],
+        options["feed"],
     )
     with (
         handled() as signals,
         open_log(options, sys.stderr) as log,
         RegistryClient.of(settings, keyring=keyring) as registries,
+        _feed(options, settings, registries) as feed,
     ):
         run = FleetRun(
             hosts, images.requests, settings, how, registries, keyring=keyring, cancel=signals.cancellation,
-            connect=partial(open_host, insecure=options["insecure"]),
+            connect=partial(feed.open_host if feed else open_host, insecure=options["insecure"]),
         )  # fmt: skip
         if run.parallel < min(how.parallel_hosts, len(hosts)) and not options["quiet"]:
             tell([f"{counted(run.parallel, 'host')} at a time: more would need too many threads or open files"])
@@ -164,8 +193,21 @@ def pull_into_hosts(options: Mapping[str, Any]) -> int:
         log.end()
         if not (options["quiet"] and report.ok):
             tell((*(notes if options["quiet"] else ()), *account_notes(keyring, notes)))
+        if feed and not options["quiet"]:
+            tell(feed.notes)
         _deliver(report, options, hosts, int(signals.exit_code or report.exit_code))
     return signals.exit_code or report.exit_code
+
+
+def _feed(
+    options: Mapping[str, Any], settings: Settings, registries: RegistryClient
+) -> "AbstractContextManager[Feed | None]":
+    """Serve images from this machine, if the options say so; raises UsageError if that is impossible."""
+    if not options["feed"]:
+        return nullcontext()
+    from puller.fleet.feed import open_feed  # noqa: PLC0415 - its web server is slow to import
+
+    return open_feed(registries, settings.prefetch)
 
 
 def _deliver(report: Report, options: Mapping[str, Any], hosts: Sequence[FleetHost], code: int) -> None:

@@ -1,0 +1,108 @@
+"""`puller fleet pull --feed`: hosts without a route to the registry get every image from this machine."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.conftest import environment
+from tests.fleet.test_pull import pull
+from tests.lab import Registry
+from tests.lab.fleet import Fleet, nothing_left
+from tests.lab.images import family, push_image
+from tests.lab.program import Program
+
+_BLOB = re.compile(r'"GET /v2/\S+/blobs/(sha256:[0-9a-f]{64})\S* HTTP/1\.1" 20')
+
+
+@pytest.fixture
+def far(fleet: Fleet) -> Iterator[Registry]:
+    """Start a registry that this machine reaches and no host does."""
+    with fleet.hidden_registry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def puller(fleet: Fleet, far: Registry, tmp_path: Path) -> Program:
+    """Run puller with the fleet's key, a cache of its own, and the word that this registry has no TLS."""
+    for host in fleet.hosts:
+        host.engine.wipe()
+    program = Program(tmp_path, {**environment(fleet, fleet.ssh()), "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    config = tmp_path / "puller.toml"
+    config.write_text(f'[registry."{far.address}"]\ninsecure = true\n')
+    program.environment["PULLER_CONFIG"] = str(config)
+    return program
+
+
+def listed(fleet: Fleet, folder: Path, number: int = 4) -> str:
+    """Write a file of the first hosts."""
+    path = folder / "hosts.txt"
+    path.write_text("".join(f"{host.url} name={host.name}\n" for host in fleet.hosts[:number]))
+    return str(path)
+
+
+def asked(registry: Registry) -> list[str]:
+    """Return the digest of each blob that was fetched, by the registry's own log."""
+    return _BLOB.findall(registry.log.read_text())
+
+
+def test_hosts_without_a_route_have_every_image_and_each_blob_is_asked_for_once(
+    fleet: Fleet, far: Registry, puller: Program
+) -> None:
+    """The tags have the right images, no name of loopback and no ssh is left, and outcomes say what is not recorded."""
+    pushed = family(far, 6, prefix="fed/app")
+    images = puller.list(*(image.reference for image in pushed))
+    run = pull(puller, listed(fleet, puller.folder), images, "--feed")
+    assert (run.code, run.report["counts"]["pulled"]) == (0, 24), run.stderr
+    assert [image["digest"] for image in run.images] == [image.digest for image in pushed] * 4
+    blobs = asked(far)
+    assert len(blobs) == len(set(blobs)) > 6
+    for host in fleet.hosts:
+        there = [host.engine.inspect(image.reference)["Id"] for image in pushed]
+        assert there == [image.config_digest for image in pushed]
+        assert not [each for each in host.engine.images() if "127.0.0.1" in str(each)]
+        assert nothing_left(host.address)
+    assert "does not reach" in run.images[0]["warning"]
+
+
+def test_a_host_with_a_route_knows_the_digests_of_the_registry(fleet: Fleet, puller: Program) -> None:
+    """Its layers came from this machine, its names are as after a plain pull: the next run has nothing to do."""
+    image = push_image(fleet.registry, "fed/near")
+    config = Path(puller.environment["PULLER_CONFIG"])
+    config.write_text(config.read_text() + f'[registry."{fleet.registry_address}"]\ninsecure = true\n')
+    before = len(asked(fleet.registry))
+    hosts = listed(fleet, puller.folder, 2)
+    run = pull(puller, hosts, "--feed", "--image", image.reference)
+    assert (run.code, [each["warning"] for each in run.images]) == (0, [None, None]), run.stderr
+    blobs = asked(fleet.registry)[before:]
+    assert len(blobs) == len(set(blobs)) > 1
+    for host in fleet.hosts[:2]:
+        name = image.reference.rpartition(":")[0]
+        assert host.engine.inspect(image.reference)["RepoDigests"] == [f"{name}@{image.digest}"]
+    again = pull(puller, hosts, "--feed", "--image", image.reference)
+    assert (again.code, again.report["counts"]["up_to_date"]) == (0, 2), again.stderr
+
+
+def test_what_cannot_be_fed_is_told_with_both_reasons(fleet: Fleet, far: Registry, puller: Program) -> None:
+    """A host whose sshd forbids the way back is named with what to change there; the other host has the image.
+
+    A digest without a tag, and an image that does not exist, fail with a reason of their own.
+    """
+    image = push_image(far, "fed/odd")
+    forbids = fleet.hosts[1]
+    forbids.kill_sshd()
+    forbids.start_sshd("AllowTcpForwarding local")
+    hosts = listed(fleet, puller.folder, 2)
+    run = pull(puller, hosts, "--feed", "--retries", "0", "--no-second-pass", "--image", image.reference)
+    assert run.code in (1, 75), run.stderr
+    assert [each["status"] for each in run.images] == ["pulled", "failed"]
+    assert "sshd forbids forwards from there to here" in run.images[1]["error"]["message"]
+    forbids.kill_sshd()
+    forbids.start_sshd()
+    name = image.reference.rpartition(":")[0]
+    missing, pinned = f"{far.address}/fed/none:1", f"{name}@{image.digest}"
+    run = pull(puller, hosts, "--feed", "--retries", "0", "--image", missing, "--image", pinned)
+    assert run.code == 1, run.stderr
+    first, second = [each["error"] for each in run.images[:2]]
+    assert (first["kind"], "add one to the list" in second["message"]) == ("not_found", True), run.images[:2]

@@ -71,6 +71,7 @@ class FailureKind(StrEnum):
     DISK_TOO_SMALL = "disk_too_small"
     DNS_BLOCKED = "dns_blocked"
     DNS_FAILURE = "dns_failure"
+    ENGINE_BUSY = "engine_busy"
     ENGINE_DISCONNECTED = "engine_disconnected"
     ENGINE_MISCONFIGURED = "engine_misconfigured"
     ENGINE_PRIVILEGES = "engine_privileges"

@@ -1,7 +1,7 @@
 """The engine of a verb: its address and connection, the lock of a run on it, and its errors."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from errno import ENOENT, EROFS
 from pathlib import Path
@@ -45,12 +45,16 @@ class EngineLock(AbstractContextManager["EngineLock"]):
         if self._lock:
             self._lock.release()
 
-    def take(self, engine: str) -> None:
-        """Wait, and lock the engine with this identity; raises EngineBusyError after `--lock-wait`."""
+    def take(self, engine: str, *, host: str = "", sleep: Callable[[float], object] = time.sleep) -> None:
+        """Wait, and lock the engine with this identity; raises EngineBusyError after `--lock-wait`.
+
+        `host` is named in messages; `sleep` waits, and may raise an exception to end the wait.
+        """
+        name = f"the engine of {host}" if host else "this engine"
         if jitter := self._options.get("jitter"):
             seconds = SystemRandom().uniform(0, jitter)
             self._tell(f"starts in {format_seconds(seconds)} (--jitter)")
-            time.sleep(seconds)
+            sleep(seconds)
         if not self._needed:
             return
         wait = self._options["lock_wait"]
@@ -61,11 +65,11 @@ class EngineLock(AbstractContextManager["EngineLock"]):
                 left = ends - monotonic()
                 if left <= 0:
                     cure = "" if wait else "; --lock-wait waits for it, --no-lock ignores it"
-                    raise EngineBusyError(f"another run uses this engine: {holder}{cure}")
+                    raise EngineBusyError(f"another run uses {name}: {holder}{cure}")
                 if not told:
-                    self._tell(f"waits up to {format_seconds(left)} for another run that uses this engine: {holder}")
+                    self._tell(f"waits up to {format_seconds(left)} for another run that uses {name}: {holder}")
                     told = True
-                time.sleep(min(_TICK, left))
+                sleep(min(_TICK, left))
             if self._lock.note:
                 click.echo(f"puller: {clean(self._lock.note)}", err=True)
         except OSError as error:

@@ -1,13 +1,18 @@
-"""The options that name the hosts of a fleet."""
+"""The options that name the hosts of a fleet, and the run locks of these hosts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from puller.cancellation import Cancellation
+from puller.cli.engine import EngineLock
 from puller.cli.options import complete_files
 from puller.cli.sections import flag, number, section
+from puller.engine.interface import Engine
 from puller.fleet.hosts import FleetHost, read_hosts
+from puller.fleet.run import OpenHost
 
 PARALLEL_HOSTS = 20
 
@@ -42,3 +47,19 @@ def hosts_of(options: Mapping[str, Any]) -> tuple[FleetHost, ...]:
     if not (files or urls or inventories):
         raise click.UsageError("no hosts given: pass --hosts FILE, --inventory FILE or --host URL")
     return read_hosts(files, urls, inventories, options["host_groups"])
+
+
+def locking(connect: OpenHost, options: Mapping[str, Any], *names: str) -> OpenHost:
+    """Return a function that connects to a host while it has the host's lock, as `LOCK_OPTIONS` say.
+
+    The lock is that of this machine for the host's URL; `names` describe this run to others. Raises EngineBusyError.
+    """
+
+    @contextmanager
+    def open_locked(host: FleetHost, *, cancel: Cancellation, **how: Any) -> Iterator[Engine]:
+        with EngineLock({**options, "jitter": 0.0}, *names) as lock:
+            lock.take(host.url, host=host.name, sleep=cancel.sleep)
+            with connect(host, cancel=cancel, **how) as engine:
+                yield engine
+
+    return open_locked

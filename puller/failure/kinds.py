@@ -174,6 +174,8 @@ KINDS: dict[FailureKind, Meaning] = {
         "Run again; if it repeats, check proxies and caches in front of the registry."),
     _K.DNS_FAILURE: _transient(NETWORK, "The registry's name does not resolve.",
         "Check the spelling of {registry}, and this host's DNS."),
+    _K.ENGINE_BUSY: _transient(ENGINE, "Another run of puller uses the engine of the host.",
+        "Run again when it has ended, or wait for it with --lock-wait; --no-lock ignores it."),
     _K.ENGINE_DISCONNECTED: _transient(ENGINE, "The engine stopped during the pull and came back.",
         "Check the engine's log for the reason."),
     _K.HTTP2_GOAWAY: _transient(NETWORK, "The server closed a shared HTTP/2 connection.",

@@ -3,8 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import wait
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 from puller.cancellation import Cancellation
@@ -13,17 +13,15 @@ from puller.engine.model import EngineInfo
 from puller.errors import EngineError, EngineUnreachableError, ExitCode
 from puller.failure import Failure, classify, error_document, failure, failure_of
 from puller.fleet.connection import HostConnection, connect_host
+from puller.fleet.each import for_each
 from puller.fleet.hosts import FleetHost
 from puller.system.clock import monotonic
 from puller.system.credentials import Keyring
-from puller.system.threads import Threads
 from puller.text import aligned, clean, counted, format_bytes, format_seconds
 
 SCHEMA = "puller.fleet-check/1"
 """Name and version of the JSON document; the version increases only with an incompatible change."""
 _DISK_SECONDS = 10.0
-_TELL = 5.0
-"""Seconds between two calls of `on_wait`."""
 _DF = re.compile(r"\s\d+\s+\d+\s+(?P<free>\d{1,15})\s+\d+%\s")
 """A line of `df -Pk`, as POSIX prescribes it: the size, what is used and what is free, in 1024 bytes."""
 _SKEW = 1.0
@@ -63,14 +61,8 @@ def check_hosts(
 
     `on_wait` gets the number of hosts that are done, every few seconds.
     """
-    threads, keyring = Threads("host", parallel, parallel), Keyring()
-    try:
-        futures = [threads.submit("", _check, host, cancel, keyring, insecure) for host in hosts]
-        while waiting := wait(futures, timeout=_TELL).not_done:
-            on_wait(len(futures) - len(waiting))
-        return tuple(future.result() for future in futures)
-    finally:
-        threads.close()
+    check = partial(_check, cancel=cancel, keyring=Keyring(), insecure=insecure)
+    return for_each(hosts, check, parallel=parallel, on_wait=on_wait)
 
 
 def exit_code(checks: Sequence[HostCheck]) -> ExitCode:
@@ -104,7 +96,7 @@ def render_json(checks: Sequence[HostCheck]) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _check(host: FleetHost, cancel: Cancellation, keyring: Keyring, insecure: bool) -> HostCheck:  # noqa: FBT001
+def _check(host: FleetHost, *, cancel: Cancellation, keyring: Keyring, insecure: bool) -> HostCheck:
     began = monotonic()
     cancel.check()
     try:

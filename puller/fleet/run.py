@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine
-from puller.errors import CancelledError, EngineUnreachableError, FailureClass, FailureKind, ListError, PullerError
+from puller.errors import CancelledError, EngineBusyError, FailureClass, FailureKind, ListError, PullerError
 from puller.events import Observer, ignore
-from puller.failure import Failure, classify, failure, failure_of
+from puller.failure import Failure, failure, failure_of
 from puller.fleet.connection import open_host
+from puller.fleet.each import why_not_used
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import FleetEvent, FleetOptions, Halted, HostEnded, HostStarted
 from puller.fleet.pins import Pins
@@ -40,7 +41,6 @@ _OTHERS, _CHECKS = 11, 2
 _CONNECTIONS = 2
 """Open connections of one host beside those of its pulls."""
 _RECORD_SECONDS = 5.0
-_ADVICE = "Start the engine of the host, then run the same command again; `puller fleet check` shows more."
 
 _FED = 8
 """Connections of a fed host's engine to this machine, with a thread each."""
@@ -208,7 +208,8 @@ class FleetRun:
                 host, begin, failure(FailureKind.NO_MATCHING_PLATFORM, str(error)), HostState.FAILED
             )
         except PullerError as error:
-            return part or self._broken(host, begin, _unreachable(error), HostState.UNREACHABLE)
+            state = HostState.FAILED if isinstance(error, EngineBusyError) else HostState.UNREACHABLE
+            return part or self._broken(host, begin, why_not_used(error), state)
         return part
 
     def _pull_in(self, session: PullSession, engine: Engine, began: float) -> tuple[PullOutcome, ...]:
@@ -269,14 +270,3 @@ def _state_of(outcomes: Sequence[PullOutcome]) -> tuple[HostState, Failure | Non
     if failed:
         return HostState.FAILED, fatal
     return (HostState.DONE if all(each.ok for each in outcomes) else HostState.CANCELLED), None
-
-
-def _unreachable(error: PullerError) -> Failure:
-    """Return why no engine was reached; a context that does not exist is the only wrong address with another error."""
-    message = str(error)
-    if isinstance(error, EngineUnreachableError):
-        kind = error.kind or classify(message).kind
-        gone = kind in (FailureKind.UNCLASSIFIED, FailureKind.DAEMON_UNREACHABLE)
-        why = failure(FailureKind.DAEMON_UNREACHABLE if gone else kind, message)
-        return why._replace(advice=_ADVICE) if gone else why
-    return failure(FailureKind.CONTEXT_NOT_FOUND, message)

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from puller.cancellation import interruptible
 from puller.cli.commands.pull import login_problems, run_details
-from puller.cli.fleet_options import PARALLEL_HOSTS, host_options, hosts_of
+from puller.cli.fleet_options import PARALLEL_HOSTS, host_options, hosts_of, locking
 from puller.cli.options import FAILURE_LIMIT, Parsed, complete_files, make_plan
 from puller.cli.output import deliver
 from puller.cli.progress import open_log
@@ -44,7 +44,7 @@ _LONGEST_NAMES = 200
 ABSENT: Mapping[str, Any] = {
     "failed": None, "make_room": False, "backend": "api", "docker_command": "docker", "context": None,
     "prefetch": "never", "to": None, "no_extras": False, "network_wait": 60.0, "fail_fast": False, "max_fail": None,
-    "lock_wait": 0.0, "no_lock": True, "jitter": 0.0,
+    "jitter": 0.0,
 }  # fmt: skip
 """Options of `puller pull` that are for one engine, or for this machine, with what they mean here."""
 _REFUSED = ("failed", "make_room", "backend", "docker_command", "context", "prefetch", "to")
@@ -174,9 +174,10 @@ def pull_into_hosts(options: Mapping[str, Any]) -> int:
         RegistryClient.of(settings, keyring=keyring) as registries,
         _feed(options, settings, registries) as feed,
     ):
+        connect = partial(feed.open_host if feed else open_host, insecure=options["insecure"])
         run = FleetRun(
             hosts, images.requests, settings, how, registries, keyring=keyring, cancel=signals.cancellation,
-            connect=partial(feed.open_host if feed else open_host, insecure=options["insecure"]),
+            connect=locking(connect, options, "fleet pull", *options["lists"], *options["images"]),
         )  # fmt: skip
         if run.parallel < min(how.parallel_hosts, len(hosts)) and not options["quiet"]:
             tell([f"{counted(run.parallel, 'host')} at a time: more would need too many threads or open files"])

@@ -12,6 +12,7 @@ KNOWN = told("known")
 UNSEEN = told("unseen")
 SET_BY_PULLER = {
     Kind.DISK_TOO_SMALL,
+    Kind.ENGINE_BUSY,
     Kind.HOST_KEY,
     Kind.HOST_UNREACHABLE,
     Kind.IMAGE_MISSING,

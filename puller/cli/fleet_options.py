@@ -1,10 +1,11 @@
 """The options that name the hosts of a fleet, and the run locks of these hosts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from puller.cancellation import Cancellation
 from puller.cli.engine import EngineLock
@@ -12,9 +13,26 @@ from puller.cli.options import complete_files
 from puller.cli.sections import flag, number, section
 from puller.engine.interface import Engine
 from puller.fleet.hosts import FleetHost, read_hosts
-from puller.fleet.run import OpenHost
+from puller.fleet.model import OpenHost
 
 PARALLEL_HOSTS = 20
+_F = TypeVar("_F", bound="Callable[..., Any]")
+_NAMING = ("host_files", "host_urls", "inventories", "host_groups")
+_FOR_ONE_ENGINE = ("backend", "docker_command", "context")
+
+
+class HostWork(NamedTuple):
+    """What came of a command on one host."""
+
+    code: int
+    """The exit code that it would have had for this engine alone."""
+    cells: tuple[str, ...]
+    """What the table has beside the host's name and state."""
+    details: tuple[str, ...]
+    """Lines about what is wrong there."""
+    document: Mapping[str, Any]
+    """The JSON document of the command."""
+
 
 host_options = section(
     "Hosts",
@@ -49,7 +67,32 @@ def hosts_of(options: Mapping[str, Any]) -> tuple[FleetHost, ...]:
     return read_hosts(files, urls, inventories, options["host_groups"])
 
 
-def locking(connect: OpenHost, options: Mapping[str, Any], *names: str) -> OpenHost:
+def hosts_options(verb: _F) -> _F:
+    """Give a command for one engine `host_options`; those that name hosts count only on the command line."""
+    verb = host_options(verb)
+    for param in verb.__click_params__:  # type: ignore[attr-defined]
+        if param.name in _NAMING:
+            param.envvar, param.allow_from_autoenv, param.section = None, False, "Hosts"
+    return verb
+
+
+def named_hosts(options: Mapping[str, Any]) -> tuple[FleetHost, ...]:
+    """Return the hosts that the command line names; empty if it names none.
+
+    Files and variables do not count: no command for this host's engine becomes one for all hosts by itself. Raises
+    click.UsageError for options that are for one engine, and ListError.
+    """
+    source = click.get_current_context().get_parameter_source
+    typed = {name for name in (*_NAMING, *_FOR_ONE_ENGINE) if source(name) is ParameterSource.COMMANDLINE}
+    if typed.isdisjoint(_NAMING):
+        return ()
+    for name in _FOR_ONE_ENGINE:
+        if name in typed:
+            raise click.UsageError(f"the hosts name the engines: leave out --{name.replace('_', '-')}")
+    return hosts_of({name: options[name] if name in typed else () for name in _NAMING})
+
+
+def locking(connect: OpenHost, options: Mapping[str, Any], names: Sequence[str]) -> OpenHost:
     """Return a function that connects to a host while it has the host's lock, as `LOCK_OPTIONS` say.
 
     The lock is that of this machine for the host's URL; `names` describe this run to others. Raises EngineBusyError.

@@ -1,11 +1,17 @@
 """The values of a run over hosts: how it goes over them, and what it tells about them while it lasts."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
+from puller.engine.interface import Engine
 from puller.fleet.hosts import FleetHost
 from puller.fleet.waves import WaveSize
 from puller.model import HostResult, PullOutcome
 from puller.settings import FailureLimit
+
+OpenHost = Callable[..., AbstractContextManager[Engine]]
+"""Connects to a host's engine; see `puller.fleet.connection.open_host`."""
 
 
 class FleetOptions(NamedTuple):

@@ -5,7 +5,7 @@ one host meets makes all of them wait.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from puller.failure import Failure, failure, failure_of
 from puller.fleet.connection import open_host
 from puller.fleet.each import why_not_used
 from puller.fleet.hosts import FleetHost
-from puller.fleet.model import FleetEvent, FleetOptions, Halted, HostEnded, HostStarted
+from puller.fleet.model import FleetEvent, FleetOptions, Halted, HostEnded, HostStarted, OpenHost
 from puller.fleet.pins import Pins
 from puller.fleet.waves import Waves
 from puller.model import ENGINE_GONE, Fleet, HostResult, HostState, PullOutcome, PullRequest, Report, RunDetails, Status
@@ -44,9 +44,6 @@ _RECORD_SECONDS = 5.0
 
 _FED = 8
 """Connections of a fed host's engine to this machine, with a thread each."""
-
-OpenHost = Callable[..., AbstractContextManager[Engine]]
-"""As `puller.fleet.connection.open_host`."""
 
 
 class _Part(NamedTuple):

@@ -19,7 +19,7 @@ def render_text(plan: PullPlan) -> str:
     lines = [_total(plan), *map(_quota_line, plan.quotas)]
     if plan.would_pull:
         lines.append(_disk_line(plan.disk, len(plan.estimates), complete=plan.complete))
-    blocks = ["\n".join(lines), *_problems(plan)]
+    blocks = ["\n".join(lines), *problems(plan)]
     if plan.images:
         blocks.insert(0, "\n".join(aligned([_HEADER, *map(_cells, plan.images)], _RIGHT)))
     return "\n\n".join(blocks) + "\n"
@@ -70,7 +70,8 @@ def _disk_line(disk: Disk, images: int, *, complete: bool) -> str:
     return f"disk: {needed} needed in {clean(disk.path or '')}, {format_bytes(disk.free)} free"
 
 
-def _problems(plan: PullPlan) -> Iterator[str]:
+def problems(plan: PullPlan) -> Iterator[str]:
+    """Yield a block of lines for each image that is not known completely, and for each invalid line."""
     notes: dict[str, list[str]] = {}
     for image in plan.images:
         if image.note:

@@ -177,7 +177,7 @@ def pull_into_hosts(options: Mapping[str, Any]) -> int:
         connect = partial(feed.open_host if feed else open_host, insecure=options["insecure"])
         run = FleetRun(
             hosts, images.requests, settings, how, registries, keyring=keyring, cancel=signals.cancellation,
-            connect=locking(connect, options, "fleet pull", *options["lists"], *options["images"]),
+            connect=locking(connect, options, ("fleet pull", *options["lists"], *options["images"])),
         )  # fmt: skip
         if run.parallel < min(how.parallel_hosts, len(hosts)) and not options["quiet"]:
             tell([f"{counted(run.parallel, 'host')} at a time: more would need too many threads or open files"])

@@ -1,18 +1,27 @@
 """`puller plan`: what a pull would do and cost."""
 
+import json
 from contextlib import closing
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import click
 
 from puller.cli.engine import open_engine
+from puller.cli.fleet_options import HostWork, hosts_options, named_hosts
 from puller.cli.options import engine_options, list_options, make_plan, mirror_options
 from puller.cli.output import emit
 from puller.cli.registries import registry_client
 from puller.cli.sections import flag, text_or_json
+from puller.engine.interface import Engine
 from puller.errors import EngineError, EngineUnreachableError, ExitCode
+from puller.imagelist.requests import RequestedImages
 from puller.plan import render
+from puller.plan.model import PullPlan
 from puller.plan.survey import plan_pull
+from puller.registry.client import RegistryClient
+from puller.text import format_bytes
 
 _CHANGES = 2
 """Exit code for a plan that is not empty, as terraform's."""
@@ -22,10 +31,12 @@ _CONNECTIONS = 4
 @click.command(
     "plan", context_settings={"auto_envvar_prefix": "PULLER"},
     epilog="Exit codes: 0 every image is known; 1 an image is unknown, a line is bad or the disk is too small; 2 usage "
-    "or a bad list; 69 no engine; 75 all failures are temporary (1 with --detailed-exitcode).",
+    "or a bad list; 69 no engine; 75 all failures are temporary (1 with --detailed-exitcode). With hosts: "
+    "the worst of them; 3 if all that is unknown is on hosts that could not be reached.",
 )  # fmt: skip
 @list_options
 @engine_options
+@hosts_options
 @mirror_options
 @flag("--detailed-exitcode", help="Exit with 0 when there is nothing to pull, 2 when there is, 1 on errors.")
 @text_or_json
@@ -38,7 +49,15 @@ def command(**options: Any) -> int:
     puller plan images.txt
     puller plan --image nginx:1.27 --format json --detailed-exitcode
     """  # noqa: D301 - click wants the control character itself
-    todo = make_plan(options, report_bad=False)
+    hosts, todo = named_hosts(options), make_plan(options, report_bad=False)
+    if hosts:
+        head = ("TO PULL", "UP TO DATE", "UNKNOWN", "DOWNLOAD")
+        with registry_client() as client:
+            work = partial(_on_host, todo, client, detailed=options["detailed_exitcode"])
+            code: int = import_module("puller.cli.over_hosts").over_hosts(
+                hosts, options, head, work, connections=_CONNECTIONS, stop=client.close
+            )
+        return code
     with (
         closing(open_engine(options, _CONNECTIONS)) as engine,
         registry_client(lambda: engine.store.facts().insecure) as client,
@@ -48,6 +67,22 @@ def command(**options: Any) -> int:
         except EngineError as error:
             raise EngineUnreachableError(f"the engine cannot be asked: {error.message}") from None
     emit(render.render_json(forecast) if options["form"] == "json" else render.render_text(forecast))
-    if not options["detailed_exitcode"]:
+    return _exit_code(forecast, detailed=options["detailed_exitcode"])
+
+
+def _on_host(todo: RequestedImages, client: RegistryClient, engine: Engine, *, detailed: bool) -> HostWork:
+    forecast = plan_pull(todo, engine, client)
+    pulls, unknown = len(forecast.would_pull), len(forecast.unknown)
+    least = "" if forecast.complete else "at least "
+    cells = (
+        *map(str, (pulls, len(forecast.images) - pulls - unknown, unknown)),
+        least + format_bytes(forecast.download),
+    )
+    problems = tuple(line for block in render.problems(forecast) for line in block.splitlines())
+    return HostWork(_exit_code(forecast, detailed=detailed), cells, problems, json.loads(render.render_json(forecast)))
+
+
+def _exit_code(forecast: PullPlan, *, detailed: bool) -> int:
+    if not detailed:
         return forecast.exit_code
     return ExitCode.FAILED if forecast.exit_code else _CHANGES if forecast.would_pull else ExitCode.OK

@@ -1,32 +1,39 @@
 """`puller prune`: removes images that puller pulled and no list uses any more."""
 
+import json
 import sys
 from contextlib import closing
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import click
 
 from puller.blobs.loopback_names import remove_leftovers
 from puller.cli.engine import EngineLock, fatal_engine_errors, open_engine
+from puller.cli.fleet_options import HostWork, hosts_options, locking, named_hosts
 from puller.cli.options import LOCK_OPTIONS, SIZE, engine_options, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.sections import SectionedCommand, flag, number, section, text_or_json
 from puller.engine.disk import free_bytes
-from puller.engine.interface import ImageStore
+from puller.engine.interface import Engine, ImageStore
 from puller.errors import ExitCode, UsageError
 from puller.imagelist.requests import RequestedImages
 from puller.prune import render
-from puller.prune.remove import Removal, find_candidates, remove
-from puller.text import format_bytes
+from puller.prune.planner import PrunePlan
+from puller.prune.remove import Action, Removal, find_candidates, remove
+from puller.text import clean, format_bytes
 
 
 @click.command(
     "prune", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
     epilog="Exit codes: 0 all these images were removed; 1 an image could not be removed; 2 usage or a bad list; "
-    "69 no engine; 75 another run uses the engine.",
+    "69 no engine; 75 another run uses the engine. With hosts: the worst of them; 3 if all that is missing is on hosts "
+    "that could not be reached.",
 )  # fmt: skip
 @list_options
 @engine_options
+@hosts_options
 @section(
     "Selection",
     click.option("--until-free", type=SIZE, metavar="SIZE", help="Stop when this much is free, such as 20GB."),
@@ -48,12 +55,25 @@ def command(**options: Any) -> int:
     \b
     puller prune images.txt --dry-run
     puller prune *.txt compose.yaml --until-free 20GB --keep-last 2 --yes
+    puller prune *.txt --hosts hosts.txt --dry-run
     """  # noqa: D301 - click wants the control character itself
+    hosts = named_hosts(options)
     asks = not (options["yes"] or options["dry_run"])
     named = options["lists"] or options["images"]
     if named and asks and not (sys.stdin and sys.stdin.isatty()):
         raise click.UsageError("not a terminal: confirm with --yes, or preview with --dry-run")
+    if hosts and asks:
+        raise click.UsageError("many hosts are not asked about: confirm with --yes, or preview with --dry-run")
+    if hosts and options["until_free"] is not None:
+        raise click.UsageError("--until-free is for one engine: the free space of other hosts is unknown")
     todo = make_plan(options, only_files=True)
+    if hosts:
+        head = ("STAY", "CAN GO" if options["dry_run"] else "REMOVED", "FREES")
+        locked = partial(locking, options=options, names=("prune", *options["lists"]))
+        code: int = import_module("puller.cli.over_hosts").over_hosts(
+            hosts, options, head, partial(_on_host, todo, options), wrap=locked
+        )
+        return code
     with (
         EngineLock(options, "prune", *options["lists"]) as lock,
         closing(open_engine(options, lock=lock)) as engine,
@@ -72,9 +92,7 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
         if free is None:
             raise UsageError(f"--until-free: the free space is unknown: {note}")
         until = f"until {format_bytes(wanted)} are free; {format_bytes(free)} are now"
-    if not dry_run:
-        remove_leftovers(store)
-    found = find_candidates(store, [request.reference for request in todo.requests], keep_last=options["keep_last"])
+    found = _find(todo, store, options)
     if text or asks:
         shown = render.before(found, until=until)
         emit(shown) if text else click.echo(shown, nl=False, err=True)
@@ -90,3 +108,25 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
     if wanted is not None and not dry_run and after is not None and after < wanted:
         click.echo(f"puller: only {format_bytes(after)} of the requested {format_bytes(wanted)} are free", err=True)
     return removals
+
+
+def _find(todo: RequestedImages, store: ImageStore, options: dict[str, Any]) -> PrunePlan:
+    if not options["dry_run"]:
+        remove_leftovers(store)
+    return find_candidates(store, [request.reference for request in todo.requests], keep_last=options["keep_last"])
+
+
+def _on_host(todo: RequestedImages, options: dict[str, Any], engine: Engine) -> HostWork:
+    """Remove what can go, without a question; the details are what would go, or what could not be removed."""
+    found, dry_run = _find(todo, engine.store, options), options["dry_run"]
+    removals = [] if dry_run else [*remove(found.removable, engine.store)]
+    failed = [str(each) for each in removals if each.error]
+    gone = (
+        [each for each in found.removable if each.whole]
+        if dry_run
+        else [each.candidate for each in removals if each.action is Action.REMOVED]
+    )
+    cells = str(len(found.kept)), str(len(gone)), format_bytes(sum(each.frees for each in gone))
+    details = [f"can go: {clean(', '.join(each.targets))}" for each in found.removable] if dry_run else failed
+    document = json.loads(render.render_json(found, removals, dry_run=dry_run, free=(None, None)))
+    return HostWork(ExitCode.FAILED if failed else ExitCode.OK, cells, tuple(details), document)

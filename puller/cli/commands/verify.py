@@ -2,20 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import click
 
 from puller.cli.engine import fatal_engine_errors, open_engine
+from puller.cli.fleet_options import HostWork, hosts_options, named_hosts
 from puller.cli.options import engine_options, list_options, make_plan, mirror_options
 from puller.cli.output import emit, emit_json
 from puller.cli.registries import registry_client, tell
 from puller.cli.sections import flag, text_or_json
+from puller.engine.interface import Engine
 from puller.engine.model import EngineInfo
 from puller.errors import ExitCode
 from puller.failure import Failure, error_document
+from puller.imagelist.requests import RequestedImages
 from puller.lockfile.lockfile import Difference, Kind
-from puller.lockfile.verify import verify
+from puller.lockfile.verify import Ask, verify
 from puller.model import PullRequest, exit_code_of
 from puller.registry.batch import digests
 from puller.report.words import advices
@@ -25,10 +30,12 @@ from puller.text import counted
 @click.command(
     "verify", context_settings={"auto_envvar_prefix": "PULLER"},
     epilog="Exit codes: 0 no difference; 1 a difference; 2 usage or a bad list; 69 no engine; 75 no difference is "
-    "known, but a registry could not be asked.",
+    "known, but a registry could not be asked. With hosts: the worst of them; 3 if all that is missing is on hosts "
+    "that could not be reached.",
 )  # fmt: skip
 @list_options
 @engine_options
+@hosts_options
 @mirror_options
 @flag("-q", "--quiet", help="Print the differences only.")
 @flag("--offline", help="Ask no registry: only check that an image without a digest in the list is there.")
@@ -44,14 +51,20 @@ def command(**options: Any) -> int:
     \b
     puller verify images.lock
     puller verify images.txt --offline
+    puller verify images.lock --hosts hosts.txt
     """  # noqa: D301 - click wants the control character itself
-    todo = make_plan(options)
+    hosts, todo = named_hosts(options), make_plan(options)
+    if hosts:
+        with registry_client() as client:
+            ask = None if options["offline"] else lambda requests, _: digests(requests, client)
+            code: int = import_module("puller.cli.over_hosts").over_hosts(
+                hosts, options, ("IMAGES", "DIFFERENCES"), partial(_on_host, todo, ask), stop=client.close
+            )
+        return code
     with closing(open_engine(options)) as engine, fatal_engine_errors():
         found = verify(todo.requests, engine.store, None if options["offline"] else _ask)
     if options["form"] == "json":
-        differences = [_document(difference) for difference in found]
-        images, invalid = len(todo.requests), [str(line) for line in todo.bad]
-        emit_json("verify", ok=not (found or invalid), images=images, differences=differences, invalid=invalid)
+        emit_json("verify", **_result(todo, found))
     else:
         emit("".join(f"{difference}\n" for difference in found))
         if not options["quiet"]:
@@ -59,7 +72,26 @@ def command(**options: Any) -> int:
     failures = [difference.failure for difference in found if difference.failure]
     if not options["quiet"]:
         tell(advices(failures))
+    return _exit_code(todo, found)
+
+
+def _on_host(todo: RequestedImages, ask: Ask | None, engine: Engine) -> HostWork:
+    found = verify(todo.requests, engine.store, ask)
+    document = {"schema": "puller.verify/1", **_result(todo, found)}
+    cells = str(len(todo.requests)), str(len(found))
+    return HostWork(_exit_code(todo, found), cells, tuple(map(str, found)), document)
+
+
+def _exit_code(todo: RequestedImages, found: Sequence[Difference]) -> int:
+    failures = [difference.failure for difference in found if difference.failure]
     return ExitCode.FAILED if len(failures) < len(found) or todo.bad else exit_code_of(failures)
+
+
+def _result(todo: RequestedImages, found: Sequence[Difference]) -> dict[str, Any]:
+    """Return what the JSON document says of one engine."""
+    differences, invalid = [_document(difference) for difference in found], [str(line) for line in todo.bad]
+    ok = not (found or invalid)
+    return {"ok": ok, "images": len(todo.requests), "differences": differences, "invalid": invalid}
 
 
 def _ask(requests: Sequence[PullRequest], facts: EngineInfo) -> Mapping[PullRequest, str | Failure]:

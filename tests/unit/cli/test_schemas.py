@@ -15,7 +15,8 @@ PULL = ("pull", "--backend", "cli", "-q", "--skip-invalid", "images.txt", "--for
 PINNED = f"nginx:1.27@sha256:{'0' * 64}"
 LIMITED = "toomanyrequests: retry-after: 863.373s, allowed: 44000/minute"
 ALL = {
-    "config", "doctor", "explain", "fleet-check", "history", "list", "lock-check", "plan", "prune", "report", "verify"
+    "config", "doctor", "explain", "fleet-check", "history", "hosts", "list", "lock-check", "plan", "prune", "report",
+    "verify",
 }  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def shell(tmp_path: Path) -> Shell:
         ("config", ("config", "--format", "json", "-c", "puller.toml", "--retries", "9", "--mirror", "a.io=b.io/c")),
         ("explain", ("explain", "--format", "json", LIMITED)),
         ("explain", ("explain", "--format", "json", "who knows")),
+        ("hosts", ("verify", "nginx:1", "--host", "unix:///nowhere", "--format", "json")),
         ("fleet-check", ("fleet", "check", "--host", "unix:///nowhere", "--format", "json")),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],

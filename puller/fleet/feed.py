@@ -57,8 +57,7 @@ class Feed:
         self._asked = 0
         """Bytes that engines have asked for since the store was trimmed."""
         self._lock = Lock()
-        self.notes: list[str] = []
-        """What the user should know after the run."""
+        self._notes: dict[str, str] = {}
         self.server = LoopbackRegistry(self)
 
     @contextmanager
@@ -137,6 +136,11 @@ class Feed:
             self._store.trim(needed)
         return blob
 
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know after the run: a line for each host with images that were not fed."""
+        return [f"{host}: {text}" for host, text in self._notes.items()]
+
     def close(self) -> None:
         """Stop serving and downloading; the blobs stay in the store."""
         self.server.close()
@@ -158,9 +162,7 @@ class Feed:
             cancel.cancel("a layer cannot be downloaded")
 
     def _note(self, host: FleetHost, text: str) -> None:
-        with self._lock:
-            if (note := f"{host.name}: {text}") not in self.notes:
-                self.notes.append(note)
+        self._notes.setdefault(host.name, text)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ host does not reach that, the tag is set instead. If the first pull fails, the s
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
 from threading import Lock
 from typing import NamedTuple, Protocol
 
@@ -16,12 +17,13 @@ from puller.engine.interface import Engine, EngineWrapper, ProgressSink
 from puller.errors import CancelledError, EngineError, EngineUnreachableError, FailureClass, FailureKind, RegistryError
 from puller.events import Progress
 from puller.failure import Failure, failure, failure_of
-from puller.fleet.forward import LOGIN_SECONDS, ReverseForward
+from puller.fleet.forward import LOGIN_SECONDS, OpenPort, ReverseForward
 from puller.image.reference import ImageReference, Platform
 from puller.model import ENGINE_GONE, EngineResult, PullRequest
 from puller.registry.health import CONNECTION_FAILURES
 from puller.settings import Timeouts
 from puller.system.clock import monotonic
+from puller.text import clean
 
 _REOPENING = 15.0
 """Seconds to wait for a forward that is opened again."""
@@ -83,8 +85,17 @@ class FedEngine(EngineWrapper):
         try:
             try:
                 image = self._feed.image(request, self._platform(request))
-                name = ImageReference.parse(f"{self._place(cancel)}/{image.label}@{image.digest}")
-                self._pull_fed(image, request._replace(reference=name), cancel, clocks, progress)
+                way = self._way(cancel)
+                name = ImageReference.parse(f"{self._place(way)}/{image.label}@{image.digest}")
+                own, fed = Cancellation(cancel), request._replace(reference=name)
+                stop = partial(own.cancel, "the forward of ssh has ended")
+                # Without the hooks, the engine would try for more than a minute to go on with a layer.
+                with (
+                    way.ended.hook(stop),
+                    self._feed.pulling(image, own),
+                ):
+                    # The engine may wait long for a blob that is queued behind others; downloads have their own limits.
+                    self._engine.pull(fed, cancel=own, clocks=clocks._replace(stall=None), progress=progress)
             except (RegistryError, EngineError, CancelledError) as error:
                 cancel.check()
                 why = self._reason(error, image)
@@ -95,14 +106,6 @@ class FedEngine(EngineWrapper):
                 with suppress(EngineError, CancelledError):  # it does not exist if the pull failed
                     self._engine.store.untag(name.canonical)
 
-    def _pull_fed(
-        self, image: FedImage, request: PullRequest, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
-    ) -> None:
-        own = Cancellation(cancel)
-        with self._feed.pulling(image, own):
-            # The engine may wait long for a blob that is queued behind others; downloads have their own limits.
-            self._engine.pull(request, cancel=own, clocks=clocks._replace(stall=None), progress=progress)
-
     def _pull_named(
         self,
         request: PullRequest,
@@ -112,8 +115,9 @@ class FedEngine(EngineWrapper):
         clocks: Timeouts,
         progress: ProgressSink,
     ) -> EngineResult:
-        """Give an image that the engine has from loopback its own name: by a pull, or else by its tag."""
-        registry = request.reference.registry
+        """Give an image that the engine has from loopback its own name: by a pull of its digest, or else by its tag."""
+        reference, registry = request.reference, request.reference.registry
+        pinned = request if reference.digest else request._replace(reference=reference.with_digest(image.digest))
 
         def without_whole(event: Progress) -> None:  # they came from loopback
             progress(event._replace(whole=frozenset()))
@@ -122,7 +126,9 @@ class FedEngine(EngineWrapper):
         if error is None:
             limits = clocks._replace(attempt=min(clocks.attempt or _OWN, _OWN), stall=None, spent=0.0)
             try:
-                pulled = self._engine.pull(request, cancel=cancel, clocks=limits, progress=without_whole)
+                pulled = self._engine.pull(pinned, cancel=cancel, clocks=limits, progress=without_whole)
+                if pinned is not request:
+                    self._engine.store.tag(f"{reference.name}@{image.digest}", reference)
                 return pulled._replace(up_to_date=False)
             except EngineError as caught:
                 error, why = caught, failure_of(caught)
@@ -144,8 +150,8 @@ class FedEngine(EngineWrapper):
         seen, warning = self._engine.inspect(tagged, cancel=cancel), ""
         if seen and image.digest not in seen.digests:
             warning = (
-                f"the host does not reach {reference.registry}: the image is the right one, but the engine records no "
-                "digest of the registry for it"
+                f"the host itself gets nothing from {reference.registry} ({failure_of(why).title}): the image is the "
+                "right one, but the engine records no digest of the registry for it"
             )
         return EngineResult(image.digest, up_to_date=False, warning=warning, by_tag=True)
 
@@ -164,7 +170,7 @@ class FedEngine(EngineWrapper):
             if own.kind in ENGINE_GONE or own.failure_class is FailureClass.HOST_FATAL:
                 raise
             raise EngineError(f"{why.message}; the host itself: {error.message}", kind=why.kind) from None
-        self._note(f"pulled by itself: {why.message}")
+        self._note(f"images were pulled without --feed: {clean(why.message)}")
         return pulled
 
     def _reason(self, error: Exception, image: FedImage | None) -> Failure:
@@ -172,9 +178,10 @@ class FedEngine(EngineWrapper):
         lost = self._feed.failure(image) if image else None
         why = failure_of(lost or error)
         problem = self._forward.problem
-        if lost or isinstance(error, RegistryError) or not (problem or why.kind in CONNECTION_FAILURES):
+        is_ended = problem or isinstance(error, CancelledError) or why.kind in CONNECTION_FAILURES
+        if lost or isinstance(error, RegistryError) or not is_ended:
             return why
-        return failure(FailureKind.ENGINE_DISCONNECTED, f"--feed: {problem.words if problem else why.message}")
+        return failure(FailureKind.ENGINE_DISCONNECTED, f"--feed: {problem.words if problem else error}")
 
     def _platform(self, request: PullRequest) -> Platform:
         platform = request.platform or self._engine.store.facts().platform
@@ -182,23 +189,28 @@ class FedEngine(EngineWrapper):
             raise EngineError("the engine does not tell its platform", kind=FailureKind.DAEMON_BAD_RESPONSE)
         return platform
 
-    def _place(self, cancel: Cancellation) -> str:
-        """Return what names on loopback begin with on the host; raises EngineError if there is no forward."""
+    def _way(self, cancel: Cancellation) -> OpenPort:
+        """Return the port on the host that leads here; raises EngineError if there is none."""
         with self._lock:
             if not self._is_open:
                 self._is_open = True
                 with suppress(EngineUnreachableError):
                     self._forward.open(LOGIN_SECONDS, cancel)
-            ends = monotonic() + _REOPENING
-            while (port := self._forward.port) is None and not self._forward.over and monotonic() < ends:
-                cancel.sleep(_TICK)
-            if port is None:
-                raise EngineError("the forward is down", kind=FailureKind.ENGINE_DISCONNECTED)
-            place = f"{HOST}:{port}/{self._feed.server.secret}"
+        ends = monotonic() + _REOPENING
+        while (now := self._forward.now) is None and not self._forward.over and monotonic() < ends:
+            cancel.sleep(_TICK)
+        if now is None:
+            raise EngineError("the forward of ssh is down", kind=FailureKind.ENGINE_DISCONNECTED)
+        return now
+
+    def _place(self, way: OpenPort) -> str:
+        """Return what names on loopback begin with on the host, and keep them on record."""
+        place = f"{HOST}:{way.port}/{self._feed.server.secret}"
+        with self._lock:
             if place not in self._places:
                 self._stack.enter_context(on_record(self._engine.store, place))
                 self._places.add(place)
-            return place
+        return place
 
 
 def _spent(clocks: Timeouts, began: float) -> Timeouts:

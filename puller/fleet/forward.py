@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from random import uniform
 from threading import Event
-from typing import Final
+from typing import Final, NamedTuple
 
 from puller.cancellation import Cancellation
 from puller.errors import CancelledError, FailureKind
@@ -203,6 +203,14 @@ class Forward(_Login):
             self._refused.set()
 
 
+class OpenPort(NamedTuple):
+    """A port on a host that leads to this machine, until the login ends."""
+
+    port: int
+    ended: Cancellation
+    """Cancelled when the login ends; the next one has another port."""
+
+
 class ReverseForward(_Login):
     """A port on another host's loopback that leads to one on this machine's. `open` it once, `close` it at the end.
 
@@ -212,27 +220,29 @@ class ReverseForward(_Login):
     def __init__(self, target: SshTarget, local_port: int) -> None:
         super().__init__(target)
         self._local_port = local_port
-        self._port: int | None = None
+        self._now: OpenPort | None = None
 
     @property
-    def port(self) -> int | None:
+    def now(self) -> OpenPort | None:
         """The port on the host, which its sshd chooses at each login; None while the forward is down."""
-        return self._port
+        return self._now
 
     def _command(self) -> list[str]:
         return reverse_command(self.target, self._local_port)
 
     def _is_open(self) -> bool:
-        return self._port is not None
+        return self._now is not None
 
     def _clear(self) -> None:
         super()._clear()
-        self._port = None
+        before, self._now = self._now, None
+        if before:
+            before.ended.cancel("the forward of ssh has ended")
 
     def _read(self, line: str) -> None:
         super()._read(line)
         if found := _ALLOCATED.search(line):
-            self._port = int(found["port"])
+            self._now = OpenPort(int(found["port"]), Cancellation())
 
 
 def _too_late(seconds: float) -> SshProblem:

@@ -1,6 +1,9 @@
 """`puller fleet pull --feed`: hosts without a route to the registry get every image from this machine."""
 
+import os
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +11,10 @@ import pytest
 
 from tests.fleet.conftest import environment
 from tests.fleet.test_pull import pull
-from tests.lab import Registry
-from tests.lab.fleet import Fleet, nothing_left
+from tests.lab import Registry, layer, wait_until
+from tests.lab.fleet import Fleet, nothing_left, ssh_processes
 from tests.lab.images import family, push_image
-from tests.lab.program import Program
+from tests.lab.program import Program, Run
 
 _BLOB = re.compile(r'"GET /v2/\S+/blobs/(sha256:[0-9a-f]{64})\S* HTTP/1\.1" 20')
 
@@ -63,7 +66,7 @@ def test_hosts_without_a_route_have_every_image_and_each_blob_is_asked_for_once(
         assert there == [image.config_digest for image in pushed]
         assert not [each for each in host.engine.images() if "127.0.0.1" in str(each)]
         assert nothing_left(host.address)
-    assert "does not reach" in run.images[0]["warning"]
+    assert "the engine records no digest of the registry" in run.images[0]["warning"]
 
 
 def test_a_host_with_a_route_knows_the_digests_of_the_registry(fleet: Fleet, puller: Program) -> None:
@@ -106,3 +109,28 @@ def test_what_cannot_be_fed_is_told_with_both_reasons(fleet: Fleet, far: Registr
     assert run.code == 1, run.stderr
     first, second = [each["error"] for each in run.images[:2]]
     assert (first["kind"], "add one to the list" in second["message"]) == ("not_found", True), run.images[:2]
+
+
+def test_a_forward_that_is_killed_is_opened_again(fleet: Fleet, far: Registry, puller: Program) -> None:
+    """Pulls in flight are tried again, by the new port, and nothing is fetched from the registry a second time."""
+    host = fleet.hosts[2]
+    pushed = [push_image(far, f"fed/cut{at}", layers=[layer(f"cut {at}", size=400_000)]) for at in range(3)]
+    images, runs = puller.list(*(image.reference for image in pushed)), list[Run]()
+    hosts = puller.folder / "one.txt"
+    hosts.write_text(f"{host.url} name=one\n")
+    host.shape("2mbit")
+    try:
+        thread = threading.Thread(target=lambda: runs.append(pull(puller, str(hosts), images, "--feed")))
+        thread.start()
+        assert wait_until(lambda: bool(asked(far)) and len(ssh_processes("127.0.0.1:0:")) == 1, 30)
+        (pid,) = ssh_processes("127.0.0.1:0:")
+        os.kill(pid, signal.SIGKILL)
+        thread.join()
+    finally:
+        host.unshape()
+    (run,) = runs
+    assert (run.code, run.report["counts"]["pulled"]) == (0, 3), run.stderr
+    assert max(image["attempts"] for image in run.images) > 1
+    blobs = asked(far)
+    assert len(blobs) == len(set(blobs))
+    assert nothing_left(host.address)

@@ -63,10 +63,14 @@ def test_hosts_without_a_route_have_every_image_and_each_blob_is_asked_for_once(
     assert len(blobs) == len(set(blobs)) > 6
     for host in fleet.hosts:
         there = [host.engine.inspect(image.reference)["Id"] for image in pushed]
-        assert there == [image.config_digest for image in pushed]
+        assert there in ([image.config_digest for image in pushed], [image.digest for image in pushed])
         assert not [each for each in host.engine.images() if "127.0.0.1" in str(each)]
         assert nothing_left(host.address)
-    assert "the engine records no digest of the registry" in run.images[0]["warning"]
+    known = fleet.hosts[0].engine.inspect(pushed[0].reference)[
+        "RepoDigests"
+    ]  # the containerd store has it from the tag
+    assert known or "the engine records no digest of the registry" in run.images[0]["warning"]
+    assert not (known and run.images[0]["warning"])
 
 
 def test_a_host_with_a_route_knows_the_digests_of_the_registry(fleet: Fleet, puller: Program) -> None:
@@ -103,8 +107,8 @@ def test_what_cannot_be_fed_is_told_with_both_reasons(fleet: Fleet, far: Registr
     assert "sshd forbids forwards from there to here" in run.images[1]["error"]["message"]
     forbids.kill_sshd()
     forbids.start_sshd()
-    name = image.reference.rpartition(":")[0]
-    missing, pinned = f"{far.address}/fed/none:1", f"{name}@{image.digest}"
+    other = push_image(far, "fed/pinned")
+    missing, pinned = f"{far.address}/fed/none:1", f"{far.address}/fed/pinned@{other.digest}"
     run = pull(puller, hosts, "--feed", "--retries", "0", "--image", missing, "--image", pinned)
     assert run.code == 1, run.stderr
     first, second = [each["error"] for each in run.images[:2]]

@@ -14,11 +14,11 @@ from puller.cancellation import Cancellation
 from puller.errors import CancelledError, EngineUnreachableError, FailureKind
 from puller.fleet import folder as folders
 from puller.fleet.folder import socket_folder
-from puller.fleet.forward import Forward
+from puller.fleet.forward import Forward, ReverseForward
 from puller.fleet.url import SshTarget
 from tests.lab.process import wait_until
 
-SSH = f"""#!{sys.executable} -IS
+SSH = """#!PYTHON -IS
 import pathlib, socket, sys, time
 folder = pathlib.Path(__file__).parent
 steps = (folder / "steps").read_text().splitlines()
@@ -31,6 +31,10 @@ if step.startswith("open"):
     server.bind(sys.argv[sys.argv.index("-L") + 1].partition(":")[0])
     server.listen()
     time.sleep(float(step.partition(" ")[2] or 60))
+elif step.startswith("port"):
+    _, port, seconds = step.split()
+    print(f"Allocated port {port} for remote forward to 127.0.0.1:9", file=sys.stderr, flush=True)
+    time.sleep(float(seconds))
 elif step == "hang":
     time.sleep(60)
 else:
@@ -46,7 +50,7 @@ Start = Callable[..., Forward]
 def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Start]:
     """Make forwards whose ssh does these steps, one at each call, and the last one from then on."""
     forwards = []
-    (tmp_path / "ssh").write_text(SSH)
+    (tmp_path / "ssh").write_text(SSH.replace("PYTHON", sys.executable))
     (tmp_path / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr("puller.fleet.forward._FIRST_PAUSE", 0.01)
@@ -141,6 +145,32 @@ def test_without_ssh_it_is_named(start: Start, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", "/nonexistent")
     error = refused(forward)
     assert (error.kind, "apt-get install openssh-client" in str(error)) == (FailureKind.CLIENT_MISSING, True)
+
+
+def test_a_way_back_has_another_port_after_each_login(start: Start, tmp_path: Path) -> None:
+    """Who uses the old one learns that it has ended; ssh was asked for a free port on the host's loopback only."""
+    start("port 4001 0.3", "port 4002 60")
+    way = ReverseForward(SshTarget("web", "root", 2222), 9)
+    try:
+        way.open(20, Cancellation())
+        first = way.now
+        assert first
+        assert first.port == 4001
+        assert wait_until(lambda: first.ended.requested, 20)
+        assert wait_until(lambda: way.now is not None and way.now.port == 4002, 20)
+    finally:
+        way.close()
+    assert " -R 127.0.0.1:0:127.0.0.1:9 " in calls(tmp_path)[0]
+    assert "-o ControlPath=none" in calls(tmp_path)[0]
+
+
+def test_a_way_back_that_is_forbidden_says_what_to_change(start: Start) -> None:
+    """In the configuration of sshd."""
+    start("Error: remote port forwarding failed for listen port 0")
+    way = ReverseForward(SshTarget("web"), 9)
+    with pytest.raises(EngineUnreachableError, match="set AllowTcpForwarding yes there"):
+        way.open(20, Cancellation())
+    assert way.over
 
 
 def test_directories_for_sockets_are_private_and_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

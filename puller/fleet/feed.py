@@ -23,7 +23,7 @@ from puller.fleet.connection import open_host, target_of
 from puller.fleet.feed_engine import FedEngine, FedImage
 from puller.fleet.forward import ReverseForward
 from puller.fleet.hosts import FleetHost
-from puller.image.manifest import Manifest, descriptors_in
+from puller.image.manifest import Manifest, descriptor_of, descriptors_in, read_image
 from puller.image.reference import Platform
 from puller.model import PullRequest
 from puller.registry.client import RegistryClient
@@ -153,7 +153,8 @@ class Feed:
         for document in documents:
             self._served.add(document, reference, place)
         blobs = frozenset(part.digest for part in descriptors_in(documents[-1]))
-        return FedImage(f"n{place}", documents[0].digest, blobs)
+        config = read_image(map(descriptor_of, documents[:-1]), documents[-1]).config
+        return FedImage(f"n{place}", documents[0].digest, config.digest, blobs)
 
     def _failed(self, digest: str) -> None:
         with self._lock:

@@ -39,6 +39,8 @@ class FedImage(NamedTuple):
     """The name of its repository there."""
     digest: str
     """That of the reference: of the index, if there is one."""
+    config: str
+    """The digest of its config, which is the image's ID in a graph-driver store."""
     blobs: frozenset[str]
     """The digests of its config and layers."""
 
@@ -85,6 +87,8 @@ class FedEngine(EngineWrapper):
         try:
             try:
                 image = self._feed.image(request, self._platform(request))
+                if self._has(request.reference, image, cancel):
+                    return self._pull_named(request, image, None, cancel, clocks, progress)
                 way = self._way(cancel)
                 name = ImageReference.parse(f"{self._place(way)}/{image.label}@{image.digest}")
                 own, fed = Cancellation(cancel), request._replace(reference=name)
@@ -110,12 +114,15 @@ class FedEngine(EngineWrapper):
         self,
         request: PullRequest,
         image: FedImage,
-        name: ImageReference,
+        name: ImageReference | None,
         cancel: Cancellation,
         clocks: Timeouts,
         progress: ProgressSink,
     ) -> EngineResult:
-        """Give an image that the engine has from loopback its own name: by a pull of its digest, or else by its tag."""
+        """Give an image that the engine has from loopback its own name: by a pull of its digest, or else by its tag.
+
+        Without a name on loopback the engine has the tag already.
+        """
         reference, registry = request.reference, request.reference.registry
         pinned = request if reference.digest else request._replace(reference=reference.with_digest(image.digest))
 
@@ -129,7 +136,7 @@ class FedEngine(EngineWrapper):
                 pulled = self._engine.pull(pinned, cancel=cancel, clocks=limits, progress=without_whole)
                 if pinned is not request:
                     self._engine.store.tag(f"{reference.name}@{image.digest}", reference)
-                return pulled._replace(up_to_date=False)
+                return pulled._replace(up_to_date=name is None)
             except EngineError as caught:
                 error, why = caught, failure_of(caught)
                 if why.kind in ENGINE_GONE or why.failure_class is FailureClass.HOST_FATAL:
@@ -139,21 +146,28 @@ class FedEngine(EngineWrapper):
         return self._set_tag(request, image, name, error, cancel)
 
     def _set_tag(
-        self, request: PullRequest, image: FedImage, name: ImageReference, why: EngineError, cancel: Cancellation
+        self, request: PullRequest, image: FedImage, name: ImageReference | None, why: EngineError, cancel: Cancellation
     ) -> EngineResult:
         reference = request.reference
         if not reference.tag:
             words = f"{why.message}; its layers are on the host, but only a tag can be set there: add one to the list"
             raise EngineError(words, kind=failure_of(why).kind)
-        self._engine.store.tag(name.canonical, reference)
-        tagged = ImageReference.parse(f"{reference.name}:{reference.tag}")
-        seen, warning = self._engine.inspect(tagged, cancel=cancel), ""
+        if name:
+            self._engine.store.tag(name.canonical, reference)
+        seen, warning = self._engine.inspect(reference.with_tag(reference.tag), cancel=cancel), ""
         if seen and image.digest not in seen.digests:
             warning = (
                 f"the host itself gets nothing from {reference.registry} ({failure_of(why).title}): the image is the "
                 "right one, but the engine records no digest of the registry for it"
             )
-        return EngineResult(image.digest, up_to_date=False, warning=warning, by_tag=True)
+        return EngineResult(image.digest, up_to_date=name is None, warning=warning, by_tag=True)
+
+    def _has(self, reference: ImageReference, image: FedImage, cancel: Cancellation) -> bool:
+        """Tell whether the tag is on this very image, whatever digest the store records, as after an earlier run."""
+        if not reference.tag:
+            return False
+        seen = self._engine.inspect(reference.with_tag(reference.tag), cancel=cancel)
+        return seen is not None and seen.identity == image.config
 
     def _pull_plainly(
         self, request: PullRequest, why: Failure, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink

@@ -105,7 +105,7 @@ def _pull(request: PullRequest, context: RunContext, progress: Callable[[Progres
     engine, cancel, reference = context.engine, context.cancel, request.reference
     pulled = engine.pull(request, cancel=cancel, clocks=context.settings.timeouts, progress=progress)
     if pulled.by_tag:
-        request = request._replace(reference=ImageReference.parse(f"{reference.name}:{reference.tag}"))
+        request = request._replace(reference=reference.with_tag(reference.tag))
         warning = _verify(request, pulled._replace(digest=None), context)
         return pulled._replace(warning=pulled.warning or warning)
     warning = _verify(request, pulled, context)

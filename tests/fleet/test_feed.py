@@ -66,9 +66,10 @@ def test_hosts_without_a_route_have_every_image_and_each_blob_is_asked_for_once(
         assert there in ([image.config_digest for image in pushed], [image.digest for image in pushed])
         assert not [each for each in host.engine.images() if "127.0.0.1" in str(each)]
         assert nothing_left(host.address)
-    known = fleet.hosts[0].engine.inspect(pushed[0].reference)[
-        "RepoDigests"
-    ]  # the containerd store has it from the tag
+    again = pull(puller, listed(fleet, puller.folder), images, "--feed")
+    assert (again.code, again.report["counts"]["up_to_date"], asked(far)) == (0, 24, blobs), again.stderr
+    # The containerd store has the digest from the tag.
+    known = fleet.hosts[0].engine.inspect(pushed[0].reference)["RepoDigests"]
     assert known or "the engine records no digest of the registry" in run.images[0]["warning"]
     assert not (known and run.images[0]["warning"])
 

@@ -51,7 +51,7 @@ class FakeFeed:
         """Know it."""
         if self._error:
             raise self._error
-        return FedImage("n0", DIGEST, frozenset())
+        return FedImage("n0", DIGEST, "sha256:config", frozenset())
 
     @contextmanager
     def pulling(self, image: FedImage, cancel: Cancellation) -> Iterator[None]:
@@ -155,3 +155,11 @@ def test_a_digest_without_a_tag_needs_the_registry() -> None:
     with pytest.raises(EngineError, match="only a tag can be set there: add one to the list"):
         fed.pull(pinned)
     assert not fed.store.tagged
+
+
+def test_an_image_that_an_earlier_run_left_is_up_to_date() -> None:
+    """The store has it under its tag, without a digest: it is only asked for by name, and no forward is opened."""
+    fed = Fed({IMAGE: NO_ROUTE}, has={IMAGE: InspectedImage("sha256:config")})
+    pulled = fed.pull()
+    assert (pulled.up_to_date, pulled.by_tag, fed.forward.opened) == (True, True, 0)
+    assert (fed.tried, fed.store.tagged, fed.store.untagged) == ([IMAGE], [], [])

@@ -27,7 +27,8 @@ _UNKNOWN = b'{"errors":[{"code":"NAME_UNKNOWN","message":"not served here"}]}'
 _DIGEST, _JSON = "Docker-Content-Digest", {"Content-Type": "application/json"}
 _TICK = 0.5
 _STRANGERS, _SECONDS = 64, 5.0
-"""Number of connections that have not sent the secret yet, and seconds until they must; the oldest are closed first."""
+"""Number of connections that have not sent the secret yet, for one engine, and seconds until they must; the oldest are
+closed first."""
 _IDLE = 300.0
 """Seconds without a request, or without reading a response, after which any other connection is closed."""
 
@@ -48,15 +49,18 @@ class Source(Protocol):
 class LoopbackRegistry:
     """Serves on a free port, below a secret path, until it is closed."""
 
-    def __init__(self, source: Source, taken: Callable[[str], object] = str) -> None:
-        """Listen; raises OSError. `taken` is called with the digest of each blob that was sent to its end."""
+    def __init__(self, source: Source, taken: Callable[[str], object] = str, *, strangers: int = _STRANGERS) -> None:
+        """Listen; raises OSError. `taken` is called with the digest of each blob that was sent to its end.
+
+        `strangers` is the number of connections that have not sent the secret yet.
+        """
         self.source = source
         self.taken = taken
         self.secret = secrets.token_hex(16)
         self.contacted = Event()
         """Set by the first request for the secret path."""
         self.closing = Event()
-        self._server = _Server((HOST, 0), type("_Bound", (_Exchange,), {"registry": self}))
+        self._server = _Server((HOST, 0), type("_Bound", (_Exchange,), {"registry": self}), strangers)
         self.address = f"{HOST}:{self._server.server_address[1]}"
         self.place = f"{self.address}/{self.secret}"
         """What all names here begin with."""
@@ -79,8 +83,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], handler: type["_Exchange"]) -> None:
+    def __init__(self, address: tuple[str, int], handler: type["_Exchange"], most: int) -> None:
         super().__init__(address, handler)
+        self._most = most
         self._strangers: dict[socket.socket, float] = {}
         """Connections without the secret, oldest first, and when they were opened."""
         self._lock = Lock()
@@ -94,7 +99,7 @@ class _Server(ThreadingHTTPServer):
     def service_actions(self) -> None:
         """Close old connections without the secret; called by `serve_forever` about ten times a second, too."""
         with self._lock:
-            over, ends = len(self._strangers) - _STRANGERS, monotonic() - _SECONDS
+            over, ends = len(self._strangers) - self._most, monotonic() - _SECONDS
             for number, (connection, began) in enumerate(list(self._strangers.items())):
                 if number >= over and began > ends:
                     break

@@ -36,6 +36,8 @@ from puller.text import plain_error
 
 _RATE_LIMIT = 10.0
 """Longest rate limit of a registry to wait for before a host is left to itself, in seconds."""
+_STRANGERS = 512
+"""Connections that have not sent the path yet: engines of many hosts begin at the same time, on slow links."""
 _TRIM_SHARE = 8
 """The store is trimmed whenever 1/8 of its limit has been asked for."""
 
@@ -58,7 +60,7 @@ class Feed:
         """Bytes that engines have asked for since the store was trimmed."""
         self._lock = Lock()
         self._notes: dict[str, str] = {}
-        self.server = LoopbackRegistry(self)
+        self.server = LoopbackRegistry(self, strangers=_STRANGERS)
 
     @contextmanager
     def open_host(

@@ -88,7 +88,8 @@ def read_json(body: str | bytes) -> Any:
         document = json.loads(text)
         return document if text.isascii() and "\\" not in text else _printable(document)
     except (ValueError, RecursionError) as error:
-        words = f"the engine's response cannot be read: {error}"
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else "it is not JSON"
+        words = f"the engine's response cannot be read: {why}"
         raise EngineError(words, kind=FailureKind.DAEMON_BAD_RESPONSE) from None
 
 
@@ -105,8 +106,8 @@ def readable(what: str) -> Iterator[None]:
     """Raise EngineError where the JSON has an unexpected structure."""
     try:
         yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        words = f"the engine's {what} cannot be read: {error}"
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        words = f"the engine's {what} cannot be read: it is not what engines answer"
         raise EngineError(words, kind=FailureKind.DAEMON_BAD_RESPONSE) from None
 
 

@@ -26,6 +26,10 @@ _DF = re.compile(r"\s\d+\s+\d+\s+(?P<free>\d{1,15})\s+\d+%\s")
 """A line of `df -Pk`, as POSIX prescribes it: the size, what is used and what is free, in 1024 bytes."""
 _SKEW = 1.0
 """Seconds of difference between clocks that are not worth a word: the answer was under way for some of it."""
+_WIDEST = 40
+"""Characters of a cell: of what an engine says, any length may come."""
+_LONGEST = 800
+"""Characters of a word or an error of an engine."""
 _HEAD = ("HOST", "ENGINE", "STORE", "PLATFORM", "FREE", "CLOCK")
 
 
@@ -77,7 +81,7 @@ def render_text(checks: Sequence[HostCheck], *, color: bool = False) -> str:
     lost = [each for each in checks if each.error]
     lines += [""] * bool(lines and lost)
     word = "\x1b[31munreachable\x1b[0m" if color else "unreachable"
-    lines += [f"{word} {each.host.name}: {each.error.message}" for each in lost if each.error]
+    lines += [f"{word} {each.host.name}: {clean(each.error.message, _LONGEST)}" for each in lost if each.error]
     lines += ["", *_same_engines(checks)]
     end = f", {len(lost)} unreachable" if lost else ""
     lines.append(f"{counted(len(checks), 'host')}: {len(checks) - len(lost)} reached{end}")
@@ -133,7 +137,7 @@ def _row(check: HostCheck, engine: EngineInfo) -> tuple[str, ...]:
         "unknown" if check.free is None else format_bytes(check.free),
         _clock(check.skew),
     )
-    return tuple(map(clean, cells))
+    return (cells[0], *(clean(cell, _WIDEST) for cell in cells[1:]))
 
 
 def _clock(skew: float | None) -> str:
@@ -162,13 +166,13 @@ def _document(check: HostCheck) -> dict[str, object]:
         "groups": list(check.host.groups),
         "status": "reached" if check.reached else "unreachable",
         "seconds": round(check.seconds, 3),
-        "version": clean(engine.version) if engine.version else None,
+        "version": clean(engine.version, _LONGEST) if engine.version else None,
         "store": store if check.engine else None,
-        "driver": clean(engine.driver) if engine.driver else None,
-        "platform": str(engine.platform) if engine.platform else None,
+        "driver": clean(engine.driver, _LONGEST) if engine.driver else None,
+        "platform": clean(str(engine.platform), _LONGEST) if engine.platform else None,
         "data_root": clean(engine.data_root) if engine.data_root else None,
         "free_bytes": check.free,
         "clock_difference": None if check.skew is None else round(check.skew, 3),
-        "engine_id": clean(engine.identity) if engine.identity else None,
+        "engine_id": clean(engine.identity, _LONGEST) if engine.identity else None,
         "error": error_document(check.error) if check.error else None,
     }

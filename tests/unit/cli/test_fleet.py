@@ -75,6 +75,34 @@ def test_engines_are_described(program: Program, tmp_path: Path) -> None:
     assert json.loads(piped.stdout)["counts"] == {"reached": 2, "unreachable": 1}
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"[1]", "the engine's description of itself cannot be read: it is not what engines answer"),
+        (
+            b'{"RegistryConfig": "x"}',
+            "the engine's description of itself cannot be read: it is not what engines answer",
+        ),
+        (b"[" * 100_000, "the engine's response cannot be read: it is nested too deeply"),
+        (b"<html>", "the engine's response cannot be read: it is not JSON"),
+    ],
+)
+def test_an_engine_that_answers_nonsense_is_told_in_plain_words(program: Program, body: bytes, words: str) -> None:
+    """Not in those of Python."""
+    with FakeEngine(program.folder, {"/info": lambda answer: answer.answer(body)}) as engine:
+        run = program.run("fleet", "check", "--host", engine.host)
+    assert run.code == 3
+    assert f": {words}\n" in run.stdout
+
+
+def test_what_an_engine_says_of_itself_is_shown_in_part(program: Program) -> None:
+    """A long version does not make a long line."""
+    with FakeEngine(program.folder, info(ServerVersion="v" * 600, Driver="d" * 600, OSType="o" * 600)) as engine:
+        run = program.run("fleet", "check", "--host", f"{engine.host}")
+    assert run.code == 0
+    assert max(map(len, run.stdout.splitlines())) < 250
+
+
 def test_options_come_from_files_and_variables(program: Program) -> None:
     """The table `[fleet]` is that of all its verbs; a mistake in it is told with its line."""
     hosts = program.list("unix:///nowhere", name="hosts.txt")

@@ -415,8 +415,8 @@ def cut(answer: EngineAnswer) -> None:
     [
         (lambda answer: answer.answer(b'{"message": "no such thing"}', 500), "no such thing", None),
         (lambda answer: answer.answer(b"ill", 500), "Internal Server Error|ill", None),
-        (lambda answer: answer.answer(b"[1]"), "object", FailureKind.DAEMON_BAD_RESPONSE),
-        (lambda answer: answer.answer(b"["), "Expecting value", FailureKind.DAEMON_BAD_RESPONSE),
+        (lambda answer: answer.answer(b"[1]"), "not what engines answer$", FailureKind.DAEMON_BAD_RESPONSE),
+        (lambda answer: answer.answer(b"["), "not JSON$", FailureKind.DAEMON_BAD_RESPONSE),
         (cut, "the engine closed the connection", FailureKind.ENGINE_DISCONNECTED),
     ],
 )

@@ -4,16 +4,14 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PREFIX = "puller-ssh-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST = 60
 """Bytes of a base: the path of a Unix socket has at most 107, and ssh adds 17 to that of its control socket."""
-_AGE = 60.0
-"""Seconds after which a directory without a lock belongs to nobody: a new one is locked at once."""
 
 
 @contextmanager
@@ -24,16 +22,28 @@ def socket_folder() -> Iterator[Path]:
     """
     base = _base()
     _sweep(base)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+    folder, lock = _locked(base)
     try:
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            yield folder
-        finally:
-            os.close(lock)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked(base: str) -> tuple[Path, int]:
+    """Make a directory, and lock it; again if another run took it for that of a killed one before it was locked."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        with suppress(FileNotFoundError):
+            lock = os.open(folder, _DIRECTORY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                if os.path.samestat(folder.lstat(), os.fstat(lock)):
+                    return folder, lock
+            except OSError:
+                os.close(lock)
+                raise
+            os.close(lock)
 
 
 def _base() -> str:
@@ -49,11 +59,10 @@ def _sweep(base: str) -> None:
     """Remove the directories of processes that have ended."""
     for folder in Path(base).glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            node = folder.lstat()
-            if node.st_uid != os.geteuid() or time.time() - node.st_mtime < _AGE:
-                continue
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            lock = os.open(folder, _DIRECTORY)
             try:
+                if os.fstat(lock).st_uid != os.geteuid():
+                    continue
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
             finally:

@@ -187,18 +187,35 @@ def test_directories_for_sockets_are_private_and_short(monkeypatch: pytest.Monke
 
 
 def test_only_directories_that_nobody_uses_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a new one, nor one that another process has locked."""
+    """At once after a run was killed, but not one that another process has locked."""
     with TemporaryDirectory(prefix="puller-") as base:
         monkeypatch.setenv("XDG_RUNTIME_DIR", base)
-        made = {name: Path(base) / f"puller-ssh-{name}" for name in ("old", "new", "used")}
+        made = {name: Path(base) / f"puller-ssh-{name}" for name in ("left", "used")}
         for path in made.values():
             path.mkdir()
-        for name in ("old", "used"):
-            os.utime(made[name], (time.time() - 3600,) * 2)
         lock = os.open(made["used"], os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_SH)
             with socket_folder():
-                assert {name for name, path in made.items() if path.exists()} == {"new", "used"}
+                assert {name for name, path in made.items() if path.exists()} == {"used"}
         finally:
             os.close(lock)
+
+
+def test_a_directory_that_is_removed_before_it_is_locked_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run cannot know that it is not one of a killed run."""
+    flock, removed = fcntl.flock, list[Path]()
+
+    def lock(descriptor: int, how: int) -> None:
+        if how == fcntl.LOCK_SH and not removed:
+            removed.extend(Path(base).iterdir())
+            removed[0].rmdir()
+        flock(descriptor, how)
+
+    monkeypatch.setattr("puller.fleet.folder.fcntl.flock", lock)
+    with TemporaryDirectory(prefix="puller-") as base:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", base)
+        with socket_folder() as folder:
+            assert folder.is_dir()
+        assert len(removed) == 1
+        assert not [*Path(base).iterdir()]

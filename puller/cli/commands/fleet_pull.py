@@ -21,7 +21,7 @@ from puller.cli.pull_options import pull_options, settings_of
 from puller.cli.registries import account_notes, tell
 from puller.cli.sections import SectionedCommand, flag, number, section
 from puller.cli.signals import handled
-from puller.errors import OutputError
+from puller.errors import OutputError, UsageError
 from puller.fleet.connection import open_host, target_of
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import FleetOptions
@@ -212,16 +212,22 @@ def _feed(
 
 
 def _deliver(report: Report, options: Mapping[str, Any], hosts: Sequence[FleetHost], code: int) -> None:
-    """Write the reports and the file of unreachable hosts; raises OutputError if that is all that went wrong."""
-    report = report._replace(details=run_details(options, report, code))
+    """Write the file of unreachable hosts and the reports; raises OutputError if that is all that went wrong."""
+    report, problems = report._replace(details=run_details(options, report, code)), []
     try:
         if path := options["unreachable"]:
             files.write(path, unreachable_hosts(report, hosts))
+    except UsageError as error:
+        problems.append(str(error))
+    try:
         deliver(report, options)
     except OutputError as error:
-        if not code:
-            raise OutputError(f"every image is present, but a report is missing: {error}") from None
-        click.echo(f"puller: {error}", err=True)
+        problems.append(str(error))
+    if problems and not code:
+        words = "\n".join(problems)
+        raise OutputError(f"every image is present, but a report is missing: {words}")
+    for problem in problems:
+        click.echo(f"puller: {problem}", err=True)
 
 
 def unreachable_hosts(report: Report, hosts: Sequence[FleetHost]) -> str:

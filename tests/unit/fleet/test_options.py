@@ -1,5 +1,6 @@
 """The options of `puller fleet pull`, and of `puller pull --host`."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,16 @@ def test_a_host_that_cannot_be_reached_is_exit_code_3(program: Program) -> None:
     assert run.code == 3
     assert "0 of 1 host has all images, 1 unreachable" in run.stdout
     assert (program.folder / "u.txt").read_text().splitlines()[1] == "unix:///nowhere  name=gone jobs=2"
+
+
+def test_reports_are_written_where_the_file_of_unreachable_hosts_cannot(program: Program) -> None:
+    """The exit code is that of the run, and the line says which file is missing."""
+    image = ("--image", "127.0.0.1:1/x:1", "--hosts", "hosts.txt")
+    run = program.run("fleet", "pull", *image, "--unreachable", "/dev/full", "--report", "json=r.json")
+    assert run.code == 3
+    assert "0 of 1 host has all images, 1 unreachable" in run.stdout
+    assert "cannot write /dev/full: no space left on device" in run.stderr.splitlines()[-1]
+    assert json.loads((program.folder / "r.json").read_text())["fleet"]["hosts"][0]["state"] == "unreachable"
 
 
 def test_the_file_of_unreachable_hosts_has_only_these() -> None:

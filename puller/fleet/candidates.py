@@ -5,6 +5,8 @@ from typing import NamedTuple, TypeAlias
 from puller.text import clean
 
 MOST_HOSTS = 10_000
+LONGEST_LINE = 4096
+"""Characters of a line that names a host."""
 _LONGEST_PROBLEM = 400
 
 

@@ -5,17 +5,20 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from puller.fleet.candidates import Candidate, Item, Problem
+from puller.fleet.candidates import LONGEST_LINE, Candidate, Item, Problem
 from puller.fleet.inventory import parse_ini, parse_yaml
 from puller.system.files import open_regular
 from puller.text import shorten
 
 _LARGEST = 4 << 20
 """Bytes of a file."""
-_LONGEST_LINE = 4096
 _SHOWN = 80
 _WORDS = ("name", "jobs", "groups")
 _TABLE = re.compile(r"\s*\[\[\s*host\s*\]\]\s*(?:#.*)?")
+_LONG_KEY = re.compile(
+    r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*){9}""", re.MULTILINE
+)
+"""Ten words with dots: tomllib needs time for the square of their number."""
 _PLACE = re.compile(r"(?P<reason>.*) \(at line (?P<line>\d+), column \d+\)", re.DOTALL)
 _KEYS = {"url", "name", "jobs", "groups"}
 _YAML = (".yml", ".yaml", ".json")
@@ -49,15 +52,22 @@ def parse_text(text: str, name: str) -> Iterator[Item]:
     """Yield the hosts of a text file: a URL or a name a line, and after it perhaps `name=…`, `jobs=…`, `groups=A,B`."""
     for number, line in enumerate(text.splitlines(), 1):
         where = f"{name}:{number}"
-        words = re.split(r"(?:^|\s)#", line[:_LONGEST_LINE], maxsplit=1)[0].split()
-        if len(line) > _LONGEST_LINE:
-            yield Problem(where, f"longer than {_LONGEST_LINE} characters")
+        words = re.split(r"(?:^|\s)#", line[:LONGEST_LINE], maxsplit=1)[0].split()
+        if len(line) > LONGEST_LINE:
+            yield Problem(where, f"longer than {LONGEST_LINE} characters")
         elif words:
             yield _from_words(words, where)
 
 
 def parse_toml(text: str, name: str) -> Iterator[Item]:
     """Yield the hosts of a TOML file: a table `[[host]]` each, with `url` and perhaps `name`, `jobs` and `groups`."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > LONGEST_LINE or _LONG_KEY.search(line):
+            reason = (
+                "a key with too many dots" if len(line) <= LONGEST_LINE else f"longer than {LONGEST_LINE} characters"
+            )
+            yield Problem(f"{name}:{number}", reason)
+            return
     try:
         data = tomllib.loads(text)
     except RecursionError:

@@ -3,16 +3,19 @@
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import NamedTuple
 
 from puller.errors import ListError
 from puller.fleet.candidates import MOST_HOSTS, Candidate, Item, Problem
 from puller.fleet.formats import read_file, read_inventory
-from puller.fleet.url import read_url, short_name
+from puller.fleet.url import compared, read_url, short_name
 from puller.text import clean, counted, shorten
 
 MOST_JOBS = 1000
 _MOST_PROBLEMS = 50
+_MOST_GUESSES = 1000
+"""Groups that are compared with one that does not exist."""
 _NAME = re.compile(r"[^\s#=,\x00-\x1f\x7f]{1,253}")
 _SHOWN = 80
 
@@ -44,7 +47,7 @@ def read_hosts(
     known = dict.fromkeys(group for host in hosts for group in host.groups)
     for group in dict.fromkeys(groups):
         if group not in known and not problems:
-            meant = get_close_matches(group, known, 1)
+            meant = get_close_matches(group, islice(known, _MOST_GUESSES), 1)
             hint = f"; did you mean {meant[0]}?" if meant else ""
             problems.append(Problem(f"--group {group}", f"no host is in this group{hint}"))
     chosen = [host for host in hosts if not groups or set(groups) & {*host.groups}]
@@ -73,6 +76,7 @@ def host_line(host: FleetHost) -> str:
 def _unite(items: Iterable[Item]) -> tuple[list[FleetHost], list[Problem]]:
     """Check the candidates, and join those with the same URL."""
     hosts: dict[str, FleetHost] = {}
+    groups: dict[str, dict[str, None]] = {}
     problems: list[Problem] = []
     places: dict[str, str] = {}
     for item in items:
@@ -80,10 +84,10 @@ def _unite(items: Iterable[Item]) -> tuple[list[FleetHost], list[Problem]]:
         if isinstance(host, Problem):
             problems.append(host)
             continue
-        where = item.where
-        if before := hosts.get(host.url):
-            groups = tuple(dict.fromkeys((*before.groups, *host.groups)))
-            hosts[host.url] = before._replace(groups=groups, jobs=before.jobs or host.jobs)
+        where, key = item.where, compared(host.url)
+        if before := hosts.get(key):
+            groups[key].update(dict.fromkeys(host.groups))
+            hosts[key] = before._replace(jobs=before.jobs or host.jobs)
         elif host.name in places:
             first = places[host.name]
             problems.append(Problem(where, f"{host.name} is also another host's name ({first}): add name=…"))
@@ -91,9 +95,9 @@ def _unite(items: Iterable[Item]) -> tuple[list[FleetHost], list[Problem]]:
             problems.append(Problem(where, f"more than {MOST_HOSTS} hosts"))
             break
         else:
-            hosts[host.url] = host
+            hosts[key], groups[key] = host, dict.fromkeys(host.groups)
             places[host.name] = where
-    return [*hosts.values()], problems
+    return [host._replace(groups=tuple(groups[key])) for key, host in hosts.items()], problems
 
 
 def _checked(found: Candidate) -> FleetHost | Problem:

@@ -97,6 +97,17 @@ def short_name(url: str) -> str:
     return url.removeprefix("context:").removeprefix("tcp://").removeprefix("unix://")
 
 
+def compared(url: str) -> str:
+    """Return what two URLs of one engine have in common: names of hosts are the same in capitals (RFC 4343).
+
+    The URL itself stays as typed, because the patterns of ssh_config are not.
+    """
+    if not url.startswith("ssh://"):
+        return url
+    target = ssh_target(url)
+    return _ssh_url(target._replace(host=target.host.lower()))
+
+
 def is_loopback(url: str) -> bool:
     """Tell whether a TCP address is on this machine, so that nobody else can read what is sent."""
     host = urlsplit(url).hostname or ""

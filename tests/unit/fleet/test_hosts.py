@@ -1,14 +1,15 @@
 """Hosts of files, inventories and options: what is read, what is one host, and what is said of bad lines."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
 from puller.errors import ListError
-from puller.fleet.candidates import MOST_HOSTS
+from puller.fleet.candidates import MOST_HOSTS, Problem
 from puller.fleet.hosts import FleetHost, host_line, read_hosts
-from puller.fleet.inventory import expand
+from puller.fleet.inventory import _Inventory, expand
 from puller.fleet.url import read_url, ssh_target
 
 INI = """
@@ -166,6 +167,10 @@ def test_every_bad_line_is_told_with_its_place(tmp_path: Path) -> None:
         ('[[host]]\nurl = "a"\n\n[[host]]\nurl = "b"\njobs = "c"\n', "a.toml", "a.toml:4: jobs must be a number"),
         ("[host]\nurl = 1\n", "a.toml", "two brackets"),
         ("[[host]\n", "a.toml", "a.toml:1: not TOML"),
+        (f"\na{'.a' * 1000} = 1\n", "a.toml", "a.toml:2: a key with too many dots"),
+        ("[" + '"\\"".' * 500 + "b]\n", "a.toml", "a.toml:1: a key with too many dots"),
+        ("a = {b" + " . 'c\u2028'" * 400 + " = 1}\n", "a.toml", "a.toml:1: a key with too many dots"),
+        ("a = [" + "1, " * 2000 + "]\n", "a.toml", "a.toml:1: longer than 4096 characters"),
         ("", "empty.txt", "empty.txt: no hosts"),
     ],
 )
@@ -191,6 +196,10 @@ def test_a_bad_file_is_told(tmp_path: Path, text: str, name: str, reason: str) -
         ("all:\n  hosts:\n   a: {\n", "not valid YAML"),
         ("g ansible_host=-oProxyCommand=x", "begins like an option"),
         ("h ansible_user=-l", "begins like an option"),
+        (f"i{'[1:1]' * 11}", "has more than 10 ranges"),
+        ("j" * 501, "is longer than 500 characters"),
+        ("k " + "x=y " * 2000, "longer than 4096 characters"),
+        (f"l ansible_user={'u' * 501}", "l: a variable is longer than 500 characters"),
     ],
 )
 def test_a_bad_inventory_is_told(tmp_path: Path, text: str, reason: str) -> None:
@@ -212,6 +221,73 @@ def test_files_have_a_limit(tmp_path: Path) -> None:
     assert problems(written(tmp_path, many)) == [f"{tmp_path}/hosts.txt:{MOST_HOSTS + 1}: more than {MOST_HOSTS} hosts"]
     assert len(problems(written(tmp_path, "a b\n" * 500))) == 51
     assert problems("/nonexistent/hosts", "/dev/zero")[1] == "/dev/zero: cannot be read: not a regular file"
+
+
+def _ranges() -> str:
+    """Name the same hosts again and again."""
+    return "[a]\n" + "w[1:9999]\n" * 10_000
+
+
+def _aliases() -> str:
+    """Name a group ten times in each of ten groups, which are ten times in others, and so on."""
+    levels = (
+        f"    l{at}: &l{at}\n      children: {{{', '.join(f'x{at}_{number}: *l{at - 1}' for number in range(10))}}}\n"
+        for at in range(1, 10)
+    )
+    return f"all:\n  children:\n    l0: &l0 {{hosts: {{h1: }}}}\n{''.join(levels)}"
+
+
+def _above() -> str:
+    """Have hosts in groups that are in all earlier ones."""
+    above = (f"[g{at}:children]\n" + "".join(f"g{before}\n" for before in range(at)) for at in range(300))
+    return "".join(above) + "".join(f"[g{at}]\nw[1:3000]\n" for at in range(30))
+
+
+@pytest.mark.parametrize("text", [_ranges(), _aliases(), _above()])
+def test_a_small_inventory_cannot_stand_for_millions(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names are counted, with all their groups; beyond the limit no more is read, and one line says it."""
+    added: list[str] = []
+    add = _Inventory.add
+
+    def counted(self: _Inventory, pattern: str, group: str, where: str, variables: Mapping[str, str]) -> Problem | None:
+        added.append(pattern)
+        return add(self, pattern, group, where, variables)
+
+    monkeypatch.setattr("puller.fleet.inventory._Inventory.add", counted)
+    (line,) = problems(inventories=(written(tmp_path, text, "inventory"),))
+    assert "more than 500000 hosts, each counted once for each group" in line
+    assert len(added) < 500_000
+
+
+def test_a_range_that_is_too_long_is_not_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names are counted first."""
+    monkeypatch.setattr("puller.fleet.inventory.product", None)
+    for pattern in ("w[1:9999][1:9999]", "w[0:999999999]", "w" + "[1:2]" * 14):
+        with pytest.raises(ValueError, match=r"more than 10000 hosts|more than 10 ranges"):
+            expand(pattern)
+
+
+def test_paths_of_groups_are_not_followed_one_by_one(tmp_path: Path) -> None:
+    """Ten groups in each of ten others, fifty times, have 10⁵⁰ ways to the top, and 490 groups."""
+    edges = (
+        f"[l{at + 1}x{above}:children]\n" + "".join(f"l{at}x{below}\n" for below in range(10))
+        for at in range(49)
+        for above in range(10)
+    )
+    path = written(tmp_path, "".join(edges) + "[l0x0]\nw\n", "inventory")
+    (host,) = read_hosts([], [], [path])
+    assert len(host.groups) == 1 + 490
+
+
+def test_names_of_hosts_are_the_same_in_capitals(tmp_path: Path) -> None:
+    """DNS knows no difference; users and sockets do, and what was typed first is kept for ssh_config."""
+    same, others = ("Web1", "wEB1 groups=a"), ("JOE@web1 name=x", "joe@web1/S name=y", "joe@web1/s name=z")
+    lines = [*(f"ssh://joe@{each}" for each in same), *(f"ssh://{each}" for each in others)]
+    hosts = read_hosts([written(tmp_path, "\n".join(lines))], [], [])
+    assert hosts[0] == FleetHost("Web1", "ssh://joe@Web1", None, ("a",))
+    assert [host.name for host in hosts] == ["Web1", "x", "y", "z"]
 
 
 @given(st.text(max_size=60))

@@ -28,7 +28,7 @@ _LONGEST_WORD = 500
 _MOST_RANGES = 10
 """Ranges of one name."""
 _MOST_STEPS = 500_000
-"""Hosts and groups that are read, each once for each group that it is in, and their variables.
+"""Hosts and groups that are read, each once for each group that it is in.
 
 Inventories of 10,000 hosts have fewer; ranges, aliases of YAML and groups in groups make a small file need hours.
 """
@@ -231,13 +231,13 @@ def _read_group(found: _Inventory, group: str, node: Node, depth: int) -> Iterat
         )
         return
     hosts, children, variables = node.get("hosts"), node.get("children"), node.get("vars")
-    found.count(1 + len(variables.fields), str(node.source))  # with aliases, one group may be in many places
+    found.count(1, str(node.source))  # with aliases, one group may be in many places
     found.variables.setdefault(group, {}).update(_known_of(variables))
     for part, key in ((hosts, "hosts"), (children, "children")):
         if part and not isinstance(part.value, dict):
             yield Problem(str(part.source), f"{key}: must be a mapping, with a colon after each name")
+    found.count(len(hosts.fields), str(hosts.source))
     for name, own in hosts.fields.items():
-        found.count(1 + len(own.fields), str(own.source))
         if problem := found.add(name, group, str(own.source), _known_of(own)):
             yield problem
     for child, below in children.fields.items():
@@ -246,7 +246,8 @@ def _read_group(found: _Inventory, group: str, node: Node, depth: int) -> Iterat
 
 
 def _known_of(node: Node) -> dict[str, str]:
-    return _known((key, value.text) for key, value in node.fields.items() if value.text is not None)
+    fields = node.fields  # perhaps many, and those of an alias are the same for each host
+    return _known((key, fields[key].text) for key in _VARIABLES if key in fields)
 
 
 def _known(pairs: Iterable[tuple[str, str | None]]) -> dict[str, str]:

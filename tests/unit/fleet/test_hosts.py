@@ -261,6 +261,15 @@ def test_a_small_inventory_cannot_stand_for_millions(
     assert len(added) < 500_000
 
 
+def test_hosts_may_share_many_variables(tmp_path: Path) -> None:
+    """By an alias; only those that say how to log in are looked at."""
+    shared = ", ".join(f"v{number}: 1" for number in range(1000))
+    hosts = "".join(f"    h{number}: *v\n" for number in range(2000))
+    text = f"all:\n  hosts:\n    h: &v {{{shared}, ansible_user: joe}}\n{hosts}"
+    found = read_hosts([], [], [written(tmp_path, text, "hosts.yml")])
+    assert (len(found), found[-1].url) == (2001, "ssh://joe@h1999")
+
+
 def test_a_range_that_is_too_long_is_not_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The names are counted first."""
     monkeypatch.setattr("puller.fleet.inventory.product", None)

@@ -68,6 +68,7 @@ class _Inventory:
         try:
             names = expand(pattern)
         except ValueError as error:
+            self.count(1, where)
             return Problem(where, str(error))
         self.count(len(names), where)
         for name in names:
@@ -80,6 +81,7 @@ class _Inventory:
 
     def candidates(self, file: str) -> Iterator[Item]:
         """Yield the hosts with their groups, and a problem for each that cannot be used; raises _LimitError."""
+        self._steps = 0  # the groups of the file are read; now those above them are
         levels = {group: self._above(group, file) for group in self.members}
         self.count(sum(len(names) * len(levels[group]) for group, names in self.members.items()), file)
         of_host: dict[str, list[str]] = {}
@@ -236,7 +238,6 @@ def _read_group(found: _Inventory, group: str, node: Node, depth: int) -> Iterat
     for part, key in ((hosts, "hosts"), (children, "children")):
         if part and not isinstance(part.value, dict):
             yield Problem(str(part.source), f"{key}: must be a mapping, with a colon after each name")
-    found.count(len(hosts.fields), str(hosts.source))
     for name, own in hosts.fields.items():
         if problem := found.add(name, group, str(own.source), _known_of(own)):
             yield problem

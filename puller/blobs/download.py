@@ -6,13 +6,13 @@ If a registry ignores ranges, the rest of the blob is fetched as one stream.
 
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from threading import Event, Lock
-from time import monotonic, sleep
+from time import monotonic
 
 from puller.blobs.download_task import BlobDownload, DownloadTask
 from puller.blobs.journal import Segment
+from puller.blobs.pace import BandwidthLimit, pieces
 from puller.blobs.partial import PartialBlob, open_part, seconds_idle
 from puller.blobs.queue import DownloadQueue
 from puller.blobs.store import BlobStore
@@ -32,12 +32,6 @@ _LOCKED_INTERVAL = 0.2
 """Seconds between two checks of a blob that another run is fetching."""
 _PROGRESS = 16 << 10
 """Bytes after which a try counts as successful."""
-_PIECE = 256 << 10
-"""Bytes to write at a time, if they come fast; each write takes locks, and writes to the journal."""
-_SLOW, _PAUSE = 0.01, 0.05
-"""Seconds after which a read counts as slow, and seconds to pause after a slow read, at most."""
-_BURST = 0.1
-"""Seconds' worth of bytes that may arrive at once after an idle time."""
 _TOO_SHORT = RegistryError("the response is too short", kind=FailureKind.UNEXPECTED_EOF)
 _STORAGE_KINDS = {
     errno.ENOSPC: FailureKind.DISK_FULL,
@@ -48,31 +42,6 @@ _STORAGE_KINDS = {
 _REFUSED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 _NO_RANGE = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 _PERMANENT = {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
-
-
-class BandwidthLimit:
-    """A bandwidth that many connections share: each waits until its bytes are within the limit, first come first."""
-
-    def __init__(
-        self, rate: float | None, sleep: Callable[[float], object], now: Callable[[], float] = monotonic
-    ) -> None:
-        """`rate` is in bytes a second; None means no limit."""
-        self._rate = rate
-        self._sleep = sleep
-        self._now = now
-        self._free = 0.0
-        self._lock = Lock()
-
-    def take(self, count: int) -> None:
-        """Wait after receiving `count` bytes."""
-        if self._rate is None:
-            return
-        with self._lock:
-            now = self._now()
-            self._free = max(self._free, now - _BURST) + count / self._rate
-            wait = self._free - now
-        if wait > 0:
-            self._sleep(wait)
 
 
 class Downloader:
@@ -209,7 +178,7 @@ class Downloader:
         if not body.partial and len(part.segments) > 1:
             self._fetch_as_stream(blob)
             return False
-        for piece in _pieces(body, segment.end - segment.at):
+        for piece in pieces(body, segment.end - segment.at):
             size, delay, first = sum(map(len, piece)), monotonic() - began if first else None, False
             self._bandwidth.take(size)
             self._queue.received(task, size, delay)
@@ -298,33 +267,3 @@ class Downloader:
         blob.fail(RegistryError(f"cannot store it: {error.strerror or error}", kind=kind or FailureKind.IO_ERROR))
         if kind:
             self.broken = blob.failure
-
-
-def _pieces(body: Iterable[bytes], left: int) -> Iterator[list[bytes]]:
-    """Yield up to `left` bytes of a body in pieces, also those that come before an error.
-
-    A slow read ends a piece, and the time until half a piece has come is a pause, so that there are fewer reads.
-    """
-    chunks, size = list[bytes](), 0
-    began = before = monotonic()
-    try:
-        for chunk in body:
-            now = monotonic()
-            slow = now - before > _SLOW
-            chunks.append(chunk[: left - size])
-            size += len(chunks[-1])
-            if slow or size >= min(_PIECE, left):
-                yield chunks
-                left -= size
-                if not left:
-                    return
-                if slow:
-                    sleep(min(_PAUSE, (now - began) * _PIECE / 2 / size))
-                began, chunks, size = now, [], 0
-            before = monotonic()
-    except RegistryError:
-        if size:
-            yield chunks
-        raise
-    if size:
-        yield chunks

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from threading import Event, Lock, Thread
 from time import monotonic
 
-from puller.blobs.download import BandwidthLimit, Downloader
+from puller.blobs.download import Downloader
 from puller.blobs.download_task import BlobDownload, DownloadTask
+from puller.blobs.pace import BandwidthLimit
 from puller.blobs.queue import DownloadQueue
 from puller.blobs.store import BlobStore
 from puller.errors import FailureKind, RegistryError

@@ -35,6 +35,9 @@ _GROWING = 1.5
 _CRAWL, _CRAWLING = SLOW / 4, 1.5
 """Bytes a second that no engine unpacks so slowly, and the seconds after which they are a sign of the network, whatever
 the processors do: other programs may keep them busy all the time."""
+_DIP = 1.5
+"""Seconds for which the network must be slow if all processors are busy, in proportion: an engine that waits for them
+receives little now and then, also from a fast network."""
 _MEMORY = 20
 """Samples from which the bytes a second of one registry are measured."""
 _NEARLY = 0.8
@@ -75,6 +78,10 @@ class NetworkMonitor:
         self._began = 0.0
         self._crawls_since: float | None = None
         """When the bytes a second fell below `_CRAWL`; None while they are above."""
+        self._slow_since: float | None = None
+        """Likewise for all that is a sign of a slow network."""
+        self.busy = 0.0
+        """The share of the processors that worked when the last sample was taken."""
         self._rate = 0.0
         """Bytes a second, of all pulls together."""
         self._samples: deque[Sample] = deque(maxlen=SAMPLES + 1)
@@ -146,7 +153,7 @@ class NetworkMonitor:
         rate = (last.received - first.received) / (last.time - first.time)
         self._rate = rate
         worked, passed = (now - before for now, before in zip(last.processors, first.processors, strict=True))
-        busy = worked / passed if passed else 0.0
+        self.busy = busy = worked / passed if passed else 0.0
         bound = sum(each.downloading and (not each.extracting or busy < _BOUND) for each in later)
         crawls = last.downloading and rate < _CRAWL
         self._crawls_since = (self._crawls_since or first.time) if crawls else None
@@ -155,10 +162,12 @@ class NetworkMonitor:
         limit = SLOW * (1 - _BUSY_SHARE * busy)
         if self._bandwidth:
             limit = min(limit, self._bandwidth / _MORE)
-        waits = last.downloading and (crawling or bound >= _BOUND * SAMPLES) and rate < limit
+        slow = last.downloading and (crawling or bound >= _BOUND * SAMPLES) and rate < limit
+        self._slow_since = (self._slow_since or first.time) if slow else None
+        waits = crawling or (self._slow_since is not None and last.time - self._slow_since >= _DIP * busy - TICK / 2)
         rest = sum(self._sizes[each.request] - each.current for each in self._pulls.values())
         rest += waiting * sum(self._sizes.values()) / len(self._sizes)
-        if not waits or active > self._connections // _MORE or rest < max(_LEAST, rate * _WORTH):
+        if not (slow and waits) or active > self._connections // _MORE or rest < max(_LEAST, rate * _WORTH):
             return False
         half = later[SAMPLES // 2 - 1].received - first.received
         grows = last.received - first.received - half > _GROWTH * half > 0

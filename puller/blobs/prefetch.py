@@ -117,6 +117,8 @@ class Prefetch:
         Raises EngineError as `check_limit`, and puller's CancelledError.
         """
         cancel.check()
+        if stored := self._stored(request):
+            return stored
         future, began = self._images.get(request), monotonic()
         while future is not None and request.reference.registry not in self._left:
             try:
@@ -143,6 +145,16 @@ class Prefetch:
         if future is not None and not future.done():
             return None
         return future is not None and not future.cancelled() and not future.exception() and future.result() is not None
+
+    def stored(self, request: PullRequest) -> bool:
+        """Whether all missing blobs of an image are in the store: then its registry sends no layer."""
+        return self._stored(request) is not None
+
+    def _stored(self, request: PullRequest) -> LoopbackImage | None:
+        future = self._images.get(request)
+        found = future is not None and future.done() and not future.cancelled() and not future.exception()
+        image = future.result() if future and found else None
+        return image if image and all(blob.path and not blob.failure for blob in image.blobs) else None
 
     def traffic(self, registry: str) -> Traffic:
         """Return what has been fetched from a registry."""

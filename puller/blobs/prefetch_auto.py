@@ -33,6 +33,9 @@ class PrefetchedImages(Protocol):
     def ready(self, request: PullRequest) -> bool | None:
         """Whether an image is prefetched; None if that is not known yet."""
 
+    def stored(self, request: PullRequest) -> bool:
+        """Whether all missing blobs of an image are in the store."""
+
     def traffic(self, registry: str) -> Traffic:
         """Return what has been fetched from a registry."""
 
@@ -140,10 +143,11 @@ class AutoPrefetchEngine(EngineWrapper):
 
     def _engine_for(self, request: PullRequest) -> PrefetchingEngine | None:
         """Return what prefetches an image; None as long as the engine pulls it by itself."""
-        trial = self._trials.get(request.reference.registry)
-        if trial is None or trial.failure:
+        trial, prefetching = self._trials.get(request.reference.registry), self._prefetching
+        if trial is None or prefetching is None:
             return None
-        return self._prefetching if trial.passed or request in self._resumed else None
+        wanted = not trial.failure and (trial.passed or request in self._resumed)
+        return prefetching if wanted or prefetching.prefetch.stored(request) else None
 
     def _watch(self) -> None:
         while not self._over.wait(TICK):
@@ -164,12 +168,15 @@ class AutoPrefetchEngine(EngineWrapper):
         prefetching = self._begin(left, self._cancel)
         with self._lock:
             self._prefetching = prefetching
-            self._trials = {name: RegistryTrial(rate) for name, rate in rates.items()} if prefetching else {}
+            busy = self._monitor.busy
+            self._trials = {name: RegistryTrial(rate, busy) for name, rate in rates.items()} if prefetching else {}
 
     def _judge(self, prefetch: PrefetchedImages) -> None:
-        """Decide for each registry who downloads from there from now on."""
+        """Decide for each registry who downloads from there from now on; what is in the store needs no decision."""
         now, room = monotonic(), prefetch.has_room
         for registry, trial in self._trials.items():
+            if not trial.passed:
+                self._take_stored(registry, prefetch)
             if trial.failure:
                 continue
             passed = trial.passed
@@ -187,11 +194,22 @@ class AutoPrefetchEngine(EngineWrapper):
                     self._note(f"puller downloads layers: {self._monitor.finding or 'an earlier run left some'}")
                 self._take_over(registry, prefetch)
 
-    def _take_over(self, registry: str, prefetch: PrefetchedImages) -> None:
-        """Cancel the pulls in flight from a registry whose images are prefetched, and release those that go on."""
+    def _take_stored(self, registry: str, prefetch: PrefetchedImages) -> None:
+        """Cancel the pulls in flight from a registry whose layers are all in the store."""
+        pulls, worth = self._pulls_from(registry)
+        for request in worth:
+            if prefetch.stored(request):
+                pulls[request].cancel("it is in the store")
+
+    def _pulls_from(self, registry: str) -> tuple[dict[PullRequest, Cancellation], set[PullRequest]]:
+        """Return the pulls in flight from a registry, and those of them that are worth cancelling."""
         with self._lock:
             pulls = {each: own for each, own in self._in_flight.items() if each.reference.registry == registry}
-            worth = {each for each in pulls if self._monitor.worth_cancelling(each)}
+            return pulls, {each for each in pulls if self._monitor.worth_cancelling(each)}
+
+    def _take_over(self, registry: str, prefetch: PrefetchedImages) -> None:
+        """Cancel the pulls in flight from a registry whose images are prefetched, and release those that go on."""
+        pulls, worth = self._pulls_from(registry)
         for request, own in pulls.items():
             ready = prefetch.ready(request)
             if ready and request in worth:

@@ -13,8 +13,12 @@ _LEAST = 300_000
 """Bytes that a decision is made from."""
 _SHORTEST, _LONGEST = 0.3, 1.2
 """Seconds from the first byte: the decision is made not before the first, and by the second."""
+_MARGIN = 0.5
+"""If all processors are busy, puller must be 1.5 times as fast: an engine that waits for them looks slow."""
 _IDLE = 0.5
 """Seconds without a request after which a trial begins anew: there was too little to download."""
+_UNDECIDED = 10.0
+"""Seconds without a request after which a registry is left undecided no longer: nothing can be downloaded there now."""
 _ERRORS = 24
 """Failed tries without a byte between them after which a registry is left later."""
 _SILENCE = 5.0
@@ -37,9 +41,10 @@ class Traffic(NamedTuple):
 class RegistryTrial:
     """The trial of one registry; not thread-safe. Times are in seconds of any one clock."""
 
-    def __init__(self, engine_rate: float) -> None:
-        """`engine_rate` is how many bytes a second the engine received before."""
+    def __init__(self, engine_rate: float, busy: float = 0.0) -> None:
+        """`engine_rate` is how many bytes a second the engine received before, `busy` the processors' share in work."""
         self._rate = engine_rate
+        self._times = 1 + _MARGIN * busy
         self.passed = False
         self.failure = ""
         """Why the registry is left to the engine; empty as long as it is not."""
@@ -47,7 +52,7 @@ class RegistryTrial:
         self._begun: tuple[float, int] | None = None
         """When the first byte had not come yet, and the bytes that the engine had."""
         self._before, self._busy = 0, 0.0
-        """Bytes that puller had before the trial, and when it last had a connection."""
+        """Bytes that puller had before the trial, and when it last had a connection, or the trial began."""
         self._last, self._engine = 0.0, 0
         self._heard, self._received, self._errors = 0.0, 0, 0
         """Later: when the last byte came, the bytes and the failures until then."""
@@ -68,14 +73,20 @@ class RegistryTrial:
             self._decide(now, traffic, engine)
         self._last, self._engine = now, engine
 
-    def _decide(self, now: float, traffic: Traffic, engine: int) -> None:
-        if traffic.connections:
+    def _wait_for_work(self, now: float, traffic: Traffic) -> None:
+        """Begin anew after a time without a request, and end the trial after a longer one."""
+        if traffic.connections or not self._busy:
             self._busy = now
+        elif now - self._busy >= _UNDECIDED:
+            self.failure = "puller has nothing to download there"
         elif now - self._busy >= _IDLE:
             self._requested = self._begun = None
             self._before = traffic.received
         if self._requested is None and traffic.connections:
             self._requested = self._last or now
+
+    def _decide(self, now: float, traffic: Traffic, engine: int) -> None:
+        self._wait_for_work(now, traffic)
         if self._requested is None:
             return
         received = traffic.received - self._before
@@ -89,7 +100,7 @@ class RegistryTrial:
         seconds = now - began
         if seconds >= _SHORTEST and received >= _LEAST:
             rate = received / seconds
-            self.passed = rate > max(self._rate, (engine - before) / seconds)
+            self.passed = rate > self._times * max(self._rate, (engine - before) / seconds)
             self._heard, self._received, self._errors = now, traffic.received, traffic.errors
         if seconds >= _LONGEST and not self.passed:
             self.failure = "the engine downloads as fast"

@@ -28,7 +28,7 @@ class _RegistryQueue:
         self.tasks: list[DownloadTask] = []
         self.limit = health.rate_limit
         self.control = ConnectionControl(ceiling)
-        self.busy = self.received = self.turn = 0
+        self.busy = self.fetching = self.received = self.turn = 0
         self.delay = 0.0
         """Seconds until the first byte of a response, recently."""
 
@@ -80,6 +80,7 @@ class DownloadQueue:
                 if registry := self._next():
                     task = heappop(registry.tasks)
                     registry.busy += 1
+                    registry.fetching += task.segment is not None
                     self._turns += 1
                     registry.turn = self._turns
                     self._open(task.blob)
@@ -94,7 +95,9 @@ class DownloadQueue:
 
     def done(self, task: DownloadTask) -> None:
         with self._changed:
-            self._of(task).busy -= 1
+            registry = self._of(task)
+            registry.busy -= 1
+            registry.fetching -= task.segment is not None
             self._wake()
 
     def received(self, task: DownloadTask, count: int, delay: float | None = None) -> None:
@@ -168,10 +171,13 @@ class DownloadQueue:
         return min(ready, key=lambda each: each.tasks[0], default=None)
 
     def traffic(self, registry: str) -> tuple[int, int]:
-        """Return the bytes received from a registry, and the number of connections in use."""
+        """Return the bytes received from a registry, and the number of connections in use.
+
+        A thread that looks for a blob in the store uses none.
+        """
         with self._changed:
             known = self._registries.get(registry)
-            return (known.received, known.busy) if known else (0, 0)
+            return (known.received, known.fetching) if known else (0, 0)
 
     def _fits(self, task: DownloadTask) -> bool:
         blob = task.blob

@@ -2,7 +2,7 @@
 
 Registries are asked beside the pulls, once the engine has reported a layer: until then the first pull has the network
 to itself, and what fails in the engine costs no question. What was asked in the run already, such as by the disk check,
-is not asked again. A failure costs only the sizes.
+is not asked again. A failure costs only the sizes: a rate limit of theirs delays no pull, and that of a pull ends them.
 """
 
 import logging
@@ -45,7 +45,9 @@ class ImageSizes:
 
     def __init__(self, registries: Resolver, engine: EngineInventory, transfers: Transfers, emit: Observer) -> None:
         """`engine` has the images before the run."""
-        self._client = registries.with_limits(read=_READ) if isinstance(registries, RegistryClient) else None
+        self._pulls = registries if isinstance(registries, RegistryClient) else None
+        self._client = self._pulls.apart().with_limits(read=_READ) if self._pulls else None
+        """A client apart, as a registry that refuses these questions may well serve the engine."""
         self._engine, self._transfers, self._emit = engine, transfers, emit
         self._threads = Threads("size", _WIDTH, _TOTAL)
         self._absent: Absent = lambda _: ((), True)
@@ -202,7 +204,7 @@ class ImageSizes:
     ) -> tuple[tuple[Descriptor, ...] | None, set[Descriptor]]:
         """Return the layers of an image, and those that the engine had if it does not say that itself."""
         client, reference = self._client, request.reference
-        if client is None:
+        if client is None or self._pulls is None or self._pulls.health(reference.registry).rate_limit.left:
             return None, set()
         described, record = client.head(reference), client.record(reference.registry)
         costs = described.quota or record.quota

@@ -234,6 +234,26 @@ def test_a_cache_that_is_asked_for_is_kept(
     assert fetched <= {f"sha256:{each.name}" for each in (store(puller) / "blobs/sha256").iterdir()}
 
 
+@pytest.mark.parametrize("share", [1.0, 0.25], ids=["all of it", "a quarter of it"])
+def test_a_kept_cache_is_used_on_a_slow_wire(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire, share: float
+) -> None:
+    """Images in the cache are taken from there, and the others are downloaded by puller as without a cache."""
+    images = push(registry, f"auto/kept-{round(share * 100)}", 12)
+    names = [image.at(wire.address) for image in images]
+    held = round(share * len(images))
+    assert puller.pull("--prefetch=always", puller.list(*names[:held])).code == 0
+    engine.wipe()
+    proxy.forget()
+    wire.change(SLOW // 2)
+    run = puller.pull("-v", puller.list(*names))
+    assert (run.code, [each["attempts"] for each in run.images]) == (0, [1] * 12), run.stderr
+    fetched, by_engine = to_puller(proxy), to_engine(proxy)
+    assert not {each.digest for image in images[:held] for each in image.layers} & set(fetched)
+    assert sum(by_engine.values()) < sum(sizes(images).values()) / 2, run.stderr
+    assert bool(fetched) == (share < 1), run.stderr
+
+
 def to_engine(proxy: Proxy) -> Counter[str]:
     """Count the bytes that the engine got of each layer."""
     sent: Counter[str] = Counter()

@@ -4,8 +4,8 @@ from threading import Thread
 
 import pytest
 
-from puller.blobs.download import BandwidthLimit
 from puller.blobs.download_task import BlobDownload, DownloadTask
+from puller.blobs.pace import BandwidthLimit
 from puller.blobs.queue import DownloadQueue
 from puller.errors import FailureKind
 from puller.failure import failure

@@ -18,9 +18,10 @@ def judged(
     connections: int = 8,
     *,
     limited: bool = False,
+    busy: float = 0.0,
 ) -> tuple[RegistryTrial, float]:
     """Try a registry with so many MB a second, by the engine before and meanwhile, and by puller in each tick."""
-    trial, now, received, own = RegistryTrial(engine * MB), 100.0, 0.0, 0.0
+    trial, now, received, own = RegistryTrial(engine * MB, busy), 100.0, 0.0, 0.0
     trial.update(now, Traffic(), 0)
     for rate in puller:
         now += TICK
@@ -39,6 +40,12 @@ def test_a_registry_that_is_faster_for_puller_is_taken_over_soon() -> None:
     assert seconds <= 0.7
 
 
+def test_busy_processors_do_not_hide_a_slow_wire() -> None:
+    """With the nine connections of three pulls, too."""
+    trial, _ = judged(9, [8] * 4 + [16] * 4 + [32] * 10, during=9, busy=1.0)
+    assert trial.passed
+
+
 def test_connections_may_grow_meanwhile() -> None:
     """A long way makes them slow in the beginning."""
     trial, _ = judged(6, [0.5, 1, 2, 4, 8, 16, 32, 32, 32, 32, 32])
@@ -53,6 +60,7 @@ def test_connections_may_grow_meanwhile() -> None:
         pytest.param([16] * 40, {"errors": 1}, "request failed", id="partly refused"),
         pytest.param([0] * 40, {"limited": True}, "request failed", id="a rate limit"),
         pytest.param([5] * 40, {}, "as fast", id="a wire that all connections share"),
+        pytest.param([14] * 40, {"engine": 11, "busy": 1.0}, "as fast", id="an engine that waits for processors"),
         pytest.param([5] * 40, {"engine": 0, "during": 6}, "as fast", id="an engine that became faster"),
         pytest.param([0.01, *[0] * 40], {"engine": 0}, "as fast", id="one byte and no more"),
     ],
@@ -66,16 +74,19 @@ def test_any_other_is_left_to_the_engine_soon(rates: list[float], conditions: di
 
 
 def test_nothing_is_concluded_before_a_request() -> None:
-    """Where look-ups take long, or all connections are at other registries."""
-    trial, _ = judged(6, [0] * 100, connections=0)
+    """Where look-ups take long, or all connections are at other registries; but not without an end."""
+    trial, _ = judged(6, [0] * 90, connections=0)
     assert not trial.over
+    trial, seconds = judged(6, [0] * 200, connections=0)
+    assert "nothing to download" in trial.failure
+    assert seconds <= 11
 
 
 def test_nothing_is_concluded_from_little_work() -> None:
     """What was asked for has come, and no more is needed now; the next download decides."""
     trial, now = RegistryTrial(6 * MB), 100.0
     trial.update(now, Traffic(), 0)
-    for tick in range(100):
+    for tick in range(90):
         now += TICK
         trial.update(now, Traffic(100_000, 2 if tick < 3 else 0), 0)
     assert not trial.over

@@ -8,6 +8,7 @@ import pytest
 from puller.blobs import download_pool
 from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload, DownloadTask
+from puller.blobs.journal import Segment
 from puller.blobs.queue import DownloadQueue
 from puller.blobs.store import BlobStore
 from puller.errors import FailureKind
@@ -42,6 +43,22 @@ def test_a_blob_that_the_engine_has_makes_room_for_the_next() -> None:
     started.clear()
     queue.done(tasks[2])
     assert not started
+
+
+def test_a_look_into_the_store_is_no_connection() -> None:
+    """A registry whose blobs are all there is not taken for one that sends nothing, however long the look takes."""
+    queue = DownloadQueue(9, 100, RegistryHealth)
+    look = task(0, 50)
+    queue.add(look)
+    assert queue.take() is look
+    assert queue.traffic(look.blob.source.registry) == (0, 0)
+    fetch = DownloadTask(look.rank, look.blob, Segment(0, 0, 50, 0))
+    queue.add(fetch)
+    assert queue.take() is fetch
+    assert queue.traffic(look.blob.source.registry) == (0, 1)
+    for each in (look, fetch):
+        queue.done(each)
+    assert queue.traffic(look.blob.source.registry) == (0, 0)
 
 
 def test_no_thread_starts_without_work() -> None:

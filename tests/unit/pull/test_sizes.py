@@ -98,6 +98,17 @@ def test_layers_whose_bytes_no_engine_says_count_once(registry: Registry, proxy:
     assert proxy.count("GET", ASKED) == len(images)
 
 
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_a_rate_limit_for_sizes_alone_costs_no_image(registry: Registry, proxy: Proxy, method: str) -> None:
+    """The engine can still pull: all images arrive at the first attempt, and at once."""
+    images, _ = push_two(registry, f"sizes/limited-{method.lower()}")
+    proxy.use(Rule(ASKED, faults.answer(429, {"Retry-After": "600"}), method=method))
+    report, sizes = run(proxy, Hasty(proxy, images), *images)
+    assert [(each.status, len(each.attempts)) for each in report.outcomes] == [(Status.PULLED, 1)] * 2
+    assert proxy.count(method, ASKED) >= 1
+    assert sizes[-1].total == 0
+
+
 def test_what_the_engine_has_is_not_to_be_fetched(registry: Registry, proxy: Proxy) -> None:
     """Neither its layers, nor those that only an image that failed needs."""
     images, total = push_two(registry, "sizes/there")

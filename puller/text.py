@@ -132,6 +132,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def stop_words(message: str) -> str:
+    """Return why a run or an image was stopped, for people."""
+    return clean(message).replace("interrupted by SIGINT", "interrupted (Ctrl-C)")
+
+
 def plain_error(error: Exception) -> str:
     """Return an error in words: that of the system without its number, as `/proc/x: no such file or directory`."""
     if not isinstance(error, OSError) or not error.strerror:

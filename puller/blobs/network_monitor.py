@@ -173,7 +173,7 @@ class NetworkMonitor:
         grows = last.received - first.received - half > _GROWTH * half > 0
         if grows and last.time - self._began < _GROWING:  # TCP's slow start (RFC 5681), after which it may be fast
             return False
-        self.finding = f"the engine received {format_bytes(round(rate))}/s over {active or 'all'} connections"
+        self.finding = f"slow network ({format_bytes(round(rate))}/s)"
         return True
 
 

@@ -191,7 +191,7 @@ class AutoPrefetchEngine(EngineWrapper):
                 self._note(f"the engine downloads layers of {registry}: {trial.failure}")
             elif trial.passed:
                 if not passed:
-                    self._note(f"puller downloads layers: {self._monitor.finding or 'an earlier run left some'}")
+                    self._note(f"{self._monitor.finding or 'an earlier run left layers'}: puller downloads the layers")
                 self._take_over(registry, prefetch)
 
     def _take_stored(self, registry: str, prefetch: PrefetchedImages) -> None:

@@ -19,9 +19,9 @@ import click
 from puller.model import Report
 from puller.report import LARGEST_SUMMARY, RENDERERS
 from puller.report.hosts import fleet_stops
-from puller.report.words import KEPT, image_name, stop_words
+from puller.report.words import KEPT, image_name
 from puller.system import files
-from puller.text import clean, counted
+from puller.text import clean, counted, stop_words
 
 _MOST_ERRORS = 10
 """Errors per step that GitHub shows; it drops further ones."""

@@ -104,8 +104,8 @@ pull_options = section(
         "Prefetching",
         choice(
             "--prefetch", default=_DEFAULTS.prefetch.mode, is_flag=False, flag_value=settings.PrefetchMode.ALWAYS.value,
-            help="Download layers over many resumable connections, before the engine pulls; auto: on a slow network, "
-            "without a cache.",
+            help="Who downloads layers; auto: puller, only if the network is slow, and nothing is kept; always: "
+            "puller, from the start, and layers are kept; never: the engine.",
         ),
         number(
             "--connections", default=_DEFAULTS.prefetch.connections,
@@ -134,7 +134,7 @@ pull_options = section(
         duration("--retry-delay", default="1s", help="Maximum first backoff (random below it, doubled on each retry)."),
         duration(
             "--max-wait", default="5m",
-            help="Longest wait for a rate limit; beyond it the image fails, and the report says until when.",
+            help="Longest wait for a rate limit; beyond it the image fails, and the report says when to try again.",
         ),
         flag("--no-second-pass", help="No final retry of transient failures at the end of the run."),
         duration("--timeout", help="Time limit of one attempt, such as 90s or 10m; 0 for none."),

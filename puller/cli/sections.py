@@ -8,8 +8,13 @@ from typing import Any, TypeVar
 import click
 
 EXIT_CODES = (
-    "Exit codes: 0 all images are present, 1 some failed, 2 wrong usage or an invalid list, 69 no engine, 74 a report "
-    "cannot be written, 75 all failures are temporary, 129/130/143 interrupted."
+    "Exit codes: 0 all images are present, 1 some failed, 2 wrong usage or an invalid list, 3 some of several hosts "
+    "could not be reached, 4 a canary or a limit of failures ended a run over hosts, 69 no engine, 74 a report cannot "
+    "be written, 75 all failures are temporary, 129/130/143 interrupted."
+)
+UNITS = (
+    "D is a duration, such as 30s, 5m or 1h30m. SIZE is a number of bytes, such as 500MB, 10GB or 4GiB. RATE is a SIZE "
+    "a second, such as 50MB/s."
 )
 _F = TypeVar("_F", bound="Callable[..., Any]")
 

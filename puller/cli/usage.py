@@ -33,6 +33,8 @@ _OPTIONS = {
     "--debug": "--verbose", "--force": "--policy always",
 }  # fmt: skip
 """Options of other programs, and those that do the same."""
+_FLEET = ("--hosts", "--inventory", "--group", "--parallel-hosts", "--canary", "--wave", "--strict", "--unreachable")
+"""Options that only `puller fleet pull` has."""
 
 
 def message(error: click.ClickException) -> str:
@@ -97,6 +99,8 @@ def _no_option(error: click.NoSuchOption) -> str:
         return f"{wrong}; `puller plan` shows what a pull would do"
     if verb == "puller" and error.option_name in ("-v", "--verbose", "-q", "--quiet"):
         return f"{wrong} before the command; did you mean `puller pull {error.option_name}`, or -V for the version?"
+    if verb == "pull" and error.option_name in _FLEET:
+        return f"{wrong}; did you mean `puller fleet pull {error.option_name}`, for many hosts?"
     if error.option_name in ("-f", "--file"):
         return f"{wrong}; a LIST is an argument: `puller {verb} FILE`"
     meant = _OPTIONS.get(error.option_name, "")

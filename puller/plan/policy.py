@@ -74,7 +74,7 @@ def _newer_tag(request: PullRequest, images: LocalImages, facts: Facts) -> Decis
     answer = facts.resolve(reference) if known else None
     if image is None or answer is None:
         why = "the registry says no digest" if known else "the engine's image has no digest of this repository"
-        _log.info("%s: %s", request, why if image else "the engine has no such tag")
+        _log.info("%s: %s", request, why if image else "not present: pulled")
         return PULL
     is_current = answer.digest in digests if digests else facts.is_image(image, request, answer.digest)
     if is_current and ((answer.single and not request.platform) or facts.suits(image, request)):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from puller.failure import Failure
 from puller.model import Fleet, HostResult, HostState, PullOutcome, Report, Status
-from puller.text import clean, counted, format_bytes, format_seconds
+from puller.text import clean, counted, format_bytes, format_seconds, stop_words
 
 HOST_ORDER = (HostState.FAILED, HostState.UNREACHABLE, HostState.CANCELLED, HostState.NOT_STARTED, HostState.DONE)
 """The order in which reports show hosts: problems first."""
@@ -75,7 +75,11 @@ def fleet_stops(report: Report) -> Iterator[str]:
     if fleet.halted:
         yield f"halted: {clean(fleet.halted)}; {counted(left, 'host')} not started"
     if report.stopped:
-        yield f"stopped: {clean(report.stopped)}" + (f"; {counted(left, 'host')} not started" if left else "")
+        words, waiting = stop_words(report.stopped), f"{counted(left, 'host')} not started" if left else ""
+        if words.startswith("interrupted"):
+            yield f"{words}: {waiting}" if waiting else words
+        else:
+            yield f"stopped: {words}; {waiting}" if waiting else f"stopped: {words}"
     for why, hosts in unreachable_by_cause(fleet):
         yield f"unreachable: {host_names([host.name for host in hosts])}: {why.message}"
         yield f"→ {clean(why.advice)}"

@@ -9,7 +9,7 @@ from puller.failure import Failure
 from puller.failure.kinds import advice_for
 from puller.model import PullOutcome, PullRequest, Report, RunDetails, Status
 from puller.report.hosts import fleet_stops, hosts_verdict
-from puller.text import clean, counted, format_bytes, format_seconds, short_reference, shorten, timestamp
+from puller.text import clean, counted, format_bytes, format_seconds, short_reference, shorten, stop_words, timestamp
 
 STATUS_WIDTH = max(len(status) for status in Status)
 """Columns of the longest status."""
@@ -21,7 +21,6 @@ KEPT = "an image from before the run is still present"
 _MOST_LISTS, _LONGEST_COMMAND = 3, 100
 """With more lists, or more characters, the next command names the run instead."""
 _CANCELLED = FailureKind.CANCELLED
-_SIGINT, _CTRL_C = "interrupted by SIGINT", "interrupted (Ctrl-C)"
 
 
 def image_name(image: PullOutcome | PullRequest) -> str:
@@ -76,11 +75,6 @@ def ending(outcome: PullOutcome) -> str:
         return format_seconds(outcome.took) + (f"; warning: {clean(outcome.warning)}" if outcome.warning else "")
     why = stop_words(outcome.failure.message) if outcome.status is Status.CANCELLED else reason(outcome.failure)
     return f"{why}; {KEPT}" if outcome.kept else why
-
-
-def stop_words(message: str) -> str:
-    """Return why a run or an image was stopped, for people."""
-    return clean(message).replace(_SIGINT, _CTRL_C)
 
 
 def is_bad_line(outcome: PullOutcome) -> bool:
@@ -234,7 +228,7 @@ def _outlook(missing: Sequence[PullOutcome]) -> str:
         return ", after a fix"
     if retryable == len(failures):
         return "" if cancelled_only else "; a retry may succeed"
-    return f"; {retryable} may succeed without a fix"
+    return f"; a retry may succeed for {retryable} of them"
 
 
 def reached_engine(report: Report) -> bool:

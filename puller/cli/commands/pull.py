@@ -24,7 +24,7 @@ from puller.cli.output import deliver, working_directory
 from puller.cli.progress import Log, follow, open_log
 from puller.cli.pull_options import pull_options, settings_of
 from puller.cli.registries import account_notes, tell
-from puller.cli.sections import EXIT_CODES, SectionedCommand
+from puller.cli.sections import EXIT_CODES, UNITS, SectionedCommand
 from puller.cli.signals import Signals, handled
 from puller.engine.disk import MORE_SPACE, DiskShortage
 from puller.engine.interface import ImageStore
@@ -86,7 +86,7 @@ class _Run(NamedTuple):
     "pull", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
     common=("jobs", "policy", "failed", "prefetch", "quiet", "verbose", "format", "reports"),
     epilog="Every option can also be set by an environment variable (PULLER_JOBS=5, PULLER_TIMEOUT=10m) or in a file: "
-    f"see docs/configuration.md. `puller config` shows the effective settings.\n\n{EXIT_CODES}",
+    f"see docs/configuration.md. `puller config` shows the effective settings.\n\n{UNITS}\n\n{EXIT_CODES}",
 )  # fmt: skip
 @pull_options
 def command(**options: Any) -> int:

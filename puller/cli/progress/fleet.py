@@ -138,8 +138,8 @@ class FleetLines:
     def opening(self) -> str:
         """Return the first line."""
         hosts, images, parallel, jobs = self._state.totals
-        at_once = f"{min(parallel, hosts)} at a time" if hosts > 1 else "one host"
-        return f"pulling {counted(images, 'image')} into {counted(hosts, 'host')}, {at_once}, {jobs} pulls on each"
+        pulls = f"{min(parallel, hosts)} at a time, {jobs} pulls on each" if hosts > 1 else f"{jobs} pulls at a time"
+        return f"pulling {counted(images, 'image')} into {counted(hosts, 'host')}, {pulls}"
 
     def heartbeat(self) -> str:
         """Return a line about the moment: which hosts run, and what is done on all hosts."""

@@ -18,9 +18,9 @@ from puller.cli.progress.suspension import suspendable
 from puller.events import Event, Finished, Observer, Postponed
 from puller.failure import Failure
 from puller.model import PullOutcome, PullRequest, RunDetails, Status
-from puller.report.words import KEPT, STATUS_WIDTH, image_name, status_words, stop_words
+from puller.report.words import KEPT, STATUS_WIDTH, image_name, status_words
 from puller.system.threads import start
-from puller.text import clean, format_bytes, format_seconds
+from puller.text import clean, format_bytes, format_seconds, stop_words
 
 _STYLES = dict(zip(Status, ("green", "dim", "dim", "red", "yellow"), strict=True))
 _LONGEST_MESSAGE = 300

@@ -1,7 +1,6 @@
 """The state of the live view."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -21,6 +20,7 @@ from puller.events import (
 )
 from puller.model import PullRequest, Status
 from puller.report.words import image_name
+from puller.system.clock import monotonic
 
 _WINDOW, _RUN_WINDOW = 10.0, 30.0
 """Seconds over which the rates of an image and of the run are measured."""
@@ -90,7 +90,7 @@ class RunningPull:
 class State:
     """Collects the events of a run; `lock` is held to read it."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.lock = threading.Lock()
         self.clock = clock
         self.began = clock()

@@ -12,8 +12,8 @@ from puller.model import Report
 from puller.report.hosts import fleet_stops, hosts_verdict
 from puller.report.html.timeline import LABELS, describe
 from puller.report.html.view import OUTLOOK, View, amount
-from puller.report.words import KEPT, cancelled, lacking, retry_time, saved_bytes, stop_words, warnings
-from puller.text import clean, counted, format_seconds, timestamp
+from puller.report.words import KEPT, cancelled, lacking, retry_time, saved_bytes, warnings
+from puller.text import clean, counted, format_seconds, stop_words, timestamp
 
 _ASSETS = files("puller.report.html")
 _MANY = 100

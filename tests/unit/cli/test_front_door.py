@@ -162,6 +162,8 @@ def test_a_pipe_without_a_list_is_waited_for(program: Program) -> None:
         ("-v", "no option -v before the command; did you mean `puller pull -v`, or -V for the version?"),
         ("pull --dry-run x", "no option --dry-run; `puller plan` shows what a pull would do"),
         ("pull -n x", "no option -n; `puller plan` shows what a pull would do"),
+        ("pull --hosts h x", "no option --hosts; did you mean `puller fleet pull --hosts`, for many hosts?"),
+        ("pull --canary 1 x", "no option --canary; did you mean `puller fleet pull --canary`, for many hosts?"),
         ("pull --json x", "no option --json; did you mean --format json?"),
         ("list -o json x", "no option -o; did you mean --format json?"),
         ("pull --output json x", "no option --output; did you mean --format json?"),

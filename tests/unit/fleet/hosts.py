@@ -40,6 +40,10 @@ class TableRegistries(RegistryClient):
         """Be the client with any limits."""
         return self
 
+    def apart(self) -> Self:
+        """Be the client for all requests."""
+        return self
+
     def close(self) -> None:
         """Stay open."""
 

@@ -135,3 +135,11 @@ def test_many_hosts_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         lines = terminal.until("more hosts")
         assert len(lines) < LINES
         assert lines[-1].startswith("0/500 hosts  0/25000 images")
+
+
+def test_one_host_begins_in_plain_words() -> None:
+    """How many pulls there are at a time."""
+    stream = io.StringIO()
+    with follow_fleet(Log(stream, ProgressMode.PLAIN), FleetTotals(1, 6, 1, 3)):
+        pass
+    assert stream.getvalue().splitlines()[0] == "pulling 6 images into 1 host, 3 pulls at a time"

@@ -119,3 +119,10 @@ def test_the_list_of_failed_images_has_each_once() -> None:
     """It is a list of images again, for all hosts."""
     lines = RENDERERS["failed"](mixed()).splitlines()
     assert sum(line == "b.io/z:3" for line in lines) == 3  # unknown, unreachable host, full disk: three causes
+
+
+def test_an_interruption_has_the_words_of_one_host() -> None:
+    """Ctrl-C is called so, with the hosts that did not start."""
+    stopped = RENDERERS["text"](halted()._replace(stopped="interrupted by SIGINT"))
+    assert "\ninterrupted (Ctrl-C): 3 hosts not started\n" in stopped
+    assert "SIGINT" not in stopped

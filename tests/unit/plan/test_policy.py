@@ -90,7 +90,7 @@ def test_nobody_asks_the_registry_of_what_must_be_pulled_anyway() -> None:
 @pytest.mark.parametrize(
     ("policy", "text", "held", "says", "suitable", "words"),
     [
-        (Policy.NEWER, "nginx:1.27", holding(tags=()), DIGEST, True, "the engine has no such tag"),
+        (Policy.NEWER, "nginx:1.27", holding(tags=()), DIGEST, True, "not present: pulled"),
         (Policy.NEWER, "nginx:1.27", holding(), DIGEST, True, "the engine's image has no digest of this repository"),
         (Policy.NEWER, "nginx:1.27", holding(OTHER), None, True, "the registry says no digest"),
         (Policy.NEWER, "nginx:1.27", holding(OTHER), DIGEST, True, f"the registry has {DIGEST}, the engine {OTHER}"),

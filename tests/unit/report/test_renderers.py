@@ -81,7 +81,7 @@ def test_images_in_files_and_loaded_images_are_not_called_present() -> None:
     ("kinds", "words"),
     [
         ((FailureKind.TIMEOUT,), "pulls the 1 missing image; a retry may succeed"),
-        ((FailureKind.TIMEOUT, FailureKind.NOT_FOUND), "pulls the 2 missing images; 1 may succeed without a fix"),
+        ((FailureKind.TIMEOUT, FailureKind.NOT_FOUND), "pulls the 2 missing images; a retry may succeed for 1 of them"),
         ((FailureKind.NOT_FOUND,), "pulls the 1 missing image, after a fix"),
         ((FailureKind.DISK_FULL, FailureKind.CANCELLED), "pulls the 2 missing images, after a fix"),
         ((FailureKind.CANCELLED,), "pulls the 1 missing image"),

@@ -292,9 +292,9 @@ def test_a_note_stands_above_the_images_in_flight_at_once() -> None:
         observer(RunStarted(1, "Docker"))
         observer(Started(NGINX, 1))
         terminal.until("starting")
-        log.note("puller: puller downloads layers: the network is slow")
+        log.note("puller: slow network (3.3MB/s): puller downloads the layers")
         note, row, _ = terminal.until("layers")
-        assert note == "puller: puller downloads layers: the network is slow"
+        assert note == "puller: slow network (3.3MB/s): puller downloads the layers"
         assert "nginx:1.27" in row
         log.note("the last")
     assert terminal.lines == [note, "the last"]

@@ -4,6 +4,7 @@ The mark of a temporary store (`TEMPORARY`) has a line for each image and run: w
 image's canonical name. A run takes its lines out when it ends; a killed one cannot.
 """
 
+import stat
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from puller.blobs import TEMPORARY
 from puller.errors import UsageError
 from puller.system import files
+from puller.system.paths import cache_home
 
 _OLD = 7 * 24 * 3600.0
 """Seconds after which nobody will want what a killed run left."""
@@ -56,6 +58,24 @@ def write_claims(root: Path, claims: Iterable[Claim]) -> None:
 def wanted_by_killed_runs(root: Path, images: Collection[str]) -> frozenset[str]:
     """Return which of these images a run that was killed, or still lives, has begun to fetch."""
     return frozenset({each.image for each in claims_in(root) if not each.old}.intersection(images))
+
+
+def kept_for(images: Collection[str]) -> int:
+    """Return the bytes on the disk that runs which were killed or interrupted left for any of these images."""
+    with suppress(UsageError, OSError):
+        root = cache_home() / "blobs"
+        return bytes_in(root) if wanted_by_killed_runs(root, images) else 0
+    return 0
+
+
+def bytes_in(folder: Path) -> int:
+    """Return the bytes on the disk of all files below a folder; those that vanish meanwhile do not count."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            node = path.lstat()
+            total += node.st_blocks * 512 if stat.S_ISREG(node.st_mode) else 0
+    return total
 
 
 def only_old(root: Path) -> bool:

@@ -13,7 +13,7 @@ from puller.doctor.credentials import SECONDS as HELPER_SECONDS, examine_config,
 from puller.doctor.daemon import examine_downloads, find_daemon
 from puller.doctor.engine import EngineChoice, ask_engine, examine_engine
 from puller.doctor.findings import Finding, Subject
-from puller.doctor.host import examine_disk, examine_overlaps
+from puller.doctor.host import examine_cache, examine_disk, examine_overlaps
 from puller.doctor.proxies import examine_proxies
 from puller.doctor.registries import RegistryCheck
 from puller.doctor.wire import examine_mirror
@@ -113,6 +113,7 @@ def _checks(scope: Scope) -> list[Check]:
         Check("engine", lambda: examine_engine(scope.choice, engine, _ENGINE_SECONDS), local),
         Check("engine", lambda: _downloads(scope, facts()), local),
         Check("disk", lambda: _disk(facts()), local, "df -h   # does a network file system hang?"),
+        Check("disk", examine_cache, _LOCAL_SECONDS),
         Check("host", lambda: _overlaps(scope), _LOCAL_SECONDS),
         Check("credentials", lambda: examine_config(config), _LOCAL_SECONDS),
         *(

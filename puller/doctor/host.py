@@ -1,6 +1,7 @@
 """Checks this host: free space and inodes at the engine's data root, and other pulls that are running."""
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -8,10 +9,13 @@ from pathlib import PurePath
 
 import psutil
 
+from puller.blobs.leftovers import bytes_in
 from puller.doctor.findings import Finding, Subject, Verdict
 from puller.engine import EngineAddress
 from puller.engine.disk import free_bytes
 from puller.engine.model import EngineInfo
+from puller.errors import UsageError
+from puller.system.paths import cache_home
 from puller.text import clean, format_bytes, plain_error, shorten, source_name
 
 _DISK = Subject("disk")
@@ -37,6 +41,15 @@ def examine_disk(facts: EngineInfo) -> Iterator[Finding]:
     limits = f"warning under {format_bytes(_WARNING_BYTES)}, failed under {format_bytes(_FAILED_BYTES)}"
     yield _DISK.found("space", status, f"{words} ({limits})", "" if status is Verdict.OK else _FREE_SPACE)
     yield _inodes(facts.data_root)
+
+
+def examine_cache() -> Iterator[Finding]:
+    """Tell how much space the layers take that puller keeps, and how to free it; nothing if there are none."""
+    with suppress(UsageError, OSError):
+        folder = cache_home()
+        if size := bytes_in(folder / "blobs"):
+            words = f"puller keeps {format_bytes(size)} of layers for later runs in {folder}"
+            yield _DISK.ok("cache", f"{words}; to free that while no pull is running: rm -r {shlex.quote(str(folder))}")
 
 
 def _inodes(path: str) -> Finding:

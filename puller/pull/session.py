@@ -136,7 +136,9 @@ class PullSession(AbstractContextManager["PullSession"]):
         if self._host is not None:
             outcomes = [outcome._replace(host=self._host) for outcome in outcomes]
         seconds, details = time.monotonic() - since, RunDetails(engine=self._engine.engine)
-        return Report(started, seconds, (*outcomes, *rejected), self._cancel.reason, details)
+        ahead = max(0, context.transfers.download({}) - sum(outcome.bytes for outcome in outcomes))
+        kept, why = self._kept(requests), self._cancel.reason
+        return Report(started, seconds, (*outcomes, *rejected), why, details, ahead=ahead, kept=kept)
 
     def pull_one(self, request: PullRequest) -> PullOutcome:
         """Pull one image. A failed pull is an outcome, not an exception."""
@@ -151,6 +153,14 @@ class PullSession(AbstractContextManager["PullSession"]):
         say = partial(self._note, detail=settings.prefetch.mode is PrefetchMode.AUTO)
         tell = lambda layers: self._emit(Fetched(transfers.download(layers)))  # noqa: E731 - one expression
         return prefetching(self._engine, requests, settings, self._client, say, self._cancel, tell)
+
+    def _kept(self, requests: Sequence[PullRequest]) -> int:
+        """Return the bytes on the disk that are kept for the next run of these images: only if this one was stopped."""
+        if not self._cancel.requested or self._settings.prefetch.mode is PrefetchMode.NEVER:
+            return 0
+        from puller.blobs.leftovers import kept_for  # noqa: PLC0415 - most runs do not prefetch
+
+        return kept_for({each.reference.canonical for each in requests})
 
     def _listed(self, images: "Future[LocalImages]") -> LocalImages:
         """Return the engine's images, if it lists them soon after it was asked; raises EngineError."""

@@ -122,7 +122,9 @@ def _refusal(why: str) -> UsageError:
 def _report(node: Mapping[str, Any]) -> Report:
     outcomes, details = tuple(map(_outcome, node["images"])), _details(node.get("run") or {})
     fleet = _fleet(node["fleet"]) if node.get("fleet") else None
-    return Report(_moment(node["started"]), float(node["seconds"]), outcomes, node["stopped"] or "", details, fleet)
+    ahead = max(0, (node.get("bytes") or 0) - sum(outcome.bytes for outcome in outcomes))
+    seconds, stopped = float(node["seconds"]), node["stopped"] or ""
+    return Report(_moment(node["started"]), seconds, outcomes, stopped, details, fleet, ahead)
 
 
 def _summary(node: Mapping[str, Any]) -> Summary:

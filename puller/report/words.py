@@ -215,7 +215,8 @@ def next_commands(report: Report, run: str = "") -> Iterator[tuple[str, str]]:
         what, number = lacking(missing), len(missing)
         images = f"{counted(number, 'image')} that {'is' if number == 1 else 'are'} {what}"
         images = counted(number, "missing image") if what == "missing" else images
-        yield clean(shlex.join(words)), f"pulls the {images}{_outlook(missing)}"
+        kept = f"; {format_bytes(report.kept)} of layers are kept for it" if report.kept else ""
+        yield clean(shlex.join(words)), f"pulls the {images}{_outlook(missing)}{kept}"
     if kinds := Counter(each.failure.kind for each in report.failed if each.failure).most_common():
         yield f"puller explain {kinds[0][0]}", f"explains the {'most frequent ' * (len(kinds) > 1)}cause"
 

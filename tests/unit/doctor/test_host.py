@@ -10,9 +10,22 @@ import pytest
 
 from puller.doctor.daemon import Daemon, examine_downloads, read_options
 from puller.doctor.findings import Finding, Subject, compare_clocks
-from puller.doctor.host import examine_disk, examine_overlaps, is_pull
+from puller.doctor.host import examine_cache, examine_disk, examine_overlaps, is_pull
 from puller.engine import EngineAddress
 from puller.engine.model import EngineInfo
+
+
+def test_the_layers_that_puller_keeps_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what frees the space; nothing is said of a folder that does not exist."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert [*examine_cache()] == []
+    parts = tmp_path / "puller/blobs/parts"
+    parts.mkdir(parents=True)
+    (parts / "some.part").write_bytes(bytes(4 << 20))
+    (found,) = examine_cache()
+    assert found.status == "ok"
+    assert "puller keeps 4.2MB of layers" in found.words
+    assert found.words.endswith(f"rm -r {tmp_path}/puller")
 
 
 @pytest.mark.parametrize(

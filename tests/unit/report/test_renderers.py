@@ -16,6 +16,7 @@ from puller.failure import Failure, failure
 from puller.failure.kinds import KINDS
 from puller.model import PullOutcome, RunDetails, Status
 from puller.report import RENDERERS, json as as_json, text
+from puller.report.json import report_of
 from tests.lab.samples import outcome, report
 
 SCHEMA = json.loads((Path(puller.__file__).parent / "schemas/report.schema.json").read_text())
@@ -216,6 +217,18 @@ def test_the_reason_of_an_interruption_is_said_once() -> None:
         "interrupted (Ctrl-C): 12 images not pulled\n"
         "next: puller pull --failed  # pulls the 12 missing images\n"
     )
+
+
+def test_what_an_interrupted_run_keeps_is_said() -> None:
+    """The bytes that came count, also those of images that had not begun, and the next run is said to use them."""
+    why = failure(FailureKind.CANCELLED, "interrupted by SIGINT")
+    images = [outcome(f"a:{n}", Status.CANCELLED, why=why, attempts=0) for n in range(2)]
+    stopped = report(*images, stopped="interrupted by SIGINT")._replace(ahead=27_000_000, kept=55_800_000)
+    rendered = text.render(stopped)
+    assert "2 cancelled; 27.0MB in 12s" in rendered
+    assert "# pulls the 2 missing images; 55.8MB of layers are kept for it\n" in rendered
+    read = report_of(RENDERERS["json"](stopped))
+    assert (read.bytes, read.kept) == (27_000_000, 0)
 
 
 def test_what_a_failure_stopped_does_not_repeat_its_message() -> None:

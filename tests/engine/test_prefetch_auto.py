@@ -1,6 +1,7 @@
 """`--prefetch=auto` on a real engine: puller downloads layers where the network is slow, and leaves nothing behind."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -219,6 +220,28 @@ def test_what_a_killed_run_fetched_is_used_once(
     assert run.code == 0
     assert wire.sent - before < 1.05 * weight - kept, run.stderr
     assert not store(puller).exists()
+
+
+def test_what_an_interrupted_run_fetched_is_reported(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
+) -> None:
+    """All bytes that came count, and the next command and `puller doctor` say how much is kept."""
+    images = push(registry, "auto/interrupted", 10)
+    weight = sum(sizes(images).values())
+    wire.change(SLOW)
+    listed = puller.list(*(image.at(wire.address) for image in images))
+    process = puller.start_pull("--report", "text=report.txt", listed)
+    try:
+        assert wait_until(lambda: wire.sent >= weight / 2, 60)
+    finally:
+        before = wire.sent
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate()
+    assert process.returncode == 130, said
+    report, text = json.loads(out), Path(puller.folder, "report.txt").read_text()
+    assert before * 0.9 <= report["bytes"] <= wire.sent, said
+    assert re.search(r"next: .*; \d+(?:\.\d)?MB of layers are kept for it", text)
+    assert "of layers for later runs in" in puller.run("doctor").stdout
 
 
 def test_a_cache_that_is_asked_for_is_kept(

@@ -13,8 +13,8 @@ _LEAST = 300_000
 """Bytes that a decision is made from."""
 _SHORTEST, _LONGEST = 0.3, 1.2
 """Seconds from the first byte: the decision is made not before the first, and by the second."""
-_MARGIN = 0.5
-"""If all processors are busy, puller must be 1.5 times as fast: an engine that waits for them looks slow."""
+_MARGIN = 0.2
+"""If all processors are busy, puller must be 1.2 times as fast: an engine that waits for them looks slow."""
 _IDLE = 0.5
 """Seconds without a request after which a trial begins anew: there was too little to download."""
 _UNDECIDED = 10.0

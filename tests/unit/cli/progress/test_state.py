@@ -20,6 +20,7 @@ from puller.events import (
 )
 from puller.failure import failure
 from puller.model import Status
+from puller.system.clock import monotonic as running_time
 from tests.lab.samples import outcome, request
 
 NGINX, REDIS = request("nginx:1.27"), request("redis")
@@ -50,6 +51,11 @@ def state(clock: Clock) -> State:
     state.add(RunStarted(3, "Docker"))
     state.add(Started(NGINX, 1))
     return state
+
+
+def test_a_row_has_the_time_of_the_result() -> None:
+    """Seconds in which the process was stopped, as after Ctrl-Z, count in neither."""
+    assert State().clock is running_time
 
 
 def lines(state: State, width: int = 100, height: int = 24) -> list[str]:

@@ -80,8 +80,6 @@ class NetworkMonitor:
         """When the bytes a second fell below `_CRAWL`; None while they are above."""
         self._slow_since: float | None = None
         """Likewise for all that is a sign of a slow network."""
-        self.busy = 0.0
-        """The share of the processors that worked when the last sample was taken."""
         self._rate = 0.0
         """Bytes a second, of all pulls together."""
         self._samples: deque[Sample] = deque(maxlen=SAMPLES + 1)
@@ -153,7 +151,7 @@ class NetworkMonitor:
         rate = (last.received - first.received) / (last.time - first.time)
         self._rate = rate
         worked, passed = (now - before for now, before in zip(last.processors, first.processors, strict=True))
-        self.busy = busy = worked / passed if passed else 0.0
+        busy = worked / passed if passed else 0.0
         bound = sum(each.downloading and (not each.extracting or busy < _BOUND) for each in later)
         crawls = last.downloading and rate < _CRAWL
         self._crawls_since = (self._crawls_since or first.time) if crawls else None

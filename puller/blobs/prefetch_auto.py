@@ -168,8 +168,7 @@ class AutoPrefetchEngine(EngineWrapper):
         prefetching = self._begin(left, self._cancel)
         with self._lock:
             self._prefetching = prefetching
-            busy = self._monitor.busy
-            self._trials = {name: RegistryTrial(rate, busy) for name, rate in rates.items()} if prefetching else {}
+            self._trials = {name: RegistryTrial(rate) for name, rate in rates.items()} if prefetching else {}
 
     def _judge(self, prefetch: PrefetchedImages) -> None:
         """Decide for each registry who downloads from there from now on; what is in the store needs no decision."""

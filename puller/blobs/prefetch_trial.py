@@ -13,8 +13,6 @@ _LEAST = 300_000
 """Bytes that a decision is made from."""
 _SHORTEST, _LONGEST = 0.3, 1.2
 """Seconds from the first byte: the decision is made not before the first, and by the second."""
-_MARGIN = 0.2
-"""If all processors are busy, puller must be 1.2 times as fast: an engine that waits for them looks slow."""
 _IDLE = 0.5
 """Seconds without a request after which a trial begins anew: there was too little to download."""
 _UNDECIDED = 10.0
@@ -41,10 +39,9 @@ class Traffic(NamedTuple):
 class RegistryTrial:
     """The trial of one registry; not thread-safe. Times are in seconds of any one clock."""
 
-    def __init__(self, engine_rate: float, busy: float = 0.0) -> None:
-        """`engine_rate` is how many bytes a second the engine received before, `busy` the processors' share in work."""
+    def __init__(self, engine_rate: float) -> None:
+        """`engine_rate` is how many bytes a second the engine received before."""
         self._rate = engine_rate
-        self._times = 1 + _MARGIN * busy
         self.passed = False
         self.failure = ""
         """Why the registry is left to the engine; empty as long as it is not."""
@@ -100,7 +97,7 @@ class RegistryTrial:
         seconds = now - began
         if seconds >= _SHORTEST and received >= _LEAST:
             rate = received / seconds
-            self.passed = rate > self._times * max(self._rate, (engine - before) / seconds)
+            self.passed = rate > max(self._rate, (engine - before) / seconds)
             self._heard, self._received, self._errors = now, traffic.received, traffic.errors
         if seconds >= _LONGEST and not self.passed:
             self.failure = "the engine downloads as fast"

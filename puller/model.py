@@ -252,8 +252,9 @@ class Report(NamedTuple):
     details: RunDetails = RunDetails()
     fleet: Fleet | None = None
     """The hosts of a run over several; outcomes are then in the order of the hosts, those of each in list order."""
-    ahead: int = 0
-    """Compressed bytes that puller fetched and no attempt counts: for images whose pull had not begun, for example."""
+    other_bytes: int = 0
+    """Compressed bytes that puller fetched, and that no attempt counts: of images whose pull had not begun or was left
+    to the engine, and of wrong content."""
     kept: int = 0
     """Bytes on the disk that puller keeps for the next run of these images; no document has it, as they go then."""
 
@@ -264,8 +265,8 @@ class Report(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Compressed bytes fetched in the run: in all attempts of all images, and ahead of them."""
-        return sum(outcome.bytes for outcome in self.outcomes) + self.ahead
+        """Compressed bytes fetched in all attempts of all images, and `other_bytes`."""
+        return sum(outcome.bytes for outcome in self.outcomes) + self.other_bytes
 
     @property
     def ok(self) -> bool:

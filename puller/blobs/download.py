@@ -64,6 +64,10 @@ class Downloader:
         """Registries that are not asked any more, and why."""
         self.errors: Counter[str] = Counter()
         """Failed tries by registry; nothing that is due to this machine, or to what a manifest says of a blob."""
+        self.wrong: Counter[str] = Counter()
+        """By registry, how often a complete blob had a wrong digest."""
+        self.verifying: Counter[str] = Counter()
+        """By registry, the tasks that look at a digest and need no connection."""
         self.broken: RegistryError | None = None
         """Why the store is unusable, for example a full disk."""
 
@@ -183,6 +187,7 @@ class Downloader:
             self._bandwidth.take(size)
             self._queue.received(task, size, delay)
             if self._closing.is_set() or blob.failure or not part.write(segment, piece):
+                blob.wasted(size)
                 return False
             blob.received(size)
         ended = bool(task.tries) if body.size is None else body.size < blob.size
@@ -245,9 +250,11 @@ class Downloader:
         part, blob.part = blob.part, None
         if part is None:
             return
-        if part.is_valid():
+        if self._is_valid(blob, part):
             blob.complete(part.move_to(self._store))
-        elif blob.restarts:
+            return
+        self.wrong[blob.source.registry] += 1
+        if blob.restarts:
             part.discard()
             words = f"{blob.source.registry} sends wrong content for {blob.digest}"
             blob.fail(RegistryError(words, kind=FailureKind.DIGEST_MISMATCH))
@@ -256,6 +263,16 @@ class Downloader:
             part.restart()
             blob.part, blob.expected = part, blob.fetched + blob.size
             self._queue_segments(blob)
+
+    def _is_valid(self, blob: BlobDownload, part: PartialBlob) -> bool:
+        registry = blob.source.registry
+        with self._lock:
+            self.verifying[registry] += 1
+        try:
+            return part.is_valid()
+        finally:
+            with self._lock:
+                self.verifying[registry] -= 1
 
     def _storage_failed(self, blob: BlobDownload, error: OSError) -> None:
         """Remove the part to free disk space; after a permanent error store nothing more."""

@@ -45,7 +45,9 @@ class DownloadPool:
                 new = blob is None or blob.failure is not None or (blob.path is not None and not blob.path.exists())
                 if blob is None or new:
                     rank = (place, number, 0)
+                    before = blob.fetched + blob.before if blob else 0
                     blob = BlobDownload(part.digest, part.size, source, rank, foreign=part.foreign)
+                    blob.before = before
                     self._blobs[part.digest] = blob
             if new:
                 self.queue.add(DownloadTask(blob.rank, blob))
@@ -53,6 +55,11 @@ class DownloadPool:
                     self.downloader.give_up(blob, RegistryError("no thread can be started", kind=FailureKind.INTERNAL))
             found.append(blob)
         return found
+
+    @property
+    def blobs(self) -> list[BlobDownload]:
+        with self._lock:
+            return list(self._blobs.values())
 
     def leave(self, registry: str, why: RegistryError) -> None:
         """Download nothing more from a registry, and fail its blobs that are not complete."""

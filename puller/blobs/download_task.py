@@ -46,6 +46,8 @@ class BlobDownload:
         """Why the download failed."""
         self.fetched = 0
         """Bytes received from the registry in this run."""
+        self.before = 0
+        """Bytes received in this run by an earlier download of the blob, which failed or was lost."""
         self.expected = size
         """Bytes to receive from the registry, as far as known."""
         self.restarts = 0
@@ -77,8 +79,13 @@ class BlobDownload:
             self._changed.wait_for(lambda: self.done or self.available > beyond, seconds)
 
     def received(self, count: int) -> None:
-        self.fetched += count
+        self.wasted(count)
         self._notify()
+
+    def wasted(self, count: int) -> None:
+        """Count bytes from the registry that are of no use."""
+        with self._changed:
+            self.fetched += count
 
     def complete(self, path: Path) -> None:
         self.expected, self.path = self.fetched, path

@@ -116,6 +116,11 @@ class NetworkMonitor:
         before = [known[-min(len(known), count)] for count in (SAMPLES + 1, _MEMORY)] if len(known) > 1 else []
         return min(((received - count) / (now - moment) for moment, count in before), default=0.0)
 
+    @property
+    def connections(self) -> int:
+        """The connections over which the engine has received bytes lately."""
+        return max((each.active for each in self._samples), default=0)
+
     def ended(self, request: PullRequest) -> None:
         """Forget a pull."""
         self._pulls.pop(request, None)

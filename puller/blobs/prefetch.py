@@ -162,9 +162,11 @@ class Prefetch:
         if shared.why and shared.left > own.left:
             own.extend(shared.left, shared.why)
         received, connections = self._downloads.queue.traffic(registry)
-        errors, refusals = self._downloads.downloader.errors[registry], self._refusals[registry]
+        downloader, refusals = self._downloads.downloader, self._refusals[registry]
+        errors, wrong = downloader.errors[registry], downloader.wrong[registry]
         refused = refusals if refusals >= _REFUSED and not self._answers[registry] else 0
-        return Traffic(received, connections, errors + refused, bool(own.left))
+        connections = max(0, connections - downloader.verifying[registry])
+        return Traffic(received, connections, errors + refused, bool(own.left), wrong)
 
     def leave(self, registry: str, why: str) -> None:
         """Leave a registry to the engine: nothing more is fetched from there, and pulls from loopback end."""
@@ -181,9 +183,8 @@ class Prefetch:
         return not self._downloads.downloader.broken and min(left, self._most) <= self._store.free // 2
 
     def downloads(self) -> list[BlobDownload]:
-        """Return the blobs of all images that have been looked up."""
-        with self._lock:
-            return list(self._blobs.values())
+        """Return all blobs of which something may have been downloaded."""
+        return self._downloads.blobs
 
     def finished(self, request: PullRequest) -> None:
         """Release the blobs of a pulled image that no other image needs."""

@@ -164,11 +164,12 @@ class AutoPrefetchEngine(EngineWrapper):
     def _start(self) -> None:
         with self._lock:
             left = [each for each in self._left if self._monitor.worth_cancelling(each, BEFORE_TRIAL)]
-            rates = {name: self._monitor.rate(name) for name in {each.reference.registry for each in left}}
+            names, connections = {each.reference.registry for each in left}, self._monitor.connections
+            trials = {name: RegistryTrial(self._monitor.rate(name), connections) for name in names}
         prefetching = self._begin(left, self._cancel)
         with self._lock:
             self._prefetching = prefetching
-            self._trials = {name: RegistryTrial(rate) for name, rate in rates.items()} if prefetching else {}
+            self._trials = trials if prefetching else {}
 
     def _judge(self, prefetch: PrefetchedImages) -> None:
         """Decide for each registry who downloads from there from now on; what is in the store needs no decision."""

@@ -102,10 +102,14 @@ class DownloadWatch:
             self._look()
 
     def _look(self, *, last: bool = False) -> None:
-        now = {blob.digest: (blob.fetched, None if blob.failure else blob.expected) for blob in self._blobs()}
+        now = {blob.digest: _state_of(blob) for blob in self._blobs()}
         changed = {digest: state for digest, state in now.items() if self._told.get(digest) != state}
         if changed or last:
             self._told |= changed
             self._report(changed)
         for pull in self._pulls.copy():
             pull.refresh()
+
+
+def _state_of(blob: BlobDownload) -> tuple[int, int | None]:
+    return blob.before + blob.fetched, None if blob.failure else blob.before + blob.expected

@@ -5,6 +5,7 @@ cancelled for downloads of puller before these have shown that they bring more b
 fail, the registry is left to the engine for the rest of the run.
 """
 
+from collections import deque
 from typing import NamedTuple
 
 _FIRST_BYTE = 2.0
@@ -21,6 +22,12 @@ _ERRORS = 24
 """Failed tries without a byte between them after which a registry is left later."""
 _SILENCE = 5.0
 """Seconds without a byte after which it is left later."""
+_WINDOW = 2.5
+"""Seconds from which puller's bytes a second are measured later."""
+_SHARE = 0.5
+"""The share of the engine's bytes a second below which a registry is left later; a wire may become slow for both."""
+_WRONG = 2
+"""Blobs with a wrong digest after which a registry is left."""
 
 
 class Traffic(NamedTuple):
@@ -34,14 +41,16 @@ class Traffic(NamedTuple):
     """Tries that failed."""
     limited: bool = False
     """Whether the registry has set a rate limit."""
+    wrong: int = 0
+    """Blobs that came with a wrong digest."""
 
 
 class RegistryTrial:
     """The trial of one registry; not thread-safe. Times are in seconds of any one clock."""
 
-    def __init__(self, engine_rate: float) -> None:
-        """`engine_rate` is how many bytes a second the engine received before."""
-        self._rate = engine_rate
+    def __init__(self, engine_rate: float, engine_connections: int = 1) -> None:
+        """`engine_rate` is how many bytes a second the engine received before, over so many connections."""
+        self._rate, self._connections = engine_rate, max(1, engine_connections)
         self.passed = False
         self.failure = ""
         """Why the registry is left to the engine; empty as long as it is not."""
@@ -53,6 +62,8 @@ class RegistryTrial:
         self._last, self._engine = 0.0, 0
         self._heard, self._received, self._errors = 0.0, 0, 0
         """Later: when the last byte came, the bytes and the failures until then."""
+        self._window: deque[tuple[float, int, int]] = deque()
+        """Later: moments of the last seconds, all with a connection of puller, with the bytes and connections."""
 
     @property
     def over(self) -> bool:
@@ -62,7 +73,9 @@ class RegistryTrial:
         """Take in what puller has fetched, and the bytes that the engine has received."""
         if self.failure:
             return
-        if self.passed:
+        if traffic.wrong >= _WRONG:
+            self.failure = "it sends wrong content"
+        elif self.passed:
             self._watch(now, traffic)
         elif traffic.errors or traffic.limited:
             self.failure = "a request failed"
@@ -112,3 +125,25 @@ class RegistryTrial:
             self.failure = "it sends nothing any more"
         if traffic.errors - self._errors >= _ERRORS:
             self.failure = "its requests fail"
+        elif not self.failure:
+            self.failure = self._slow(now, traffic)
+
+    def _slow(self, now: float, traffic: Traffic) -> str:
+        """Return why puller is far slower than the engine was, by the last seconds; empty if it is not.
+
+        With fewer connections than the engine had, such as at the end of a run, it may be slower by as much.
+        """
+        window = self._window
+        if not traffic.connections:
+            window.clear()
+            return ""
+        window.append((now, traffic.received, traffic.connections))
+        while len(window) > 1 and now - window[1][0] >= _WINDOW:
+            window.popleft()
+        began, before, _ = window[0]
+        if now - began < _WINDOW:
+            return ""
+        share = min(1.0, min(each for _, _, each in window) / self._connections)
+        received = traffic.received - before
+        slow = received / (now - began) < self._rate * share * _SHARE
+        return ("it sends less than the engine received" if received else "it sends nothing any more") if slow else ""

@@ -136,9 +136,8 @@ class PullSession(AbstractContextManager["PullSession"]):
         if self._host is not None:
             outcomes = [outcome._replace(host=self._host) for outcome in outcomes]
         seconds, details = time.monotonic() - since, RunDetails(engine=self._engine.engine)
-        ahead = max(0, context.transfers.download({}) - sum(outcome.bytes for outcome in outcomes))
-        kept, why = self._kept(requests), self._cancel.reason
-        return Report(started, seconds, (*outcomes, *rejected), why, details, ahead=ahead, kept=kept)
+        other, kept, why = context.transfers.other, self._kept(requests), self._cancel.reason
+        return Report(started, seconds, (*outcomes, *rejected), why, details, other_bytes=other, kept=kept)
 
     def pull_one(self, request: PullRequest) -> PullOutcome:
         """Pull one image. A failed pull is an outcome, not an exception."""

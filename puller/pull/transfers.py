@@ -65,6 +65,12 @@ class Transfers:
             self._own |= {_short(layer): state for layer, state in layers.items()}
             return self._spent.total() + sum(map(self._unclaimed, self._own))
 
+    @property
+    def other(self) -> int:
+        """The bytes that puller has downloaded, and that no pull has reported."""
+        with self._lock:
+            return sum(map(self._unclaimed, self._own))
+
     def end(self, pull: object) -> None:
         with self._lock:
             for layer in [layer for layer, pulls in self._pulls.items() if pull in pulls]:

@@ -61,6 +61,7 @@ def render(report: Report) -> str:
         "counts": {status.value: number for status, number in report.counts.items()},
         "ended": timestamp(report.ended),
         "bytes": report.bytes,
+        "other_bytes": report.other_bytes,
         "run": _details_document(report.details),
     }
     head = json.dumps(document, indent=2).removesuffix("\n}")
@@ -122,9 +123,8 @@ def _refusal(why: str) -> UsageError:
 def _report(node: Mapping[str, Any]) -> Report:
     outcomes, details = tuple(map(_outcome, node["images"])), _details(node.get("run") or {})
     fleet = _fleet(node["fleet"]) if node.get("fleet") else None
-    ahead = max(0, (node.get("bytes") or 0) - sum(outcome.bytes for outcome in outcomes))
-    seconds, stopped = float(node["seconds"]), node["stopped"] or ""
-    return Report(_moment(node["started"]), seconds, outcomes, stopped, details, fleet, ahead)
+    started, seconds, other = _moment(node["started"]), float(node["seconds"]), node.get("other_bytes", 0)
+    return Report(started, seconds, outcomes, node["stopped"] or "", details, fleet, other)
 
 
 def _summary(node: Mapping[str, Any]) -> Summary:

@@ -61,7 +61,7 @@ def _metrics(
          {(): success}),
         ("puller_last_run_duration_seconds", "Seconds from the start to the end of the last run.", (),
          {(): report.seconds}),
-        ("puller_last_run_downloaded_bytes", "Compressed bytes downloaded by the last run, each layer once.",
+        ("puller_last_run_downloaded_bytes", "Compressed bytes downloaded by the last run, each byte once.",
          (), {(): report.bytes}),
         ("puller_last_run_images", "Images of the last run, by status.", ("status",),
          {(status.value,): number for status, number in report.counts.items()}),

@@ -54,7 +54,7 @@ def table(report: Report, *, color: bool = False) -> str:
     outcomes = report.outcomes
     if all(outcome.status is Status.CANCELLED and not outcome.attempts for outcome in outcomes):
         return ""
-    hidden = {_FETCHED} if report.bytes <= report.ahead else set()
+    hidden = {_FETCHED} if report.bytes <= report.other_bytes else set()
     hidden |= {_ATTEMPTS} if all(len(outcome.attempts) <= 1 for outcome in outcomes) else set()
     shown = [column for column in range(len(_COLUMNS)) if column not in hidden]
     rows = [_COLUMNS, *(_cells(report, outcome) for outcome in outcomes)]

@@ -331,6 +331,37 @@ def test_a_registry_that_fails_later_costs_little(
     assert not store(puller).exists()
 
 
+def test_a_registry_that_limits_only_puller_later_is_given_back(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
+) -> None:
+    """It was faster for puller at first; the engine, which has its full speed, gets all that is left."""
+    images = push(registry, "auto/later-limited", 12)
+    layers = f"/blobs/({'|'.join(sizes(images))})"
+    forward = Rule(layers, faults.forward, agent="puller", times=8)
+    proxy.use(forward, Rule(layers, faults.drip(20_000), agent="puller"))
+    wire.change(SLOW)
+    run = puller.pull("-v", puller.list(*(image.at(wire.address) for image in images)))
+    assert (run.code, [each["attempts"] for each in run.images]) == (0, [1] * 12), run.stderr
+    assert "puller downloads layers" in run.stderr
+    assert f"the engine downloads layers of {wire.address}: it sends" in run.stderr
+    assert not store(puller).exists()
+
+
+def test_wrong_content_is_counted_and_leaves_the_registry_to_the_engine(
+    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
+) -> None:
+    """Only puller gets it. No image counts it, and the report of the run does."""
+    images = push(registry, "auto/wrong-content", 6)
+    proxy.use(Rule(f"/blobs/({'|'.join(sizes(images))})", faults.corrupt, agent="puller"))
+    wire.change(SLOW)
+    run = puller.pull("-v", puller.list(*(image.at(wire.address) for image in images)))
+    assert (run.code, [each["attempts"] for each in run.images]) == (0, [1] * 6), run.stderr
+    assert f"the engine downloads layers of {wire.address}: it sends wrong content" in run.stderr
+    of_images, weight = sum(each["bytes"] for each in run.images), sum(sizes(images).values())
+    assert run.report["bytes"] == of_images + run.report["other_bytes"]
+    assert weight + SIZE < run.report["bytes"] <= wire.sent < 2.8 * weight
+
+
 def test_a_small_disk_is_left_alone(
     engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire, tmp_path: Path
 ) -> None:

@@ -190,8 +190,10 @@ def json_line(event: Event) -> str:  # noqa: PLR0911 - one object for each event
         case Finished():
             outcome = event.outcome
             status, text = _STATUS.get(outcome.status, "Done"), status_words(outcome.status).capitalize()
-            details, amounts = ending(outcome), (outcome.bytes, outcome.size)
-            return _object("finished", _id(event.request), status, text, details, *amounts, seconds=outcome.took)
+            size = max(outcome.size, outcome.bytes) if outcome.size else None  # some bytes may have come twice
+            amounts = ending(outcome), outcome.bytes, size
+            more: dict[str, Any] = {"percent": 100} if size and outcome.ok else {}  # others may have brought its layers
+            return _object("finished", _id(event.request), status, text, *amounts, seconds=outcome.took, **more)
 
 
 def _object(

@@ -122,3 +122,56 @@ def test_a_registry_without_work_is_not_silent() -> None:
         trial.update(131 + tick * TICK, Traffic((17 + tick) * MB, 8, tick), 0)
     assert trial.passed
     assert not trial.failure
+
+
+def later(rates: Iterable[tuple[float, int]], *, connections: int = 3) -> tuple[RegistryTrial, float]:
+    """Go on after a trial, in which the engine had 6 MB/s; each tick has puller's MB a second and its connections."""
+    trial, now, received = RegistryTrial(6 * MB, connections), 100.0, 0.0
+    trial.update(now, Traffic(), 0)
+    for _ in range(10):
+        now += TICK
+        received += 16 * MB * TICK
+        trial.update(now, Traffic(round(received), 8), 0)
+    assert trial.passed
+    began = now
+    for rate, busy in rates:
+        now += TICK
+        received += rate * MB * TICK
+        trial.update(now, Traffic(round(received), busy), 0)
+        if trial.failure:
+            break
+    return trial, now - began
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.04, 1.0, 2.5], ids="{}MB/s".format)
+def test_a_registry_that_becomes_slow_for_puller_is_given_back_within_three_seconds(rate: float) -> None:
+    """A registry may limit one client only: the engine had 6 MB/s, and gets the registry back for good."""
+    trial, seconds = later([(rate, 24)] * 100)
+    assert trial.failure
+    assert seconds <= 4.0
+    trial.update(200, Traffic(900 * MB, 24), 0)
+    assert trial.failure
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        pytest.param([(3.5, 24)] * 100, id="a wire that became a little slower"),
+        pytest.param(([(0.5, 24)] * 15 + [(16, 24)] * 15) * 5, id="a short while"),
+        pytest.param([(1.8, 1)] * 100, id="the last connection of three"),
+        pytest.param(([(1, 8)] * 5 + [(0, 0)] * 5) * 20, id="little to download while the engine unpacks"),
+    ],
+)
+def test_a_registry_is_not_given_back_for_less(rates: list[tuple[float, int]]) -> None:
+    """What puller has downloaded of layers would be lost."""
+    assert not later(rates)[0].failure
+
+
+@pytest.mark.parametrize("passed", [False, True])
+def test_a_registry_that_sends_wrong_content_is_left_after_two_blobs(passed: bool) -> None:
+    """Each of them is downloaded up to three times; one may be damaged at the registry."""
+    trial = taken_over() if passed else RegistryTrial(6 * MB)
+    trial.update(101, Traffic(17 * MB, 8, wrong=1), 0)
+    assert not trial.failure
+    trial.update(101.1, Traffic(18 * MB, 8, wrong=2), 0)
+    assert "wrong content" in trial.failure

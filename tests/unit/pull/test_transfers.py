@@ -56,6 +56,15 @@ def test_what_puller_downloads_counts_once_before_and_after_a_pull_reports_it() 
     assert transfers.download({layer: (400, 1000)}) == 400
     assert transfers.new("two", {layer: 1000}) == 700
     assert transfers.download({layer: (1000, 1000)}) == 1000
+    assert transfers.other == 0
+
+
+def test_what_puller_downloads_for_no_pull_is_told_apart() -> None:
+    """Wrong content, and layers of images whose pull did not begin: the total of the report has them, no image."""
+    transfers, layer, other = Transfers(), f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+    transfers.new("one", {layer: 300})
+    assert transfers.download({layer: (1300, 1300), other: (50, None)}) == 1350
+    assert transfers.other == 1050
 
 
 def test_bytes_that_are_fetched_again_are_part_of_the_total_at_once() -> None:

@@ -76,7 +76,14 @@ HOSTS = st.builds(
 )
 FLEETS = st.builds(Fleet, st.lists(HOSTS, max_size=2).map(tuple), st.text(), st.booleans())
 REPORTS = st.builds(
-    Report, MOMENTS, SECONDS, st.lists(OUTCOMES, max_size=3).map(tuple), st.text(), DETAILS, st.none() | FLEETS
+    Report,
+    MOMENTS,
+    SECONDS,
+    st.lists(OUTCOMES, max_size=3).map(tuple),
+    st.text(),
+    DETAILS,
+    st.none() | FLEETS,
+    st.integers(0, 10**12),
 )
 
 

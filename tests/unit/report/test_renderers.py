@@ -223,7 +223,7 @@ def test_what_an_interrupted_run_keeps_is_said() -> None:
     """The bytes that came count, also those of images that had not begun, and the next run is said to use them."""
     why = failure(FailureKind.CANCELLED, "interrupted by SIGINT")
     images = [outcome(f"a:{n}", Status.CANCELLED, why=why, attempts=0) for n in range(2)]
-    stopped = report(*images, stopped="interrupted by SIGINT")._replace(ahead=27_000_000, kept=55_800_000)
+    stopped = report(*images, stopped="interrupted by SIGINT")._replace(other_bytes=27_000_000, kept=55_800_000)
     rendered = text.render(stopped)
     assert "2 cancelled; 27.0MB in 12s" in rendered
     assert "# pulls the 2 missing images; 55.8MB of layers are kept for it\n" in rendered

@@ -177,7 +177,10 @@ def test_jsonl_has_one_object_for_every_event() -> None:
 
 
 def test_jsonl_tells_bytes_and_totals() -> None:
-    """The end of an image has the bytes that came, its size if that is known, and its seconds; so has the run."""
+    """The end of an image has the bytes that came, its size if that is known, and its seconds; so has the run.
+
+    An image that is there is complete, also if other images brought its layers, or if bytes came twice.
+    """
     end = outcome()._replace(attempts=(Attempt(0.0, 4.2, None, bytes=13_800_000),), size=27_600_000)
     events = (SizeKnown(60_800_000, 2), Progress(NGINX, Phase.DOWNLOADING, 50, 200, counted=40), Finished(NGINX, end))
     size, progress, finished = (json.loads(line) for line in shown(ProgressMode.JSON, *events))
@@ -186,6 +189,9 @@ def test_jsonl_tells_bytes_and_totals() -> None:
     assert (finished["current"], finished["total"], finished["seconds"]) == (13_800_000, 27_600_000, 4.2)
     (fetched,) = shown(ProgressMode.JSON, Fetched(9_000_000))
     assert (json.loads(fetched)["event"], json.loads(fetched)["current"]) == ("fetched", 9_000_000)
+    assert finished["percent"] == 100
+    (twice,) = shown(ProgressMode.JSON, Finished(NGINX, end._replace(size=13_000_000)))
+    assert (json.loads(twice)["current"], json.loads(twice)["total"]) == (13_800_000, 13_800_000)
     (unknown,) = shown(ProgressMode.JSON, Finished(NGINX, outcome()))
     assert (json.loads(unknown)["total"], json.loads(unknown)["percent"]) == (None, None)
 

@@ -2,6 +2,7 @@
 
 store, partial, journal             blobs on disk: complete ones in an OCI image layout, parts that survive the process
 download, download_pool, queue      the downloads: threads, order, limits and retries
+pace                                within a bandwidth, and in pieces of a useful size
 missing                             the blobs of an image that the engine lacks
 loopback_registry                   the registry on loopback that the engine pulls from
 loopback_names                      the record of the names that images have there, for the runs after a kill

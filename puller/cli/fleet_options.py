@@ -38,7 +38,7 @@ host_options = section(
     "Hosts",
     click.option(
         "--hosts", "host_files", envvar="PULLER_HOSTS", metavar="FILE", multiple=True, shell_complete=complete_files,
-        help="A file of hosts: text with a URL a line, or TOML; - is standard input. May be repeated.",
+        help="A file of hosts: text with one URL per line, or TOML; - is standard input. May be repeated.",
     ),
     click.option(
         "--host", "host_urls", envvar="PULLER_HOST", metavar="URL", multiple=True,

@@ -53,7 +53,7 @@ def read_hosts(
     chosen = [host for host in hosts if not groups or set(groups) & {*host.groups}]
     if not chosen and not problems:
         where = " and ".join(map(clean, (*files, *inventories))) or "--host"
-        problems.append(Problem(where, "no hosts: write one URL a line, such as ssh://web1"))
+        problems.append(Problem(where, "no hosts: write one URL per line, such as ssh://web1"))
     if problems:
         shown = [str(each) for each in problems[:_MOST_PROBLEMS]]
         more = len(problems) - len(shown)

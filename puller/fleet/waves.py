@@ -114,7 +114,8 @@ class Waves:
         if self.halted or not failed or not (self._open or self._waiting):
             return
         if not self.number:
-            self.halted = f"the canary {name} failed"
+            lost = state is HostState.UNREACHABLE
+            self.halted = f"the canary {name} {'could not be reached' if lost else 'failed'}"
         elif self._max_fail and self._max_fail.exceeded(len(self._failed), self._total):
             more = f" and {len(self._failed) - _NAMED} more" if len(self._failed) > _NAMED else ""
             named = f"{', '.join(self._failed[:_NAMED])}{more}"

@@ -11,7 +11,7 @@ _RETRIED = {
     FailureClass.TRANSIENT: "yes",
     FailureClass.RATE_LIMITED: "after a wait",
     FailureClass.PERMANENT: "no",
-    FailureClass.HOST_FATAL: "no; the run ends",
+    FailureClass.HOST_FATAL: "no; its host's pulls end",
 }
 
 

@@ -23,9 +23,15 @@ _CLASSES = {
     FailureClass.TRANSIENT: "a temporary error",
     FailureClass.RATE_LIMITED: "all images of the registry wait",
     FailureClass.PERMANENT: "a retry fails until somebody fixes the cause",
-    FailureClass.HOST_FATAL: "every image fails, and the run stops",
+    FailureClass.HOST_FATAL: "every image of this host fails, and its pulls stop",
 }
-_EXITS = {ExitCode.TRY_AGAIN: "if all failures are temporary, else 1", ExitCode.ENGINE_UNREACHABLE: "no engine"}
+_EXITS = {
+    ExitCode.HOSTS_UNREACHABLE: "a host of a fleet; the other hosts go on",
+    ExitCode.TRY_AGAIN: "if all failures are temporary, else 1",
+    ExitCode.ENGINE_UNREACHABLE: "no engine; 3 if others of a fleet have theirs",
+}
+_OF_FLEETS = (FailureKind.HOST_KEY, FailureKind.HOST_UNREACHABLE, FailureKind.LOGIN_DENIED)
+"""Kinds of failure that only hosts of a fleet have."""
 
 
 @click.command(
@@ -117,6 +123,8 @@ def _document(why: Failure) -> dict[str, Any]:
 
 
 def _exit_code(why: Failure) -> ExitCode:
+    if why.kind in _OF_FLEETS:
+        return ExitCode.HOSTS_UNREACHABLE
     return ExitCode.INTERRUPTED if why.kind is FailureKind.CANCELLED else exit_code_of([why])
 
 

@@ -36,4 +36,5 @@ def command() -> None:
 
     \b
     puller fleet check --hosts hosts.txt
+    puller fleet pull images.txt --hosts hosts.txt
     """  # noqa: D301 - click wants the control character itself

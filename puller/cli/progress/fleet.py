@@ -9,7 +9,18 @@ from typing import NamedTuple
 from puller.cli.progress.lines import QuietStream, json_line
 from puller.cli.progress.log import Log, ProgressMode
 from puller.cli.progress.state import RateMeter
-from puller.events import Event, Finished, Observer, Paused, Postponed, Progress, RetryScheduled, RunStarted, Started
+from puller.events import (
+    HOST_PAUSES,
+    Event,
+    Finished,
+    Observer,
+    Paused,
+    Postponed,
+    Progress,
+    RetryScheduled,
+    RunStarted,
+    Started,
+)
 from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
 from puller.model import HostState, PullRequest, Status
 from puller.report.hosts import state_words
@@ -20,6 +31,8 @@ from puller.text import clean, counted, format_bytes, format_seconds
 _WIDTH = max(len(state) for state in HostState)
 _NAMED = 3
 """Running hosts that one line names."""
+_SILENT = 20.0
+"""Seconds after which it is told that a host has reported nothing new."""
 _WINDOW = 30.0
 """Seconds over which the rate of the run is measured."""
 
@@ -51,8 +64,19 @@ class HostProgress:
         self.total = self.done = self.failed = self.bytes = 0
         self.running: dict[PullRequest, int] = {}
         """Images that are pulled, with the bytes of each."""
+        self.heard = began
+        """When it reported something last."""
+        self._pause = (0.0, "")
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event, now: float) -> None:
+        """Count an event; images that were not pulled are not done."""
+        if isinstance(event, Paused):
+            if event.subject in HOST_PAUSES:
+                self._pause = now + event.seconds, event.failure.title
+            return
+        self.heard = now
+        if isinstance(event, Started | Progress) or (isinstance(event, Finished) and event.outcome.ok):
+            self._pause = 0.0, ""
         match event:
             case RunStarted():
                 self.total = event.total
@@ -64,10 +88,20 @@ class HostProgress:
                 self.bytes += max(0, event.counted - before)
             case Finished():
                 self.running.pop(event.request, None)
-                self.done += 1
+                self.done += event.outcome.status is not Status.CANCELLED
                 self.failed += event.outcome.status is Status.FAILED
             case _:
                 pass
+
+    def pause(self, now: float) -> tuple[float, str] | None:
+        """Return for how many seconds more the host waits for its engine, and why; None if it does not wait."""
+        ends, why = self._pause
+        return (ends - now, why) if ends > now else None
+
+    def silence(self, now: float) -> str:
+        """Say for how long the host has reported nothing new; empty if that is not long."""
+        silent = now - self.heard
+        return f"no progress for {format_seconds(silent // 1)}" if silent >= _SILENT else ""
 
 
 class FleetState:
@@ -80,6 +114,8 @@ class FleetState:
         self.states = dict.fromkeys(HostState, 0)
         self.done = self.failed = self.bytes = 0
         """Images of all hosts, and bytes."""
+        self.lost = 0
+        """Images of hosts that have ended, which were not pulled."""
         self.wave = self.waves = 0
         self.halted = ""
         self.pauses: dict[str, tuple[float, str]] = {}
@@ -89,18 +125,17 @@ class FleetState:
     def add(self, event: Event) -> None:
         with self.lock:
             now = self.clock()
-            if isinstance(event, Paused):
+            if isinstance(event, Paused) and event.subject not in HOST_PAUSES:
                 self.pauses[event.subject] = (now + event.seconds, event.failure.title)
             host = self.running.get(event.host or "")
             if host is None:
                 return
-            before = host.bytes
-            host.add(event)
-            if isinstance(event, Finished):
-                self.done += 1
-                self.failed += event.outcome.status is Status.FAILED
-            if host.bytes > before:
-                self.bytes += host.bytes - before
+            done, failed, fetched = host.done, host.failed, host.bytes
+            host.add(event, now)
+            self.done += host.done - done
+            self.failed += host.failed - failed
+            if host.bytes > fetched:
+                self.bytes += host.bytes - fetched
                 self.meter.add(now, self.bytes)
 
     def add_fleet(self, event: FleetEvent) -> None:
@@ -112,7 +147,11 @@ class FleetState:
                 case HostEnded():
                     host = self.running.pop(event.result.name, None)
                     self.states[event.result.state] += 1
-                    self.done += len(event.outcomes) - (host.done if host else 0)
+                    ends = [outcome.status for outcome in event.outcomes]
+                    lost, failed = ends.count(Status.CANCELLED), ends.count(Status.FAILED)
+                    self.lost += lost
+                    self.done += len(ends) - lost - (host.done if host else 0)
+                    self.failed += failed - (host.failed if host else 0)
                 case Halted():
                     self.halted = event.reason
 
@@ -146,7 +185,7 @@ class FleetLines:
         state = self._state
         with state.lock:
             hosts = [*state.running.values()]
-            named = [f"{clean(host.name)} {host.done}/{host.total or '?'}" for host in hosts[:_NAMED]]
+            named = [_moment(host, state.clock()) for host in hosts[:_NAMED]]
             named += [f"and {len(hosts) - _NAMED} more"] if len(hosts) > _NAMED else []
             total = state.totals.hosts * state.totals.images
             facts = [f"{state.done}/{total} images", format_bytes(state.bytes) if state.bytes else ""]
@@ -172,7 +211,8 @@ class FleetLines:
                 status = status_words(event.outcome.status)
                 return f"{status}  {host}{bare_name(event.request)}  {ending(event.outcome)}"
             case Paused():
-                return f"paused for {format_seconds(event.seconds)}  {clean(event.subject)}  {reason(event.failure)}"
+                subject = event.host if event.host and event.subject in HOST_PAUSES else event.subject
+                return f"paused for {format_seconds(event.seconds)}  {clean(subject)}  {reason(event.failure)}"
             case RetryScheduled() if self._verbose:
                 wait = format_seconds(event.delay)
                 return f"retry in {wait}  {host}{bare_name(event.request)}  {reason(event.failure)}"
@@ -195,6 +235,13 @@ class FleetLines:
     def _counter(self) -> str:
         total = str(self._state.totals.hosts)
         return f"[{self._state.ended:>{len(total)}}/{total}]"
+
+
+def _moment(host: HostProgress, now: float) -> str:
+    """Return what a running host has done, and whether it waits: `web-1 2/6 (paused: host not reachable)`."""
+    pause = host.pause(now)
+    why = f"paused: {pause[1]}" if pause else host.silence(now)
+    return f"{clean(host.name)} {host.done}/{host.total or '?'}{f' ({why})' if why else ''}"
 
 
 def fleet_json(event: FleetEvent) -> str:

@@ -62,7 +62,7 @@ class _View:
         state, now, glyphs = self._state, self._state.clock(), self._glyphs
         pauses = [(clean(name), ends - now, why) for name, (ends, why) in state.pauses.items() if ends > now]
         hosts, room = [*state.running.values()], max(1, height - 1 - len(pauses))
-        shown = hosts if len(hosts) <= room else hosts[: room - 1]
+        shown = hosts if len(hosts) <= room else sorted(hosts, key=lambda host: not host.pause(now))[: room - 1]
         longest = min(_LONGEST_NAME, max((len(clean(host.name)) for host in shown), default=0))
         frame = glyphs.spinner[int((now - state.began) * _FRAMES_PER_SECOND) % len(glyphs.spinner)]
         for host in shown:
@@ -83,8 +83,11 @@ class _View:
         pieces.append(f"{host.done:>{len(str(total))}}/{total}" if host.total else "connecting")
         if host.failed:
             pieces.append((f"  {host.failed} failed", "red"))
-        if host.running:
+        if pause := host.pause(now):
+            pieces.append((f"  paused for {whole_seconds(math.ceil(pause[0]))}: {pause[1]}", "yellow"))
+        elif host.running:
             pieces.append((f"  {len(host.running)} running", "dim"))
+            pieces += [(f"  {silence}", "yellow")] if (silence := host.silence(now)) else []
         if host.bytes:
             pieces.append(f"  {format_bytes(host.bytes)}")
         pieces.append((f"  {whole_seconds(int(now - host.began))}", "dim"))
@@ -109,8 +112,11 @@ class _View:
         return Text("  ").join(Text(text, style) for text, style in facts)
 
     def _seconds_left(self, now: float) -> int:
-        """Return a forecast from the share of images that are done; 0 before a tenth of them is."""
-        total, done = self._state.totals.hosts * self._state.totals.images, self._state.done
+        """Return a forecast from the share of images that are done; 0 before a tenth is, or if a host waits."""
+        totals, done = self._state.totals, self._state.done
+        total = totals.hosts * totals.images - self._state.lost
+        if any(host.pause(now) for host in self._state.running.values()):
+            return 0
         if self._state.halted or done * 10 < total or done >= total:
             return 0
         return math.ceil((now - self._state.began) * (total - done) / done)

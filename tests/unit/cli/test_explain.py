@@ -100,7 +100,8 @@ def test_a_line_of_a_log_or_report_is_explained() -> None:
     [
         ("not_found", "1"),
         ("registry_5xx", "75 (if all failures are temporary, else 1)"),
-        ("daemon_unreachable", "69 (no engine)"),
+        ("daemon_unreachable", "69 (no engine; 3 if others of a fleet have theirs)"),
+        ("host_unreachable", "3 (a host of a fleet; the other hosts go on)"),
         ("cancelled", "130"),
     ],
 )

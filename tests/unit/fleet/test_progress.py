@@ -6,9 +6,9 @@ import json
 import pytest
 
 from puller.cli.progress import Log, ProgressMode
-from puller.cli.progress.fleet import FleetTotals, follow_fleet
+from puller.cli.progress.fleet import FleetLines, FleetState, FleetTotals, follow_fleet
 from puller.errors import FailureKind
-from puller.events import Event, Finished, Paused, Phase, Progress, RunStarted, Started, at_host
+from puller.events import ENGINE, Event, Finished, Paused, Phase, Progress, RunStarted, Started, at_host
 from puller.failure import failure
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
@@ -28,9 +28,11 @@ def begins(name: str, wave: int = 1, waves: int = 1) -> HostStarted:
 
 
 def ends(name: str, state: HostState = HostState.DONE) -> HostEnded:
-    """End a host, with two images or without any."""
+    """End a host, with two images; those of a host that was not reached were not pulled."""
     why = GONE if state is HostState.UNREACHABLE else None
     outcomes = (GOOD, GOOD if state is HostState.DONE else BAD)
+    if why:
+        outcomes = (outcome("nginx:1.27", Status.CANCELLED), outcome("nope", Status.CANCELLED))
     return HostEnded(HostResult(name, f"ssh://{name}", state, seconds=5.0, failure=why), outcomes)
 
 
@@ -96,11 +98,70 @@ def test_a_heartbeat_names_running_hosts() -> None:
     """And what is done on all hosts."""
     log = Log(io.StringIO(), ProgressMode.PLAIN)
     with follow_fleet(log, FleetTotals(5, 2, 20, 3)) as observers:
+        observers.fleet_event(begins("web-0"))
         observers.fleet_event(ends("web-0"))
         observers.fleet_event(begins("web-1"))
         for event in on("web-1", RunStarted(2, "engine 28"), Finished(NGINX, GOOD)):
             observers.event(event)
         assert log.news() == "[1/5] running: web-1 1/2; 3/10 images"
+
+
+def test_images_of_hosts_that_were_not_reached_are_no_progress() -> None:
+    """Neither those of a host that never answered nor those that a lost host did not pull."""
+    log = Log(io.StringIO(), ProgressMode.PLAIN)
+    with follow_fleet(log, FleetTotals(3, 2, 20, 3)) as observers:
+        observers.fleet_event(begins("web-0"))
+        observers.fleet_event(begins("web-1"))
+        for event in on("web-0", RunStarted(2, "engine 28"), Finished(NOPE, outcome("nope", Status.CANCELLED))):
+            observers.event(event)
+        assert log.news() == "[0/3] running: web-0 0/2, web-1 0/?; 0/6 images"
+        observers.fleet_event(ends("web-0", HostState.UNREACHABLE))
+        observers.fleet_event(ends("web-1", HostState.UNREACHABLE))
+        assert log.news() == "[2/3] no host runs; 0/6 images"
+
+
+def test_a_host_that_waits_for_its_engine_is_named() -> None:
+    """In the line of the pause, and in the lines about the moment until its engine answers again."""
+    stream = io.StringIO()
+    log, pause = Log(stream, ProgressMode.PLAIN), Paused(ENGINE, GONE, 30.0)
+    with follow_fleet(log, FleetTotals(2, 2, 20, 3)) as observers:
+        observers.fleet_event(begins("web-1"))
+        for event in on("web-1", RunStarted(2, "engine 28"), Started(NGINX, 1), pause):
+            observers.event(event)
+        assert log.news() == "[0/2] running: web-1 0/2 (paused: engine not reachable); 0/4 images"
+        for event in on("web-1", Progress(NGINX, Phase.DOWNLOADING, counted=5_000_000)):
+            observers.event(event)
+        assert log.news() == "[0/2] running: web-1 0/2; 0/4 images, 5.0MB"
+    assert stream.getvalue().splitlines()[-1].startswith("paused for 30s  web-1  engine not reachable")
+
+
+def test_a_host_that_has_been_silent_is_told() -> None:
+    """Its connection may be lost, which ssh notices only after a while."""
+    now = [0.0]
+    state = FleetState(FleetTotals(1, 2, 20, 3), lambda: now[0])
+    state.add_fleet(begins("web-1"))
+    for event in on("web-1", RunStarted(2, "engine 28"), Started(NGINX, 1)):
+        state.add(event)
+    now[0] = 45.5
+    assert "web-1 0/2 (no progress for 45s)" in FleetLines(state).heartbeat()
+
+
+def test_a_row_says_that_its_host_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of how many images run; there is no forecast meanwhile."""
+    terminal = Terminal()
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", str(LINES))
+    with follow_fleet(Log(terminal, ProgressMode.TTY), FleetTotals(1, 2, 20, 3)) as observers:
+        observers.fleet_event(begins("web-1"))
+        pause = Paused(ENGINE, GONE, 30.0)
+        for event in on("web-1", RunStarted(2, "engine 28"), Finished(NGINX, GOOD), Started(NOPE, 1), pause):
+            observers.event(event)
+        lines = terminal.until("paused for")
+        (row,) = [line for line in lines if "paused for" in line]
+        assert "web-1" in row
+        assert "engine not reachable" in row
+        assert "running" not in row
+        assert "left" not in lines[-1]
 
 
 def test_a_terminal_has_a_row_for_each_running_host(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +181,7 @@ def test_a_terminal_has_a_row_for_each_running_host(monkeypatch: pytest.MonkeyPa
         (row,) = [line for line in lines if "running" in line]
         assert "web-1" in row
         assert "1/2" in row
-        assert lines[-1].startswith("1/5 hosts  1 unreachable  wave 2 of 4  3/10 images  1 failed")
+        assert lines[-1].startswith("1/5 hosts  1 unreachable  wave 2 of 4  1/10 images  1 failed")
     assert not [line for line in terminal.lines if "hosts  " in line]
 
 

@@ -76,7 +76,7 @@ def test_an_unreachable_canary_is_a_failed_one_if_strict() -> None:
     """`--strict`."""
     waves = Waves(TEN, canaries=1, strict=True)
     assert play(waves, {"h0": UNREACHABLE}) == [["h0"]]
-    assert waves.halted
+    assert waves.halted == "the canary h0 could not be reached"
 
 
 def test_more_failed_hosts_than_the_limit_halt_the_run() -> None:

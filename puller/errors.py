@@ -162,13 +162,17 @@ class OutputError(PullerError):
 
 
 class EngineUnreachableError(PullerError):
-    """The engine does not answer or refuses access; `kind` is set if it is known without reading the message."""
+    """The engine does not answer or refuses access.
+
+    `kind` is set if it is known without reading the message, and `advised` if the message says what to do.
+    """
 
     exit_code = ExitCode.ENGINE_UNREACHABLE
 
-    def __init__(self, message: str, *, kind: FailureKind | None = None) -> None:
+    def __init__(self, message: str, *, kind: FailureKind | None = None, advised: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
+        self.advised = advised
 
 
 class EngineBusyError(PullerError):

@@ -14,6 +14,7 @@ from puller.cli.sections import flag, number, section
 from puller.engine.interface import Engine
 from puller.fleet.hosts import FleetHost, read_hosts
 from puller.fleet.model import OpenHost
+from puller.text import clean
 
 PARALLEL_HOSTS = 20
 _F = TypeVar("_F", bound="Callable[..., Any]")
@@ -42,8 +43,8 @@ host_options = section(
     ),
     click.option(
         "--host", "host_urls", envvar="PULLER_HOST", metavar="URL", multiple=True,
-        help="A host: ssh://USER@HOST:PORT or a name for ssh, tcp://HOST:PORT, unix:///PATH, context:NAME; may be "
-        "repeated.",
+        help="A host: ssh://USER@HOST:PORT or a name for ssh, tcp://HOST:PORT, unix:///PATH, context:NAME; "
+        "'URL name=NAME' names it. May be repeated.",
     ),
     click.option(
         "--inventory", "inventories", envvar="PULLER_INVENTORY", metavar="FILE", multiple=True,
@@ -60,11 +61,18 @@ host_options = section(
 
 
 def hosts_of(options: Mapping[str, Any]) -> tuple[FleetHost, ...]:
-    """Return the hosts that `host_options` name; raises click.UsageError if they name none, and ListError."""
+    """Return the hosts that `host_options` name; raises click.UsageError if they name none, and ListError.
+
+    Files without hosts end the program with 0: a run in cron may use the file of hosts that another could not reach.
+    """
     files, urls, inventories = options["host_files"], options["host_urls"], options["inventories"]
     if not (files or urls or inventories):
         raise click.UsageError("no hosts given: pass --hosts FILE, --inventory FILE or --host URL")
-    return read_hosts(files, urls, inventories, options["host_groups"])
+    hosts = read_hosts(files, urls, inventories, options["host_groups"])
+    if not hosts:
+        click.echo(f"puller: {clean(', '.join(files))}: no hosts, so there is nothing to do", err=True)
+        click.get_current_context().exit()
+    return hosts
 
 
 def hosts_options(verb: _F) -> _F:

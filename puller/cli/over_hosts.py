@@ -24,9 +24,10 @@ from puller.errors import (
 )
 from puller.failure import Failure, error_document, failure, failure_of
 from puller.fleet.connection import open_host
-from puller.fleet.each import for_each, why_not_used
+from puller.fleet.each import for_each
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import OpenHost
+from puller.fleet.states import why_not_used
 from puller.model import ENGINE_GONE
 from puller.system.credentials import Keyring
 from puller.text import aligned, clean, counted

@@ -83,6 +83,9 @@ pull_options = section(
             "--policy", default=_DEFAULTS.policy,
             help="Which images to pull: those that changed in the registry (newer), missing ones, all, or none.",
         ),
+    ),
+    section(
+        "Disk space",
         flag("--no-disk-check", help="Skip the free-disk check."),
         flag("--make-room", help="If disk is short, first remove images puller pulled that are not in these lists."),
     ),

@@ -121,6 +121,11 @@ class EngineWrapper:
         self._engine = engine
 
     @property
+    def wrapped(self) -> Engine:
+        """The engine that everything is forwarded to."""
+        return self._engine
+
+    @property
     def engine(self) -> str:
         return self._engine.engine
 

@@ -74,7 +74,7 @@ def connect_host(
                     f"{address.url} is without TLS: whoever sees it can take over the host; use ssh://, or a context "
                     "with certificates (--insecure connects anyway)"
                 )
-                raise EngineUnreachableError(words, kind=FailureKind.TLS_CONFIG)
+                raise EngineUnreachableError(words, kind=FailureKind.TLS_CONFIG, advised=True)
         cancel.check()
         try:
             with cancel.hook(forward.abort if forward else lambda: None):
@@ -95,6 +95,13 @@ def target_of(host: FleetHost) -> SshTarget | None:
         return _target(url) if url.startswith("ssh://") else None
     except EngineUnreachableError:
         return None
+
+
+def lost_connection(engine: Engine) -> EngineUnreachableError | None:
+    """Say why the connection to an engine of `open_host`, wrapped or not, is down; None if it is up, or not by ssh."""
+    if isinstance(engine, _Forwarded):
+        return engine.problem.error if engine.problem else None
+    return lost_connection(engine.wrapped) if isinstance(engine, EngineWrapper) else None
 
 
 def _address(host: FleetHost) -> EngineAddress:
@@ -120,7 +127,7 @@ def _open_forward(stack: ExitStack, target: SshTarget, cancel: Cancellation) -> 
         folder: Path = stack.enter_context(socket_folder())
     except OSError as error:
         words = f"no directory for sockets: {error.strerror}; set XDG_RUNTIME_DIR or TMPDIR to one that can be written"
-        raise EngineUnreachableError(words, kind=FailureKind.IO_ERROR) from None
+        raise EngineUnreachableError(words, kind=FailureKind.IO_ERROR, advised=True) from None
     forward = Forward(target, folder)
     stack.callback(forward.close)
     forward.open(LOGIN_SECONDS, cancel)
@@ -178,6 +185,11 @@ class _Forwarded(EngineWrapper):
     def __init__(self, engine: Engine, forward: Forward) -> None:
         super().__init__(engine)
         self._forward = forward
+
+    @property
+    def problem(self) -> SshProblem | None:
+        """Why the forward is down; None while it is open."""
+        return self._forward.problem
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink

@@ -56,7 +56,7 @@ def parse_text(text: str, name: str) -> Iterator[Item]:
         if len(line) > LONGEST_LINE:
             yield Problem(where, f"longer than {LONGEST_LINE} characters")
         elif words:
-            yield _from_words(words, where)
+            yield read_words(words, where)
 
 
 def parse_toml(text: str, name: str) -> Iterator[Item]:
@@ -121,7 +121,8 @@ def _read_bounded(path: str) -> str | Problem:
         return Problem(f"{path}:{line}", "not valid UTF-8")
 
 
-def _from_words(words: Sequence[str], where: str) -> Item:
+def read_words(words: Sequence[str], where: str) -> Item:
+    """Read a URL or a name, and after it perhaps `name=…`, `jobs=…` and `groups=A,B`."""
     given: dict[str, str] = {}
     for word in words[1:]:
         key, separator, value = word.partition("=")

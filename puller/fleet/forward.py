@@ -83,7 +83,7 @@ class _Login:
         Raises EngineUnreachableError, after `seconds` at the latest, and CancelledError.
         """
         if start(self._keep_open, "forward") is None:
-            raise SshProblem(FailureKind.OUT_OF_MEMORY, "this machine gives no more threads").error
+            raise SshProblem(FailureKind.OUT_OF_MEMORY, "this machine gives no more threads", is_advised=False).error
         deadline, (pause, longest) = monotonic() + seconds, _POLLING
         while not self._ended.is_set():
             if self._is_open():
@@ -247,7 +247,7 @@ class ReverseForward(_Login):
 
 def _too_late(seconds: float) -> SshProblem:
     words = f"ssh: no forward within {seconds:g}s: the host does not answer, or waits for something"
-    return SshProblem(FailureKind.HOST_UNREACHABLE, words, is_lasting=False)
+    return SshProblem(FailureKind.HOST_UNREACHABLE, words, is_lasting=False, is_advised=False)
 
 
 def _cannot_run(error: OSError) -> SshProblem:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from puller.errors import ListError
 from puller.fleet.candidates import MOST_HOSTS, Candidate, Item, Problem
-from puller.fleet.formats import read_file, read_inventory
+from puller.fleet.formats import read_file, read_inventory, read_words
 from puller.fleet.url import compared, read_url, short_name
 from puller.text import clean, counted, shorten
 
@@ -38,10 +38,10 @@ def read_hosts(
     """Read all hosts, in order; a host that is named twice is one. With `groups` only the hosts of these are returned.
 
     `files` are text, or TOML by their suffix `.toml`; `-` is standard input. Raises ListError with a line for each bad
-    line, and if there are no hosts.
+    line, and if there are no hosts; but files that are there and name none, such as that of `--unreachable`, are none.
     """
     items = [item for path in files for item in read_file(path)]
-    items += [Candidate("--host", url) for url in urls]
+    items += [read_words(url.split(), "--host") if url.strip() else Candidate("--host", url) for url in urls]
     items += [item for path in inventories for item in read_inventory(path)]
     hosts, problems = _unite(items)
     known = dict.fromkeys(group for host in hosts for group in host.groups)
@@ -51,7 +51,8 @@ def read_hosts(
             hint = f"; did you mean {meant[0]}?" if meant else ""
             problems.append(Problem(f"--group {group}", f"no host is in this group{hint}"))
     chosen = [host for host in hosts if not groups or set(groups) & {*host.groups}]
-    if not chosen and not problems:
+    is_empty_file = files and not (items or urls or inventories or groups or "-" in files)
+    if not chosen and not problems and not is_empty_file:
         where = " and ".join(map(clean, (*files, *inventories))) or "--host"
         problems.append(Problem(where, "no hosts: write one URL per line, such as ssh://web1"))
     if problems:
@@ -90,7 +91,9 @@ def _unite(items: Iterable[Item]) -> tuple[list[FleetHost], list[Problem]]:
             hosts[key] = before._replace(jobs=before.jobs or host.jobs)
         elif host.name in places:
             first = places[host.name]
-            problems.append(Problem(where, f"{host.name} is also another host's name ({first}): add name=…"))
+            problems.append(
+                Problem(where, f"{host.name} is also another host's name ({first}): add name=… after the URL")
+            )
         elif len(hosts) == MOST_HOSTS:
             problems.append(Problem(where, f"more than {MOST_HOSTS} hosts"))
             break

@@ -5,21 +5,22 @@ one host meets makes all of them wait.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine
-from puller.errors import CancelledError, EngineBusyError, FailureClass, FailureKind, ListError, PullerError
-from puller.events import Observer, ignore
+from puller.errors import CancelledError, EngineBusyError, EngineError, FailureKind, ListError, PullerError
+from puller.events import ENGINE, Event, Finished, Observer, Paused, ignore
 from puller.failure import Failure, failure, failure_of
 from puller.fleet.connection import open_host
-from puller.fleet.each import why_not_used
+from puller.fleet.engines import SharedEngines
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import FleetEvent, FleetOptions, Halted, HostEnded, HostStarted, OpenHost
 from puller.fleet.pins import Pins
+from puller.fleet.states import is_lost, lost, not_pulled, state_of, why_not_used
 from puller.fleet.waves import Waves
 from puller.model import ENGINE_GONE, Fleet, HostResult, HostState, PullOutcome, PullRequest, Report, RunDetails, Status
 from puller.prune.pull_record import remember_pulls
@@ -101,12 +102,18 @@ class FleetRun:
             max_fail=options.max_fail,
             strict=options.strict,
         )
+        self._engines = SharedEngines[_Part]()
         self._running: dict[str, _Begin] = {}
         self._began = 0.0
 
     def observe(self, observer: Observer, hosts: Callable[[FleetEvent], object]) -> None:
         """Call `observer` with the events of all hosts, from many threads, and `hosts` with those about hosts."""
         self._observer, self._tell = observer, hosts
+
+    @property
+    def same_engines(self) -> tuple[tuple[str, ...], ...]:
+        """The names of hosts that lead to one engine, which the first of them pulled into."""
+        return self._engines.shared
 
     def run(self, rejected: Sequence[PullOutcome] = ()) -> Report:
         """Pull, and report on each host and each of its images; `rejected` outcomes come last."""
@@ -119,7 +126,9 @@ class FleetRun:
         outcomes = [outcome for part in ends for outcome in part.outcomes]
         fleet = Fleet(tuple(part.result for part in ends), halted, self._options.strict)
         engines = {host.engine for host in fleet.hosts if host.engine}
-        engine = f"{counted(len(ends), 'host')}: {engines.pop()}" if len(engines) == 1 else counted(len(ends), "host")
+        reached, number = sum(bool(host.engine) for host in fleet.hosts), counted(len(ends), "host")
+        number = number if reached == len(ends) else f"{reached} of {number}"
+        engine = f"{number}: {engines.pop()}" if len(engines) == 1 else number
         details = RunDetails(engine=engine, hosts=len(ends))
         seconds = monotonic() - self._began
         return Report(started, seconds, (*outcomes, *rejected), self._cancel.reason, details, fleet)
@@ -135,6 +144,7 @@ class FleetRun:
                 part = self._pull(host, begin)
             except Exception as error:  # noqa: BLE001 - a bug of ours fails this host, not the run
                 part = self._broken(host, begin, failure_of(error), HostState.FAILED)
+            self._engines.ended(host.name, part)
             ends.put(part)
 
         with self._cancel.hook(lambda: ends.put(None)):
@@ -189,14 +199,18 @@ class FleetRun:
         settings = self._settings._replace(jobs=jobs, deadline=None if left is None else left + 1.0)
         part: _Part | None = None
         try:
-            with (
-                self._connect(host, cancel=cancel, connections=jobs, keyring=self._keyring) as engine,
-                PullSession(
-                    engine, self._registries, settings, self._pins.observing(self._observer), host=host.name,
+            with ExitStack() as stack:
+                engine = stack.enter_context(
+                    self._connect(host, cancel=cancel, connections=jobs, keyring=self._keyring)
+                )
+                with suppress(EngineError):
+                    if first := self._engines.first(engine.store.facts().identity, host.name, cancel):
+                        return self._copied(first, host, begin)
+                session = stack.enter_context(PullSession(
+                    engine, self._registries, settings, self._observing(engine), host=host.name,
                     cancel=cancel, limits=self._limits,
-                ) as session,
-            ):  # fmt: skip
-                part = self._part(host, begin, engine.engine, self._pull_in(session, engine, begin.at))
+                ))  # fmt: skip
+                part = self._part(host, begin, engine, self._pull_in(session, engine, begin.at))
         except CancelledError:
             why = failure(FailureKind.CANCELLED, cancel.reason)
             return part or self._broken(host, begin, why, HostState.CANCELLED)
@@ -227,9 +241,40 @@ class FleetRun:
             for request, outcome in both
         )
 
-    def _part(self, host: FleetHost, begin: _Begin, engine: str, outcomes: tuple[PullOutcome, ...]) -> _Part:
-        state, why = _state_of(outcomes)
-        return _Part(self._result(host, state, begin, why)._replace(engine=engine), outcomes)
+    def _observing(self, engine: Engine) -> Observer:
+        """Return an observer to which a lost engine is one that cannot be reached, and its images are not failed."""
+        observe = self._pins.observing(self._observer)
+
+        def seen(event: Event) -> None:
+            if isinstance(event, Paused) and event.subject == ENGINE:
+                event = event._replace(failure=lost(engine, event.failure))
+            elif isinstance(event, Finished) and (why := event.outcome.failure) and why.kind in ENGINE_GONE:
+                event = event._replace(outcome=not_pulled(event.outcome, lost(engine, why)))
+            observe(event)
+
+        return seen
+
+    def _part(self, host: FleetHost, begin: _Begin, engine: Engine, outcomes: tuple[PullOutcome, ...]) -> _Part:
+        state, why = state_of(outcomes)
+        gone = next((each.failure for each in outcomes if each.failure and each.failure.kind in ENGINE_GONE), None)
+        if gone:
+            why = lost(engine, gone)
+            stopped = self._cancel.requested
+            outcomes = tuple(not_pulled(each, why) if is_lost(each, stopped=stopped) else each for each in outcomes)
+        return _Part(self._result(host, state, begin, why)._replace(engine=engine.engine), outcomes)
+
+    def _copied(self, first: _Part, host: FleetHost, begin: _Begin) -> _Part:
+        """Return the part of a host whose engine is that of another one, which pulled into it."""
+        outcomes = tuple(
+            each._replace(
+                host=host.name, attempts=(), seconds=0.0, began=begin.at - self._began,
+                status=Status.UP_TO_DATE if each.status is Status.PULLED else each.status,
+            )
+            for each in first.outcomes
+        )  # fmt: skip
+        of_first = first.result
+        result = self._result(host, of_first.state, begin, of_first.failure)._replace(engine=of_first.engine)
+        return _Part(result, outcomes)
 
     def _broken(self, host: FleetHost, begin: _Begin, why: Failure, state: HostState) -> _Part:
         """Return the part of a host that pulled no image."""
@@ -256,14 +301,3 @@ def _widths(
     connections = jobs + _CONNECTIONS + fed
     parallel = max(1, min(parallel, _THREADS // (fixed + jobs), affordable(parallel * connections) // connections))
     return parallel, max(jobs, min(wanted, _THREADS // parallel - fixed))
-
-
-def _state_of(outcomes: Sequence[PullOutcome]) -> tuple[HostState, Failure | None]:
-    """Return what became of a host that was reached, and what ended all its pulls, if anything did."""
-    failed = [each.failure for each in outcomes if each.failure and each.failure.kind is not FailureKind.CANCELLED]
-    fatal = next((why for why in failed if why.failure_class is FailureClass.HOST_FATAL), None)
-    if failed and all(why.kind in ENGINE_GONE for why in failed):
-        return HostState.UNREACHABLE, failed[0]
-    if failed:
-        return HostState.FAILED, fatal
-    return (HostState.DONE if all(each.ok for each in outcomes) else HostState.CANCELLED), None

@@ -55,10 +55,12 @@ class SshProblem(NamedTuple):
     """Whether another login would fail as well."""
     is_busy: bool = False
     """Whether the host refused this login only because there were too many at once, as far as can be told."""
+    is_advised: bool = True
+    """Whether the words say what to do."""
 
     @property
     def error(self) -> EngineUnreachableError:
-        return EngineUnreachableError(self.words, kind=self.kind)
+        return EngineUnreachableError(self.words, kind=self.kind, advised=self.is_advised)
 
 
 def forward_command(target: SshTarget, local: Path, control: Path) -> list[str]:
@@ -190,4 +192,4 @@ def problem_of(lines: Sequence[str], target: SshTarget) -> SshProblem:
         if re.search(meaning.pattern, text):
             words = meaning.words.format(host=target.host, known=target.known_name, login=target.login, last=last)
             return SshProblem(meaning.kind, f"ssh: {words}", meaning.is_lasting, meaning.is_busy)
-    return SshProblem(FailureKind.HOST_UNREACHABLE, f"ssh: {last}", is_lasting=False)
+    return SshProblem(FailureKind.HOST_UNREACHABLE, f"ssh: {last}", is_lasting=False, is_advised=False)

@@ -14,7 +14,7 @@ from puller.model import Report, RunDetails, Status
 from puller.report.json import IMAGES, Summary, report_of, summary_of
 from puller.system import directories, files
 from puller.system.paths import state_home
-from puller.text import aligned, clean, format_bytes, format_seconds, plain_error, shorten, timestamp
+from puller.text import aligned, clean, counted, format_bytes, format_seconds, plain_error, shorten, timestamp
 
 T = TypeVar("T")
 KEPT = 50
@@ -34,7 +34,7 @@ _HEAD = 64 * 1024
 _LONGEST_LISTS = 60
 """Characters of the names of lists in the table."""
 _TEXTS = {"RUN", "STARTED (UTC)", "HOST"}
-_SPARE = ("STARTED (UTC)", "IMAGES", "HOST", "FETCHED", "UP TO DATE", "CANCELLED", "PULLED")
+_SPARE = ("STARTED (UTC)", "IMAGES", "HOST", "FETCHED", "UP TO DATE", "NOT PULLED", "HOSTS", "PULLED")
 """Columns that are left out where the terminal is narrow, in this order; the name of a run has its start."""
 _LISTS_WIDTH = 11
 """Characters of the names of lists that matter more than a column of `_SPARE`."""
@@ -143,19 +143,35 @@ def beginning_with(text: str) -> list[str]:
     return []
 
 
+def last_over_hosts(lists: tuple[str, ...], directory: str) -> Run:
+    """Return the last run over hosts, of these lists if there are any; raises UsageError if there is none."""
+    wanted = _paths(RunDetails(lists=lists, directory=directory))
+    for run in reversed(runs()):
+        with suppress(UsageError):
+            details = run.summary().details
+            if details.hosts and (not lists or _paths(details) == wanted):
+                return run
+    which = f" of {' '.join(map(clean, lists))}" if lists else ""
+    raise UsageError(f"no run over hosts{which} is on record in {clean(str(_folder()))}")
+
+
 def runs_to_repeat(lists: tuple[str, ...], directory: str) -> Iterator[Run]:
     """Yield the runs whose images `--failed` may mean, newest first; raises UsageError if there is no run.
 
     With `lists` that is their last run, whether it failed or not. Without, these are the runs that failed, unless their
     lists were pulled from or into the same place without a failure since.
     """
-    wanted, seen = _paths(RunDetails(lists=lists, directory=directory)), set()
+    wanted = _paths(RunDetails(lists=lists, directory=directory))
+    seen: set[tuple[frozenset[str], tuple[str, ...]]] = set()
     for run in reversed(runs()):
         try:
             summary = run.summary()
         except UsageError:
             continue
-        if summary.details.hosts:  # its images are for other engines
+        if hosts := summary.details.hosts:  # its images are for other engines
+            if not (lists or seen or summary.ok):
+                words = f"the last run that failed was over {counted(hosts, 'host')}: `puller fleet pull --failed`"
+                raise UsageError(f"{words} pulls into these; name a LIST, or a RUN of `puller history`, for another")
             continue
         paths = _paths(summary.details)
         if lists and paths == wanted:
@@ -189,7 +205,8 @@ def render_text(summaries: Sequence[tuple[str, Summary]], blocks: str = BLOCKS, 
         if len({name[:length] for name in names}) == len(names):
             names = [name[:length] for name in names]
             break
-    hidden = set() if any(run.counts[Status.CANCELLED] for run in runs) else {"CANCELLED"}
+    hidden = set() if any(run.counts[Status.CANCELLED] for run in runs) else {"NOT PULLED"}
+    hidden |= set() if any(run.details.hosts for run in runs) else {"HOSTS"}
     hidden |= {"HOST"} if len({run.details.host for run in runs} - {""}) <= 1 else set()
     cells = [_cells(name, run) for name, run in zip(names, runs, strict=True)]
     columns = [title for title in cells[0] if title not in hidden]
@@ -216,9 +233,12 @@ def _widths(columns: Sequence[str], cells: Sequence[Mapping[str, str]]) -> Itera
 
 
 def _trends(summaries: Sequence[Summary], blocks: str, width: int) -> Iterator[str]:
-    """Yield sparklines of the runs of the newest run's lists, if these differ; other lists cannot be compared."""
-    lists = summaries[-1].details.lists
-    same = [run for run in summaries if run.details.lists == lists]
+    """Yield sparklines of the runs of the newest run's lists, if these differ.
+
+    Other lists cannot be compared, nor can runs over other numbers of hosts.
+    """
+    lists, hosts = summaries[-1].details.lists, summaries[-1].details.hosts
+    same = [run for run in summaries if (run.details.lists, run.details.hosts) == (lists, hosts)]
     seconds, failed = [run.seconds for run in same], [run.counts[Status.FAILED] for run in same]
     least, most = min(seconds), max(seconds)
     lines = []
@@ -227,7 +247,8 @@ def _trends(summaries: Sequence[Summary], blocks: str, width: int) -> Iterator[s
     if len({*failed}) > 1:
         lines.append(f"failed  {sparkline(failed, blocks)}  {min(failed)} to {max(failed)}")
     if lines and len(same) < len(summaries):
-        yield f"the {len(same)} runs of {_names(lists, max(width - len('the 50 runs of :'), 1))}:"
+        into = f" into {counted(hosts, 'host')}" if hosts else ""
+        yield f"the {len(same)} runs of {_names(lists, max(width - len(f'the 50 runs of {into}:'), 1))}{into}:"
     yield from lines
 
 
@@ -253,6 +274,7 @@ def render_json(summaries: Sequence[tuple[str, Summary]]) -> str:
             "lists": run.details.lists,
             "host": run.details.host or None,
             "engine": run.details.engine or None,
+            "hosts": run.details.hosts or None,
             "exit_code": run.details.exit_code,
         }
         for name, run in summaries
@@ -272,12 +294,13 @@ def _cells(name: str, run: Summary) -> dict[str, str]:
         "RUN": name,
         "STARTED (UTC)": timestamp(run.started)[:16].replace("T", " "),
         "HOST": clean(details.host) or "-",
+        "HOSTS": str(details.hosts or "-"),
         "TOOK": format_seconds(run.seconds),
         "IMAGES": str(sum(counts.values())),
         "PULLED": str(counts[Status.PULLED]),
         "UP TO DATE": str(counts[Status.UP_TO_DATE] + counts[Status.PRESENT]),
         "FAILED": str(counts[Status.FAILED]),
-        "CANCELLED": str(counts[Status.CANCELLED]),
+        "NOT PULLED": str(counts[Status.CANCELLED]),
         "FETCHED": "-" if run.bytes is None else format_bytes(run.bytes),
     }
 

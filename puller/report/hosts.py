@@ -82,7 +82,8 @@ def fleet_stops(report: Report) -> Iterator[str]:
             yield f"stopped: {words}; {waiting}" if waiting else f"stopped: {words}"
     for why, hosts in unreachable_by_cause(fleet):
         yield f"unreachable: {host_names([host.name for host in hosts])}: {why.message}"
-        yield f"→ {clean(why.advice)}"
+        if why.advice:  # else the message says what to do
+            yield f"→ {clean(why.advice)}"
 
 
 def unreachable_by_cause(fleet: Fleet) -> list[tuple[Failure, list[HostResult]]]:

@@ -44,8 +44,13 @@ def row_digest(image: PullOutcome) -> str:
     return clean(image.digest or image.reference.partition("@")[2])
 
 
-def status_words(status: Status, details: RunDetails | None = None) -> str:
-    """Return a status for people, such as `up to date`; `details` are those of the run."""
+def status_words(status: Status, details: RunDetails | None = None, *, of_hosts: bool = False) -> str:
+    """Return a status for people, such as `up to date`; `details` are those of the run, which may be `of_hosts`.
+
+    Images that several hosts do not get are `not pulled`: most often nobody cancelled them, but their host is away.
+    """
+    if status is Status.CANCELLED and (of_hosts or (details and details.hosts)):
+        return "not pulled"
     return "loaded" if status is Status.PULLED and details and _is_load(details) else status.value.replace("_", " ")
 
 

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from puller.cancellation import interruptible
 from puller.cli.commands.pull import login_problems, run_details
+from puller.cli.fleet_failed import failed_on_hosts
 from puller.cli.fleet_options import PARALLEL_HOSTS, host_options, hosts_of, locking
 from puller.cli.options import FAILURE_LIMIT, Parsed, complete_files, make_plan
 from puller.cli.output import deliver
@@ -28,8 +29,10 @@ from puller.fleet.model import FleetOptions
 from puller.fleet.run import FleetRun
 from puller.fleet.waves import parse_waves
 from puller.image.reference import registry_name
+from puller.imagelist.requests import RequestedImages
 from puller.model import HostState, Report
 from puller.registry.client import RegistryClient
+from puller.report.hosts import host_names
 from puller.settings import Settings
 from puller.system import files
 from puller.system.credentials import Keyring
@@ -42,13 +45,21 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 _MOST = 1000
 _LONGEST_NAMES = 200
 ABSENT: Mapping[str, Any] = {
-    "failed": None, "make_room": False, "backend": "api", "docker_command": "docker", "context": None,
+    "make_room": False, "backend": "api", "docker_command": "docker", "context": None,
     "prefetch": "never", "to": None, "no_extras": False, "network_wait": 60.0, "fail_fast": False, "max_fail": None,
     "jitter": 0.0,
 }  # fmt: skip
 """Options of `puller pull` that are for one engine, or for this machine, with what they mean here."""
 _REFUSED = ("failed", "make_room", "backend", "docker_command", "context", "prefetch", "to")
 """Those that `puller pull --host` refuses."""
+_HELP = {
+    "failed": "Pull only what failed, into the hosts where it failed: in the last run over hosts (of the LISTs), or in "
+    "RUN (see `puller history`).",
+    "jobs": "Concurrent pulls on each host.",
+    "per_registry": "Concurrent pulls from any one registry on each host.",
+    "parallel_hosts": "Hosts that are pulled into at the same time.",
+}
+"""What options of other verbs do here, where that is something else."""
 _FOR_FLEETS: Mapping[str, Any] = {
     "host_files": (), "inventories": (), "host_groups": (), "parallel_hosts": PARALLEL_HOSTS, "insecure": False,
     "canary": 0, "waves": (), "max_fail_hosts": None, "strict": False, "registry_limits": (), "unreachable": None,
@@ -69,6 +80,13 @@ def _shared_options(verb: _F) -> _F:
     verb = pull_options(verb)
     kept = [each for each in verb.__click_params__ if each.name not in (*ABSENT, "host_urls")]  # type: ignore[attr-defined]
     verb.__click_params__ = kept  # type: ignore[attr-defined]
+    return verb
+
+
+def _reworded(verb: _F) -> _F:
+    """Let `--help` say what options of other verbs do here."""
+    for option in verb.__click_params__:  # type: ignore[attr-defined]
+        option.help = _HELP.get(option.name, getattr(option, "help", None))
     return verb
 
 
@@ -110,11 +128,15 @@ _FEEDING = ("connections", "registry_connections", "bandwidth", "cache_size")
 
 @click.command(
     "pull", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
-    common=("host_files", "host_urls", "jobs", "parallel_hosts", "policy", "quiet", "verbose", "format", "reports"),
+    common=(
+        "host_files", "host_urls", "jobs", "parallel_hosts", "policy", "failed", "quiet", "verbose", "format",
+        "reports",
+    ),
     epilog="Exit codes: 0 all images are present on all hosts, 1 some failed, 2 wrong usage or an invalid list, 3 some "
     "hosts could not be reached and the others have all images, 4 a canary or --max-fail halted the run, 74 a report "
     "cannot be written, 75 all failures are temporary, 129/130/143 interrupted.",
 )  # fmt: skip
+@_reworded
 @host_options
 @_wave_options
 @_feed_options
@@ -128,6 +150,7 @@ def command(**options: Any) -> int:
     puller fleet pull images.txt --hosts hosts.txt
     puller fleet pull images.txt --hosts hosts.txt --canary 1 --wave 10% --max-fail 5%
     puller fleet pull images.txt --inventory inventory.ini --group build --registry-limit docker.io=10
+    puller fleet pull --failed
     """  # noqa: D301 - click wants the control character itself
     source = click.get_current_context().get_parameter_source
     for name in () if options["feed"] else _FEEDING:
@@ -135,22 +158,27 @@ def command(**options: Any) -> int:
             raise click.UsageError(
                 f"without --feed each host downloads by itself: leave out --{name.replace('_', '-')}"
             )
-    return pull_into_hosts({**ABSENT, **options})
+    given = {**ABSENT, **options}
+    if given["failed"] is None:
+        return pull_into_hosts(given, hosts_of(given), make_plan(given, report_bad=False))
+    hosts, images = failed_on_hosts(given)
+    return pull_into_hosts(given, hosts, images)
 
 
 def pull_into_few(options: Mapping[str, Any]) -> int:
     """Do what `puller pull --host URL` asks for; raises click.UsageError for options that are for one engine."""
     source = click.get_current_context().get_parameter_source
-    for name in _REFUSED:
+    for name in (*_REFUSED, *_FEEDING):
         if source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--host names the engines: leave out --{name.replace('_', '-')}")
-    own = {name: ABSENT[name] for name in _REFUSED}
-    return pull_into_hosts({**options, **own, **_FOR_FLEETS})
+    own = {name: ABSENT.get(name) for name in _REFUSED}
+    given = {**options, **own, **_FOR_FLEETS}
+    return pull_into_hosts(given, hosts_of(given), make_plan(given, report_bad=False))
 
 
-def pull_into_hosts(options: Mapping[str, Any]) -> int:
-    """Pull into the engines of the hosts that the options name; returns the exit code."""
-    hosts, images, settings = hosts_of(options), make_plan(options, report_bad=False), settings_of(options)
+def pull_into_hosts(options: Mapping[str, Any], hosts: Sequence[FleetHost], images: RequestedImages) -> int:
+    """Pull into the engines of the hosts; returns the exit code."""
+    settings = settings_of(options)
     if options["feed"] and (others := [host.name for host in hosts if target_of(host) is None]):
         named = shorten(", ".join(others), _LONGEST_NAMES)
         raise click.UsageError(f"--feed needs ssh, and these hosts are reached otherwise: {named}")
@@ -192,6 +220,8 @@ def pull_into_hosts(options: Mapping[str, Any]) -> int:
             report = interruptible(work, signals.cancellation)
         signals.finish()
         log.end()
+        if not options["quiet"]:
+            tell([f"the same engine: {host_names(same)}; keep one of them" for same in run.same_engines])
         if not (options["quiet"] and report.ok):
             tell((*(notes if options["quiet"] else ()), *account_notes(keyring, notes)))
         if feed and not options["quiet"]:

@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from itertools import pairwise
 from socket import gethostname
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -29,11 +29,11 @@ from puller.cli.signals import Signals, handled
 from puller.engine.disk import MORE_SPACE, DiskShortage
 from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImages
-from puller.errors import EngineUnreachableError, FailureKind, OutputError
+from puller.errors import EngineUnreachableError, FailureKind, OutputError, UsageError
 from puller.events import Observer
 from puller.failure import failure
 from puller.imagelist import Source
-from puller.imagelist.entry import entry_of
+from puller.imagelist.entry import BadLine, Entry, entry_of
 from puller.imagelist.requests import RequestedImages
 from puller.model import ENGINE_GONE, PullRequest, Report, RunDetails
 from puller.prune.pull_record import remember_pulls
@@ -141,7 +141,7 @@ def run_details(options: Mapping[str, Any], report: Report, code: int) -> RunDet
     command = clean(shlex.join(["puller", *map(source_name, words)]), _LONGEST_COMMAND)
     return report.details._replace(
         host=clean(gethostname()),
-        lists=_names(options),
+        lists=list_names(options),
         directory=options.get("directory", working_directory()),
         target=_target(options),
         command=command,
@@ -150,7 +150,8 @@ def run_details(options: Mapping[str, Any], report: Report, code: int) -> RunDet
     )
 
 
-def _names(options: Mapping[str, Any]) -> tuple[str, ...]:
+def list_names(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the lists and images of the command line, as reports name them."""
     return tuple(clean(source_name(each)) for each in (*options["lists"], *options["images"]))
 
 
@@ -231,35 +232,67 @@ def _failed_images(options: dict[str, Any]) -> RequestedImages:
     """
     for run in _failed_runs(options):
         report = run.report()
-        items = [
-            entry_of(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
-            for outcome in report.outcomes
-            if not outcome.ok and (outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE)
-            for text in outcome.requested
-        ]
-        if items:
+        if report.fleet:
+            raise UsageError(f"run {run.name} was over hosts: puller fleet pull --failed={run.name}")
+        if items := failed_entries(report, run):
             break
     else:
-        if not options["quiet"]:
-            click.echo("puller: nothing to pull again: no image failed", err=True)
-        click.get_current_context().exit()
+        nothing_failed(options)
     made = make_plan(options, items)
     if not options["quiet"]:
-        lists = shorten(clean(" ".join(report.details.lists)), _LONGEST_LISTS)
-        where = f"run {run.name}{f' of {lists}' if lists else ''} ({timestamp(report.started)})"
-        click.echo(f"puller: pulling {counted(len(made.requests), 'image')} that failed in {where}", err=True)
-    options |= {"lists": report.details.lists, "images": (), "directory": report.details.directory}
+        click.echo(
+            f"puller: pulling {counted(len(made.requests), 'image')} that failed in {run_words(report, run)}", err=True
+        )
+    options |= lists_of(report)
     return made
 
 
-def _failed_runs(options: Mapping[str, Any]) -> Iterable[history.Run]:
-    """Return the runs that `--failed` may mean; a run may also be named by the word after it, as by `--failed=RUN`."""
+def failed_entries(report: Report, run: history.Run) -> list[Entry | BadLine]:
+    """Return the images of a run that failed or were cancelled, as entries of a list; bad lines are left out."""
+    return [
+        entry_of(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
+        for outcome in report.outcomes
+        if not outcome.ok and (outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE)
+        for text in outcome.requested
+    ]
+
+
+def run_words(report: Report, run: history.Run) -> str:
+    """Name a run with its lists and its start."""
+    lists = shorten(clean(" ".join(report.details.lists)), _LONGEST_LISTS)
+    return f"run {run.name}{f' of {lists}' if lists else ''} ({timestamp(report.started)})"
+
+
+def lists_of(report: Report) -> dict[str, Any]:
+    """Return the options that name the lists of a run, and their directory."""
+    return {"lists": report.details.lists, "images": (), "directory": report.details.directory}
+
+
+def nothing_failed(options: Mapping[str, Any]) -> NoReturn:
+    """Exit with 0, because there is nothing to pull again."""
+    if not options["quiet"]:
+        click.echo("puller: nothing to pull again: no image failed", err=True)
+    click.get_current_context().exit()
+
+
+def named_run(options: Mapping[str, Any]) -> str:
+    """Return the RUN of `--failed`, which may also be the word after it; empty without one.
+
+    Raises click.UsageError if there are lists or images besides.
+    """
     which, lists = options["failed"], options["lists"]
     if not which and len(lists) == 1 and history.names_run(lists[0]) and not os.path.lexists(lists[0]):
         which, lists = lists[0], ()
     if which and (lists or options["images"]):
         raise click.UsageError("--failed=RUN takes the images of that run: leave out the LIST and --image")
-    return [history.find(which)] if which else history.runs_to_repeat(_names(options), working_directory())
+    return str(which)
+
+
+def _failed_runs(options: Mapping[str, Any]) -> Iterable[history.Run]:
+    """Return the runs that `--failed` may mean."""
+    if which := named_run(options):
+        return [history.find(which)]
+    return history.runs_to_repeat(list_names(options), working_directory())
 
 
 def login_problems(requests: Sequence[PullRequest]) -> list[str]:

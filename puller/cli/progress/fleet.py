@@ -208,7 +208,7 @@ class FleetLines:
         host = f"{clean(event.host or '')}: "
         match event:
             case Finished() if self._verbose or event.outcome.status is Status.FAILED:
-                status = status_words(event.outcome.status)
+                status = status_words(event.outcome.status, of_hosts=True)
                 return f"{status}  {host}{bare_name(event.request)}  {ending(event.outcome)}"
             case Paused():
                 subject = event.host if event.host and event.subject in HOST_PAUSES else event.subject

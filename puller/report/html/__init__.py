@@ -12,7 +12,7 @@ from puller.model import Report
 from puller.report.hosts import fleet_stops, hosts_verdict
 from puller.report.html.timeline import LABELS, describe
 from puller.report.html.view import OUTLOOK, View, amount
-from puller.report.words import KEPT, cancelled, lacking, retry_time, saved_bytes, warnings
+from puller.report.words import KEPT, cancelled, lacking, retry_time, saved_bytes, status_words, warnings
 from puller.text import clean, counted, format_seconds, stop_words, timestamp
 
 _ASSETS = files("puller.report.html")
@@ -62,6 +62,7 @@ def _template() -> Template:
         "amount": amount,
         "describe": describe,
         "retry_time": retry_time,
+        "status_words": status_words,
         "saved_bytes": saved_bytes,
         "many": _MANY,
         "longest_tag": _LONGEST_TAG,

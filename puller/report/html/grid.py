@@ -49,5 +49,5 @@ class Grid:
 
 
 def _cell(host: str, outcome: PullOutcome, numbers: Mapping[int, int]) -> GridCell:
-    why = outcome.failure.title if outcome.failure else status_words(outcome.status)
+    why = outcome.failure.title if outcome.failure else status_words(outcome.status, of_hosts=True)
     return GridCell(outcome.status.value, f"{host}: {bare_name(outcome)}: {why}", numbers.get(id(outcome), 0))

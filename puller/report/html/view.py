@@ -71,7 +71,7 @@ class Row(NamedTuple):
     def result(self) -> str:
         """The status, or the kind of failure in words."""
         why = self.outcome.failure if self.outcome.status is Status.FAILED else None
-        return why.title if why else status_words(self.outcome.status)
+        return why.title if why else status_words(self.outcome.status, of_hosts=bool(self.outcome.host))
 
     @property
     def fine(self) -> bool:

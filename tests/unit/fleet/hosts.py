@@ -101,8 +101,24 @@ def pull(
     **options: Any,
 ) -> Report:
     """Pull images into so many hosts."""
-    cancel, observer = options.pop("cancel", None), options.pop("observer", ignore)
-    run = FleetRun(
+    observer = options.pop("observer", ignore)
+    run = fleet_run(fleet, number, images, settings, registries, requests, **options)
+    run.observe(observer, (told if told is not None else []).append)
+    return run.run()
+
+
+def fleet_run(
+    fleet: FakeFleet,
+    number: int = 4,
+    images: Sequence[str] = ("a.io/x:1", "b.io/y:1"),
+    settings: Settings = QUICK,
+    registries: RegistryClient | None = None,
+    requests: Sequence[PullRequest] = (),
+    **options: Any,
+) -> FleetRun:
+    """Return a run over so many hosts that has not begun."""
+    cancel = options.pop("cancel", None)
+    return FleetRun(
         hosts(number),
         requests or [request(text) for text in images],
         settings,
@@ -111,5 +127,3 @@ def pull(
         cancel=cancel,
         connect=fleet.connect,
     )
-    run.observe(observer, (told if told is not None else []).append)
-    return run.run()

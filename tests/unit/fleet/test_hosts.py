@@ -129,6 +129,24 @@ def test_an_inventory_in_yaml_is_read(tmp_path: Path) -> None:
     ]
 
 
+def test_files_without_hosts_name_none(tmp_path: Path) -> None:
+    """As `--unreachable` writes them; but what is piped in, an inventory and a group must have hosts."""
+    empty = written(tmp_path, "# 0 hosts not reached\n\n")
+    assert read_hosts((empty, written(tmp_path, "", "empty.toml")), (), ()) == ()
+    assert "no hosts" in problems(inventories=(empty,))[0]
+    with pytest.raises(ListError, match="no host is in this group"):
+        read_hosts((empty,), (), (), ("build",))
+
+
+def test_a_url_of_the_command_line_may_have_a_name() -> None:
+    """As a line of a file: two logins of one host are told apart."""
+    (told,) = problems(urls=("web1", "root@web1"))
+    assert "add name=… after the URL" in told
+    hosts = read_hosts((), ("web1", "root@web1 name=admin jobs=2"), ())
+    assert hosts == (FleetHost("web1", "ssh://web1"), FleetHost("admin", "ssh://root@web1", 2))
+    assert "'' is not a host" in problems(urls=("",))[0]
+
+
 def test_the_same_host_twice_is_one(tmp_path: Path) -> None:
     """However it is written; its groups are joined."""
     path = written(tmp_path, "web1 groups=a\nssh://web1 groups=b jobs=2\nTCP.example:22\n")
@@ -171,7 +189,6 @@ def test_every_bad_line_is_told_with_its_place(tmp_path: Path) -> None:
         ("[" + '"\\"".' * 500 + "b]\n", "a.toml", "a.toml:1: a key with too many dots"),
         ("a = {b" + " . 'c\u2028'" * 400 + " = 1}\n", "a.toml", "a.toml:1: a key with too many dots"),
         ("a = [" + "1, " * 2000 + "]\n", "a.toml", "a.toml:1: longer than 4096 characters"),
-        ("", "empty.txt", "empty.txt: no hosts"),
     ],
 )
 def test_a_bad_file_is_told(tmp_path: Path, text: str, name: str, reason: str) -> None:

@@ -38,7 +38,9 @@ def test_bad_options_are_one_clear_line(program: Program, arguments: tuple[str, 
     assert words in run.stderr.splitlines()[0]
 
 
-@pytest.mark.parametrize("option", ["--to=oci:x", "--context=x", "--prefetch", "--make-room", "--backend=cli"])
+@pytest.mark.parametrize(
+    "option", ["--to=oci:x", "--context=x", "--prefetch", "--connections=4", "--make-room", "--backend=cli"]
+)
 def test_options_for_one_engine_are_refused_beside_hosts(program: Program, option: str) -> None:
     """`puller pull --host`."""
     run = program.run("pull", "nginx:1", "--host", "unix:///nowhere", option)
@@ -76,4 +78,43 @@ def test_failed_takes_no_run_over_hosts(program: Program) -> None:
     program.run("fleet", "pull", "--image", "127.0.0.1:1/x:1", "--hosts", "hosts.txt")
     run = program.run("pull", "--failed")
     assert run.code == 2
-    assert "no run is on record" in run.stderr
+    assert "the last run that failed was over 1 host: `puller fleet pull --failed`" in run.stderr
+    run = program.run("pull", "--failed=1")
+    assert run.code == 2
+    assert "was over hosts: puller fleet pull --failed=20" in run.stderr
+
+
+def test_what_failed_on_hosts_is_pulled_again_on_these(program: Program) -> None:
+    """Hosts and images are those of the run; a run of one engine is none of these."""
+    none = program.run("fleet", "pull", "--failed")
+    assert (none.code, "no run over hosts is on record" in none.stderr) == (2, True)
+    program.run("fleet", "pull", "--image", "127.0.0.1:1/x:1", "--hosts", "hosts.txt")
+    run = program.run("fleet", "pull", "--failed", "--format", "json")
+    assert run.code == 3
+    assert run.stderr.startswith("puller: pulling 1 image into 1 host: what run 20")
+    (host,) = run.report["fleet"]["hosts"]
+    assert (host["name"], host["url"], host["jobs"]) == ("gone", "unix:///nowhere", 2)
+    assert [image["requested"] for image in run.images] == [["127.0.0.1:1/x:1"]]
+    run = program.run("fleet", "pull", "--failed", "--hosts", "hosts.txt")
+    assert (run.code, "--failed takes the hosts of that run: leave out --hosts" in run.stderr) == (2, True)
+
+
+def test_the_hosts_that_could_not_be_reached_may_be_none(program: Program) -> None:
+    """A job in cron pulls into them, and checks them, whether there are any or not."""
+    (program.folder / "later.txt").write_text("# 0 hosts not reached\n")
+    for verb in (("pull", "nginx"), ("check",)):
+        run = program.run("fleet", *verb, "--hosts", "later.txt")
+        assert (run.code, run.stdout) == (0, "")
+        assert run.stderr == "puller: later.txt: no hosts, so there is nothing to do\n"
+
+
+def test_images_of_hosts_that_are_away_are_not_pulled(program: Program) -> None:
+    """Nobody cancelled them: not in the report, nor in the history or on the page."""
+    hosts = ("--hosts", "hosts.txt", "--report", "page.html")
+    run = program.run("fleet", "pull", "--image", "127.0.0.1:1/x:1", *hosts)
+    assert "1 not pulled in " in run.stdout
+    assert "cancelled" not in run.stdout
+    page = (program.folder / "page.html").read_text()
+    assert "1 not pulled</span>" in page
+    assert "Cancelled" not in page
+    assert "NOT PULLED" in program.run("history").stdout

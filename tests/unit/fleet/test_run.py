@@ -9,15 +9,19 @@ from collections.abc import Callable
 import pytest
 
 from puller.cancellation import Cancellation
+from puller.engine.model import EngineInfo
 from puller.errors import EngineError, ExitCode, FailureKind
 from puller.events import Event, Finished, RunStarted
+from puller.fleet import states as states_of_hosts
 from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
+from puller.fleet.ssh import problem_of
+from puller.fleet.url import SshTarget
 from puller.fleet.waves import parse_waves
 from puller.model import EngineResult, HostState, Report, Status
 from puller.settings import FailureLimit, Policy
-from tests.lab.fakes import PULLED, FakeBackend, Result, until_cancelled
+from tests.lab.fakes import PULLED, FakeBackend, FakeStore, Result, until_cancelled
 from tests.lab.samples import DIGEST
-from tests.unit.fleet.hosts import QUICK, FakeFleet, TableRegistries, pull
+from tests.unit.fleet.hosts import QUICK, FakeFleet, TableRegistries, fleet_run, pull
 
 OTHER = "sha256:" + "f" * 64
 FULL = EngineError("write /var/lib/docker/tmp/x: no space left on device")
@@ -138,6 +142,51 @@ def test_an_engine_that_goes_during_the_run_is_unreachable_too() -> None:
     report = pull(FakeFleet({"h1": gone}), 2, settings=QUICK._replace(engine_wait=0.0))
     assert states(report) == {"h0": "done", "h1": "unreachable"}
     assert report.exit_code is ExitCode.HOSTS_UNREACHABLE
+
+
+def test_images_of_a_lost_engine_were_not_pulled_for_one_reason() -> None:
+    """Neither failed nor cancelled: each has the reason and the advice of its host, in the events too."""
+    events: list[Event] = []
+    gone = FakeBackend(otherwise=EngineError("gone", kind=FailureKind.DAEMON_UNREACHABLE), answers=[False])
+    images = [f"a.io/x:{number}" for number in range(6)]
+    settings = QUICK._replace(engine_wait=0.0, jobs=2)
+    report = pull(FakeFleet({"h1": gone}), 2, images, settings=settings, observer=events.append)
+    assert report.fleet
+    why = report.fleet.hosts[1].failure
+    assert why
+    assert "Start the engine of the host" in why.advice
+    mine = [outcome for outcome in report.outcomes if outcome.host == "h1"]
+    assert {(outcome.status, outcome.failure) for outcome in mine} == {(Status.CANCELLED, why)}
+    assert not report.failed
+    assert not [each for each in events if isinstance(each, Finished) and each.outcome.status is Status.FAILED]
+
+
+def test_a_lost_connection_is_a_host_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ssh says and advises, not that an engine must be started."""
+    refused = problem_of(["ssh: connect to host h1 port 22: Connection refused"], SshTarget("h1"))
+    gone = FakeBackend(otherwise=EngineError("gone", kind=FailureKind.DAEMON_UNREACHABLE), answers=[False])
+    monkeypatch.setattr(states_of_hosts, "lost_connection", lambda engine: refused.error if engine is gone else None)
+    report = pull(FakeFleet({"h1": gone}), 2, settings=QUICK._replace(engine_wait=0.0))
+    assert report.fleet
+    why = report.fleet.hosts[1].failure
+    assert why
+    assert (why.kind, why.advice) == (FailureKind.HOST_UNREACHABLE, "")  # the message says what to do
+    assert "no sshd answers at the port: start it" in why.message
+    assert report.exit_code is ExitCode.HOSTS_UNREACHABLE
+
+
+def test_an_engine_with_two_names_is_pulled_into_once() -> None:
+    """The second host has what the first got, without a pull; it is told which hosts these are."""
+    one = EngineInfo(identity="one")
+    engines = {name: FakeBackend(store=FakeStore(facts=one)) for name in ("h0", "h2")}
+    fleet = FakeFleet(engines)
+    run = fleet_run(fleet, 3)
+    report = run.run()
+    assert sum(engine.attempts.get("a.io/x:1", 0) for engine in engines.values()) == 1
+    assert [sorted(names) for names in run.same_engines] == [["h0", "h2"]]
+    assert states(report) == dict.fromkeys(("h0", "h1", "h2"), "done")
+    counts = report.counts
+    assert (counts[Status.PULLED], counts[Status.UP_TO_DATE]) == (4, 2)
 
 
 def test_after_a_failed_canary_no_other_host_is_touched() -> None:

@@ -27,10 +27,10 @@ RUNS = [
 def test_a_line_for_each_run_and_a_trend() -> None:
     """Newest last; the times and failures of the newest run's lists, as sparklines with their range."""
     assert render_text(RUNS).splitlines() == [
-        "RUN     STARTED (UTC)     HOST   TOOK  IMAGES  PULLED  UP TO DATE  FAILED  CANCELLED  FETCHED  LISTS",
-        "first   2026-11-23 08:00  -     3m05s       5       1           2       1          1       0B  images.txt",
-        "second  2026-11-23 08:00  a       12s       1       1           0       0          0       0B  a.txt nginx:1",
-        "third   2026-11-23 08:00  b     1m00s       3       0           0       3          0       0B  images.txt",
+        "RUN     STARTED (UTC)     HOST   TOOK  IMAGES  PULLED  UP TO DATE  FAILED  NOT PULLED  FETCHED  LISTS",
+        "first   2026-11-23 08:00  -     3m05s       5       1           2       1           1       0B  images.txt",
+        "second  2026-11-23 08:00  a       12s       1       1           0       0           0       0B  a.txt nginx:1",
+        "third   2026-11-23 08:00  b     1m00s       3       0           0       3           0       0B  images.txt",
         "",
         "the 2 runs of images.txt:",
         "time    █▃  1m00s to 3m05s",
@@ -45,11 +45,26 @@ def test_columns_that_say_nothing_are_left_out() -> None:
     one = RUNS[1][1]
     (header, line) = render_text([("20261123T080000.000Z-4711-12", one)]).splitlines()
     assert (header.split("  ")[0], line.split()[0]) == ("RUN", "20261123T080000")
-    assert not {"HOST", "CANCELLED"}.intersection(header.split())
+    assert not {"HOST", "HOSTS", "NOT"}.intersection(header.split())
     (_, first, second) = render_text(
         [("20261123T080000.000Z-9-9", one), ("20261123T080000.500Z-20-10", one)]
     ).splitlines()
     assert (first.split()[0], second.split()[0]) == ("20261123T080000.000Z", "20261123T080000.500Z")
+
+
+def test_runs_over_hosts_have_their_number_and_a_trend_of_their_own() -> None:
+    """A run of the same list into one engine takes another time, and so do fewer hosts."""
+    local, fleet = RunDetails(lists=("images.txt",)), RunDetails(lists=("images.txt",), hosts=7)
+    found = [(local, 10), (fleet, 100), (local, 12), (fleet._replace(hosts=2), 50), (fleet, 200)]
+    runs = [
+        (str(at), summary_of(render(report(seconds=seconds)._replace(details=details))))
+        for at, (details, seconds) in enumerate(found)
+    ]
+    header, *lines = render_text(runs).splitlines()
+    column = header.split().index("HOSTS") - 1  # of the title `STARTED (UTC)`
+    assert [line.split()[column + 1] for line in lines[:5]] == ["-", "7", "-", "2", "7"]
+    assert lines[6:] == ["the 2 runs of images.txt into 7 hosts:", "time    ▅█  1m40s to 3m20s"]
+    assert [run["hosts"] for run in json.loads(render_json(runs))["runs"]] == [None, 7, None, 2, 7]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
@@ -87,6 +102,7 @@ def test_the_same_as_a_document() -> None:
         "lists": ["images.txt"],
         "host": "b",
         "engine": None,
+        "hosts": None,
         "exit_code": None,
     }
 

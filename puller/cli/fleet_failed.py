@@ -1,0 +1,52 @@
+"""`puller fleet pull --failed`: what a run over hosts did not pull, into the hosts where it is missing."""
+
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from puller.cli.commands.pull import failed_entries, list_names, lists_of, named_run, nothing_failed, run_words
+from puller.cli.options import make_plan
+from puller.cli.output import working_directory
+from puller.errors import UsageError
+from puller.fleet.hosts import FleetHost
+from puller.imagelist.requests import RequestedImages
+from puller.report import history
+from puller.text import counted
+
+_HOSTS = ("host_files", "host_urls", "inventories", "host_groups")
+
+
+def failed_on_hosts(options: dict[str, Any]) -> tuple[tuple[FleetHost, ...], RequestedImages]:
+    """Return the hosts of an earlier run that lack images, and the images that any of them lacks.
+
+    What one of these hosts has is not pulled again. Exits with 0 if no host lacks an image. The lists of that run
+    become those of this one. Raises click.UsageError for options that name hosts, and UsageError if there is no such
+    run.
+    """
+    _refuse_hosts()
+    which = named_run(options)
+    run = history.find(which) if which else history.last_over_hosts(list_names(options), working_directory())
+    report = run.report()
+    if not report.fleet:
+        raise UsageError(f"run {run.name} was not over hosts: puller pull --failed={run.name}")
+    lacking = {outcome.host for outcome in report.outcomes if not outcome.ok}
+    hosts = tuple(FleetHost(each.name, each.url, each.jobs) for each in report.fleet.hosts if each.name in lacking)
+    items = failed_entries(report, run)
+    if not (hosts and items):
+        nothing_failed(options)
+    made = make_plan(options, items)
+    if not options["quiet"]:
+        amount = f"{counted(len(made.requests), 'image')} into {counted(len(hosts), 'host')}"
+        click.echo(f"puller: pulling {amount}: what {run_words(report, run)} did not pull", err=True)
+    options |= lists_of(report)
+    return hosts, made
+
+
+def _refuse_hosts() -> None:
+    """Raise click.UsageError if the command line names hosts; those of a file or a variable are for other runs."""
+    context = click.get_current_context()
+    named = {str(each.name): each.opts[0] for each in context.command.params}
+    for name in _HOSTS:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--failed takes the hosts of that run: leave out {named[name]}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.fleet.conftest import environment
 from tests.lab.fleet import Fleet, nothing_left
 from tests.lab.images import family, push_image
 from tests.lab.process import wait_until
@@ -71,7 +72,48 @@ def test_a_host_that_is_lost_during_the_run_costs_no_other(empty: Fleet, puller:
         3,
         {"host1": "done", "host2": "unreachable", "host3": "done", "host4": "done"},
     ), run.stderr
+    gone = run.report["fleet"]["hosts"][1]
+    assert (gone["error"]["kind"], gone["counts"].get("failed", 0)) == ("host_unreachable", 0), gone
+    assert gone["error"]["message"].startswith("ssh: ")
+    assert {image["error"]["kind"] for image in run.images if image["error"]} == {"host_unreachable"}
     assert all(nothing_left(host.address) for host in empty.hosts)
+
+
+def test_a_link_that_is_cut_during_a_pull_is_the_host_that_cannot_be_reached(empty: Fleet, tmp_path: Path) -> None:
+    """The pause and the report name the host and say what ssh says; its images are not pulled, and none has failed."""
+    fast = empty.ssh("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2")
+    puller, lost, log = Program(tmp_path, environment(empty, fast)), empty.hosts[1], tmp_path / "log.txt"
+    images = puller.list(*(image.reference for image in family(empty.registry, 4, prefix="cut/app")))
+    arguments = (images, "-vv", "--log-file", str(log), "--engine-wait", "4s")
+    runs = list[Run]()
+    lost.shape("1mbit")
+    try:
+        thread = threading.Thread(target=lambda: runs.append(pull(puller, listed(empty, tmp_path), *arguments)))
+        thread.start()
+        assert wait_until(lambda: log.exists() and "starts  host2" in log.read_text(), 30)
+        lost.set_link(up=False)
+        thread.join()
+    finally:
+        lost.set_link(up=True)
+        lost.unshape()
+    (run,) = runs
+    assert (run.code, states(run)["host2"]) == (3, "unreachable"), run.stderr
+    gone = run.report["fleet"]["hosts"][1]
+    assert gone["error"]["kind"] == "host_unreachable", run.stderr
+    assert gone["error"]["message"].startswith("ssh: ")
+    assert (gone["counts"]["failed"], gone["counts"]["cancelled"]) == (0, 4)
+    assert "paused for 4.0s  host2  host unreachable (host_unreachable): ssh: " in run.stderr
+    assert "failed  host2" not in run.stderr
+
+
+def test_two_logins_of_one_engine_are_one_pull(empty: Fleet, puller: Program) -> None:
+    """The engine itself says which it is; both hosts have the image."""
+    image, host = push_image(empty.registry, "same/app"), empty.hosts[0]
+    urls = ("--host", host.url, "--host", f"{host.url.replace('root@', '')} name=again")
+    run = puller.run("fleet", "pull", "--format", "json", "--image", image.reference, *urls)
+    assert (run.code, run.report["counts"]["pulled"], run.report["counts"]["up_to_date"]) == (0, 1, 1), run.stderr
+    assert "puller: the same engine: " in run.stderr
+    assert {each["digest"] for each in run.images} == {image.digest}
 
 
 def test_a_wrong_host_key_is_one_unreachable_host(empty: Fleet, puller: Program) -> None:

@@ -10,9 +10,11 @@ from puller.cli.options import make_plan
 from puller.cli.output import working_directory
 from puller.errors import UsageError
 from puller.fleet.hosts import FleetHost
+from puller.fleet.url import read_url
 from puller.imagelist.requests import RequestedImages
+from puller.model import HostResult
 from puller.report import history
-from puller.text import counted
+from puller.text import clean, counted
 
 _HOSTS = ("host_files", "host_urls", "inventories", "host_groups")
 
@@ -31,7 +33,7 @@ def failed_on_hosts(options: dict[str, Any]) -> tuple[tuple[FleetHost, ...], Req
     if not report.fleet:
         raise UsageError(f"run {run.name} was not over hosts: puller pull --failed={run.name}")
     lacking = {outcome.host for outcome in report.outcomes if not outcome.ok}
-    hosts = tuple(FleetHost(each.name, each.url, each.jobs) for each in report.fleet.hosts if each.name in lacking)
+    hosts = tuple(_host_again(each) for each in report.fleet.hosts if each.name in lacking)
     items = failed_entries(report, run)
     if not (hosts and items):
         nothing_failed(options)
@@ -41,6 +43,17 @@ def failed_on_hosts(options: dict[str, Any]) -> tuple[tuple[FleetHost, ...], Req
         click.echo(f"puller: pulling {amount}: what {run_words(report, run)} did not pull", err=True)
     options |= lists_of(report)
     return hosts, made
+
+
+def _host_again(host: HostResult) -> FleetHost:
+    """Return a host of a report; raises UsageError if the report does not have its address."""
+    try:
+        return FleetHost(host.name, read_url(host.url), host.jobs)
+    except ValueError:
+        words = (
+            f"the address of {clean(host.name)} in that run cannot be used: name the hosts (--hosts), without --failed"
+        )
+        raise UsageError(words) from None
 
 
 def _refuse_hosts() -> None:

@@ -102,6 +102,13 @@ class EngineInfo(NamedTuple):
     """The engine's time when it was asked."""
     identity: str | None = None
     """The engine's ID, the same whichever way it is reached; podman has none."""
+    host: str | None = None
+    """The name of its host, as that host knows it."""
+
+    @property
+    def own_name(self) -> tuple[str, str] | None:
+        """What tells engines apart: cloned hosts may have engines with one ID. None if it is not known."""
+        return (self.identity, self.host or "") if self.identity else None
 
 
 def full_name(text: str) -> str:

@@ -149,6 +149,7 @@ def read_info(info: Mapping[str, Any], *, local: bool) -> EngineInfo:
         proxies=ProxyVariables(*proxies) if "HttpProxy" in info else None,
         clock=_moment(str(info.get("SystemTime") or "")),
         identity=str(info.get("ID") or "") or None,
+        host=str(info.get("Name") or "") or None,
     )
 
 

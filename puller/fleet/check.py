@@ -147,11 +147,11 @@ def _clock(skew: float | None) -> str:
 
 
 def _same_engines(checks: Sequence[HostCheck]) -> Iterator[str]:
-    """Yield a line for each engine that several hosts lead to: a run would pull each image there several times."""
-    names: dict[str, list[str]] = {}
+    """Yield a line for each engine that several hosts lead to: a run reports on it several times."""
+    names: dict[tuple[str, str], list[str]] = {}
     for each in checks:
-        if each.engine and each.engine.identity:
-            names.setdefault(each.engine.identity, []).append(each.host.name)
+        if each.engine and each.engine.own_name:
+            names.setdefault(each.engine.own_name, []).append(each.host.name)
     for same in names.values():
         if len(same) > 1:
             yield f"the same engine: {', '.join(same)}; keep one of them"

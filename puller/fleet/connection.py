@@ -12,6 +12,7 @@ from puller.engine import EngineAddress, connect
 from puller.engine.endpoint import resolve
 from puller.engine.interface import Engine, EngineWrapper, ProgressSink
 from puller.errors import EngineError, EngineUnreachableError, FailureKind, UsageError
+from puller.failure import classify
 from puller.fleet.folder import socket_folder
 from puller.fleet.forward import LOGIN_SECONDS, Forward
 from puller.fleet.hosts import FleetHost
@@ -145,7 +146,10 @@ def _connect(address: EngineAddress, forward: Forward | None, connections: int, 
         if problem := forward.problem:
             raise problem.error from None
         words = str(error).replace(address.url, forward.target.socket)
-        raise EngineUnreachableError(words, kind=error.kind) from None
+        kind = error.kind or classify(words).kind
+        # The timeout is not that of a registry: nothing came through an open forward.
+        kind = FailureKind.DAEMON_UNREACHABLE if kind is FailureKind.TIMEOUT else kind
+        raise EngineUnreachableError(words, kind=kind) from None
 
 
 def _refused(forward: Forward, refusal: str) -> SshProblem:

@@ -1,23 +1,23 @@
-"""Hosts that lead to one engine by different names: the first of them pulls, and the others wait for it."""
+"""Hosts that lead to one engine by different names: the first of them pulls, and the others wait for it.
+
+Then they find everything there. Nothing is taken on trust: hosts that were cloned may have engines with one ID.
+"""
 
 from threading import Event, Lock
-from typing import Generic, TypeVar
 
 from puller.cancellation import Cancellation
-
-T = TypeVar("T")
+from puller.engine.model import EngineInfo
 
 _POLLING = 0.1
 
 
-class SharedEngines(Generic[T]):
-    """What came of each engine, by the ID that it reports; thread-safe. `T` is what comes of a host."""
+class SharedEngines:
+    """Which hosts lead to one engine, as far as engines tell; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._names: dict[str, list[str]] = {}
+        self._names: dict[tuple[str, str], list[str]] = {}
         self._ends: dict[str, Event] = {}
-        self._results: dict[str, T] = {}
 
     @property
     def shared(self) -> tuple[tuple[str, ...], ...]:
@@ -25,28 +25,21 @@ class SharedEngines(Generic[T]):
         with self._lock:
             return tuple(tuple(names) for names in self._names.values() if len(names) > 1)
 
-    def first(self, identity: str | None, host: str, cancel: Cancellation) -> T | None:
-        """Wait until the first host of an engine has ended, and return what came of it.
-
-        Returns None at once for the first host itself, and for engines without an ID. Raises CancelledError.
-        """
-        if not identity:
-            return None
+    def wait(self, engine: EngineInfo, host: str, cancel: Cancellation) -> None:
+        """Wait until the first host of an engine has ended; not for the first itself. Raises CancelledError."""
+        if not engine.own_name:
+            return
         with self._lock:
-            names = self._names.setdefault(identity, [])
+            names = self._names.setdefault(engine.own_name, [])
             names.append(host)
             first = names[0]
             end = self._ends.setdefault(first, Event())
-        if first == host:
-            return None
-        while not end.wait(_POLLING):
+        while host != first and not end.wait(_POLLING):
             cancel.check()
-        return self._results[first]
 
-    def ended(self, host: str, result: T) -> None:
-        """Note what came of a host."""
+    def ended(self, host: str) -> None:
+        """Note that a host has ended."""
         with self._lock:
-            self._results[host] = result
             end = self._ends.get(host)
         if end:
             end.set()

@@ -4,8 +4,8 @@ All sessions share one `RegistryClient`: tokens, health and rate limits are know
 one host meets makes all of them wait.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -102,7 +102,7 @@ class FleetRun:
             max_fail=options.max_fail,
             strict=options.strict,
         )
-        self._engines = SharedEngines[_Part]()
+        self._engines = SharedEngines()
         self._running: dict[str, _Begin] = {}
         self._began = 0.0
 
@@ -144,7 +144,7 @@ class FleetRun:
                 part = self._pull(host, begin)
             except Exception as error:  # noqa: BLE001 - a bug of ours fails this host, not the run
                 part = self._broken(host, begin, failure_of(error), HostState.FAILED)
-            self._engines.ended(host.name, part)
+            self._engines.ended(host.name)
             ends.put(part)
 
         with self._cancel.hook(lambda: ends.put(None)):
@@ -199,17 +199,14 @@ class FleetRun:
         settings = self._settings._replace(jobs=jobs, deadline=None if left is None else left + 1.0)
         part: _Part | None = None
         try:
-            with ExitStack() as stack:
-                engine = stack.enter_context(
-                    self._connect(host, cancel=cancel, connections=jobs, keyring=self._keyring)
-                )
-                with suppress(EngineError):
-                    if first := self._engines.first(engine.store.facts().identity, host.name, cancel):
-                        return self._copied(first, host, begin)
-                session = stack.enter_context(PullSession(
+            with (
+                self._connect(host, cancel=cancel, connections=jobs, keyring=self._keyring) as engine,
+                self._alone(host, engine, cancel),
+                PullSession(
                     engine, self._registries, settings, self._observing(engine), host=host.name,
                     cancel=cancel, limits=self._limits,
-                ))  # fmt: skip
+                ) as session,
+            ):  # fmt: skip
                 part = self._part(host, begin, engine, self._pull_in(session, engine, begin.at))
         except CancelledError:
             why = failure(FailureKind.CANCELLED, cancel.reason)
@@ -241,6 +238,13 @@ class FleetRun:
             for request, outcome in both
         )
 
+    @contextmanager
+    def _alone(self, host: FleetHost, engine: Engine, cancel: Cancellation) -> Iterator[None]:
+        """Use an engine after other hosts that lead to it, if there are any; raises CancelledError."""
+        with suppress(EngineError):  # an engine that does not describe itself
+            self._engines.wait(engine.store.facts(), host.name, cancel)
+        yield
+
     def _observing(self, engine: Engine) -> Observer:
         """Return an observer to which a lost engine is one that cannot be reached, and its images are not failed."""
         observe = self._pins.observing(self._observer)
@@ -262,19 +266,6 @@ class FleetRun:
             stopped = self._cancel.requested
             outcomes = tuple(not_pulled(each, why) if is_lost(each, stopped=stopped) else each for each in outcomes)
         return _Part(self._result(host, state, begin, why)._replace(engine=engine.engine), outcomes)
-
-    def _copied(self, first: _Part, host: FleetHost, begin: _Begin) -> _Part:
-        """Return the part of a host whose engine is that of another one, which pulled into it."""
-        outcomes = tuple(
-            each._replace(
-                host=host.name, attempts=(), seconds=0.0, began=begin.at - self._began,
-                status=Status.UP_TO_DATE if each.status is Status.PULLED else each.status,
-            )
-            for each in first.outcomes
-        )  # fmt: skip
-        of_first = first.result
-        result = self._result(host, of_first.state, begin, of_first.failure)._replace(engine=of_first.engine)
-        return _Part(result, outcomes)
 
     def _broken(self, host: FleetHost, begin: _Begin, why: Failure, state: HostState) -> _Part:
         """Return the part of a host that pulled no image."""

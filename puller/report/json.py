@@ -171,7 +171,7 @@ def _fleet_document(report: Report) -> str:
 def _host(host: HostResult, counts: Mapping[str, int]) -> dict[str, Any]:
     return {
         "name": host.name,
-        "url": clean(host.url),
+        "url": host.url,  # with its user: `--failed` connects to it, and it cannot have a password
         "state": host.state.value,
         "engine": host.engine or None,
         "wave": host.wave,

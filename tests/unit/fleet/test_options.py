@@ -95,6 +95,9 @@ def test_what_failed_on_hosts_is_pulled_again_on_these(program: Program) -> None
     (host,) = run.report["fleet"]["hosts"]
     assert (host["name"], host["url"], host["jobs"]) == ("gone", "unix:///nowhere", 2)
     assert [image["requested"] for image in run.images] == [["127.0.0.1:1/x:1"]]
+    program.run("fleet", "pull", "--image", "127.0.0.1:1/x:1", "--host", "ssh://joe@127.0.0.1:1 name=web")
+    (host,) = program.run("fleet", "pull", "--failed", "--format", "json").report["fleet"]["hosts"]
+    assert (host["url"], host["state"]) == ("ssh://joe@127.0.0.1:1", "unreachable")
     run = program.run("fleet", "pull", "--failed", "--hosts", "hosts.txt")
     assert (run.code, "--failed takes the hosts of that run: leave out --hosts" in run.stderr) == (2, True)
 

@@ -18,6 +18,7 @@ from puller.fleet.ssh import problem_of
 from puller.fleet.url import SshTarget
 from puller.fleet.waves import parse_waves
 from puller.model import EngineResult, HostState, Report, Status
+from puller.report import RENDERERS
 from puller.settings import FailureLimit, Policy
 from tests.lab.fakes import PULLED, FakeBackend, FakeStore, Result, until_cancelled
 from tests.lab.samples import DIGEST
@@ -127,6 +128,7 @@ def test_a_host_that_is_down_is_unreachable_and_not_failed() -> None:
     report = pull(FakeFleet(down=["h2"]), 4, max_fail=FailureLimit(0))
     assert states(report) == {"h0": "done", "h1": "done", "h2": "unreachable", "h3": "done"}
     assert report.exit_code is ExitCode.HOSTS_UNREACHABLE
+    assert report.details.engine.startswith("3 of 4 hosts")
     assert [outcome.host for outcome in report.outcomes if not outcome.ok] == ["h2", "h2"]
 
 
@@ -172,21 +174,23 @@ def test_a_lost_connection_is_a_host_that_cannot_be_reached(monkeypatch: pytest.
     assert why
     assert (why.kind, why.advice) == (FailureKind.HOST_UNREACHABLE, "")  # the message says what to do
     assert "no sshd answers at the port: start it" in why.message
+    assert "→" not in RENDERERS["text"](report)
     assert report.exit_code is ExitCode.HOSTS_UNREACHABLE
 
 
 def test_an_engine_with_two_names_is_pulled_into_once() -> None:
-    """The second host has what the first got, without a pull; it is told which hosts these are."""
-    one = EngineInfo(identity="one")
-    engines = {name: FakeBackend(store=FakeStore(facts=one)) for name in ("h0", "h2")}
-    fleet = FakeFleet(engines)
+    """Its second host begins when the first has ended, and a clone with the same ID at once; the names are told."""
+    one, events = EngineInfo(identity="one", host="web1"), list[Event]()
+    facts = {"h0": one, "h1": one._replace(host="a clone"), "h2": one}
+    fleet = FakeFleet({name: FakeBackend(store=FakeStore(facts=each)) for name, each in facts.items()})
     run = fleet_run(fleet, 3)
-    report = run.run()
-    assert sum(engine.attempts.get("a.io/x:1", 0) for engine in engines.values()) == 1
-    assert [sorted(names) for names in run.same_engines] == [["h0", "h2"]]
-    assert states(report) == dict.fromkeys(("h0", "h1", "h2"), "done")
-    counts = report.counts
-    assert (counts[Status.PULLED], counts[Status.UP_TO_DATE]) == (4, 2)
+    run.observe(events.append, lambda _: None)
+    assert run.run().ok
+    (same,) = run.same_engines
+    assert sorted(same) == ["h0", "h2"]
+    ends = [at for at, event in enumerate(events) if isinstance(event, Finished) and event.host == same[0]]
+    begins = [at for at, event in enumerate(events) if isinstance(event, RunStarted) and event.host == same[1]]
+    assert max(ends) < min(begins)
 
 
 def test_after_a_failed_canary_no_other_host_is_touched() -> None:

@@ -41,7 +41,7 @@ def read_hosts(
     line, and if there are no hosts; but files that are there and name none, such as that of `--unreachable`, are none.
     """
     items = [item for path in files for item in read_file(path)]
-    items += [read_words(url.split(), "--host") if url.strip() else Candidate("--host", url) for url in urls]
+    items += map(_from_option, urls)
     items += [item for path in inventories for item in read_inventory(path)]
     hosts, problems = _unite(items)
     known = dict.fromkeys(group for host in hosts for group in host.groups)
@@ -72,6 +72,13 @@ def host_line(host: FleetHost) -> str:
     if host.groups:
         words.append(f"groups={','.join(host.groups)}")
     return " ".join(words)
+
+
+def _from_option(text: str) -> Item:
+    """Read a URL, and after it perhaps `name=…` and the like, as in a line of a file."""
+    words = text.split()
+    more = words[1:]
+    return read_words(words, "--host") if more and all("=" in word for word in more) else Candidate("--host", text)
 
 
 def _unite(items: Iterable[Item]) -> tuple[list[FleetHost], list[Problem]]:

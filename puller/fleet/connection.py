@@ -101,7 +101,8 @@ def target_of(host: FleetHost) -> SshTarget | None:
 def lost_connection(engine: Engine) -> EngineUnreachableError | None:
     """Say why the connection to an engine of `open_host`, wrapped or not, is down; None if it is up, or not by ssh."""
     if isinstance(engine, _Forwarded):
-        return engine.problem.error if engine.problem else None
+        problem = engine.why_down()
+        return problem.error if problem else None
     return lost_connection(engine.wrapped) if isinstance(engine, EngineWrapper) else None
 
 
@@ -190,10 +191,9 @@ class _Forwarded(EngineWrapper):
         super().__init__(engine)
         self._forward = forward
 
-    @property
-    def problem(self) -> SshProblem | None:
-        """Why the forward is down; None while it is open."""
-        return self._forward.problem
+    def why_down(self) -> SshProblem | None:
+        """Return why the forward is down; None while it is open."""
+        return self._forward.why_down()
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
@@ -201,7 +201,7 @@ class _Forwarded(EngineWrapper):
         try:
             return self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
         except EngineError as error:
-            problem = self._forward.problem if error.kind in _LOST else None
+            problem = self._forward.why_down() if error.kind in _LOST else None
             if problem is None:
                 raise
             raise EngineError(f"{error.message}; {problem.words}", status=error.status, kind=error.kind) from None

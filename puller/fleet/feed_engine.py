@@ -30,6 +30,8 @@ _REOPENING = 15.0
 _TICK = 0.1
 _OWN = 30.0
 """Time limit of a pull of which the engine has all layers, in seconds: firewalls let hosts wait for an answer."""
+_LOST = ENGINE_GONE | {FailureKind.ENGINE_DISCONNECTED}
+"""What no registry is to blame for."""
 
 
 class FedImage(NamedTuple):
@@ -181,7 +183,7 @@ class FedEngine(EngineWrapper):
             pulled = self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
         except EngineError as error:
             own = failure_of(error)
-            if own.kind in ENGINE_GONE or own.failure_class is FailureClass.HOST_FATAL:
+            if own.kind in _LOST or own.failure_class is FailureClass.HOST_FATAL:
                 raise
             raise EngineError(f"{why.message}; the host itself: {error.message}", kind=why.kind) from None
         self._note(f"images were pulled without --feed: {clean(why.message)}")

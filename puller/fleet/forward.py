@@ -44,7 +44,7 @@ _LINES = 60
 _POLLING = (0.005, 0.05)
 _CLOSING = 5.0
 _LATE = 0.5
-"""Seconds until a message of ssh about a refused connection has arrived."""
+"""Seconds until a message of ssh about a refused or broken connection has arrived."""
 _ALLOCATED = re.compile(r"Allocated port (?P<port>\d{1,5}) for remote forward")
 """What ssh writes when the host's sshd has chosen a port."""
 
@@ -70,6 +70,14 @@ class _Login:
     @property
     def problem(self) -> SshProblem | None:
         """Why the forward is down; None while it is open."""
+        return self._problem
+
+    def why_down(self) -> SshProblem | None:
+        """Return `problem`, of a forward whose connections just broke: that may be a moment before ssh has ended."""
+        deadline = monotonic() + _LATE
+        while self._problem is None and monotonic() < deadline:
+            if self._ended.wait(_POLLING[1]):
+                break
         return self._problem
 
     @property

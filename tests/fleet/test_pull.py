@@ -80,12 +80,17 @@ def test_a_host_that_is_lost_during_the_run_costs_no_other(empty: Fleet, puller:
     assert all(nothing_left(host.address) for host in empty.hosts)
 
 
-def test_a_link_that_is_cut_during_a_pull_is_the_host_that_cannot_be_reached(empty: Fleet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [(), ("--feed",)], ids=["", "fed"])
+def test_a_link_that_is_cut_during_a_pull_is_the_host_that_cannot_be_reached(
+    empty: Fleet, tmp_path: Path, how: tuple[str, ...]
+) -> None:
     """The pause and the report name the host and say what ssh says; its images are not pulled, and none has failed."""
     fast = empty.ssh("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2")
     puller, lost, log = Program(tmp_path, environment(empty, fast)), empty.hosts[1], tmp_path / "log.txt"
+    (tmp_path / "puller.toml").write_text(f'[registry."{empty.registry.address}"]\ninsecure = true\n')
+    puller.environment |= {"PULLER_CONFIG": str(tmp_path / "puller.toml"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     images = puller.list(*(image.reference for image in family(empty.registry, 4, prefix="cut/app")))
-    arguments = (images, "-vv", "--log-file", str(log), "--engine-wait", "4s")
+    arguments = (images, "-vv", "--log-file", str(log), "--engine-wait", "4s", *how)
     runs = list[Run]()
     lost.shape("1mbit")
     try:

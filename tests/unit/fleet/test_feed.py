@@ -130,6 +130,15 @@ def test_what_this_machine_cannot_get_is_pulled_by_the_host() -> None:
     assert caught.value.kind is FailureKind.UNAUTHORIZED
 
 
+def test_a_host_that_is_lost_is_not_the_fault_of_what_cannot_be_fed() -> None:
+    """Its own error is told, so that it is a host that cannot be reached, and is waited for."""
+    gone = EngineError("the engine closed the connection", kind=FailureKind.ENGINE_DISCONNECTED)
+    fed = Fed({IMAGE: gone}, FakeFeed(RegistryError("a.io: status 401", status=401)))
+    with pytest.raises(EngineError, match=r"^the engine closed the connection$") as caught:
+        fed.pull()
+    assert caught.value.kind is FailureKind.ENGINE_DISCONNECTED
+
+
 def test_a_forward_that_sshd_forbids_is_no_fault_of_a_registry() -> None:
     """The kind is none that lets a registry count as down for all hosts."""
     forward = FakeForward(SshProblem(FailureKind.LOGIN_DENIED, "ssh: the host's sshd forbids forwards"))

@@ -103,10 +103,10 @@ def test_what_failed_on_hosts_is_pulled_again_on_these(program: Program) -> None
 
 
 def test_the_hosts_that_could_not_be_reached_may_be_none(program: Program) -> None:
-    """A job in cron pulls into them, and checks them, whether there are any or not."""
+    """A job in cron pulls into them, checks them and plans for them, whether there are any or not."""
     (program.folder / "later.txt").write_text("# 0 hosts not reached\n")
-    for verb in (("pull", "nginx"), ("check",)):
-        run = program.run("fleet", *verb, "--hosts", "later.txt")
+    for verb in (("fleet", "pull", "nginx"), ("fleet", "check"), ("plan", "nginx")):
+        run = program.run(*verb, "--hosts", "later.txt")
         assert (run.code, run.stdout) == (0, "")
         assert run.stderr == "puller: later.txt: no hosts, so there is nothing to do\n"
 

@@ -342,7 +342,7 @@ def test_a_registry_that_limits_only_puller_later_is_given_back(
     wire.change(SLOW)
     run = puller.pull("-v", puller.list(*(image.at(wire.address) for image in images)))
     assert (run.code, [each["attempts"] for each in run.images]) == (0, [1] * 12), run.stderr
-    assert "puller downloads layers" in run.stderr
+    assert "puller downloads the layers" in run.stderr
     assert f"the engine downloads layers of {wire.address}: it sends" in run.stderr
     assert not store(puller).exists()
 

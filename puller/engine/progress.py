@@ -15,10 +15,6 @@ _INTERVAL = 0.1
 """Seconds between two progress events of one image, unless its phase changes or a layer is new."""
 _LAYER_ID = re.compile(r"[0-9a-f]{12}")
 _DIGEST = re.compile(r"Digest: (sha256:[0-9a-f]{64})")
-_AT_ONCE = 0.15
-"""Seconds after the announcement of a layer within which the containerd store tells what an interrupted pull left."""
-_LEFT = 1 << 20
-"""Least bytes that it tells of a layer."""
 _MOST = 1000
 """Layers of one image, and different messages about it, that are tracked; no image has more."""
 _FETCHED = ("Download complete", "Pull complete", "Verifying Checksum")
@@ -114,16 +110,9 @@ def _digest_of(before: InspectedImage, now: InspectedImage, reference: ImageRefe
 class Layers:
     """The last status and the byte counts of each layer of an image."""
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._messages: dict[str, tuple[str, int, int]] = {}
         self._bytes: dict[str, tuple[int, int]] = {}
-        self._announced: dict[str, float] = {}
-        """When each layer was first named."""
-        self._had: dict[str, int] = {}
-        """By layer, bytes of an earlier pull, which the engine continues; see `_continues`."""
-        self._unsure: set[str] = set()
-        """Layers of which the next message tells whether that is so."""
         self._whole: set[str] = set()
         self._present: set[str] = set()
         self.fetched = False
@@ -133,7 +122,6 @@ class Layers:
         """Record a message about a layer; return whether it says anything new."""
         message = (status, current, total)
         known = self._messages.get(layer)
-        self._continues(layer, status, current)
         if known == message or (known is None and len(self._messages) >= _MOST):
             return False
         self._messages[layer] = message
@@ -143,8 +131,7 @@ class Layers:
             self.fetched = True
         elif status.startswith(_FETCHED):
             self.fetched = True
-            # after "Already exists", the containerd store may unpack it again
-            if layer not in self._present and layer not in self._had:
+            if layer not in self._present:  # after "Already exists", the containerd store may unpack it again
                 self._whole.add(layer)
             if layer in self._bytes:
                 whole = self._bytes[layer][1]
@@ -152,23 +139,6 @@ class Layers:
         elif status.startswith(_PRESENT):
             self._present.add(layer)
         return True
-
-    def _continues(self, layer: str, status: str, current: int) -> None:
-        """Find out whether the engine continues what an interrupted pull left of a layer.
-
-        The containerd store lists that at once, before the first byte comes, and the same number again 0.1 s later. A
-        wire that brings as much so soon has brought more by then.
-        """
-        if layer in self._unsure:
-            self._unsure.discard(layer)
-            if (status, current) != ("Downloading", self._had[layer]):
-                del self._had[layer]
-        elif status == "Downloading" and layer in self._messages and layer not in self._bytes and current >= _LEFT:
-            if self._now() - self._announced.get(layer, -_AT_ONCE) < _AT_ONCE:
-                self._had[layer] = current
-                self._unsure.add(layer)
-        elif len(self._announced) < _MOST:
-            self._announced.setdefault(layer, self._now())
 
     @property
     def count(self) -> int:
@@ -179,7 +149,7 @@ class Layers:
         self._whole.update(layer for layer, (status, _, _) in self._messages.items() if status.startswith("Copying"))
 
     def progress(self, request: PullRequest, phase: Phase) -> Progress:
-        fetched = {layer: done - self._had.get(layer, 0) for layer, (done, _) in self._bytes.items()}
+        fetched = {layer: done for layer, (done, _) in self._bytes.items()}
         unpacked = sum(status.startswith(_DONE) for status in self._statuses)
         known = (self.current, self.total, unpacked, len(self._messages), fetched)
         return Progress(request, phase, *known, frozenset(self._whole), frozenset(self._present))
@@ -187,12 +157,12 @@ class Layers:
     @property
     def current(self) -> int:
         """Downloaded bytes; the number never decreases."""
-        return sum(done for done, _ in self._bytes.values()) - sum(self._had.values())
+        return sum(done for done, _ in self._bytes.values())
 
     @property
     def total(self) -> int:
         """Bytes to download, of the layers whose size is known."""
-        return sum(total for _, total in self._bytes.values()) - sum(self._had.values())
+        return sum(total for _, total in self._bytes.values())
 
     @property
     def phase(self) -> Phase:

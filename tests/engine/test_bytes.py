@@ -2,18 +2,15 @@
 
 import json
 import re
-import signal
-import time
 from collections.abc import Sequence
 
 import pytest
 
 from tests.engine.conftest import Puller
 from tests.engine.test_plan import names, sent
-from tests.lab import Engine, Proxy, PushedImage, Registry, layer, push_image
+from tests.lab import Proxy, PushedImage, Registry, layer, push_image
 from tests.lab.podman import Podman
 from tests.lab.process import WorldError
-from tests.lab.wire import SlowWire
 
 WAYS = {
     "api": ("--backend", "api"),
@@ -65,30 +62,6 @@ def test_reports_and_events_have_the_bytes_that_came(
     layers = proxy.sent("GET", "/blobs/")
     assert bytes_told == dict.fromkeys(bytes_told, pytest.approx(layers, rel=0.01)), layers
     assert plan.report["bytes"]["download"] == pytest.approx(layers if way == "prefetch" else sent(proxy), rel=0.01)
-
-
-def test_what_an_interrupted_pull_left_in_the_engine_does_not_come_again(
-    engine: Engine, registry: Registry, proxy: Proxy, puller: Puller
-) -> None:
-    """The containerd store continues with it, and names it as if it had come now."""
-    if engine.binary.store != "containerd":
-        pytest.skip("this engine discards what an interrupted pull left")
-    image = push_image(registry, "bytesleft/app", layers=[layer("bytesleft", 5_000_000)])
-    with SlowWire(proxy.address, 1_000_000) as wire:
-        listed = puller.list(image.at(wire.address))
-        process = puller.start_pull("--prefetch=never", "--progress=json", listed)
-        assert process.stderr
-        for event in map(json.loads, process.stderr):
-            if event["event"] == "progress" and event["current"] >= 2_000_000:
-                process.send_signal(signal.SIGINT)
-                break
-        process.communicate()
-        time.sleep(1)
-        before = wire.sent
-        run = puller.pull("--prefetch=never", listed)
-        assert run.code == 0, run.stderr
-        assert wire.sent - before < 4_500_000
-        assert run.report["bytes"] == pytest.approx(wire.sent - before, rel=0.02)
 
 
 @pytest.fixture

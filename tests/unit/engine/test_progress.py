@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from puller.engine import progress as module
 from puller.engine.interface import NOTHING, InspectedImage
-from puller.engine.progress import Layers, PullStream
+from puller.engine.progress import PullStream
 from puller.engine.responses import inspected_name, read_inspected
 from puller.engine.timeouts import AttemptTimer, LastActivity
 from puller.events import Phase, Progress
@@ -288,46 +288,3 @@ def test_a_silent_image_is_shown_as_queued_once(messages: list[tuple[str | int, 
     assert [event.phase for event in heard] == [Phase.QUEUED] * queued
     stream.feed("Downloading", C, 1, 2)
     assert heard[-1].phase is Phase.DOWNLOADING
-
-
-MIB = 1 << 20
-
-
-def layers(*messages: tuple[float, str, int]) -> Layers:
-    """Make layers of which a stream has told one, of 4 MiB: seconds, status and bytes."""
-    now = [0.0]
-    told = Layers(lambda: now[0])
-    for moment, status, current in messages:
-        now[0] = moment
-        told.observe(A, status, current, 4 * MIB)
-    return told
-
-
-ANNOUNCED = (0.02, "Pulling fs layer", 0)
-
-
-def test_what_an_interrupted_pull_left_is_not_downloaded_again() -> None:
-    """The containerd store begins with the bytes that it has, and says so at once; only the others come."""
-    messages = [ANNOUNCED, (0.03, "Downloading", 2 * MIB), (0.13, "Downloading", 2 * MIB)]
-    assert (layers(*messages).current, layers(*messages).total) == (0, 2 * MIB)
-    messages.append((1.2, "Downloading", 3 * MIB))
-    assert layers(*messages).current == MIB
-    seen = layers(*messages, (2.2, "Download complete", 0)).progress(request(), Phase.DOWNLOADING)
-    assert (seen.current, seen.total, dict(seen.of_layers), seen.whole) == (2 * MIB, 2 * MIB, {A: 2 * MIB}, frozenset())
-
-
-@pytest.mark.parametrize(
-    "messages",
-    [
-        pytest.param([(0.08, "Downloading", 2 * MIB), (0.18, "Downloading", 3 * MIB)], id="a fast wire"),
-        pytest.param([(0.08, "Downloading", 3 * MIB)], id="a fast wire and a small layer"),
-        pytest.param([(1.1, "Downloading", MIB), (1.2, "Downloading", MIB)], id="a slow wire"),
-        pytest.param([(0.03, "Downloading", 9000), (0.13, "Downloading", 9000)], id="a graph driver"),
-    ],
-)
-def test_a_layer_that_has_no_bytes_from_before_counts_from_its_first_byte(
-    messages: list[tuple[float, str, int]],
-) -> None:
-    """However soon it is told of, and by whatever engine."""
-    seen = layers(ANNOUNCED, *messages, (2.0, "Download complete", 0)).progress(request(), Phase.DOWNLOADING)
-    assert (seen.current, seen.total, seen.whole) == (4 * MIB, 4 * MIB, {A})

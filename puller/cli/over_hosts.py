@@ -22,7 +22,7 @@ from puller.errors import (
     FailureKind,
     PullerError,
 )
-from puller.failure import Failure, error_document, failure, failure_of
+from puller.failure import Failure, classify, error_document, failure, failure_of
 from puller.fleet.connection import open_host
 from puller.fleet.each import for_each
 from puller.fleet.hosts import FleetHost
@@ -122,7 +122,7 @@ def _without_work(host: FleetHost, error: CancelledError | EngineError | PullerE
         return _Answer(host, error=failure(FailureKind.CANCELLED, cancel.reason))
     if isinstance(error, EngineUnreachableError | EngineBusyError):
         return _Answer(host, error=why_not_used(error), is_unreachable=isinstance(error, EngineUnreachableError))
-    why = failure_of(error if isinstance(error, EngineError) else EngineError(str(error)))
+    why = failure_of(error) if isinstance(error, EngineError) else classify(str(error))
     return _Answer(host, error=why, is_unreachable=why.kind in ENGINE_GONE)
 
 

@@ -1,6 +1,7 @@
 """The frozen values of a session: requests, attempts, outcomes and the report."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -20,6 +21,8 @@ ENGINE_GONE = {
 }
 """Kinds of failure that mean that no engine could be reached."""
 
+BY_BROKER = " by a broker"
+"""The end of `RunDetails.engine` of a run that workers of the hosts do."""
 _UNKNOWN_IMAGE = {
     FailureKind.ACCESS_DENIED,
     FailureKind.LOCAL_IMAGE_MISSING,
@@ -43,6 +46,8 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     """Not tried, or stopped, because the run was cancelled."""
+    PENDING = "pending"
+    """Not known yet: the run has not ended. Only in the status of a run by a broker (`puller status`)."""
 
 
 class PullRequest(NamedTuple):
@@ -177,6 +182,10 @@ class HostState(StrEnum):
     """Its engine did not answer, or does not answer any more."""
     NOT_STARTED = "not_started"
     """The run was halted or cancelled before this host began."""
+    RUNNING = "running"
+    """It has begun, and not ended; like the next one only in the status of a run by a broker."""
+    DEFERRED = "deferred"
+    """Nobody on it takes its pulls at the moment: they wait for it until the run expires."""
 
 
 class HostResult(NamedTuple):
@@ -235,6 +244,11 @@ class RunDetails(NamedTuple):
     """How many hosts the run was over; 0 for one engine without `--host`."""
 
     @property
+    def by_broker(self) -> bool:
+        """Whether workers of the hosts pulled the images (`puller submit`)."""
+        return self.engine.endswith(BY_BROKER)
+
+    @property
     def into_files(self) -> bool:
         """Whether the images were written to files (`--to`)."""
         return self.engine.startswith(("oci:", "archive:"))
@@ -280,8 +294,9 @@ class Report(NamedTuple):
 
     @property
     def counts(self) -> Mapping[Status, int]:
-        """The number of images by status, zeros included."""
-        return {status: sum(outcome.status is status for outcome in self.outcomes) for status in Status}
+        """The number of images by status, zeros included, except for pending ones."""
+        counts = Counter(outcome.status for outcome in self.outcomes)
+        return {status: counts[status] for status in Status if counts[status] or status is not Status.PENDING}
 
     @property
     def exit_code(self) -> ExitCode:
@@ -301,14 +316,16 @@ def exit_code_of(failures: Iterable[Failure]) -> ExitCode:
     return ExitCode.TRY_AGAIN if all(retryable.values()) else ExitCode.FAILED
 
 
-def _exit_code_of_hosts(fleet: Fleet, outcomes: Iterable[PullOutcome]) -> ExitCode:
+def _exit_code_of_hosts(fleet: Fleet, outcomes: Sequence[PullOutcome]) -> ExitCode:
     """Return the exit code of a run over several hosts; that one engine is gone does not end it."""
-    unreachable = {host.name for host in fleet.in_state(HostState.UNREACHABLE)}
+    unreachable = {host.name for host in fleet.in_state(HostState.UNREACHABLE, HostState.DEFERRED)}
     excused = set[str | None]() if fleet.strict else {*unreachable}
     if fleet.halted:
         return ExitCode.HALTED
     failed = {each.failure.kind: each.failure for each in outcomes if each.failure and each.host not in excused}
     code = exit_code_of(failed.values())
+    if code is ExitCode.OK and any(each.status is Status.PENDING and each.host not in excused for each in outcomes):
+        return ExitCode.TRY_AGAIN
     if code is ExitCode.OK:
         return ExitCode.HOSTS_UNREACHABLE if unreachable else ExitCode.OK
     return ExitCode.FAILED if code is ExitCode.ENGINE_UNREACHABLE else code

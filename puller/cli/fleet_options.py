@@ -35,7 +35,7 @@ class HostWork(NamedTuple):
     """The JSON document of the command."""
 
 
-host_options = section(
+naming_options = section(
     "Hosts",
     click.option(
         "--hosts", "host_files", envvar="PULLER_HOSTS", metavar="FILE", multiple=True, shell_complete=complete_files,
@@ -54,6 +54,12 @@ host_options = section(
         "--group", "host_groups", envvar="PULLER_GROUP", metavar="NAME", multiple=True,
         help="Only the hosts of this group; may be repeated.",
     ),
+)  # fmt: skip
+"""The options `host_files`, `host_urls`, `inventories` and `host_groups`."""
+
+host_options = section(
+    "Hosts",
+    naming_options,
     number("--parallel-hosts", default=PARALLEL_HOSTS, help="Hosts that are asked at the same time."),
     flag("--insecure", help="Connect to tcp:// hosts without TLS too: whoever sees it can take over the host."),
 )  # fmt: skip

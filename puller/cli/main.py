@@ -35,17 +35,32 @@ _VERBS = {
     "report": "Show the report of an earlier run, in any format.",
     "verify": "Check that this host has exactly the images of the lists.",
 }
+_BROKER_VERBS = {
+    "broker": "Prepare the broker: accounts, queues, tokens.",
+    "worker": "Pull what the controller sends to this host.",
+    "submit": "Submit a run over many hosts, and return at once.",
+    "controller": "Publish the tasks of submitted runs, and record their results.",
+    "status": "Show the report of a submitted run at any time.",
+    "watch": "Follow a submitted run until it is over.",
+    "pause": "Let a run publish no further task.",
+    "resume": "Let a paused or halted run go on.",
+    "retry": "Publish again what failed in a run.",
+    "cancel": "Give up what a run has not begun.",
+    "runs": "List the submitted runs.",
+}
+_SECTIONS = {"Commands": _VERBS, "Many hosts by a broker (docs/fleet-runs.md)": _BROKER_VERBS}
 """The verbs in the order of `puller --help`, with their lines in it, so that the help imports no verb."""
+_ALL = _VERBS | _BROKER_VERBS
 
 
 class _Verbs(click.Group):
     """Imports a verb only when it is used: `puller --version` must not wait for the others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return [*_VERBS]
+        return [*_ALL]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _VERBS:
+        if cmd_name not in _ALL:
             return None
         verb = import_module(f"puller.cli.commands.{cmd_name}")
         command: click.Command = verb.command
@@ -66,19 +81,20 @@ class _Verbs(click.Group):
         if name in ("help", "version"):
             click.echo(ctx.get_help() if name == "help" else f"puller {__version__}")
             ctx.exit()
-        if name not in _VERBS:
-            ctx.fail(import_module("puller.cli.usage").no_verb(name, args[1:], _VERBS))
+        if name not in _ALL:
+            ctx.fail(import_module("puller.cli.usage").no_verb(name, args[1:], _ALL))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([*_VERBS.items()])
+        for title, verbs in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([*verbs.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         item = import_module("click.shell_completion").CompletionItem
-        return [item(name, help=line) for name, line in _VERBS.items() if name.startswith(incomplete)]
+        return [item(name, help=line) for name, line in _ALL.items() if name.startswith(incomplete)]
 
 
 @click.group(

@@ -23,8 +23,8 @@ _KUBERNETES = re.compile(r"PULLER_(?:SERVICE_HOST|SERVICE_PORT|PORT).*")
 """Variables that Kubernetes sets in pods beside a service of the name `puller`."""
 _VERBS = {
     "check": "verify", "download": "pull", "fetch": "pull", "images": "list", "import": "load", "log": "history",
-    "logs": "history", "ls": "list", "pin": "lock", "remove": "prune", "rm": "prune", "runs": "history",
-    "save": "pull --to", "show": "list", "status": "history", "sync": "pull",
+    "logs": "history", "ls": "list", "pin": "lock", "remove": "prune", "rm": "prune",
+    "save": "pull --to", "show": "list", "sync": "pull",
 }  # fmt: skip
 """Words of other programs, and the verbs that do the same."""
 _OPTIONS = {

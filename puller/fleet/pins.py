@@ -28,6 +28,8 @@ class Pins:
     def __init__(self, requests: Sequence[PullRequest], policy: Policy) -> None:
         self._requests, self._policy = requests, policy
         self._digests: dict[PullRequest, str] = {}
+        self.unresolved: dict[PullRequest, Failure] = {}
+        """Why registries did not tell the digest of a tag."""
         self._lock = Lock()
 
     def resolve(self, client: RegistryClient, cancel: Cancellation) -> None:
@@ -39,6 +41,7 @@ class Pins:
         with cancel.hook(quick.close):
             # Not the registries' own breakers: that this machine does not reach a registry says nothing of the hosts.
             answers = resolve(tags, partial(digest_of, registries=quick), health=_own_health, policy=_QUESTIONS)
+        self.unresolved = {request: why for request, why in answers.items() if isinstance(why, Failure)}
         self._digests |= {request: digest for request, digest in answers.items() if not isinstance(digest, Failure)}
 
     def requests(self) -> list[PullRequest]:

@@ -64,10 +64,10 @@ class Waves:
         self._waiting, self._total = deque(names), len(names)
         self._sizes, self._max_fail, self._strict = deque(sizes), max_fail, strict
         self._canaries = canaries
-        self._proved = 0  # canaries on which every image is present
+        self._proved: set[str] = set()  # canaries on which every image is present
         self._open = deque[str]()  # hosts of the current wave that have not begun
         self._running: set[str] = set()
-        self._failed: list[str] = []
+        self._failed: dict[str, None] = {}
         self.number = 0
         """The current wave, from 1; the canaries are wave 0."""
         self._next = 1
@@ -82,7 +82,7 @@ class Waves:
     @property
     def last(self) -> int:
         """The number of the last wave, if no canary has to be replaced."""
-        canaries = self._canaries - self._proved - len(self._open) - len(self._running) if not self.number else 0
+        canaries = self._canaries - len(self._proved) - len(self._open) - len(self._running) if not self.number else 0
         left, number, sizes = len(self._waiting) - max(0, canaries), self._next - 1, deque(self._sizes)
         while left > 0:
             left, number = left - _next_size(sizes, self._total, left), number + 1
@@ -104,13 +104,14 @@ class Waves:
         return name
 
     def ended(self, name: str, state: HostState) -> None:
-        """Note what became of a host that began."""
+        """Note what became of a host that began; that may change, as of a host that could not be reached at first."""
         self._running.discard(name)
         failed = state in _BAD or (self._strict and state is HostState.UNREACHABLE)
+        self._failed.pop(name, None)
         if failed:
-            self._failed.append(name)
+            self._failed[name] = None
         elif state is HostState.DONE and not self.number:
-            self._proved += 1
+            self._proved.add(name)
         if self.halted or not failed or not (self._open or self._waiting):
             return
         if not self.number:
@@ -118,8 +119,13 @@ class Waves:
             self.halted = f"the canary {name} {'could not be reached' if lost else 'failed'}"
         elif self._max_fail and self._max_fail.exceeded(len(self._failed), self._total):
             more = f" and {len(self._failed) - _NAMED} more" if len(self._failed) > _NAMED else ""
-            named = f"{', '.join(self._failed[:_NAMED])}{more}"
+            named = f"{', '.join([*self._failed][:_NAMED])}{more}"
             self.halted = f"{len(self._failed)} of {counted(self._total, 'host')} failed: {named}"
+
+    def go_on(self) -> None:
+        """Let further hosts begin after a halt; those that have failed do not count any more."""
+        self.halted = ""
+        self._failed.clear()
 
     def stop(self) -> None:
         """Let no further host begin, for a reason that is not one of the hosts."""
@@ -127,7 +133,7 @@ class Waves:
         self._open.clear()
 
     def _begin_wave(self) -> None:
-        missing = self._canaries - self._proved
+        missing = self._canaries - len(self._proved)
         if missing > 0:
             self.number, size = 0, missing
         else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from threading import BoundedSemaphore
 from types import MappingProxyType
+from typing import Protocol
 
 from puller.registry.health import RegistryHealth
 from puller.system.threads import Threads
@@ -15,6 +16,16 @@ _CHECKS, _ALL_CHECKS = 8, 64
 """Checks in flight on one registry and on all: each is a HEAD, which is cheap and takes one round trip."""
 _PULLS = 256
 """Threads for pulls; most of them only wait, for a slot or for the end of a rate limit."""
+
+
+class Slots(Protocol):
+    """The pulls that several sessions may have in flight at a registry, in this process or in those of a fleet."""
+
+    def acquire(self, blocking: bool = True, /) -> bool:  # noqa: FBT001, FBT002 - as semaphores have it
+        """Take a slot; return whether it was taken. Raises CancelledError if the session was cancelled meanwhile."""
+
+    def release(self) -> None:
+        """Give back a slot that was taken."""
 
 
 class SharedLimits:
@@ -27,7 +38,7 @@ class SharedLimits:
         self._slots = {name.lower(): BoundedSemaphore(number) for name, number in registries.items()}
         self.pulls, self.checks = pulls, checks
 
-    def slots(self, registry: str) -> BoundedSemaphore | None:
+    def slots(self, registry: str) -> Slots | None:
         """Return the slots of a registry; None for one without a limit."""
         return self._slots.get(registry.lower())
 
@@ -35,14 +46,14 @@ class SharedLimits:
 class _BothSlots(AbstractContextManager[None]):
     """Holds a slot of the session and one of the registry; while it waits for one, it does not hold the other."""
 
-    def __init__(self, *slots: BoundedSemaphore) -> None:
+    def __init__(self, *slots: Slots) -> None:
         self._slots = slots
 
     def __enter__(self) -> None:
         awaited, other = self._slots
         while True:
             awaited.acquire()
-            if other.acquire(blocking=False):
+            if other.acquire(False):  # noqa: FBT003 - as semaphores have it
                 return
             awaited.release()
             awaited, other = other, awaited

@@ -7,7 +7,15 @@ from puller.failure import Failure
 from puller.model import Fleet, HostResult, HostState, PullOutcome, Report, Status
 from puller.text import clean, counted, format_bytes, format_seconds, stop_words
 
-HOST_ORDER = (HostState.FAILED, HostState.UNREACHABLE, HostState.CANCELLED, HostState.NOT_STARTED, HostState.DONE)
+HOST_ORDER = (
+    HostState.FAILED,
+    HostState.UNREACHABLE,
+    HostState.DEFERRED,
+    HostState.CANCELLED,
+    HostState.RUNNING,
+    HostState.NOT_STARTED,
+    HostState.DONE,
+)
 """The order in which reports show hosts: problems first."""
 COLUMNS = ("STATE", "HOST", "IMAGES", "FETCHED", "TOOK", "WHY")
 NUMBERS = (2, 3, 4)

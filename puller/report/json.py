@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from puller.errors import FailureClass, FailureKind, UsageError
 from puller.failure import Failure, error_document
@@ -67,13 +67,23 @@ def render(report: Report) -> str:
     head = json.dumps(document, indent=2).removesuffix("\n}")
     if report.fleet:
         head += f',\n  "fleet": {_fleet_document(report)}'
-    images = ",\n".join(f"    {_encode(_image(outcome))}" for outcome in report.outcomes)
+    images = ",\n".join(f"    {_encode(image_document(outcome))}" for outcome in report.outcomes)
     return f"{head},{IMAGES}\n{images}\n  ]\n}}\n" if images else f"{head},{IMAGES}]\n}}\n"
 
 
 def report_of(text: str) -> Report:
     """Parse a JSON report; raises UsageError with the first error and its position."""
     return _read(_document(text), _report)
+
+
+def image_of(document: object) -> PullOutcome:
+    """Build the outcome of one image of a report, checked by the schema; raises UsageError with the first error."""
+    if error := next(_image_validator().iter_errors(document), None):
+        raise _refusal(f"{error.json_path.removeprefix('$.')}: {error.message}")
+    try:
+        return outcome_of(cast(Mapping[str, Any], document))
+    except (ValueError, OverflowError) as error:
+        raise _refusal(str(error)) from None
 
 
 def summary_of(text: str) -> Summary:
@@ -116,12 +126,21 @@ def _schema() -> Any:
     return json.loads((_SCHEMAS / "report.schema.json").read_text(encoding="utf-8"))
 
 
+@cache
+def _image_validator() -> Any:
+    """Return a validator of one image, made once: a controller checks thousands."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - as above
+
+    schema = _schema()
+    return Draft202012Validator({"$defs": schema["$defs"], **schema["$defs"]["image"]})
+
+
 def _refusal(why: str) -> UsageError:
     return UsageError(f"this is not a report of puller: {clean(why, _LONGEST_ERROR)}")
 
 
 def _report(node: Mapping[str, Any]) -> Report:
-    outcomes, details = tuple(map(_outcome, node["images"])), _details(node.get("run") or {})
+    outcomes, details = tuple(map(outcome_of, node["images"])), _details(node.get("run") or {})
     fleet = _fleet(node["fleet"]) if node.get("fleet") else None
     started, seconds, other = _moment(node["started"]), float(node["seconds"]), node.get("other_bytes", 0)
     return Report(started, seconds, outcomes, node["stopped"] or "", details, fleet, other)
@@ -178,7 +197,11 @@ def _host(host: HostResult, counts: Mapping[str, int]) -> dict[str, Any]:
         "jobs": host.jobs,
         "began": round(host.began, 3),
         "seconds": round(host.seconds, 3),
-        "counts": {status.value: counts.get(status.value, 0) for status in Status},
+        "counts": {
+            status.value: counts.get(status.value, 0)
+            for status in Status
+            if status.value in counts or status is not Status.PENDING
+        },
         "error": error_document(host.failure) if host.failure else None,
     }
 
@@ -201,7 +224,8 @@ def _fleet(node: Mapping[str, Any]) -> Fleet:
     return Fleet(hosts, node["halted"] or "", node["strict"])
 
 
-def _image(outcome: PullOutcome) -> dict[str, Any]:
+def image_document(outcome: PullOutcome) -> dict[str, Any]:
+    """Return one image as the report has it."""
     return {
         "reference": outcome.reference,
         "requested": list(outcome.requested),
@@ -224,7 +248,8 @@ def _image(outcome: PullOutcome) -> dict[str, Any]:
     }
 
 
-def _outcome(image: Mapping[str, Any]) -> PullOutcome:
+def outcome_of(image: Mapping[str, Any]) -> PullOutcome:
+    """Build the outcome of one image from what `image_document` returned, unchecked."""
     return PullOutcome(
         image["reference"],
         tuple(image["requested"]),

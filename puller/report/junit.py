@@ -15,7 +15,7 @@ from puller.text import clean, timestamp
 
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 does not allow, not even escaped."""
-_NOT_OK = {Status.FAILED: "failure", Status.CANCELLED: "error"}
+_NOT_OK = {Status.FAILED: "failure", Status.CANCELLED: "error", Status.PENDING: "error"}
 """A cancelled image is not a skipped test: readers count those as passed, and the image is missing or not updated."""
 _NOT_PULLED = (Status.UP_TO_DATE, Status.PRESENT)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
@@ -21,6 +21,8 @@ _LAST_SUCCESS = "puller_last_success_timestamp_seconds"
 _IMAGE_LAST_SUCCESS = "puller_image_last_success_timestamp_seconds"
 _LABELS = ("image", "platform", "host")
 """Those of an image; the last only in a run over several hosts."""
+_UNFINISHED = (HostState.RUNNING, HostState.DEFERRED)
+"""States that no host has when a run has ended."""
 _Series = tuple[str, str, str]
 
 
@@ -32,6 +34,35 @@ def render(report: Report, *, name: str = "", before: str = "") -> str:
     """
     ended = round(report.started.timestamp() + report.seconds, 3)
     return generate_latest(_Collector([*_metrics(report, ended, clean(name), _samples(before, ended))])).decode()
+
+
+def render_fleet(
+    connected: bool,  # noqa: FBT001 - one of four values
+    totals: Mapping[str, int],
+    hosts: Mapping[tuple[str, str], float],
+    pulls: Mapping[tuple[str, str], float],
+) -> str:
+    """Return the metrics of a controller: whether it has a broker, what it did, and its runs by state and status.
+
+    `totals` has the tasks and results since its start, the others numbers by run and state.
+    """
+    up = GaugeMetricFamily("puller_controller_connected", "1 if the controller is connected to the broker, else 0.")
+    up.add_metric((), float(connected))
+    done = CounterMetricFamily(
+        "puller_controller_messages", "Messages since the start, by what became of them.", labels=("kind",)
+    )
+    for kind, number in totals.items():
+        done.add_metric((kind,), float(number))
+    families: list[Metric] = [up, done]
+    for name, words, label, values in (
+        ("puller_run_hosts", "Hosts of a run, by state.", "state", hosts),
+        ("puller_run_pulls", "Images of a run on its hosts, by status.", "status", pulls),
+    ):
+        family = GaugeMetricFamily(name, words, labels=("run", label))
+        for (run, state), value in values.items():
+            family.add_metric((run, state), value)
+        families.append(family)
+    return generate_latest(_Collector(families)).decode()
 
 
 class _Collector(Collector):
@@ -52,7 +83,8 @@ def _metrics(
     }
     fleet = report.fleet
     labels = _LABELS if fleet else _LABELS[:-1]
-    hosts = {(state.value,): len(fleet.in_state(state)) for state in HostState} if fleet else {}
+    counts = {state: len(fleet.in_state(state)) for state in HostState} if fleet else {}
+    hosts = {(state.value,): number for state, number in counts.items() if number or state not in _UNFINISHED}
     kinds = Counter((outcome.failure.kind.value,) for outcome in report.outcomes if outcome.failure)
     rows: tuple[tuple[str, str, tuple[str, ...], Mapping[Any, float]], ...] = (
         ("puller_last_run_timestamp_seconds", "End of the last run, in seconds since 1970.", (), {(): ended}),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from puller.failure import Failure
 from puller.image.digest import short_digest
-from puller.model import PullOutcome, Report, Status
+from puller.model import HostState, PullOutcome, Report, Status
 from puller.report.hosts import COLUMNS, HOST_ORDER, NUMBERS, amount_of, host_names, host_rows, spread
 from puller.report.words import (
     KEPT,
@@ -33,11 +33,14 @@ _NAMED = 100
 _FEW = 10
 """Images that are named under one cause on a terminal, which has shown a line for each."""
 _REST = ": `--report failed=PATH` lists all"
-_STYLES = dict(zip(Status, ("32", "2", "2", "31", "33"), strict=True))
+_STYLES = dict(zip(Status, ("32", "2", "2", "31", "33", "36"), strict=True))
 """The colours of a status, as terminals number them."""
-_HOST_STYLES = dict(
-    zip(HOST_ORDER, (Status.FAILED, Status.CANCELLED, Status.CANCELLED, Status.CANCELLED, Status.PULLED), strict=True)
-)
+_HOST_STYLES = {
+    **dict.fromkeys(HOST_ORDER, Status.CANCELLED),
+    HostState.FAILED: Status.FAILED,
+    HostState.DONE: Status.PULLED,
+    HostState.RUNNING: Status.PENDING,
+}
 """The state of a host has the colour of a status."""
 
 

@@ -210,7 +210,17 @@ def next_commands(report: Report, run: str = "") -> Iterator[tuple[str, str]]:
     `run` names the run where its lists do not: they are too many (`names_lists`), or it may not be their last run.
     """
     missing = [outcome for outcome in report.outcomes if not (outcome.ok or is_bad_line(outcome))]
-    if missing and report.fleet:  # what is present needs no pull the next time
+    if missing and report.details.by_broker:
+        pending = any(outcome.status is Status.PENDING for outcome in missing)
+        yield (
+            (f"puller watch {run}", "follows the run")
+            if pending
+            else (
+                f"puller retry {run}",
+                f"pulls what is missing{_outlook(missing)}",
+            )
+        )
+    elif missing and report.fleet:  # what is present needs no pull the next time
         yield clean(report.details.command), f"pulls what is missing{_outlook(missing)}"
     elif missing and reached_engine(report) and not _is_load(report.details):
         words = [f"--failed={run}"] if run else ["--failed", *report.details.lists]

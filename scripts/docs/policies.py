@@ -135,7 +135,7 @@ _END = """
   If a registry did not answer, or answered 429, puller sends it no more HEAD requests in this run. The report says
   of each image that failed whether one from before the run is still present.
 - **platform** is `--platform`, or the platform of the line, or the engine's own, which may differ from that of the
-  machine on which puller runs. `missing` and `never` check it only if one was requested, as `docker run` does.
+  machine of puller. `missing` and `never` check it only if one was requested, as `docker run` does.
 - **by tag and digest**: after a pull, puller also sets the tag. Engines do not.
 - **several platforms of one tag** in one list are pulled if the engine can keep them (the containerd store). The graph
   store cannot: then nothing is pulled, each such tag is named, and the exit code is 2.

@@ -39,7 +39,8 @@ class TlsFront:
         The certificate is good for so many days; a negative number makes one that has expired.
         """
         self.authority = folder / "ca.pem"
-        _certify(folder, address, days)
+        authority(folder)
+        certificate(folder, address, f"subjectAltName=IP:{address}\n", days=days)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
         host, _, port = upstream.partition(":")
@@ -98,14 +99,22 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
             each.shutdown(socket.SHUT_RDWR)
 
 
-def _certify(folder: Path, address: str, days: int) -> None:
-    (folder / "extensions").write_text(f"subjectAltName=IP:{address}\n")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    authority = ("-keyout", "ca-key.pem", "-out", "ca.pem", "-days", "2", "-subj", "/CN=nobody-knows-me")
-    _openssl(folder, "req", "-x509", *key, *authority)
-    _openssl(folder, "req", *key, "-keyout", "key.pem", "-out", "request.pem", "-subj", f"/CN={address}")
+_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def authority(folder: Path) -> None:
+    """Make an authority that nobody knows: `ca.pem`, with its key."""
+    names = ("-keyout", "ca-key.pem", "-out", "ca.pem", "-days", "2", "-subj", "/CN=nobody-knows-me")
+    _openssl(folder, "req", "-x509", *_KEY, *names)
+
+
+def certificate(folder: Path, name: str, extensions: str, *, file: str = "cert", days: int = 2) -> None:
+    """Make a certificate of the folder's authority for a common name: `cert.pem` and `key.pem`, or as `file` says."""
+    key = "key.pem" if file == "cert" else f"{file}-key.pem"
+    (folder / "extensions").write_text(extensions)
+    _openssl(folder, "req", *_KEY, "-keyout", key, "-out", "request.pem", "-subj", f"/CN={name}")
     sign = ("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial")
-    _openssl(folder, *sign, "-out", "cert.pem", "-days", str(days), "-extfile", "extensions")
+    _openssl(folder, *sign, "-out", f"{file}.pem", "-days", str(days), "-extfile", "extensions")
 
 
 def _openssl(folder: Path, *args: str) -> None:

@@ -17,6 +17,7 @@ from tests.lab.samples import every_status, report
 
 CONFIG = Path(__file__).parents[2] / "config"
 PROGRAM = "/usr/local/bin/puller"
+UNITS = ("puller.service", "puller-worker.service", "puller.timer")
 EXPOSURE = 2.0
 """systemd's own measure, from 0 to 10; half a point and more is the network, which a pull cannot be without."""
 
@@ -33,11 +34,11 @@ def document(name: str) -> Any:
 
 @pytest.fixture
 def units(tmp_path: Path) -> list[str]:
-    """Copy service and timer, with the program where this machine has one."""
-    for name in ("puller.service", "puller.timer"):
+    """Copy services and timer, with the program where this machine has one."""
+    for name in UNITS:
         unit = (CONFIG / "systemd" / name).read_text()
         (tmp_path / name).write_text(unit.replace(PROGRAM, sys.executable))
-    return [str(tmp_path / name) for name in ("puller.service", "puller.timer")]
+    return [str(tmp_path / name) for name in UNITS]
 
 
 @program("systemd-analyze")
@@ -50,11 +51,13 @@ def test_systemd_has_nothing_to_say_about_the_units(units: list[str]) -> None:
 
 
 @program("systemd-analyze")
-def test_the_service_is_hardened(units: list[str]) -> None:
+@pytest.mark.parametrize("name", ["puller.service", "puller-worker.service"])
+def test_the_service_is_hardened(units: list[str], name: str) -> None:
     """By systemd's own measure little of the host is within its reach."""
-    words = ["systemd-analyze", "security", "--offline=true", f"--threshold={int(EXPOSURE * 10)}", units[0]]
+    unit = units[UNITS.index(name)]
+    words = ["systemd-analyze", "security", "--offline=true", f"--threshold={int(EXPOSURE * 10)}", unit]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    level = re.search(r"exposure level for puller.service: ([\d.]+)", done.stdout)
+    level = re.search(rf"exposure level for {name}: ([\d.]+)", done.stdout)
     assert level, done.stderr
     assert float(level[1]) < EXPOSURE
 

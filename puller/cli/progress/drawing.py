@@ -48,8 +48,8 @@ class Glyphs(NamedTuple):
     ellipsis: str
 
 
-UNICODE = Glyphs(dict(zip(Status, "✓==✗-", strict=True)), "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "↻", "‖", "━", "─", "…")
-ASCII = Glyphs(dict(zip(Status, "+==x-", strict=True)), "|/-\\", "~", "|", "#", ".", "..")
+UNICODE = Glyphs(dict(zip(Status, "✓==✗-…", strict=True)), "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "↻", "‖", "━", "─", "…")
+ASCII = Glyphs(dict(zip(Status, "+==x-.", strict=True)), "|/-\\", "~", "|", "#", ".", "..")
 
 
 class _Columns(NamedTuple):

@@ -46,6 +46,7 @@ class FleetTotals(NamedTuple):
     parallel: int
     """Hosts that run at once, at most."""
     jobs: int
+    """Pulls on each host; 0 if that is the hosts' own business."""
 
 
 class FleetObservers(NamedTuple):
@@ -177,6 +178,8 @@ class FleetLines:
     def opening(self) -> str:
         """Return the first line."""
         hosts, images, parallel, jobs = self._state.totals
+        if not jobs:
+            return f"{counted(images, 'image')} for {counted(hosts, 'host')}, pulled by their workers"
         pulls = f"{min(parallel, hosts)} at a time, {jobs} pulls on each" if hosts > 1 else f"{jobs} pulls at a time"
         return f"pulling {counted(images, 'image')} into {counted(hosts, 'host')}, {pulls}"
 

@@ -20,7 +20,7 @@ from puller.text import clean, format_bytes
 
 _FRAMES_PER_SECOND = 4
 _LONGEST_NAME, _BAR = 30, 20
-_COLORS = dict(zip(HOST_ORDER, ("red", "yellow", "yellow", "dim", "green"), strict=True))
+_COLORS = dict(zip(HOST_ORDER, ("red", "yellow", "yellow", "yellow", "cyan", "dim", "green"), strict=True))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from puller.report.words import KEPT, STATUS_WIDTH, image_name, status_words
 from puller.system.threads import start
 from puller.text import clean, format_bytes, format_seconds, stop_words
 
-_STYLES = dict(zip(Status, ("green", "dim", "dim", "red", "yellow"), strict=True))
+_STYLES = dict(zip(Status, ("green", "dim", "dim", "red", "yellow", "cyan"), strict=True))
 _LONGEST_MESSAGE = 300
 _SIZE, _TIME = len("999.9MB"), len("59m59s")
 _FACTS = 2 + STATUS_WIDTH + 2 + 2 + _SIZE + 2 + _TIME

@@ -109,7 +109,7 @@ def parts_of(outcome: PullOutcome, length: float) -> Iterator[Part]:
     """Yield the parts of an image's bar in order; an image that was never started is queued until the end."""
     began, attempts = outcome.began, outcome.attempts
     if not attempts and not outcome.seconds:
-        if outcome.status is Status.CANCELLED:
+        if outcome.status in (Status.CANCELLED, Status.PENDING):
             yield Part(QUEUED, 0.0, length)
         return
     first = began + (attempts[0].started if attempts else 0.0)

@@ -27,7 +27,7 @@ _MOST_ROWS = 2000
 _LISTS = 5
 """Lists that the page names; more are counted."""
 _TAG = re.compile(r"(?::[^/:@\s]*)?(?:@[^\s@]*)?(?: \([^\s()]*\))?$")
-ORDER = (Status.FAILED, Status.CANCELLED, Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
+ORDER = (Status.FAILED, Status.CANCELLED, Status.PENDING, Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
 """The order in which the page shows statuses: problems first."""
 OUTLOOK = {
     FailureClass.TRANSIENT: "temporary: a new run may succeed",
@@ -235,7 +235,7 @@ class View:
     def statuses(self) -> list[tuple[Status, int]]:
         """The statuses that occur, with the number of images."""
         counts = self.report.counts
-        return [(status, counts[status]) for status in ORDER if counts[status]]
+        return [(status, counts[status]) for status in ORDER if counts.get(status)]
 
     @property
     def ticks(self) -> Iterator[tuple[str, str]]:

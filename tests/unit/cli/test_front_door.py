@@ -156,7 +156,7 @@ def test_a_pipe_without_a_list_is_waited_for(program: Program) -> None:
         ("nginx", "no command 'nginx'; did you mean `puller pull nginx`?"),
         ("pul x", "no command 'pul'; did you mean `puller pull`?"),
         ("ls", "no command 'ls'; did you mean `puller list`?"),
-        ("status", "no command 'status'; did you mean `puller history`?"),
+        ("stat", "no command 'stat'; did you mean `puller status`?"),
         ("help nginx", "no command 'nginx'"),
         ("help pul", "no command 'pul'; did you mean `puller pull`?"),
         ("-v", "no option -v before the command; did you mean `puller pull -v`, or -V for the version?"),

@@ -16,7 +16,7 @@ PINNED = f"nginx:1.27@sha256:{'0' * 64}"
 LIMITED = "toomanyrequests: retry-after: 863.373s, allowed: 44000/minute"
 ALL = {
     "config", "doctor", "explain", "fleet-check", "history", "hosts", "list", "lock-check", "plan", "prune", "report",
-    "verify",
+    "runs", "verify",
 }  # fmt: skip
 
 

@@ -40,7 +40,8 @@ def test_a_run_is_told_in_numbers() -> None:
     assert found["puller_last_run_timestamp_seconds", ()] == STARTED.timestamp() + 12.5
     assert found["puller_last_run_duration_seconds", ()] == 12.5
     assert found["puller_last_run_success", ()] == 0
-    assert [found["puller_last_run_images", (status.value,)] for status in Status] == [1, 1, 1, 1, 1]
+    ends = [status for status in Status if status is not Status.PENDING]
+    assert [found["puller_last_run_images", (status.value,)] for status in ends] == [1, 1, 1, 1, 1]
     assert found["puller_last_run_failures", ("not_found",)] == 1
     assert found["puller_last_run_failures", ("cancelled",)] == 1
     assert samples(prometheus.render(report(outcome())))["puller_last_run_success", ()] == 1

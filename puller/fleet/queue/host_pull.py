@@ -1,0 +1,74 @@
+"""The pull of one task into the engine of this host."""
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from functools import partial
+from threading import Timer
+from typing import NamedTuple
+
+from puller.cancellation import Cancellation
+from puller.engine import connect, locate
+from puller.errors import EngineUnreachableError, FailureKind, PullerError
+from puller.failure import Failure, classify, failure, failure_of
+from puller.fleet.queue.messages import PullTask
+from puller.model import PullOutcome, PullRequest, Report, Status
+from puller.prune.pull_record import remember_pulls
+from puller.pull.session import PullSession
+from puller.registry.pools import SharedLimits
+from puller.settings import BackendChoice, PrefetchMode, Settings
+
+_RECORD_SECONDS = 5.0
+Limits = Callable[[Cancellation], SharedLimits]
+"""Makes the limits of a session, which ends with the cancellation."""
+
+
+class HostEngine(NamedTuple):
+    """Which engine of this host the worker pulls into, and how."""
+
+    backend: BackendChoice = BackendChoice.AUTO
+    docker_command: str = "docker"
+    context: str | None = None
+    seconds: float = 6600.0
+    """The longest that one task may take, with its waits."""
+
+
+def pull(task: PullTask, engine: HostEngine, limits: Limits) -> PullOutcome:
+    """Pull the image of a task; every failure is an outcome."""
+    request, cancel = task.request, Cancellation()
+    ends = Timer(engine.seconds, cancel.cancel, ("the time of the task is over",))
+    ends.daemon = True
+    ends.start()
+    try:
+        return _pull(request, engine, limits(cancel), cancel)
+    except PullerError as error:
+        return failed(request, _unreachable(error))
+    except Exception as error:  # noqa: BLE001 - a bug of ours fails this image, not the worker
+        return failed(request, failure_of(error))
+    finally:
+        ends.cancel()
+
+
+def failed(request: PullRequest, why: Failure) -> PullOutcome:
+    """Return the outcome of an image that was not pulled."""
+    return PullOutcome.of(request, Status.FAILED, failure=why)
+
+
+def _pull(request: PullRequest, engine: HostEngine, limits: SharedLimits, cancel: Cancellation) -> PullOutcome:
+    address = locate(engine.backend, docker_command=engine.docker_command, context=engine.context)
+    opened = connect(address, engine.backend, docker_command=engine.docker_command, connections=1)
+    settings = Settings(jobs=1)
+    settings = settings._replace(prefetch=settings.prefetch._replace(mode=PrefetchMode.NEVER))
+    with closing(opened), PullSession(opened, settings=settings, cancel=cancel, limits=limits) as session:
+        before = session.images_before
+        outcome = session.pull_one(request)
+        with suppress(Exception):  # a pull must not fail because its record for `puller prune` fails
+            report = Report(datetime.now(UTC), outcome.seconds, (outcome,))
+            remember_pulls(report, opened.store, partial(before.result, _RECORD_SECONDS))
+    return outcome
+
+
+def _unreachable(error: PullerError) -> Failure:
+    kind = error.kind if isinstance(error, EngineUnreachableError) else None
+    kind = kind or classify(str(error)).kind
+    return failure(FailureKind.DAEMON_UNREACHABLE if kind is FailureKind.UNCLASSIFIED else kind, str(error))

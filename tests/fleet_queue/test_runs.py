@@ -1,0 +1,121 @@
+"""Runs from `puller submit` to `puller status`: a real broker, controller and store, and workers with a fake pull."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from puller.errors import ExitCode
+from puller.fleet.queue.definitions import CONTROLLER
+from puller.fleet.runs.model import RunState
+from puller.fleet.runs.store import Store
+from tests.fleet_queue.conftest import PASSWORD, REGISTRY, ROOT, SECONDS, Queue
+from tests.lab.process import Process, clean_environment, wait_until
+from tests.lab.samples import DIGEST
+from tests.lab.schemas import assert_fits
+
+IMAGES = ("app", "db")
+
+
+class Desk:
+    """The command line of the user who submits runs, with the broker in the environment."""
+
+    def __init__(self, queue: Queue, folder: Path) -> None:
+        self.queue = queue
+        self._url = f"sqlite:///{folder / 'runs.db'}"
+        self._log = folder / "controller.log"
+        self._environment = clean_environment("PULLER_", "XDG_") | {
+            "HOME": str(folder), "PYTHONPATH": str(ROOT), "PULLER_BROKER": queue.url(CONTROLLER),
+            "PULLER_STORE": self._url,
+        }  # fmt: skip
+        self.store = Store(self._url)
+        self.controller: Process | None = None
+
+    def puller(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run puller."""
+        argv = [sys.executable, "-m", "puller", *words]
+        return subprocess.run(argv, env=self._environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    def submit(self, names: tuple[str, ...], *words: str) -> str:
+        """Submit a run of images over the hosts web-1 and web-2; return its name."""
+        images = [f"--image={REGISTRY}/{name}:1@{DIGEST}" for name in names]
+        done = self.puller("submit", *images, "--host", "web-1", "--host", "web-2", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def control(self) -> None:
+        """Start `puller controller`."""
+        argv = [sys.executable, "-m", "puller", "controller", "--check-after", "1s"]
+        self.controller = Process(argv, self._log, self._environment)
+
+    def online(self, *hosts: str) -> None:
+        """Start the workers of hosts, and wait until the broker knows them."""
+        for host in hosts:
+            self.queue.worker(host)
+        assert wait_until(lambda: all(self.queue.broker.backlog(host).consumers for host in hosts), SECONDS)
+
+    def until(self, name: str, hosts: dict[str, str], state: RunState = RunState.RUNNING) -> None:
+        """Wait until a run and its hosts are in these states."""
+
+        def reached() -> bool:
+            found = {host.name: host.state.value for host in self.store.hosts(name)}
+            return found == hosts and self.store.run(name).state is state
+
+        assert wait_until(reached, SECONDS), self.log()
+
+    def log(self) -> str:
+        """Return what the controller has said."""
+        return self._log.read_text() if self._log.exists() else ""
+
+    def close(self) -> None:
+        """End the controller."""
+        if self.controller:
+            self.controller.kill()
+        self.store.close()
+
+
+@pytest.fixture
+def desk(queue: Queue, tmp_path: Path) -> Iterator[Desk]:
+    """Have a broker, and neither runs nor workers."""
+    with closing(Desk(queue, tmp_path)) as desk:
+        yield desk
+
+
+def test_a_host_that_was_offline_catches_up(desk: Desk) -> None:
+    """`puller status` ends with 3 while a host has no worker, and with 0 after its worker has come."""
+    desk.online("web-1")
+    name = desk.submit(IMAGES)
+    desk.control()
+    desk.until(name, {"web-1": "done", "web-2": "deferred"})
+    assert desk.queue.broker.backlog("web-2") == (len(IMAGES), 0)
+    waiting = desk.puller("status", name)
+    assert waiting.returncode == ExitCode.HOSTS_UNREACHABLE, waiting.stdout
+    assert "1 of 2 hosts has all images, 1 deferred" in waiting.stdout
+    desk.online("web-2")
+    desk.until(name, {"web-1": "done", "web-2": "done"}, RunState.FINISHED)
+    done = desk.puller("status", name, "--format", "json")
+    document = json.loads(done.stdout)
+    assert_fits(document, "report")
+    found = sorted((each["host"], each["status"], each["digest"]) for each in document["images"])
+    assert found == [(host, "pulled", DIGEST) for host in ("web-1", "web-2") for _ in IMAGES]
+    assert done.returncode == 0
+    assert PASSWORD not in done.stdout + desk.log()
+
+
+def test_a_failed_canary_publishes_nothing_more(desk: Desk) -> None:
+    """The other host, whose worker waits for tasks, gets none; `puller status` ends with 4."""
+    desk.online("web-1", "web-2")
+    name = desk.submit(("missing", "db"), "--canary", "1")
+    desk.control()
+    desk.until(name, {"web-1": "failed", "web-2": "not_started"}, RunState.FINISHED)
+    time.sleep(2)  # two more steps of the controller
+    assert {line[3] for line in desk.queue.lines("begin")} == {"web-1"}
+    assert desk.queue.broker.backlog("web-2").messages == 0
+    status = desk.puller("status")
+    assert status.returncode == ExitCode.HALTED, status.stdout
+    assert "manifest unknown" in status.stdout

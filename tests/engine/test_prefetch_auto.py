@@ -262,7 +262,7 @@ def test_a_kept_cache_is_used_on_a_slow_wire(
     engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire, share: float
 ) -> None:
     """Images in the cache are taken from there, and the others are downloaded by puller as without a cache."""
-    images = push(registry, f"auto/kept-{round(share * 100)}", 12)
+    images = push(registry, f"auto/kept-{round(share * 100)}", 20)
     names = [image.at(wire.address) for image in images]
     held = round(share * len(images))
     assert puller.pull("--prefetch=always", puller.list(*names[:held])).code == 0
@@ -270,7 +270,7 @@ def test_a_kept_cache_is_used_on_a_slow_wire(
     proxy.forget()
     wire.change(SLOW // 2)
     run = puller.pull("-v", puller.list(*names))
-    assert (run.code, [each["attempts"] for each in run.images]) == (0, [1] * 12), run.stderr
+    assert (run.code, [each["attempts"] for each in run.images]) == (0, [1] * 20), run.stderr
     fetched, by_engine = to_puller(proxy), to_engine(proxy)
     assert not {each.digest for image in images[:held] for each in image.layers} & set(fetched)
     assert sum(by_engine.values()) < sum(sizes(images).values()) / 2, run.stderr
@@ -331,7 +331,7 @@ def test_a_registry_that_fails_later_costs_little(
 def test_a_registry_that_limits_only_puller_later_is_given_back(
     engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, wire: SlowWire
 ) -> None:
-    """It was faster for puller at first; the engine, which has its full speed, gets all that is left."""
+    """It is faster for puller at first; the engine, which has its full speed, gets all that is left."""
     images = push(registry, "auto/later-limited", 12)
     layers = f"/blobs/({'|'.join(sizes(images))})"
     forward = Rule(layers, faults.forward, agent="puller", times=8)
@@ -339,8 +339,7 @@ def test_a_registry_that_limits_only_puller_later_is_given_back(
     wire.change(SLOW)
     run = puller.pull("-v", puller.list(*(image.at(wire.address) for image in images)))
     assert (run.code, [each["attempts"] for each in run.images]) == (0, [1] * 12), run.stderr
-    assert "puller downloads the layers" in run.stderr
-    assert f"the engine downloads layers of {wire.address}: it sends" in run.stderr
+    assert f"the engine downloads layers of {wire.address}: " in run.stderr
     assert not store(puller).exists()
 
 

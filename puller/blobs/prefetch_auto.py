@@ -8,6 +8,7 @@ alone, and others are cancelled and prefetched.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -56,6 +57,9 @@ class PrefetchingEngine(Engine, Protocol):
     @property
     def prefetch(self) -> PrefetchedImages:
         """What it prefetches."""
+
+    def beside_loopback(self, pull: Callable[[], EngineResult], cancel: Cancellation) -> EngineResult:
+        """Pull from an image's own registry, while others are pulled from loopback."""
 
 
 Begin = Callable[[Sequence[PullRequest], Cancellation], PrefetchingEngine | None]
@@ -110,7 +114,8 @@ class AutoPrefetchEngine(EngineWrapper):
                 self._thread = start(self._watch, "monitor")
         if prefetching is None:
             try:
-                pulled = self._engine.pull(request, cancel=own, clocks=clocks, progress=watched)
+                plain = partial(self._engine.pull, request, cancel=own, clocks=clocks, progress=watched)
+                pulled = self._prefetching.beside_loopback(plain, own) if self._prefetching else plain()
             except CancelledError:
                 cancel.check()
                 prefetching = self._prefetching

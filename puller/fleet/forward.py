@@ -7,6 +7,7 @@ ends the programs that it started even if puller is killed.
 import errno
 import os
 import re
+import socket
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -195,7 +196,11 @@ class Forward(_Login):
         return forward_command(self.target, self.path, self._control)
 
     def _is_open(self) -> bool:
-        return self.path.is_socket()
+        """Whether ssh listens: its socket has a name a moment before that."""
+        if not self.path.is_socket():
+            return False
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.path)) == 0
 
     def _clear(self) -> None:
         """Remove the sockets of a login that has ended: who connects to them must not wait."""

@@ -9,11 +9,12 @@ from click.core import ParameterSource
 
 from puller.cancellation import Cancellation
 from puller.cli.engine import EngineLock
-from puller.cli.options import complete_files
+from puller.cli.options import FAILURE_LIMIT, Parsed, complete_files
 from puller.cli.sections import flag, number, section
 from puller.engine.interface import Engine
 from puller.fleet.hosts import FleetHost, read_hosts
 from puller.fleet.model import OpenHost
+from puller.fleet.waves import parse_waves
 from puller.text import clean
 
 PARALLEL_HOSTS = 20
@@ -56,6 +57,20 @@ naming_options = section(
     ),
 )  # fmt: skip
 """The options `host_files`, `host_urls`, `inventories` and `host_groups`."""
+
+WAVES = (
+    number("--canary", default=0, least=0, metavar="N", help="Begin with N hosts, and go on only if they succeed."),
+    click.option(
+        "--wave", "waves", type=Parsed("wave", parse_waves), metavar="N|N%[,…]",
+        help="Hosts of a wave, or a list of sizes whose last is repeated, such as 1,5,10%; a wave begins when the one "
+        "before has ended.",
+    ),
+    click.option(
+        "--max-fail", "max_fail_hosts", type=FAILURE_LIMIT, envvar="PULLER_MAX_FAIL_HOSTS", metavar="N|N%",
+        help="Begin with no further host when more hosts than this have failed.",
+    ),
+)  # fmt: skip
+"""The options of a run whose hosts begin one after the other."""
 
 host_options = section(
     "Hosts",

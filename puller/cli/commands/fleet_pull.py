@@ -13,21 +13,20 @@ from click.core import ParameterSource
 from puller.cancellation import interruptible
 from puller.cli.commands.pull import login_problems, run_details
 from puller.cli.fleet_failed import failed_on_hosts
-from puller.cli.fleet_options import PARALLEL_HOSTS, host_options, hosts_of, locking
-from puller.cli.options import FAILURE_LIMIT, Parsed, complete_files, make_plan
+from puller.cli.fleet_options import PARALLEL_HOSTS, WAVES, host_options, hosts_of, locking
+from puller.cli.options import Parsed, complete_files, make_plan
 from puller.cli.output import deliver
 from puller.cli.progress import open_log
 from puller.cli.progress.fleet import FleetTotals, follow_fleet
 from puller.cli.pull_options import pull_options, settings_of
 from puller.cli.registries import account_notes, tell
-from puller.cli.sections import SectionedCommand, flag, number, section
+from puller.cli.sections import SectionedCommand, flag, section
 from puller.cli.signals import handled
 from puller.errors import OutputError, UsageError
 from puller.fleet.connection import open_host, target_of
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import FleetOptions
 from puller.fleet.run import FleetRun
-from puller.fleet.waves import parse_waves
 from puller.image.reference import registry_name
 from puller.imagelist.requests import RequestedImages
 from puller.model import HostState, Report
@@ -92,16 +91,7 @@ def _reworded(verb: _F) -> _F:
 
 _wave_options = section(
     "Waves",
-    number("--canary", default=0, least=0, metavar="N", help="Begin with N hosts, and go on only if they succeed."),
-    click.option(
-        "--wave", "waves", type=Parsed("wave", parse_waves), metavar="N|N%[,…]",
-        help="Hosts of a wave, or a list of sizes whose last is repeated, such as 1,5,10%; a wave begins when the one "
-        "before has ended.",
-    ),
-    click.option(
-        "--max-fail", "max_fail_hosts", type=FAILURE_LIMIT, envvar="PULLER_MAX_FAIL_HOSTS", metavar="N|N%",
-        help="Begin with no further host when more hosts than this have failed.",
-    ),
+    *WAVES,
     flag("--strict", help="An unreachable host counts as failed."),
     click.option(
         "--unreachable", type=click.Path(path_type=Path), metavar="FILE", shell_complete=complete_files,

@@ -12,19 +12,18 @@ import click
 from puller.cancellation import interruptible
 from puller.cli.broker_options import address_of, broker_options, connect_broker
 from puller.cli.commands.pull import run_details
-from puller.cli.fleet_options import hosts_of, naming_options
+from puller.cli.fleet_options import WAVES, hosts_of, naming_options
 from puller.cli.fleet_store import opened_store, runs_module, store_option
-from puller.cli.options import FAILURE_LIMIT, Parsed, duration, list_options, make_plan
+from puller.cli.options import duration, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.registries import registry_client
 from puller.cli.run_watch import watch_run
-from puller.cli.sections import SectionedCommand, flag, number, section
+from puller.cli.sections import SectionedCommand, flag, section
 from puller.cli.signals import handled
 from puller.errors import CancelledError, UsageError
 from puller.fleet.pins import Pins
 from puller.fleet.queue.messages import is_host_name
 from puller.fleet.runs.model import RunOptions
-from puller.fleet.waves import parse_waves
 from puller.model import PullRequest, Report, exit_code_of
 from puller.settings import Policy
 from puller.text import clean, counted, plain_error
@@ -47,19 +46,7 @@ _NOTHING = Report(datetime.fromtimestamp(0, UTC), 0.0, ())
 )
 @naming_options
 @broker_options
-@section(
-    "Waves",
-    number("--canary", default=0, least=0, metavar="N", help="Begin with N hosts, and go on only if they succeed."),
-    click.option(
-        "--wave", "waves", type=Parsed("wave", parse_waves), metavar="N|N%[,…]",
-        help="Hosts of a wave, or a list of sizes whose last is repeated, such as 1,5,10%; a wave begins when the one "
-        "before has ended.",
-    ),
-    click.option(
-        "--max-fail", "max_fail_hosts", type=FAILURE_LIMIT, envvar="PULLER_MAX_FAIL_HOSTS", metavar="N|N%",
-        help="Begin with no further host when more hosts than this have failed.",
-    ),
-)  # fmt: skip
+@section("Waves", *WAVES)
 @list_options
 def command(**options: Any) -> int:
     """Submit a run over many hosts: workers on the hosts pull the images, also when this machine is off.

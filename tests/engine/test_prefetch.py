@@ -257,7 +257,8 @@ def test_a_limited_bandwidth_is_not_lent_to_the_kernel(
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert proxy.sent("GET", BLOBS + image.layers[0].digest) < on_disk(puller) + 3_000_000
+    lent = proxy.sent("GET", BLOBS + image.layers[0].digest) - on_disk(puller)
+    assert lent < 4_000_000  # for each connection a piece in memory, and what its kernel takes in; the layer has 19 MB
 
 
 def test_a_bad_blob_in_the_cache_is_fetched_again(

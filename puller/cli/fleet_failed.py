@@ -12,7 +12,7 @@ from puller.errors import UsageError
 from puller.fleet.hosts import FleetHost
 from puller.fleet.url import read_url
 from puller.imagelist.requests import RequestedImages
-from puller.model import HostResult
+from puller.model.hosts import HostResult
 from puller.report import history
 from puller.text import clean, counted
 

@@ -15,7 +15,8 @@ from puller.errors import CancelledError
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
 from puller.fleet.runs.model import RunState
-from puller.model import Fleet, HostState, Report
+from puller.model import Report
+from puller.model.hosts import Fleet, HostState
 from puller.report import RENDERERS
 
 _SECONDS = 1.0

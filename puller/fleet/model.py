@@ -7,7 +7,8 @@ from typing import NamedTuple
 from puller.engine.interface import Engine
 from puller.fleet.hosts import FleetHost
 from puller.fleet.waves import WaveSize
-from puller.model import HostResult, PullOutcome
+from puller.model import PullOutcome
+from puller.model.hosts import HostResult
 from puller.settings import FailureLimit
 
 OpenHost = Callable[..., AbstractContextManager[Engine]]

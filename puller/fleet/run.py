@@ -22,7 +22,8 @@ from puller.fleet.model import FleetEvent, FleetOptions, Halted, HostEnded, Host
 from puller.fleet.pins import Pins
 from puller.fleet.states import is_lost, lost, not_pulled, state_of, why_not_used
 from puller.fleet.waves import Waves
-from puller.model import ENGINE_GONE, Fleet, HostResult, HostState, PullOutcome, PullRequest, Report, RunDetails, Status
+from puller.model import ENGINE_GONE, PullOutcome, PullRequest, Report, RunDetails, Status
+from puller.model.hosts import Fleet, HostResult, HostState
 from puller.prune.pull_record import remember_pulls
 from puller.pull.session import PullSession
 from puller.registry.client import RegistryClient

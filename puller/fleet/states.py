@@ -6,7 +6,8 @@ from puller.engine.interface import Engine
 from puller.errors import EngineBusyError, EngineUnreachableError, FailureClass, FailureKind, PullerError
 from puller.failure import Failure, classify, failure
 from puller.fleet.connection import lost_connection
-from puller.model import ENGINE_GONE, HostState, PullOutcome, Status
+from puller.model import ENGINE_GONE, PullOutcome, Status
+from puller.model.hosts import HostState
 
 _ADVICE = "Start the engine of the host, then run the same command again; `puller fleet check` shows more."
 

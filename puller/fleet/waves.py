@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple, Self
 
-from puller.model import HostState
+from puller.model.hosts import HostState
 from puller.settings import FailureLimit
 from puller.text import counted
 

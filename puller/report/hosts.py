@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from puller.failure import Failure
-from puller.model import Fleet, HostResult, HostState, PullOutcome, Report, Status
+from puller.model import PullOutcome, Report, Status
+from puller.model.hosts import Fleet, HostResult, HostState
 from puller.text import clean, counted, format_bytes, format_seconds, stop_words
 
 HOST_ORDER = (

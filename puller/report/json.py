@@ -11,17 +11,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 from puller.errors import FailureClass, FailureKind, UsageError
 from puller.failure import Failure, error_document
 from puller.image.reference import Platform
-from puller.model import (
-    Attempt,
-    Fleet,
-    HostResult,
-    HostState,
-    PullOutcome,
-    Report,
-    RunDetails,
-    Span,
-    Status,
-)
+from puller.model import Attempt, PullOutcome, Report, RunDetails, Span, Status
+from puller.model.hosts import Fleet, HostResult, HostState
 from puller.text import clean, timestamp
 
 T = TypeVar("T")

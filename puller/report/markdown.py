@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from puller.failure import Failure
 from puller.image.digest import short_digest
-from puller.model import HostState, PullOutcome, Report
+from puller.model import PullOutcome, Report
+from puller.model.hosts import HostState
 from puller.report import LARGEST_SUMMARY
 from puller.report.hosts import amount_of, host_names, host_rows, spread
 from puller.report.words import (

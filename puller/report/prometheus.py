@@ -13,7 +13,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from puller.model import HostState, PullOutcome, Report
+from puller.model import PullOutcome, Report
+from puller.model.hosts import HostState
 from puller.report.words import is_bad_line
 from puller.text import clean
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from puller.failure import Failure
 from puller.image.digest import short_digest
-from puller.model import HostState, PullOutcome, Report, Status
+from puller.model import PullOutcome, Report, Status
+from puller.model.hosts import HostState
 from puller.report.hosts import COLUMNS, HOST_ORDER, NUMBERS, amount_of, host_names, host_rows, spread
 from puller.report.words import (
     KEPT,

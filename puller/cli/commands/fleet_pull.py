@@ -29,7 +29,8 @@ from puller.fleet.model import FleetOptions
 from puller.fleet.run import FleetRun
 from puller.image.reference import registry_name
 from puller.imagelist.requests import RequestedImages
-from puller.model import HostState, Report
+from puller.model import Report
+from puller.model.hosts import HostState
 from puller.registry.client import RegistryClient
 from puller.report.hosts import host_names
 from puller.settings import Settings

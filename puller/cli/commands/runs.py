@@ -9,7 +9,8 @@ from puller.cli.fleet_store import opened_store, store_options
 from puller.cli.output import emit, emit_json
 from puller.cli.sections import SectionedCommand, text_or_json
 from puller.fleet.runs.model import RunCounts, RunRecord
-from puller.model import HostState, Status
+from puller.model import Status
+from puller.model.hosts import HostState
 from puller.text import aligned, clean, shorten, timestamp
 
 _LONGEST_LISTS = 60

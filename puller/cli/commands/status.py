@@ -8,7 +8,7 @@ from puller.cli.fleet_store import newest_run, opened_store, runs_module, store_
 from puller.cli.output import emit, wants_color
 from puller.cli.run_watch import rendered
 from puller.cli.sections import SectionedCommand, flag, section
-from puller.model import HostState
+from puller.model.hosts import HostState
 from puller.report import RENDERERS
 
 

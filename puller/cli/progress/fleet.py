@@ -22,7 +22,8 @@ from puller.events import (
     Started,
 )
 from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
-from puller.model import HostState, PullRequest, Status
+from puller.model import PullRequest, Status
+from puller.model.hosts import HostState
 from puller.report.hosts import state_words
 from puller.report.words import bare_name, ending, reason, status_words
 from puller.system.clock import monotonic

@@ -14,7 +14,8 @@ from puller.cli.progress.fleet import FleetLines, FleetState, HostProgress
 from puller.cli.progress.lines import QuietStream
 from puller.events import Event, Finished
 from puller.fleet.model import FleetEvent, HostStarted
-from puller.model import HostState, Status
+from puller.model import Status
+from puller.model.hosts import HostState
 from puller.report.hosts import HOST_ORDER, state_words
 from puller.text import clean, format_bytes
 

@@ -13,7 +13,7 @@ from puller.fleet.runs import steps
 from puller.fleet.runs.model import MOST_ATTEMPTS, DueTask, RunRecord, RunState
 from puller.fleet.runs.store import Store
 from puller.fleet.waves import Waves
-from puller.model import HostState
+from puller.model.hosts import HostState
 from puller.text import clean, counted
 
 T = TypeVar("T")

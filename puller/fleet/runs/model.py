@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from puller.fleet.waves import WaveSize
-from puller.model import HostState, PullOutcome, PullRequest, RunDetails
+from puller.model import PullOutcome, PullRequest, RunDetails
+from puller.model.hosts import HostState
 from puller.settings import FailureLimit
 
 SECONDS_TO_EXPIRE = 24 * 3600.0

@@ -17,7 +17,8 @@ from puller.fleet.runs.controller import Controller
 from puller.fleet.runs.model import RunCounts, RunRecord, RunState
 from puller.fleet.runs.report import report_of_run
 from puller.fleet.runs.store import Store
-from puller.model import HostState, Status
+from puller.model import Status
+from puller.model.hosts import HostState
 from puller.report import RENDERERS
 from puller.text import clean, plain_error, timestamp
 

@@ -12,7 +12,8 @@ from puller.fleet.runs.schema import pulls
 from puller.fleet.runs.steps import outcome_at
 from puller.fleet.runs.store import Store
 from puller.fleet.states import state_of
-from puller.model import BY_BROKER, Fleet, HostResult, HostState, PullOutcome, Report, Status
+from puller.model import BY_BROKER, PullOutcome, Report, Status
+from puller.model.hosts import Fleet, HostResult, HostState
 from puller.text import counted
 
 _NO_WORKER = "no worker of this host is connected to the broker: its queue keeps the pulls until the run expires"

@@ -13,7 +13,8 @@ from puller.fleet.runs.model import DueTask, Ended, RunImage, RunState
 from puller.fleet.runs.schema import attempts, decisions, hosts, pulls, runs
 from puller.fleet.runs.store import EXPIRED, Store, append_decision
 from puller.fleet.states import state_of
-from puller.model import HostState, PullOutcome, Status
+from puller.model import PullOutcome, Status
+from puller.model.hosts import HostState
 from puller.report.json import image_document, outcome_of
 
 _OK = (Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)

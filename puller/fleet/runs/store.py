@@ -23,7 +23,8 @@ from puller.fleet.runs.model import (
 )
 from puller.fleet.runs.schema import decisions, hosts, images, open_engine, pulls, reason, runs
 from puller.image.reference import ImageReference, Platform
-from puller.model import HostState, PullOutcome, PullRequest, RunDetails, Status
+from puller.model import PullOutcome, PullRequest, RunDetails, Status
+from puller.model.hosts import HostState
 from puller.report.json import image_document, outcome_of
 from puller.text import clean, counted
 

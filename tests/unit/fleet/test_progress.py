@@ -12,7 +12,8 @@ from puller.events import ENGINE, Event, Finished, Paused, Phase, Progress, RunS
 from puller.failure import failure
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
-from puller.model import HostResult, HostState, Status
+from puller.model import Status
+from puller.model.hosts import HostResult, HostState
 from tests.lab.samples import outcome, request
 from tests.unit.cli.progress.test_live import LINES, Terminal
 

@@ -7,7 +7,8 @@ import jsonschema
 from junitparser import JUnitXml
 
 import puller as package
-from puller.model import HostState, Report
+from puller.model import Report
+from puller.model.hosts import HostState
 from puller.report import RENDERERS, json as as_json
 from puller.report.words import next_commands
 from puller.settings import FailureLimit

@@ -17,7 +17,8 @@ from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
 from puller.fleet.ssh import problem_of
 from puller.fleet.url import SshTarget
 from puller.fleet.waves import parse_waves
-from puller.model import EngineResult, HostState, Report, Status
+from puller.model import EngineResult, Report, Status
+from puller.model.hosts import HostState
 from puller.report import RENDERERS
 from puller.settings import FailureLimit, Policy
 from tests.lab.fakes import PULLED, FakeBackend, FakeStore, Result, until_cancelled

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from puller.fleet.waves import Waves, WaveSize, parse_waves
-from puller.model import HostState
+from puller.model.hosts import HostState
 from puller.settings import FailureLimit
 
 DONE, FAILED, UNREACHABLE = HostState.DONE, HostState.FAILED, HostState.UNREACHABLE

@@ -11,7 +11,8 @@ from puller.fleet.runs import dispatcher
 from puller.fleet.runs.dispatcher import Patience
 from puller.fleet.runs.model import RunState
 from puller.fleet.runs.schema import attempts, decisions
-from puller.model import HostState, Status
+from puller.model import Status
+from puller.model.hosts import HostState
 from tests.lab.fake_broker import Pull, result_of
 from tests.lab.samples import DIGEST
 from tests.unit.fleet_runs.runs import Make, World, options

@@ -11,7 +11,8 @@ from hypothesis import given, strategies as st
 from puller.errors import FailureClass, FailureKind, UsageError
 from puller.failure import Failure
 from puller.image.reference import Platform
-from puller.model import Attempt, Fleet, HostResult, HostState, PullOutcome, Report, RunDetails, Span, Status
+from puller.model import Attempt, PullOutcome, Report, RunDetails, Span, Status
+from puller.model.hosts import Fleet, HostResult, HostState
 from puller.report.json import render, report_of, summary_of
 from tests.lab.samples import DIGEST, outcome, report
 

@@ -176,9 +176,13 @@ class EngineUnreachableError(PullerError):
 
 
 class EngineBusyError(PullerError):
-    """Another run of puller is using this engine."""
+    """Another run of puller is using this engine; `left` are the seconds for which it may still be waited for."""
 
     exit_code = ExitCode.TRY_AGAIN
+
+    def __init__(self, message: str, left: float = 0.0) -> None:
+        super().__init__(message)
+        self.left = left
 
 
 class EngineError(Exception):

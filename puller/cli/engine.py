@@ -1,7 +1,7 @@
 """The engine of a verb: its address and connection, the lock of a run on it, and its errors."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from errno import ENOENT, EROFS
 from pathlib import Path
@@ -45,31 +45,33 @@ class EngineLock(AbstractContextManager["EngineLock"]):
         if self._lock:
             self._lock.release()
 
-    def take(self, engine: str, *, host: str = "", sleep: Callable[[float], object] = time.sleep) -> None:
-        """Wait, and lock the engine with this identity; raises EngineBusyError after `--lock-wait`.
-
-        `host` is named in messages; `sleep` waits, and may raise an exception to end the wait.
-        """
-        name = f"the engine of {host}" if host else "this engine"
+    def take(self, engine: str) -> None:
+        """Wait, and lock the engine with this identity; raises EngineBusyError after `--lock-wait`."""
         if jitter := self._options.get("jitter"):
             seconds = SystemRandom().uniform(0, jitter)
             self._tell(f"starts in {format_seconds(seconds)} (--jitter)")
-            sleep(seconds)
+            time.sleep(seconds)
+        ends, told = monotonic() + self._options["lock_wait"], False
+        while True:
+            try:
+                return self.take_now(engine, "this engine", ends)
+            except EngineBusyError as error:
+                if not error.left:
+                    raise
+                if not told:
+                    self._tell(waiting_words(error))
+                told = True
+                time.sleep(min(_TICK, error.left))
+
+    def take_now(self, engine: str, name: str, ends: float) -> None:
+        """Lock an engine; raises EngineBusyError, which may be waited for until `ends`, on the monotonic clock."""
         if not self._needed:
             return
-        wait = self._options["lock_wait"]
-        ends, told = monotonic() + wait, False
         try:
             self._lock = RunLock(engine)
-            while holder := self._lock.take(self._doing):
-                left = ends - monotonic()
-                if left <= 0:
-                    cure = "" if wait else "; --lock-wait waits for it, --no-lock ignores it"
-                    raise EngineBusyError(f"another run uses {name}: {holder}{cure}")
-                if not told:
-                    self._tell(f"waits up to {format_seconds(left)} for another run that uses {name}: {holder}")
-                    told = True
-                sleep(min(_TICK, left))
+            if holder := self._lock.take(self._doing):
+                cure = "" if self._options["lock_wait"] else "; --lock-wait waits for it, --no-lock ignores it"
+                raise EngineBusyError(f"another run uses {name}: {holder}{cure}", max(0.0, ends - monotonic()))
             if self._lock.note:
                 click.echo(f"puller: {clean(self._lock.note)}", err=True)
         except OSError as error:
@@ -80,6 +82,11 @@ class EngineLock(AbstractContextManager["EngineLock"]):
     def _tell(self, words: str) -> None:
         if self._options.get("verbose") or not self._options.get("quiet"):
             click.echo(f"puller: {clean(words)}", err=True)
+
+
+def waiting_words(error: EngineBusyError) -> str:
+    """Say that puller waits for another run."""
+    return f"waits up to {format_seconds(error.left)}: {error}"
 
 
 def open_engine(

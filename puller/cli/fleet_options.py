@@ -15,6 +15,7 @@ from puller.engine.interface import Engine
 from puller.fleet.hosts import FleetHost, read_hosts
 from puller.fleet.model import OpenHost
 from puller.fleet.waves import parse_waves
+from puller.system.clock import monotonic
 from puller.text import clean
 
 PARALLEL_HOSTS = 20
@@ -124,13 +125,16 @@ def named_hosts(options: Mapping[str, Any]) -> tuple[FleetHost, ...]:
 def locking(connect: OpenHost, options: Mapping[str, Any], names: Sequence[str]) -> OpenHost:
     """Return a function that connects to a host while it has the host's lock, as `LOCK_OPTIONS` say.
 
-    The lock is that of this machine for the host's URL; `names` describe this run to others. Raises EngineBusyError.
+    The lock is that of this machine for the host's URL; `names` describe this run to others. Raises EngineBusyError
+    instead of waiting: other hosts take the place of this one, which may be tried again until `--lock-wait` is over.
     """
+    ends: dict[str, float] = {}
 
     @contextmanager
     def open_locked(host: FleetHost, *, cancel: Cancellation, **how: Any) -> Iterator[Engine]:
-        with EngineLock({**options, "jitter": 0.0}, *names) as lock:
-            lock.take(host.url, host=host.name, sleep=cancel.sleep)
+        end = ends.setdefault(host.name, monotonic() + options["lock_wait"])
+        with EngineLock(options, *names) as lock:
+            lock.take_now(host.url, f"the engine of {host.name}", end)
             with connect(host, cancel=cancel, **how) as engine:
                 yield engine
 

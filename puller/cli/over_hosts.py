@@ -3,12 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
 import click
 
 from puller.cancellation import Cancellation, interruptible
+from puller.cli.engine import waiting_words
 from puller.cli.fleet_options import HostWork
 from puller.cli.output import emit
 from puller.cli.signals import handled
@@ -36,8 +38,8 @@ SCHEMA = "puller.hosts/1"
 """Name and version of the JSON document; the version increases only with an incompatible change."""
 _WORST = (ExitCode.FAILED, ExitCode.TRY_AGAIN, ExitCode.USAGE)
 """Exit codes of hosts, the one that decides first; 2 is that of a plan that is not empty."""
-
-
+_AGAIN = 0.5
+"""Seconds until hosts that another run uses are tried again."""
 _STATES = {"ok": "ok", "problems": "with problems", "failed": "failed", "unreachable": "unreachable"}
 """The states of a host, in the words of the summary."""
 
@@ -47,6 +49,8 @@ class _Answer(NamedTuple):
     work: HostWork | None = None
     error: Failure | None = None
     is_unreachable: bool = False
+    waits: str = ""
+    """For how long another run that uses the host is waited for; empty if it is not."""
 
     @property
     def state(self) -> str:
@@ -83,11 +87,25 @@ def over_hosts(
             _ask, work=work, connect=connect, cancel=signals.cancellation, connections=connections, keyring=Keyring()
         )
 
-        def tell(done: int) -> None:
-            click.echo(f"puller: {done} of {counted(len(hosts), 'host')} done", err=True)
+        def tell(before: int, done: int) -> None:
+            click.echo(f"puller: {before + done} of {counted(len(hosts), 'host')} done", err=True)
 
-        def ask_all() -> tuple[_Answer, ...]:
-            return for_each(hosts, ask, parallel=options["parallel_hosts"], on_wait=tell)
+        def ask_all() -> list[_Answer]:
+            """Ask all hosts; those that another run uses again after the others, while they may be waited for."""
+            answers: dict[str, _Answer] = {}
+            left = [*hosts]
+            while left:
+                on_wait = partial(tell, len(hosts) - len(left))
+                found = for_each(left, ask, parallel=options["parallel_hosts"], on_wait=on_wait)
+                for answer in found:
+                    if answer.waits and answer.host.name not in answers:
+                        click.echo(f"puller: {clean(answer.waits)}", err=True)
+                    answers[answer.host.name] = answer
+                left = [answer.host for answer in found if answer.waits]
+                if left:
+                    with suppress(CancelledError):
+                        signals.cancellation.sleep(_AGAIN)
+            return [answers[host.name] for host in hosts]
 
         with signals.cancellation.hook(stop):
             answers = interruptible(ask_all, signals.cancellation)
@@ -120,8 +138,10 @@ def _ask(
 def _without_work(host: FleetHost, error: CancelledError | EngineError | PullerError, cancel: Cancellation) -> _Answer:
     if cancel.requested or isinstance(error, CancelledError):
         return _Answer(host, error=failure(FailureKind.CANCELLED, cancel.reason))
-    if isinstance(error, EngineUnreachableError | EngineBusyError):
-        return _Answer(host, error=why_not_used(error), is_unreachable=isinstance(error, EngineUnreachableError))
+    if isinstance(error, EngineBusyError):
+        return _Answer(host, error=why_not_used(error), waits=waiting_words(error) if error.left else "")
+    if isinstance(error, EngineUnreachableError):
+        return _Answer(host, error=why_not_used(error), is_unreachable=True)
     why = failure_of(error) if isinstance(error, EngineError) else classify(str(error))
     return _Answer(host, error=why, is_unreachable=why.kind in ENGINE_GONE)
 

@@ -4,7 +4,7 @@ All sessions share one `RegistryClient`: tokens, health and rate limits are know
 one host meets makes all of them wait.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -13,15 +13,16 @@ from typing import NamedTuple
 from puller.cancellation import Cancellation
 from puller.engine.interface import Engine
 from puller.errors import CancelledError, EngineBusyError, EngineError, FailureKind, ListError, PullerError
-from puller.events import ENGINE, Event, Finished, Observer, Paused, ignore
+from puller.events import ENGINE, Observer, Paused, ignore
 from puller.failure import Failure, failure, failure_of
 from puller.fleet.connection import open_host
 from puller.fleet.engines import SharedEngines
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import FleetEvent, FleetOptions, Halted, HostEnded, HostStarted, OpenHost
 from puller.fleet.pins import Pins
-from puller.fleet.states import is_lost, lost, not_pulled, state_of, why_not_used
+from puller.fleet.states import is_lost, lost, not_pulled, observing, state_of, why_not_used
 from puller.fleet.waves import Waves
+from puller.fleet.widths import CHECKS, widths
 from puller.model import ENGINE_GONE, PullOutcome, PullRequest, Report, RunDetails, Status
 from puller.model.hosts import Fleet, HostResult, HostState
 from puller.prune.pull_record import remember_pulls
@@ -31,21 +32,14 @@ from puller.registry.pools import SharedLimits
 from puller.settings import PrefetchMode, Settings
 from puller.system.clock import monotonic
 from puller.system.credentials import Keyring
-from puller.system.threads import Threads, affordable
+from puller.system.threads import Threads
 from puller.text import counted, format_seconds
 
 _GRACE = 5.0
 """Seconds that hosts have to stop after the run is cancelled."""
-_THREADS = 560
-"""Threads of all sessions together."""
-_OTHERS, _CHECKS = 11, 2
-"""Threads of one session without those for checks, pulls and time limits, and those for checks: most are by digest."""
-_CONNECTIONS = 2
-"""Open connections of one host beside those of its pulls."""
+_AGAIN = 0.5
+"""Seconds until a host that another run uses is tried again."""
 _RECORD_SECONDS = 5.0
-
-_FED = 8
-"""Connections of a fed host's engine to this machine, with a thread each."""
 
 
 class _Part(NamedTuple):
@@ -62,6 +56,10 @@ class _Begin(NamedTuple):
     """None if it did not."""
     at: float
     """On the monotonic clock."""
+
+
+_Ends = SimpleQueue[_Part | tuple[str, EngineBusyError] | None]
+"""What came of hosts, those that another run uses and that are tried again, and None for a cancelled run."""
 
 
 class FleetRun:
@@ -91,11 +89,9 @@ class FleetRun:
         self._tell: Callable[[FleetEvent], object] = lambda _: None
         self._cancel = Cancellation(cancel)
         self._pins = Pins(requests, settings.policy)
-        self.parallel, pulls = _widths(
-            self._hosts.values(), requests, settings.jobs, options.parallel_hosts, _FED * options.fed
-        )
+        self.parallel, pulls = widths(self._hosts.values(), requests, settings.jobs, options)
         """How many hosts run at once: fewer than was asked for if they would need too many threads."""
-        self._limits = SharedLimits(dict(options.registry_limits), pulls=pulls, checks=_CHECKS)
+        self._limits = SharedLimits(dict(options.registry_limits), pulls=pulls, checks=CHECKS)
         self._waves = Waves(
             [*self._hosts],
             canaries=options.canaries,
@@ -105,6 +101,10 @@ class FleetRun:
         )
         self._engines = SharedEngines()
         self._running: dict[str, _Begin] = {}
+        """The hosts that have begun and not ended."""
+        self._waiting: dict[str, float] = {}
+        """Those of them that another run uses, with when each is tried again; they take no place of the others."""
+        self._told: set[str] = set()
         self._began = 0.0
 
     def observe(self, observer: Observer, hosts: Callable[[FleetEvent], object]) -> None:
@@ -137,39 +137,69 @@ class FleetRun:
     def _run_hosts(self) -> dict[str, _Part]:
         """Let hosts begin as the waves allow, until none runs and none will begin."""
         parts: dict[str, _Part] = {}
-        ends: SimpleQueue[_Part | None] = SimpleQueue()
+        ends: _Ends = SimpleQueue()
         threads, waves, running = Threads("host", self.parallel, self.parallel), self._waves, self._running
-
-        def work(host: FleetHost, begin: _Begin) -> None:
-            try:
-                part = self._pull(host, begin)
-            except Exception as error:  # noqa: BLE001 - a bug of ours fails this host, not the run
-                part = self._broken(host, begin, failure_of(error), HostState.FAILED)
-            self._engines.ended(host.name)
-            ends.put(part)
-
         with self._cancel.hook(lambda: ends.put(None)):
             while not waves.over:
                 if self._cancel.requested:
                     waves.stop()
-                while len(running) < self.parallel and (name := waves.take()):
-                    running[name] = _Begin(waves.number, monotonic())
-                    self._tell(HostStarted(self._hosts[name], waves.number, waves.last))
-                    threads.submit("", work, self._hosts[name], running[name])
+                while len(running) - len(self._waiting) < self.parallel and (name := self._next()):
+                    threads.submit("", self._work, self._hosts[name], running[name], ends)
                 if not running:
                     continue
                 try:
-                    part = ends.get(timeout=_GRACE if self._cancel.requested else self._left)
+                    end = ends.get(timeout=self._patience)
                 except Empty:
                     if self._cancel.requested:  # a host does not stop: its thread is left alone
                         break
-                    deadline = format_seconds(self._settings.deadline or 0)
-                    self._cancel.cancel(f"the deadline of {deadline} has passed")
+                    if self._left == 0.0:
+                        deadline = format_seconds(self._settings.deadline or 0)
+                        self._cancel.cancel(f"the deadline of {deadline} has passed")
                     continue
-                if part:
-                    self._ended(part, parts)
+                if isinstance(end, _Part):
+                    self._ended(end, parts)
+                elif end:
+                    self._put_aside(*end)
         threads.close()
         return parts
+
+    def _work(self, host: FleetHost, begin: _Begin, ends: _Ends) -> None:
+        try:
+            part = self._pull(host, begin)
+        except EngineBusyError as error:
+            ends.put((host.name, error))
+            return
+        except Exception as error:  # noqa: BLE001 - a bug of ours fails this host, not the run
+            part = self._broken(host, begin, failure_of(error), HostState.FAILED)
+        self._engines.ended(host.name)
+        ends.put(part)
+
+    def _next(self) -> str | None:
+        """Return a host that may take a place now: a new one, or else one that another run used for a while."""
+        if name := self._waves.take():
+            self._running[name] = _Begin(self._waves.number, monotonic())
+            self._tell(HostStarted(self._hosts[name], self._waves.number, self._waves.last))
+            return name
+        name, again = next(iter(self._waiting.items()), (None, 0.0))
+        if name and (again <= monotonic() or self._cancel.requested):
+            del self._waiting[name]
+            return name
+        return None
+
+    def _put_aside(self, host: str, error: EngineBusyError) -> None:
+        """Let other hosts have the place of one that another run uses; the first time, tell for how long."""
+        self._waiting[host] = monotonic() + min(_AGAIN, error.left)
+        if host not in self._told:
+            self._told.add(host)
+            self._observer(Paused(ENGINE, why_not_used(error), error.left, host))
+
+    @property
+    def _patience(self) -> float | None:
+        """Seconds until there is something to do, whatever hosts do; None if that is never."""
+        if self._cancel.requested:
+            return _GRACE
+        times = [*([_AGAIN] if self._waiting else []), *([self._left] if self._left is not None else [])]
+        return min(times, default=None)
 
     def _ended(self, part: _Part, parts: dict[str, _Part]) -> None:
         name, halted = part.result.name, self._waves.halted
@@ -200,12 +230,13 @@ class FleetRun:
         settings = self._settings._replace(jobs=jobs, deadline=None if left is None else left + 1.0)
         part: _Part | None = None
         try:
+            cancel.check()
             with (
                 self._connect(host, cancel=cancel, connections=jobs, keyring=self._keyring) as engine,
                 self._alone(host, engine, cancel),
                 PullSession(
-                    engine, self._registries, settings, self._observing(engine), host=host.name,
-                    cancel=cancel, limits=self._limits,
+                    engine, self._registries, settings, observing(engine, self._pins.observing(self._observer)),
+                    host=host.name, cancel=cancel, limits=self._limits,
                 ) as session,
             ):  # fmt: skip
                 part = self._part(host, begin, engine, self._pull_in(session, engine, begin.at))
@@ -217,6 +248,8 @@ class FleetRun:
                 host, begin, failure(FailureKind.NO_MATCHING_PLATFORM, str(error)), HostState.FAILED
             )
         except PullerError as error:
+            if isinstance(error, EngineBusyError) and error.left:
+                raise
             state = HostState.FAILED if isinstance(error, EngineBusyError) else HostState.UNREACHABLE
             return part or self._broken(host, begin, why_not_used(error), state)
         return part
@@ -246,19 +279,6 @@ class FleetRun:
             self._engines.wait(engine.store.facts(), host.name, cancel)
         yield
 
-    def _observing(self, engine: Engine) -> Observer:
-        """Return an observer to which a lost engine is one that cannot be reached, and its images are not failed."""
-        observe = self._pins.observing(self._observer)
-
-        def seen(event: Event) -> None:
-            if isinstance(event, Paused) and event.subject == ENGINE:
-                event = event._replace(failure=lost(engine, event.failure))
-            elif isinstance(event, Finished) and (why := event.outcome.failure) and why.kind in ENGINE_GONE:
-                event = event._replace(outcome=not_pulled(event.outcome, lost(engine, why)))
-            observe(event)
-
-        return seen
-
     def _part(self, host: FleetHost, begin: _Begin, engine: Engine, outcomes: tuple[PullOutcome, ...]) -> _Part:
         state, why = state_of(outcomes)
         gone = next((each.failure for each in outcomes if each.failure and each.failure.kind in ENGINE_GONE), None)
@@ -277,19 +297,3 @@ class FleetRun:
     def _result(self, host: FleetHost, state: HostState, begin: _Begin, why: Failure | None) -> HostResult:
         times = (0.0, 0.0) if begin.wave is None else (begin.at - self._began, monotonic() - begin.at)
         return HostResult(host.name, host.url, state, "", begin.wave, *times, why, host.jobs)
-
-
-def _widths(
-    hosts: Iterable[FleetHost], requests: Sequence[PullRequest], jobs: int, parallel: int, fed: int
-) -> tuple[int, int]:
-    """Return how many hosts run at once, and the threads for the pulls of each.
-
-    All sessions have `_THREADS` together, and this process has so many file descriptors.
-    Each host has `fed` connections to this machine.
-    """
-    jobs = max([jobs, *(host.jobs for host in hosts if host.jobs)])
-    wanted = jobs * len({each.reference.registry.lower() for each in requests})
-    fixed = _OTHERS + _CHECKS + jobs + fed  # each pull in flight has a thread for its time limits
-    connections = jobs + _CONNECTIONS + fed
-    parallel = max(1, min(parallel, _THREADS // (fixed + jobs), affordable(parallel * connections) // connections))
-    return parallel, max(jobs, min(wanted, _THREADS // parallel - fixed))

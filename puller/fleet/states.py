@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from puller.engine.interface import Engine
 from puller.errors import EngineBusyError, EngineUnreachableError, FailureClass, FailureKind, PullerError
+from puller.events import ENGINE, Event, Finished, Observer, Paused
 from puller.failure import Failure, classify, failure
 from puller.fleet.connection import lost_connection
 from puller.model import ENGINE_GONE, PullOutcome, Status
@@ -27,6 +28,19 @@ def lost(engine: Engine, why: Failure) -> Failure:
     """Return why an engine is gone: what ssh says if its connection is down, otherwise that it does not answer."""
     error = lost_connection(engine)
     return why_not_used(error) if error else why._replace(advice=_ADVICE)
+
+
+def observing(engine: Engine, observe: Observer) -> Observer:
+    """Return an observer to which a lost engine is one that cannot be reached, and its images are not failed."""
+
+    def seen(event: Event) -> None:
+        if isinstance(event, Paused) and event.subject == ENGINE:
+            event = event._replace(failure=lost(engine, event.failure))
+        elif isinstance(event, Finished) and (why := event.outcome.failure) and why.kind in ENGINE_GONE:
+            event = event._replace(outcome=not_pulled(event.outcome, lost(engine, why)))
+        observe(event)
+
+    return seen
 
 
 def is_lost(outcome: PullOutcome, *, stopped: bool) -> bool:

@@ -118,7 +118,7 @@ def test_two_runs_at_once_and_a_third_that_heals(registry: Registry, proxy: Prox
     assert (second.code, second.stdout) == (75, "")
     assert second.stderr.startswith(f"puller: another run uses this engine: process {first.pid} of {name} since 20")
     assert f"(puller pull {reference})" in second.stderr
-    assert f"waits up to 2m00s for another run that uses this engine: process {first.pid} of {name} since" in said
+    assert f"waits up to 2m00s: another run uses this engine: process {first.pid} of {name} since" in said
     assert (waiting.returncode, stderr) == (0, "")
     (image,) = json.loads(stdout)["images"]
     assert (image["status"], image["digest"]) == ("pulled", pushed.digest)

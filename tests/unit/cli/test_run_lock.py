@@ -57,7 +57,7 @@ def test_a_second_run_may_wait_for_the_first(shell: Shell, holder: "subprocess.P
     """With --lock-wait it says for whom, and begins when the first has ended."""
     with shell.start(*IMAGE, "--lock-wait", "100", "--progress", "quiet", "--format", "json") as second:
         assert second.stderr
-        assert f"puller: waits up to 1m40s for another run that uses this engine: process {holder.pid} " in (
+        assert f"puller: waits up to 1m40s: another run uses this engine: process {holder.pid} " in (
             second.stderr.readline()
         )
         (shell.folder / "go").touch()
@@ -97,7 +97,7 @@ def test_a_run_may_go_on_beside_another(shell: Shell, holder: "subprocess.Popen[
     ("option", "said", "number", "code"),
     [
         ("--jitter", "puller: starts in ", signal.SIGINT, 130),
-        ("--lock-wait", "puller: waits up to 8760h00m for another run", signal.SIGTERM, 143),
+        ("--lock-wait", "puller: waits up to 8760h00m: another run", signal.SIGTERM, 143),
     ],
 )
 def test_a_signal_ends_a_wait_in_good_order(

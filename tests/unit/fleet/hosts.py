@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from puller.cancellation import Cancellation
-from puller.errors import EngineUnreachableError, RegistryError
+from puller.errors import EngineBusyError, EngineUnreachableError, RegistryError
 from puller.events import ignore
 from puller.fleet.hosts import FleetHost
 from puller.fleet.model import FleetEvent, FleetOptions
@@ -59,8 +59,10 @@ class TableRegistries(RegistryClient):
 class FakeFleet:
     """Hosts with engines that do what their scripts say; a host without an engine cannot be reached."""
 
-    def __init__(self, engines: Mapping[str, FakeBackend] | None = None, down: Sequence[str] = ()) -> None:
-        self.engines, self.down = dict(engines or {}), down
+    def __init__(
+        self, engines: Mapping[str, FakeBackend] | None = None, down: Sequence[str] = (), busy: Sequence[str] = ()
+    ) -> None:
+        self.engines, self.down, self.busy = dict(engines or {}), down, busy
         self.opened: list[str] = []
         """The hosts that puller tried to reach, in order."""
         self.open = self.most_open = 0
@@ -74,6 +76,8 @@ class FakeFleet:
         with self._lock:
             self.opened.append(host.name)
             engine = self.engines.setdefault(host.name, FakeBackend())
+        if host.name in self.busy:
+            raise EngineBusyError("another run uses the host", 60.0)
         if host.name in self.down:
             raise EngineUnreachableError(f"{host.name}: connection timed out")
         self._count(1)

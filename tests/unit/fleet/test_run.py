@@ -11,7 +11,7 @@ import pytest
 from puller.cancellation import Cancellation
 from puller.engine.model import EngineInfo
 from puller.errors import EngineError, ExitCode, FailureKind
-from puller.events import Event, Finished, RunStarted
+from puller.events import Event, Finished, Paused, RunStarted
 from puller.fleet import states as states_of_hosts
 from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
 from puller.fleet.ssh import problem_of
@@ -239,6 +239,22 @@ def test_an_interrupt_stops_all_hosts_and_begins_no_other() -> None:
     assert states(report) == {"h0": "cancelled", "h1": "cancelled", "h2": "not_started", "h3": "not_started"}
     assert report.stopped == "interrupted by SIGTERM"
     assert sorted(fleet.opened) == ["h0", "h1"]
+
+
+def test_hosts_that_another_run_uses_wait_beside_the_others_and_end_with_the_run() -> None:
+    """With one host at a time the third goes on while two wait, each told once; then an interrupt ends the run."""
+    root, events = Cancellation(), list[Event]()
+    fleet = FakeFleet({"h2": FakeBackend()}, busy=["h0", "h1"])
+
+    def seen(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Finished):
+            root.cancel("interrupted by SIGTERM")
+
+    report = pull(fleet, 4, ["a.io/x:1"], parallel_hosts=1, waves=parse_waves("3"), cancel=root, observer=seen)
+    assert states(report) == {"h0": "cancelled", "h1": "cancelled", "h2": "done", "h3": "not_started"}
+    assert [event.host for event in events if isinstance(event, Paused)] == ["h0", "h1"]
+    assert report.stopped == "interrupted by SIGTERM"
 
 
 def test_the_deadline_is_one_of_the_whole_run() -> None:

@@ -50,8 +50,19 @@ ABSENT: Mapping[str, Any] = {
     "jitter": 0.0,
 }  # fmt: skip
 """Options of `puller pull` that are for one engine, or for this machine, with what they mean here."""
-_REFUSED = ("failed", "make_room", "backend", "docker_command", "context", "prefetch", "to")
-"""Those that `puller pull --host` refuses."""
+_FEEDING = ("connections", "registry_connections", "bandwidth", "cache_size")
+"""Options that have no effect without --feed."""
+_INSTEAD: Mapping[str, str] = {
+    "failed": "`puller fleet pull --failed` pulls what failed on hosts",
+    "make_room": "`puller prune --hosts` removes images of hosts",
+    **dict.fromkeys(("backend", "docker_command", "context"), "it names the engine, such as context:NAME"),
+    **dict.fromkeys(("prefetch", *_FEEDING), "layers for hosts are downloaded by `puller fleet pull --feed`"),
+    **dict.fromkeys(("to", "no_extras"), "files need no host"),
+    "network_wait": "hosts have their own networks",
+    **dict.fromkeys(("fail_fast", "max_fail"), "`puller fleet pull --max-fail` is the limit of failed hosts"),
+    "jitter": "`puller fleet pull --wave` lets hosts begin one after the other",
+}
+"""Options that `puller pull --host` refuses, with the reason, or what to use instead."""
 _HELP = {
     "failed": "Pull only what failed, into the hosts where it failed: in the last run over hosts (of the LISTs), or in "
     "RUN (see `puller history`).",
@@ -113,8 +124,6 @@ _feed_options = section(
         "hosts that do not reach the registries, or have no accounts there.",
     ),
 )  # fmt: skip
-_FEEDING = ("connections", "registry_connections", "bandwidth", "cache_size")
-"""Options that have no effect without --feed."""
 
 
 @click.command(
@@ -157,13 +166,15 @@ def command(**options: Any) -> int:
 
 
 def pull_into_few(options: Mapping[str, Any]) -> int:
-    """Do what `puller pull --host URL` asks for; raises click.UsageError for options that are for one engine."""
+    """Do what `puller pull --host URL` asks for; raises click.UsageError for options that are for one engine.
+
+    In a file or a variable these are for other runs.
+    """
     source = click.get_current_context().get_parameter_source
-    for name in (*_REFUSED, *_FEEDING):
+    for name, why in _INSTEAD.items():
         if source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--host names the engines: leave out --{name.replace('_', '-')}")
-    own = {name: ABSENT.get(name) for name in _REFUSED}
-    given = {**options, **own, **_FOR_FLEETS}
+            raise click.UsageError(f"with --host leave out --{name.replace('_', '-')}: {why}")
+    given = {**options, **ABSENT, "failed": None, **_FOR_FLEETS}
     return pull_into_hosts(given, hosts_of(given), make_plan(given, report_bad=False))
 
 

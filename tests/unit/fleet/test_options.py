@@ -3,12 +3,20 @@
 import json
 from pathlib import Path
 
+import click
 import pytest
 
-from puller.cli.commands.fleet_pull import unreachable_hosts
+from puller.cli.commands import fleet_pull, pull as pull_verb
 from puller.fleet.hosts import FleetHost
 from tests.lab.program import Program
 from tests.unit.fleet.hosts import FakeFleet, hosts, pull
+
+FEEDING = {"connections", "registry_connections", "bandwidth", "cache_size"}
+REFUSED = FEEDING | {
+    "failed", "make_room", "backend", "docker_command", "context", "prefetch", "to", "no_extras", "network_wait",
+    "fail_fast", "max_fail", "jitter",
+}  # fmt: skip
+"""The options of `puller pull` that are for one engine, or for this machine."""
 
 
 @pytest.fixture
@@ -38,14 +46,75 @@ def test_bad_options_are_one_clear_line(program: Program, arguments: tuple[str, 
     assert words in run.stderr.splitlines()[0]
 
 
+def test_what_is_for_one_engine_is_refused_beside_hosts(program: Program) -> None:
+    """In one line that says what to use; in a file it is for other runs."""
+    run = program.run("pull", "nginx:1", "--host", "unix:///nowhere", "--fail-fast")
+    words = "with --host leave out --fail-fast: `puller fleet pull --max-fail` is the limit of failed hosts"
+    assert (run.code, run.stderr.splitlines()[0]) == (2, f"puller: {words}")
+    (program.folder / "puller.toml").write_text("fail-fast = true\njitter = '7h'\n")
+    assert program.run("pull", "127.0.0.1:1/x:1", "--host", "unix:///nowhere", "-c", "puller.toml").code == 3
+
+
+SAMPLES = {
+    "lists": "redis:7", "images": "redis:7", "platform": "linux/s390x", "jobs": "7", "per_registry": "7",
+    "retries": "7", "breaker": "7", "mirrors": "docker.io=m.example",
+    "mirror_use": "fallback --mirror=docker.io=m.example", "policy": "missing", "timeout": "7s",
+    "retry_delay": "7s", "max_wait": "7s", "stall_timeout": "7s", "unpack_timeout": "7s", "deadline": "7s",
+    "engine_wait": "7s", "waves": "7", "canary": "7", "max_fail_hosts": "7", "parallel_hosts": "7",
+    "registry_limits": "docker.io=7", "host_urls": "unix:///other", "failed": "", "make_room": "", "backend": "cli",
+    "docker_command": "podman", "context": "x", "prefetch": "always", "connections": "7", "registry_connections": "7",
+    "bandwidth": "7MB/s", "cache_size": "7GB", "to": "oci:x", "no_extras": "", "network_wait": "7s", "fail_fast": "",
+    "max_fail": "7", "jitter": "7s", "no_second_pass": "", "no_disk_check": "", "strict": "",
+}  # fmt: skip
+"""A value of each option that changes a run over hosts, or that is refused there; empty for flags."""
+ELSEWHERE = {
+    "kind", "profiles", "services", "ignore_buildable", "build_args", "skip_invalid",  # how lists are read
+    "verbose", "quiet", "progress", "log_timestamps", "log_file", "format", "reports", "junit_skip_up_to_date",
+    "unreachable",  # what is written
+    "lock_wait", "no_lock", "insecure", "feed",  # how a host is connected
+    "host_files", "inventories", "host_groups",
+}  # fmt: skip
+"""The others: they do not reach the run, and what they do for hosts is tested elsewhere."""
+
+
+class Reached(Exception):  # noqa: N818 - no error
+    """A run over hosts is about to begin."""
+
+
+def what_runs(command: click.Command, *arguments: str) -> object:
+    """Return what a run over hosts would do, or why it is refused."""
+    with pytest.raises((Reached, click.UsageError)) as end:
+        command.main(["nginx:1", "--host", "unix:///nowhere", *arguments], prog_name="puller", standalone_mode=False)
+    return end.value.message if isinstance(end.value, click.UsageError) else end.value.args
+
+
 @pytest.mark.parametrize(
-    "option", ["--to=oci:x", "--context=x", "--prefetch", "--connections=4", "--make-room", "--backend=cli"]
+    ("command", "refused"), [(pull_verb.command, REFUSED), (fleet_pull.command, FEEDING | {"failed"})]
 )
-def test_options_for_one_engine_are_refused_beside_hosts(program: Program, option: str) -> None:
-    """`puller pull --host`."""
-    run = program.run("pull", "nginx:1", "--host", "unix:///nowhere", option)
-    assert run.code == 2
-    assert f"--host names the engines: leave out {option.partition('=')[0]}" in run.stderr
+def test_each_option_has_an_effect_on_hosts_or_is_refused(
+    command: click.Command, refused: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No option of `puller pull --host` and `puller fleet pull` is accepted for nothing."""
+
+    def begin(*what: object, **_: object) -> None:
+        raise Reached(*what[:4])
+
+    monkeypatch.setattr(fleet_pull, "FleetRun", begin)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    plain, seen = what_runs(command), set[str]()
+    for param in command.params:
+        name, option = str(param.name), param.opts[-1]
+        if name in ELSEWHERE:
+            continue
+        value, *more = SAMPLES[name].split() or [""]
+        words = [value] if isinstance(param, click.Argument) else [f"{option}={value}" if value else option, *more]
+        found = what_runs(command, *words)
+        assert found != (what_runs(command, *more) if more else plain), f"{option} is ignored"
+        if isinstance(found, str):
+            assert option in found
+            assert found.count("leave out --") == 1
+            seen.add(name)
+    assert seen == refused
 
 
 def test_a_host_that_cannot_be_reached_is_exit_code_3(program: Program) -> None:
@@ -69,7 +138,9 @@ def test_reports_are_written_where_the_file_of_unreachable_hosts_cannot(program:
 def test_the_file_of_unreachable_hosts_has_only_these() -> None:
     """Neither failed hosts nor those that did not start."""
     report = pull(FakeFleet(down=["h1", "h3"]), 5)
-    lines = unreachable_hosts(report, (*hosts(3), FleetHost("h3", "ssh://h3", 7, ("build", "arm")))).splitlines()
+    lines = fleet_pull.unreachable_hosts(
+        report, (*hosts(3), FleetHost("h3", "ssh://h3", 7, ("build", "arm")))
+    ).splitlines()
     assert lines[1:] == ["ssh://h1  name=h1", "ssh://h3  name=h3 jobs=7 groups=build,arm"]
 
 

@@ -1,18 +1,17 @@
 """`puller fleet check`: what each host's engine is, asked of many hosts at the same time."""
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
 from puller.cancellation import Cancellation
-from puller.engine.disk import free_bytes
 from puller.engine.model import EngineInfo
 from puller.errors import EngineError, EngineUnreachableError, ExitCode
 from puller.failure import Failure, classify, error_document, failure, failure_of
-from puller.fleet.connection import HostConnection, connect_host
+from puller.fleet.connection import open_host
+from puller.fleet.disk import free_space
 from puller.fleet.each import for_each
 from puller.fleet.hosts import FleetHost
 from puller.system.clock import monotonic
@@ -21,9 +20,6 @@ from puller.text import aligned, clean, counted, format_bytes, format_seconds
 
 SCHEMA = "puller.fleet-check/1"
 """Name and version of the JSON document; the version increases only with an incompatible change."""
-_DISK_SECONDS = 10.0
-_DF = re.compile(r"\s\d+\s+\d+\s+(?P<free>\d{1,15})\s+\d+%\s")
-"""A line of `df -Pk`, as POSIX prescribes it: the size, what is used and what is free, in 1024 bytes."""
 _SKEW = 1.0
 """Seconds of difference between clocks that are not worth a word: the answer was under way for some of it."""
 _WIDEST = 40
@@ -104,27 +100,18 @@ def _check(host: FleetHost, *, cancel: Cancellation, keyring: Keyring, insecure:
     began = monotonic()
     cancel.check()
     try:
-        with connect_host(host, cancel=cancel, connections=1, keyring=keyring, insecure=insecure) as connection:
+        with open_host(host, cancel=cancel, connections=1, keyring=keyring, insecure=insecure) as connected:
             before = datetime.now(UTC)
-            engine = connection.engine.store.facts()
+            engine = connected.store.facts()
             asked = before + (datetime.now(UTC) - before) / 2
             skew = (engine.clock - asked).total_seconds() if engine.clock else None
-            return HostCheck(host, monotonic() - began, engine, _free(connection, engine), skew)
+            return HostCheck(host, monotonic() - began, engine, free_space(connected)[0], skew)
     except EngineUnreachableError as error:
         words = str(error)
         problem = failure(error.kind, words) if error.kind else classify(words)
     except EngineError as error:
         problem = failure_of(error)
     return HostCheck(host, monotonic() - began, error=problem)
-
-
-def _free(connection: HostConnection, engine: EngineInfo) -> int | None:
-    """Return the free bytes at the data root: those of this machine, or what `df` says on the host."""
-    if connection.call is None or engine.data_root is None:
-        return free_bytes(engine)[0]
-    done = connection.call(("df", "-Pk", "--", engine.data_root), _DISK_SECONDS)
-    found = _DF.search(done.stdout) if done and not done.code else None
-    return int(found["free"]) * 1024 if found else None
 
 
 def _row(check: HostCheck, engine: EngineInfo) -> tuple[str, ...]:

@@ -2,10 +2,9 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from puller.cancellation import Cancellation
 from puller.engine import EngineAddress, connect
@@ -32,32 +31,11 @@ _MODE = re.compile(r"^[-bcdlps][-rwxsStT]{9}", re.MULTILINE)
 """The mode of a file, as `ls -l` prints it."""
 
 
-class HostConnection(NamedTuple):
-    """A host whose engine has answered."""
-
-    engine: Engine
-    address: EngineAddress
-    call: Callable[[Sequence[str], float], Completed | None] | None
-    """Runs a program on the host, with a time limit in seconds; None where there is no login, as with TLS."""
-
-
 @contextmanager
 def open_host(
     host: FleetHost, *, cancel: Cancellation, connections: int, keyring: Keyring, insecure: bool = False
 ) -> Iterator[Engine]:
     """Connect to the engine of a host for so many concurrent pulls; the connection is closed at the end of the block.
-
-    See `connect_host` for what it raises.
-    """
-    with connect_host(host, cancel=cancel, connections=connections, keyring=keyring, insecure=insecure) as connection:
-        yield connection.engine
-
-
-@contextmanager
-def connect_host(
-    host: FleetHost, *, cancel: Cancellation, connections: int, keyring: Keyring, insecure: bool = False
-) -> Iterator[HostConnection]:
-    """Connect as `open_host` does, and tell how.
 
     Raises EngineUnreachableError with one line that says why and what to do, and CancelledError. Without `insecure`, an
     engine on another machine is asked only by ssh or TLS: whoever may use an engine is root there.
@@ -84,9 +62,7 @@ def connect_host(
             cancel.check()
             raise
         stack.enter_context(closing(engine))
-        yield HostConnection(
-            _Forwarded(engine, forward) if forward else engine, address, forward.call if forward else None
-        )
+        yield _Forwarded(engine, forward) if forward else engine
 
 
 def target_of(host: FleetHost) -> SshTarget | None:
@@ -98,12 +74,18 @@ def target_of(host: FleetHost) -> SshTarget | None:
         return None
 
 
+def forward_of(engine: Engine) -> Forward | None:
+    """Return the forward that leads to an engine of `open_host`, wrapped or not; None if it is not reached by ssh."""
+    if isinstance(engine, _Forwarded):
+        return engine.forward
+    return forward_of(engine.wrapped) if isinstance(engine, EngineWrapper) else None
+
+
 def lost_connection(engine: Engine) -> EngineUnreachableError | None:
     """Say why the connection to an engine of `open_host`, wrapped or not, is down; None if it is up, or not by ssh."""
-    if isinstance(engine, _Forwarded):
-        problem = engine.why_down()
-        return problem.error if problem else None
-    return lost_connection(engine.wrapped) if isinstance(engine, EngineWrapper) else None
+    forward = forward_of(engine)
+    problem = forward.why_down() if forward else None
+    return problem.error if problem else None
 
 
 def _address(host: FleetHost) -> EngineAddress:
@@ -189,11 +171,7 @@ class _Forwarded(EngineWrapper):
 
     def __init__(self, engine: Engine, forward: Forward) -> None:
         super().__init__(engine)
-        self._forward = forward
-
-    def why_down(self) -> SshProblem | None:
-        """Return why the forward is down; None while it is open."""
-        return self._forward.why_down()
+        self.forward = forward
 
     def pull(
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
@@ -201,7 +179,7 @@ class _Forwarded(EngineWrapper):
         try:
             return self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)
         except EngineError as error:
-            problem = self._forward.why_down() if error.kind in _LOST else None
+            problem = self.forward.why_down() if error.kind in _LOST else None
             if problem is None:
                 raise
             raise EngineError(f"{error.message}; {problem.words}", status=error.status, kind=error.kind) from None

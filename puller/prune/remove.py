@@ -64,15 +64,17 @@ def find_candidates(store: ImageStore, listed: Iterable[ImageReference], *, keep
     return plan._replace(removable=tuple(removable))
 
 
-def remove(candidates: Iterable[Removable], store: ImageStore, until_free: int | None = None) -> Iterator[Removal]:
-    """Remove images one by one, until so many bytes are free on the engine's disk; the record is updated at the end.
+def remove(
+    candidates: Iterable[Removable], store: ImageStore, enough: Callable[[], bool] = lambda: False
+) -> Iterator[Removal]:
+    """Remove images one by one, until there are enough; the record is updated at the end.
 
     Raises EngineError if the engine no longer answers, and PullerError if the record cannot be written.
     """
     tried = False
     try:
         for candidate in candidates:
-            if until_free is not None and (free_bytes(store.facts())[0] or 0) >= until_free:
+            if enough():
                 return
             tried = True
             yield _remove(candidate, store)
@@ -100,7 +102,7 @@ def make_room(
             if stay:
                 why = f"{counted(stay, 'image')} that these lists do not name must stay (`puller prune --dry-run LIST`)"
             tell(f"--make-room: nothing to remove: {why}")
-        for removal in remove(whole, store, shortage.needed):
+        for removal in remove(whole, store, lambda: (free_bytes(store.facts())[0] or 0) >= shortage.needed):
             removed = removed or removal.action in (Action.REMOVED, Action.UNTAGGED)
             tell(f"{removal}, to make room")
     except Exception as error:  # noqa: BLE001 - as for the disk check: the pull is refused, and the run ends cleanly

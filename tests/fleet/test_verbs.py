@@ -64,7 +64,13 @@ def test_verify_plan_and_prune_speak_of_each_host(fleet: Fleet, puller: Program)
     assert puller.run("prune", one, "--hosts", hosts).code == 2
     preview = puller.run("prune", one, "--hosts", hosts, "--dry-run")
     assert preview.stdout.count(f"can go: {old}") == 2
-    run = puller.run("prune", one, "--hosts", hosts, "--yes", "--format", "json")
+    prune = ("prune", one, "--hosts", hosts, "--yes", "--format", "json", "--until-free")
+    run = puller.run(*prune, "1MB")
+    stay = [each["result"] and [image["action"] for image in each["result"]["images"]] for each in run.report["hosts"]]
+    assert stay == [["may_go", "stays"], ["may_go", "stays"], ["stays"], None], run.stderr
+    run = puller.run(*prune, "900TB")
+    assert_fits(run.report, "hosts")
+    assert all(each["result"]["free_after"] > 1000 for each in run.report["hosts"][:3])
     gone = [each["result"] and [image["action"] for image in each["result"]["images"]] for each in run.report["hosts"]]
     assert (run.code, gone) == (3, [["removed", "stays"], ["removed", "stays"], ["stays"], None]), run.stderr
     assert [len(host.engine.images()) for host in fleet.hosts[:3]] == [1, 1, 1]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from importlib import import_module
@@ -64,15 +65,12 @@ def command(**options: Any) -> int:
         raise click.UsageError("not a terminal: confirm with --yes, or preview with --dry-run")
     if hosts and asks:
         raise click.UsageError("many hosts are not asked about: confirm with --yes, or preview with --dry-run")
-    if hosts and options["until_free"] is not None:
-        raise click.UsageError("--until-free is for one engine: the free space of other hosts is unknown")
     todo = make_plan(options, only_files=True)
     if hosts:
         head = ("STAY", "CAN GO" if options["dry_run"] else "REMOVED", "FREES")
         locked = partial(locking, options=options, names=("prune", *options["lists"]))
-        code: int = import_module("puller.cli.over_hosts").over_hosts(
-            hosts, options, head, partial(_on_host, todo, options), wrap=locked
-        )
+        on_host = partial(_on_host, todo, options, import_module("puller.fleet.disk").free_space)
+        code: int = import_module("puller.cli.over_hosts").over_hosts(hosts, options, head, on_host, wrap=locked)
         return code
     with (
         EngineLock(options, "prune", *options["lists"]) as lock,
@@ -98,8 +96,7 @@ def _prune(todo: RequestedImages, store: ImageStore, options: dict[str, Any], *,
         emit(shown) if text else click.echo(shown, nl=False, err=True)
     removals: list[Removal] = []
     if found.removable and not dry_run and (not asks or click.confirm("Remove them?", err=True)):
-        # Removing one of several names of an image frees no space.
-        removals = [*remove([each for each in found.removable if each.whole or wanted is None], store, wanted)]
+        removals = _remove(found, store, wanted, lambda: free_bytes(store.facts())[0])
     after = free_bytes(store.facts())[0] if removals else free
     if not text:
         emit(render.render_json(found, removals, dry_run=dry_run, free=(free, after)))
@@ -116,17 +113,35 @@ def _find(todo: RequestedImages, store: ImageStore, options: dict[str, Any]) -> 
     return find_candidates(store, [request.reference for request in todo.requests], keep_last=options["keep_last"])
 
 
-def _on_host(todo: RequestedImages, options: dict[str, Any], engine: Engine) -> HostWork:
+def _remove(found: PrunePlan, store: ImageStore, wanted: int | None, free: Callable[[], int | None]) -> list[Removal]:
+    """Remove what can go, until so much is free; removing one of several names of an image frees no space."""
+    if wanted is None:
+        return [*remove(found.removable, store)]
+    whole = [each for each in found.removable if each.whole]
+    return [*remove(whole, store, lambda: (free() or 0) >= wanted)]
+
+
+def _on_host(
+    todo: RequestedImages,
+    options: dict[str, Any],
+    free_space: Callable[[Engine], tuple[int | None, str]],
+    engine: Engine,
+) -> HostWork:
     """Remove what can go, without a question; the details are what would go, or what could not be removed."""
-    found, dry_run = _find(todo, engine.store, options), options["dry_run"]
-    removals = [] if dry_run else [*remove(found.removable, engine.store)]
-    failed = [str(each) for each in removals if each.error]
+    found, dry_run, wanted = _find(todo, engine.store, options), options["dry_run"], options["until_free"]
+    free, why = free_space(engine) if wanted is not None else (None, "")
+    removals = [] if dry_run or why else _remove(found, engine.store, wanted, lambda: free_space(engine)[0])
+    after = free_space(engine)[0] if removals and wanted is not None else free
+    problems = [str(each) for each in removals if each.error]
+    problems += [f"--until-free: nothing is removed, as the free space is unknown: {why}"] if why else []
     gone = (
         [each for each in found.removable if each.whole]
         if dry_run
         else [each.candidate for each in removals if each.action is Action.REMOVED]
     )
     cells = str(len(found.kept)), str(len(gone)), format_bytes(sum(each.frees for each in gone))
-    details = [f"can go: {clean(', '.join(each.targets))}" for each in found.removable] if dry_run else failed
-    document = json.loads(render.render_json(found, removals, dry_run=dry_run, free=(None, None)))
-    return HostWork(ExitCode.FAILED if failed else ExitCode.OK, cells, tuple(details), document)
+    notes = [f"can go: {clean(', '.join(each.targets))}" for each in found.removable] if dry_run and not why else []
+    if wanted is not None and after is not None and (dry_run or after < wanted):
+        notes.append(f"{format_bytes(after)} are free, {format_bytes(wanted)} are wanted")
+    document = json.loads(render.render_json(found, removals, dry_run=dry_run, free=(free, after)))
+    return HostWork(ExitCode.FAILED if problems else ExitCode.OK, cells, (*problems, *notes), document)

@@ -25,8 +25,9 @@ def answering(document: object) -> Script:
     return answer
 
 
+INFO = {"ServerVersion": "28.5.2", "OSType": "linux", "Architecture": "x86_64", "ID": "one"}
 EMPTY = {
-    "/info": answering({"ServerVersion": "28.5.2", "OSType": "linux", "Architecture": "x86_64", "ID": "one"}),
+    "/info": answering(INFO),
     "/images/json": answering([]),
     "/containers/json": answering([]),
 }
@@ -38,7 +39,6 @@ EMPTY = {
         (("verify", "nginx:1", "--context", "x"), "the hosts name the engines: leave out --context"),
         (("plan", "nginx:1", "--backend", "cli"), "the hosts name the engines: leave out --backend"),
         (("prune", "--image", "nginx:1"), "not a terminal: confirm with --yes, or preview with --dry-run"),
-        (("prune", "--image", "nginx:1", "--yes", "--until-free", "1GB"), "--until-free is for one engine"),
     ],
 )
 def test_what_makes_no_sense_for_hosts_is_refused(program: Program, arguments: tuple[str, ...], words: str) -> None:
@@ -72,3 +72,21 @@ def test_the_code_is_that_of_the_worst_host_that_was_reached(program: Program, t
             run = program.run(*prune)
         assert (run.code, run.stdout.splitlines()[-1]) == (75, "2 hosts: 0 ok, 1 failed, 1 unreachable")
         assert "another run uses the engine of" in run.stdout
+
+
+def test_prune_until_enough_is_free_needs_the_free_space_of_the_host(program: Program, tmp_path: Path) -> None:
+    """Where nothing tells it nothing is removed; what is missing at the end is told."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    told = EMPTY | {"/info": answering(INFO | {"DockerRootDir": str(tmp_path)})}
+    with FakeEngine(tmp_path / "a", EMPTY) as silent, FakeEngine(tmp_path / "b", told) as engine:
+        hosts = ("--host", f"{silent.host} name=silent", "--host", f"{engine.host} name=engine")
+        prune = ("prune", "--image", "nginx:1", "--yes", *hosts, "--until-free")
+        run = program.run(*prune, "900TB")
+        enough = program.run(*prune, "1kB", "--format", "json")
+    why = "nothing is removed, as the free space is unknown: the engine does not report its data root"
+    assert f"silent: --until-free: {why}" in run.stdout.splitlines()
+    assert " are free, 900.0TB are wanted" in run.stdout
+    assert (run.code, run.stdout.splitlines()[-1]) == (1, "2 hosts: 1 ok, 1 with problems")
+    first, second = (each["result"]["free_before"] for each in enough.report["hosts"])
+    assert (first, second > 1000) == (None, True)

@@ -9,11 +9,12 @@ from typing import NamedTuple
 from puller.cancellation import Cancellation
 from puller.engine.model import EngineInfo
 from puller.errors import EngineError, EngineUnreachableError, ExitCode
-from puller.failure import Failure, classify, error_document, failure, failure_of
+from puller.failure import Failure, error_document
 from puller.fleet.connection import open_host
 from puller.fleet.disk import free_space
 from puller.fleet.each import for_each
 from puller.fleet.hosts import FleetHost
+from puller.fleet.states import why_not_used
 from puller.system.clock import monotonic
 from puller.system.credentials import Keyring
 from puller.text import aligned, clean, counted, format_bytes, format_seconds
@@ -106,12 +107,8 @@ def _check(host: FleetHost, *, cancel: Cancellation, keyring: Keyring, insecure:
             asked = before + (datetime.now(UTC) - before) / 2
             skew = (engine.clock - asked).total_seconds() if engine.clock else None
             return HostCheck(host, monotonic() - began, engine, free_space(connected)[0], skew)
-    except EngineUnreachableError as error:
-        words = str(error)
-        problem = failure(error.kind, words) if error.kind else classify(words)
-    except EngineError as error:
-        problem = failure_of(error)
-    return HostCheck(host, monotonic() - began, error=problem)
+    except (EngineUnreachableError, EngineError) as error:
+        return HostCheck(host, monotonic() - began, error=why_not_used(error))
 
 
 def _row(check: HostCheck, engine: EngineInfo) -> tuple[str, ...]:

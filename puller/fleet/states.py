@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from puller.engine.interface import Engine
-from puller.errors import EngineBusyError, EngineUnreachableError, FailureClass, FailureKind, PullerError
+from puller.errors import EngineBusyError, EngineError, EngineUnreachableError, FailureClass, FailureKind, PullerError
 from puller.events import ENGINE, Event, Finished, Observer, Paused
-from puller.failure import Failure, classify, failure
+from puller.failure import Failure, classify, failure, failure_of
 from puller.fleet.connection import lost_connection
 from puller.model import ENGINE_GONE, PullOutcome, Status
 from puller.model.hosts import HostState
@@ -54,8 +54,10 @@ def not_pulled(outcome: PullOutcome, why: Failure) -> PullOutcome:
     return outcome._replace(status=Status.CANCELLED, failure=why)
 
 
-def why_not_used(error: PullerError) -> Failure:
+def why_not_used(error: PullerError | EngineError) -> Failure:
     """Return why an engine was not used; a context that does not exist is the only wrong address with another error."""
+    if isinstance(error, EngineError):
+        return failure_of(error)
     message = str(error)
     if isinstance(error, EngineBusyError):
         return failure(FailureKind.ENGINE_BUSY, message)

@@ -3,10 +3,9 @@
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from puller.cli.commands.pull import failed_entries, list_names, lists_of, named_run, nothing_failed, run_words
-from puller.cli.options import make_plan
+from puller.cli.options import make_plan, refuse
 from puller.cli.output import working_directory
 from puller.errors import UsageError
 from puller.fleet.hosts import FleetHost
@@ -26,7 +25,7 @@ def failed_on_hosts(options: dict[str, Any]) -> tuple[tuple[FleetHost, ...], Req
     become those of this one. Raises click.UsageError for options that name hosts, and UsageError if there is no such
     run.
     """
-    _refuse_hosts()
+    refuse(_HOSTS, "--failed takes the hosts of that run")
     which = named_run(options)
     run = history.find(which) if which else history.last_over_hosts(list_names(options), working_directory())
     report = run.report()
@@ -54,12 +53,3 @@ def _host_again(host: HostResult) -> FleetHost:
             f"the address of {clean(host.name)} in that run cannot be used: name the hosts (--hosts), without --failed"
         )
         raise UsageError(words) from None
-
-
-def _refuse_hosts() -> None:
-    """Raise click.UsageError if the command line names hosts; those of a file or a variable are for other runs."""
-    context = click.get_current_context()
-    named = {str(each.name): each.opts[0] for each in context.command.params}
-    for name in _HOSTS:
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--failed takes the hosts of that run: leave out {named[name]}")

@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from puller.cancellation import Cancellation
 from puller.cli.engine import EngineLock
-from puller.cli.options import FAILURE_LIMIT, Parsed, complete_files
+from puller.cli.options import FAILURE_LIMIT, Parsed, complete_files, refuse, typed
 from puller.cli.sections import flag, number, section
 from puller.engine.interface import Engine
 from puller.fleet.hosts import FleetHost, read_hosts
@@ -112,14 +111,10 @@ def named_hosts(options: Mapping[str, Any]) -> tuple[FleetHost, ...]:
     Files and variables do not count: no command for this host's engine becomes one for all hosts by itself. Raises
     click.UsageError for options that are for one engine, and ListError.
     """
-    source = click.get_current_context().get_parameter_source
-    typed = {name for name in (*_NAMING, *_FOR_ONE_ENGINE) if source(name) is ParameterSource.COMMANDLINE}
-    if typed.isdisjoint(_NAMING):
+    if not (naming := typed(_NAMING)):
         return ()
-    for name in _FOR_ONE_ENGINE:
-        if name in typed:
-            raise click.UsageError(f"the hosts name the engines: leave out --{name.replace('_', '-')}")
-    return hosts_of({name: options[name] if name in typed else () for name in _NAMING})
+    refuse(_FOR_ONE_ENGINE, "the hosts name the engines")
+    return hosts_of({name: options[name] if name in naming else () for name in _NAMING})
 
 
 def locking(connect: OpenHost, options: Mapping[str, Any], names: Sequence[str]) -> OpenHost:

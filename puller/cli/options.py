@@ -13,6 +13,7 @@ from threading import Timer
 from typing import Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from puller.cli.sections import choice, flag, section
@@ -131,6 +132,19 @@ mirror_options = section(
     ),
 )  # fmt: skip
 """The options `mirrors` and `mirror_use`, see `config_option.registries`."""
+
+
+def typed(names: Iterable[str]) -> list[str]:
+    """Return those of these options that the command line has; in a file or a variable they may be for other runs."""
+    source = click.get_current_context().get_parameter_source
+    return [name for name in names if source(name) is ParameterSource.COMMANDLINE]
+
+
+def refuse(names: Iterable[str], why: str) -> None:
+    """Raise click.UsageError if the command line has one of these options."""
+    for name in typed(names):
+        flags = {each.name: each.opts[0] for each in click.get_current_context().command.params}
+        raise click.UsageError(f"{why}: leave out {flags[name]}")
 
 
 def duration(*names: str, **more: Any) -> Callable[[_F], _F]:

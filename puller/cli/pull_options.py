@@ -20,6 +20,7 @@ from puller.cli.options import (
     engine_options,
     list_options,
     mirror_options,
+    refuse,
 )
 from puller.cli.progress import ProgressMode, Timestamps
 from puller.cli.sections import choice, flag, number, section
@@ -207,12 +208,10 @@ def settings_of(options: Mapping[str, Any]) -> settings.Settings:
 
     Raises click.UsageError for a flag that has no effect beside `--to`, or without it.
     """
-    source = click.get_current_context().get_parameter_source
-    for name in _NOT_WITH_TO if options["to"] else _ONLY_WITH_TO:
-        if source(name) is ParameterSource.COMMANDLINE:
-            flag_name = f"--{name.replace('_', '-')}"
-            why = "--to uses no engine: leave out" if options["to"] else "there is no --to: leave out"
-            raise click.UsageError(f"{why} {flag_name}")
+    if options["to"]:
+        refuse(_NOT_WITH_TO, "--to uses no engine")
+    else:
+        refuse(_ONLY_WITH_TO, "there is no --to")
     fail_fast = options["fail_fast"] and not _outranks("max_fail", "fail_fast")
     return settings.Settings(
         policy=settings.Policy(options["policy"]),

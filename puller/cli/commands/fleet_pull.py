@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from puller.cancellation import interruptible
 from puller.cli.commands.pull import login_problems, run_details
 from puller.cli.fleet_failed import failed_on_hosts
 from puller.cli.fleet_options import PARALLEL_HOSTS, WAVES, host_options, hosts_of, locking
-from puller.cli.options import Parsed, complete_files, make_plan
+from puller.cli.options import Parsed, complete_files, make_plan, refuse
 from puller.cli.output import deliver
 from puller.cli.progress import open_log
 from puller.cli.progress.fleet import FleetTotals, follow_fleet
@@ -24,7 +23,7 @@ from puller.cli.sections import SectionedCommand, flag, section
 from puller.cli.signals import handled
 from puller.errors import OutputError, UsageError
 from puller.fleet.connection import open_host, target_of
-from puller.fleet.hosts import FleetHost
+from puller.fleet.hosts import FleetHost, host_line
 from puller.fleet.model import FleetOptions
 from puller.fleet.run import FleetRun
 from puller.image.reference import registry_name
@@ -52,17 +51,17 @@ ABSENT: Mapping[str, Any] = {
 """Options of `puller pull` that are for one engine, or for this machine, with what they mean here."""
 _FEEDING = ("connections", "registry_connections", "bandwidth", "cache_size")
 """Options that have no effect without --feed."""
-_INSTEAD: Mapping[str, str] = {
-    "failed": "`puller fleet pull --failed` pulls what failed on hosts",
-    "make_room": "`puller prune --hosts` removes images of hosts",
-    **dict.fromkeys(("backend", "docker_command", "context"), "it names the engine, such as context:NAME"),
-    **dict.fromkeys(("prefetch", *_FEEDING), "layers for hosts are downloaded by `puller fleet pull --feed`"),
-    **dict.fromkeys(("to", "no_extras"), "files need no host"),
-    "network_wait": "hosts have their own networks",
-    **dict.fromkeys(("fail_fast", "max_fail"), "`puller fleet pull --max-fail` is the limit of failed hosts"),
-    "jitter": "`puller fleet pull --wave` lets hosts begin one after the other",
+_REFUSED: Mapping[str, Sequence[str]] = {
+    "what failed is pulled by `puller fleet pull --failed`": ("failed",),
+    "images are removed by `puller prune --hosts`": ("make_room",),
+    "URLs name the engines, such as context:NAME": ("backend", "docker_command", "context"),
+    "layers are downloaded by `puller fleet pull --feed`": ("prefetch", *_FEEDING),
+    "no files are written": ("to", "no_extras"),
+    "hosts have their own networks": ("network_wait",),
+    "the limit of failed hosts is `puller fleet pull --max-fail`": ("fail_fast", "max_fail"),
+    "hosts begin one after the other by `puller fleet pull --wave`": ("jitter",),
 }
-"""Options that `puller pull --host` refuses, with the reason, or what to use instead."""
+"""Options that `puller pull --host` refuses, by the reason, or by what to use instead."""
 _HELP = {
     "failed": "Pull only what failed, into the hosts where it failed: in the last run over hosts (of the LISTs), or in "
     "RUN (see `puller history`).",
@@ -152,12 +151,8 @@ def command(**options: Any) -> int:
     puller fleet pull images.txt --inventory inventory.ini --group build --registry-limit docker.io=10
     puller fleet pull --failed
     """  # noqa: D301 - click wants the control character itself
-    source = click.get_current_context().get_parameter_source
-    for name in () if options["feed"] else _FEEDING:
-        if source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(
-                f"without --feed each host downloads by itself: leave out --{name.replace('_', '-')}"
-            )
+    if not options["feed"]:
+        refuse(_FEEDING, "without --feed each host downloads by itself")
     given = {**ABSENT, **options}
     if given["failed"] is None:
         return pull_into_hosts(given, hosts_of(given), make_plan(given, report_bad=False))
@@ -170,10 +165,8 @@ def pull_into_few(options: Mapping[str, Any]) -> int:
 
     In a file or a variable these are for other runs.
     """
-    source = click.get_current_context().get_parameter_source
-    for name, why in _INSTEAD.items():
-        if source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"with --host leave out --{name.replace('_', '-')}: {why}")
+    for why, names in _REFUSED.items():
+        refuse(names, f"with --host {why}")
     given = {**options, **ABSENT, "failed": None, **_FOR_FLEETS}
     return pull_into_hosts(given, hosts_of(given), make_plan(given, report_bad=False))
 
@@ -265,10 +258,5 @@ def _deliver(report: Report, options: Mapping[str, Any], hosts: Sequence[FleetHo
 def unreachable_hosts(report: Report, hosts: Sequence[FleetHost]) -> str:
     """Return a file of the hosts that could not be reached, which `--hosts` reads."""
     found = {host.name for host in report.fleet.in_state(HostState.UNREACHABLE)} if report.fleet else set[str]()
-    lines = [f"# {counted(len(found), 'host')} not reached by `{clean(report.details.command)}`"]
-    for host in hosts:
-        if host.name in found:
-            more = [f"name={host.name}", *([f"jobs={host.jobs}"] if host.jobs else [])]
-            more += [f"groups={','.join(host.groups)}"] if host.groups else []
-            lines.append("  ".join((host.url, " ".join(more))))
-    return "\n".join(lines) + "\n"
+    first = f"# {counted(len(found), 'host')} not reached by `{clean(report.details.command)}`"
+    return "\n".join([first, *(host_line(host) for host in hosts if host.name in found)]) + "\n"

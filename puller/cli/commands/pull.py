@@ -14,12 +14,11 @@ from socket import gethostname
 from typing import Any, NamedTuple, NoReturn
 
 import click
-from click.core import ParameterSource
 
 from puller import __version__
 from puller.cancellation import interruptible
 from puller.cli.engine import EngineLock, is_without_engine, open_engine
-from puller.cli.options import make_plan
+from puller.cli.options import make_plan, typed
 from puller.cli.output import deliver, working_directory
 from puller.cli.progress import Log, follow, open_log
 from puller.cli.pull_options import pull_options, settings_of
@@ -157,10 +156,8 @@ def list_names(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _target(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the options of the command line that name the engine or mirrors."""
-    source = click.get_current_context().get_parameter_source
-    names = [name for name in _TARGET if source(name) is ParameterSource.COMMANDLINE]
-    words = [f"--{name.replace('_', '-')}={options[name]}" for name in names]
-    given = options["mirrors"] if source("mirrors") is ParameterSource.COMMANDLINE else ()
+    words = [f"--{name.replace('_', '-')}={options[name]}" for name in typed(_TARGET)]
+    given = options["mirrors"] if typed(["mirrors"]) else ()
     return (*words, *(f"--mirror={registry}={place}" for registry, place in given))
 
 

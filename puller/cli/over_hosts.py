@@ -21,10 +21,11 @@ from puller.errors import (
     EngineError,
     EngineUnreachableError,
     ExitCode,
+    FailureClass,
     FailureKind,
     PullerError,
 )
-from puller.failure import Failure, classify, error_document, failure, failure_of
+from puller.failure import Failure, error_document, failure, failure_of
 from puller.fleet.connection import open_host
 from puller.fleet.each import for_each
 from puller.fleet.hosts import FleetHost
@@ -142,8 +143,11 @@ def _without_work(host: FleetHost, error: CancelledError | EngineError | PullerE
         return _Answer(host, error=why_not_used(error), waits=waiting_words(error) if error.left else "")
     if isinstance(error, EngineUnreachableError):
         return _Answer(host, error=why_not_used(error), is_unreachable=True)
-    why = failure_of(error) if isinstance(error, EngineError) else classify(str(error))
-    return _Answer(host, error=why, is_unreachable=why.kind in ENGINE_GONE)
+    if isinstance(error, EngineError):
+        why = failure_of(error)
+        return _Answer(host, error=why, is_unreachable=why.kind in ENGINE_GONE)
+    own = failure(FailureKind.UNCLASSIFIED, str(error))  # puller's own words say everything
+    return _Answer(host, error=own._replace(failure_class=FailureClass.PERMANENT, advice=""))
 
 
 def _exit_code(answers: Sequence[_Answer]) -> ExitCode | int:
@@ -168,10 +172,14 @@ def _text(answers: Sequence[_Answer], head: Sequence[str]) -> str:
 def _details(answers: Sequence[_Answer]) -> Iterator[str]:
     for each in answers:
         name = clean(each.host.name)
-        lines = (f"{each.error.named}: {each.error.message}",) if each.error else each.work.details if each.work else ()
+        lines = (_why(each.error),) if each.error else each.work.details if each.work else ()
         yield from (f"{name}: {clean(line)}" for line in lines)
         if lines:
             yield ""
+
+
+def _why(error: Failure) -> str:
+    return error.message if error.kind is FailureKind.UNCLASSIFIED else f"{error.named}: {error.message}"
 
 
 def _json(verb: str, answers: Sequence[_Answer], code: int) -> str:

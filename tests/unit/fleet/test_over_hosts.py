@@ -90,3 +90,12 @@ def test_prune_until_enough_is_free_needs_the_free_space_of_the_host(program: Pr
     assert (run.code, run.stdout.splitlines()[-1]) == (1, "2 hosts: 1 ok, 1 with problems")
     first, second = (each["result"]["free_before"] for each in enough.report["hosts"])
     assert (first, second > 1000) == (None, True)
+
+
+def test_what_puller_itself_cannot_do_is_no_unknown_error(program: Program, tmp_path: Path) -> None:
+    """As for one engine, the code is 1, and the line is puller's own."""
+    nameless = EMPTY | {"/info": answering({"ServerVersion": "28.5.2"})}
+    with FakeEngine(tmp_path, nameless) as engine:
+        run = program.run("prune", "--image", "nginx:1", "--yes", "--host", f"{engine.host} name=web")
+    line = "web: this engine has no ID, so puller has no record of the images that it pulled"
+    assert (run.code, line in run.stdout.splitlines()) == (1, True), run.stdout

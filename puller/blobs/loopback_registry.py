@@ -12,10 +12,11 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Protocol
 
 from puller.blobs.download_task import BlobDownload
+from puller.blobs.pace import BandwidthLimit
 from puller.image.manifest import Manifest
 
 HOST = "127.0.0.1"
@@ -49,13 +50,22 @@ class Source(Protocol):
 class LoopbackRegistry:
     """Serves on a free port, below a secret path, until it is closed."""
 
-    def __init__(self, source: Source, taken: Callable[[str], object] = str, *, strangers: int = _STRANGERS) -> None:
+    def __init__(
+        self,
+        source: Source,
+        taken: Callable[[str], object] = str,
+        *,
+        strangers: int = _STRANGERS,
+        bandwidth: BandwidthLimit | None = None,
+    ) -> None:
         """Listen; raises OSError. `taken` is called with the digest of each blob that was sent to its end.
 
-        `strangers` is the number of connections that have not sent the secret yet.
+        `strangers` is the number of connections that have not sent the secret yet. All connections together send blobs
+        within `bandwidth`.
         """
         self.source = source
         self.taken = taken
+        self.bandwidth = bandwidth or BandwidthLimit(None, sleep)
         self.secret = secrets.token_hex(16)
         self.contacted = Event()
         """Set by the first request for the secret path."""
@@ -196,7 +206,7 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def _copy(self, blob: BlobDownload, start: int) -> bool:
         """Send a blob while it is downloaded; False if the download fails."""
-        restarts = blob.restarts
+        restarts, bandwidth = blob.restarts, self.registry.bandwidth
         while (file := blob.file) is not None or not blob.done:
             if file is None:  # it is being verified
                 blob.wait(blob.size, _TICK)
@@ -212,9 +222,10 @@ class _Exchange(BaseHTTPRequestHandler):
                 while at < blob.size:
                     if not self._wait_for_byte(blob, at) or blob.restarts != restarts:
                         return False
-                    count = blob.available - at
+                    count = bandwidth.share(blob.available - at)
                     if count <= 0:  # as above
                         continue
+                    bandwidth.take(count)
                     sent = self.connection.sendfile(opened, blob.offset + at, count)
                     if not sent:  # the file has been cut
                         return False

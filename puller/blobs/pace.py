@@ -1,4 +1,4 @@
-"""The pace at which the bytes of a response are taken: within a bandwidth, and in pieces of a useful size."""
+"""The pace at which the bytes of a response pass: within a bandwidth, and in pieces of a useful size."""
 
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
@@ -11,7 +11,7 @@ _PIECE = 256 << 10
 _SLOW, _PAUSE = 0.01, 0.05
 """Seconds after which a read counts as slow, and seconds to pause after a slow read, at most."""
 _BURST = 0.1
-"""Seconds' worth of bytes that may arrive at once after an idle time."""
+"""Seconds' worth of bytes that may pass at once after an idle time."""
 
 
 class BandwidthLimit:
@@ -27,8 +27,12 @@ class BandwidthLimit:
         self._free = 0.0
         self._lock = Lock()
 
+    def share(self, count: int) -> int:
+        """Return how many of `count` bytes to send at once, so that no connection waits long for those of others."""
+        return count if self._rate is None else min(count, max(1, int(self._rate * _BURST)), _PIECE)
+
     def take(self, count: int) -> None:
-        """Wait after receiving `count` bytes."""
+        """Wait after receiving `count` bytes, or before sending them."""
         if self._rate is None:
             return
         with self._lock:

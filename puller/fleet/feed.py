@@ -10,10 +10,12 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import count
 from threading import Lock
+from time import sleep
 
 from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload
 from puller.blobs.loopback_registry import LoopbackRegistry
+from puller.blobs.pace import BandwidthLimit
 from puller.blobs.served import ServedImages
 from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
@@ -46,7 +48,10 @@ class Feed:
     """The images of a run, for the engines of all hosts; thread-safe. Implements `loopback_registry.Source`."""
 
     def __init__(self, client: RegistryClient, store: BlobStore, settings: PrefetchSettings) -> None:
-        """Start the registry on loopback; raises OSError. The settings hold for all hosts together."""
+        """Start the registry on loopback; raises OSError. The settings hold for all hosts together.
+
+        The bandwidth is one for what is downloaded, and one for what is sent: most links carry both at once.
+        """
         self._client = client.with_limits(rate_limit=_RATE_LIMIT)
         self._store = store
         self._downloads = DownloadPool(self._client, store, settings)
@@ -60,7 +65,8 @@ class Feed:
         """Bytes that engines have asked for since the store was trimmed."""
         self._lock = Lock()
         self._notes: dict[str, str] = {}
-        self.server = LoopbackRegistry(self, strangers=_STRANGERS)
+        bandwidth = BandwidthLimit(settings.bandwidth, sleep)
+        self.server = LoopbackRegistry(self, strangers=_STRANGERS, bandwidth=bandwidth)
 
     @contextmanager
     def open_host(

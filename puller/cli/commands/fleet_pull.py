@@ -68,6 +68,8 @@ _HELP = {
     "jobs": "Concurrent pulls on each host.",
     "per_registry": "Concurrent pulls from any one registry on each host.",
     "parallel_hosts": "Hosts that are pulled into at the same time.",
+    "bandwidth": "With --feed: bandwidth limit, such as 50MB/s, of all downloads together, and of all that is sent to "
+    "the hosts.",
 }
 """What options of other verbs do here, where that is something else."""
 _FOR_FLEETS: Mapping[str, Any] = {

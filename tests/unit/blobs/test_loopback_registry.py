@@ -9,6 +9,7 @@ import pytest
 
 from puller.blobs.download_task import BlobDownload
 from puller.blobs.loopback_registry import LoopbackRegistry
+from puller.blobs.pace import BandwidthLimit
 from puller.blobs.store import BlobStore
 from puller.errors import RegistryError
 from puller.image.manifest import Manifest
@@ -157,3 +158,26 @@ def test_a_blob_that_is_being_verified_is_waited_for(
     shelf.blobs[SMALL.digest] = held
     threading.Timer(0.3, held.complete, [path]).start()
     assert ask(server, f"/v2/{server.secret}/n0/blobs/{SMALL.digest}")[2] == SMALL.data
+
+
+def test_a_bandwidth_holds_for_all_that_is_sent(shelf: Shelf, store: BlobStore, fetch: Fetch) -> None:
+    """Time stands still: the last byte of several connections waits for the bytes of all, but for a tenth of a second.
+
+    What is asked again, as after a cut, counts again; descriptions of blobs do not.
+    """
+    rate, naps = 100_000, list[float]()
+    server = LoopbackRegistry(shelf, bandwidth=BandwidthLimit(rate, naps.append, now=lambda: 100.0))
+    shelf.blobs[SMALL.digest], size = fetch(store, SMALL), len(SMALL.data)
+    path, bodies = f"/v2/{server.secret}/n0/blobs/{SMALL.digest}", list[bytes]()
+    threads = [threading.Thread(target=lambda: bodies.append(ask(server, path)[2])) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ask(server, path, "HEAD")
+    bodies.append(ask(server, path, Range=f"bytes={size // 2}-")[2])
+    server.close()
+    assert bodies == [SMALL.data] * 3 + [SMALL.data[size // 2 :]]
+    assert max(naps) == pytest.approx(sum(map(len, bodies)) / rate - 0.1)
+    # No connection has the line for long.
+    assert len(naps) >= 3 * size / (rate * 0.1) - 1

@@ -1,23 +1,26 @@
 """Fed engines with an engine and a feed that are made up: which pull is made when, and what a failure is said to be."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from puller.blobs.store import BlobStore
 from puller.cancellation import Cancellation
 from puller.engine.interface import InspectedImage
 from puller.engine.model import EngineInfo
 from puller.errors import EngineError, FailureKind, RegistryError
+from puller.fleet.feed import Feed
 from puller.fleet.feed_engine import FedEngine, FedImage
 from puller.fleet.forward import OpenPort, ReverseForward
 from puller.fleet.ssh import SshProblem
 from puller.image.reference import Platform
 from puller.model import EngineResult, PullRequest
-from puller.settings import Timeouts
+from puller.registry.client import RegistryClient
+from puller.settings import PrefetchSettings, Timeouts
 from tests.lab.fakes import FakeBackend, FakeStore, Result
 from tests.lab.samples import DIGEST, request
 
@@ -172,3 +175,11 @@ def test_an_image_that_an_earlier_run_left_is_up_to_date() -> None:
     pulled = fed.pull()
     assert (pulled.up_to_date, pulled.by_tag, fed.forward.opened) == (True, True, 0)
     assert (fed.tried, fed.store.tagged, fed.store.untagged) == ([IMAGE], [], [])
+
+
+def test_the_bandwidth_is_that_of_what_is_sent_too(tmp_path: Path) -> None:
+    """All hosts get their layers through one limit, of which a tenth of a second passes at once."""
+    with RegistryClient() as client, closing(BlobStore(tmp_path / "cache", 1 << 30)) as store:
+        for bandwidth, share in ((None, 1 << 30), (50_000.0, 5_000)):
+            with closing(Feed(client, store, PrefetchSettings(bandwidth=bandwidth))) as feed:
+                assert feed.server.bandwidth.share(1 << 30) == share

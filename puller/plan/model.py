@@ -7,6 +7,7 @@ from puller.errors import ExitCode
 from puller.failure import Failure
 from puller.model import PullOutcome, PullRequest, exit_code_of
 from puller.plan.layers import Estimate
+from puller.registry.responses import QuotaSource
 
 
 class Change(StrEnum):
@@ -38,6 +39,7 @@ class QuotaUse(NamedTuple):
     window_seconds: int | None
     pulls: int  # images that would be pulled; each counts once
     looked: int = 0  # manifests that the plan itself fetched for their sizes; a registry may count these too
+    source: QuotaSource | None = None  # whose quota it is; None if the registry does not tell
 
     @property
     def enough(self) -> bool:

@@ -1,13 +1,14 @@
 """The output of `puller plan`, as text and as JSON."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from puller.engine.disk import MORE_SPACE, DiskShortage
 from puller.failure import error_document
 from puller.image.digest import short_digest
 from puller.plan.model import Change, Disk, ImageEstimate, PullPlan, QuotaUse
+from puller.registry.responses import QuotaSource
 from puller.text import aligned, clean, counted, format_bytes, format_seconds, short_reference
 
 _HEADER = ("CHANGE", "IMAGE", "DIGEST", "LAYERS", "DOWNLOAD")
@@ -51,11 +52,32 @@ def _total(plan: PullPlan) -> str:
     return f"{line}; {least}{format_bytes(plan.download)} to download"
 
 
+def quota_of_hosts(uses: Sequence[QuotaUse]) -> str:
+    """Return a line about the quota of one registry, of which each host would use so much.
+
+    All hosts pull with this machine's account, and so from one quota. Without one, the figures are those of this
+    machine's public address, and puller does not know which hosts share it.
+    """
+    looked = max(each.looked for each in uses)  # once for all hosts
+    quota = uses[0]._replace(pulls=sum(each.pulls for each in uses), looked=looked)
+    needed = f"pulls on {counted(len(uses), 'host')} need {quota.pulls}"
+    if quota.source is QuotaSource.ACCOUNT:
+        return _with_verdict(quota, f"{_quota_left(quota)} for this account; {needed}")
+    return f"{_quota_left(quota)} for this machine's address; {needed}, each host's from the quota of its own address"
+
+
 def _quota_line(quota: QuotaUse) -> str:
+    return _with_verdict(quota, f"{_quota_left(quota)}; this pull needs {quota.pulls}")
+
+
+def _quota_left(quota: QuotaUse) -> str:
     left = "?" if quota.remaining is None else str(quota.remaining)
     limit = f" of {quota.limit}" if quota.limit is not None else ""
     window = f" in {format_seconds(quota.window_seconds)}" if quota.window_seconds else ""
-    line = f"quota: {clean(quota.registry)} has {left}{limit} pulls left{window}; this pull needs {quota.pulls}"
+    return f"quota: {clean(quota.registry)} has {left}{limit} pulls left{window}"
+
+
+def _with_verdict(quota: QuotaUse, line: str) -> str:
     if quota.looked:
         line += f" (the plan fetched {counted(quota.looked, 'manifest')}, which may count too)"
     return line if quota.enough else f"{line}: not enough"

@@ -41,7 +41,10 @@ def plan_pull(todo: RequestedImages, engine: Engine, client: RegistryClient) -> 
     pulls = Counter(each.request.reference.registry for each in estimates if each.change is Change.WOULD_PULL)
     left = {name: quota.remaining for name, quota in quotas.items() if quota.remaining is not None}
     costly = {name for name, remaining in left.items() if 2 * pulls[name] > remaining}
-    uses = [QuotaUse(name, *quota, pulls[name], 0 if name in costly else pulls[name]) for name, quota in quotas.items()]
+    uses = [
+        QuotaUse(name, *quota[:3], pulls[name], 0 if name in costly else pulls[name], quota.source)
+        for name, quota in quotas.items()
+    ]
     images = _with_sizes(estimates, inventory, client, costly=costly, counted=quotas.keys())
     known = [each.estimate for each in images if each.estimate]
     needed = disk_needed_at_least(known, keeps_blobs=inventory.facts.keeps_platforms)

@@ -4,7 +4,9 @@ import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import NamedTuple, Self
 
 from puller.failure.retry_after import seconds_until
@@ -42,12 +44,21 @@ class Token(NamedTuple):
     """When it is no longer used, on the monotonic clock."""
 
 
+class QuotaSource(StrEnum):
+    """Whose quota it is."""
+
+    ACCOUNT = "account"  # of whoever has logged in, wherever the pulls come from
+    ADDRESS = "address"  # of all behind the public address that the registry sees
+
+
 class Quota(NamedTuple):
     """The number of pulls that a registry allows in a time window, and the number left (Docker Hub's ratelimit-*)."""
 
     limit: int | None
     remaining: int | None
     window_seconds: int | None
+    source: QuotaSource | None = None
+    """None if the registry does not tell."""
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Self | None:
@@ -64,6 +75,7 @@ class Quota(NamedTuple):
             int(limit["count"]) if limit else None,
             int(remaining["count"]) if remaining else None,
             int(window) if window else None,
+            _source(headers.get("docker-ratelimit-source", "").strip()),
         )
 
 
@@ -115,6 +127,15 @@ def size_of(headers: Mapping[str, str]) -> int | None:
     """Return the Content-Length; None if it is missing or invalid."""
     text = headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < len(str(1 << 63)) else None
+
+
+def _source(text: str) -> QuotaSource | None:
+    """Read Docker Hub's `docker-ratelimit-source`: an IP address, or the ID of an account."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return QuotaSource.ACCOUNT if text else None
+    return QuotaSource.ADDRESS
 
 
 def _seconds(text: str) -> float | None:

@@ -231,6 +231,7 @@ def test_a_quota_is_told_and_not_wasted(registry: Registry, proxy: Proxy, puller
             "window_seconds": 21600,
             "pulls": 4,
             "looked": 4,
+            "source": None,
             "enough": True,
         }
     ]

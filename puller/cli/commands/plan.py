@@ -1,6 +1,8 @@
 """`puller plan`: what a pull would do and cost."""
 
 import json
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from importlib import import_module
@@ -12,13 +14,13 @@ from puller.cli.engine import open_engine
 from puller.cli.fleet_options import HostWork, hosts_options, named_hosts
 from puller.cli.options import engine_options, list_options, make_plan, mirror_options
 from puller.cli.output import emit
-from puller.cli.registries import registry_client
+from puller.cli.registries import registry_client, tell
 from puller.cli.sections import flag, text_or_json
 from puller.engine.interface import Engine
 from puller.errors import EngineError, EngineUnreachableError, ExitCode
 from puller.imagelist.requests import RequestedImages
 from puller.plan import render
-from puller.plan.model import PullPlan
+from puller.plan.model import PullPlan, QuotaUse
 from puller.plan.survey import plan_pull
 from puller.registry.client import RegistryClient
 from puller.text import format_bytes
@@ -53,10 +55,12 @@ def command(**options: Any) -> int:
     if hosts:
         head = ("TO PULL", "UP TO DATE", "UNKNOWN", "DOWNLOAD")
         with registry_client() as client:
-            work = partial(_on_host, todo, client, detailed=options["detailed_exitcode"])
+            quotas = defaultdict[str, list[QuotaUse]](list)
+            work = partial(_on_host, todo, client, quotas, detailed=options["detailed_exitcode"])
             code: int = import_module("puller.cli.over_hosts").over_hosts(
                 hosts, options, head, work, connections=_CONNECTIONS, stop=client.close
             )
+            tell(map(render.quota_of_hosts, quotas.values()))
         return code
     with (
         closing(open_engine(options, _CONNECTIONS)) as engine,
@@ -70,8 +74,17 @@ def command(**options: Any) -> int:
     return _exit_code(forecast, detailed=options["detailed_exitcode"])
 
 
-def _on_host(todo: RequestedImages, client: RegistryClient, engine: Engine, *, detailed: bool) -> HostWork:
+def _on_host(
+    todo: RequestedImages,
+    client: RegistryClient,
+    quotas: Mapping[str, list[QuotaUse]],
+    engine: Engine,
+    *,
+    detailed: bool,
+) -> HostWork:
     forecast = plan_pull(todo, engine, client)
+    for quota in forecast.quotas:
+        quotas[quota.registry].append(quota)
     pulls, unknown = len(forecast.would_pull), len(forecast.unknown)
     least = "" if forecast.complete else "at least "
     cells = (

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import DOCKER, Proxy, Registry, Rule, faults
 from tests.lab.fakes import EngineAnswer, FakeEngine, Script
 from tests.lab.program import Program
+from tests.lab.samples import DIGEST
 from tests.unit.fleet.test_lock import held
 
 
@@ -99,3 +101,29 @@ def test_what_puller_itself_cannot_do_is_no_unknown_error(program: Program, tmp_
         run = program.run("prune", "--image", "nginx:1", "--yes", "--host", f"{engine.host} name=web")
     line = "web: this engine has no ID, so puller has no record of the images that it pulled"
     assert (run.code, line in run.stdout.splitlines()) == (1, True), run.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("0ac1-77", "for this account; pulls on 2 hosts need 4: not enough"),
+        (
+            "192.0.2.7",
+            "for this machine's address; pulls on 2 hosts need 4, each host's from the quota of its own address",
+        ),
+    ],
+)
+def test_a_quota_is_that_of_all_hosts_only_if_they_share_it(program: Program, source: str, words: str) -> None:
+    """The plan adds up what the hosts would pull: of one account it is one quota, of several addresses it is not."""
+    left = {"RateLimit-Limit": "200;w=21600", "RateLimit-Remaining": "3;w=21600", "Docker-RateLimit-Source": source}
+    known = {"Content-Type": DOCKER.manifest, "Docker-Content-Digest": DIGEST}
+    (folders := [program.folder / "1", program.folder / "2"])[0].mkdir()
+    folders[1].mkdir()
+    with (
+        Registry() as registry, Proxy(registry, [Rule("/manifests/", faults.answer(200, known | left))]) as proxy,
+        FakeEngine(folders[0], EMPTY) as one, FakeEngine(folders[1], EMPTY) as two,
+    ):  # fmt: skip
+        images = [word for name in "xy" for word in ("--image", f"{proxy.address}/{name}:1")]
+        run = program.run("plan", *images, "--host", one.host, "--host", two.host)
+        assert run.code == 0, run.stderr
+        assert run.stderr == f"puller: quota: {proxy.address} has 3 of 200 pulls left in 6h00m {words}\n"

@@ -13,6 +13,7 @@ from puller.failure import failure
 from puller.plan import render
 from puller.plan.layers import Estimate
 from puller.plan.model import Change, Disk, ImageEstimate, PullPlan, QuotaUse
+from puller.registry.responses import QuotaSource
 from tests.lab.samples import DIGEST, outcome, request
 
 VALIDATOR = Draft202012Validator(json.loads((Path(puller.__file__).parent / "schemas/plan.schema.json").read_text()))
@@ -79,6 +80,23 @@ def test_text_says_what_is_not_known_and_what_is_too_little() -> None:
     assert "invalid line: a.txt:3: no\n" in text
 
 
+def test_hosts_share_the_quota_of_an_account_and_not_that_of_an_address() -> None:
+    """Only what is shared can be too little; what the plan fetched, it fetched once."""
+    own = QuotaUse("docker.io", 200, 30, 21600, 12, 12, QuotaSource.ACCOUNT)
+    other = own._replace(pulls=7, looked=7)
+    start, looked = "quota: docker.io has 30 of 200 pulls left in 6h00m", "(the plan fetched 12 manifests, which may"
+    assert render.quota_of_hosts([own, other]) == (
+        f"{start} for this account; pulls on 2 hosts need 19 {looked} count too): not enough"
+    )
+    assert render.quota_of_hosts([own]).endswith(
+        "pulls on 1 host need 12 (the plan fetched 12 manifests, which may count too)"
+    )
+    uses = [each._replace(source=QuotaSource.ADDRESS) for each in (own, other)]
+    assert render.quota_of_hosts(uses) == (
+        f"{start} for this machine's address; pulls on 2 hosts need 19, each host's from the quota of its own address"
+    )
+
+
 def test_text_says_why_the_disk_is_not_known() -> None:
     """An engine on another host keeps its disk to itself."""
     text = render.render_text(forecast(PULLED, disk=Disk(5, note="the engine is on another host")))
@@ -103,6 +121,7 @@ def test_json_holds_the_same() -> None:
         "window_seconds": 21600,
         "pulls": 2,
         "looked": 2,
+        "source": None,
         "enough": True,
     }
     assert read["disk"] == {

@@ -8,8 +8,9 @@ import pytest
 
 from puller.errors import RegistryError
 from puller.image.digest import is_digest, matches, sha256
-from puller.registry.responses import Quota, wait_of
+from puller.registry.responses import Quota, QuotaSource, wait_of
 
+ACCOUNT, ADDRESS = QuotaSource.ACCOUNT, QuotaSource.ADDRESS
 SHA512 = f"sha512:{hashlib.sha512().hexdigest()}"
 
 
@@ -54,6 +55,9 @@ def test_a_point_in_time_becomes_a_wait(form: object) -> None:
         ({"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "76;w=21600"}, Quota(100, 76, 21600)),
         ({"ratelimit-limit": "100 ; w=60"}, Quota(100, None, 60)),
         ({"ratelimit-remaining": "0"}, Quota(None, 0, None)),
+        ({"ratelimit-remaining": "7", "docker-ratelimit-source": "192.0.2.7"}, Quota(None, 7, None, ADDRESS)),
+        ({"ratelimit-remaining": "7", "docker-ratelimit-source": "2001:db8::"}, Quota(None, 7, None, ADDRESS)),
+        ({"ratelimit-remaining": "7", "docker-ratelimit-source": "0ac1-77"}, Quota(None, 7, None, ACCOUNT)),
         ({"ratelimit-limit": "many"}, None),
         ({}, None),
     ],

@@ -139,3 +139,36 @@ def test_a_forward_that_is_killed_is_opened_again(fleet: Fleet, far: Registry, p
     blobs = asked(far)
     assert len(blobs) == len(set(blobs))
     assert nothing_left(host.address)
+
+
+def test_a_link_that_is_cut_in_a_layer_and_comes_back_costs_nothing(
+    fleet: Fleet, far: Registry, puller: Program
+) -> None:
+    """Both connections of the host end and are opened again: all hosts have every image, nothing is left there."""
+    puller.environment |= environment(fleet, fleet.ssh("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2"))
+    large = layer("cut/back", size=600_000)
+    pushed = [push_image(far, f"fed/back{at}", layers=[large, layer(f"back {at}")]) for at in range(2)]
+    images, runs, host = puller.list(*(image.reference for image in pushed)), list[Run](), fleet.hosts[1]
+    hosts = listed(fleet, puller.folder)
+    thread = threading.Thread(target=lambda: runs.append(pull(puller, hosts, images, "--feed")))
+    host.shape("1mbit")
+    try:
+        thread.start()
+        assert wait_until(lambda: large.digest in asked(far), 60)
+        begun = host.received
+        assert wait_until(lambda: host.received - begun > len(large.data) // 4, 60)
+        before = ssh_processes(host.address)
+        assert len(before) == 2
+        host.set_link(up=False)
+        assert wait_until(lambda: not {*before}.intersection(ssh_processes(host.address)), 60)
+    finally:
+        host.unshape()
+        host.set_link(up=True)
+        thread.join()
+    (run,) = runs
+    assert (run.code, run.report["counts"]["pulled"]) == (0, 8), run.stderr
+    assert max(image["attempts"] for image in run.images if image["host"] == host.name) > 1
+    blobs = asked(far)
+    assert len(blobs) == len(set(blobs))
+    assert nothing_left(host.address)
+    assert not [each for each in host.engine.images() if "127.0.0.1" in str(each)]

@@ -9,6 +9,7 @@ import pytest
 from tests.fleet.conftest import environment
 from tests.lab.fleet import Fleet, nothing_left
 from tests.lab.images import family, push_image
+from tests.lab.layers import layer
 from tests.lab.process import wait_until
 from tests.lab.program import Program, Run
 
@@ -110,6 +111,24 @@ def test_a_link_that_is_cut_during_a_pull_is_the_host_that_cannot_be_reached(
     assert (gone["counts"]["failed"], gone["counts"]["cancelled"]) == (0, 4)
     assert "paused for 4.0s  host2  host unreachable (host_unreachable): ssh: " in run.stderr
     assert "failed  host2" not in run.stderr
+
+
+def test_a_full_disk_of_one_host_fails_that_host_alone(empty: Fleet, puller: Program) -> None:
+    """It has what fitted, its other images are not tried; the other hosts have everything."""
+    large = layer("full/large", size=24 << 20)
+    pushed = [push_image(empty.registry, f"full/app{at}", layers=[large] if at == 1 else ()) for at in range(4)]
+    images, full = puller.list(*(image.reference for image in pushed)), empty.hosts[1]
+    with full.small_disk(20):
+        run = pull(puller, listed(empty, puller.folder), images, "-j", "1")
+        assert [image["RepoTags"] for image in full.engine.images()] == [[pushed[0].reference]]
+    assert (run.code, states(run)) == (1, dict.fromkeys(states(run), "done") | {"host2": "failed"}), run.stderr
+    failed, *others = run.images[5:8]
+    assert (failed["status"], failed["error"]["kind"]) == ("failed", "disk_full")
+    assert [(each["status"], each["attempts"]) for each in others] == [("cancelled", 0)] * 2
+    assert {each["error"]["message"] for each in others} == {failed["error"]["message"]}
+    assert run.report["fleet"]["hosts"][1]["error"]["kind"] == "disk_full"
+    assert run.report["counts"] | {"pulled": 13, "failed": 1, "cancelled": 2} == run.report["counts"]
+    assert [len(host.engine.images()) for host in empty.hosts if host is not full] == [4] * 3
 
 
 def test_two_logins_of_one_engine_are_one_pull(empty: Fleet, puller: Program) -> None:

@@ -201,6 +201,23 @@ class Host:
         _run(["tc", "qdisc", "delete", "dev", self._link, "root"])
         _run(["tc", "-n", self._namespace, "qdisc", "delete", "dev", "eth0", "root"])
 
+    @property
+    def received(self) -> int:
+        """How many bytes its link has brought to the host."""
+        return int(Path(f"/sys/class/net/{self._link}/statistics/tx_bytes").read_text())
+
+    @contextmanager
+    def small_disk(self, megabytes: int) -> Iterator[None]:
+        """Give the engine an empty disk of so many megabytes; afterwards it has its own again."""
+        self.engine.kill()
+        try:
+            _run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "puller", str(self.engine.data_root)])
+            self.engine.start()
+            yield
+        finally:
+            self.engine.kill()
+            self.engine.start()
+
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a program in the host's network."""
         return subprocess.run([*self._enter, *argv], capture_output=True, text=True, check=False)

@@ -186,7 +186,7 @@ class FedEngine(EngineWrapper):
             if own.kind in _LOST or own.failure_class is FailureClass.HOST_FATAL:
                 raise
             raise EngineError(f"{why.message}; the host itself: {error.message}", kind=why.kind) from None
-        self._note(f"images were pulled without --feed: {clean(why.message)}")
+        self._note(f"images were pulled without --feed: {clean(why.message).removeprefix('--feed: ')}")
         return pulled
 
     def _reason(self, error: Exception, image: FedImage | None) -> Failure:
@@ -197,7 +197,12 @@ class FedEngine(EngineWrapper):
         is_ended = problem or isinstance(error, CancelledError) or why.kind in CONNECTION_FAILURES
         if lost or isinstance(error, RegistryError) or not is_ended:
             return why
-        return failure(FailureKind.ENGINE_DISCONNECTED, f"--feed: {problem.words if problem else error}")
+        words = problem.words if problem else str(error)
+        if why.kind is FailureKind.CONNECTION_REFUSED and self._forward.now:
+            words = (
+                "the engine does not reach 127.0.0.1 of its host: it has a network of its own, as rootless engines have"
+            )
+        return failure(FailureKind.ENGINE_DISCONNECTED, f"--feed: {words}")
 
     def _platform(self, request: PullRequest) -> Platform:
         platform = request.platform or self._engine.store.facts().platform

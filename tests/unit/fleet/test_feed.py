@@ -151,6 +151,15 @@ def test_a_forward_that_sshd_forbids_is_no_fault_of_a_registry() -> None:
     assert (caught.value.kind, forward.opened) == (FailureKind.ENGINE_DISCONNECTED, 1)
 
 
+def test_an_engine_with_a_network_of_its_own_pulls_by_itself() -> None:
+    """As a rootless one: nothing listens at its 127.0.0.1, although the forward is open."""
+    refused = EngineError('Get "http://127.0.0.1:4000/v2/": dial tcp 127.0.0.1:4000: connect: connection refused')
+    fed = Fed({FED: refused})
+    assert fed.pull().digest == DIGEST
+    (note,) = fed.notes
+    assert note.startswith("images were pulled without --feed: the engine does not reach 127.0.0.1 of its host: ")
+
+
 def test_a_full_disk_is_told_at_once() -> None:
     """The host is not asked to pull the same image again."""
     fed = Fed({FED: EngineError("no space left on device")})

@@ -9,7 +9,7 @@ import pytest
 from tests.fleet.conftest import environment
 from tests.lab.fleet import Fleet, nothing_left
 from tests.lab.images import family, push_image
-from tests.lab.layers import layer
+from tests.lab.layers import layer_of
 from tests.lab.process import wait_until
 from tests.lab.program import Program, Run
 
@@ -115,7 +115,7 @@ def test_a_link_that_is_cut_during_a_pull_is_the_host_that_cannot_be_reached(
 
 def test_a_full_disk_of_one_host_fails_that_host_alone(empty: Fleet, puller: Program) -> None:
     """It has what fitted, its other images are not tried; the other hosts have everything."""
-    large = layer("full/large", size=24 << 20)
+    large = layer_of("zeros", bytes(24 << 20))
     pushed = [push_image(empty.registry, f"full/app{at}", layers=[large] if at == 1 else ()) for at in range(4)]
     images, full = puller.list(*(image.reference for image in pushed)), empty.hosts[1]
     with full.small_disk(20):

@@ -85,7 +85,7 @@ class FedEngine(EngineWrapper):
         self, request: PullRequest, *, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
         """Pull from loopback, then from the image's own registry; see `Engine.pull`."""
-        began, image, name = monotonic(), None, None
+        began, image, way, name = monotonic(), None, None, None
         try:
             try:
                 image = self._feed.image(request, self._platform(request))
@@ -104,7 +104,7 @@ class FedEngine(EngineWrapper):
                     self._engine.pull(fed, cancel=own, clocks=clocks._replace(stall=None), progress=progress)
             except (RegistryError, EngineError, CancelledError) as error:
                 cancel.check()
-                why = self._reason(error, image)
+                why = self._reason(error, image, way)
                 return self._pull_plainly(request, why, cancel, _spent(clocks, began), progress)
             return self._pull_named(request, image, name, cancel, clocks, progress)
         finally:
@@ -189,7 +189,7 @@ class FedEngine(EngineWrapper):
         self._note(f"images were pulled without --feed: {clean(why.message).removeprefix('--feed: ')}")
         return pulled
 
-    def _reason(self, error: Exception, image: FedImage | None) -> Failure:
+    def _reason(self, error: Exception, image: FedImage | None, way: OpenPort | None) -> Failure:
         """Say why an image was not pulled from loopback; what the forward is to blame for is no registry's fault."""
         lost = self._feed.failure(image) if image else None
         why = failure_of(lost or error)
@@ -198,7 +198,7 @@ class FedEngine(EngineWrapper):
         if lost or isinstance(error, RegistryError) or not is_ended:
             return why
         words = problem.words if problem else str(error)
-        if why.kind is FailureKind.CONNECTION_REFUSED and self._forward.now:
+        if why.kind is FailureKind.CONNECTION_REFUSED and way and not way.ended.requested:
             words = (
                 "the engine does not reach 127.0.0.1 of its host: it has a network of its own, as rootless engines have"
             )

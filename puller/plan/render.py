@@ -55,15 +55,17 @@ def _total(plan: PullPlan) -> str:
 def quota_of_hosts(uses: Sequence[QuotaUse]) -> str:
     """Return a line about the quota of one registry, of which each host would use so much.
 
-    All hosts pull with this machine's account, and so from one quota. Without one, the figures are those of this
-    machine's public address, and puller does not know which hosts share it.
+    All hosts pull with this machine's account, and so from one quota. The quota of this machine's public address is
+    that of a host only if both share the address, which puller does not know.
     """
     looked = max(each.looked for each in uses)  # once for all hosts
     quota = uses[0]._replace(pulls=sum(each.pulls for each in uses), looked=looked)
-    needed = f"pulls on {counted(len(uses), 'host')} need {quota.pulls}"
+    left, needed = _quota_left(quota), f"pulls on {counted(len(uses), 'host')} need {quota.pulls}"
     if quota.source is QuotaSource.ACCOUNT:
-        return _with_verdict(quota, f"{_quota_left(quota)} for this account; {needed}")
-    return f"{_quota_left(quota)} for this machine's address; {needed}, each host's from the quota of its own address"
+        return _with_verdict(quota, f"{left} for this account; {needed}")
+    if quota.source is QuotaSource.ADDRESS:
+        return f"{left} for this machine's address; {needed}, each host's from the quota of its own address"
+    return f"{left}; {needed}, if they share it"
 
 
 def _quota_line(quota: QuotaUse) -> str:

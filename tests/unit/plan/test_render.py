@@ -95,6 +95,8 @@ def test_hosts_share_the_quota_of_an_account_and_not_that_of_an_address() -> Non
     assert render.quota_of_hosts(uses) == (
         f"{start} for this machine's address; pulls on 2 hosts need 19, each host's from the quota of its own address"
     )
+    untold = [each._replace(source=None) for each in uses]
+    assert render.quota_of_hosts(untold) == f"{start}; pulls on 2 hosts need 19, if they share it"
 
 
 def test_text_says_why_the_disk_is_not_known() -> None:

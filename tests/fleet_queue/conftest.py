@@ -17,6 +17,7 @@ from puller.fleet.queue.broker import Broker, Delivery
 from puller.fleet.queue.definitions import CONTROLLER, definitions
 from puller.fleet.queue.messages import PullTask, TaskResult
 from puller.fleet.queue.rabbitmq import add_tokens, connect, open_connection
+from puller.model import Status
 from tests.lab import tls
 from tests.lab.process import Process, clean_environment, wait_until
 from tests.lab.rabbitmq import RabbitMQ, missing
@@ -102,11 +103,10 @@ class Queue:
         return wait_until(lambda: len(self.lines("begin")) >= number, SECONDS)
 
     def results(self, number: int) -> list[TaskResult]:
-        """Return so many different results, and acknowledge all."""
+        """Return so many different results, and acknowledge all; signs of long pulls are none."""
         found: dict[TaskResult | tuple[str, ...], TaskResult] = {}
         for delivery in self.deliveries(lambda: len(found) >= number):
-            if delivery.result:
-                result = delivery.result
+            if (result := delivery.result) and result.outcome["status"] != Status.PENDING:
                 found[result.run, result.host, result.reference, str(result.attempt)] = result
         return [*found.values()]
 

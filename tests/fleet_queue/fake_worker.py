@@ -59,4 +59,5 @@ def pull(task: PullTask, _engine: HostEngine, limits: Limits) -> PullOutcome:
 
 if __name__ == "__main__":
     address = BrokerAddress.parse(URL, **json.loads(TLS))
-    sys.exit(serve(WorkerOptions(address.user, address, int(JOBS), HostEngine(seconds=60.0)), pull))
+    options = WorkerOptions(address.user, address, int(JOBS), HostEngine(seconds=60.0), sign_seconds=0.3)
+    sys.exit(serve(options, pull))

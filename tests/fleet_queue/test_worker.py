@@ -83,6 +83,17 @@ def test_a_worker_that_is_killed_and_started_again_finishes_its_task(queue: Queu
     assert other.process.alive()
 
 
+def test_a_long_pull_is_said_to_go_on(queue: Queue) -> None:
+    """So that the controller does not publish it again."""
+    queue.broker.publish("web-1", [task()])
+    queue.worker("web-1", seconds=1.0)
+    statuses: list[str] = []
+    for delivery in queue.deliveries(lambda: "pulled" in statuses):
+        assert delivery.result, delivery.problem
+        statuses.append(delivery.result.outcome["status"])
+    assert statuses[0] == "pending"
+
+
 def test_a_task_that_kills_its_process_is_given_up_after_three_times(queue: Queue) -> None:
     """It fails instead of coming again for ever, and the tasks behind it are done."""
     queue.broker.publish("web-1", tasks("web-1", ["poison", "app"]))

@@ -41,7 +41,7 @@ def _address(text: str) -> tuple[str, int]:
         help="Serve a page of the runs, and /metrics for Prometheus.",
     ),
     duration("--check-after", default="30s", help="Look at a host's queue after so long without a result."),
-    duration("--lost-after", default="2h20m", help="Publish again what a worker took, and said nothing of, by then."),
+    duration("--lost-after", default="15m", help="Publish again what a worker took, and said nothing of for so long."),
 )
 def command(**options: Any) -> int:
     """Publish the tasks of submitted runs wave by wave, and record the results in the store, until ended by a signal.

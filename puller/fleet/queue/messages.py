@@ -17,6 +17,8 @@ TASK, RESULT = "puller.task/1", "puller.result/1"
 """The names and versions of the messages, in their key `schema`."""
 LONGEST_TASK, LONGEST_RESULT = 16 << 10, 1 << 20
 """Bytes: a longer message is refused before it is read."""
+SIGN_SECONDS = 300.0
+"""A worker says so often that a task is in hand, by a result that is `pending`."""
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_ATTEMPTS = 1000

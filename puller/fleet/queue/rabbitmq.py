@@ -207,8 +207,8 @@ class RabbitBroker(Broker):
             self._control = None
 
 
-def send_result(address: BrokerAddress, result: TaskResult) -> None:
-    """Send a result to the controller, as the user of the address; it is on the broker's disk on return.
+def send_result(address: BrokerAddress, result: TaskResult, *, lasting: bool = True) -> None:
+    """Send a result to the controller, as the user of the address; if it is `lasting` it is on the broker's disk then.
 
     The broker compares `user_id` with the user of the connection, and refuses a message of anybody else
     (https://www.rabbitmq.com/docs/validated-user-id). Raises BrokerError.
@@ -216,7 +216,8 @@ def send_result(address: BrokerAddress, result: TaskResult) -> None:
     with open_connection(address) as connection:
         try:
             channel = connection.channel()
-            message = _prepared(channel, encode(result), {"user_id": address.user})
+            mode = {} if lasting else {"delivery_mode": 1}
+            message = _prepared(channel, encode(result), {"user_id": address.user, **mode})
             _publish(channel, RESULTS, RESULTS, [message])
         except LOST as error:
             raise BrokerError(f"{address}: the result was not sent: {_words(error)}") from error

@@ -15,18 +15,18 @@ from celery.exceptions import Reject
 from celery.signals import setup_logging
 from kombu.entity import Exchange, Queue
 
-from puller.errors import ExitCode, FailureKind
-from puller.failure import failure
+from puller.errors import ExitCode, FailureKind, UsageError
+from puller.failure import Failure, classify, failure
 from puller.fleet.queue.address import TASKS, BrokerAddress, host_queue
 from puller.fleet.queue.broker import BrokerError
 from puller.fleet.queue.host_pull import HostEngine, Limits, failed, pull
 from puller.fleet.queue.host_state import HostState
-from puller.fleet.queue.messages import MessageError, PullTask, TaskResult, decode_task
+from puller.fleet.queue.messages import SIGN_SECONDS, MessageError, PullTask, TaskResult, decode_task
 from puller.fleet.queue.rabbitmq import HEARTBEAT, PULL_TASK, celery_url, login_method, send_result, tls_options
+from puller.fleet.queue.results import result_of, signs
 from puller.fleet.queue.tokens import TokenLimits
 from puller.model import PullOutcome
-from puller.report.json import image_document
-from puller.text import clean, counted
+from puller.text import clean, counted, plain_error
 
 _log = logging.getLogger(__name__)
 MOST_BEGUN = 3
@@ -48,6 +48,8 @@ class WorkerOptions(NamedTuple):
     """Pulls at the same time; each has a process."""
     engine: HostEngine = HostEngine()
     log_level: str = "INFO"
+    sign_seconds: float = SIGN_SECONDS
+    """How often the controller is told of a pull that takes long."""
 
 
 def serve(options: WorkerOptions, pull_image: Pull = pull) -> int:
@@ -75,7 +77,7 @@ def serve(options: WorkerOptions, pull_image: Pull = pull) -> int:
 class HostTasks:
     """Runs the tasks of a host, in the processes of the pool."""
 
-    def __init__(self, options: WorkerOptions, state: HostState, pull_image: Pull) -> None:
+    def __init__(self, options: WorkerOptions, state: HostState, pull_image: Pull = pull) -> None:
         self._options, self._state, self._pull = options, state, pull_image
 
     def run(self, *arguments: object, **others: object) -> None:
@@ -88,12 +90,23 @@ class HostTasks:
         if task.expires and time.time() > task.expires:
             _log.info("%s of the run %s has expired", task.reference, task.run)
             return
+        with signs(self._options.address, task, self._options.sign_seconds):
+            try:
+                status = self._pulled(task)
+            except (OSError, UsageError) as error:
+                outcome = failed(task.request, _why_not_begun(error))
+                self._send(result_of(task, outcome), last=True)
+                status = outcome.status
+        _log.info("%s: %s", task.reference, status)
+
+    def _pulled(self, task: PullTask) -> str:
+        """Pull under the lock of the image; raises OSError and UsageError if the state folder cannot be used."""
         with self._state.image(task, self._options.engine.seconds) as begun:
             number = begun.count()
             result = self._result(task, number)
             self._send(result, last=number > MOST_BEGUN)
             begun.forget()
-        _log.info("%s: %s", task.reference, result.outcome["status"])
+        return str(result.outcome["status"])
 
     def _read(self, arguments: tuple[object, ...], others: dict[str, object]) -> PullTask:
         if len(arguments) != 1 or others or not isinstance(arguments[0], str):
@@ -110,8 +123,7 @@ class HostTasks:
         else:
             limits: Limits = lambda cancel: TokenLimits(self._options.address, cancel)  # noqa: E731
             outcome = self._pull(task, self._options.engine, limits)
-        outcome = outcome._replace(host=task.host)
-        return TaskResult(task.run, task.host, task.reference, task.attempt, image_document(outcome))
+        return result_of(task, outcome)
 
     def _send(self, result: TaskResult, *, last: bool) -> None:
         """Send a result; while the broker is away its task comes again, and so does the result.
@@ -129,6 +141,12 @@ class HostTasks:
                 return
         if not last:
             raise Reject("the result was not sent", requeue=True)
+
+
+def _why_not_begun(error: OSError | UsageError) -> Failure:
+    if isinstance(error, TimeoutError):
+        return failure(FailureKind.TIMEOUT, "another pull of this image has not ended on this host")
+    return classify(plain_error(error))
 
 
 class _OneLine(logging.Formatter):

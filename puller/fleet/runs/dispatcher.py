@@ -8,7 +8,7 @@ from time import monotonic
 from typing import NamedTuple, TypeVar
 
 from puller.fleet.queue.broker import Backlog, Broker, BrokerError
-from puller.fleet.queue.messages import PullTask
+from puller.fleet.queue.messages import SIGN_SECONDS, PullTask
 from puller.fleet.runs import steps
 from puller.fleet.runs.model import MOST_ATTEMPTS, DueTask, RunRecord, RunState
 from puller.fleet.runs.store import Store
@@ -35,11 +35,8 @@ class Patience(NamedTuple):
 
     check: float = 30.0
     """After so long without a result its queue is looked at."""
-    lost: float = 8400.0
-    """After so long without a result, with a worker and an empty queue, its tasks are lost.
-
-    That is longer than a worker lets a pull run (7,200 seconds).
-    """
+    lost: float = 3 * SIGN_SECONDS
+    """After so long without a result or a sign, with a worker and an empty queue, its tasks are lost."""
 
 
 class Dispatcher:
@@ -57,12 +54,14 @@ class Dispatcher:
         self._waves: dict[str, tuple[int, Waves]] = {}
         self._seen: dict[str, tuple[int, float]] = {}
         self._until = self._failing = 0.0
+        self._began: float | None = None
         self._told: set[str] = set()
         self.lost = self.published = 0
         """Tasks since the start."""
 
     def step(self, run: RunRecord, now: float) -> None:
         """Do what is due: record which hosts have ended, let others begin, and publish their tasks."""
+        self._began = now if self._began is None else self._began
         version, at = self._seen.get(run.name, (-1, 0.0))
         if version == run.version and 0 <= now - at < _REST_SECONDS:
             return
@@ -191,22 +190,29 @@ class Dispatcher:
         return True
 
     def _look(self, run: RunRecord, now: float) -> None:
-        """Look at the queues of hosts that were not heard for long."""
+        """Look at the queues of hosts that were not heard for long.
+
+        Nothing is lost before this object has listened for that long: results may wait that no controller has read.
+        """
         quiet = steps.quiet_hosts(self._store, run.name, now - self._patience.check)
         looked: dict[str, HostState] = {}
+        waiting = set[str]()
+        late = now - self._patience.lost
+        listened = self._began is not None and self._began <= late
         for host, heard in quiet.items():
             if monotonic() > self._until:
                 break
             messages, consumers = self._ask(host, partial(self._broker.backlog, host), _NOBODY)
             looked[host] = HostState.RUNNING if consumers else HostState.DEFERRED
-            late = now - self._patience.lost
-            if consumers and not messages and heard < late:
+            if messages or not consumers:
+                waiting.add(host)
+            elif listened and heard < late:
                 lost = steps.lose(self._store, run.name, host, late, MOST_ATTEMPTS, now)
                 self.lost += lost
                 if lost:
                     self._say(f"{run.name}: {clean(host)}: {counted(lost, 'task')} lost")
         if looked:
-            steps.mark(self._store, run.name, looked, now)
+            steps.mark(self._store, run.name, looked, now, waiting)
 
     def _expire(self, run: RunRecord, now: float) -> None:
         number = steps.expire(self._store, run.name, now)

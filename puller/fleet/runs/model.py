@@ -84,7 +84,7 @@ class RunHost(NamedTuple):
     """Seconds since 1970, like the next two."""
     ended: float | None
     heard: float | None
-    """When a result of it was recorded."""
+    """When a result or a sign of it was recorded, or tasks waited in its queue."""
     checked: float | None
     """When its queue was looked at."""
 

@@ -63,7 +63,7 @@ class Recorder:
     def flush(self) -> None:
         """Write what was collected, and acknowledge it after that."""
         record(self._store, self._batch)
-        self.recorded += len(self._batch)
+        self.recorded += sum(each.outcome.status is not Status.PENDING for each in self._batch)
         acks, self._acks, self._batch = self._acks, [], []
         for ack in acks:
             ack()
@@ -111,8 +111,6 @@ def _outcome(result: TaskResult, image: RunImage) -> PullOutcome:
     if len(dumps(result.outcome)) > _LARGEST:
         raise ValueError(f"the result is longer than {_LARGEST} characters")
     outcome = image_of(result.outcome)
-    if outcome.status is Status.PENDING:
-        raise ValueError("the result says that there is none yet")
     request = image.request
     return outcome._replace(
         reference=request.reference.canonical,

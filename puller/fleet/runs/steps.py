@@ -1,7 +1,7 @@
 """What a controller reads and writes in the store while a run goes on."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Boolean, Connection, and_, bindparam, insert, or_, select, update
@@ -27,14 +27,18 @@ EXPIRED_WORDS = "its worker did not take the task before the run expired"
 
 
 def record(store: Store, results: Sequence[Ended]) -> None:
-    """Write results; one that was written before changes nothing, and neither does an older attempt."""
+    """Write results; one that was written before changes nothing, and neither does an older attempt.
+
+    A pending one is a sign of a pull that takes long: its host was heard.
+    """
     if not results:
         return
-    rows = [_row(each) for each in results]
+    rows = [_row(each) for each in results if each.outcome.status is not Status.PENDING]
     heard = {(each.run, each.host): each.at for each in results}
     with store.writing() as connection:
-        connection.execute(_insert_once(connection), [{key: row[key] for key in attempts.c.keys()} for row in rows])  # noqa: SIM118
-        connection.execute(_UPDATE_PULL, [{f"new_{key}": value for key, value in row.items()} for row in rows])
+        if rows:
+            connection.execute(_insert_once(connection), [{key: row[key] for key in attempts.c.keys()} for row in rows])  # noqa: SIM118
+            connection.execute(_UPDATE_PULL, [{f"new_{key}": value for key, value in row.items()} for row in rows])
         moments = [{"of_run": run, "of_host": host, "moment": at} for (run, host), at in heard.items()]
         connection.execute(_HEARD, moments)
         touch(connection, {run for run, _ in heard})
@@ -158,16 +162,17 @@ def withdrawn(store: Store, run: str, names: Sequence[str], *, all_: bool) -> No
         touch(connection, [run])
 
 
-def mark(store: Store, run: str, states: Mapping[str, HostState], now: float) -> None:
+def mark(store: Store, run: str, states: Mapping[str, HostState], now: float, waiting: Collection[str] = ()) -> None:
     """Note that the queues of hosts were looked at, and in which state the hosts are by that.
 
-    A host that is deferred for the first time has ended for its wave.
+    A host that is deferred for the first time has ended for its wave. None can have lost the tasks that are `waiting`.
     """
     with store.writing() as connection:
         for host, state in states.items():
             mine = (hosts.c.run == run) & (hosts.c.name == host)
             before = connection.execute(select(hosts.c.state).where(mine)).scalar()
-            connection.execute(update(hosts).where(mine).values(checked=now, state=state))
+            heard = {"heard": now} if host in waiting else {}
+            connection.execute(update(hosts).where(mine).values(checked=now, state=state, **heard))
             if state is HostState.DEFERRED and before == HostState.RUNNING:
                 append_decision(connection, run, host, HostState.UNREACHABLE)
         touch(connection, [run])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from puller.errors import UsageError
+from puller.fleet.queue import worker
 from puller.fleet.queue.accounts import Accounts
 from puller.fleet.queue.address import BrokerAddress
 from puller.fleet.queue.definitions import definitions, hash_password, missing_tokens
@@ -32,6 +33,18 @@ REFERENCE = f"registry.example/app:1@{DIGEST}"
 TASK = PullTask("run-1", "web-1", REFERENCE, "linux/arm64", 2, 1.5)
 OUTCOME = {"reference": REFERENCE, "host": "web-1", "status": "pulled"}
 RESULT = TaskResult("run-1", "web-1", REFERENCE, 2, OUTCOME)
+
+
+def test_a_host_that_cannot_remember_its_tasks_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its disk is full, or its state folder is gone: the task fails instead of being lost."""
+    sent: list[TaskResult] = []
+    monkeypatch.setattr(worker, "send_result", lambda _address, result: sent.append(result))
+    state = HostState(tmp_path / "state")
+    (tmp_path / "state").rmdir()
+    options = worker.WorkerOptions("web-1", BrokerAddress.parse("amqp://web-1:x@localhost"))
+    worker.HostTasks(options, state).run(encode(TASK._replace(expires=0.0)))
+    assert [each.outcome["status"] for each in sent] == ["failed"]
+    assert "there is no directory" in sent[0].outcome["error"]["message"]
 
 
 def changed(message: PullTask | TaskResult, **fields: Any) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from puller.errors import ExitCode, UsageError
 from puller.fleet.queue.broker import BrokerError
-from puller.fleet.queue.messages import PullTask
+from puller.fleet.queue.messages import PullTask, TaskResult
 from puller.fleet.runs import dispatcher
 from puller.fleet.runs.dispatcher import Patience
 from puller.fleet.runs.model import RunState
@@ -227,6 +227,51 @@ def test_a_task_that_a_worker_lost_is_published_again(world: Make) -> None:
     assert [each.status for each in report.outcomes] == [Status.FAILED, Status.PULLED]
     assert "took the task 3 times and reported nothing" in str(report.outcomes[0].failure)
     assert it.run(name).state is RunState.FINISHED
+
+
+def sign_of(task: PullTask) -> TaskResult:
+    """Say that a pull goes on."""
+    result = result_of(task)
+    return result._replace(outcome=result.outcome | {"status": "pending", "digest": None})
+
+
+def test_a_long_pull_is_published_again_minutes_after_its_last_sign(world: Make) -> None:
+    """Signs come every five minutes for two hours; a worker that was killed without a word is found by their end."""
+    it = world(1)
+    name = it.add(1, None, "app:1")
+    it.step()
+    task = it.broker.queues["h00"].popleft()
+    for _ in range(24):
+        it.step(300)
+        it.broker.arrived.append((sign_of(task), "h00", ""))
+        it.record()
+    assert (it.broker.published, rows(it), it.recorder.recorded) == ([task], 0, 0)
+    assert it.report(name).counts[Status.PENDING] == 1
+    for _ in range(17):
+        it.step(60)
+    assert [each.attempt for each in it.broker.published] == [1, 2]
+    it.turn()
+    assert it.report(name).exit_code is ExitCode.OK
+
+
+def test_what_waits_for_long_is_not_lost(world: Make) -> None:
+    """Tasks that a host takes after hours, and results that came while no controller listened."""
+    it = world(0)
+    it.add(1)
+    for _ in range(120):
+        it.step(60)
+    it.broker.online.add("h00")
+    taken = it.broker.queues.pop("h00")
+    it.step(60)
+    for task in taken:
+        it.broker.arrived.append((result_of(task), "h00", ""))
+    it.now += 7200
+    it.restart()
+    it.step()
+    assert len(it.broker.published) == 2
+    it.record()
+    it.step()
+    assert it.store.runs()[0].state is RunState.FINISHED
 
 
 def test_pause_takes_back_what_nobody_has_begun(world: Make) -> None:

@@ -69,6 +69,24 @@ def _complete(kinds: Iterable[str], separator: str) -> Callable[[click.Context, 
     return complete
 
 
+ATTEMPTS = (
+    number("--retries", default=_DEFAULTS.retry.retries, least=0, most=100, help="Retries of a transient failure."),
+    duration("--retry-delay", default="1s", help="Maximum first backoff (random below it, doubled on each retry)."),
+    duration(
+        "--max-wait", default="5m",
+        help="Longest wait for a rate limit; beyond it the image fails, and the report says when to try again.",
+    ),
+    duration("--timeout", help="Time limit of one attempt, such as 90s or 10m; 0 for none."),
+    duration("--stall-timeout", default="2m", help="Abort an attempt after this long without progress; 0 for never."),
+    duration(
+        "--unpack-timeout", default="30m",
+        help="The same limit while the engine unpacks and may report no progress; 0 for never.",
+    ),
+    duration("--engine-wait", default="30s", help="How long to wait for a restarting engine."),
+    duration("--network-wait", default="1m", help="How long to wait for this host's network."),
+)  # fmt: skip
+"""The options of a single image, see `attempt_settings`."""
+
 pull_options = section(
     None,
     list_options,
@@ -134,24 +152,9 @@ pull_options = section(
     ),
     section(
         "Retries and timeouts",
-        number("--retries", default=_DEFAULTS.retry.retries, least=0, most=100, help="Retries of a transient failure."),
-        duration("--retry-delay", default="1s", help="Maximum first backoff (random below it, doubled on each retry)."),
-        duration(
-            "--max-wait", default="5m",
-            help="Longest wait for a rate limit; beyond it the image fails, and the report says when to try again.",
-        ),
+        *ATTEMPTS,
         flag("--no-second-pass", help="No final retry of transient failures at the end of the run."),
-        duration("--timeout", help="Time limit of one attempt, such as 90s or 10m; 0 for none."),
-        duration(
-            "--stall-timeout", default="2m", help="Abort an attempt after this long without progress; 0 for never."
-        ),
-        duration(
-            "--unpack-timeout", default="30m",
-            help="The same limit while the engine unpacks and may report no progress; 0 for never.",
-        ),
         duration("--deadline", help="Time limit of the whole run; 0 for none."),
-        duration("--engine-wait", default="30s", help="How long to wait for a restarting engine."),
-        duration("--network-wait", default="1m", help="How long to wait for this host's network."),
         number(
             "--breaker", default=_DEFAULTS.breaker,
             help="Connection failures in a row after which a registry counts as down, and its images fail at once.",
@@ -203,6 +206,19 @@ _ONLY_WITH_TO = ("no_extras",)
 _PRECEDENCE = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP, _DEFAULT)
 
 
+def attempt_settings(options: Mapping[str, Any]) -> settings.Settings:
+    """Return the settings that `ATTEMPTS` and `mirror_options` mean; a duration of 0 means no limit."""
+    return settings.Settings(
+        timeouts=settings.Timeouts(
+            options["timeout"] or None, options["stall_timeout"] or None, options["unpack_timeout"] or None
+        ),
+        retry=settings.RetryPolicy(options["retries"], options["retry_delay"], max_wait=options["max_wait"]),
+        engine_wait=options["engine_wait"],
+        network_wait=options["network_wait"],
+        registries=registries(),
+    )
+
+
 def settings_of(options: Mapping[str, Any]) -> settings.Settings:
     """Return the settings of a run; a duration of 0 means no limit.
 
@@ -213,22 +229,13 @@ def settings_of(options: Mapping[str, Any]) -> settings.Settings:
     else:
         refuse(_ONLY_WITH_TO, "there is no --to")
     fail_fast = options["fail_fast"] and not _outranks("max_fail", "fail_fast")
-    return settings.Settings(
+    single = attempt_settings(options)
+    return single._replace(
         policy=settings.Policy(options["policy"]),
         jobs=options["jobs"],
         per_registry=options["per_registry"],
-        timeouts=settings.Timeouts(
-            options["timeout"] or None, options["stall_timeout"] or None, options["unpack_timeout"] or None
-        ),
-        retry=settings.RetryPolicy(
-            retries=options["retries"],
-            delay=options["retry_delay"],
-            max_wait=options["max_wait"],
-            second_pass=not options["no_second_pass"],
-        ),
+        retry=single.retry._replace(second_pass=not options["no_second_pass"]),
         deadline=options["deadline"] or None,
-        engine_wait=options["engine_wait"],
-        network_wait=options["network_wait"],
         breaker=options["breaker"],
         max_fail=settings.NO_FAILURE if fail_fast else options["max_fail"],
         prefetch=settings.PrefetchSettings(
@@ -240,7 +247,6 @@ def settings_of(options: Mapping[str, Any]) -> settings.Settings:
             extras=not options["no_extras"],
         ),
         disk_check=not options["no_disk_check"],
-        registries=registries(),
     )
 
 

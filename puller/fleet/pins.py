@@ -49,6 +49,11 @@ class Pins:
         with self._lock:
             return [request if self._by_name(request) else self._pinned(request) for request in self._requests]
 
+    def pinned(self) -> list[PullRequest]:
+        """Return the requests by digest where one is known, whatever the policy."""
+        with self._lock:
+            return [self._pinned(request) for request in self._requests]
+
     def others(self, outcomes: Sequence[PullOutcome]) -> list[tuple[int, PullRequest]]:
         """Return the places of images that a host got with another digest, with requests for the right one.
 

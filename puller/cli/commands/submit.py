@@ -22,7 +22,7 @@ from puller.cli.sections import SectionedCommand, flag, section
 from puller.cli.signals import handled
 from puller.errors import CancelledError, UsageError
 from puller.fleet.pins import Pins
-from puller.fleet.queue.messages import is_host_name
+from puller.fleet.queue.messages import POLICIES, is_host_name
 from puller.fleet.runs.model import RunOptions
 from puller.model import PullRequest, Report, exit_code_of
 from puller.settings import Policy
@@ -33,7 +33,7 @@ _NOTHING = Report(datetime.fromtimestamp(0, UTC), 0.0, ())
 
 @click.command(
     "submit", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
-    common=("host_files", "broker", "store", "expires", "watch"),
+    common=("host_files", "broker", "store", "policy", "expires", "watch"),
     epilog="Exit codes: 0 the run was submitted, 1 or 75 a tag has no digest, 2 wrong usage or an invalid list; with "
     "--watch those of `puller watch`.",
 )  # fmt: skip
@@ -41,12 +41,20 @@ _NOTHING = Report(datetime.fromtimestamp(0, UTC), 0.0, ())
     "Runs",
     store_option,
     duration("--expires", default="24h", help="Give up what no worker has begun by then."),
+    click.option(
+        "--policy",
+        type=click.Choice([*map(str, POLICIES)]),
+        default="newer",
+        show_default=True,
+        help="Which images hosts pull: those that they do not have by digest (newer), those that they do not have by "
+        "name (missing), or all.",
+    ),
     flag("--watch", help="Follow the run until it is over; Ctrl-C ends only that."),
     flag("-q", "--quiet", help="Print the name of the run only."),
 )
 @naming_options
 @broker_options
-@section("Waves", *WAVES)
+@section("Waves", *WAVES, flag("--strict", help="A host that is offline counts as failed."))
 @list_options
 def command(**options: Any) -> int:
     """Submit a run over many hosts: workers on the hosts pull the images, also when this machine is off.
@@ -81,7 +89,8 @@ def command(**options: Any) -> int:
         pinned = _pinned(images.requests, pins)
         if isinstance(pinned, int):
             return pinned
-        how = RunOptions(options["canary"], options["waves"] or (), options["max_fail_hosts"])
+        waves, policy = options["waves"] or (), Policy(options["policy"])
+        how = RunOptions(options["canary"], waves, options["max_fail_hosts"], policy, options["strict"])
         details = run_details(options, _NOTHING, 0)
         name = store.add(hosts, pinned, how, details, rejected=images.rejected, seconds=options["expires"])
         emit(f"{name}\n")
@@ -102,7 +111,7 @@ def _pinned(requests: Sequence[PullRequest], pins: Pins) -> list[tuple[PullReque
     if pins.unresolved:
         click.echo("puller: nothing was submitted: every host must pull the same digest", err=True)
         return int(exit_code_of(pins.unresolved.values()))
-    pinned = zip(requests, pins.requests(), strict=True)
+    pinned = zip(requests, pins.pinned(), strict=True)
     return [(request, with_digest.reference.digest or "") for request, with_digest in pinned]
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from puller.cancellation import Cancellation
 from puller.engine import connect, locate
+from puller.engine.interface import Engine
 from puller.errors import EngineUnreachableError, FailureKind, PullerError
 from puller.failure import Failure, classify, failure, failure_of
 from puller.fleet.queue.messages import PullTask
@@ -16,7 +17,7 @@ from puller.model import PullOutcome, PullRequest, Report, Status
 from puller.prune.pull_record import remember_pulls
 from puller.pull.session import PullSession
 from puller.registry.pools import SharedLimits
-from puller.settings import BackendChoice, PrefetchMode, Settings
+from puller.settings import BackendChoice, Policy, PrefetchMode, Settings
 
 _RECORD_SECONDS = 5.0
 Limits = Callable[[Cancellation], SharedLimits]
@@ -31,6 +32,8 @@ class HostEngine(NamedTuple):
     context: str | None = None
     seconds: float = 6600.0
     """The longest that one task may take, with its waits."""
+    settings: Settings = Settings()
+    """Retries, time limits and mirrors; the others are not for one image."""
 
 
 def pull(task: PullTask, engine: HostEngine, limits: Limits) -> PullOutcome:
@@ -40,7 +43,7 @@ def pull(task: PullTask, engine: HostEngine, limits: Limits) -> PullOutcome:
     ends.daemon = True
     ends.start()
     try:
-        return _pull(request, engine, limits(cancel), cancel)
+        return _pull(task, engine, limits(cancel), cancel)
     except PullerError as error:
         return failed(request, _unreachable(error))
     except Exception as error:  # noqa: BLE001 - a bug of ours fails this image, not the worker
@@ -54,18 +57,29 @@ def failed(request: PullRequest, why: Failure) -> PullOutcome:
     return PullOutcome.of(request, Status.FAILED, failure=why)
 
 
-def _pull(request: PullRequest, engine: HostEngine, limits: SharedLimits, cancel: Cancellation) -> PullOutcome:
+def _pull(task: PullTask, engine: HostEngine, limits: SharedLimits, cancel: Cancellation) -> PullOutcome:
+    request, prefetch = task.request, engine.settings.prefetch._replace(mode=PrefetchMode.NEVER)
+    settings = engine.settings._replace(jobs=1, policy=task.policy, prefetch=prefetch)
     address = locate(engine.backend, docker_command=engine.docker_command, context=engine.context)
     opened = connect(address, engine.backend, docker_command=engine.docker_command, connections=1)
-    settings = Settings(jobs=1)
-    settings = settings._replace(prefetch=settings.prefetch._replace(mode=PrefetchMode.NEVER))
-    with closing(opened), PullSession(opened, settings=settings, cancel=cancel, limits=limits) as session:
-        before = session.images_before
-        outcome = session.pull_one(request)
-        with suppress(Exception):  # a pull must not fail because its record for `puller prune` fails
-            report = Report(datetime.now(UTC), outcome.seconds, (outcome,))
-            remember_pulls(report, opened.store, partial(before.result, _RECORD_SECONDS))
+    with closing(opened):
+        if task.policy is Policy.MISSING and (kept := _kept(request, opened, settings, cancel)):
+            return kept
+        with PullSession(opened, settings=settings, cancel=cancel, limits=limits) as session:
+            before = session.images_before
+            outcome = session.pull_one(request)
+            with suppress(Exception):  # a pull must not fail because its record for `puller prune` fails
+                report = Report(datetime.now(UTC), outcome.seconds, (outcome,))
+                remember_pulls(report, opened.store, partial(before.result, _RECORD_SECONDS))
     return outcome
+
+
+def _kept(request: PullRequest, engine: Engine, settings: Settings, cancel: Cancellation) -> PullOutcome | None:
+    """Return the outcome if the engine has any image of the name, whatever its digest."""
+    by_name = request._replace(reference=request.reference.with_digest(None))
+    with PullSession(engine, settings=settings._replace(policy=Policy.NEVER), cancel=cancel) as session:
+        outcome = session.pull_one(by_name)
+    return outcome if outcome.ok else None
 
 
 def _unreachable(error: PullerError) -> Failure:

@@ -1,6 +1,6 @@
 """The two messages of a fleet: the task for a host, and what came of it; both are strict JSON.
 
-A task names an image and nothing else: it never has a command, a path or an account.
+A task names an image and when to pull it, and nothing else: it never has a command, a path or an account.
 """
 
 import json
@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullRequest, Status
+from puller.settings import Policy
 from puller.text import clean
 
 TASK, RESULT = "puller.task/1", "puller.result/1"
 """The names and versions of the messages, in their key `schema`."""
+POLICIES = (Policy.ALWAYS, Policy.MISSING, Policy.NEWER)
+"""The policies of tasks: whoever wants nothing pulled sends none."""
 LONGEST_TASK, LONGEST_RESULT = 16 << 10, 1 << 20
 """Bytes: a longer message is refused before it is read."""
 SIGN_SECONDS = 300.0
@@ -40,6 +43,8 @@ class PullTask(NamedTuple):
     """How often the controller has sent this image to this host in this run, from 1."""
     expires: float
     """Unix seconds after which the task is not begun; 0 for never."""
+    policy: Policy = Policy.NEWER
+    """One of `POLICIES`; with `missing`, a host keeps whatever image it has of this name."""
 
     @property
     def request(self) -> PullRequest:
@@ -72,7 +77,8 @@ def decode_task(text: str | bytes) -> PullTask:
     _check_common(task)
     _check("platform", task.platform, lambda each: each is None or _is_platform(each))
     _check("expires", task.expires, _is_time)
-    return task._replace(expires=float(task.expires))
+    _check("policy", task.policy, lambda each: each in [*POLICIES])
+    return task._replace(expires=float(task.expires), policy=Policy(task.policy))
 
 
 def decode_result(text: str | bytes) -> TaskResult:

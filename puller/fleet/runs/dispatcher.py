@@ -141,7 +141,8 @@ class Dispatcher:
     def _new(self, run: RunRecord) -> Waves:
         names = [host.name for host in self._store.hosts(run.name)]
         options = run.options
-        return Waves(names, canaries=options.canaries, sizes=options.waves, max_fail=options.max_fail)
+        limit, strict = options.max_fail, options.strict
+        return Waves(names, canaries=options.canaries, sizes=options.waves, max_fail=limit, strict=strict)
 
     def _begin(self, run: RunRecord, waves: Waves, now: float) -> None:
         begun: dict[str, int] = {}
@@ -158,7 +159,7 @@ class Dispatcher:
 
     def _publish(self, run: RunRecord, due: Iterable[DueTask], now: float) -> None:
         """Publish tasks. A host without a worker is deferred: its queue keeps the tasks."""
-        images = self._store.images(run.name)
+        images, policy = self._store.images(run.name), run.options.policy
         looked: dict[str, HostState] = {}
         sent: list[str] = []
         canary = not self._waves[run.name][1].number
@@ -171,9 +172,12 @@ class Dispatcher:
                 looked[host] = state
             if online or not canary:  # a canary that is offline proves nothing: it gets its tasks with the others
                 each = [
-                    PullTask(run.name, host, images[at].reference, images[at].platform, attempt, run.expires)
+                    PullTask(
+                        run.name, host, images[at].reference, images[at].platform, attempt, run.expires,
+                        images[at].policy(policy),
+                    )
                     for _, _, at, attempt in tasks
-                ]
+                ]  # fmt: skip
                 if self._ask(host, partial(self._published, host, each), otherwise=False):
                     sent.append(host)
             if len(sent) >= _CHUNK:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from puller.fleet.waves import WaveSize
 from puller.model import PullOutcome, PullRequest, RunDetails
 from puller.model.hosts import HostState
-from puller.settings import FailureLimit
+from puller.settings import FailureLimit, Policy
 
 SECONDS_TO_EXPIRE = 24 * 3600.0
 MOST_ATTEMPTS = 3
@@ -31,6 +31,9 @@ class RunOptions(NamedTuple):
     canaries: int = 0
     waves: tuple[WaveSize, ...] = ()
     max_fail: FailureLimit | None = None
+    policy: Policy = Policy.NEWER
+    strict: bool = False
+    """Whether a host that is offline counts as failed."""
 
     def document(self) -> dict[str, Any]:
         """Return the options as JSON."""
@@ -38,13 +41,16 @@ class RunOptions(NamedTuple):
             "canaries": self.canaries,
             "waves": [[*size] for size in self.waves],
             "max_fail": [*self.max_fail] if self.max_fail else None,
+            "policy": self.policy,
+            "strict": self.strict,
         }
 
     @classmethod
     def read(cls, node: dict[str, Any]) -> "RunOptions":
         """Read what `document` returned."""
-        limit = node["max_fail"]
-        return cls(node["canaries"], tuple(WaveSize(*size) for size in node["waves"]), limit and FailureLimit(*limit))
+        limit, waves = node["max_fail"], tuple(WaveSize(*size) for size in node["waves"])
+        limit = limit and FailureLimit(*limit)
+        return cls(node["canaries"], waves, limit, Policy(node["policy"]), node["strict"])
 
 
 class RunRecord(NamedTuple):
@@ -101,6 +107,15 @@ class RunImage(NamedTuple):
     @property
     def platform(self) -> str | None:
         return str(self.request.platform) if self.request.platform else None
+
+    def policy(self, policy: Policy) -> Policy:
+        """Return the policy of its tasks in a run with a policy.
+
+        A digest of the list is the name itself: then `missing` is `newer`, which asks for the digest.
+        """
+        if policy is Policy.NEWER and self.request.if_missing:
+            policy = Policy.MISSING
+        return Policy.NEWER if policy is Policy.MISSING and self.request.reference.digest else policy
 
 
 class DueTask(NamedTuple):

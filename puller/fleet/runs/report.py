@@ -32,7 +32,7 @@ def report_of_run(store: Store, run: RunRecord, now: float | None = None) -> Rep
             each = [_not_started(outcome, run) for outcome in each]
         results.append(_result(run, host, each, moment))
         outcomes += each
-    fleet = Fleet(tuple(results), run.halted)
+    fleet = Fleet(tuple(results), run.halted, run.options.strict)
     details = run.details._replace(engine=f"{counted(len(results), 'host')}{BY_BROKER}", hosts=len(results))
     stopped = "cancelled by `puller cancel`" if run.state is RunState.CANCELLED else ""
     seconds = max(0.0, moment - run.created)

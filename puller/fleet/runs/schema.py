@@ -31,7 +31,7 @@ from puller.system import directories
 from puller.system.paths import state_home
 from puller.text import clean, plain_error
 
-VERSION = 1
+VERSION = 2
 """The version of the tables; a store of another version is refused."""
 _LOCKED_SECONDS = 30.0
 _LOCKED_PAUSE = 0.05
@@ -62,6 +62,7 @@ images = Table(
     Column("listed", Text, nullable=False),
     Column("requested", Text, nullable=False),
     Column("platform", Text),
+    Column("if_missing", Boolean, nullable=False),
 )  # fmt: skip
 hosts = Table(
     "fleet_hosts", _METADATA,

@@ -250,12 +250,14 @@ def _image_row(run: str, position: int, request: PullRequest, digest: str) -> di
         "listed": request.reference.canonical,
         "requested": json.dumps(request.requested or (request.reference.text,)),
         "platform": str(request.platform) if request.platform else None,
+        "if_missing": request.if_missing,
     }
 
 
 def _image(row: Row[Any]) -> RunImage:
     platform = Platform.parse(row.platform) if row.platform else None
-    request = PullRequest(ImageReference.parse(row.listed), platform, tuple(json.loads(row.requested)))
+    requested, if_missing = tuple(json.loads(row.requested)), bool(row.if_missing)
+    request = PullRequest(ImageReference.parse(row.listed), platform, requested, if_missing=if_missing)
     return RunImage(row.position, row.reference, request)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from puller.errors import UsageError
-from puller.fleet.queue import worker
+from puller.engine.model import EngineInfo, LocalImage, LocalImages
+from puller.errors import EngineError, UsageError
+from puller.fleet.queue import host_pull, worker
 from puller.fleet.queue.accounts import Accounts
 from puller.fleet.queue.address import BrokerAddress
 from puller.fleet.queue.definitions import definitions, hash_password, missing_tokens
@@ -26,10 +27,16 @@ from puller.fleet.queue.messages import (
     encode,
     is_host_name,
 )
+from puller.image.reference import Platform
+from puller.model import Status
+from puller.registry.pools import SharedLimits
+from puller.settings import Policy, RetryPolicy, Settings
+from tests.lab.fakes import FakeBackend, FakeStore
 from tests.lab.program import Program
 from tests.lab.samples import DIGEST
 
 REFERENCE = f"registry.example/app:1@{DIGEST}"
+LINUX = Platform.parse("linux/amd64")
 TASK = PullTask("run-1", "web-1", REFERENCE, "linux/arm64", 2, 1.5)
 OUTCOME = {"reference": REFERENCE, "host": "web-1", "status": "pulled"}
 RESULT = TaskResult("run-1", "web-1", REFERENCE, 2, OUTCOME)
@@ -45,6 +52,40 @@ def test_a_host_that_cannot_remember_its_tasks_says_so(tmp_path: Path, monkeypat
     worker.HostTasks(options, state).run(encode(TASK._replace(expires=0.0)))
     assert [each.outcome["status"] for each in sent] == ["failed"]
     assert "there is no directory" in sent[0].outcome["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "held", "status", "pulls"),
+    [
+        (Policy.NEWER, "app:1", Status.PULLED, 1),
+        (Policy.MISSING, "app:1", Status.PRESENT, 0),
+        (Policy.MISSING, "app:2", Status.PULLED, 1),
+        (Policy.NEWER, f"app@{DIGEST}", Status.UP_TO_DATE, 0),
+        (Policy.ALWAYS, f"app@{DIGEST}", Status.PULLED, 1),
+    ],
+)
+def test_the_policy_of_a_task(
+    monkeypatch: pytest.MonkeyPatch, policy: Policy, held: str, status: Status, pulls: int
+) -> None:
+    """A host keeps what has the name if only missing images are wanted, and the digest is pulled otherwise."""
+    tags, digests = ((), (f"registry.example/{held}",)) if "@" in held else ((f"registry.example/{held}",), ())
+    images = LocalImages([LocalImage("sha256:1", tags, digests, platforms=(LINUX,))])
+    engine = FakeBackend(store=FakeStore(images, EngineInfo(platform=LINUX)))
+    monkeypatch.setattr(host_pull, "locate", lambda *_, **__: None)
+    monkeypatch.setattr(host_pull, "connect", lambda *_, **__: engine)
+    task = TASK._replace(platform=None, policy=policy)
+    outcome = host_pull.pull(task, host_pull.HostEngine(settings=Settings(disk_check=False)), lambda _: SharedLimits())
+    assert (outcome.status, sum(engine.attempts.values())) == (status, pulls), outcome.failure
+
+
+def test_retries_are_those_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are no part of a task."""
+    engine = FakeBackend(otherwise=EngineError("received unexpected HTTP status: 503 Service Unavailable", status=500))
+    monkeypatch.setattr(host_pull, "locate", lambda *_, **__: None)
+    monkeypatch.setattr(host_pull, "connect", lambda *_, **__: engine)
+    settings = Settings(retry=RetryPolicy(retries=1, delay=0.0, second_pass=False), disk_check=False)
+    outcome = host_pull.pull(TASK, host_pull.HostEngine(settings=settings), lambda _: SharedLimits())
+    assert (outcome.status, len(outcome.attempts)) == (Status.FAILED, 2)
 
 
 def changed(message: PullTask | TaskResult, **fields: Any) -> str:
@@ -77,6 +118,7 @@ def test_messages_are_read_as_they_were_written() -> None:
         ({"attempt": 0}, "invalid attempt"),
         ({"expires": -1}, "invalid expires"),
         ({"expires": "soon"}, "invalid expires"),
+        ({"policy": "never"}, "invalid policy"),
         ({"schema": "puller.task/2"}, "has the schema 'puller.task/2'"),
         ({"run": "\u001b[31m"}, "invalid run"),
     ],

@@ -144,6 +144,24 @@ def test_a_canary_that_is_offline_proves_nothing(world: Make) -> None:
     assert it.states(name)["h00"] == "deferred"
 
 
+def test_strict_lets_a_host_that_is_offline_count_as_failed(world: Make) -> None:
+    """A canary halts the run; hosts of a wave count for `--max-fail`, and a run that has expired has failed."""
+    it = world(0)
+    it.broker.online = {"h01", "h02"}
+    name = it.add(3, options(canaries=1)._replace(strict=True))
+    it.turn(2)
+    assert it.run(name).halted == "the canary h00 could not be reached"
+    it.store.cancel(it.add(3, options()._replace(strict=True)), it.now)
+    name = it.add(3, options(waves="1", max_fail="0")._replace(strict=True))
+    it.turn(3)
+    assert it.run(name).halted == "1 of 3 hosts failed: h00"
+    name = it.add(3, options()._replace(strict=True), seconds=3600)
+    it.turn()
+    assert it.report(name).exit_code is ExitCode.TRY_AGAIN
+    it.step(3600)
+    assert it.report(name).exit_code is not ExitCode.HOSTS_UNREACHABLE
+
+
 def test_what_is_delivered_twice_is_in_the_store_once(world: Make) -> None:
     """As after a controller that was killed between its commit and its acknowledgement."""
     it = world(1)
@@ -446,7 +464,7 @@ def test_a_store_of_another_version_is_refused(world: Make, database: str, tmp_p
     it = world()
     with it.store.writing() as connection:
         connection.exec_driver_sql("UPDATE fleet_version SET version = 7")
-    with pytest.raises(UsageError, match="the store has version 7, and this puller uses 1"):
+    with pytest.raises(UsageError, match="the store has version 7, and this puller uses 2"):
         World(tmp_path, it.broker, database)
 
 

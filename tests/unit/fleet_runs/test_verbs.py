@@ -19,12 +19,15 @@ from puller.cancellation import Cancellation
 from puller.cli import broker_options
 from puller.cli.commands import controller as controller_verb, submit as submit_verb
 from puller.cli.main import puller
+from puller.fleet.queue import worker as queue_worker
 from puller.fleet.queue.broker import Broker
+from puller.fleet.queue.worker import WorkerOptions
 from puller.fleet.runs.controller import Controller
 from puller.fleet.runs.model import RunState
 from puller.fleet.runs.schema import default_url
 from puller.fleet.runs.store import Store
 from puller.model import Status
+from tests.lab import Registry, push_image
 from tests.lab.fake_broker import FakeBroker
 from tests.lab.samples import DIGEST
 from tests.lab.schemas import assert_fits
@@ -112,6 +115,34 @@ def test_submit_returns_at_once_and_status_tells_the_rest(desk: Desk) -> None:
     assert [host["name"] for host in document["fleet"]["hosts"]] == ["c"]
     assert desk.code(offline) == 3
     assert "no worker of this host" in document["fleet"]["hosts"][0]["error"]["message"]
+
+
+def test_the_policy_of_a_run_is_in_its_tasks(desk: Desk) -> None:
+    """Of an image that a Compose file wants if it is missing, that is the policy; for a digest it means the same."""
+    services = "services: {a: {image: '%s', pull_policy: missing}, b: {image: '%s'}}"
+    with Registry() as registry:
+        images = [f"{registry.address}/{push_image(registry, name).repository}:v1" for name in ("a", "b")]
+        (desk.folder / "compose.yaml").write_text(services % tuple(images))
+        lists = (str(desk.folder / "compose.yaml"), f"--image={IMAGE}", "--host", "a", "--broker", BROKER)
+        for policy in ("newer", "missing", "always"):
+            assert desk.code(desk.run("submit", *lists, "--policy", policy)) == 0
+    policies = [task.policy.value for task in desk.broker.published]
+    assert policies == ["missing", "newer", "newer", "missing", "missing", "newer", *["always"] * 3]
+    assert all("@sha256:" in task.reference for task in desk.broker.published)
+
+
+def test_a_worker_has_the_settings_of_its_host(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From flags and files; the table of a registry is used too."""
+    served: list[WorkerOptions] = []
+    monkeypatch.setattr(queue_worker, "serve", served.append)
+    file = desk.folder / "worker.toml"
+    file.write_text('[worker]\nretries = 7\n[registry."docker.io"]\nmirrors = ["mirror.example"]\n')
+    words = ("--broker", "amqps://a:secret@broker.example", "--timeout", "90s", "--mirror", "quay.io=mirror.example/q")
+    assert desk.code(desk.run("worker", "-c", str(file), *words)) == 0
+    settings = served[0].engine.settings
+    assert (settings.retry.retries, settings.timeouts.attempt) == (7, 90.0)
+    found = {name: each.mirrors for name, each in settings.registries.items()}
+    assert found == {"docker.io": ("mirror.example",), "quay.io": ("mirror.example/q",)}
 
 
 def test_every_report_of_a_run(desk: Desk) -> None:

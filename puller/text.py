@@ -28,7 +28,7 @@ _SECRETS = (
     (rf"((?<![a-z0-9]){_SENSITIVE_KEYS}(?:=|\\?[\"']\s{{0,4}}[:=]\s{{0,4}})\\?[\"']?){_VALUE}", r"\1***"),
 )
 _SIZE = r"(\d+(?:\.\d+)?) ?(?:([kMGT])(i?))?B?"
-_DURATION = r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?"
+_DURATION = r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?"
 _PLAIN = re.compile(r"(?:[\w.,/:()-]+(?: [\w.,/:()-]+)*)?", re.ASCII)
 """Most names of images, engines and commands: only a secret after one of the next words could look so."""
 _BEFORE_SECRETS = ("auth", "bearer", "basic")
@@ -72,12 +72,12 @@ def shorten(text: str, width: int) -> str:
 
 
 def parse_duration(text: str) -> float:
-    """Parse `30s`, `5m`, `1h30m` or `2.5` (seconds) and return seconds; raises ValueError for anything else."""
+    """Parse `30s`, `5m`, `1h30m`, `30d` or `2.5` (seconds) and return seconds; raises ValueError for anything else."""
     match = re.fullmatch(_DURATION, text.strip())
     if match is None or not any(match.groups()):
         raise ValueError(f"{shorten(text, 40)!r} is not a duration such as 30s, 5m or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    total = hours * 3600 + minutes * 60 + seconds
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    total = days * 86_400 + hours * 3600 + minutes * 60 + seconds
     if total > _LONGEST_DURATION:
         raise ValueError(f"{shorten(text, 40)!r} is a duration longer than a year")
     return total

@@ -13,8 +13,8 @@ EXIT_CODES = (
     "be written, 75 all failures are temporary, 129/130/143 interrupted."
 )
 UNITS = (
-    "D is a duration, such as 30s, 5m or 1h30m. SIZE is a number of bytes, such as 500MB, 10GB or 4GiB. RATE is a SIZE "
-    "a second, such as 50MB/s."
+    "D is a duration, such as 30s, 5m, 1h30m or 30d. SIZE is a number of bytes, such as 500MB, 10GB or 4GiB. RATE is a "
+    "SIZE a second, such as 50MB/s."
 )
 _F = TypeVar("_F", bound="Callable[..., Any]")
 

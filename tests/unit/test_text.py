@@ -179,6 +179,8 @@ def test_shorten_keeps_to_the_width(width: int, expected: str) -> None:
         ("5m", 300),
         ("1h30m", 5400),
         ("1h30m15s", 5415),
+        ("30d", 2_592_000),
+        ("1d12h", 129_600),
         ("2h", 7200),
         ("2.5", 2.5),
         ("0.25s", 0.25),
@@ -189,13 +191,13 @@ def test_shorten_keeps_to_the_width(width: int, expected: str) -> None:
     ],
 )
 def test_a_duration_reads_as_written(text: str, seconds: float) -> None:
-    """Hours, minutes and seconds in this order; a bare number is seconds."""
+    """Days, hours, minutes and seconds in this order; a bare number is seconds."""
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "s", "h", "-5", "-5s", "5x", "1e3", "nan", "inf", ".5", "5.", "1 h", "5m5m", "1s1h", "5ms", "1d", "30S"],
+    ["", " ", "s", "h", "-5", "-5s", "5x", "1e3", "nan", "inf", ".5", "5.", "1 h", "5m5m", "1s1h", "5ms", "1w", "30S"],
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     """The reason shows what one looks like."""

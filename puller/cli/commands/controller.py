@@ -41,6 +41,7 @@ def _address(text: str) -> tuple[str, int]:
         help="Serve a page of the runs, and /metrics for Prometheus.",
     ),
     duration("--check-after", default="30s", help="Look at a host's queue after so long without a result."),
+    duration("--keep", help="Remove runs from the store when they ended so long ago, such as 90d; else all are kept."),
     duration("--lost-after", default="15m", help="Publish again what a worker took, and said nothing of for so long."),
 )
 def command(**options: Any) -> int:
@@ -60,6 +61,7 @@ def command(**options: Any) -> int:
             partial(connect_broker, options),
             say=_say,
             patience=runs_module("dispatcher").Patience(*patience),
+            keep=options["keep"],
         )
         if options["listen"]:
             url = stack.enter_context(runs_module("page").served(store, controller, options["listen"]))

@@ -10,10 +10,11 @@ from puller.fleet.queue.broker import Broker
 from puller.fleet.runs.dispatcher import Dispatcher, Patience
 from puller.fleet.runs.recorder import Recorder
 from puller.fleet.runs.store import Store
-from puller.text import plain_error
+from puller.text import counted, plain_error
 
 _STEP_SECONDS = 1.0
 _LONGEST_WAIT = 60.0
+_TIDY_SECONDS = 3600.0
 
 
 class Controller:
@@ -31,10 +32,15 @@ class Controller:
         say: Callable[[str], object],
         patience: Patience | None = None,
         clock: Callable[[], float] = time,
+        keep: float | None = None,
     ) -> None:
-        """`connect` returns a new connection to the broker; `say` is told in a line what happens."""
+        """`connect` returns a new connection to the broker; `say` is told in a line what happens.
+
+        Runs that ended more than `keep` seconds ago are removed; None keeps all.
+        """
         self._store, self._connect, self._say = store, connect, say
-        self._patience, self._clock = patience, clock
+        self._patience, self._clock, self._keep = patience, clock, keep
+        self._tidied = 0.0
         self.recorded = self.refused = self.published = self.lost = 0
         """Results and tasks since the start."""
         self.connected = False
@@ -94,5 +100,12 @@ class Controller:
                 return
 
     def _step(self, dispatcher: Dispatcher) -> None:
+        now = self._clock()
         for run in self._store.runs(unfinished=True):
             dispatcher.step(run, self._clock())
+        if self._keep is not None and now - self._tidied > _TIDY_SECONDS:
+            self._tidied = now
+            old = [run.name for run in self._store.runs(ended_before=now - self._keep) if run.removable(now)]
+            self._store.remove(old)
+            if old:
+                self._say(f"{counted(len(old), 'run')} removed: {', '.join(old)}")

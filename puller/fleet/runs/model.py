@@ -74,6 +74,11 @@ class RunRecord(NamedTuple):
     rejected: tuple[PullOutcome, ...] = ()
     """Invalid lines of the lists, which were skipped."""
 
+    def removable(self, now: float) -> bool:
+        """Whether the run is over, and no task of it is in a queue that a host would still begin."""
+        over = self.state in (RunState.FINISHED, RunState.CANCELLED)
+        return over and (not self.withdraw or self.expires <= now)
+
     @property
     def started(self) -> datetime:
         return datetime.fromtimestamp(self.created, UTC)

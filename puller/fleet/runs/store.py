@@ -7,7 +7,7 @@ from secrets import token_hex
 from time import time
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from puller.errors import OutputError, UsageError
@@ -21,7 +21,7 @@ from puller.fleet.runs.model import (
     RunRecord,
     RunState,
 )
-from puller.fleet.runs.schema import decisions, hosts, images, open_engine, pulls, reason, runs
+from puller.fleet.runs.schema import attempts, decisions, hosts, images, open_engine, pulls, reason, runs
 from puller.image.reference import ImageReference, Platform
 from puller.model import PullOutcome, PullRequest, RunDetails, Status
 from puller.model.hosts import HostState
@@ -113,9 +113,11 @@ class Store:
                 connection.execute(insert(pulls), rows[first : first + _CHUNK])
         return name
 
-    def runs(self, *, unfinished: bool = False) -> list[RunRecord]:
-        """Return all runs, oldest first, or those that a controller has something to do with."""
+    def runs(self, *, unfinished: bool = False, ended_before: float | None = None) -> list[RunRecord]:
+        """Return all runs, oldest first, or those that a controller has something to do with, or that ended by then."""
         query = select(runs).order_by(runs.c.created, runs.c.name)
+        if ended_before is not None:
+            query = query.where(runs.c.ended < ended_before)
         if unfinished:
             late = exists().where((hosts.c.run == runs.c.name) & hosts.c.changed)
             query = query.where(runs.c.state.in_((RunState.RUNNING, RunState.PAUSED)) | runs.c.withdraw | late)
@@ -220,6 +222,13 @@ class Store:
             values = {"state": RunState.RUNNING, "ended": None, "expires": now + seconds} if number else {}
             self._touch(connection, run.name, **values)
         return number
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove runs with all that is known of them."""
+        with self.writing() as connection:
+            for table in (pulls, attempts, decisions, hosts, images):
+                connection.execute(delete(table).where(table.c.run.in_([*names])))
+            connection.execute(delete(runs).where(runs.c.name.in_([*names])))
 
     def _change(self, run: str, states: Sequence[RunState], why_not: str, **values: Any) -> None:
         """Change a run that is in one of these states; raises UsageError if it is not."""

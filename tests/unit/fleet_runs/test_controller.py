@@ -5,16 +5,18 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from puller.cancellation import Cancellation
 from puller.errors import UsageError
 from puller.fleet.queue.broker import Broker
 from puller.fleet.runs.controller import Controller
 from puller.fleet.runs.model import RunState
-from puller.fleet.runs.schema import attempts
+from puller.fleet.runs.schema import attempts, decisions, hosts, images, pulls, runs
 from puller.fleet.runs.store import Store
 from puller.model import RunDetails, Status
 from tests.lab.fake_broker import FakeBroker, result_of
@@ -95,6 +97,31 @@ def test_a_store_that_cannot_be_written_loses_no_result(tmp_path: Path, monkeypa
     assert broker.acknowledged == 2
     with store.reading() as connection:
         assert len(connection.execute(attempts.select()).all()) == 2
+    store.close()
+
+
+def test_old_runs_are_removed(tmp_path: Path) -> None:
+    """All of an old one; neither one that goes on nor one that ended since."""
+    store, cancel = Store(f"sqlite:///{tmp_path / 'fleet.db'}"), Cancellation()
+    add = partial(store.add, fleet(2), pinned(), options(), RunDetails(), now=1000.0)
+    old, paused, new = add(), add(), add()
+    broker = FakeBroker(["h00", "h01"])
+    broker.on_tick = finishing(store, old, cancel)
+    Controller(store, lambda: broker, say=print, clock=lambda: 2000.0).serve(cancel)
+    states = ((old, RunState.FINISHED, 5000.0), (paused, RunState.PAUSED, 5000.0), (new, RunState.FINISHED, 9000.0))
+    for name, state, ended in states:
+        with store.writing() as connection:
+            connection.execute(runs.update().where(runs.c.name == name).values(state=state, ended=ended))
+    said, cancel = list[str](), Cancellation()
+    broker.on_tick = lambda: cancel.cancel("enough")
+    controller = Controller(store, lambda: broker, say=said.append, clock=lambda: 10_000.0, keep=3600.0)
+    controller.serve(cancel)
+    assert said == [f"1 run removed: {old}"]
+    assert [run.name for run in store.runs()] == sorted([paused, new])
+    with store.reading() as connection:
+        for table in (pulls, hosts, images, attempts, decisions):
+            assert old not in set(connection.execute(select(table.c.run)).scalars()), table.name
+            assert new in set(connection.execute(select(table.c.run)).scalars()), table.name
     store.close()
 
 

@@ -185,6 +185,22 @@ def test_runs_are_listed(desk: Desk) -> None:
     assert document["runs"][0]["hosts"]["deferred"] == 1
 
 
+def test_runs_are_removed(desk: Desk) -> None:
+    """Those that are over, after a question; without a terminal `--yes` is the answer."""
+    over, goes_on = desk.submit(), desk.submit("--broker", BROKER)
+    desk.run("cancel", over)
+    assert "no such runs" in desk.run("runs", "--older-than", "30d").stderr
+    assert "not a terminal" in str(desk.run("runs", "2", "--remove").exception)
+    assert "needs a RUN" in str(desk.run("runs", "--remove", "--yes").exception)
+    assert f"run {goes_on} is not over" in str(desk.run("runs", goes_on, "--remove", "--yes").exception)
+    assert "has not taken back" in str(desk.run("runs", over, "--remove", "--yes").exception)
+    desk.control(lambda store: not store.run(over).withdraw)
+    assert over in desk.run("runs", "--older-than", "0").stdout
+    removed = desk.run("runs", "--older-than", "0", "--remove", "--yes")
+    assert (over in removed.stdout, removed.stderr) == (True, "puller: 1 run removed\n")
+    assert [line.split()[0] for line in desk.run("runs").stdout.splitlines()] == ["RUN", goes_on]
+
+
 def test_submit_with_watch_ends_with_the_report(desk: Desk) -> None:
     """Its exit code is that of `puller fleet pull`."""
     (desk.folder / "hosts.txt").write_text("ssh://a\nssh://b\n")

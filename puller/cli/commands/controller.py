@@ -61,7 +61,7 @@ def command(**options: Any) -> int:
             partial(connect_broker, options),
             say=_say,
             patience=runs_module("dispatcher").Patience(*patience),
-            keep=options["keep"],
+            keep=options["keep"] or None,
         )
         if options["listen"]:
             url = stack.enter_context(runs_module("page").served(store, controller, options["listen"]))

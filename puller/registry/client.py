@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from threading import Lock
 from typing import Self, TypeVar
 
 from puller.errors import FailureKind, RegistryError
@@ -22,7 +21,7 @@ from puller.registry.http import RegistryHttp, RegistryResponse, RequestLimits
 from puller.registry.manifests import parts_of
 from puller.registry.mirrors import ask_with_mirrors
 from puller.registry.ping import reach
-from puller.registry.record import RegistryRecord
+from puller.registry.record import RegistryRecord, RegistryRecords
 from puller.registry.resolver import ResolvedTag, Resolver
 from puller.registry.responses import Described, Quota, digest_in, media_type_of, size_of, wait_of
 from puller.settings import RegistrySettings, Settings, registry_settings
@@ -48,7 +47,7 @@ _FULL_OR_PART = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 
 
 class RegistryClient(Resolver):
-    """Asks registries for many threads, and owns their `RegistryRecord`s.
+    """Asks registries for many threads, and owns their `RegistryRecords`.
 
     Methods raise RegistryError for every failure, except those of `Resolver`, which never raise.
     """
@@ -79,10 +78,7 @@ class RegistryClient(Resolver):
         self._breaker = breaker
         self._http = RegistryHttp(connections=connections, receive_buffer=receive_buffer)
         self._authority = Authority(self._http, keyring)
-        self._records: dict[str, RegistryRecord] = {}
-        self._shared: RegistryClient | None = None
-        """The client whose records this one copies; see `apart`."""
-        self._lock = Lock()
+        self._records = RegistryRecords(self._new_record)
         self._limits = RequestLimits(connect, read, RequestGroup())
         self._owns_http = True
         self.mirrored: dict[str, str] = {}
@@ -123,7 +119,7 @@ class RegistryClient(Resolver):
         It is for requests that no pull needs: a registry that refuses these may well serve an engine.
         """
         client = self.with_limits()
-        client._records, client._shared = {}, self  # noqa: SLF001 - the same class
+        client._records = self._records.apart()  # noqa: SLF001 - the same class
         return client
 
     def quick(self) -> Self:
@@ -138,27 +134,10 @@ class RegistryClient(Resolver):
 
     def record(self, registry: str) -> RegistryRecord:
         """Return the record of a registry, always the same object."""
-        name = registry.lower()
-        record = self._records.get(name)
-        if record is None and self._shared:
-            record = self._records.setdefault(name, self._shared.record(registry).apart())
-        if record is None:
-            own = registry_settings(self._registries, registry)
-            try:
-                host = Host.of(registry, (registry,) if own.insecure else self._insecure)
-            except Exception:  # noqa: BLE001 - an engine that does not list its insecure registries has none
-                host = Host.of(registry)
-            health = RegistryHealth(registry, self._breaker, lambda: self.reach(registry))
-            record = RegistryRecord(host, health, certificates=self._certificates, ca=own.ca)
-            with self._lock:
-                record = self._records.setdefault(name, record)
-        return record
+        return self._records.of(registry)
 
     def new_run(self) -> None:
-        with self._lock:
-            records = list(self._records.values())
-        for record in records:
-            record.new_run()
+        self._records.new_run()
 
     def proxy_for(self, registry: str) -> str:
         """Return the URL of the proxy for a registry; empty for a direct connection."""
@@ -272,6 +251,15 @@ class RegistryClient(Resolver):
             return error.wait
         except Exception:  # noqa: BLE001 - see `Resolver`
             return None
+
+    def _new_record(self, registry: str) -> RegistryRecord:
+        own = registry_settings(self._registries, registry)
+        try:
+            host = Host.of(registry, (registry,) if own.insecure else self._insecure)
+        except Exception:  # noqa: BLE001 - an engine that does not list its insecure registries has none
+            host = Host.of(registry)
+        health = RegistryHealth(registry, self._breaker, lambda: self.reach(registry))
+        return RegistryRecord(host, health, certificates=self._certificates, ca=own.ca)
 
     def _mirrors(self, reference: ImageReference) -> tuple[str, ...]:
         return registry_settings(self._registries, reference.registry).mirrors

@@ -143,5 +143,27 @@ class RegistryRecord:
                 self._tags.pop(key, None)
 
 
+class RegistryRecords:
+    """The records of all registries, each made when it is first asked for; thread-safe."""
+
+    def __init__(self, make: Callable[[str], RegistryRecord]) -> None:
+        """`make` returns the record of a registry; several threads may call it for one, and the first result counts."""
+        self._make = make
+        self._records: dict[str, RegistryRecord] = {}
+
+    def of(self, registry: str) -> RegistryRecord:
+        """Return the record of a registry, always the same object."""
+        name = registry.lower()
+        return self._records.get(name) or self._records.setdefault(name, self._make(registry))
+
+    def apart(self) -> "RegistryRecords":
+        """Return records that are `RegistryRecord.apart` from these."""
+        return RegistryRecords(lambda registry: self.of(registry).apart())
+
+    def new_run(self) -> None:
+        for record in list(self._records.values()):
+            record.new_run()
+
+
 def _key(reference: ImageReference) -> str:
     return f"{reference.repository}:{reference.tag}"

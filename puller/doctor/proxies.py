@@ -1,12 +1,11 @@
 """Checks the proxies of puller and of the engine, and registries that should be reached without one."""
 
-import ipaddress
 from collections.abc import Iterator, Sequence
 
 from puller.doctor.findings import Finding, Subject, daemon_json
 from puller.doctor.wire import port_of
 from puller.engine.model import EngineInfo
-from puller.http.proxies import PORTS, ProxyVariables, bypasses
+from puller.http.proxies import PORTS, ProxyVariables, bypasses, ip_address
 from puller.registry.host import bare, is_loopback
 
 PROXY = Subject("proxy")
@@ -40,10 +39,8 @@ def _is_inside(registry: str) -> bool:
     host = bare(registry)
     if is_loopback(registry):
         return False
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return "." not in host or host.endswith(_INSIDE)
+    address = ip_address(host)
+    return address.is_private if address else "." not in host or host.endswith(_INSIDE)
 
 
 def _shown(settings: ProxyVariables) -> str:

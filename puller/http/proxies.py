@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 PORTS = {"http": 80, "https": 443}
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class ProxyVariables(NamedTuple):
@@ -54,20 +54,20 @@ def bypasses(no_proxy: str, host: str, port: int) -> bool:
     a network (`10.0.0.0/8`, `fd00::/8`). All but networks may end in a port.
     """
     name = host.strip().strip("[]").lower().rstrip(".")
-    address = _address(name)
+    address = ip_address(name)
     if name == "localhost" or (address and address.is_loopback):
         return True
     entries = [entry.strip().lower() for entry in no_proxy.split(",")]
     return any(entry == "*" or _matches(entry, name, address, port) for entry in entries if entry)
 
 
-def _matches(entry: str, name: str, address: _Address | None, port: int) -> bool:
+def _matches(entry: str, name: str, address: Address | None, port: int) -> bool:
     if "/" in entry:
-        return address is not None and _contains(entry, address)
+        return address is not None and contains(entry, address)
     host, entry_port = _split(entry)
     if not host or (entry_port and entry_port != str(port)):
         return False
-    if entry_address := _address(host):
+    if entry_address := ip_address(host):
         return entry_address == address
     domain = host.removeprefix("*") if host.startswith("*.") else host
     return name.endswith(domain) if domain.startswith(".") else name == domain or name.endswith(f".{domain}")
@@ -84,14 +84,16 @@ def _split(entry: str) -> tuple[str, str]:
     return entry, ""
 
 
-def _address(host: str) -> _Address | None:
+def ip_address(host: str) -> Address | None:
+    """Read an IP address; None for any other name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
 
 
-def _contains(network: str, address: _Address) -> bool:
+def contains(network: str, address: Address) -> bool:
+    """Tell whether an address is in a network (CIDR); False for an invalid one."""
     try:
         return address in ipaddress.ip_network(network, strict=False)
     except ValueError:

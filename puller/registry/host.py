@@ -1,12 +1,12 @@
 """The address of a registry: host and port, possible schemes, and certificates."""
 
-import ipaddress
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from puller.http import TlsSettings
+from puller.http.proxies import contains, ip_address
 
 CERTS_D = Path("/etc/docker/certs.d")
 """Docker's folder of certificates, with a folder for each registry."""
@@ -64,7 +64,7 @@ class Host(NamedTuple):
 def is_loopback(registry: str) -> bool:
     """Whether a registry is on this machine: localhost, 127.0.0.0/8 or ::1."""
     host = bare(registry)
-    address = _address(host)
+    address = ip_address(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
 
@@ -76,20 +76,8 @@ def bare(registry: str) -> str:
 
 
 def _is_listed(registry: str, insecure: Insecure) -> bool:
-    address = _address(bare(registry))
-    for entry in insecure() if callable(insecure) else insecure:
-        if entry.lower() == registry.lower():
-            return True
-        try:
-            if address is not None and "/" in entry and address in ipaddress.ip_network(entry, strict=False):
-                return True
-        except ValueError:
-            continue
-    return False
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
+    address = ip_address(bare(registry))
+    return any(
+        entry.lower() == registry.lower() or (address is not None and "/" in entry and contains(entry, address))
+        for entry in (insecure() if callable(insecure) else insecure)
+    )

@@ -179,9 +179,9 @@ class RegistryHttp:
         """Send a request to a registry, or to its token server, and follow redirects.
 
         With `blob`, from HTTPS to plain HTTP too, as engines do: a blob is checked by its digest; and over HTTP/1.1,
-        which costs less where each request has its own connection. Credentials
-        (`Authorization`) are sent to the first origin only. Every request waits here for the end of the registry's rate
-        limit, or raises RegistryError if that takes longer than `limits.rate_limit`.
+        which costs less where each request has its own connection. Credentials (`Authorization`) are sent to the first
+        origin only. Every request waits here for the end of the registry's rate limit, or raises RegistryError if that
+        takes longer than `limits.rate_limit`.
         """
         self._wait(record, limits)
         registry, headers = record.host.name, dict(headers)
@@ -215,17 +215,7 @@ class RegistryHttp:
             if not target:
                 return RegistryResponse(registry, response, 2 * limits.read)
             response.discard()
-            previous = url
-            try:
-                url = urljoin(previous, target)
-                allowed = may_redirect(record.host, previous, url) or (blob and urlsplit(url).scheme == "http")
-                other_origin = _origin(url) != _origin(previous)
-                name = clean(urlsplit(url).hostname or "no host", _LONGEST_NAME)
-            except ValueError:
-                allowed, other_origin, name = False, False, "an invalid URL"
-            if not allowed:
-                words = f"{registry}: redirects to {name} without HTTPS"
-                raise RegistryError(words, kind=FailureKind.REDIRECT_REFUSED)
+            url, other_origin = _redirected(record.host, url, target, blob=blob)
             if other_origin:
                 headers.pop("Authorization", None)
         raise RegistryError(f"{registry}: too many redirects", kind=FailureKind.REDIRECT_REFUSED)
@@ -264,6 +254,20 @@ class RegistryHttp:
                 raise RegistryError(message, status=status, wait=left, kind=FailureKind.RATE_LIMITED)
             if limits.group.ended.wait(min(left, _SLICE)) or self._client.closed:
                 raise RegistryError(f"{record.host.name}: cancelled", kind=FailureKind.CANCELLED, unanswered=True)
+
+
+def _redirected(host: Host, url: str, target: str, *, blob: bool) -> tuple[str, bool]:
+    """Return where a redirect leads, and whether that is another origin; raises RegistryError if it is not allowed."""
+    try:
+        there = urljoin(url, target)
+        allowed = may_redirect(host, url, there) or (blob and urlsplit(there).scheme == "http")
+        other_origin = _origin(there) != _origin(url)
+        name = clean(urlsplit(there).hostname or "no host", _LONGEST_NAME)
+    except ValueError:
+        allowed, name = False, "an invalid URL"
+    if not allowed:
+        raise RegistryError(f"{host.name}: redirects to {name} without HTTPS", kind=FailureKind.REDIRECT_REFUSED)
+    return there, other_origin
 
 
 def may_redirect(host: Host, previous: str, url: str) -> bool:

@@ -10,6 +10,7 @@ from puller.cli.output import emit
 from puller.cli.sections import text_or_json
 from puller.errors import UsageError
 from puller.report import history
+from puller.report.history_table import ASCII_BLOCKS, BLOCKS, render_json, render_text
 
 
 @click.command("history")
@@ -33,10 +34,10 @@ def command(form: str) -> None:
         except UsageError as error:
             click.echo(f"puller: {error}", err=True)
     if form == "json":
-        emit(history.render_json(found))
+        emit(render_json(found))
     else:
         unicode = (sys.stdout.encoding or "ascii").lower().startswith("utf")
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        emit(history.render_text(found, history.BLOCKS if unicode else history.ASCII_BLOCKS, width))
+        emit(render_text(found, BLOCKS if unicode else ASCII_BLOCKS, width))
     if not found:
         click.echo("puller: there are no runs in the history", err=True)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from puller.model import RunDetails, Status
-from puller.report.history import ASCII_BLOCKS, render_json, render_text, sparkline
+from puller.report.history_table import ASCII_BLOCKS, render_json, render_text, sparkline
 from puller.report.json import render, summary_of
 from tests.lab.samples import outcome, report
 

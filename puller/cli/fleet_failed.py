@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
-from puller.cli.commands.pull import failed_entries, list_names, lists_of, named_run, nothing_failed, run_words
+from puller.cli.failed_images import failed_entries, lists_of, named_run, nothing_failed, run_words
 from puller.cli.options import make_plan, refuse
 from puller.cli.output import working_directory
+from puller.cli.run_details import list_names
 from puller.errors import UsageError
 from puller.fleet.hosts import FleetHost
 from puller.fleet.url import read_url

@@ -1,13 +1,16 @@
 """The registries of a verb: their client, and what it met that the user should know."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
 
 from puller.cli.config_option import registries
+from puller.model import PullRequest
 from puller.registry.client import RegistryClient
 from puller.registry.host import Insecure
+from puller.system import docker_config
 from puller.system.credentials import Keyring
 from puller.text import clean
 
@@ -35,3 +38,9 @@ def tell(notes: Iterable[str]) -> None:
     """Write notes to stderr."""
     for note in notes:
         click.echo(f"puller: {clean(note)}", err=True)
+
+
+def login_problems(requests: Sequence[PullRequest]) -> list[str]:
+    """Return why logins for the registries of these images cannot be read, one line for each reason."""
+    registries = dict.fromkeys(request.reference.registry for request in requests)
+    return [*docker_config.login_problems(registries, os.environ)]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from puller.cancellation import interruptible
-from puller.cli.commands.pull import login_problems, run_details
 from puller.cli.fleet_failed import failed_on_hosts
 from puller.cli.fleet_options import PARALLEL_HOSTS, WAVES, host_options, hosts_of, locking
 from puller.cli.options import Parsed, complete_files, make_plan, refuse
@@ -18,7 +17,8 @@ from puller.cli.output import deliver
 from puller.cli.progress import open_log
 from puller.cli.progress.fleet import FleetTotals, follow_fleet
 from puller.cli.pull_options import pull_options, settings_of
-from puller.cli.registries import account_notes, tell
+from puller.cli.registries import account_notes, login_problems, tell
+from puller.cli.run_details import run_details
 from puller.cli.sections import SectionedCommand, flag, section
 from puller.cli.signals import handled
 from puller.errors import OutputError, UsageError

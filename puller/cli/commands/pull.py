@@ -1,55 +1,43 @@
 """`puller pull`: the main job."""
 
 import gc
-import os
-import re
-import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from importlib import import_module
-from itertools import pairwise
-from socket import gethostname
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import click
 
-from puller import __version__
 from puller.cancellation import interruptible
 from puller.cli.engine import EngineLock, is_without_engine, open_engine
-from puller.cli.options import make_plan, typed
-from puller.cli.output import deliver, working_directory
+from puller.cli.failed_images import failed_images
+from puller.cli.options import make_plan
+from puller.cli.output import deliver
 from puller.cli.progress import Log, follow, open_log
 from puller.cli.pull_options import pull_options, settings_of
-from puller.cli.registries import account_notes, tell
+from puller.cli.registries import account_notes, login_problems, tell
+from puller.cli.run_details import run_details
 from puller.cli.sections import EXIT_CODES, UNITS, SectionedCommand
 from puller.cli.signals import Signals, handled
 from puller.engine.disk import MORE_SPACE, DiskShortage
 from puller.engine.interface import ImageStore
 from puller.engine.model import LocalImages
-from puller.errors import EngineUnreachableError, FailureKind, OutputError, UsageError
+from puller.errors import EngineUnreachableError, FailureKind, OutputError
 from puller.events import Observer
 from puller.failure import failure
-from puller.imagelist import Source
-from puller.imagelist.entry import BadLine, Entry, entry_of
 from puller.imagelist.requests import RequestedImages
-from puller.model import ENGINE_GONE, PullRequest, Report, RunDetails
+from puller.model import ENGINE_GONE, Report
 from puller.prune.pull_record import remember_pulls
 from puller.prune.remove import make_room
 from puller.pull.session import PullSession, pull_nothing
 from puller.registry.client import RegistryClient
-from puller.report import history
 from puller.settings import Settings
-from puller.system import docker_config, files
+from puller.system import files
 from puller.system.credentials import Keyring
-from puller.text import clean, counted, plain_error, shorten, source_name, timestamp
+from puller.text import plain_error
 
-_NO_VALUE = re.compile(r"^(--build-arg=[^=]*)=.*", re.DOTALL)
-_TARGET = ("backend", "docker_command", "context", "mirror_use")
-_LONGEST_COMMAND = 1000
-"""Characters of the command line that the report keeps."""
-_LONGEST_LISTS = 200
 _RECORD_SECONDS = 5.0
 """How long the record of pulled images waits for the list of the images before the run."""
 
@@ -101,7 +89,7 @@ def command(**options: Any) -> int:
     if options["host_urls"]:
         few: int = import_module("puller.cli.commands.fleet_pull").pull_into_few(options)
         return few
-    images = make_plan(options, report_bad=False) if options["failed"] is None else _failed_images(options)
+    images = make_plan(options, report_bad=False) if options["failed"] is None else failed_images(options)
     settings = settings_of(options)
     for _, path in options["reports"]:
         files.check(path)
@@ -128,37 +116,6 @@ def command(**options: Any) -> int:
                 raise OutputError(f"every image is present, but a report is missing: {error}") from None
             click.echo(f"puller: {error}", err=True)
     return signals.exit_code or code
-
-
-def run_details(options: Mapping[str, Any], report: Report, code: int) -> RunDetails:
-    """Describe this run; the values of build arguments may be secret."""
-    words = [
-        _NO_VALUE.sub(r"\1", f"{before}={word}" if before == "--build-arg" else word)
-        for before, word in pairwise(sys.argv)
-    ]
-    words = [word for word in words if word != "--build-arg"]
-    command = clean(shlex.join(["puller", *map(source_name, words)]), _LONGEST_COMMAND)
-    return report.details._replace(
-        host=clean(gethostname()),
-        lists=list_names(options),
-        directory=options.get("directory", working_directory()),
-        target=_target(options),
-        command=command,
-        version=__version__,
-        exit_code=code,
-    )
-
-
-def list_names(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the lists and images of the command line, as reports name them."""
-    return tuple(clean(source_name(each)) for each in (*options["lists"], *options["images"]))
-
-
-def _target(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the options of the command line that name the engine or mirrors."""
-    words = [f"--{name.replace('_', '-')}={options[name]}" for name in typed(_TARGET)]
-    given = options["mirrors"] if typed(["mirrors"]) else ()
-    return (*words, *(f"--mirror={registry}={place}" for registry, place in given))
 
 
 def _pull_into_files(run: _Run) -> Report:
@@ -219,80 +176,3 @@ def _remember(report: Report, store: ImageStore, before: Callable[[], LocalImage
         if verbose:
             why = "the engine did not list its images" if isinstance(error, TimeoutError) else plain_error(error)
             click.echo(f"puller: the pulls were not recorded for `puller prune`: {why}", err=True)
-
-
-def _failed_images(options: dict[str, Any]) -> RequestedImages:
-    """Return the images of an earlier run that failed or were cancelled; exits with 0 when there are none.
-
-    Bad lines are left out. The lists of that run, with their directory, become those of this one. Raises
-    click.UsageError when there are both a run and a list, and UsageError when there is no such run.
-    """
-    for run in _failed_runs(options):
-        report = run.report()
-        if report.fleet:
-            raise UsageError(f"run {run.name} was over hosts: puller fleet pull --failed={run.name}")
-        if items := failed_entries(report, run):
-            break
-    else:
-        nothing_failed(options)
-    made = make_plan(options, items)
-    if not options["quiet"]:
-        click.echo(
-            f"puller: pulling {counted(len(made.requests), 'image')} that failed in {run_words(report, run)}", err=True
-        )
-    options |= lists_of(report)
-    return made
-
-
-def failed_entries(report: Report, run: history.Run) -> list[Entry | BadLine]:
-    """Return the images of a run that failed or were cancelled, as entries of a list; bad lines are left out."""
-    return [
-        entry_of(text, Source(run.path.name), str(outcome.platform) if outcome.platform else None)
-        for outcome in report.outcomes
-        if not outcome.ok and (outcome.failure is None or outcome.failure.kind is not FailureKind.BAD_REFERENCE)
-        for text in outcome.requested
-    ]
-
-
-def run_words(report: Report, run: history.Run) -> str:
-    """Name a run with its lists and its start."""
-    lists = shorten(clean(" ".join(report.details.lists)), _LONGEST_LISTS)
-    return f"run {run.name}{f' of {lists}' if lists else ''} ({timestamp(report.started)})"
-
-
-def lists_of(report: Report) -> dict[str, Any]:
-    """Return the options that name the lists of a run, and their directory."""
-    return {"lists": report.details.lists, "images": (), "directory": report.details.directory}
-
-
-def nothing_failed(options: Mapping[str, Any]) -> NoReturn:
-    """Exit with 0, because there is nothing to pull again."""
-    if not options["quiet"]:
-        click.echo("puller: nothing to pull again: no image failed", err=True)
-    click.get_current_context().exit()
-
-
-def named_run(options: Mapping[str, Any]) -> str:
-    """Return the RUN of `--failed`, which may also be the word after it; empty without one.
-
-    Raises click.UsageError if there are lists or images besides.
-    """
-    which, lists = options["failed"], options["lists"]
-    if not which and len(lists) == 1 and history.names_run(lists[0]) and not os.path.lexists(lists[0]):
-        which, lists = lists[0], ()
-    if which and (lists or options["images"]):
-        raise click.UsageError("--failed=RUN takes the images of that run: leave out the LIST and --image")
-    return str(which)
-
-
-def _failed_runs(options: Mapping[str, Any]) -> Iterable[history.Run]:
-    """Return the runs that `--failed` may mean."""
-    if which := named_run(options):
-        return [history.find(which)]
-    return history.runs_to_repeat(list_names(options), working_directory())
-
-
-def login_problems(requests: Sequence[PullRequest]) -> list[str]:
-    """Return why logins for the registries of these images cannot be read, one line for each reason."""
-    registries = dict.fromkeys(request.reference.registry for request in requests)
-    return [*docker_config.login_problems(registries, os.environ)]

@@ -11,12 +11,12 @@ import click
 
 from puller.cancellation import interruptible
 from puller.cli.broker_options import address_of, broker_options, connect_broker
-from puller.cli.commands.pull import run_details
 from puller.cli.fleet_options import WAVES, hosts_of, naming_options
 from puller.cli.fleet_store import opened_store, runs_module, store_option
 from puller.cli.options import duration, list_options, make_plan
 from puller.cli.output import emit
 from puller.cli.registries import registry_client
+from puller.cli.run_details import run_details
 from puller.cli.run_watch import watch_run
 from puller.cli.sections import SectionedCommand, flag, section
 from puller.cli.signals import handled

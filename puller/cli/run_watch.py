@@ -8,7 +8,8 @@ from typing import Any
 from puller.cancellation import Cancellation, interruptible
 from puller.cli.fleet_store import runs_module
 from puller.cli.output import emit, wants_color
-from puller.cli.progress.fleet import FleetTotals, follow_fleet
+from puller.cli.progress.fleet import follow_fleet
+from puller.cli.progress.fleet_state import FleetTotals
 from puller.cli.progress.log import ProgressMode, Timestamps, open_log
 from puller.cli.signals import Signals
 from puller.errors import CancelledError

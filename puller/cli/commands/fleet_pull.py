@@ -15,7 +15,8 @@ from puller.cli.fleet_options import PARALLEL_HOSTS, WAVES, host_options, hosts_
 from puller.cli.options import Parsed, complete_files, make_plan, refuse
 from puller.cli.output import deliver
 from puller.cli.progress import open_log
-from puller.cli.progress.fleet import FleetTotals, follow_fleet
+from puller.cli.progress.fleet import follow_fleet
+from puller.cli.progress.fleet_state import FleetTotals
 from puller.cli.pull_options import pull_options, settings_of
 from puller.cli.registries import account_notes, login_problems, tell
 from puller.cli.run_details import run_details

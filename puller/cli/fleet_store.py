@@ -20,7 +20,6 @@ run_argument = click.argument("run", metavar="RUN")
 newest_run = click.argument("run", metavar="[RUN]", default="1")
 store_options = section("Runs", store_option)
 """The option `store`."""
-WHICH = "RUN is a number (1 is the newest), a name from `puller runs`, or the beginning of one."
 
 
 def runs_module(name: str) -> Any:

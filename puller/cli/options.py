@@ -162,7 +162,7 @@ LOCK_OPTIONS = (
     ),
     flag("--no-lock", help="Run even if another run uses the engine."),
 )
-"""For verbs that must not run twice on one engine; see `puller.cli.run_lock.EngineLock`."""
+"""For verbs that must not run twice on one engine; see `puller.cli.engine.EngineLock`."""
 
 
 def _selection(options: Mapping[str, Any]) -> Selection:

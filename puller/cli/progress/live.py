@@ -1,10 +1,11 @@
 """The live view: running pulls at the bottom of the terminal, finished images scroll up above them."""
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from textwrap import wrap
-from threading import Event as Flag, Lock, RLock
+from threading import Event as Flag, Lock, RLock, current_thread, get_ident, main_thread
 from typing import TextIO, cast
 
 from rich.console import Console
@@ -14,7 +15,6 @@ from puller.cli.progress.drawing import ASCII, FRAMES_PER_SECOND, UNICODE, Line,
 from puller.cli.progress.lines import QuietStream
 from puller.cli.progress.log import Log
 from puller.cli.progress.state import State
-from puller.cli.progress.suspension import suspendable
 from puller.events import Event, Finished, Observer, Postponed
 from puller.failure import Failure
 from puller.model import PullOutcome, PullRequest, RunDetails, Status
@@ -43,7 +43,7 @@ def show(log: Log, details: RunDetails | None = None) -> Iterator[Observer]:
     thread = start(view.run, "view")
     log.above = view.say
     try:
-        with suspendable(view.suspend, view.resume):
+        with _suspendable(view.suspend, view.resume):
             yield view.observe
     finally:
         view.over.set()
@@ -52,6 +52,34 @@ def show(log: Log, details: RunDetails | None = None) -> Iterator[Observer]:
         view.clear()
         log.above = None
         view.end()
+
+
+@contextmanager
+def _suspendable(stop: Callable[[], object], go_on: Callable[[], object]) -> Iterator[None]:
+    """Call `stop` before SIGTSTP stops the process in the block, and `go_on` once SIGCONT has let it go on.
+
+    Both are called in the main thread; in any other thread, and where SIGTSTP is ignored, nothing changes.
+    """
+    main = current_thread() is main_thread()
+    if not main or signal.getsignal(signal.SIGTSTP) is not signal.SIG_DFL:
+        yield
+        return
+
+    def handle(*_: object) -> None:
+        stop()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.pthread_kill(get_ident(), signal.SIGTSTP)  # this thread, so that it stops here
+        if not ended:
+            signal.signal(signal.SIGTSTP, handle)
+            go_on()
+
+    ended = False
+    signal.signal(signal.SIGTSTP, handle)
+    try:
+        yield
+    finally:
+        ended = True
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
 
 class _View:

@@ -55,6 +55,14 @@ def emit_json(name: str, **document: Any) -> None:
     emit(json.dumps({"schema": f"puller.{name}/1", **document}, indent=2) + "\n")
 
 
+def emit_report(report: Report, form: str, run: str) -> None:
+    """Write the report of a run to stdout in a format of `RENDERERS`; `run` is its name."""
+    color = form == "text" and wants_color()
+    options: dict[str, Any] = {"run": run} if form in ("text", "markdown", "html") else {}
+    options |= {"color": color} if form == "text" else {}
+    emit(RENDERERS[form](report, **options), color=color)
+
+
 def deliver(report: Report, options: Mapping[str, Any]) -> None:
     """Write the report to files, to the history, to the CI system, and last to stdout, as the options of `pull` say.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from puller.cancellation import Cancellation, interruptible
 from puller.cli.fleet_store import runs_module
-from puller.cli.output import emit, wants_color
+from puller.cli.output import emit_report
 from puller.cli.progress.fleet import follow_fleet
 from puller.cli.progress.fleet_state import FleetTotals
 from puller.cli.progress.log import ProgressMode, Timestamps, open_log
@@ -18,7 +18,6 @@ from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
 from puller.fleet.runs.model import RunState
 from puller.model import Report
 from puller.model.hosts import Fleet, HostState
-from puller.report import RENDERERS
 
 _SECONDS = 1.0
 _SHARE = 10
@@ -46,17 +45,10 @@ def watch_run(
             report = interruptible(lambda: follower.follow(signals.cancellation), signals.cancellation)
         signals.finish()
         log.end()
-    emit(rendered(report, name, form), color=form == "text" and wants_color())
+    emit_report(report, form, name)
     if signals.exit_code:
         sys.stderr.write(f"puller: the run goes on; `puller watch {name}` follows it again\n")
     return signals.exit_code or report.exit_code
-
-
-def rendered(report: Report, name: str, form: str) -> str:
-    """Return a report of a run in a format of `puller report`."""
-    more: dict[str, Any] = {"run": name} if form in ("text", "markdown", "html") else {}
-    more |= {"color": wants_color()} if form == "text" else {}
-    return RENDERERS[form](report, **more)
 
 
 class _Follower:

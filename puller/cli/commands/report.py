@@ -1,10 +1,8 @@
 """`puller report`: the report of an earlier run."""
 
-from typing import Any
-
 import click
 
-from puller.cli.output import emit, wants_color
+from puller.cli.output import emit_report
 from puller.report import RENDERERS, history
 
 
@@ -24,7 +22,4 @@ def command(run: str, form: str) -> None:
     puller report 20261123T03 --format json
     """  # noqa: D301 - click wants the control character itself
     found = history.find(run)
-    report, color = found.report(), form == "text" and wants_color()
-    options: dict[str, Any] = {"run": found.name} if form in ("text", "markdown", "html") else {}
-    options |= {"color": color} if form == "text" else {}
-    emit(RENDERERS[form](report, **options), color=color)
+    emit_report(found.report(), form, found.name)

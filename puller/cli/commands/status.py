@@ -5,8 +5,7 @@ from typing import Any
 import click
 
 from puller.cli.fleet_store import newest_run, opened_store, runs_module, store_options
-from puller.cli.output import emit, wants_color
-from puller.cli.run_watch import rendered
+from puller.cli.output import emit_report
 from puller.cli.sections import SectionedCommand, flag, section
 from puller.model.hosts import HostState
 from puller.report import RENDERERS
@@ -38,7 +37,6 @@ def command(**options: Any) -> int:
     puller status 1
     puller status 20261129T12 --failed --format json
     """  # noqa: D301 - click wants the control character itself
-    form = options["form"]
     with opened_store(options) as store:
         run = store.find(options["run"])
         reports = runs_module("report")
@@ -46,5 +44,5 @@ def command(**options: Any) -> int:
     states = {HostState.FAILED} if options["failed"] else set()
     states |= set(reports.OFFLINE) if options["offline"] else set()
     shown = reports.only(report, states) if states else report
-    emit(rendered(shown, run.name, form), color=form == "text" and wants_color())
+    emit_report(shown, options["form"], run.name)
     return int(report.exit_code)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import click
 
-from puller.cli.options import make_plan
+from puller.cli.lists import requested_images
 from puller.cli.output import working_directory
 from puller.cli.run_details import list_names
 from puller.errors import FailureKind, UsageError
@@ -34,7 +34,7 @@ def failed_images(options: dict[str, Any]) -> RequestedImages:
             break
     else:
         nothing_failed(options)
-    made = make_plan(options, items)
+    made = requested_images(options, items)
     if not options["quiet"]:
         click.echo(
             f"puller: pulling {counted(len(made.requests), 'image')} that failed in {run_words(report, run)}", err=True

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from puller.cli.failed_images import failed_entries, lists_of, named_run, nothing_failed, run_words
-from puller.cli.options import make_plan, refuse
+from puller.cli.lists import requested_images
+from puller.cli.options import refuse
 from puller.cli.output import working_directory
 from puller.cli.run_details import list_names
 from puller.errors import UsageError
@@ -37,7 +38,7 @@ def failed_on_hosts(options: dict[str, Any]) -> tuple[tuple[FleetHost, ...], Req
     items = failed_entries(report, run)
     if not (hosts and items):
         nothing_failed(options)
-    made = make_plan(options, items)
+    made = requested_images(options, items)
     if not options["quiet"]:
         amount = f"{counted(len(made.requests), 'image')} into {counted(len(hosts), 'host')}"
         click.echo(f"puller: pulling {amount}: what {run_words(report, run)} did not pull", err=True)

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from puller.cli.config_option import registries
-from puller.cli.options import engine_options, list_options, make_plan, mirror_options
+from puller.cli.lists import requested_images
+from puller.cli.options import engine_options, list_options, mirror_options
 from puller.cli.output import emit, wants_color
 from puller.cli.sections import SectionedCommand, number, section, text_or_json
 from puller.doctor import EngineChoice, Scope, Verdict, examine, render
@@ -39,7 +40,7 @@ def command(**options: Any) -> int:
     puller doctor images.txt -j 8
     puller doctor images.txt --format json
     """  # noqa: D301 - click wants the control character itself
-    requests = make_plan(options).requests if options["lists"] or options["images"] else ()
+    requests = requested_images(options).requests if options["lists"] or options["images"] else ()
     choice = EngineChoice(BackendChoice(options["backend"]), options["docker_command"], options["context"])
     references = tuple(request.reference for request in requests)
     findings = examine(Scope(choice, references, options["jobs"], registries()))

@@ -12,7 +12,8 @@ import click
 from puller.cancellation import interruptible
 from puller.cli.fleet_failed import failed_on_hosts
 from puller.cli.fleet_options import PARALLEL_HOSTS, WAVES, host_options, hosts_of, locking
-from puller.cli.options import Parsed, complete_files, make_plan, refuse
+from puller.cli.lists import requested_images
+from puller.cli.options import Parsed, complete_files, refuse
 from puller.cli.output import deliver
 from puller.cli.progress import open_log
 from puller.cli.progress.fleet import follow_fleet
@@ -158,7 +159,7 @@ def command(**options: Any) -> int:
         refuse(_FEEDING, "without --feed each host downloads by itself")
     given = {**ABSENT, **options}
     if given["failed"] is None:
-        return pull_into_hosts(given, hosts_of(given), make_plan(given, report_bad=False))
+        return pull_into_hosts(given, hosts_of(given), requested_images(given, report_bad=False))
     hosts, images = failed_on_hosts(given)
     return pull_into_hosts(given, hosts, images)
 
@@ -171,7 +172,7 @@ def pull_into_few(options: Mapping[str, Any]) -> int:
     for why, names in _REFUSED.items():
         refuse(names, f"with --host {why}")
     given = {**options, **ABSENT, "failed": None, **_FOR_FLEETS}
-    return pull_into_hosts(given, hosts_of(given), make_plan(given, report_bad=False))
+    return pull_into_hosts(given, hosts_of(given), requested_images(given, report_bad=False))
 
 
 def pull_into_hosts(options: Mapping[str, Any], hosts: Sequence[FleetHost], images: RequestedImages) -> int:

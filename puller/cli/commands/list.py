@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from puller.cli.options import list_options, make_plan
+from puller.cli.lists import requested_images
+from puller.cli.options import list_options
 from puller.cli.output import emit, emit_json
 from puller.cli.sections import flag, text_or_json
 from puller.imagelist import Source
@@ -28,7 +29,7 @@ def command(**options: Any) -> None:
     puller list compose.yaml k8s/ --sources
     """  # noqa: D301 - click wants the control character itself
     is_json = options["form"] == "json"
-    found = make_plan(options, keep_sources=options["sources"] or is_json)
+    found = requested_images(options, keep_sources=options["sources"] or is_json)
     if is_json:
         images = [*map(_document, found.requests, found.sources)]
         emit_json("list", images=images, invalid=[*map(str, found.bad)], notes=[*map(str, found.notes)])

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from puller import __version__
-from puller.cli.options import complete_files, list_options, make_plan, mirror_options
+from puller.cli.lists import requested_images
+from puller.cli.options import complete_files, list_options, mirror_options
 from puller.cli.output import emit, emit_json
 from puller.cli.registries import registry_client, tell
 from puller.cli.sections import flag
@@ -62,7 +63,7 @@ def command(**options: Any) -> int:
         raise click.UsageError("--format json is for --check: a lock is an image list")
     if options["upgrades"] and not options["lists"] and not options["images"]:
         raise click.UsageError("no list given; --upgrade takes the next word as an image, so write it at the end")
-    todo = make_plan(options)
+    todo = requested_images(options)
     output = Path(options["output"]) if options["output"] not in (None, "-") else None
     if options["check"]:
         return _check(todo, output, options["form"])
@@ -94,11 +95,13 @@ def _lock(todo: RequestedImages, output: Path | None, options: Mapping[str, Any]
         files.check(output)
         before = lockfile.read_lock(output)
         if is_own_list:  # its digests are those to renew, and do not pin
-            wanted = {wish: None if wish.reference.tag and wish in before else pin for wish, pin in wanted.items()}
+            wanted = {
+                request: None if request.reference.tag and request in before else pin for request, pin in wanted.items()
+            }
             comments = lockfile.origin_of(output) if len(lists) == 1 and not options["images"] else ()
     comments = comments or _origin(options, lists, has_tags=None in wanted.values())
     to_renew = lockfile.chosen(options["upgrades"], wanted)
-    if to_renew and all(wanted[wish] for wish in to_renew):
+    if to_renew and all(wanted[request] for request in to_renew):
         lock = clean(shlex.quote(source_name([*lists, "LOCK"][0])))
         raise UsageError(
             "--upgrade has no effect: the lists pin these images by their digests; "
@@ -106,8 +109,8 @@ def _lock(todo: RequestedImages, output: Path | None, options: Mapping[str, Any]
         )
     locked, failures = lockfile.renewed(wanted, before, partial(_ask, platforms=True), to_renew)
     if failures:
-        for wish, why in failures.items():
-            click.echo(f"puller: {clean(str(wish))}: {lockfile.reason(wish, why)}", err=True)
+        for request, why in failures.items():
+            click.echo(f"puller: {clean(str(request))}: {lockfile.reason(request, why)}", err=True)
         tell(advices(failures.values()))
         click.echo(
             f"puller: {len(failures)} of {counted(len(wanted), 'image')} could not be resolved; nothing was written",
@@ -132,8 +135,8 @@ def _check(todo: RequestedImages, output: Path | None, form: str) -> int:
     if output:
         lock: Digests = lockfile.read_lock(output)
     else:
-        lock = {wish: digest for wish, digest in wanted.items() if digest}
-        wanted = {wish: None if wish.reference.tag else digest for wish, digest in wanted.items()}
+        lock = {request: digest for request, digest in wanted.items() if digest}
+        wanted = {request: None if request.reference.tag else digest for request, digest in wanted.items()}
     found = lockfile.compared(wanted, lock, _ask)
     if form == "json":
         changes, invalid = [_document(difference) for difference in found], [str(line) for line in todo.bad]

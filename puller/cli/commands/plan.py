@@ -12,7 +12,8 @@ import click
 
 from puller.cli.engine import open_engine
 from puller.cli.fleet_options import HostWork, hosts_options, named_hosts
-from puller.cli.options import engine_options, list_options, make_plan, mirror_options
+from puller.cli.lists import requested_images
+from puller.cli.options import engine_options, list_options, mirror_options
 from puller.cli.output import emit
 from puller.cli.registries import registry_client, tell
 from puller.cli.sections import flag, text_or_json
@@ -51,7 +52,7 @@ def command(**options: Any) -> int:
     puller plan images.txt
     puller plan --image nginx:1.27 --format json --detailed-exitcode
     """  # noqa: D301 - click wants the control character itself
-    hosts, todo = named_hosts(options), make_plan(options, report_bad=False)
+    hosts, todo = named_hosts(options), requested_images(options, report_bad=False)
     if hosts:
         head = ("TO PULL", "UP TO DATE", "UNKNOWN", "DOWNLOAD")
         with registry_client() as client:

@@ -13,7 +13,8 @@ import click
 from puller.blobs.loopback_names import remove_leftovers
 from puller.cli.engine import EngineLock, fatal_engine_errors, open_engine
 from puller.cli.fleet_options import HostWork, hosts_options, locking, named_hosts
-from puller.cli.options import LOCK_OPTIONS, SIZE, engine_options, list_options, make_plan
+from puller.cli.lists import requested_images
+from puller.cli.options import LOCK_OPTIONS, SIZE, engine_options, list_options
 from puller.cli.output import emit
 from puller.cli.sections import SectionedCommand, flag, number, section, text_or_json
 from puller.engine.disk import free_bytes
@@ -65,7 +66,7 @@ def command(**options: Any) -> int:
         raise click.UsageError("not a terminal: confirm with --yes, or preview with --dry-run")
     if hosts and asks:
         raise click.UsageError("many hosts are not asked about: confirm with --yes, or preview with --dry-run")
-    todo = make_plan(options, only_files=True)
+    todo = requested_images(options, only_files=True)
     if hosts:
         head = ("STAY", "CAN GO" if options["dry_run"] else "REMOVED", "FREES")
         locked = partial(locking, options=options, names=("prune", *options["lists"]))

@@ -13,7 +13,7 @@ import click
 from puller.cancellation import interruptible
 from puller.cli.engine import EngineLock, is_without_engine, open_engine
 from puller.cli.failed_images import failed_images
-from puller.cli.options import make_plan
+from puller.cli.lists import requested_images
 from puller.cli.output import deliver
 from puller.cli.progress import Log, follow, open_log
 from puller.cli.pull_options import pull_options, settings_of
@@ -89,7 +89,7 @@ def command(**options: Any) -> int:
     if options["host_urls"]:
         few: int = import_module("puller.cli.commands.fleet_pull").pull_into_few(options)
         return few
-    images = make_plan(options, report_bad=False) if options["failed"] is None else failed_images(options)
+    images = requested_images(options, report_bad=False) if options["failed"] is None else failed_images(options)
     settings = settings_of(options)
     for _, path in options["reports"]:
         files.check(path)

@@ -13,7 +13,8 @@ from puller.cancellation import interruptible
 from puller.cli.broker_options import address_of, broker_options, connect_broker
 from puller.cli.fleet_options import WAVES, hosts_of, naming_options
 from puller.cli.fleet_store import opened_store, runs_module, store_option
-from puller.cli.options import duration, list_options, make_plan
+from puller.cli.lists import requested_images
+from puller.cli.options import duration, list_options
 from puller.cli.output import emit
 from puller.cli.registries import registry_client
 from puller.cli.run_details import run_details
@@ -67,7 +68,7 @@ def command(**options: Any) -> int:
     PULLER_BROKER=amqps://controller:PASSWORD@broker.example puller submit images.txt --hosts hosts.txt
     puller submit images.txt --hosts hosts.txt --canary 1 --wave 10% --max-fail 5% --watch
     """  # noqa: D301 - click wants the control character itself
-    hosts, images = hosts_of(options), make_plan(options, report_bad=False)
+    hosts, images = hosts_of(options), requested_images(options, report_bad=False)
     if wrong := next((host.name for host in hosts if not is_host_name(host.name)), None):
         raise UsageError(
             f"{clean(wrong, 100)!r} is no name of a host at a broker: it has letters, digits, '.', '_', '@' and '-'; "

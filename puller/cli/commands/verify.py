@@ -10,7 +10,8 @@ import click
 
 from puller.cli.engine import fatal_engine_errors, open_engine
 from puller.cli.fleet_options import HostWork, hosts_options, named_hosts
-from puller.cli.options import engine_options, list_options, make_plan, mirror_options
+from puller.cli.lists import requested_images
+from puller.cli.options import engine_options, list_options, mirror_options
 from puller.cli.output import emit, emit_json
 from puller.cli.registries import registry_client, tell
 from puller.cli.sections import flag, text_or_json
@@ -53,7 +54,7 @@ def command(**options: Any) -> int:
     puller verify images.txt --offline
     puller verify images.lock --hosts hosts.txt
     """  # noqa: D301 - click wants the control character itself
-    hosts, todo = named_hosts(options), make_plan(options)
+    hosts, todo = named_hosts(options), requested_images(options)
     if hosts:
         with registry_client() as client:
             ask = None if options["offline"] else lambda requests, _: digests(requests, client)

@@ -193,7 +193,7 @@ def test_wrong_words_are_answered_with_the_right_ones(program: Program, typed: s
 def test_a_directory_that_takes_long_is_named(program: Program) -> None:
     """Whoever types `puller pull /` sees what takes so long."""
     (program.folder / "a.yaml").write_text("image: nginx\n")
-    patched = "import puller.cli.options as o; o._SLOW = 0; import time; echo = o.request_images\n"
+    patched = "import puller.cli.lists as o; o._SLOW = 0; import time; echo = o.request_images\n"
     patched += "o.request_images = lambda *a, **k: (time.sleep(1), echo(*a, **k))[1]\n"
     code = f"{patched}import sys; sys.argv = ['puller', 'list', '.']; from puller.cli.main import main; main()"
     done = subprocess.run(

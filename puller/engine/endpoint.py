@@ -30,6 +30,12 @@ class Tls(NamedTuple):
     """Holds ca.pem, cert.pem and key.pem."""
     verify: bool
 
+    @property
+    def client_files(self) -> tuple[Path, Path] | None:
+        """The client's certificate and key, if both are there."""
+        certificate, key = self.directory / "cert.pem", self.directory / "key.pem"
+        return (certificate, key) if certificate.exists() and key.exists() else None
+
 
 class EngineAddress(NamedTuple):
     """The address of an engine, resolved once for a run."""

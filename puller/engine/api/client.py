@@ -202,13 +202,12 @@ def engine_error(error: HttpError) -> EngineError:
 
 def _tls(settings: Tls) -> TlsSettings:
     """Use a directory of certificates as docker does: only its own CA is trusted, not the system's."""
-    certificate, key = settings.directory / "cert.pem", settings.directory / "key.pem"
-    present = certificate.exists() and key.exists()
+    certificate, key = settings.client_files or (None, None)
     return TlsSettings(
         verify=settings.verify,
         authorities=(settings.directory / "ca.pem",) if settings.verify else (),
-        certificate=certificate if present else None,
-        key=key if present else None,
+        certificate=certificate,
+        key=key,
         system=False,
     )
 

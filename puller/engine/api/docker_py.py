@@ -212,14 +212,13 @@ def _close_sockets(pool: Any) -> None:
 
 
 def _tls(address: EngineAddress) -> TLSConfig | bool:
-    if address.tls is None:
+    if (tls := address.tls) is None:
         return False
-    folder = address.tls.directory
-    certificate, key = folder / "cert.pem", folder / "key.pem"
+    files = tls.client_files
     return TLSConfig(
-        client_cert=(str(certificate), str(key)) if certificate.exists() and key.exists() else None,
-        ca_cert=str(folder / "ca.pem") if address.tls.verify else None,
-        verify=address.tls.verify,
+        client_cert=(str(files[0]), str(files[1])) if files else None,
+        ca_cert=str(tls.directory / "ca.pem") if tls.verify else None,
+        verify=tls.verify,
     )
 
 

@@ -32,6 +32,10 @@ _DURATION = r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:
 _PLAIN = re.compile(r"(?:[\w.,/:()-]+(?: [\w.,/:()-]+)*)?", re.ASCII)
 """Most names of images, engines and commands: only a secret after one of the next words could look so."""
 _BEFORE_SECRETS = ("auth", "bearer", "basic")
+_PINNED = re.compile(r"@(sha\d{3}:[0-9a-f]{12})[0-9a-f]+")
+_PINNED_TAG = re.compile(r"(:[\w.-]+)@sha\d{3}:[0-9a-f]+")
+_WIDEST = 64
+"""Characters: a cell with more does not widen its column, only its own row is longer."""
 _LIMIT = 4096
 _LONGEST_DURATION = 365 * 24 * 3600
 """Seconds: a longer one is a mistake, and with a few more digits it would overflow timers."""
@@ -145,21 +149,13 @@ def plain_error(error: Exception) -> str:
     return clean(f"{name}{error.strerror[:1].lower()}{error.strerror[1:]}")
 
 
-_PINNED = re.compile(r"@(sha\d{3}:[0-9a-f]{12})[0-9a-f]+")
-_PINNED_TAG = re.compile(r"(:[\w.-]+)@sha\d{3}:[0-9a-f]+")
-
-
 def short_reference(text: str, *, tag_only: bool = False) -> str:
     """Shorten the digest of a reference for people; `tag_only` leaves it out beside a tag, for tables that have it."""
     return _PINNED.sub(r"@\1", _PINNED_TAG.sub(r"\1", text) if tag_only else text) if "@" in text else text
 
 
-_WIDEST = 64
-
-
 def aligned(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> Iterator[str]:
     """Format rows as columns; the columns with the indexes in `right` are right-aligned."""
-    # A cell wider than this does not widen the column: only its own row is longer.
     widths = [
         max((len(cell) for cell in column if len(cell) <= _WIDEST), default=0) for column in zip(*rows, strict=True)
     ]

@@ -29,8 +29,6 @@ from puller.text import parse_rate
 
 _DEFAULTS = settings.Settings()
 _TARGETS = ("oci", "archive")
-
-
 _SUFFIXES = {
     ".html": "html", ".json": "json", ".md": "markdown", ".prom": "prometheus", ".txt": "text", ".xml": "junit"
 }  # fmt: skip

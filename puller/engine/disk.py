@@ -12,8 +12,6 @@ _AMPLE = 40 << 30
 """Free bytes that are enough for one image; the largest images in common use need less, unpacked."""
 _AMPLE_EACH = 4 << 30
 """Free bytes that each further image adds to that."""
-
-
 MORE_SPACE = "try --make-room, `puller prune` or `docker system df`"
 
 

@@ -13,8 +13,6 @@ _TAG = "org.opencontainers.image.ref.name"
 """OCI image spec "Pre-Defined Annotation Keys"."""
 _NAME = "io.containerd.image.name"
 """The full name, as `docker save` and containerd write and read it."""
-
-
 _COSIGN = re.compile(r"sha(?:256|512)-[0-9a-f]+\.(?:sig|att|sbom)")
 
 

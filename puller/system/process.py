@@ -20,6 +20,18 @@ from puller.system.clock import monotonic
 
 CHUNK = 64 * 1024
 """Bytes read at a time. Also the default number of bytes of an output that are kept: the last ones."""
+_ROWS, _COLUMNS = 4000, 300  # size of the terminal: large enough that no line is shortened
+_GRACE = 1.0  # seconds between SIGTERM and SIGKILL
+_TICK = 0.2  # longest time between two checks of the time limit, in seconds
+_START = 1.0  # seconds that a program may take from fork to exec
+_POLLING = (0.0005, 0.05)  # shortest and longest time between two checks whether a program has ended, in seconds
+_running: set[subprocess.Popen[bytes]] = set()
+_WATCH = """while read -r sign pid; do
+case $sign in +) all="$all $pid " ;; *) all="${all%% $pid *} ${all#* $pid }" ;; esac
+done
+for pid in $all; do kill -KILL -"$pid"; done"""
+"""A shell script that kills the process groups that are left when its input ends, as when puller is killed."""
+_starting = Lock()
 
 
 class _Reader:
@@ -71,20 +83,6 @@ def _writer(data: bytes) -> Callable[[int], bool]:
         return bool(left)
 
     return write
-
-
-_ROWS, _COLUMNS = 4000, 300  # size of the terminal: large enough that no line is shortened
-_GRACE = 1.0  # seconds between SIGTERM and SIGKILL
-_TICK = 0.2  # longest time between two checks of the time limit, in seconds
-_START = 1.0  # seconds that a program may take from fork to exec
-_POLLING = (0.0005, 0.05)  # shortest and longest time between two checks whether a program has ended, in seconds
-_running: set[subprocess.Popen[bytes]] = set()
-_WATCH = """while read -r sign pid; do
-case $sign in +) all="$all $pid " ;; *) all="${all%% $pid *} ${all#* $pid }" ;; esac
-done
-for pid in $all; do kill -KILL -"$pid"; done"""
-"""A shell script that kills the process groups that are left when its input ends, as when puller is killed."""
-_starting = Lock()
 
 
 class Completed(NamedTuple):

@@ -18,7 +18,6 @@ from puller.text import clean, counted, format_seconds, stop_words, timestamp
 _ASSETS = files("puller.report.html")
 _MANY = 100
 """With more rows, registries are folded, and browsers lay out only the visible rows."""
-
 _LONGEST_TAG = 24
 """Characters of a tag that are never cut; the policy allows no style of a single row."""
 

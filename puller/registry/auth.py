@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from threading import Lock
 from time import monotonic
+from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from puller.errors import FailureKind, RegistryError
@@ -36,6 +37,14 @@ _SCHEME = re.compile(rf"[\s,]*({_WORD})", re.ASCII)
 _ESCAPED = re.compile(r"\\(.)")
 
 
+class Access(NamedTuple):
+    """The registry and the repository of a request, and its limits."""
+
+    record: RegistryRecord
+    repository: str
+    limits: RequestLimits
+
+
 class Authority:
     """Sends requests with the user's credentials; thread-safe. A token is requested again before it expires."""
 
@@ -44,33 +53,23 @@ class Authority:
         self._keyring = keyring or Keyring()
 
     def ask(
-        self,
-        record: RegistryRecord,
-        repository: str,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        limits: RequestLimits,
-        accepted: Collection[int] = _OK,
+        self, access: Access, method: str, path: str, headers: Mapping[str, str], accepted: Collection[int] = _OK
     ) -> RegistryResponse:
         """Send a request, and again with credentials if the registry wants some; raises RegistryError for a refusal.
 
         A refusal is any status that is not `accepted`. A server that the registry redirects to gets no account of it.
         """
-        header, blob = self._known(record, repository, limits), "/blobs/" in path
+        (record, _, limits), blob, header = access, "/blobs/" in path, self._known(access)
         reply = self._http.ask(record, method, path, _with(headers, header), limits, blob=blob)
         if reply.status == HTTPStatus.UNAUTHORIZED and not record.owns(reply.url):
             refusal = self._http.refusal(record, reply, *secrets_of(header))
-            header = self._anonymous(record, reply, limits)
+            header = self._anonymous(access, reply)
             if not header:
                 raise refusal
             reply = self._http.send(record, method, reply.url, _with(headers, header), limits, blob=blob)
         elif reply.status == HTTPStatus.UNAUTHORIZED or (reply.status in _HIDDEN and not header):
             refusal, refused = self._http.refusal(record, reply, *secrets_of(header)), header
-            if reply.status in _HIDDEN:
-                header = self._volunteered(record, repository, limits)
-            else:
-                header = self._renewed(record, repository, reply, refused, limits)
+            header = self._volunteered(access) if reply.status in _HIDDEN else self._renewed(access, reply, refused)
             if not header:
                 raise refusal
             reply = self._http.ask(record, method, path, _with(headers, header), limits, blob=blob)
@@ -79,42 +78,41 @@ class Authority:
         record.quota = Quota.of(reply.headers) or record.quota
         return reply
 
-    def _known(self, record: RegistryRecord, repository: str, limits: RequestLimits) -> str:
+    def _known(self, access: Access) -> str:
         """Return the header for a first request; empty until the registry has sent a challenge."""
-        challenge = record.challenges.get(repository) or record.challenges.get("")
-        return self._header(record, repository, challenge, "", limits) if challenge else ""
+        challenges = access.record.challenges
+        challenge = challenges.get(access.repository) or challenges.get("")
+        return self._header(access, challenge, "") if challenge else ""
 
-    def _renewed(
-        self, record: RegistryRecord, repository: str, reply: RegistryResponse, refused: str, limits: RequestLimits
-    ) -> str:
+    def _renewed(self, access: Access, reply: RegistryResponse, refused: str) -> str:
         """Return the header for a second request after a 401; empty if there is none but the `refused` one.
 
         A challenge of a server that the registry redirected to is ignored: it could send our credentials elsewhere.
         """
-        challenge = choose_challenge(reply.headers.get("www-authenticate", ""))
+        record, challenge = access.record, choose_challenge(reply.headers.get("www-authenticate", ""))
         if challenge is None or not record.owns(reply.url):
             return ""
         with record.lock:
-            record.challenges[repository] = challenge
+            record.challenges[access.repository] = challenge
             # The challenge for the next repository will differ in its scope only.
             record.challenges[""] = challenge.without("scope")
         if refused:
             self._keyring.renew(record.host.name)
-        header = self._header(record, repository, challenge, refused, limits)
+        header = self._header(access, challenge, refused)
         return "" if header == refused else header
 
-    def _volunteered(self, record: RegistryRecord, repository: str, limits: RequestLimits) -> str:
+    def _volunteered(self, access: Access) -> str:
         """Return a header for a registry that did not ask for credentials; empty if the user has none for it.
 
         The challenge comes from the API's root (OCI distribution spec "Determining Support").
         """
-        if self._keyring.find(record.host.name, repository) is None:
+        if self._credential(access) is None:
             return ""
-        reply = self._http.ask(record, "GET", "/v2/", {}, limits)
+        reply = self._http.ask(access.record, "GET", "/v2/", {}, access.limits)
         reply.discard()
-        return self._renewed(record, repository, reply, "", limits)
+        return self._renewed(access, reply, "")
 
-    def _anonymous(self, record: RegistryRecord, reply: RegistryResponse, limits: RequestLimits) -> str:
+    def _anonymous(self, access: Access, reply: RegistryResponse) -> str:
         """Return a header for the server of another origin that a redirect leads to, after its 401; empty for none.
 
         It is a token that anybody gets there: none of our credentials is sent to another origin.
@@ -122,45 +120,40 @@ class Authority:
         challenge = choose_challenge(reply.headers.get("www-authenticate", ""))
         if challenge is None or challenge.scheme != "bearer":
             return ""
-        scope = challenge.parameters.get("scope", "")
-        answer = self._send(record, challenge, scope, None, limits)
+        answer = self._send(access, challenge, challenge.parameters.get("scope", ""), None)
         if answer.status != HTTPStatus.OK:
-            raise self._http.refusal(record, answer)
-        return f"Bearer {_read(record, answer.read(_TOKEN_BYTES))[0]}"
+            raise self._http.refusal(access.record, answer)
+        return f"Bearer {_read(access.record, answer.read(_TOKEN_BYTES))[0]}"
 
-    def _header(
-        self, record: RegistryRecord, repository: str, challenge: Challenge, refused: str, limits: RequestLimits
-    ) -> str:
+    def _credential(self, access: Access) -> Credential | None:
+        return self._keyring.find(access.record.host.name, access.repository)
+
+    def _header(self, access: Access, challenge: Challenge, refused: str) -> str:
         if challenge.scheme == "basic":
-            return _basic(self._keyring.find(record.host.name, repository))
+            return _basic(self._credential(access))
+        record, repository = access.record, access.repository
         with record.lock:
             lock = record.token_locks.setdefault(repository, Lock())
         with lock:
             token = record.tokens.get(repository)
             if token is None or monotonic() >= token.ends or token.header == refused:
-                token = record.tokens[repository] = self._request_token(record, repository, challenge, limits)
+                token = record.tokens[repository] = self._request_token(access, challenge)
             return token.header
 
-    def _request_token(
-        self, record: RegistryRecord, repository: str, challenge: Challenge, limits: RequestLimits
-    ) -> Token:
-        began = monotonic()
-        credential = self._keyring.find(record.host.name, repository)
-        scope = challenge.parameters.get("scope") or f"repository:{repository}:pull"
-        reply = self._send(record, challenge, scope, credential, limits)
+    def _request_token(self, access: Access, challenge: Challenge) -> Token:
+        began, credential = monotonic(), self._credential(access)
+        scope = challenge.parameters.get("scope") or f"repository:{access.repository}:pull"
+        reply = self._send(access, challenge, scope, credential)
         if reply.status != HTTPStatus.OK:
-            raise self._http.refusal(record, reply, *(credential.secrets if credential else ()))
-        token, lifetime = _read(record, reply.read(_TOKEN_BYTES))
+            raise self._http.refusal(access.record, reply, *(credential.secrets if credential else ()))
+        token, lifetime = _read(access.record, reply.read(_TOKEN_BYTES))
         return Token(f"Bearer {token}", began + lifetime - min(_MARGIN, lifetime * _SHARE))
 
     def _send(
-        self,
-        record: RegistryRecord,
-        challenge: Challenge,
-        scope: str,
-        credential: Credential | None,
-        limits: RequestLimits,
+        self, access: Access, challenge: Challenge, scope: str, credential: Credential | None
     ) -> RegistryResponse:
+        """Ask the token server that a challenge names for a token."""
+        record, limits = access.record, access.limits
         try:
             realm = urlsplit(challenge.parameters["realm"])
         except ValueError:

@@ -13,7 +13,7 @@ from puller.http import RequestGroup
 from puller.image.digest import is_digest, matches, sha256
 from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES, Manifest
 from puller.image.reference import ImageReference, Platform
-from puller.registry.auth import Authority
+from puller.registry.auth import Access, Authority
 from puller.registry.blob import Blob
 from puller.registry.health import BREAKER_LIMIT, RegistryHealth
 from puller.registry.host import CERTS_D, Host, Insecure
@@ -188,8 +188,8 @@ class RegistryClient(Resolver):
 
         Nothing vouches for its content. Raises RegistryError.
         """
-        record, path = self.record(reference.registry), f"/v2/{reference.repository}/referrers/{digest}"
-        raw = self._authority.ask(record, reference.repository, "GET", path, _ACCEPT, self._limits).read(_LARGEST)
+        path = f"/v2/{reference.repository}/referrers/{digest}"
+        raw = self._authority.ask(self._access(reference), "GET", path, _ACCEPT).read(_LARGEST)
         return Manifest(raw, INDEX_TYPES[0], sha256(raw))
 
     @contextmanager
@@ -204,9 +204,8 @@ class RegistryClient(Resolver):
             words = f"{reference.registry}: {digest} is not a digest that can be checked"
             raise RegistryError(words, kind=FailureKind.UNSUPPORTED_MANIFEST)
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
-        record, path = self.record(reference.registry), f"/v2/{reference.repository}/blobs/{digest}"
-        limits = self._limits
-        reply = self._authority.ask(record, reference.repository, "GET", path, headers, limits, _FULL_OR_PART)
+        path = f"/v2/{reference.repository}/blobs/{digest}"
+        reply = self._authority.ask(self._access(reference), "GET", path, headers, _FULL_OR_PART)
         try:
             yield Blob(reference.registry, reply, digest, start, check=check and end is None)
         finally:
@@ -241,11 +240,10 @@ class RegistryClient(Resolver):
 
     def wait_of(self, reference: ImageReference) -> float | None:
         """See `Resolver.wait_of`. Sends a HEAD, which registries do not count as a pull."""
-        record, path = self.record(reference.registry), _manifest_path(reference)
-        if left := record.health.rate_limit.left:
+        if left := self.health(reference.registry).rate_limit.left:
             return left
         try:
-            reply = self._authority.ask(record, reference.repository, "HEAD", path, _ACCEPT, self._limits)
+            reply = self._authority.ask(self._access(reference), "HEAD", _manifest_path(reference), _ACCEPT)
             return wait_of(reply.status, reply.headers)
         except RegistryError as error:
             return error.wait
@@ -261,6 +259,9 @@ class RegistryClient(Resolver):
         health = RegistryHealth(registry, self._breaker, lambda: self.reach(registry))
         return RegistryRecord(host, health, certificates=self._certificates, ca=own.ca)
 
+    def _access(self, reference: ImageReference) -> Access:
+        return Access(self.record(reference.registry), reference.repository, self._limits)
+
     def _mirrors(self, reference: ImageReference) -> tuple[str, ...]:
         return registry_settings(self._registries, reference.registry).mirrors
 
@@ -272,18 +273,18 @@ class RegistryClient(Resolver):
         return answer
 
     def _head(self, reference: ImageReference) -> Described:
-        record, path, limits = self.record(reference.registry), _manifest_path(reference), self._limits
+        access, path = self._access(reference), _manifest_path(reference)
         headers: Mapping[str, str] = {}
-        if not record.refuses_head:
+        if not access.record.refuses_head:
             try:
-                headers = self._authority.ask(record, reference.repository, "HEAD", path, _ACCEPT, limits).headers
+                headers = self._authority.ask(access, "HEAD", path, _ACCEPT).headers
             except RegistryError as error:
                 if error.status not in _HEAD_REFUSED or error.challenged:
                     raise
         digest, media_type = digest_in(headers), media_type_of(headers)
         if digest is None or media_type not in MANIFEST_TYPES:
             described = self._manifest(reference, reference.digest or reference.tag or "")[1]
-            record.refuses_head = record.refuses_head or not headers
+            access.record.refuses_head = access.record.refuses_head or not headers
             return described
         if reference.digest and digest != reference.digest:
             words = f"{reference.registry}: responds with another digest, {digest}"
@@ -291,8 +292,7 @@ class RegistryClient(Resolver):
         return Described(digest, media_type, size_of(headers), Quota.of(headers))
 
     def _manifest(self, reference: ImageReference, name: str) -> tuple[Manifest, Described]:
-        record, path = self.record(reference.registry), _manifest_path(reference, name)
-        reply = self._authority.ask(record, reference.repository, "GET", path, _ACCEPT, self._limits)
+        reply = self._authority.ask(self._access(reference), "GET", _manifest_path(reference, name), _ACCEPT)
         raw, headers = reply.read(_LARGEST), reply.headers
         digest = name if ":" in name else digest_in(headers) or sha256(raw)
         if not matches(digest, raw):

@@ -8,6 +8,7 @@ import click
 
 from puller.cli.broker_options import extra_module
 from puller.cli.sections import section
+from puller.report import RENDERERS
 
 if TYPE_CHECKING:  # it needs the extra
     from puller.fleet.runs.store import Store
@@ -20,6 +21,9 @@ run_argument = click.argument("run", metavar="RUN")
 newest_run = click.argument("run", metavar="[RUN]", default="1")
 store_options = section("Runs", store_option)
 """The option `store`."""
+report_format = click.option(
+    "--format", "form", type=click.Choice([*RENDERERS]), default="text", show_default=True, help="Format of the report."
+)
 
 
 def runs_module(name: str) -> Any:

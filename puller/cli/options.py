@@ -1,7 +1,7 @@
 """Options and arguments that several verbs share, and the types of options."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, TypeVar
 

@@ -56,9 +56,13 @@ text_or_json = click.option(
 
 
 class SectionedCommand(click.Command):
-    """A verb whose `--help` shows its options section by section, and the `common` ones, by parameter, before them."""
+    """A verb whose `--help` shows its options section by section, and the `common` ones, by parameter, before them.
+
+    Each option can be set by a variable, such as PULLER_JOBS.
+    """
 
     def __init__(self, *args: Any, common: Sequence[str] = (), **more: Any) -> None:
+        more.setdefault("context_settings", {"auto_envvar_prefix": "PULLER"})
         super().__init__(*args, **more)
         self.common = common
 

@@ -32,7 +32,7 @@ def _tokens(text: str) -> tuple[str, int]:
     return registry_name(name.strip()), int(digits)
 
 
-@click.command("init", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"})
+@click.command("init", cls=SectionedCommand)
 @section(
     "Fleet",
     click.option(

@@ -10,7 +10,7 @@ from puller.cli.sections import SectionedCommand
 from puller.text import counted
 
 
-@click.command("cancel", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"})
+@click.command("cancel", cls=SectionedCommand)
 @run_argument
 @store_options
 def command(**options: Any) -> None:

@@ -27,7 +27,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 @click.command(
-    "controller", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    "controller", cls=SectionedCommand,
     epilog="Exit codes: 2 wrong usage, 129/130/143 ended by a signal.",
 )  # fmt: skip
 @broker_options

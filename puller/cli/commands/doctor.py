@@ -17,7 +17,7 @@ from puller.settings import BackendChoice, Settings
 
 
 @click.command(
-    "doctor", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    "doctor", cls=SectionedCommand,
     epilog="Exit codes: 0 no check failed (there may be warnings); 1 a check failed; 2 usage or a bad list.",
 )  # fmt: skip
 @list_options

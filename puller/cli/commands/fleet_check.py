@@ -15,7 +15,7 @@ from puller.text import counted
 
 
 @click.command(
-    "check", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    "check", cls=SectionedCommand,
     epilog="Exit codes: 0 all hosts were reached; 2 usage or a bad list of hosts; 3 some hosts were not reached.",
 )  # fmt: skip
 @host_options

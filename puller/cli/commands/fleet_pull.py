@@ -130,7 +130,7 @@ _feed_options = section(
 
 
 @click.command(
-    "pull", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    "pull", cls=SectionedCommand,
     common=(
         "host_files", "host_urls", "jobs", "parallel_hosts", "policy", "failed", "quiet", "verbose", "format",
         "reports",

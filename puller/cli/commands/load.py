@@ -32,7 +32,7 @@ _LOG = {"progress": "auto", "verbose": 0, "log_timestamps": "auto", "log_file": 
 """The defaults of the options of `puller pull` for the log."""
 
 
-@click.command("load", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"})
+@click.command("load", cls=SectionedCommand)
 @click.argument("source", metavar="DIR|FILE", type=click.Path(path_type=Path))
 @engine_options
 @click.option("--format", "form", type=click.Choice([*RENDERERS]), default="text", help="The report on stdout.")

@@ -8,7 +8,7 @@ from puller.cli.fleet_store import opened_store, run_argument, store_options
 from puller.cli.sections import SectionedCommand
 
 
-@click.command("pause", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"})
+@click.command("pause", cls=SectionedCommand)
 @run_argument
 @store_options
 def command(**options: Any) -> None:

@@ -28,7 +28,7 @@ from puller.text import clean, format_bytes
 
 
 @click.command(
-    "prune", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    "prune", cls=SectionedCommand,
     epilog="Exit codes: 0 all these images were removed; 1 an image could not be removed; 2 usage or a bad list; "
     "69 no engine; 75 another run uses the engine. With hosts: the worst of them; 3 if all that is missing is on hosts "
     "that could not be reached.",

@@ -70,7 +70,7 @@ class _Run(NamedTuple):
 
 
 @click.command(
-    "pull", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    "pull", cls=SectionedCommand,
     common=("jobs", "policy", "failed", "prefetch", "quiet", "verbose", "format", "reports"),
     epilog="Every option can also be set by an environment variable (PULLER_JOBS=5, PULLER_TIMEOUT=10m) or in a file: "
     f"see docs/configuration.md. `puller config` shows the effective settings.\n\n{UNITS}\n\n{EXIT_CODES}",

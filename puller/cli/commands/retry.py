@@ -11,7 +11,7 @@ from puller.cli.sections import SectionedCommand, section
 from puller.text import counted
 
 
-@click.command("retry", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"})
+@click.command("retry", cls=SectionedCommand)
 @run_argument
 @section(
     "Runs",

@@ -25,7 +25,7 @@ _OK = (Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
 _COLUMNS = ("RUN", "STARTED (UTC)", "STATE", "HOSTS", "PULLS", "FAILED", "OFFLINE", "LISTS")
 
 
-@click.command("runs", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"})
+@click.command("runs", cls=SectionedCommand)
 @click.argument("names", metavar="[RUN]...", nargs=-1)
 @store_options
 @section(

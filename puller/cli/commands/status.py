@@ -4,15 +4,14 @@ from typing import Any
 
 import click
 
-from puller.cli.fleet_store import newest_run, opened_store, runs_module, store_options
+from puller.cli.fleet_store import newest_run, opened_store, report_format, runs_module, store_options
 from puller.cli.output import emit_report
 from puller.cli.sections import SectionedCommand, flag, section
 from puller.model.hosts import HostState
-from puller.report import RENDERERS
 
 
 @click.command(
-    "status", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    "status", cls=SectionedCommand,
     epilog="Exit codes: 0 all images are present on all hosts, 1 some failed, 3 what is missing is on hosts that are "
     "offline, 4 the run was halted, 75 the run has not ended, or all failures are temporary.",
 )  # fmt: skip
@@ -22,10 +21,7 @@ from puller.report import RENDERERS
     "Output",
     flag("--failed", help="Only the hosts on which an image failed."),
     flag("--offline", help="Only the hosts that are offline, or did not come before the run expired."),
-    click.option(
-        "--format", "form", type=click.Choice([*RENDERERS]), default="text", show_default=True,
-        help="Format of the report.",
-    ),
+    report_format,
 )  # fmt: skip
 def command(**options: Any) -> int:
     """Show the report of a submitted RUN at any time, in any format.

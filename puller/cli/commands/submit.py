@@ -33,7 +33,7 @@ _NOTHING = Report(datetime.fromtimestamp(0, UTC), 0.0, ())
 
 
 @click.command(
-    "submit", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    "submit", cls=SectionedCommand,
     common=("host_files", "broker", "store", "policy", "expires", "watch"),
     epilog="Exit codes: 0 the run was submitted, 1 or 75 a tag has no digest, 2 wrong usage or an invalid list; with "
     "--watch those of `puller watch`.",

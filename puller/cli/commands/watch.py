@@ -4,16 +4,15 @@ from typing import Any
 
 import click
 
-from puller.cli.fleet_store import newest_run, opened_store, store_options
+from puller.cli.fleet_store import newest_run, opened_store, report_format, store_options
 from puller.cli.progress import ProgressMode
 from puller.cli.run_watch import watch_run
 from puller.cli.sections import SectionedCommand, choice, flag, section
 from puller.cli.signals import handled
-from puller.report import RENDERERS
 
 
 @click.command(
-    "watch", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    "watch", cls=SectionedCommand,
     epilog="Exit codes: 0 all images are present on all hosts, 1 some failed, 3 what is missing is on hosts that are "
     "offline, 4 the run was halted, 75 all failures are temporary, 129/130/143 interrupted.",
 )  # fmt: skip
@@ -23,10 +22,7 @@ from puller.report import RENDERERS
     "Output",
     choice("--progress", default=ProgressMode.AUTO, help="Kind of progress on stderr."),
     flag("-q", "--quiet", help="No progress."),
-    click.option(
-        "--format", "form", type=click.Choice([*RENDERERS]), default="text", show_default=True,
-        help="Format of the report.",
-    ),
+    report_format,
 )  # fmt: skip
 def command(**options: Any) -> int:
     """Follow a submitted RUN until it is over, and show its report. Ctrl-C ends only that.

@@ -17,7 +17,7 @@ from puller.text import clean
 
 
 @click.command(
-    "worker", cls=SectionedCommand, context_settings={"auto_envvar_prefix": "PULLER"},
+    "worker", cls=SectionedCommand,
     epilog="Exit codes: 0 after SIGTERM, which waits for the pulls in flight; 2 usage.",
 )  # fmt: skip
 @broker_options

@@ -148,21 +148,27 @@ class _Reader(NamedTuple):
 
     def _file(self, path: str, *others: str, top: Path | None = None) -> Iterator[Item]:
         """Read a file, maybe of the directory `top`; `others` belong to the same Compose project."""
-        file, overrides, is_member = Path(path), tuple(map(Path, others)), top is not None
-        top = top or (file.parent if file.is_absolute() else Path())
-        is_part = is_member and not others and file.name not in DEFAULT_NAMES
-        source = self._described(path, file.parent, self.compose, only_if_needed=is_part, overrides=overrides, top=top)
+        file, is_member = Path(path), top is not None
+        source = self._described(
+            path,
+            file.parent,
+            self.compose,
+            only_if_needed=is_member and not others and file.name not in DEFAULT_NAMES,
+            is_member=is_member,
+            overrides=tuple(map(Path, others)),
+            top=top or (file.parent if file.is_absolute() else Path()),
+        )
         try:
             stream = open_regular(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             raise unreadable(path, error) from None
         with stream:
-            yield from self._stream(stream, source, is_member=is_member)
+            yield from self._stream(stream, source)
 
-    def _stream(self, stream: BinaryIO, source: ListSource, *, is_member: bool = False) -> Iterator[Item]:
+    def _stream(self, stream: BinaryIO, source: ListSource) -> Iterator[Item]:
         try:
             name = "compose" if source.overrides else self.list_format
-            found, seen = (name, b"") if name or is_member else detect(stream, source.file)
+            found, seen = (name, b"") if name or source.is_member else detect(stream, source.file)
             if found == "text":
                 yield from text.parse(stream, source.name, seen)
                 return
@@ -171,7 +177,7 @@ class _Reader(NamedTuple):
             raise unreadable(source.name, error) from None
         from puller.imagelist import formats  # noqa: PLC0415 - imports PyYAML
 
-        yield from formats.parse(data, source, found, is_member=is_member)
+        yield from formats.parse(data, source, found)
 
 
 def _is_missing(path: str) -> bool:

@@ -37,19 +37,19 @@ _UNKNOWN = (
 )
 
 
-def parse(data: bytes, source: ListSource, name: str | None = None, *, is_member: bool = False) -> Iterator[Item]:
+def parse(data: bytes, source: ListSource, name: str | None = None) -> Iterator[Item]:
     """Yield the items of a structured file or a Dockerfile in the format `name`, or else in the detected one.
 
     A member of a directory in no known format is left out with a note. Another file in none may be a text list with
     lines that look like YAML.
     """
     if name == "dockerfile":
-        yield from _dockerfile(data, source, is_member=is_member)
+        yield from _dockerfile(data, source)
         return
     parsed = load(data, source.name)
     documents, first = [*filter(None, parsed.documents)], Source(source.name, 1)
-    found = name or _detected(documents, source, is_member=is_member)
-    if not found and not is_member and text.is_plain(data):
+    found = name or _detected(documents, source)
+    if not found and not source.is_member and text.is_plain(data):
         yield from text.parse(io.BytesIO(data), source.name)
         return
     if found:
@@ -61,7 +61,7 @@ def parse(data: bytes, source: ListSource, name: str | None = None, *, is_member
         if name and not parsed.problem and not any(document.fields or document.items for document in documents):
             yield BadLine(first, "", f"not in the format {name}: expected {FORMATS[found].expected}")
         yield from FORMATS[found].parse(parsed.documents, source)
-    hides_nothing = is_member and not found and not (parsed.problem and _MAY_HIDE_IMAGES.search(data))
+    hides_nothing = source.is_member and not found and not (parsed.problem and _MAY_HIDE_IMAGES.search(data))
     if hides_nothing:
         why = "neither YAML nor JSON that puller can read" if parsed.problem else "unknown list format"
         yield Note(Source(source.name), f"left out: {why}")
@@ -69,16 +69,16 @@ def parse(data: bytes, source: ListSource, name: str | None = None, *, is_member
         yield parsed.problem or BadLine(first, "", _UNKNOWN)
 
 
-def _dockerfile(data: bytes, source: ListSource, *, is_member: bool) -> Iterator[Item]:
+def _dockerfile(data: bytes, source: ListSource) -> Iterator[Item]:
     items: dict[Item, None] = {}
     for build in [*builds_of(source)] or [NO_BUILD]:
         given = build._replace(arguments={**build.arguments, **source.selection.build_args})
         if build.arguments or build.contexts:
             items[Note(Source(source.name), f"read with the build settings of {build.name}", is_detail=True)] = None
-        items |= dict.fromkeys(dockerfile.parse(data, source.name, given, is_member=is_member))
+        items |= dict.fromkeys(dockerfile.parse(data, source.name, given, is_member=source.is_member))
     yield from items
 
 
-def _detected(documents: Sequence[Node], source: ListSource, *, is_member: bool) -> str | None:
+def _detected(documents: Sequence[Node], source: ListSource) -> str | None:
     found = next((each for each in FORMATS if documents and FORMATS[each].detect(documents, source)), None)
-    return None if found == "json" and is_member and not array.is_surely_a_list(documents) else found
+    return None if found == "json" and source.is_member and not array.is_surely_a_list(documents) else found

@@ -44,6 +44,8 @@ class ListSource(NamedTuple):
     """None means that docker compose is not used; it is used only where `name` is a path."""
     only_if_needed: bool = False
     """Ask docker compose only about files that puller cannot read itself, as for most files of a directory."""
+    is_member: bool = False
+    """Whether it is a file of a directory: what is no list there is left out."""
     overrides: tuple[Path, ...] = ()
     """The other files of the same Compose project, in order."""
     top: Path | None = None

@@ -37,12 +37,7 @@ class Manifest(NamedTuple):
 
         Its own media type takes precedence over the server's, which is often missing or wrong.
         """
-        try:
-            document = json.loads(raw)
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(document, dict):
-            return None
+        document = _object(raw) or {}
         if isinstance(document.get("manifests"), list):
             types = INDEX_TYPES
         elif isinstance(document.get("config"), dict) and isinstance(document.get("layers"), list):
@@ -154,17 +149,23 @@ def read_image(documents: Iterable[Descriptor], manifest: Manifest) -> ImageMani
 
 def platform_in(config: bytes) -> Platform | None:
     """Return the platform in an image's configuration (OCI image spec "Image Configuration"); None without one."""
-    with suppress(ValueError, RecursionError):
-        if isinstance(document := json.loads(config), dict) and document.get("os") and document.get("architecture"):
-            return _platform(document)
-    return None
+    document = _object(config) or {}
+    return _platform(document) if document.get("os") and document.get("architecture") else None
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:
+    document = _object(manifest.raw)
+    if document is None:
+        raise _not_a_manifest(manifest)
+    return document
+
+
+def _object(raw: bytes) -> dict[str, Any] | None:
+    """Parse a JSON object; None for anything else."""
     with suppress(ValueError, RecursionError):
-        if isinstance(document := json.loads(manifest.raw), dict):
+        if isinstance(document := json.loads(raw), dict):
             return document
-    raise _not_a_manifest(manifest)
+    return None
 
 
 def _not_a_manifest(manifest: Manifest) -> RegistryError:

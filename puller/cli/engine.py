@@ -90,10 +90,7 @@ def waiting_words(error: EngineBusyError) -> str:
 
 
 def open_engine(
-    options: Mapping[str, Any],
-    connections: int = 3,
-    lock: EngineLock | None = None,
-    keyring: Keyring | None = None,
+    options: Mapping[str, Any], connections: int = 3, lock: EngineLock | None = None, keyring: Keyring | None = None
 ) -> Engine:
     """Take the lock of the engine that `engine_options` name, if one is given, and connect; the caller closes it.
 

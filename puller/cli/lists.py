@@ -1,4 +1,4 @@
-"""The images that a verb is told to use: its lists are read, and their notes and bad lines are told."""
+"""Reads the lists that a verb is given; their notes and bad lines go to stderr."""
 
 import os
 import select

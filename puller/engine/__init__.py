@@ -31,9 +31,8 @@ def connect(
 ) -> Engine:
     """Connect to the engine for so many concurrent pulls; raises EngineUnreachableError.
 
-    The API takes the user's credentials from `keyring`; the command has its own.
-
-    `auto` means the API if it answers and `docker_command` is docker, otherwise the command.
+    `auto` means the API if it answers and `docker_command` is docker, otherwise the command. The API takes the user's
+    credentials from `keyring`; the command has its own.
     """
     try:
         if choice is BackendChoice.CLI or (choice is BackendChoice.AUTO and docker_command != DOCKER):

@@ -46,14 +46,8 @@ class Compose:
 
         # An absolute path cannot be mistaken for the URL of a repository.
         options = [f"--file={path.absolute()}" for path in files] + [f"--profile={profile}" for profile in profiles]
-        command = (
-            str(program),
-            *options,
-            "config",
-            "--format",
-            "json",
-            *(() if interpolate else ("--no-interpolate",)),
-        )
+        raw = () if interpolate else ("--no-interpolate",)
+        command = (str(program), *options, "config", "--format", "json", *raw)
         environment = {**os.environ, **_OFFLINE}
         try:
             done = process.run(

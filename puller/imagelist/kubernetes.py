@@ -16,10 +16,7 @@ from puller.imagelist.nodes import LITERAL, MISSING, Node
 from puller.imagelist.source import ListSource
 
 _LISTS = {"initContainers", "containers", "ephemeralContainers"}
-_OF_A_GROUP = {
-    "tekton.dev": {"steps", "sidecars", "stepTemplate"},
-    "argoproj.io": {"container", "script", "sidecars"},
-}
+_OF_A_GROUP = {"tekton.dev": {"steps", "sidecars", "stepTemplate"}, "argoproj.io": {"container", "script", "sidecars"}}
 """API groups with their own keys for containers."""
 _LATE = {"tekton.dev": "$(", "argoproj.io": "{{"}
 """The mark of a value that is known only at run time."""

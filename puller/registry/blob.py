@@ -15,15 +15,7 @@ _RANGE = r"bytes (?P<first>\d{1,18})-\d{1,18}/(?:(?P<total>\d{1,18})|\*)"
 class Blob:
     """A blob from `start` to its end, iterable once; the digest of a whole blob is checked at the end."""
 
-    def __init__(
-        self,
-        registry: str,
-        reply: RegistryResponse,
-        digest: str,
-        start: int,
-        *,
-        check: bool = True,
-    ) -> None:
+    def __init__(self, registry: str, reply: RegistryResponse, digest: str, start: int, *, check: bool = True) -> None:
         """Raise RegistryError if the registry sends a range that does not begin at `start`."""
         self.start = start
         self.size = size_of(reply.headers)

@@ -40,7 +40,7 @@ _KINDS = {
     HttpErrorKind.CLOSED: FailureKind.CANCELLED,
     HttpErrorKind.REQUEST: FailureKind.BAD_REFERENCE,
 }
-"""Kinds of failure by the cause; the words of all other causes are the operating system's or OpenSSL's."""
+"""Kinds of failure by the cause; all other causes are classified by their words, the system's or OpenSSL's."""
 _WORDS = {
     HttpErrorKind.CONNECT_TIMEOUT: "no connection in time",
     HttpErrorKind.TIMEOUT: "no answer in time",
@@ -51,7 +51,7 @@ _OTHERWISE = {
     HttpErrorKind.TLS: FailureKind.TLS_CONFIG,
     HttpErrorKind.UNTRUSTED: FailureKind.X509_UNTRUSTED,
 }
-"""The kinds of these, if the words are unknown."""
+"""Kinds of failure by the cause, if the words are unknown."""
 _REFUSES_METHOD = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 _ANSWERED = {HttpErrorKind.TOO_LARGE, HttpErrorKind.TOO_SLOW, HttpErrorKind.CERTIFICATE_FILE}
 """Errors after a response has begun, or before a request is sent."""
@@ -192,14 +192,7 @@ class RegistryHttp:
             since = time.monotonic()
             try:
                 response = self._client.send(
-                    method,
-                    url,
-                    headers,
-                    body,
-                    tls=record.tls,
-                    timeouts=limits.timeouts,
-                    group=limits.group,
-                    http1=blob,
+                    method, url, headers, body, tls=record.tls, timeouts=limits.timeouts, group=limits.group, http1=blob
                 )
             except HttpError as error:
                 failed = registry_error(registry, error)

@@ -212,14 +212,8 @@ def next_commands(report: Report, run: str = "") -> Iterator[tuple[str, str]]:
     missing = [outcome for outcome in report.outcomes if not (outcome.ok or is_bad_line(outcome))]
     if missing and report.details.by_broker:
         pending = any(outcome.status is Status.PENDING for outcome in missing)
-        yield (
-            (f"puller watch {run}", "follows the run")
-            if pending
-            else (
-                f"puller retry {run}",
-                f"pulls what is missing{_outlook(missing)}",
-            )
-        )
+        retry = f"puller retry {run}", f"pulls what is missing{_outlook(missing)}"
+        yield (f"puller watch {run}", "follows the run") if pending else retry
     elif missing and report.fleet:  # what is present needs no pull the next time
         yield clean(report.details.command), f"pulls what is missing{_outlook(missing)}"
     elif missing and reached_engine(report) and not _is_load(report.details):

@@ -13,11 +13,7 @@ from puller.text import counted
 
 @click.command("retry", cls=SectionedCommand)
 @run_argument
-@section(
-    "Runs",
-    store_option,
-    duration("--expires", default="24h", help="Give up what no worker has begun by then."),
-)
+@section("Runs", store_option, duration("--expires", default="24h", help="Give up what no worker has begun by then."))
 def command(**options: Any) -> None:
     """Publish again what failed, expired or was cancelled in a RUN, with the same digests.
 

@@ -8,17 +8,7 @@ from typing import NamedTuple
 from puller.cli.progress.fleet_state import FleetState, FleetTotals, HostProgress
 from puller.cli.progress.lines import QuietStream, json_line
 from puller.cli.progress.log import Log, ProgressMode
-from puller.events import (
-    HOST_PAUSES,
-    Event,
-    Finished,
-    Observer,
-    Paused,
-    Postponed,
-    RetryScheduled,
-    RunStarted,
-    Started,
-)
+from puller.events import HOST_PAUSES, Event, Finished, Observer, Paused, Postponed, RetryScheduled, RunStarted, Started
 from puller.fleet.model import FleetEvent, Halted, HostEnded, HostStarted
 from puller.model import Status
 from puller.model.hosts import HostState

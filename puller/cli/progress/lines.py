@@ -76,11 +76,7 @@ class PlainLines:
     """
 
     def __init__(
-        self,
-        verbose: int = 0,
-        jobs: int = 0,
-        details: RunDetails | None = None,
-        clock: Callable[[], float] = monotonic,
+        self, verbose: int = 0, jobs: int = 0, details: RunDetails | None = None, clock: Callable[[], float] = monotonic
     ) -> None:
         """`jobs` is the number of concurrent pulls, 0 if unknown; the clock is one of seconds."""
         self._verbose, self._jobs, self._details = verbose, jobs, details

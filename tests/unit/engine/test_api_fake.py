@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -70,8 +71,9 @@ def streaming(*messages: dict[str, object], then: Script = EngineAnswer.message)
 
 
 def silence(answer: EngineAnswer) -> None:
-    """Say nothing until the client leaves."""
-    answer.connection.recv(1)
+    """Say nothing until the client leaves; if it has not read everything, that is a reset."""
+    with suppress(ConnectionResetError):
+        answer.connection.recv(1)
 
 
 def downloading(current: int) -> dict[str, object]:

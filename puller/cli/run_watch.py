@@ -69,16 +69,13 @@ class _Follower:
             if run.version != version:
                 version, report = run.version, make(self._store, run)
                 self._tell_of(report)
-            if run.state in (RunState.FINISHED, RunState.CANCELLED) and not self._running(report):
+            runs = report.fleet and report.fleet.in_state(HostState.RUNNING)
+            if run.state in (RunState.FINISHED, RunState.CANCELLED) and not runs:
                 return report
             try:
                 cancel.sleep(max(_SECONDS, (time.monotonic() - began) * _SHARE))
             except CancelledError:
                 return make(self._store, self._store.run(self._name))
-
-    @staticmethod
-    def _running(report: Report) -> bool:
-        return bool(report.fleet and report.fleet.in_state(HostState.RUNNING))
 
     def _tell_of(self, report: Report) -> None:
         fleet = report.fleet or Fleet(())

@@ -115,7 +115,7 @@ class RegistryRecord:
         A result is kept. A failure is raised in the waiting threads too, and a later call asks again.
         """
         mine: Future[Described] = Future()
-        key = _key(reference)
+        key = f"{reference.repository}:{reference.tag}"
         answer = self._tags.setdefault(key, mine)  # atomic, as `pop` is; a lock would be contended
         if answer is not mine:
             return answer.result()
@@ -163,7 +163,3 @@ class RegistryRecords:
     def new_run(self) -> None:
         for record in list(self._records.values()):
             record.new_run()
-
-
-def _key(reference: ImageReference) -> str:
-    return f"{reference.repository}:{reference.tag}"

@@ -50,7 +50,8 @@ def render(report: Report, *, limit: int = LARGEST_SUMMARY, run: str = "") -> st
     For `run`, see `next_commands`.
     """
     head = "\n\n".join(_summary(report))
-    failures = _truncated([*_failures(report)], limit // 2 - _size(head), "causes")
+    causes = ["\n".join(_cause(*each)) for each in by_cause(report.failed)]
+    failures = _truncated(causes, limit // 2 - _size(head), "causes")
     commands = ", ".join(_code(command, spaces=" ") for command, _ in next_commands(report, run))
     top = "\n\n".join([head, *failures, *([f"Next: {commands}"] if commands else [])])
     what = "hosts" if report.fleet else "images"
@@ -65,11 +66,6 @@ def _summary(report: Report) -> Iterator[str]:
         yield totals(report)
     yield from (f"**{escape(line)}**" for line in stops(report))
     yield from map(escape, filter(None, (origin(report), *notes(report.outcomes))))
-
-
-def _failures(report: Report) -> Iterator[str]:
-    for why, outcomes in by_cause(report.failed):
-        yield "\n".join(_cause(why, outcomes))
 
 
 def _cause(why: Failure, outcomes: Sequence[PullOutcome]) -> Iterator[str]:

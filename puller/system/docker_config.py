@@ -161,7 +161,7 @@ def _parse(path: Path, text: str) -> DockerConfig:
     if not isinstance(config, dict):
         raise ValueError("no object")  # noqa: TRY004 - the file is wrong, not a type
     config = _folded(config)
-    auths = _table(config, "auths")
+    auths, helpers = _table(config, "auths"), _table(config, "credhelpers")
     logins: dict[str, Credential | None] = {}
     problems: dict[str, str] = {}
     # Of several keys of one registry, the one that equals its name comes last and so wins.
@@ -174,7 +174,7 @@ def _parse(path: Path, text: str) -> DockerConfig:
         path,
         context=_word(config, "currentcontext"),
         store=_word(config, "credsstore"),
-        helpers={_login_name(name): helper for name, helper in _table(config, "credhelpers").items() if _text(helper)},
+        helpers={_login_name(name): helper for name in helpers if (helper := _word(helpers, name))},
         logins=logins,
         entry_problems=problems,
     )
@@ -208,10 +208,6 @@ def _folded(table: Mapping[str, Any]) -> dict[str, Any]:
 def _word(table: Mapping[str, Any], key: str) -> str:
     value = table.get(key)
     return value if isinstance(value, str) else ""
-
-
-def _text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
 
 
 def _table(config: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from threading import Event, Lock
-from typing import NamedTuple, Self
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from puller import __version__
@@ -41,7 +41,7 @@ class RequestGroup:
         self.handles: set[Handle] = set()
 
 
-class HttpClient:
+class HttpClient(AbstractContextManager["HttpClient"]):
     """Sends requests. It follows no redirects, keeps no cookies, and retries only a stale persistent connection.
 
     Each request has its own handle, and so its own connection; both are kept for later requests.
@@ -72,9 +72,6 @@ class HttpClient:
         self._busy: set[Handle] = set()
         self._group = RequestGroup()
         self.closed = False
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -1,9 +1,8 @@
 """An HTTP response: status, headers, and the body as a stream."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from http import HTTPStatus
-from typing import Self
 
 from puller.http.errors import HttpError, HttpErrorKind
 from puller.http.handle import Handle
@@ -21,7 +20,7 @@ _DISCARDED_BYTES = 64 << 10
 _DISCARDED_SECONDS = 2.0
 
 
-class HttpResponse:
+class HttpResponse(AbstractContextManager["HttpResponse"]):
     """A response; the caller reads the body to its end or closes the response."""
 
     def __init__(self, handle: Handle, url: str, release: Callable[[Handle], None]) -> None:
@@ -32,9 +31,6 @@ class HttpResponse:
         self.url = url
         self._handle: Handle | None = handle
         self._release = release
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

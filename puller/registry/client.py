@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -46,7 +46,7 @@ _HEAD_REFUSED = {
 _FULL_OR_PART = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 
 
-class RegistryClient(Resolver):
+class RegistryClient(Resolver, AbstractContextManager["RegistryClient"]):
     """Asks registries for many threads, and owns their `RegistryRecords`.
 
     Methods raise RegistryError for every failure, except those of `Resolver`, which never raise.
@@ -95,9 +95,6 @@ class RegistryClient(Resolver):
             keyring=keyring,
             breaker=settings.breaker,
         )
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

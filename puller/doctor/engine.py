@@ -55,7 +55,7 @@ def ask_engine(choice: EngineChoice) -> EngineReply:
 
 
 def examine_engine(choice: EngineChoice, reply: Future[EngineReply], seconds: float) -> Iterator[Finding]:
-    """Check that the engine answers within so many seconds, and show what it is."""
+    """Check that the engine answers within `seconds`, and show what it is."""
     try:
         where = _described(choice)
         answer = reply.result(seconds)

@@ -29,7 +29,7 @@ def connect(
     connections: int = 3,
     keyring: Keyring | None = None,
 ) -> Engine:
-    """Connect to the engine for so many concurrent pulls; raises EngineUnreachableError.
+    """Connect to the engine for as many concurrent pulls as `connections`; raises EngineUnreachableError.
 
     `auto` means the API if it answers and `docker_command` is docker, otherwise the command. The API takes the user's
     credentials from `keyring`; the command has its own.

@@ -48,6 +48,6 @@ def free_bytes(facts: EngineInfo) -> tuple[int | None, str]:
 
 
 def has_ample_space(facts: EngineInfo, images: int) -> bool:
-    """Tell whether so many images almost certainly fit; then their sizes need not be asked for."""
+    """Tell whether this number of images almost certainly fits; then their sizes need not be asked for."""
     free, _ = free_bytes(facts)
     return free is not None and free >= _AMPLE + _AMPLE_EACH * (images - 1)

@@ -67,9 +67,10 @@ def find_candidates(store: ImageStore, listed: Iterable[ImageReference], *, keep
 def remove(
     candidates: Iterable[Removable], store: ImageStore, enough: Callable[[], bool] = lambda: False
 ) -> Iterator[Removal]:
-    """Remove images one by one, until there are enough; the record is updated at the end.
+    """Remove images one by one, until `enough()` is true.
 
-    Raises EngineError if the engine no longer answers, and PullerError if the record cannot be written.
+    The record is updated at the end. Raises EngineError if the engine no longer answers, and PullerError if the record
+    cannot be written.
     """
     tried = False
     try:

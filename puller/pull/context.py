@@ -162,7 +162,7 @@ class RunContext:
         return None if deadline is None else self.began + deadline - monotonic()
 
     def too_long(self, wait: float) -> bool:
-        """Whether a wait of so many seconds exceeds `max_wait` or the deadline."""
+        """Whether a wait in seconds exceeds `max_wait` or the deadline."""
         left = self.left
         return wait > self.settings.retry.max_wait or (left is not None and wait > left)
 

@@ -112,7 +112,7 @@ class DiskCheck:
                 self._changed.notify_all()
 
     def over(self, seconds: float = 0.0) -> bool:
-        """Wait so long for the end of the check; return whether it has ended."""
+        """Wait up to `seconds` for the end of the check; return whether it has ended."""
         return self._over.wait(seconds)
 
     def moved(self) -> None:
@@ -167,7 +167,7 @@ class DiskCheck:
                 return
 
     def _hold(self, seconds: float = 0.0) -> bool:
-        """Break off the pulls in flight, and wait so long for their end; return whether there were any."""
+        """Break off the pulls in flight, and wait up to `seconds` for their end; return whether there were any."""
         with self._changed:
             self._held, in_flight = True, [*self._in_flight]
         for own in in_flight:

@@ -27,7 +27,7 @@ from puller.system.threads import Threads, start
 from puller.text import clean
 
 Absent = Callable[[float], tuple[Sequence[PullRequest], bool]]
-"""Waits so many seconds; returns the images that must be pulled, as far as known, and whether that is all."""
+"""Waits up to a number of seconds; returns the images to pull that are known by then, and whether these are all."""
 
 _log = logging.getLogger(__name__)
 _WIDTH, _TOTAL = 2, 4

@@ -107,7 +107,7 @@ class Transfers:
             return sum(map(self._needed, self._sizes.keys() | self._spent.keys() | self._own.keys()))
 
     def _is_due(self, layer: str, reported: int) -> bool:
-        """Whether a layer counts with its size, although a pull has `reported` so many bytes of it.
+        """Whether a layer counts with its size, although a pull has reported bytes of it.
 
         Engines round them, by up to a megabyte; what lacks more than that was not sent.
         """

@@ -47,7 +47,7 @@ class Run(NamedTuple):
         return self._read(report_of)
 
     def summary(self) -> Summary:
-        """Read the summary of its report, and not the images; raises UsageError likewise."""
+        """Read the summary of its report, and not the images; raises UsageError as `report` does."""
         return self._read(summary_of, _HEAD)
 
     def _read(self, parse: Callable[[str], T], most: int = -1) -> T:

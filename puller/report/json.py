@@ -78,7 +78,7 @@ def image_of(document: object) -> PullOutcome:
 
 
 def summary_of(text: str) -> Summary:
-    """Parse the part of a JSON report that is about the whole run; raises UsageError likewise.
+    """Parse the part of a JSON report that is about the whole run; raises UsageError as `report_of` does.
 
     The text may end anywhere after `IMAGES`.
     """

@@ -29,7 +29,7 @@ from puller.report.words import (
 from puller.text import clean, counted, format_bytes, format_seconds, shorten
 
 _FOLDED = 20
-"""A table with so many rows is folded."""
+"""Rows from which on a table is folded."""
 _LISTED = 100
 """Images that are named under one failure; the table has all of them."""
 _SHORT = 200

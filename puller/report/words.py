@@ -30,7 +30,7 @@ def image_name(image: PullOutcome | PullRequest) -> str:
 
 
 def bare_name(image: PullOutcome | PullRequest) -> str:
-    """Return the image likewise, without its host."""
+    """Return the image as `image_name` does, without its host."""
     return short_reference(clean(str(image))) or "-"
 
 

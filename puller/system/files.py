@@ -61,7 +61,7 @@ def check(path: Path) -> None:
 
 
 def read(path: Path, most: int = -1) -> str:
-    """Read a file that puller wrote earlier, or only so many bytes; bytes that are not UTF-8 are replaced.
+    """Read a file that puller wrote earlier, or its first `most` bytes; bytes that are not UTF-8 are replaced.
 
     Raises OSError, also if users other than root and this one may write it.
     """
@@ -154,7 +154,7 @@ def appending(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def locked(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock (flock) of a file, which stays; raises TimeoutError after so many seconds, and OSError.
+    """Hold the lock (flock) of a file, which stays; raises TimeoutError after `seconds`, and OSError.
 
     filelock does the same, but every run takes this lock, and the import takes 25 ms.
     """

@@ -33,7 +33,7 @@ _OPTIONAL = (
 """The columns of a row from the most to the least important, and what each leaves for the name."""
 _MINUTE = 60
 _STEPS = ((15, 1), (60, 5), (600, 15), (math.inf, 60))
-"""The steps in which the time that is left is shown, up to so many seconds."""
+"""The time that is left is shown, up to the first number of seconds, in steps of the second."""
 
 
 class Glyphs(NamedTuple):

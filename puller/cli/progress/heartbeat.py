@@ -21,7 +21,7 @@ _NAMES = 3
 
 @contextmanager
 def beating(beat: Callable[[], object], seconds: float = INTERVAL) -> Iterator[None]:
-    """Call `beat` every so many seconds in a daemon thread during the block, and never after it."""
+    """Call `beat` every `seconds` in a daemon thread during the block, and never after it."""
     ended, lock = Flag(), Lock()
 
     def run() -> None:

@@ -65,7 +65,7 @@ class RateMeter:
         return (last - first) / max(_SHORTEST_WINDOW, ended - began, now - began - due)
 
     def still(self, now: float, seconds: float = _STILL) -> bool:
-        """Tell whether no sample came for so many seconds."""
+        """Tell whether the last sample came more than `seconds` ago."""
         return not self._samples or now - self._samples[-1][0] > seconds
 
     def settled(self, now: float) -> bool:

@@ -113,7 +113,7 @@ class ApiClient:
         self._send("POST", self._target(words, parameters))
 
     def delete(self, *words: str, seconds: float) -> None:
-        """Send `DELETE /WORD/…`, and wait up to so many seconds for the response."""
+        """Send `DELETE /WORD/…`, and wait up to `seconds` for the response."""
         self._send("DELETE", self._target(words, {}), seconds)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from puller.cli.progress.drawing import ASCII, UNICODE, cut_middle, whole_seconds
-from puller.cli.progress.fleet import FleetLines
+from puller.cli.progress.fleet_lines import FleetLines
 from puller.cli.progress.fleet_state import FleetState, HostProgress
 from puller.cli.progress.lines import QuietStream
 from puller.events import Event, Finished

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from puller.cli.progress import Log, ProgressMode
-from puller.cli.progress.fleet import FleetLines, follow_fleet
+from puller.cli.progress.fleet import follow_fleet
+from puller.cli.progress.fleet_lines import FleetLines
 from puller.cli.progress.fleet_state import FleetState, FleetTotals
 from puller.errors import FailureKind
 from puller.events import ENGINE, Event, Finished, Paused, Phase, Progress, RunStarted, Started, at_host

@@ -1,7 +1,6 @@
 """One image: what it becomes, how often it was tried, and what observers hear of it."""
 
 import threading
-from time import monotonic
 
 import pytest
 
@@ -15,6 +14,7 @@ from puller.pull.context import RunContext
 from puller.pull.image import ImagePull
 from puller.registry.resolver import Resolver
 from puller.settings import RetryPolicy, Settings, Timeouts
+from puller.system.clock import monotonic
 from tests.lab.fakes import PULLED, UP_TO_DATE, FakeBackend, Result, until_cancelled
 from tests.lab.samples import DIGEST, request
 

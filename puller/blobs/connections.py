@@ -10,8 +10,9 @@ from typing import NamedTuple
 FIRST = 8
 """Connections at the beginning."""
 _WINDOW, _LONGEST_WINDOW = 0.3, 3.0
-"""Seconds of a measurement; it lasts longer, up to the second number, until `_LEAST_BYTES` a connection have come."""
-_LEAST_BYTES = 256 << 10
+"""Seconds of a measurement; it lasts longer, up to the second number, until one of what follows has come."""
+_LEAST_BYTES, _LEAST_RESPONSES = 256 << 10, 4
+"""Bytes a connection, and responses a connection, which are enough where blobs are small and round trips long."""
 _SETTLE, _LONGEST_SETTLE = 0.1, 1.5
 """Seconds between a change and the next measurement: at least, and at most if first bytes are late."""
 _IN_USE = 0.8
@@ -57,25 +58,26 @@ class ConnectionControl:
         self._hold, self._held_until = _HOLD, 0.0
         self._ready, self._began, self._last = 0.0, 0.0, 0.0
         """When measuring may begin, when it began (0 before), and the last update."""
-        self._bytes = self._in_use = 0.0
+        self._bytes, self._responses, self._in_use = 0, 0, 0.0
         self._episode, self._resets = float("-inf"), 0
         self._refused_at = ceiling
 
-    def update(self, now: float, received: int, active: int, delay: float = 0.0) -> int:
+    def update(self, now: float, received: int, active: int, delay: float = 0.0, responses: int = 0) -> int:
         """Return the wanted number, given all bytes received so far and the number of connections in use.
 
-        `delay` is how many seconds pass from the start of a request to its first byte.
+        `delay` is how many seconds pass from the start of a request to its first byte; `responses` counts first bytes.
         """
         if not self._began:
             self._ready = self._ready or now + self._settling(delay)
             if now >= self._ready and active == self.wanted:
                 self._began = self._last = now
-                self._bytes, self._in_use = received, 0.0
+                self._bytes, self._responses, self._in_use = received, responses, 0.0
             return self.wanted
         self._in_use += active * (now - self._last)
         self._last = now
         seconds, count = now - self._began, received - self._bytes
-        if seconds < _WINDOW or (count < _LEAST_BYTES * self.wanted and seconds < _LONGEST_WINDOW):
+        enough = count >= _LEAST_BYTES * self.wanted or responses - self._responses >= _LEAST_RESPONSES * self.wanted
+        if seconds < (_WINDOW if enough else _LONGEST_WINDOW):
             return self.wanted
         self._began, before = 0.0, self.wanted
         if _IN_USE <= self._in_use / seconds / before <= 1 / _IN_USE and count:

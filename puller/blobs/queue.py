@@ -28,7 +28,7 @@ class _RegistryQueue:
         self.tasks: list[DownloadTask] = []
         self.limit = health.rate_limit
         self.control = ConnectionControl(ceiling)
-        self.busy = self.fetching = self.received = self.turn = 0
+        self.busy = self.fetching = self.received = self.responses = self.turn = 0
         self.delay = 0.0
         """Seconds until the first byte of a response, recently."""
 
@@ -106,9 +106,11 @@ class DownloadQueue:
             registry = self._of(task)
             registry.received += count
             if delay is not None:
+                registry.responses += 1
                 registry.delay = delay if not registry.delay else (3 * registry.delay + delay) / 4
             before = registry.control.wanted
-            wanted = registry.control.update(monotonic(), registry.received, registry.busy, registry.delay)
+            counts = registry.received, registry.busy, registry.delay, registry.responses
+            wanted = registry.control.update(monotonic(), *counts)
             if wanted != before:
                 _log.debug("%s: %d connections instead of %d", task.blob.source.registry, wanted, before)
                 self._wake()

@@ -32,18 +32,20 @@ Rate = Callable[[float, int], float]
 class Simulation:
     """Downloads without end over a wire that is only a formula."""
 
-    def __init__(self, rate: Rate, *, ceiling: int = 48, delay: float = 0.03) -> None:
+    def __init__(self, rate: Rate, *, ceiling: int = 48, delay: float = 0.03, blob: int = 4 << 20) -> None:
         self.control = ConnectionControl(ceiling)
         self.active = self.control.wanted
         self.now, self.seen = 0.0, list[int]()
-        self._rate, self._delay, self._received = rate, delay, 0.0
+        self._rate, self._delay, self._blob, self._received = rate, delay, blob, 0.0
 
     def run(self, until: float) -> int:
         """Go on until this time; return the number of connections then."""
         while self.now < until:
             self.now += STEP
             self._received += self._rate(self.now, self.active) * STEP
-            wanted = self.control.update(1000 + self.now, int(self._received), self.active, self._delay)
+            received = int(self._received)
+            responses = received // self._blob
+            wanted = self.control.update(1000 + self.now, received, self.active, self._delay, responses)
             self.active = max(wanted, self.active - ENDING)  # a connection is closed after its segment
             self.seen.append(wanted)
         return self.control.wanted
@@ -89,6 +91,15 @@ def test_long_round_trips_only_take_longer() -> None:
     """Bytes that come late after a request do not look like a wire that has no more to give."""
     simulation = Simulation(limited_each, delay=0.5)
     assert simulation.run(6) == 48
+
+
+def test_small_blobs_over_a_long_way_get_all_connections_soon() -> None:
+    """Each connection brings 8 KiB in a round trip of 150 ms; where all of them share a wire, few are enough."""
+    blob = 8 << 10
+    assert Simulation(lambda _, active: active * blob / 0.15, delay=0.15, blob=blob).run(4) == 48
+    shared = Simulation(lambda _, _active: FIRST * blob / 0.15, delay=0.15, blob=blob)
+    shared.run(60)
+    assert median(shared.seen) == FIRST
 
 
 def test_a_shared_wire_gets_few_connections() -> None:

@@ -5,7 +5,8 @@ from threading import Thread
 
 import pytest
 
-from puller.blobs import download_pool
+from puller.blobs import download_pool, queue as download_queue
+from puller.blobs.connections import FIRST
 from puller.blobs.download_pool import DownloadPool
 from puller.blobs.download_task import BlobDownload, DownloadTask
 from puller.blobs.journal import Segment
@@ -131,6 +132,23 @@ def test_registries_share_the_connections() -> None:
     assert len({each.blob.source.registry for each in held if each}) >= 11
     queue.done(first)
     assert queue.take() is healthy[1]
+
+
+def test_small_blobs_over_a_long_way_get_more_connections_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each response brings 8 KiB after 150 ms: a second shows as much as megabytes would."""
+    now, started = 1000.0, list[float]()
+    monkeypatch.setattr(download_queue, "monotonic", lambda: now)
+    queue = DownloadQueue(48, 1000, RegistryHealth, lambda: started.append(now))
+    for task in run_of("far.example", 2 * FIRST, 0):
+        queue.add(task)
+    held = [taken for _ in range(FIRST) if (taken := queue.take())]
+    started.clear()
+    while not started and now < 1003:
+        for taken in held:
+            queue.received(taken, 8 << 10, 0.15)
+        now += 0.15
+    assert started
+    assert started[0] < 1001.5
 
 
 def test_each_registry_is_asked_in_turn() -> None:

@@ -14,7 +14,7 @@ from puller.model import EngineResult, Status
 from puller.pull.session import PullSession
 from puller.registry.resolver import Resolver
 from puller.settings import RetryPolicy, Settings
-from tests.fleet_queue.conftest import REGISTRY, Queue, task, tasks
+from tests.fleet_queue.conftest import REGISTRY, SECONDS, Queue, task, tasks
 from tests.lab.fakes import PULLED, FakeBackend
 from tests.lab.process import wait_until
 
@@ -100,8 +100,12 @@ def test_a_pull_that_waits_for_its_next_attempt_holds_no_token(queue: Queue, err
     settings = settings._replace(retry=RetryPolicy(delay=0.01))
     cancel = Cancellation()
     limits = TokenLimits(queue.address("web-1"), cancel)
+    limit = threading.Timer(SECONDS, cancel.cancel, ("no token was given back",))
+    limit.daemon = True
+    limit.start()
     with PullSession(engine, Resolver(), settings, observe, cancel=cancel, limits=limits) as session:
         assert session.pull_one(image).status is Status.PULLED
+    limit.cancel()
     assert (pulling, waiting) == ([1, 1], [2, 2])
     assert tokens_left(queue) == 2
 

@@ -194,14 +194,6 @@ def test_removed_image_may_be_gone_already(engine: Engine, registry: Registry) -
         engine.inspect(image.reference)
 
 
-def test_shared_layers_are_uploaded_once() -> None:
-    """A family uploads its shared base once: one upload for each base layer, own layer and configuration."""
-    with Registry() as fresh:
-        images = family(fresh, 6, bases=2, base_layers=3, base_size=1000, own_size=100)
-        assert len({image.digest for image in images}) == 6
-        assert fresh.log.read_text().count('"PUT /v2/lab/app') - 6 == 2 * 3 + 6 + 6
-
-
 def test_registry_lets_in_its_account_only() -> None:
     """A registry with an account refuses a stranger; pushes to it work."""
     with Registry(LAB_ACCOUNT) as guarded:

@@ -1,24 +1,19 @@
-"""Small images made of reproducible random bytes, pushed into a registry as fast as it takes them."""
+"""Small images made of reproducible random bytes, put into a registry."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.lab.layers import Layer, digest_of, layer
-from tests.lab.process import WorldError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import requests
-
     from tests.lab.registry import Registry
 
-PUSH_SECONDS = 60
 _ATTESTATION = "unknown/unknown"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm/v7"}
 HOST_PLATFORM = f"linux/{ARCHITECTURES.get(platform.machine(), platform.machine())}"
@@ -95,8 +90,7 @@ def push_image(
 ) -> PushedImage:
     """Push an image and return what it became; without layers it gets a small one of its own.
 
-    An empty tag pushes by digest only; a `subject` is what it refers to. Raises WorldError when the registry refuses
-    something.
+    An empty tag pushes by digest only; a `subject` is what it refers to.
     """
     layers = tuple(layers) or (layer(f"{repository}:{tag}"),)
     config = json.dumps(
@@ -109,7 +103,7 @@ def push_image(
     ).encode()
     config_digest = digest_of(config)
     for digest, data in [(each.digest, each.data) for each in layers] + [(config_digest, config)]:
-        _push_blob(registry, repository, digest, data)
+        registry.storage.blob(repository, digest, data)
     manifest: dict[str, object] = {
         "schemaVersion": 2,
         "mediaType": kind.manifest,
@@ -134,7 +128,7 @@ def push_index(
     """Push one image for each platform (such as "linux/arm64") and an index over them under the tag.
 
     With `attested` the index has an attestation of each image, as BuildKit writes it; they are among the images as
-    `attestation of PLATFORM`. Raises WorldError when the registry refuses something.
+    `attestation of PLATFORM`.
     """
     images = {
         name: push_image(registry, repository, "", layers, platform=name, kind=kind)
@@ -165,16 +159,13 @@ def push_index(
 
 
 def push_attested(registry: Registry, repository: str, layers: Sequence[Layer] = (), *, tag: str = "v1") -> PushedIndex:
-    """Push an image as buildx does by default: an index of the image and of an attestation that refers to it.
-
-    Raises WorldError when the registry refuses something.
-    """
+    """Push an image as buildx does by default: an index of the image and of an attestation that refers to it."""
     image = push_image(registry, repository, "", layers, kind=OCI)
     statement = json.dumps({"_type": "https://in-toto.io/Statement/v0.1", "subject": [{"name": repository}]}).encode()
     config = json.dumps({"architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers", "diff_ids": []}})
     parts = []
     for kind, data in ((OCI.config, config.encode()), ("application/vnd.in-toto+json", statement)):
-        _push_blob(registry, repository, digest_of(data), data)
+        registry.storage.blob(repository, digest_of(data), data)
         parts.append({"mediaType": kind, "size": len(data), "digest": digest_of(data)})
     manifest = {"schemaVersion": 2, "mediaType": OCI.manifest, "config": parts[0], "layers": parts[1:]}
     digest, size = _push_manifest(registry, repository, "", manifest)
@@ -202,8 +193,7 @@ def family(
 ) -> tuple[PushedImage, ...]:
     """Push `count` images named prefix0, prefix1 ..., each one layer (own_size bytes) on one of a few shared bases.
 
-    A base has base_layers layers of base_size bytes, shared by every image on it. Raises WorldError when the
-    registry refuses something.
+    A base has base_layers layers of base_size bytes, shared by every image on it.
     """
     stacks = [[layer(f"base{base}-{step}", base_size) for step in range(base_layers)] for base in range(bases)]
     return tuple(
@@ -219,31 +209,6 @@ def _platform_fields(name: str) -> dict[str, str]:
     return {"os": system, "architecture": architecture} | ({"variant": variant[0]} if variant else {})
 
 
-def _push_blob(registry: Registry, repository: str, digest: str, data: bytes) -> None:
-    blobs = f"{registry.url}/v2/{repository}/blobs"
-    if registry.session.head(f"{blobs}/{digest}", timeout=PUSH_SECONDS).ok:
-        return
-    home = registry.homes.setdefault(digest, repository)
-    mount = {"mount": digest, "from": home} if home != repository else {}
-    begun = _accepted(registry.session.post(f"{blobs}/uploads/", params=mount, timeout=PUSH_SECONDS))
-    if begun.status_code == http.client.CREATED:  # it was mounted, there is nothing to upload
-        return
-    location = begun.headers["Location"]
-    end = {"digest": digest}
-    octets = {"Content-Type": "application/octet-stream"}
-    _accepted(registry.session.put(location, params=end, data=data, headers=octets, timeout=PUSH_SECONDS))
-
-
 def _push_manifest(registry: Registry, repository: str, tag: str, manifest: Mapping[str, object]) -> tuple[str, int]:
     data = json.dumps(manifest).encode()
-    digest = digest_of(data)
-    url = f"{registry.url}/v2/{repository}/manifests/{tag or digest}"
-    headers = {"Content-Type": str(manifest["mediaType"])}
-    _accepted(registry.session.put(url, data=data, headers=headers, timeout=PUSH_SECONDS))
-    return digest, len(data)
-
-
-def _accepted(answer: requests.Response) -> requests.Response:
-    if not answer.ok:
-        raise WorldError(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text.strip()}")
-    return answer
+    return registry.storage.manifest(repository, tag, data), len(data)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from tests.lab.process import Process, WorldError, clean_environment
+from tests.lab.storage import Storage
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -58,8 +59,7 @@ class Registry:
         self.session.trust_env = False
         if account:
             self.session.auth = (account.user, account.password)
-        # Where each blob was first put: further repositories mount it from there instead of uploading it again.
-        self.homes: dict[str, str] = {}
+        self.storage = Storage(self.directory / "storage")
         self._process: Process | None = None
         atexit.register(self.stop)
 

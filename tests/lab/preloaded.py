@@ -8,6 +8,7 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -15,8 +16,10 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import NoReturn
 
 import puller
 
@@ -93,22 +96,50 @@ def _started() -> socket.socket:
     return ours
 
 
-def _serve(requests: socket.socket) -> None:
-    """Load puller, and then for every request become a process that runs it; return in that process, or in the end."""
+def _serve(requests: socket.socket) -> NoReturn:
+    """Load puller, and then for every request fork a process that becomes it, until nobody can ask any more."""
     for module in (*_modules(), *LIBRARIES):
         importlib.import_module(module)
     gc.freeze()  # pages that no child's collector touches stay shared
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
+    ended, end = socket.socketpair()
+    end.setblocking(False)
+    signal.set_wakeup_fd(end.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    asked: dict[int, int] = {}
+    """Where the end of a process is awaited."""
     while True:
-        request, descriptors, _, _ = socket.recv_fds(requests, _LARGEST_REQUEST, 3)
-        if not request:
-            requests.close()
-            return
-        if os.fork() == 0:
-            requests.detach()
-            _keep(request, *descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        ready, _, _ = select.select([requests, ended], [], [])
+        if ended in ready:
+            ended.recv(_LARGEST_REQUEST)
+            _tell(asked)
+        if requests in ready:
+            request, descriptors, _, _ = socket.recv_fds(requests, _LARGEST_REQUEST, 3)
+            if not request:
+                os._exit(0)
+            answers, stdout, stderr = descriptors
+            process = os.fork()
+            if process == 0:
+                for each in (requests, ended, end):
+                    each.detach()
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                os.dup2(stdout, 1)
+                os.dup2(stderr, 2)
+                _become(*json.loads(request))
+            os.close(stdout)
+            os.close(stderr)
+            asked[process] = answers
+            os.write(answers, f"{process}\n".encode())
+
+
+def _tell(asked: dict[int, int]) -> None:
+    """Say the exit code and the largest memory of each process that has ended."""
+    for process in list(asked):
+        found, status, usage = os.wait4(process, os.WNOHANG)
+        if found:
+            with os.fdopen(asked.pop(process), "w") as answers, suppress(BrokenPipeError):
+                answers.write(f"{os.waitstatus_to_exitcode(status)} {usage.ru_maxrss}\n")
+                answers.flush()
 
 
 def _modules() -> Iterable[str]:
@@ -116,23 +147,7 @@ def _modules() -> Iterable[str]:
     return (name for name in names if not name.endswith("__main__"))
 
 
-def _keep(request: bytes, answers: int, stdout: int, stderr: int) -> None:
-    """Start the run, say its number, and in the end its exit code and its largest memory."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    process = os.fork()
-    if process == 0:
-        os.dup2(stdout, 1)
-        os.dup2(stderr, 2)
-        _become(*json.loads(request))
-    os.close(stdout)
-    os.close(stderr)
-    os.write(answers, f"{process}\n".encode())
-    _, status, usage = os.wait4(process, 0)
-    os.write(answers, f"{os.waitstatus_to_exitcode(status)} {usage.ru_maxrss}\n".encode())
-    os._exit(0)
-
-
-def _become(arguments: Sequence[str], folder: str, environment: Mapping[str, str], session: bool) -> None:
+def _become(arguments: Sequence[str], folder: str, environment: Mapping[str, str], session: bool) -> NoReturn:
     """Do as `python -m puller` does, and end."""
     if session:
         os.setsid()

@@ -16,6 +16,8 @@ from tests.lab.process import WorldError, clean_environment
 LONGEST_HEAD = 1 << 20
 FLOOD_CHUNK = 64 << 10
 FLOOD_BYTES = 96 << 20
+ENGINE_FLOOD_BYTES = 4 << 20
+"""What an engine gets instead: Docker Engine 20.10 has no limit, reads on when its client has left, and keeps all."""
 FLOOD_PAUSE = 0.01
 """Seconds between two chunks of a flood: some 6 MB/s, fast enough to fill a memory, and slow enough for two cores."""
 _TLS = b"\x16"
@@ -62,13 +64,21 @@ class Exchange:
             await asyncio.sleep(seconds)
 
     async def flood(self, data: bytes = b"A" * FLOOD_CHUNK) -> None:
-        """Send the same again and again, until the client leaves or has got more than any limit of puller's.
+        """Send the same again and again, until the client leaves or has got more than any limit of puller's."""
+        await self.again(self.send, data)
 
-        Docker Engine 20.10 reads on when its client has left, and keeps everything in memory until there is none.
-        """
-        for _ in range(0, FLOOD_BYTES, len(data)):
-            await self.send(data)
+    async def again(self, send: Callable[[bytes], Awaitable[None]], data: bytes) -> None:
+        """Do so by another way of sending; an engine waits for the rest."""
+        for _ in range(0, ENGINE_FLOOD_BYTES if self.of_engine else FLOOD_BYTES, len(data)):
+            await send(data)
             await asyncio.sleep(FLOOD_PAUSE)
+        if self.of_engine:
+            await self.hang()
+
+    @property
+    def of_engine(self) -> bool:
+        """Whether an engine asks, and not puller itself."""
+        return self.headers.get("user-agent", "").startswith(("docker/", "containerd/", "Go-http-client/"))
 
     async def chunk(self, data: bytes) -> None:
         """Send one chunk (RFC 9112 "Chunked Transfer Coding"); an empty one ends the body."""

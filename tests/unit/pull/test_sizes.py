@@ -155,8 +155,11 @@ def test_a_registry_that_must_not_be_asked_is_asked_little(
     assert all(each.total == 0 for each in sizes)
 
 
-def test_a_registry_that_answers_again_is_asked_again(registry: Registry, proxy: Proxy) -> None:
+def test_a_registry_that_answers_again_is_asked_again(
+    registry: Registry, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It had an error when it was asked first: the bytes of what the engine has pulled since are known at the end."""
+    monkeypatch.setattr("puller.pull.sizes._PATIENCE", 30.0)  # on a busy machine answers are late
     images, total = push_two(registry, "sizes/again")
     proxy.use(Rule(ASKED, faults.answer(503), times=1))
     report, _ = run(proxy, Hasty(proxy, images), *images)

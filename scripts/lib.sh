@@ -58,7 +58,8 @@ install_packages() {
 
 apt_get() {
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -q update || true # the lists at hand may do
+    [[ -n ${lists_updated:-} ]] || apt-get -q update || true # the lists at hand may do
+    lists_updated=yes
     apt-get -q install -y --no-install-recommends "$@"
 }
 

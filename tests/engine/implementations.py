@@ -74,6 +74,8 @@ OF_BACKEND = {
     "cli": ("docker", "podman"),
 }
 """Which implementations a run with `--backends` is about; those without an engine are counted to the first."""
+WITHOUT_ENGINE = ("layout", "archive")
+"""They are the same beside any engine, and played beside the installed one."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from puller.image.reference import ImageReference, Platform
 from puller.model import EngineResult, PullRequest
 from puller.settings import Timeouts
 from tests import lab
-from tests.engine.implementations import IMPLEMENTATIONS, LACKS, OF_BACKEND, Ability, Place
+from tests.engine.implementations import IMPLEMENTATIONS, LACKS, OF_BACKEND, WITHOUT_ENGINE, Ability, Place
 from tests.engine.test_environment import authorization
 from tests.engine.test_signals import processes_naming
 from tests.lab import (
@@ -47,10 +47,13 @@ BLOBS = "/blobs/"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test with every implementation that belongs to the backends of this run."""
+    """Run each test with every implementation that belongs to the backends and the engine of this run."""
     if "implementation" in metafunc.fixturenames:
         backends = metafunc.config.getoption("--backends").split(",")
-        metafunc.parametrize("implementation", [name for backend in backends for name in OF_BACKEND[backend]])
+        names = [name for backend in backends for name in OF_BACKEND[backend]]
+        if metafunc.config.getoption("--engine") != "installed":
+            names = [name for name in names if name not in WITHOUT_ENGINE]
+        metafunc.parametrize("implementation", names)
 
 
 @pytest.fixture

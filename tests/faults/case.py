@@ -71,6 +71,11 @@ class Case:
         return self.both or silent or self.graph != self.containerd or self.meanwhile is not None
 
     @property
+    def retries_alone(self) -> bool:
+        """Whether all is about the retry, which is the same with each backend: a case that fails has the same words."""
+        return self.graph.kind == self.containerd.kind == ARRIVED and not self.depends_on_both
+
+    @property
     def ident(self) -> str:
         """Its name as a word."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")

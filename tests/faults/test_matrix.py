@@ -16,10 +16,18 @@ PAGE = Path(__file__).parents[2] / "docs/fault-matrix.md"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Play each case with the backends of this run; the command always where that and the store act together."""
+    """Play each case with the backends of this run; the command always where that and the store act together.
+
+    A retry alone is played with the first of them.
+    """
     if "case" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--backends").split(",")
-        pairs = [(backend, case) for case in CASES for backend in BACKENDS if backend in chosen or case.depends_on_both]
+        chosen = [each for each in BACKENDS if each in metafunc.config.getoption("--backends").split(",")]
+        pairs = [
+            (backend, case)
+            for case in CASES
+            for backend in BACKENDS
+            if backend in (chosen[:1] if case.retries_alone else chosen) or case.depends_on_both
+        ]
         metafunc.parametrize(("backend", "case"), pairs, ids=[f"{backend}-{case.ident}" for backend, case in pairs])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import socketserver
 import sys
 import threading
@@ -211,12 +212,12 @@ DOCKER_VERSION = "echo '28.5.2 Engine'"
 
 def complain(message: str, code: int = 1) -> str:
     """Fail as a program does: words on standard error, and an exit code."""
-    return f"cat >&2 <<'END'\n{message}\nEND\nexit {code}"
+    return f"{say(message)} >&2\nexit {code}"
 
 
 def say(*lines: str) -> str:
-    """Print lines."""
-    return "cat <<'END'\n" + "\n".join(lines) + "\nEND"
+    """Print lines, without a process for that."""
+    return f"printf '%s\\n' {shlex.join(lines)}"
 
 
 def good_pull(*layers: str, digest: str = DIGEST, status: str = "Downloaded newer image for x") -> str:

@@ -72,6 +72,7 @@ def place(
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("puller.engine.cli.engine._FACTS_SECONDS", LONG)  # podman takes seconds on a busy machine
     return Place(engine, podman, tmp_path, (registry.address, proxy.address, private.address), monkeypatch)
 
 

@@ -83,8 +83,8 @@ def sizes(images: list[PushedImage]) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     ("latency", "loss"),
-    [(0.005, 0.0), (0.03, 0.0), (0.15, 0.0), (0.03, 0.002)],
-    ids=["5 ms", "30 ms", "150 ms", "30 ms and loss"],
+    [(0.005, 0.0), (0.15, 0.0), (0.03, 0.002)],
+    ids=["5 ms", "150 ms", "30 ms and loss"],
 )
 def test_a_slow_wire_that_changes(
     engine: Engine, registry: Registry, proxy: Proxy, puller: Puller, latency: float, loss: float

@@ -455,7 +455,7 @@ def test_messages_that_cannot_be_read_are_an_error_of_the_engine(tmp_path: Path,
         answer.wfile.write(data)
 
     with FakeEngine(tmp_path, {"/images/create": garbage}):
-        error = failure_of(way, Timeouts())
+        error = failure_of(way, Timeouts(attempt=60, stall=60))
     assert (error.kind, error.message) == (
         FailureKind.ENGINE_DISCONNECTED,
         "the engine's messages about the pull cannot be read",

@@ -17,12 +17,13 @@ HEADERS = f"Docker-Content-Digest: {DIGEST}\r\nContent-Type: application/vnd.oci
 GOOD = f"HTTP/1.1 200 OK\r\n{HEADERS}Content-Length: 7\r\n\r\n".encode()
 
 
-def head(server: Server, times: int = 1) -> None:
-    """Ask so many times, one after the other, and see that the answer is understood."""
+def head(server: Server, times: int = 1, ended: threading.Semaphore | None = None) -> None:
+    """Ask so many times, one after the other, and see that the answer is understood; then something has `ended`."""
     with AskingAgain(connect=2, read=2) as client:
         for _ in range(times):
             assert client.head(ImageReference.parse(f"{server.address}/a/b:1")).digest == DIGEST
             time.sleep(0.02)
+            assert ended is None or ended.acquire(timeout=60)
 
 
 def test_a_connection_is_kept() -> None:
@@ -72,16 +73,19 @@ def test_forms_that_an_answer_may_have(answer: bytes) -> None:
 def test_an_idle_connection_may_be_gone() -> None:
     """Ended without a word, or with a status that answers nothing: the next question goes over a new one."""
     for parting in (b"", b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"):
-        with serving(saying(GOOD + b"", stays=False) if not parting else _late(parting)) as server:
-            head(server, 3)
+        ended = threading.Semaphore(0)
+        with serving(_late(parting, ended)) as server:
+            head(server, 3, ended)
             assert server.connections == 3
 
 
-def _late(parting: bytes) -> Script:
+def _late(parting: bytes, ended: threading.Semaphore) -> Script:
     def script(connection: socket.socket, _: int) -> bool:
         connection.sendall(GOOD)
         time.sleep(0.005)
         connection.sendall(parting)
+        connection.shutdown(socket.SHUT_WR)
+        ended.release()
         return False
 
     return script

@@ -27,7 +27,8 @@ class RabbitControl:
     def import_definitions(self, definitions: str) -> None:
         """Create what the definitions (JSON) have, and replace what has changed; nothing is removed.
 
-        They go by standard input, so that no file has them. Raises UsageError and BrokerError.
+        They go by standard input, so that no file has them: rabbitmqctl 4.3 reads it only where this is the only word.
+        Raises UsageError and BrokerError.
         """
         self._run("import_definitions", stdin=definitions)
 
@@ -44,10 +45,10 @@ class RabbitControl:
         return {}
 
     def _run(self, *words: str, stdin: str | None = None) -> str:
-        environment = dict(os.environ)
+        environment, quiet = dict(os.environ), () if stdin else ("-q",)
         try:
             done = process.run(
-                [self._program, "-q", *words], environment=environment, cancel=self._cancel, timeout=_SECONDS,
+                [self._program, *quiet, *words], environment=environment, cancel=self._cancel, timeout=_SECONDS,
                 stdin=None if stdin is None else stdin.encode(), keep=_KEPT,
             )  # fmt: skip
         except (FileNotFoundError, PermissionError):

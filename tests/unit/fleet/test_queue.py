@@ -310,3 +310,13 @@ def test_definitions_go_to_a_private_file(tmp_path: Path) -> None:
     assert {each["name"] for each in json.loads(path.read_text())["queues"]} == {
         "puller.results", "puller.host.web-1", "puller.tokens.docker.io"
     }  # fmt: skip
+
+
+def test_a_rabbitmqctl_of_4_3_gets_the_definitions(tmp_path: Path) -> None:
+    """It reads its input only if `import_definitions` is the only word."""
+    program = tmp_path / "rabbitmqctl"
+    program.write_text('#!/bin/sh\n[ "$*" = import_definitions ] && cat >"$0.json"\n')
+    program.chmod(0o755)
+    words = ["--host", "web-1", "--url", "amqps://broker.example", "--rabbitmqctl", str(program)]
+    assert Program(tmp_path, {"HOME": str(tmp_path)}).run("broker", "init", *words).stdout == "1 host, 0 new tokens\n"
+    assert "puller.host.web-1" in (tmp_path / "rabbitmqctl.json").read_text()

@@ -25,6 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="engine to test with: installed, SUITE+graph, SUITE+containerd or /path/to/dockerd+STORE",
     )
     parser.addoption(
+        "--broker",
+        default="installed",
+        metavar="SPEC",
+        help="RabbitMQ to test with: installed, or a Debian suite such as sid",
+    )
+    parser.addoption(
         "--backends",
         default="api,cli",
         metavar="NAME[,NAME]",

@@ -18,9 +18,9 @@ from puller.fleet.queue.definitions import CONTROLLER, definitions
 from puller.fleet.queue.messages import PullTask, TaskResult
 from puller.fleet.queue.rabbitmq import add_tokens, connect, open_connection
 from puller.model import Status
-from tests.lab import tls
-from tests.lab.process import Process, clean_environment, wait_until
-from tests.lab.rabbitmq import RabbitMQ, missing
+from tests.lab import brokers, tls
+from tests.lab.process import Process, WorldError, clean_environment, wait_until
+from tests.lab.rabbitmq import RabbitMQ
 from tests.lab.samples import DIGEST
 
 HOSTS = ("web-1", "web-2", "web-3", "web-4")
@@ -151,13 +151,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def rabbit(certificates: Path) -> Iterator[RabbitMQ]:
+def rabbit(certificates: Path, pytestconfig: pytest.Config) -> Iterator[RabbitMQ]:
     """Start the broker, or skip where there is none."""
-    if why := missing():
-        pytest.skip(why)
+    try:
+        binary = brokers.parse(pytestconfig.getoption("--broker"))
+    except WorldError as error:
+        pytest.skip(str(error))
     passwords = {host: "" if host == WITHOUT_PASSWORD else PASSWORD for host in HOSTS}
     text = definitions(passwords, {REGISTRY: 2}, PASSWORD)
-    with RabbitMQ(text, tls=certificates) as rabbit:
+    with RabbitMQ(text, certificates, binary) as rabbit:
         add_tokens(BrokerAddress.parse(rabbit.url(CONTROLLER, PASSWORD)), token_queue(REGISTRY), 2)
         yield rabbit
 

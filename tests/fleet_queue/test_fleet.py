@@ -18,7 +18,7 @@ from puller.fleet.queue.rabbitmq import RabbitBroker, connect
 from tests.fleet_queue.conftest import PASSWORD, ROOT
 from tests.lab import Engine, Proxy, Registry, Rule, faults, layer, parse, push_image
 from tests.lab.process import Process, clean_environment, wait_until
-from tests.lab.rabbitmq import PROGRAMS, RabbitMQ
+from tests.lab.rabbitmq import RabbitMQ
 
 HOSTS = ("build-1", "build-2", "build-3", "build-4")
 IMAGES = 20
@@ -41,7 +41,7 @@ class Hosts:
         url = f"amqp://127.0.0.1:{self.rabbit.port}/puller"
         (accounts / f"{CONTROLLER}.env").write_text(f"PULLER_BROKER={self.rabbit.url(CONTROLLER, PASSWORD)}\n")
         words = ["broker", "init", "--url", url, "--accounts", str(accounts), f"--token={registry}={tokens}"]
-        words += [f"--rabbitmqctl={PROGRAMS}/rabbitmqctl", *(f"--host={name}" for name in HOSTS)]
+        words += [f"--rabbitmqctl={self.rabbit.binary.programs}/rabbitmqctl", *(f"--host={name}" for name in HOSTS)]
         done = subprocess.run(
             [sys.executable, "-m", "puller", *words], cwd=ROOT, env=self.rabbit.environment, capture_output=True,
             text=True, check=False,

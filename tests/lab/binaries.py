@@ -50,7 +50,7 @@ def unpacked(suite: str = "sid", store: Store = "containerd", cache: Path | None
     Raises WorldError when apt cannot bring it. Only dockerd, containerd and their helpers are taken: a pull needs
     no runc, and a newer runc would need a newer C library than this machine may have.
     """
-    root = (cache or _default_cache()) / f"engine-{suite}"
+    root = (cache or default_cache()) / f"engine-{suite}"
     if not root.is_dir():
         apt.unpack(suite, ("docker.io", "containerd"), root, without=("usr/bin/runc", "usr/sbin/runc"))
     folders = (root / "usr/bin", root / "usr/sbin")
@@ -62,7 +62,7 @@ def compose_plugin(suite: str = "sid", cache: Path | None = None) -> Path:
 
     Raises WorldError when apt cannot bring it.
     """
-    root = (cache or _default_cache()) / f"compose-{suite}"
+    root = (cache or default_cache()) / f"compose-{suite}"
     if not root.is_dir():
         apt.unpack(suite, ("docker-compose",), root)
     return root / "usr/libexec/docker/cli-plugins/docker-compose"
@@ -91,6 +91,7 @@ def parse(spec: str) -> EngineBinary:
     return EngineBinary(dockerd, store, spec, (dockerd.parent,))
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Return the folder for what is downloaded once."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "puller-tests"

@@ -1,6 +1,7 @@
 """A real RabbitMQ (Debian's rabbitmq-server) on loopback, with a node name, ports and a home of its own."""
 
 import atexit
+import os
 import shutil
 import socket
 import subprocess
@@ -8,10 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
+from tests.lab import brokers
+from tests.lab.brokers import BrokerBinary
 from tests.lab.process import Process, WorldError, clean_environment
 
-PROGRAMS = Path("/usr/lib/rabbitmq/bin")
-"""The programs themselves: the wrappers in /usr/sbin change to the user of Debian's own broker."""
 START_SECONDS = 90.0
 _CONF = """
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -33,23 +34,23 @@ ssl_cert_login_from = common_name
 auth_mechanisms.1 = PLAIN
 auth_mechanisms.2 = EXTERNAL
 """
-
-
-def missing() -> str:
-    """Return why no broker can be started here; empty if one can."""
-    if not (PROGRAMS / "rabbitmq-server").exists():
-        return "rabbitmq-server is not installed: apt-get install rabbitmq-server"
-    return "" if shutil.which("epmd") else "epmd is not installed: apt-get install erlang-base"
+_DENIED = """
+deprecated_features.permit.transient_nonexcl_queues = false
+deprecated_features.permit.global_qos = false
+"""
+"""What newer brokers will not have any more."""
 
 
 class RabbitMQ:
     """A broker that belongs to the test, without a service manager; use it as a context manager.
 
     It begins with the users, queues and permissions of `definitions` (JSON). With `tls`, a folder with `ca.pem`,
-    `broker.pem` and `broker-key.pem`, it also takes clients with certificates of that authority.
+    `broker.pem` and `broker-key.pem`, it also takes clients with certificates of that authority. The binary is the
+    installed one, unless another is given. Raises WorldError without one.
     """
 
-    def __init__(self, definitions: str, tls: Path | None = None) -> None:
+    def __init__(self, definitions: str, tls: Path | None = None, binary: BrokerBinary | None = None) -> None:
+        self.binary = binary or brokers.parse("installed")
         self.directory = Path(tempfile.mkdtemp(prefix="puller-rabbitmq-"))
         self.port, self.tls_port, self._node_port, self._names_port = _free_ports(4)
         self.node = f"puller-{self.port}@localhost"
@@ -58,8 +59,11 @@ class RabbitMQ:
         (self.directory / "definitions.json").write_text(definitions)
         conf = _CONF.format(port=self.port, folder=self.directory)
         conf += _TLS.format(port=self.tls_port, tls=tls) if tls else ""
+        conf += "" if self.binary.before_4 else _DENIED
         (self.directory / "rabbitmq.conf").write_text(f"{conf}load_definitions = {self.directory}/definitions.json\n")
         (self.directory / "plugins").write_text("[rabbitmq_auth_mechanism_ssl].\n" if tls else "[].\n")
+        erlang = self.binary.link_erlang(self.directory / "erlang")
+        self._path = os.pathsep.join([*([str(erlang)] if erlang else []), os.environ.get("PATH", os.defpath)])
         atexit.register(self.stop)
 
     def __enter__(self) -> Self:
@@ -80,6 +84,7 @@ class RabbitMQ:
         folder = str(self.directory)
         return clean_environment("RABBITMQ_", "ERL_") | {
             "HOME": folder,
+            "PATH": self._path,
             "ERL_EPMD_PORT": str(self._names_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": self.node,
@@ -96,12 +101,11 @@ class RabbitMQ:
 
     def start(self) -> None:
         """Start the broker with the data that it has, and wait until it takes connections; raises WorldError."""
-        if why := missing():
-            raise WorldError(why)
         if self._epmd is None:
-            epmd = [shutil.which("epmd") or "epmd", "-address", "127.0.0.1", "-port", str(self._names_port)]
+            program = shutil.which("epmd", path=self._path) or "epmd"
+            epmd = [program, "-address", "127.0.0.1", "-port", str(self._names_port)]
             self._epmd = Process(epmd, self.directory / "epmd.log", self.environment)
-        server = [str(PROGRAMS / "rabbitmq-server")]
+        server = [str(self.binary.programs / "rabbitmq-server")]
         self._server = Process(server, self.directory / "server.log", self.environment)
         self._server.await_ready(self._answers, START_SECONDS)
 
@@ -123,8 +127,8 @@ class RabbitMQ:
     def control(self, *words: str, stdin: str = "") -> str:
         """Run rabbitmqctl; return its output. Raises WorldError if it fails."""
         done = subprocess.run(
-            [str(PROGRAMS / "rabbitmqctl"), *words], env=self.environment, input=stdin, capture_output=True, text=True,
-            check=False,
+            [str(self.binary.programs / "rabbitmqctl"), *words], env=self.environment, input=stdin,
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             raise WorldError(f"rabbitmqctl {words[0]}: {done.stdout}{done.stderr}")

@@ -1,6 +1,7 @@
 """The options that name the broker of a fleet, and the modules that need the extra `fleet`."""
 
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,8 @@ from puller.cli.sections import section
 from puller.errors import UsageError
 from puller.fleet.queue.address import BrokerAddress
 from puller.fleet.queue.broker import Broker
+from puller.system import files
+from puller.text import clean
 
 _EXTRA = ("celery", "kombu", "amqp", "billiard", "vine", "sqlalchemy")
 
@@ -39,11 +42,34 @@ broker_options = section(
 
 
 def address_of(options: Mapping[str, Any], url: str | None = None) -> BrokerAddress:
-    """Return the broker that `broker_options` name, or that of a URL with their certificates; raises UsageError."""
+    """Return the broker that `broker_options` name, or that of a URL with their certificates; raises UsageError.
+
+    The files are tried now: whoever connects would try them again and again, and could not name the one that is wrong.
+    """
     if not (url := url or options["broker"]):
         raise click.UsageError("no broker given: set PULLER_BROKER, or pass --broker URL")
     ca, certificate, key = (options[f"broker_{name}"] for name in ("ca", "cert", "key"))
-    return BrokerAddress.parse(url, ca=ca, certificate=certificate, key=key)
+    address = BrokerAddress.parse(url, ca=ca, certificate=certificate, key=key)
+    _try_file("ca", ca, lambda context: context.load_verify_locations(ca))
+    _try_file("key", key, lambda _: None)
+    # With an empty password a locked key is refused; without one, OpenSSL asks for it on the terminal.
+    _try_file("cert", certificate, lambda context: context.load_cert_chain(certificate, key, ""))
+    return address
+
+
+def _try_file(option: str, file: str | None, load: Callable[[ssl.SSLContext], object]) -> None:
+    if file is None:
+        return
+    try:
+        files.open_regular(file).close()
+        load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    except ssl.SSLError as error:
+        why = (error.reason or "").replace("_", " ").lower() or "not PEM, or a key with a password"
+    except OSError as error:
+        why = error.strerror or str(error)
+    else:
+        return
+    raise UsageError(clean(f"--broker-{option} {file} cannot be used: {why}"))
 
 
 def connect_broker(options: Mapping[str, Any]) -> Broker:

@@ -141,12 +141,14 @@ def tasks(host: str, names: Sequence[str], run: str = "run-1") -> list[PullTask]
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an authority, a certificate of the broker, and one of a host."""
+    """Make an authority, certificates of the broker, the controller and two hosts, and an authority of others."""
     folder = tmp_path_factory.mktemp("certificates")
     tls.authority(folder)
     tls.certificate(folder, "broker", "subjectAltName=IP:127.0.0.1\n", file="broker")
-    tls.certificate(folder, "web-1", "extendedKeyUsage=clientAuth\n", file="web-1")
-    tls.certificate(folder, WITHOUT_PASSWORD, "extendedKeyUsage=clientAuth\n", file=WITHOUT_PASSWORD)
+    for name in (CONTROLLER, "web-1", WITHOUT_PASSWORD):
+        tls.certificate(folder, name, "extendedKeyUsage=clientAuth\n", file=name)
+    (folder / "other").mkdir()
+    tls.authority(folder / "other")
     return folder
 
 

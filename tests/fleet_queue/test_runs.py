@@ -35,16 +35,25 @@ class Desk:
         }  # fmt: skip
         self.store = Store(self._url)
         self.controller: Process | None = None
+        self.said = ""
+        """What the last `puller submit` said."""
 
     def puller(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run puller."""
         argv = [sys.executable, "-m", "puller", *words]
         return subprocess.run(argv, env=self._environment, capture_output=True, text=True, timeout=SECONDS, check=False)
 
-    def submit(self, names: tuple[str, ...], *words: str) -> str:
-        """Submit a run of images over the hosts web-1 and web-2; return its name."""
+    def use_certificate(self, folder: Path, ca: str) -> None:
+        """Speak TLS with the broker, as the account of a certificate."""
+        files = {"CA": ca, "CERT": f"{CONTROLLER}.pem", "KEY": f"{CONTROLLER}-key.pem"}
+        self._environment |= {f"PULLER_BROKER_{name}": f"{folder}/{file}" for name, file in files.items()}
+        self._environment["PULLER_BROKER"] = f"amqps://{CONTROLLER}@127.0.0.1:{self.queue.rabbit.tls_port}/puller"
+
+    def submit(self, names: tuple[str, ...], *words: str, hosts: tuple[str, ...] = ("web-1", "web-2")) -> str:
+        """Submit a run of images over hosts; return its name."""
         images = [f"--image={REGISTRY}/{name}:1@{DIGEST}" for name in names]
-        done = self.puller("submit", *images, "--host", "web-1", "--host", "web-2", *words)
+        done = self.puller("submit", *images, *(f"--host={host}" for host in hosts), *words)
+        self.said = done.stderr
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -119,3 +128,20 @@ def test_a_failed_canary_publishes_nothing_more(desk: Desk) -> None:
     status = desk.puller("status")
     assert status.returncode == ExitCode.HALTED, status.stdout
     assert "manifest unknown" in status.stdout
+
+
+def test_submit_and_controller_have_certificates(desk: Desk, certificates: Path) -> None:
+    """Over TLS, without a password; a broker of an authority that is not theirs gets no task, and that is one line."""
+    desk.use_certificate(certificates, "other/ca.pem")
+    first = desk.submit(IMAGES, hosts=("web-1",))
+    submitted, refused = desk.said.splitlines()
+    assert "submitted 2 images for 1 host" in submitted
+    assert "certificate verify failed: self-signed certificate in certificate chain; is its authority that" in refused
+    assert desk.queue.broker.backlog("web-1").messages == 0
+    desk.use_certificate(certificates, "ca.pem")
+    second = desk.submit(IMAGES, hosts=("web-1",))
+    assert desk.queue.broker.backlog("web-1").messages == len(IMAGES)
+    desk.control()
+    desk.online("web-1")
+    for name in (first, second):
+        desk.until(name, {"web-1": "done"}, RunState.FINISHED)

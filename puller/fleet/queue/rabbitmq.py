@@ -35,6 +35,8 @@ _PREFETCH = 200
 """Results that are delivered before the first of them is acknowledged."""
 _TRIES = 3
 _PAUSE = 1.0
+_UNTRUSTED = (18, 19, 20)
+"""What OpenSSL says of a certificate of an authority that it does not know (X509_verify_cert_error_string(3))."""
 LOST = (OSError, AMQPError)
 """What an operation on a lost or refused connection raises; the refusals are AMQPError too."""
 
@@ -188,8 +190,8 @@ class RabbitBroker(Broker):
                     channel.close()
                 except (AccessRefused, NotFound, PreconditionFailed) as error:  # it closed only the channel
                     raise BrokerError(f"{self.address}: {what}: {_words(error)}") from None
-                except BrokerError:
-                    if not left or self._control is not None:
+                except BrokerError as error:
+                    if not left or self._control is not None or _is_refusal(error):
                         raise
                 except LOST as error:
                     self._disconnect()
@@ -307,7 +309,9 @@ def _run_of(message: Any) -> str | None:
 
 
 def _is_refusal(error: Exception) -> bool:
-    return isinstance(error if not isinstance(error, BrokerError) else error.__cause__, AccessRefused | NotFound)
+    """Whether trying again does not help."""
+    cause = error.__cause__ if isinstance(error, BrokerError) else error
+    return isinstance(cause, AccessRefused | NotFound | ssl.SSLCertVerificationError)
 
 
 def _words(error: BaseException) -> str:
@@ -316,4 +320,7 @@ def _words(error: BaseException) -> str:
         return f"it refuses this account ({clean(str(error), 150)}); see `puller broker init`"
     if isinstance(error, NotFound):
         return "it does not exist; create it with `puller broker init`"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        advice = "; is its authority that of --broker-ca?" if error.verify_code in _UNTRUSTED else ""
+        return f"certificate verify failed: {clean(error.verify_message, 150)}{advice}"
     return clean(str(error) or type(error).__name__, 200)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from puller.cli.broker_options import address_of
 from puller.engine.model import EngineInfo, LocalImage, LocalImages
 from puller.errors import EngineError, UsageError
 from puller.fleet.queue import host_pull, worker
@@ -31,6 +32,7 @@ from puller.image.reference import Platform
 from puller.model import Status
 from puller.registry.pools import SharedLimits
 from puller.settings import Policy, RetryPolicy, Settings
+from tests.lab import tls
 from tests.lab.fakes import FakeBackend, FakeStore
 from tests.lab.program import Program
 from tests.lab.samples import DIGEST
@@ -192,6 +194,30 @@ def test_an_address_that_shows_secrets_or_lacks_them_is_refused(url: str, files:
     with pytest.raises(UsageError, match=words) as caught:
         BrokerAddress.parse(url, **files)
     assert ":x" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"ca": "none.pem"}, "--broker-ca none.pem cannot be used: No such file"),
+        ({"ca": "ca-key.pem"}, "--broker-ca ca-key.pem cannot be used: no certificate"),
+        ({"key": "none.pem"}, "--broker-key none.pem cannot be used: No such file"),
+        ({"key": "ca-key.pem"}, "--broker-cert cert.pem cannot be used: key values mismatch"),
+        ({"key": "ca.pem"}, "--broker-cert cert.pem cannot be used: not PEM, or a key with a password"),
+    ],
+)
+def test_a_file_of_tls_that_cannot_be_used_is_named(
+    files: dict[str, str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is done, instead of trying to connect for ever."""
+    monkeypatch.chdir(tmp_path)
+    tls.authority(tmp_path)
+    tls.certificate(tmp_path, "web-1", "extendedKeyUsage=clientAuth\n")
+    options = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+    named = {"broker": "amqps://web-1@broker.example"}
+    assert address_of(named | {f"broker_{name}": file for name, file in options.items()}).ca == "ca.pem"
+    with pytest.raises(UsageError, match=words):
+        address_of(named | {f"broker_{name}": file for name, file in (options | files).items()})
 
 
 def test_an_address_has_defaults_and_hides_its_password() -> None:

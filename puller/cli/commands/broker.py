@@ -12,7 +12,7 @@ from puller.cli.options import Parsed, complete_files
 from puller.cli.output import emit
 from puller.cli.sections import SectionedCommand, section
 from puller.cli.signals import handled
-from puller.errors import UsageError
+from puller.errors import CancelledError, UsageError
 from puller.fleet.hosts import read_hosts
 from puller.fleet.queue.accounts import Accounts
 from puller.fleet.queue.control import RabbitControl
@@ -90,7 +90,11 @@ def init(**options: Any) -> int:
             control.import_definitions(text)
             return control.missing_tokens(tokens)
 
-        missing = interruptible(work, signals.cancellation)
+        try:
+            missing = interruptible(work, signals.cancellation)
+        except CancelledError as error:
+            click.echo(f"puller: {error}; run it again", err=True)
+            return signals.exit_code or 1
         signals.finish()
     if missing:
         broker = extra_module("puller.fleet.queue.rabbitmq")

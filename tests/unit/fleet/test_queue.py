@@ -346,3 +346,13 @@ def test_a_rabbitmqctl_of_4_3_gets_the_definitions(tmp_path: Path) -> None:
     words = ["--host", "web-1", "--url", "amqps://broker.example", "--rabbitmqctl", str(program)]
     assert Program(tmp_path, {"HOME": str(tmp_path)}).run("broker", "init", *words).stdout == "1 host, 0 new tokens\n"
     assert "puller.host.web-1" in (tmp_path / "rabbitmqctl.json").read_text()
+
+
+def test_broker_init_can_be_interrupted(tmp_path: Path) -> None:
+    """It says so in a line, and what is to be done."""
+    program = tmp_path / "rabbitmqctl"
+    program.write_text("#!/bin/sh\nkill -INT $PPID\nexec sleep 60\n")
+    program.chmod(0o755)
+    words = ["--host", "web-1", "--url", "amqps://broker.example", "--rabbitmqctl", str(program)]
+    run = Program(tmp_path, {"HOME": str(tmp_path)}).run("broker", "init", *words)
+    assert (run.code, run.stderr) == (130, "puller: interrupted by SIGINT; run it again\n")

@@ -2,10 +2,12 @@
 
 import atexit
 import os
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -85,6 +87,7 @@ class RabbitMQ:
         return clean_environment("RABBITMQ_", "ERL_") | {
             "HOME": folder,
             "PATH": self._path,
+            "ERL_CRASH_DUMP": f"{folder}/crash.dump",
             "ERL_EPMD_PORT": str(self._names_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": self.node,
@@ -149,8 +152,9 @@ class RabbitMQ:
 
 
 def _free_ports(number: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Find ports that no connection takes by itself before the broker listens: these begin at 32768."""
+    found: set[int] = set()
+    while len(found) < number:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(20_000, 32_000))) as probe:
+            found.add(probe.getsockname()[1])
+    return [*found]

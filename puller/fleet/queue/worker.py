@@ -8,6 +8,8 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
+from multiprocessing.util import get_temp_dir
+from shutil import rmtree
 from typing import Any, NamedTuple
 
 from celery import Celery
@@ -70,7 +72,10 @@ def serve(options: WorkerOptions, pull_image: Pull = pull) -> int:
         hostname=f"puller@{options.host}", pool="prefork", concurrency=options.jobs, loglevel=options.log_level,
         quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True,
     )  # fmt: skip
-    worker.start()
+    try:
+        worker.start()
+    finally:
+        rmtree(get_temp_dir(), ignore_errors=True)  # the pool's folder: puller leaves without Python's own tidying up
     return int(worker.exitcode or ExitCode.OK)
 
 

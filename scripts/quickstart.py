@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,17 +20,17 @@ from docker.errors import DockerException
 
 from puller.engine.endpoint import resolve
 from puller.errors import PullerError
+from scripts import demo
 from tests.lab import Engine, Proxy, Registry, Rule, WorldError, layer, push_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from types import FrameType
+    from collections.abc import Iterator
 
     from tests.lab.exchange import Exchange
     from tests.lab.faults import Action
 
 LIST = "images.txt"
-COMMAND = ("puller", "pull", LIST, "-j", "3")
+COMMAND = ("pull", LIST, "-j", "3")
 IMAGES = (
     "shop/web:1.4", "shop/api:2.0", "shop/search:2.0", "shop/mail:0.9", "shop/jobs:2.0",
     "tools/backup:7", "tools/lint:3.1", "base/python:3.11", "base/node:22",
@@ -41,13 +40,13 @@ BUSY = "tools/backup"
 MISSPELT = ("shop/mail:0.8", "shop/mail:0.9")
 """The wrong line of the list, and the right one."""
 BASE_BYTES, OWN_BYTES = 4 << 20, 1 << 20
-ANSWER_SECONDS, GRACE_SECONDS = 10, 3
+ANSWER_SECONDS = 10
 FAILED = 1
 
 
 def main() -> int:
     """Do what the one argument says."""
-    _stop_on_signals()
+    demo.stop_on_signals()
     try:
         if sys.argv[1:] == ["probe"]:
             return 0 if _own_engine_serves() else FAILED
@@ -56,7 +55,7 @@ def main() -> int:
             stack.callback(_remove_if_empty, page.parent)
             _demonstrate(stack, page, own=sys.argv[1:] == ["own"])
         print(f"\nEverything temporary is stopped and removed, except the HTML report of the first run: {page}")
-        print(f"Now your own list: {os.path.relpath(_program())} pull YOUR-LIST", flush=True)
+        print(f"Now your own list: {os.path.relpath(demo.program())} pull YOUR-LIST", flush=True)
     except WorldError as error:
         print(f"quickstart: {error}", file=sys.stderr)
         return FAILED
@@ -88,13 +87,13 @@ def _demonstrate(stack: ExitStack, page: Path, *, own: bool) -> None:
     wrong, right = MISSPELT
     text = "# the images of our shop\n" + "\n".join(images) + "\n"
     (folder / LIST).write_text(text.replace(right, wrong))
-    _show("cat", LIST)
+    demo.show("cat", LIST)
     print((folder / LIST).read_text(), end="")
-    _run(folder, environment, FAILED, "--report", str(page))
+    demo.run(folder, environment, FAILED, *COMMAND, "--report", str(page))
     print("\nOne tag is wrong. The list is corrected; what is up to date is not pulled again:")
-    _show("sed", "-i", f"s|{wrong}|{right}|", LIST)
+    demo.show("sed", "-i", f"s|{wrong}|{right}|", LIST)
     (folder / LIST).write_text(text)
-    _run(folder, environment, 0)
+    demo.run(folder, environment, 0, *COMMAND)
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -113,35 +112,6 @@ def _refuse_twice() -> Action:
             exchange.forward()
 
     return act
-
-
-def _run(folder: Path, environment: Mapping[str, str], expected: int, *options: str) -> None:
-    """Show the command line and run it; raises WorldError if its exit code is not the expected one."""
-    command = (*COMMAND, *options)
-    _show(*command)
-    child = subprocess.Popen([_program(), *command[1:]], cwd=folder, env=environment)
-    try:
-        child.wait()
-    except SystemExit:
-        # Ctrl-C in a terminal has reached it as well, a signal for this process alone has not.
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(GRACE_SECONDS)
-        child.terminate()
-        child.wait()
-        raise
-    print(f"(exit code {child.returncode})")
-    if child.returncode != expected:
-        raise WorldError(f"{expected} was expected")
-
-
-def _program() -> Path:
-    """Where the puller of this virtual environment is."""
-    return Path(sys.executable).with_name(COMMAND[0])
-
-
-def _show(*command: str) -> None:
-    """Print a command line as if somebody had typed it."""
-    print("\n$", *command, flush=True)
 
 
 def _fill(registry: Registry, proxy: Proxy) -> list[str]:
@@ -194,22 +164,6 @@ def _removed_afterwards(client: docker.APIClient, images: list[str]) -> Iterator
         for image in images:
             with suppress(DockerException, requests.RequestException):
                 client.remove_image(image)
-
-
-def _stop_on_signals() -> None:
-    """Turn the signals that end a program into SystemExit, once: what follows is cleaning up.
-
-    SIGPIPE stays ignored: the proxy gets it when the engine closes a connection.
-    """
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
-        raise SystemExit(128 + number)
-
-    for each in signals:
-        signal.signal(each, stop)
 
 
 if __name__ == "__main__":

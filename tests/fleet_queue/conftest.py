@@ -7,7 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -42,6 +44,7 @@ class Worker:
         self._environment = clean_environment("PULLER_") | {
             "XDG_STATE_HOME": str(folder / url.partition("@")[0].rpartition("/")[2].partition(":")[0]),
             "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(folder),  # those that are killed leave a folder
         }
         self.process = self._start()
 
@@ -176,8 +179,13 @@ def queue(rabbit: RabbitMQ, tmp_path: Path) -> Iterator[Queue]:
 
 
 def rabbit_is_empty(rabbit: RabbitMQ) -> None:
-    """Remove what a test left in the queues of hosts and results."""
+    """Remove what a test left in the queues of hosts and results, also what its connections give back at their end."""
     with open_connection(BrokerAddress.parse(rabbit.url(CONTROLLER, PASSWORD))) as connection:
         channel = connection.channel()
         for name in ("puller.results", *(f"puller.host.{host}" for host in HOSTS)):
+            wait_until(partial(_is_unread, channel, name), SECONDS)
             channel.queue_purge(name)
+
+
+def _is_unread(channel: Any, name: str) -> bool:
+    return bool(channel.queue_declare(name, passive=True).consumer_count == 0)

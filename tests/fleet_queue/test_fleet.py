@@ -57,6 +57,7 @@ class Hosts:
         home = self.folder / host
         environment = clean_environment("PULLER_", "DOCKER_", "XDG_") | {
             name: url, "HOME": str(home), "DOCKER_HOST": self.engine.host, "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(home),
         }  # fmt: skip
         home.mkdir(exist_ok=True)
         argv = [sys.executable, "-m", "puller", "worker", "--jobs", "1"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from puller.errors import ExitCode
 from puller.fleet.runs.store import Store
-from puller.model import HostState
+from puller.model.hosts import HostState
 from scripts import demo
 from tests.lab import Engine, Registry, WorldError, layer, push_image
 from tests.lab.process import Process, clean_environment, wait_until

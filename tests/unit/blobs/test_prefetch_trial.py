@@ -39,6 +39,26 @@ def test_a_registry_that_is_faster_for_puller_is_taken_over_soon() -> None:
     assert seconds <= 0.7
 
 
+def test_a_registry_that_is_much_faster_for_puller_is_taken_over_at_once() -> None:
+    """What the engine receives meanwhile would be lost."""
+    trial, seconds = judged(6, [0, 20], during=6)
+    assert trial.passed
+    assert seconds <= 0.35
+
+
+@pytest.mark.parametrize(("rate", "passed"), [(30, True), (20, False)])
+def test_bytes_that_came_before_the_trial_are_not_compared(rate: int, passed: bool) -> None:
+    """The engine has received some all along, and puller since it began to prefetch."""
+    trial = RegistryTrial(24 * MB)
+    for tick in range(14):
+        own = 3 * MB + round(rate * MB * TICK * tick)
+        trial.update(100 + TICK * tick, Traffic(own, 8), 15 * MB + round(24 * MB * TICK * tick))
+        if trial.over:
+            break
+    assert trial.passed is passed
+    assert tick * TICK <= (0.4 if passed else 1.3)
+
+
 def test_connections_may_grow_meanwhile() -> None:
     """A long way makes them slow in the beginning."""
     trial, _ = judged(6, [0.5, 1, 2, 4, 8, 16, 32, 32, 32, 32, 32])

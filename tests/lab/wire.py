@@ -12,6 +12,8 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
+import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +31,8 @@ TICK = 0.02
 """Seconds between two pieces of a connection."""
 SEGMENT, FIRST_WINDOW, LEAST_WINDOW = 1448, 10, 2
 """Bytes of a segment; segments of a connection's first window, and of the smallest."""
+ACKED = struct.Struct("<120xQ")
+"""The bytes that the other side has acknowledged, in the kernel's `struct tcp_info` (tcp(7), TCP_INFO)."""
 
 
 class SlowWire:
@@ -76,7 +80,10 @@ class SlowWire:
 
     @property
     def sent(self) -> int:
-        """Bytes that have gone out to all clients so far, headers included."""
+        """Bytes that have gone out to all clients so far, headers included.
+
+        What had not arrived when a connection ended is taken off again: it has waited in buffers on this side.
+        """
         return int.from_bytes((self.directory / "sent").read_bytes(), "little")
 
 
@@ -133,16 +140,16 @@ class _Wire:
                 await target.drain()
         target.close()
 
-    async def answer(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        """Copy what the registry sends."""
+    async def answer(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> int:
+        """Copy what the registry sends, and count it."""
         clock = asyncio.get_running_loop()
-        free, window = clock.time(), Window(self.loss, self.random)
+        free, window, count = clock.time(), Window(self.loss, self.random), 0
         with contextlib.suppress(OSError):
             while data := await source.read(min(window.size or 1 << 18, self._share or 1 << 18)):
                 target.write(data)
                 await target.drain()
-                self.sent += len(data)
-                os.pwrite(self.tally, self.sent.to_bytes(8, "little"), 0)
+                count += len(data)
+                self.add(len(data))
                 if self.loss:
                     window.sent(len(data))
                     await asyncio.sleep(self.latency)
@@ -150,6 +157,12 @@ class _Wire:
                     free = max(free, clock.time() - TICK) + len(data) / self.limit
                     await asyncio.sleep(max(0.0, free - clock.time()))
         target.close()
+        return count
+
+    def add(self, count: int) -> None:
+        """Count what has gone out."""
+        self.sent += count
+        os.pwrite(self.tally, self.sent.to_bytes(8, "little"), 0)
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection."""
@@ -159,7 +172,11 @@ class _Wire:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self.ask(reader, back), self.answer(there, writer))
+        client: socket.socket = writer.get_extra_info("socket").dup()  # to be asked when the writer has closed its own
+        _, count = await asyncio.gather(self.ask(reader, back), self.answer(there, writer))
+        (arrived,) = ACKED.unpack(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKED.size))
+        client.close()
+        self.add(min(arrived - count, 0))
 
     async def serve(self) -> None:
         """Serve for ever."""

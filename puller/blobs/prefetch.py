@@ -224,7 +224,7 @@ class Prefetch:
             over -= min(all_images // _TWICE + coming, self._store.free // 4)
             drop = []
             for each in list(self._taken.values()):
-                if over > 0 and each.done and self._users[each.digest] <= 1:
+                if over > 0 and each.done:  # other images find the layer in the engine
                     drop.append(self._taken.pop(each.digest))
                     over -= each.size
         self._drop(drop)

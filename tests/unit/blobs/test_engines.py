@@ -22,11 +22,11 @@ from puller.model import EngineResult, PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.registry.client import RegistryClient
 from puller.settings import PrefetchSettings, Settings, Timeouts
-from tests.lab import HOST_PLATFORM, OCI, Proxy, Registry, Rule, push_image, push_index
+from tests.lab import HOST_PLATFORM, OCI, Proxy, Registry, Rule, push_image, push_index, wait_until
 from tests.lab.exchange import Exchange
 from tests.lab.fakes import PULLED, FakeBackend
 from tests.lab.samples import request
-from tests.unit.blobs.conftest import SMALL
+from tests.unit.blobs.conftest import LARGE, SMALL
 from tests.unit.blobs.test_loopback_registry import ask
 
 
@@ -124,6 +124,28 @@ def test_what_the_engine_has_taken_is_removed_unless_a_cache_is_asked_for(
         prefetch.finished(wanted(proxy))
         assert [path.exists() for path in paths] == [cache is not None] * 3
     store.close()
+
+
+def test_a_layer_of_several_images_does_not_stay_on_the_disk_twice(
+    registry: Registry, proxy: Proxy, tmp_path: Path, registries: RegistryClient
+) -> None:
+    """It is removed once the engine has it, and fetched again for an engine that lost it."""
+    other = push_image(registry, "prefetch/shares", layers=[LARGE])
+    images = [wanted(proxy), request(other.at(proxy.address), HOST_PLATFORM)]
+    store = BlobStore(tmp_path / "cache", 1 << 30, keep=False)
+    inventory = EngineInventory(FakeBackend().store)
+    with closing(store), closing(Prefetch(registries, store, inventory, Settings())) as prefetch:
+        prefetch.begin(images)
+        for each in images:
+            image = prefetch.image(each, Cancellation())
+            assert image
+            for blob in image.blobs:
+                blob.wait(blob.size, 60)
+        path, name = store.path(LARGE.digest), f"/v2/{prefetch.server.secret}/n0/blobs/{LARGE.digest}"
+        assert path.exists()
+        assert ask(prefetch.server, name)[0] == 200
+        assert wait_until(lambda: not path.exists(), 10)
+        assert ask(prefetch.server, name)[2] == LARGE.data
 
 
 def test_a_folder_that_is_cancelled_already_asks_no_registry(

@@ -30,9 +30,9 @@ _TICK = 0.2
 """Seconds between two checks for cancellation."""
 _TRIM_SHARE = 8
 """The store is trimmed whenever 1/8 of its limit is no longer needed."""
-_TWICE = 20
+_SPARE = 10
 """Blobs that the engine has are kept for a later run, should this one be killed, as long as the store and the engine
-together have at most 1/20 more than all images; nearly full disks leave less."""
+together have at most 9/10 of all images, as an engine needs more while it unpacks; nearly full disks leave less."""
 _THINNING = 0.1
 """Minimum seconds between two looks at that."""
 
@@ -99,7 +99,8 @@ class Prefetch:
         """Blobs in the store that the engine has received, in that order."""
         self._looked = 0.0
         self.server = LoopbackRegistry(self._served, self.taken)
-        self.watch = DownloadWatch(self.downloads, downloaded)
+        self._downloaded = downloaded
+        self.watch = DownloadWatch(self.downloads, self._progressed)
 
     def begin(self, requests: Iterable[PullRequest]) -> None:
         """Look up images, and download missing blobs in the order of the list; raises EngineError."""
@@ -214,6 +215,15 @@ class Prefetch:
         with self._lock:
             if blob := self._blobs.get(digest):
                 self._taken[digest] = blob
+        self._thin()
+
+    def _progressed(self, downloads: Downloads) -> None:
+        self._thin()  # the less is still to come, the less may stay
+        self._downloaded(downloads)
+
+    def _thin(self) -> None:
+        """Remove blobs that the engine has, as far as the disk would otherwise hold too much."""
+        with self._lock:
             now = monotonic()
             if self._keeps or now - self._looked < _THINNING:
                 return
@@ -221,7 +231,7 @@ class Prefetch:
             coming = sum(max(each.expected - each.fetched, 0) for each in self._blobs.values() if not each.done)
             all_images = sum(each.size for each in self._blobs.values())
             over = sum(each.size for each in self._taken.values())
-            over -= min(all_images // _TWICE + coming, self._store.free // 4)
+            over -= min(max(coming - all_images // _SPARE, 0), self._store.free // 4)
             drop = []
             for each in list(self._taken.values()):
                 if over > 0 and each.done:  # other images find the layer in the engine

@@ -12,7 +12,7 @@ from tests.fleet_queue.conftest import ROOT
 from tests.lab import WorldError, brokers
 
 
-def test_a_host_that_was_off_catches_up_before_the_eyes() -> None:
+def test_the_demonstration_goes_as_planned() -> None:
     """The report without it comes before the one with it; no process and no file is left."""
     try:
         brokers.parse("installed")

@@ -145,7 +145,7 @@ def test_what_was_fetched_is_not_fetched_again_after_sigkill(
     listed = puller.list(image.at(proxy.address))
     process = puller.start_pull("--prefetch", listed)
     try:
-        assert wait_until(lambda: on_disk(puller) >= 2 << 20, 30)
+        assert wait_until(lambda: on_disk(puller) >= 2 << 20, 120)
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -178,14 +178,14 @@ def test_names_that_a_killed_run_left_are_removed_by_a_later_one(
     proxy.use(Rule("/v2/", hang_for_engines))
     process = puller.start_pull("--prefetch", puller.list(image.at(proxy.address)))
     try:
-        assert wait_until(lambda: bool(names()), 30)
+        assert wait_until(lambda: bool(names()), 120)
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
     assert names()
     listed = puller.list(other.reference)
     assert (puller.pull(listed) if later == "pull" else puller.run("prune", "--yes", listed)).code == 0
-    assert wait_until(lambda: not names(), 10)
+    assert wait_until(lambda: not names(), 60)
 
 
 def test_layers_that_a_killed_run_left_under_a_name_on_loopback_are_used(
@@ -197,7 +197,7 @@ def test_layers_that_a_killed_run_left_under_a_name_on_loopback_are_used(
     listed = puller.list(image.at(proxy.address))
     process = puller.start_pull("--prefetch=always", listed)
     try:
-        assert wait_until(lambda: any("/n0@" in name for each in engine.images() for name in each["RepoDigests"]), 30)
+        assert wait_until(lambda: any("/n0@" in name for each in engine.images() for name in each["RepoDigests"]), 120)
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -253,7 +253,7 @@ def test_a_limited_bandwidth_is_not_lent_to_the_kernel(
     options = ("--prefetch", "--bandwidth", "1MB/s", "--connections", "4")
     process = puller.start_pull(*options, puller.list(image.at(proxy.address)))
     try:
-        assert wait_until(lambda: on_disk(puller) >= 1 << 20, 30)
+        assert wait_until(lambda: on_disk(puller) >= 1 << 20, 120)
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()

@@ -12,6 +12,7 @@ from tests.lab import preloaded
 from tests.lab.process import ENVIRONMENT
 
 SECONDS = 120
+ROOT = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Program:
         foreign = ("DOCKER_", "PULLER_", "CI", "GITHUB_", "GITLAB_")
         kept = {key: value for key, value in ENVIRONMENT.items() if not key.startswith(foreign)}
         homes = {"XDG_CONFIG_HOME": str(folder / "config-home"), "XDG_STATE_HOME": str(folder / "state")}
-        own = {"PYTHONPATH": str(Path(__file__).parents[2]), "PULLER_LOG_TIMESTAMPS": "never"} | homes
+        own = {"PYTHONPATH": ROOT, "PULLER_LOG_TIMESTAMPS": "never"} | homes
         self.environment = kept | own | dict(environment)
 
     def argv(self, *arguments: str, python: Sequence[str] = ()) -> list[str]:
@@ -105,7 +106,8 @@ class Program:
         It is a process of its own, but Python is started for it only where its start is what matters.
         """
         added = dict(environment or {})
-        fresh = python or prefix or any(name.startswith("PYTHON") for name in added)
+        other = self.environment["PYTHONPATH"] != ROOT or any(name.startswith("PYTHON") for name in added)
+        fresh = python or prefix or other
         if not fresh and preloaded.serves():
             return preloaded.Started(arguments, self.folder, self.environment | added, session=session)
         return Fresh(self._start([*prefix, *self.argv(*arguments, python=python)], added, session=session))

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from puller.doctor.findings import Finding, Subject, daemon_json
 from puller.doctor.wire import port_of
 from puller.engine.model import EngineInfo
-from puller.http.proxies import PORTS, ProxyVariables, bypasses, ip_address
+from puller.http.proxies import PORTS, ProxyVariables, bypasses
 from puller.registry.host import bare, is_loopback
+from puller.system.addresses import ip_address
 
 PROXY = Subject("proxy")
 _INSIDE = (".local", ".internal", ".lan", ".intranet", ".corp", ".home.arpa")

@@ -4,10 +4,10 @@ A URL is checked before it comes near a command line, so that it can never be an
 """
 
 import re
-from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from puller.system import addresses
 from puller.text import shorten
 
 DOCKER_SOCKET = "/var/run/docker.sock"
@@ -109,12 +109,8 @@ def compared(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether a TCP address is on this machine, so that nobody else can read what is sent."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    """Tell whether a TCP address is on this machine."""
+    return addresses.is_loopback(urlsplit(url).hostname or "")
 
 
 def _ssh_url(target: SshTarget) -> str:

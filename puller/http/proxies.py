@@ -4,14 +4,14 @@ Go's golang.org/x/net/http/httpproxy is the reference for NO_PROXY. ALL_PROXY, a
 are curl's rules.
 """
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from puller.system.addresses import Address, contains, ip_address, is_loopback
+
 PORTS = {"http": 80, "https": 443}
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class ProxyVariables(NamedTuple):
@@ -54,10 +54,10 @@ def bypasses(no_proxy: str, host: str, port: int) -> bool:
     a network (`10.0.0.0/8`, `fd00::/8`). All but networks may end in a port.
     """
     name = host.strip().strip("[]").lower().rstrip(".")
-    address = ip_address(name)
-    if name == "localhost" or (address and address.is_loopback):
+    if is_loopback(name):
         return True
     entries = [entry.strip().lower() for entry in no_proxy.split(",")]
+    address = ip_address(name)
     return any(entry == "*" or _matches(entry, name, address, port) for entry in entries if entry)
 
 
@@ -82,19 +82,3 @@ def _split(entry: str) -> tuple[str, str]:
         host, _, port = entry.partition(":")
         return host, port
     return entry, ""
-
-
-def ip_address(host: str) -> Address | None:
-    """Read an IP address; None for any other name."""
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def contains(network: str, address: Address) -> bool:
-    """Tell whether an address is in a network (CIDR); False for an invalid one."""
-    try:
-        return address in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from puller.http import TlsSettings
-from puller.http.proxies import contains, ip_address
+from puller.system import addresses
+from puller.system.addresses import contains, ip_address
 
 CERTS_D = Path("/etc/docker/certs.d")
 """Docker's folder of certificates, with a folder for each registry."""
@@ -63,9 +64,7 @@ class Host(NamedTuple):
 
 def is_loopback(registry: str) -> bool:
     """Whether a registry is on this machine: localhost, 127.0.0.0/8 or ::1."""
-    host = bare(registry)
-    address = ip_address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
+    return addresses.is_loopback(bare(registry))
 
 
 def bare(registry: str) -> str:

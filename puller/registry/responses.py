@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import NamedTuple, Self
 
 from puller.failure.retry_after import seconds_until
 from puller.image.digest import is_digest
 from puller.image.manifest import INDEX_TYPES, SINGLE_TYPES
 from puller.registry.health import LONGEST_WAIT
+from puller.system.addresses import ip_address
 from puller.text import clean
 
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
@@ -47,8 +47,10 @@ class Token(NamedTuple):
 class QuotaSource(StrEnum):
     """Whose quota it is."""
 
-    ACCOUNT = "account"  # of whoever has logged in, wherever the pulls come from
-    ADDRESS = "address"  # of all behind the public address that the registry sees
+    ACCOUNT = "account"
+    """That of whoever has logged in, wherever the pulls come from."""
+    ADDRESS = "address"
+    """That of all behind the public address that the registry sees."""
 
 
 class Quota(NamedTuple):
@@ -131,11 +133,9 @@ def size_of(headers: Mapping[str, str]) -> int | None:
 
 def _source(text: str) -> QuotaSource | None:
     """Read Docker Hub's `docker-ratelimit-source`: an IP address, or the ID of an account."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return QuotaSource.ACCOUNT if text else None
-    return QuotaSource.ADDRESS
+    if ip_address(text):
+        return QuotaSource.ADDRESS
+    return QuotaSource.ACCOUNT if text else None
 
 
 def _seconds(text: str) -> float | None:

@@ -1,11 +1,10 @@
 """The address of a broker, and the names of what it has for puller."""
 
-import re
-from ipaddress import ip_address
 from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 from puller.errors import UsageError
+from puller.system.addresses import is_loopback
 from puller.text import clean
 
 TASKS, RESULTS = "puller.tasks", "puller.results"
@@ -53,7 +52,7 @@ class BrokerAddress(NamedTuple):
         if not host or not user or parts.query or parts.fragment:
             raise UsageError("the broker has an address such as amqps://USER@HOST:5671/puller, with a user")
         tls, place = parts.scheme == "amqps", clean(f"{host}:{port}")
-        if not tls and not _is_loopback(host):
+        if not tls and not is_loopback(host):
             raise UsageError(f"the broker {place} is not on this machine: use amqps://, plain amqp:// shows passwords")
         if not tls and (ca or certificate or key):
             raise UsageError(f"certificates need amqps://, and the broker {place} is named with amqp://")
@@ -72,12 +71,3 @@ class BrokerAddress(NamedTuple):
         """Return the address without the password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return clean(f"{'amqps' if self.tls else 'amqp'}://{host}:{self.port}/{self.vhost}")
-
-
-def _is_loopback(host: str) -> bool:
-    if re.fullmatch(r"(?i)localhost", host):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -29,7 +29,7 @@ _WORTH, _LEAST = 3.0, 4_000_000
 """Minimum seconds that the rest takes, and its minimum bytes; starting to prefetch takes some tenths of a second. Few
 bytes of small images are rather a sign of processors that have other work."""
 _GROWTH = 2
-"""More bytes in the second half than so many times those of the first half mean that connections are still growing."""
+"""More bytes in the second half than this many times those of the first mean that connections are still growing."""
 _GROWING = 1.5
 """Seconds for which they may."""
 _CRAWL, _CRAWLING = SLOW / 4, 1.5
@@ -43,7 +43,7 @@ _MEMORY = 20
 _NEARLY = 0.8
 """A pull with this share of its bytes is not cancelled."""
 SOON = 1.5
-"""Neither is one that will have all of its bytes in so many seconds."""
+"""Neither is one that will have all of its bytes in this many seconds."""
 BEFORE_TRIAL = 3.0
 """The same before a trial of the registry, which takes some time itself."""
 
@@ -126,7 +126,7 @@ class NetworkMonitor:
         self._pulls.pop(request, None)
 
     def worth_cancelling(self, request: PullRequest, seconds: float = SOON) -> bool:
-        """Tell whether a pull has so much left, for at least so many seconds, that its bytes may be lost."""
+        """Tell whether a pull has so much left, for at least `seconds`, that its bytes may be lost."""
         pull = self._pulls.get(request)
         if pull is None:
             return True

@@ -52,7 +52,7 @@ class RegistryTrial:
     """The trial of one registry; not thread-safe. Times are in seconds of any one clock."""
 
     def __init__(self, engine_rate: float, engine_connections: int = 1) -> None:
-        """`engine_rate` is how many bytes a second the engine received before, over so many connections."""
+        """`engine_rate` is how many bytes a second the engine received before, over `engine_connections`."""
         self._rate, self._connections = engine_rate, max(1, engine_connections)
         self.passed = False
         self.failure = ""

@@ -35,7 +35,7 @@ _MODE = re.compile(r"^[-bcdlps][-rwxsStT]{9}", re.MULTILINE)
 def open_host(
     host: FleetHost, *, cancel: Cancellation, connections: int, keyring: Keyring, insecure: bool = False
 ) -> Iterator[Engine]:
-    """Connect to the engine of a host for so many concurrent pulls; the connection is closed at the end of the block.
+    """Connect to the engine of a host for a number of concurrent pulls; closes the connection at the end of the block.
 
     Raises EngineUnreachableError with one line that says why and what to do, and CancelledError. Without `insecure`, an
     engine on another machine is asked only by ssh or TLS: whoever may use an engine is root there.

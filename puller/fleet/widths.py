@@ -1,4 +1,4 @@
-"""How many hosts of a run go on at once, with how many threads each: this process has so many, and open files."""
+"""How many hosts of a run go on at once, with how many threads each: threads and open files are limited."""
 
 from collections.abc import Iterable, Sequence
 
@@ -24,7 +24,7 @@ def widths(
 ) -> tuple[int, int]:
     """Return how many hosts run at once, and the threads for the pulls of each.
 
-    All sessions have `_THREADS` together, and this process has so many file descriptors.
+    All sessions together have `_THREADS`, and what this process can open.
     """
     fed = _FED if options.fed else 0
     jobs = max([jobs, *(host.jobs for host in hosts if host.jobs)])

@@ -53,7 +53,7 @@ def _total(plan: PullPlan) -> str:
 
 
 def quota_of_hosts(uses: Sequence[QuotaUse]) -> str:
-    """Return a line about the quota of one registry, of which each host would use so much.
+    """Return a line about the quota of one registry, and what the hosts would use of it: one value for each host.
 
     All hosts pull with this machine's account, and so from one quota. The quota of this machine's public address is
     that of a host only if both share the address, which puller does not know.

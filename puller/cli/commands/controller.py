@@ -40,9 +40,9 @@ def _address(text: str) -> tuple[str, int]:
         metavar="127.0.0.1:PORT",
         help="Serve a page of the runs, and /metrics for Prometheus.",
     ),
-    duration("--check-after", default="30s", help="Look at a host's queue after so long without a result."),
-    duration("--keep", help="Remove runs from the store when they ended so long ago, such as 90d; else all are kept."),
-    duration("--lost-after", default="15m", help="Publish again what a worker took, and said nothing of for so long."),
+    duration("--check-after", default="30s", help="Look at a host's queue after this long without a result."),
+    duration("--keep", help="Remove runs from the store this long after their end, such as 90d; else all are kept."),
+    duration("--lost-after", default="15m", help="Publish again what a worker took and said nothing of for this long."),
 )
 def command(**options: Any) -> int:
     """Publish the tasks of submitted runs wave by wave, and record the results in the store, until ended by a signal.

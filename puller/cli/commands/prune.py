@@ -115,7 +115,7 @@ def _find(todo: RequestedImages, store: ImageStore, options: dict[str, Any]) -> 
 
 
 def _remove(found: PrunePlan, store: ImageStore, wanted: int | None, free: Callable[[], int | None]) -> list[Removal]:
-    """Remove what can go, until so much is free; removing one of several names of an image frees no space."""
+    """Remove what can go, until `wanted` bytes are free; removing one of several names of an image frees no space."""
     if wanted is None:
         return [*remove(found.removable, store)]
     whole = [each for each in found.removable if each.whole]

@@ -37,7 +37,7 @@ class HostState:
     def image(self, task: PullTask, seconds: float) -> Iterator["Begun"]:
         """Hold the lock of an image in the block, so that a task that is delivered twice is not pulled twice at once.
 
-        The kernel releases it when the process dies. Raises TimeoutError after so many seconds, and OSError.
+        The kernel releases it when the process dies. Raises TimeoutError after `seconds`, and OSError.
         """
         name = sha256(f"{task.reference} {task.platform}".encode()).hexdigest()[:32]
         with files.locked(self.folder / f"{name}.lock", seconds):

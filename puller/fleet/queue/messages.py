@@ -21,7 +21,7 @@ POLICIES = (Policy.ALWAYS, Policy.MISSING, Policy.NEWER)
 LONGEST_TASK, LONGEST_RESULT = 16 << 10, 1 << 20
 """Bytes: a longer message is refused before it is read."""
 SIGN_SECONDS = 300.0
-"""A worker says so often that a task is in hand, by a result that is `pending`."""
+"""Between two signs of a worker that a task is in hand, which are results that are `pending`."""
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_ATTEMPTS = 1000

@@ -210,7 +210,7 @@ class RabbitBroker(Broker):
 
 
 def send_result(address: BrokerAddress, result: TaskResult, *, lasting: bool = True) -> None:
-    """Send a result to the controller, as the user of the address; if it is `lasting` it is on the broker's disk then.
+    """Send a result to the controller, as the user of the address; a `lasting` one is on the broker's disk on return.
 
     The broker compares `user_id` with the user of the connection, and refuses a message of anybody else
     (https://www.rabbitmq.com/docs/validated-user-id). Raises BrokerError.
@@ -226,7 +226,7 @@ def send_result(address: BrokerAddress, result: TaskResult, *, lasting: bool = T
 
 
 def add_tokens(address: BrokerAddress, queue: str, number: int) -> None:
-    """Put so many tokens into a queue; raises BrokerError. What is more than the queue's `max-length` is dropped."""
+    """Put tokens into a queue; raises BrokerError. What is more than the queue's `max-length` is dropped."""
     with open_connection(address) as connection:
         try:
             channel = connection.channel()

@@ -20,7 +20,7 @@ def result_of(task: PullTask, outcome: PullOutcome) -> TaskResult:
 
 @contextmanager
 def signs(address: BrokerAddress, task: PullTask, seconds: float = SIGN_SECONDS) -> Iterator[None]:
-    """Send in the block, every so many seconds, that the task is in hand, so that it is not published again.
+    """Send every `seconds` in the block that the task is in hand, so that it is not published again.
 
     A sign is a result that is `pending`. The broker may lose it; a process that is killed sends no more.
     """

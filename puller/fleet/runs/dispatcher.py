@@ -18,13 +18,13 @@ from puller.text import clean, counted
 
 T = TypeVar("T")
 _REST_SECONDS = 5.0
-"""A run of which nothing has changed is looked at so often: hosts may be offline, and it may expire."""
+"""Between two looks at a run of which nothing has changed: hosts may be offline, and it may expire."""
 _HELD_SECONDS = 15.0
-"""So long others leave a run alone after a controller that was killed in a step."""
+"""For this long others leave a run alone after a controller that was killed in a step."""
 _SLICE_SECONDS = 5.0
-"""So long a step talks to the broker: the next one goes on, and results are recorded between them."""
+"""For this long a step talks to the broker: the next one goes on, and results are recorded between them."""
 _FAILING_SECONDS = 20.0
-"""Questions about hosts that fail take so long together if it is the broker that does not answer."""
+"""Questions about hosts fail for this long together if it is the broker that does not answer."""
 _NOBODY = Backlog(0, 0)
 _CHUNK = 50
 """Hosts whose tasks are published before the store is told: after a crash they are published again."""
@@ -34,9 +34,9 @@ class Patience(NamedTuple):
     """When a host is looked at, in seconds."""
 
     check: float = 30.0
-    """After so long without a result its queue is looked at."""
+    """Seconds without a result after which its queue is looked at."""
     lost: float = 3 * SIGN_SECONDS
-    """After so long without a result or a sign, with a worker and an empty queue, its tasks are lost."""
+    """Seconds without a result or a sign after which its tasks are lost, if it has a worker and an empty queue."""
 
 
 class Dispatcher:

@@ -88,7 +88,7 @@ _HEARD = (
 
 
 def hold(store: Store, run: str, holder: str, now: float, seconds: float) -> bool:
-    """Keep others from a step of a run, at most for so long, as this process may be killed.
+    """Keep others from a step of a run, for at most `seconds`, as this process may be killed.
 
     Returns False if another one does that. Two at a time would do no harm, but publish every task twice.
     """

@@ -117,8 +117,9 @@ def test_a_quota_is_that_of_all_hosts_only_if_they_share_it(program: Program, so
     """The plan adds up what the hosts would pull: of one account it is one quota, of several addresses it is not."""
     left = {"RateLimit-Limit": "200;w=21600", "RateLimit-Remaining": "3;w=21600", "Docker-RateLimit-Source": source}
     known = {"Content-Type": DOCKER.manifest, "Docker-Content-Digest": DIGEST}
-    (folders := [program.folder / "1", program.folder / "2"])[0].mkdir()
-    folders[1].mkdir()
+    folders = [program.folder / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
     with (
         Registry() as registry, Proxy(registry, [Rule("/manifests/", faults.answer(200, known | left))]) as proxy,
         FakeEngine(folders[0], EMPTY) as one, FakeEngine(folders[1], EMPTY) as two,

@@ -16,9 +16,10 @@ import pytest
 
 from puller.fleet.queue.address import BrokerAddress, token_queue
 from puller.fleet.queue.broker import Broker, Delivery
+from puller.fleet.queue.connection import open_connection
 from puller.fleet.queue.definitions import CONTROLLER, definitions
 from puller.fleet.queue.messages import PullTask, TaskResult
-from puller.fleet.queue.rabbitmq import add_tokens, connect, open_connection
+from puller.fleet.queue.rabbitmq import RabbitBroker, add_tokens
 from puller.model import Status
 from tests.lab import brokers, tls
 from tests.lab.process import Process, WorldError, clean_environment, wait_until
@@ -75,7 +76,7 @@ class Queue:
     def __init__(self, rabbit: RabbitMQ, folder: Path) -> None:
         self.rabbit, self.folder = rabbit, folder
         self.workers: list[Worker] = []
-        self.broker: Broker = connect(self.url(CONTROLLER))
+        self.broker: Broker = RabbitBroker(self.address(CONTROLLER))
 
     def url(self, user: str) -> str:
         """Return the address for an account."""

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from puller.fleet.queue.address import BrokerAddress
 from puller.fleet.queue.definitions import CONTROLLER
 from puller.fleet.queue.messages import PullTask
-from puller.fleet.queue.rabbitmq import RabbitBroker, connect
+from puller.fleet.queue.rabbitmq import RabbitBroker
 from tests.fleet_queue.conftest import PASSWORD, ROOT
 from tests.lab import Engine, Proxy, Registry, Rule, faults, layer, parse, push_image
 from tests.lab.process import Process, clean_environment, wait_until
@@ -90,7 +91,7 @@ def test_a_registry_has_no_more_pulls_than_tokens_also_while_a_host_is_killed(ho
         pushed = [push_image(registry, f"app-{number}", layers=[layer(number, 2000)]) for number in range(IMAGES)]
         assert hosts.init(proxy.address, TOKENS) == "4 hosts, 2 new tokens\n"
         assert hosts.init(proxy.address, TOKENS) == "4 hosts, 0 new tokens\n"
-        with closing(connect(hosts.rabbit.url(CONTROLLER, PASSWORD))) as broker:
+        with closing(RabbitBroker(BrokerAddress.parse(hosts.rabbit.url(CONTROLLER, PASSWORD)))) as broker:
             for place, host in enumerate(HOSTS):
                 images = [f"{proxy.address}/{each.repository}:v1@{each.digest}" for each in pushed[place::4]]
                 broker.publish(host, [PullTask("run-1", host, each, None, 1, 0.0) for each in images])

@@ -8,7 +8,8 @@ from puller.cancellation import Cancellation
 from puller.errors import CancelledError, EngineError
 from puller.events import Event, RetryScheduled
 from puller.fleet.queue.address import token_queue
-from puller.fleet.queue.rabbitmq import add_tokens, open_connection
+from puller.fleet.queue.connection import open_connection
+from puller.fleet.queue.rabbitmq import add_tokens
 from puller.fleet.queue.tokens import HEARTBEAT, TokenLimits
 from puller.model import EngineResult, Status
 from puller.pull.session import PullSession

@@ -11,8 +11,9 @@ import pytest
 
 from puller.fleet.queue.address import RESULTS, TASKS, BrokerAddress
 from puller.fleet.queue.broker import BrokerError, Delivery
+from puller.fleet.queue.connection import open_connection
 from puller.fleet.queue.messages import TaskResult, encode
-from puller.fleet.queue.rabbitmq import connect, open_connection, send_result
+from puller.fleet.queue.rabbitmq import RabbitBroker, send_result
 from tests.fleet_queue.conftest import HOSTS, PASSWORD, WITHOUT_PASSWORD, Queue, task, tasks
 from tests.lab.process import wait_until
 from tests.lab.rabbitmq import RabbitMQ
@@ -154,7 +155,7 @@ def test_a_host_that_the_broker_does_not_know_is_named(queue: Queue) -> None:
 def test_a_wrong_password_is_refused_in_words(rabbit: RabbitMQ) -> None:
     """There is no password in them."""
     with pytest.raises(BrokerError, match="refuses this account") as caught:
-        connect(rabbit.url("controller", "wrong-word"))
+        RabbitBroker(BrokerAddress.parse(rabbit.url("controller", "wrong-word")))
     assert "wrong-word" not in str(caught.value)
 
 

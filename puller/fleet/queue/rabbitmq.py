@@ -1,110 +1,32 @@
-"""RabbitMQ behind the interface of a broker, with kombu; the messages of tasks are Celery's (protocol version 2)."""
+"""RabbitMQ behind the interface of a broker, with py-amqp; the messages of tasks are Celery's (protocol version 2)."""
 
 import json
-import ssl
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import Event, Lock
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote
+from typing import Any, TypeVar
 from uuid import uuid4
 
-from amqp.exceptions import AccessRefused, AMQPError, NotFound, PreconditionFailed
+from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 from celery import Celery
-from kombu.connection import Connection
-from kombu.transport import TRANSPORT_ALIASES
-from kombu.transport.pyamqp import Transport as AmqpTransport
 
 from puller.fleet.queue.address import RESULTS, TASKS, BrokerAddress, host_queue
 from puller.fleet.queue.broker import Backlog, Broker, BrokerError, Delivery
+from puller.fleet.queue.connection import CONFIRM_SECONDS, HEARTBEAT, LOST, is_refusal, open_connection, words_of
 from puller.fleet.queue.messages import MessageError, PullTask, TaskResult, decode_result, decode_task, encode
 from puller.text import clean
 
 T = TypeVar("T")
 PULL_TASK = "puller.pull"
 """The name of the only task that workers know."""
-SCHEME = "puller-amqp"
-CONNECT_SECONDS = 10.0
-HEARTBEAT = 30
-"""Seconds; the broker gives up a silent connection after two of them."""
-_CONFIRM_SECONDS = 60.0
 _TICK = 1.0
 _PREFETCH = 200
 """Results that are delivered before the first of them is acknowledged."""
 _TRIES = 3
 _PAUSE = 1.0
-_UNTRUSTED = (18, 19, 20)
-"""What OpenSSL says of a certificate of an authority that it does not know (X509_verify_cert_error_string(3))."""
-LOST = (OSError, AMQPError)
-"""What an operation on a lost or refused connection raises; the refusals are AMQPError too."""
-
-
-class Transport(AmqpTransport):
-    """AMQP with a prefetch limit for each consumer: Celery asks for one for a channel, which RabbitMQ 4.3 refuses."""
-
-    def qos_semantics_matches_spec(self, connection: Any) -> bool:  # noqa: ARG002 - kombu's signature
-        return True
-
-
-TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
-
-
-def tls_options(address: BrokerAddress) -> dict[str, Any] | None:
-    """Return how TLS is spoken with a broker, in the words of py-amqp; None without TLS."""
-    if not address.tls:
-        return None
-    options = {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": address.host, "ca_certs": address.ca}
-    return options | {
-        "certfile": address.certificate,
-        "keyfile": address.key,
-        "tls_minimum_version": ssl.TLSVersion.TLSv1_2,
-    }
-
-
-def login_method(address: BrokerAddress) -> str:
-    """Return the SASL mechanism."""
-    return "EXTERNAL" if address.external else "PLAIN"
-
-
-def celery_url(address: BrokerAddress) -> str:
-    """Return the address for Celery, with the password."""
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    account = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}"
-    return f"{SCHEME}://{account}@{host}:{address.port}/{quote(address.vhost, safe='')}"
-
-
-def open_connection(address: BrokerAddress, heartbeat: int = 0) -> Any:
-    """Connect; the caller closes the connection. Raises BrokerError, with what to do about a refusal."""
-    connection = Connection(
-        transport=SCHEME, hostname=address.host, port=address.port, virtual_host=address.vhost, userid=address.user,
-        password=address.password, ssl=tls_options(address) or False, login_method=login_method(address),
-        connect_timeout=CONNECT_SECONDS, heartbeat=heartbeat,
-        transport_options={"read_timeout": _CONFIRM_SECONDS, "write_timeout": CONNECT_SECONDS},
-    )  # fmt: skip
-    try:
-        connection.connect()
-    except LOST as error:
-        with suppress(*LOST):
-            connection.release()
-        raise BrokerError(f"the broker {address} cannot be reached: {_words(error)}") from error
-    return connection
-
-
-def connect(
-    url: str, *, ca: str | None = None, certificate: str | None = None, key: str | None = None
-) -> "RabbitBroker":
-    """Return the broker of an `amqps://` address, with TLS files if it has any. Raises UsageError and BrokerError."""
-    return RabbitBroker(BrokerAddress.parse(url, ca=ca, certificate=certificate, key=key))
-
-
-class _Confirmed(NamedTuple):
-    """A channel whose messages the broker confirms, and what it said of them."""
-
-    channel: Any
-    returned: deque[str]
-    refused: deque[int]
+_NOTHING = Delivery(None, "", "", lambda: None)
 
 
 class RabbitBroker(Broker):
@@ -134,8 +56,8 @@ class RabbitBroker(Broker):
                 with open_connection(self.address, HEARTBEAT) as connection:
                     yield from self._consume(connection)
             except (*LOST, BrokerError) as error:
-                if _is_refusal(error):
-                    raise BrokerError(f"the results cannot be read from {self.address}: {_words(error)}") from None
+                if is_refusal(error):
+                    raise BrokerError(f"the results cannot be read from {self.address}: {words_of(error)}") from None
                 yield _NOTHING
                 self._closed.wait(_PAUSE)
 
@@ -189,14 +111,14 @@ class RabbitBroker(Broker):
                     answer = use(channel)
                     channel.close()
                 except (AccessRefused, NotFound, PreconditionFailed) as error:  # it closed only the channel
-                    raise BrokerError(f"{self.address}: {what}: {_words(error)}") from None
+                    raise BrokerError(f"{self.address}: {what}: {words_of(error)}") from None
                 except BrokerError as error:
-                    if not left or self._control is not None or _is_refusal(error):
+                    if not left or self._control is not None or is_refusal(error):
                         raise
                 except LOST as error:
                     self._disconnect()
                     if not left:
-                        raise BrokerError(f"the broker {self.address} does not answer: {_words(error)}") from None
+                        raise BrokerError(f"the broker {self.address} does not answer: {words_of(error)}") from None
                 else:
                     return answer
                 self._closed.wait(_PAUSE)
@@ -222,7 +144,7 @@ def send_result(address: BrokerAddress, result: TaskResult, *, lasting: bool = T
             message = _prepared(channel, encode(result), {"user_id": address.user, **mode})
             _publish(channel, RESULTS, RESULTS, [message])
         except LOST as error:
-            raise BrokerError(f"{address}: the result was not sent: {_words(error)}") from error
+            raise BrokerError(f"{address}: the result was not sent: {words_of(error)}") from error
 
 
 def add_tokens(address: BrokerAddress, queue: str, number: int) -> None:
@@ -233,10 +155,7 @@ def add_tokens(address: BrokerAddress, queue: str, number: int) -> None:
             tokens = [_prepared(channel, "token", {}) for _ in range(number)]
             _publish(channel, "", queue, tokens)
         except LOST as error:
-            raise BrokerError(f"{address}: {queue}: {_words(error)}") from error
-
-
-_NOTHING = Delivery(None, "", "", lambda: None)
+            raise BrokerError(f"{address}: {queue}: {words_of(error)}") from error
 
 
 def _delivery(message: Any, channel: Any) -> Delivery:
@@ -285,7 +204,7 @@ def _publish(channel: Any, exchange: str, key: str, messages: Sequence[Any]) -> 
     for message in messages:
         channel.basic_publish(message, exchange=exchange, routing_key=key, mandatory=True)
     while open_tags:
-        channel.connection.drain_events(timeout=_CONFIRM_SECONDS)
+        channel.connection.drain_events(timeout=CONFIRM_SECONDS)
     if problems:
         raise BrokerError(problems[0])
 
@@ -306,21 +225,3 @@ def _run_of(message: Any) -> str | None:
         return decode_task(json.loads(message.body)[0][0]).run
     except (ValueError, TypeError, LookupError):
         return None
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Whether trying again does not help."""
-    cause = error.__cause__ if isinstance(error, BrokerError) else error
-    return isinstance(cause, AccessRefused | NotFound | ssl.SSLCertVerificationError)
-
-
-def _words(error: BaseException) -> str:
-    """Return what is wrong, and what to do where the broker says no."""
-    if isinstance(error, AccessRefused):
-        return f"it refuses this account ({clean(str(error), 150)}); see `puller broker init`"
-    if isinstance(error, NotFound):
-        return "it does not exist; create it with `puller broker init`"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        advice = "; is its authority that of --broker-ca?" if error.verify_code in _UNTRUSTED else ""
-        return f"certificate verify failed: {clean(error.verify_message, 150)}{advice}"
-    return clean(str(error) or type(error).__name__, 200)

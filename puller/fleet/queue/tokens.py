@@ -16,7 +16,7 @@ from puller.cancellation import Cancellation
 from puller.errors import CancelledError
 from puller.fleet.queue.address import BrokerAddress, token_queue
 from puller.fleet.queue.broker import BrokerError
-from puller.fleet.queue.rabbitmq import LOST, open_connection
+from puller.fleet.queue.connection import LOST, open_connection
 from puller.registry.pools import SharedLimits
 
 _log = logging.getLogger(__name__)

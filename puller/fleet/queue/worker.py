@@ -21,10 +21,11 @@ from puller.errors import ExitCode, FailureKind, UsageError
 from puller.failure import Failure, classify, failure
 from puller.fleet.queue.address import TASKS, BrokerAddress, host_queue
 from puller.fleet.queue.broker import BrokerError
+from puller.fleet.queue.connection import HEARTBEAT, celery_url, login_method, tls_options
 from puller.fleet.queue.host_pull import HostEngine, Limits, failed, pull
 from puller.fleet.queue.host_state import HostState
 from puller.fleet.queue.messages import SIGN_SECONDS, MessageError, PullTask, TaskResult, decode_task
-from puller.fleet.queue.rabbitmq import HEARTBEAT, PULL_TASK, celery_url, login_method, send_result, tls_options
+from puller.fleet.queue.rabbitmq import PULL_TASK, send_result
 from puller.fleet.queue.results import result_of, signs
 from puller.fleet.queue.tokens import TokenLimits
 from puller.model import PullOutcome

@@ -2,14 +2,15 @@
 
 store, partial, journal             blobs on disk: complete ones in an OCI image layout, parts that survive the process
 download, download_pool, queue      the downloads: threads, order, limits and retries
+connections                         how many of them one registry gets
 pace                                within a bandwidth, and in pieces of a useful size
 missing                             the blobs of an image that the engine lacks
-loopback_registry                   the registry on loopback that the engine pulls from
+loopback_registry, served           the registry on loopback that the engine pulls from, and what it has
 loopback_names                      the record of the names that images have there, for the runs after a kill
 prefetch, prefetch_*                prefetching for an engine: always, or when the network turns out to be slow
 network_monitor                     when that is the case
 leftovers                           for which images the blobs are that a killed run left
-export, load                        images as files: written without an engine, and loaded into one
+export, export_targets, load        images as files: written without an engine, and loaded into one
 """
 
 TEMPORARY = "temporary"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from puller.blobs.download_pool import DownloadPool
-from puller.blobs.export import LayoutIndex
+from puller.blobs.export_targets import LayoutIndex
 from puller.blobs.loopback_registry import LoopbackRegistry
 from puller.blobs.missing import ImageBlobs
 from puller.blobs.store import BlobStore

@@ -35,12 +35,10 @@ _SPARE = 10
 together have at most 9/10 of all images, as an engine needs more while it unpacks; nearly full disks leave less."""
 _THINNING = 0.1
 """Minimum seconds between two looks at that."""
-
 _PATIENCE = 3.0
 """Seconds to wait for the look-up of an image in a run that prefetches by itself."""
 _REFUSED = 3
 """Failed look-ups of images after which a registry is said to refuse them, if none has succeeded."""
-
 _NOT_NEEDED = RegistryError("the engine has it", kind=FailureKind.CANCELLED)
 
 
@@ -145,16 +143,14 @@ class Prefetch:
         future = self._images.get(request)
         if future is not None and not future.done():
             return None
-        return future is not None and not future.cancelled() and not future.exception() and future.result() is not None
+        return _looked_up(future) is not None
 
     def stored(self, request: PullRequest) -> bool:
         """Whether all missing blobs of an image are in the store: then its registry sends no layer."""
         return self._stored(request) is not None
 
     def _stored(self, request: PullRequest) -> LoopbackImage | None:
-        future = self._images.get(request)
-        found = future is not None and future.done() and not future.cancelled() and not future.exception()
-        image = future.result() if future and found else None
+        image = _looked_up(self._images.get(request))
         return image if image and all(blob.path and not blob.failure for blob in image.blobs) else None
 
     def traffic(self, registry: str) -> Traffic:
@@ -190,8 +186,7 @@ class Prefetch:
     def finished(self, request: PullRequest) -> None:
         """Release the blobs of a pulled image that no other image needs."""
         self._released.add(request)
-        future = self._images.pop(request, None)
-        image = future.result() if future and future.done() and not future.exception() else None
+        image = _looked_up(self._images.pop(request, None))
         if image is None:
             return
         with self._lock:
@@ -294,3 +289,10 @@ class Prefetch:
             self._blobs |= {blob.digest: blob for blob in blobs}
         name = ImageReference.parse(f"{self.server.name(f'n{place}')}@{entry.digest}")
         return LoopbackImage(name, blobs, tuple(blob for blob in blobs if blob.digest in new))
+
+
+def _looked_up(future: Future[LoopbackImage | None] | None) -> LoopbackImage | None:
+    """Return an image that has been looked up; None before that, and for one that the engine pulls by itself."""
+    if future is None or not future.done() or future.cancelled() or future.exception():
+        return None
+    return future.result()

@@ -37,8 +37,8 @@ def begin(
 ) -> PrefetchEngine | None:
     """Prefetch images until the stack is closed, and return the engine for them.
 
-    If that is not possible, `note` is called with the reason, and the result is None. `downloaded` is
-    called several times a second with what puller has downloaded.
+    If that is not possible, `note` is called with the reason, and the result is None. `downloaded` is called
+    several times a second with what puller has downloaded.
     """
     images = _suitable(requests, settings, note)
     if not images:

@@ -87,33 +87,36 @@ def over_hosts(
         ask = partial(
             _ask, work=work, connect=connect, cancel=signals.cancellation, connections=connections, keyring=Keyring()
         )
-
-        def tell(before: int, done: int) -> None:
-            click.echo(f"puller: {before + done} of {counted(len(hosts), 'host')} done", err=True)
-
-        def ask_all() -> list[_Answer]:
-            """Ask all hosts; those that another run uses again after the others, while they may be waited for."""
-            answers: dict[str, _Answer] = {}
-            left = [*hosts]
-            while left:
-                on_wait = partial(tell, len(hosts) - len(left))
-                found = for_each(left, ask, parallel=options["parallel_hosts"], on_wait=on_wait)
-                for answer in found:
-                    if answer.waits and answer.host.name not in answers:
-                        click.echo(f"puller: {clean(answer.waits)}", err=True)
-                    answers[answer.host.name] = answer
-                left = [answer.host for answer in found if answer.waits]
-                if left:
-                    with suppress(CancelledError):
-                        signals.cancellation.sleep(_AGAIN)
-            return [answers[host.name] for host in hosts]
-
         with signals.cancellation.hook(stop):
-            answers = interruptible(ask_all, signals.cancellation)
+            all_hosts = partial(_ask_all, hosts, ask, options["parallel_hosts"], signals.cancellation)
+            answers = interruptible(all_hosts, signals.cancellation)
         signals.finish()
     code = signals.exit_code or _exit_code(answers)
     emit(_json(verb, answers, code) if options["form"] == "json" else _text(answers, head))
     return code
+
+
+def _ask_all(
+    hosts: Sequence[FleetHost], ask: Callable[[FleetHost], _Answer], parallel: int, cancel: Cancellation
+) -> list[_Answer]:
+    """Ask all hosts; those that another run uses again after the others, while they may be waited for."""
+    answers: dict[str, _Answer] = {}
+    left = [*hosts]
+
+    def tell(done: int) -> None:
+        click.echo(f"puller: {len(hosts) - len(left) + done} of {counted(len(hosts), 'host')} done", err=True)
+
+    while left:
+        found = for_each(left, ask, parallel=parallel, on_wait=tell)
+        for answer in found:
+            if answer.waits and answer.host.name not in answers:
+                click.echo(f"puller: {clean(answer.waits)}", err=True)
+            answers[answer.host.name] = answer
+        left = [answer.host for answer in found if answer.waits]
+        if left:
+            with suppress(CancelledError):
+                cancel.sleep(_AGAIN)
+    return [answers[host.name] for host in hosts]
 
 
 def _ask(

@@ -96,10 +96,7 @@ class FedEngine(EngineWrapper):
                 own, fed = Cancellation(cancel), request._replace(reference=name)
                 stop = partial(own.cancel, "the forward of ssh has ended")
                 # Without the hooks, the engine would try for more than a minute to go on with a layer.
-                with (
-                    way.ended.hook(stop),
-                    self._feed.pulling(image, own),
-                ):
+                with way.ended.hook(stop), self._feed.pulling(image, own):
                     # The engine may wait long for a blob that is queued behind others; downloads have their own limits.
                     self._engine.pull(fed, cancel=own, clocks=clocks._replace(stall=None), progress=progress)
             except (RegistryError, EngineError, CancelledError) as error:
@@ -175,9 +172,8 @@ class FedEngine(EngineWrapper):
         self, request: PullRequest, why: Failure, cancel: Cancellation, clocks: Timeouts, progress: ProgressSink
     ) -> EngineResult:
         """Let the host pull by itself, because the image cannot be fed; if that fails, both reasons are told."""
-        if why.kind in ENGINE_GONE or why.failure_class is FailureClass.HOST_FATAL:
-            raise EngineError(why.message, kind=why.kind)
-        if request.reference.registry in self._cut:
+        is_fatal = why.kind in ENGINE_GONE or why.failure_class is FailureClass.HOST_FATAL
+        if is_fatal or request.reference.registry in self._cut:
             raise EngineError(why.message, kind=why.kind)
         try:
             pulled = self._engine.pull(request, cancel=cancel, clocks=clocks, progress=progress)

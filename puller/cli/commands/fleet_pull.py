@@ -187,14 +187,9 @@ def pull_into_hosts(options: Mapping[str, Any], hosts: Sequence[FleetHost], imag
     if not options["quiet"]:
         tell(notes)
     how = FleetOptions(
-        options["parallel_hosts"],
-        options["canary"],
-        options["waves"] or (),
-        options["max_fail_hosts"],
-        options["strict"],
-        options["registry_limits"],
-        options["feed"],
-    )
+        options["parallel_hosts"], options["canary"], options["waves"] or (), options["max_fail_hosts"],
+        options["strict"], options["registry_limits"], options["feed"],
+    )  # fmt: skip
     with (
         handled() as signals,
         open_log(options, sys.stderr) as log,

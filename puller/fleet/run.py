@@ -39,7 +39,6 @@ _GRACE = 5.0
 """Seconds that hosts have to stop after the run is cancelled."""
 _AGAIN = 0.5
 """Seconds until a host that another run uses is tried again."""
-_RECORD_SECONDS = 5.0
 
 
 class _Part(NamedTuple):
@@ -264,8 +263,7 @@ class FleetRun:
             for (place, _), outcome in zip(others, again.outcomes, strict=True):
                 outcomes[place] = outcome
         with suppress(Exception):  # a pull must not fail because its record for `puller prune` fails
-            pulled = report._replace(outcomes=tuple(outcomes))
-            remember_pulls(pulled, engine.store, lambda: before.result(_RECORD_SECONDS))
+            remember_pulls(report._replace(outcomes=tuple(outcomes)), engine.store, before)
         both = zip(self._requests, outcomes, strict=True)
         return tuple(
             outcome._replace(reference=request.reference.canonical, began=outcome.began + offset)

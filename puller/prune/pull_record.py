@@ -7,6 +7,7 @@ moves later belongs to them.
 import json
 import re
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -92,17 +93,18 @@ def _is_unchanged(image: LocalImage, name: str, outcome: PullOutcome) -> bool:
     return not outcome.digest or not digests or outcome.digest in digests
 
 
-def remember_pulls(report: Report, store: ImageStore, before: Callable[[], LocalImages]) -> None:
+def remember_pulls(report: Report, store: ImageStore, before: Future[LocalImages]) -> None:
     """Record for `puller prune` what a run pulled and what its lists had, unless the engine has no ID.
 
-    `before` returns the engine's images before the run. Raises PullerError, EngineError, UsageError.
+    `before` has the engine's images before the run. Raises PullerError, EngineError and UsageError, and TimeoutError if
+    they are not listed yet.
     """
     identity = store.facts().identity
     if identity is None:
         return
     record, now = PullRecord(identity), timestamp(datetime.now(UTC))
     if report.counts[Status.PULLED]:
-        images = before(), store.holdings()
+        images = before.result(_LISTING_SECONDS), store.holdings()
         record.update(lambda known: after_pulls(known, report.outcomes, now, *images))
     elif record.path.exists():
         record.update(lambda known: after_pulls(known, report.outcomes, now))
@@ -111,6 +113,7 @@ def remember_pulls(report: Report, store: ImageStore, before: Callable[[], Local
 _SCHEMA = "puller.brought/1"
 _OTHER_SCHEMA = "puller.prune.brought/1"  # the schema that some versions wrote by mistake for the same document
 _LOCK_TIMEOUT = 10.0  # seconds
+_LISTING_SECONDS = 5.0  # seconds that the record waits for the list of the images before the run
 
 
 class PullRecord:

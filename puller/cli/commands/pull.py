@@ -2,9 +2,9 @@
 
 import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
-from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -37,9 +37,6 @@ from puller.settings import Settings
 from puller.system import files
 from puller.system.credentials import Keyring
 from puller.text import plain_error
-
-_RECORD_SECONDS = 5.0
-"""How long the record of pulled images waits for the list of the images before the run."""
 
 
 class _Run(NamedTuple):
@@ -160,7 +157,7 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
     ):
         before = session.images_before
         report = run.pull(session)
-    after_report.callback(_remember, report, engine.store, partial(before.result, _RECORD_SECONDS), options["verbose"])
+    after_report.callback(_remember, report, engine.store, before, options["verbose"])
     notes = () if run.log.tells_records else session.notes
     tell((*removals, *(note.text for note in notes if options["verbose"] or not note.detail)))
     if session.shortage and options["format"] != "text":  # the text report says it
@@ -169,7 +166,7 @@ def _pull_into_engine(run: _Run, lock: EngineLock, after_report: ExitStack) -> R
     return report
 
 
-def _remember(report: Report, store: ImageStore, before: Callable[[], LocalImages], verbose: int) -> None:
+def _remember(report: Report, store: ImageStore, before: Future[LocalImages], verbose: int) -> None:
     try:
         remember_pulls(report, store, before)
     except Exception as error:  # noqa: BLE001 - a pull must not fail because its record fails

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
-from functools import partial
 from threading import Timer
 from typing import NamedTuple
 
@@ -19,7 +18,6 @@ from puller.pull.session import PullSession
 from puller.registry.pools import SharedLimits
 from puller.settings import BackendChoice, Policy, PrefetchMode, Settings
 
-_RECORD_SECONDS = 5.0
 Limits = Callable[[Cancellation], SharedLimits]
 """Makes the limits of a session, which ends with the cancellation."""
 
@@ -70,7 +68,7 @@ def _pull(task: PullTask, engine: HostEngine, limits: SharedLimits, cancel: Canc
             outcome = session.pull_one(request)
             with suppress(Exception):  # a pull must not fail because its record for `puller prune` fails
                 report = Report(datetime.now(UTC), outcome.seconds, (outcome,))
-                remember_pulls(report, opened.store, partial(before.result, _RECORD_SECONDS))
+                remember_pulls(report, opened.store, before)
     return outcome
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from puller.cli.broker_options import extra_module
+from puller.cli.options import duration
 from puller.cli.sections import section
 from puller.report import RENDERERS
 
@@ -19,6 +20,7 @@ store_option = click.option(
 )  # fmt: skip
 run_argument = click.argument("run", metavar="RUN")
 newest_run = click.argument("run", metavar="[RUN]", default="1")
+expires_option = duration("--expires", default="24h", help="Give up what no worker has begun by then.")
 store_options = section("Runs", store_option)
 """The option `store`."""
 report_format = click.option(

@@ -51,6 +51,10 @@ class Status(StrEnum):
     """Not known yet: the run has not ended. Only in the status of a run by a broker (`puller status`)."""
 
 
+SUCCESSES = (Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
+"""The results with which an image is on the host."""
+
+
 class PullRequest(NamedTuple):
     """One image to pull, unique in its run by reference and platform."""
 
@@ -164,7 +168,7 @@ class PullOutcome(NamedTuple):
     @property
     def ok(self) -> bool:
         """Whether it neither failed nor was cancelled."""
-        return self.status in (Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
+        return self.status in SUCCESSES
 
     def __str__(self) -> str:
         return f"{self.requested[0]} ({self.platform})" if self.platform else self.requested[0]

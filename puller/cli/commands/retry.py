@@ -5,15 +5,14 @@ from typing import Any
 
 import click
 
-from puller.cli.fleet_store import opened_store, run_argument, store_option
-from puller.cli.options import duration
+from puller.cli.fleet_store import expires_option, opened_store, run_argument, store_option
 from puller.cli.sections import SectionedCommand, section
 from puller.text import counted
 
 
 @click.command("retry", cls=SectionedCommand)
 @run_argument
-@section("Runs", store_option, duration("--expires", default="24h", help="Give up what no worker has begun by then."))
+@section("Runs", store_option, expires_option)
 def command(**options: Any) -> None:
     """Publish again what failed, expired or was cancelled in a RUN, with the same digests.
 

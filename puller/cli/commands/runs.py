@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # it needs the extra
     from puller.fleet.runs.store import Store
 
 _LONGEST_LISTS = 60
-_OK = (Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
 _COLUMNS = ("RUN", "STARTED (UTC)", "STATE", "HOSTS", "PULLS", "FAILED", "OFFLINE", "LISTS")
 
 
@@ -82,16 +81,12 @@ def _selected(store: "Store", options: dict[str, Any]) -> list[RunRecord]:
 
 
 def _rows(found: list[tuple[RunRecord, RunCounts]]) -> Iterator[tuple[str, ...]]:
-    for run, (hosts, images) in found:
-        pulls = f"{sum(images.get(status, 0) for status in _OK)}/{sum(images.values())}"
+    for run, counts in found:
         yield (
             run.name,
             timestamp(run.started).removesuffix("Z").replace("T", " "),
-            "halted" if run.halted else run.state.value,
-            f"{hosts.get(HostState.DONE, 0)}/{sum(hosts.values())}",
-            pulls,
-            str(images.get(Status.FAILED, 0)),
-            str(hosts.get(HostState.DEFERRED, 0) + hosts.get(HostState.UNREACHABLE, 0)),
+            run.state_word,
+            *counts.cells,
             shorten(clean(", ".join(run.details.lists)), _LONGEST_LISTS),
         )
 

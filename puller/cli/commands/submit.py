@@ -12,9 +12,9 @@ import click
 from puller.cancellation import interruptible
 from puller.cli.broker_options import address_of, broker_options, connect_broker
 from puller.cli.fleet_options import WAVES, hosts_of, naming_options
-from puller.cli.fleet_store import opened_store, runs_module, store_option
+from puller.cli.fleet_store import expires_option, opened_store, runs_module, store_option
 from puller.cli.lists import requested_images
-from puller.cli.options import duration, list_options
+from puller.cli.options import list_options
 from puller.cli.output import emit
 from puller.cli.registries import registry_client
 from puller.cli.run_details import run_details
@@ -41,7 +41,7 @@ _NOTHING = Report(datetime.fromtimestamp(0, UTC), 0.0, ())
 @section(
     "Runs",
     store_option,
-    duration("--expires", default="24h", help="Give up what no worker has begun by then."),
+    expires_option,
     click.option(
         "--policy",
         type=click.Choice([*map(str, POLICIES)]),

@@ -100,12 +100,16 @@ class Controller:
                 return
 
     def _step(self, dispatcher: Dispatcher) -> None:
-        now = self._clock()
         for run in self._store.runs(unfinished=True):
             dispatcher.step(run, self._clock())
-        if self._keep is not None and now - self._tidied > _TIDY_SECONDS:
-            self._tidied = now
-            old = [run.name for run in self._store.runs(ended_before=now - self._keep) if run.removable(now)]
+        self._tidy(self._clock())
+
+    def _tidy(self, now: float) -> None:
+        """Remove old runs, now and then."""
+        if self._keep is None or now - self._tidied <= _TIDY_SECONDS:
+            return
+        self._tidied = now
+        old = [run.name for run in self._store.runs(ended_before=now - self._keep) if run.removable(now)]
+        if old:
             self._store.remove(old)
-            if old:
-                self._say(f"{counted(len(old), 'run')} removed: {', '.join(old)}")
+            self._say(f"{counted(len(old), 'run')} removed: {', '.join(old)}")

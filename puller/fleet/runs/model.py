@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from puller.fleet.waves import WaveSize
-from puller.model import PullOutcome, PullRequest, RunDetails
+from puller.model import SUCCESSES, PullOutcome, PullRequest, RunDetails, Status
 from puller.model.hosts import HostState
 from puller.settings import FailureLimit, Policy
 
@@ -80,6 +80,10 @@ class RunRecord(NamedTuple):
         return over and (not self.withdraw or self.expires <= now)
 
     @property
+    def state_word(self) -> str:
+        return "halted" if self.halted else self.state.value
+
+    @property
     def started(self) -> datetime:
         return datetime.fromtimestamp(self.created, UTC)
 
@@ -149,3 +153,14 @@ class RunCounts(NamedTuple):
     hosts: dict[HostState, int]
     images: dict[str, int]
     """Pulls by status; those that were given up when the run expired are `expired`."""
+
+    @property
+    def cells(self) -> tuple[str, str, str, str]:
+        """How many hosts and pulls are done, of all, how many pulls failed, and how many hosts are offline."""
+        hosts, images = self
+        return (
+            f"{hosts.get(HostState.DONE, 0)}/{sum(hosts.values())}",
+            f"{sum(images.get(status, 0) for status in SUCCESSES)}/{sum(images.values())}",
+            str(images.get(Status.FAILED, 0)),
+            str(hosts.get(HostState.DEFERRED, 0) + hosts.get(HostState.UNREACHABLE, 0)),
+        )

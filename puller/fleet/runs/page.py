@@ -17,8 +17,6 @@ from puller.fleet.runs.controller import Controller
 from puller.fleet.runs.model import RunCounts, RunRecord, RunState
 from puller.fleet.runs.report import report_of_run
 from puller.fleet.runs.store import Store
-from puller.model import Status
-from puller.model.hosts import HostState
 from puller.report import RENDERERS
 from puller.text import clean, plain_error, timestamp
 
@@ -28,7 +26,6 @@ _SHOWN = 100
 """Runs on the first page, and in the metrics."""
 _STYLE = "body{font:15px system-ui;margin:2rem}td,th{padding:.2rem 1rem .2rem 0;text-align:left}"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-_OK = (Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
 
 
 class _Answer(NamedTuple):
@@ -165,13 +162,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _row(run: RunRecord, counts: RunCounts) -> str:
-    hosts, pulls = counts
-    done = sum(pulls.get(status, 0) for status in _OK)
-    offline = hosts.get(HostState.DEFERRED, 0) + hosts.get(HostState.UNREACHABLE, 0)
-    cells = (
-        timestamp(run.started), "halted" if run.halted else run.state.value,
-        f"{hosts.get(HostState.DONE, 0)}/{sum(hosts.values())}", f"{done}/{sum(pulls.values())}",
-        str(pulls.get(Status.FAILED, 0)), str(offline),
-    )  # fmt: skip
+    cells = timestamp(run.started), run.state_word, *counts.cells
     name = escape(clean(run.name))
     return f'<tr><td><a href="/runs/{name}">{name}</a>' + "".join(f"<td>{escape(cell)}" for cell in cells)

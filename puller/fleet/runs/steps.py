@@ -13,11 +13,10 @@ from puller.fleet.runs.model import DueTask, Ended, RunImage, RunState
 from puller.fleet.runs.schema import attempts, decisions, hosts, pulls, runs
 from puller.fleet.runs.store import EXPIRED, Store, append_decision
 from puller.fleet.states import state_of
-from puller.model import PullOutcome, Status
+from puller.model import SUCCESSES, PullOutcome, Status
 from puller.model.hosts import HostState
 from puller.report.json import image_document, outcome_of
 
-_OK = (Status.PULLED, Status.UP_TO_DATE, Status.PRESENT)
 _OPEN = (Status.PENDING, Status.CANCELLED, EXPIRED)
 """Pulls without a result."""
 _WAITING = (HostState.RUNNING, HostState.DEFERRED)
@@ -68,7 +67,7 @@ _UPDATE_PULL = (
         (pulls.c.run == bindparam("new_run"))
         & (pulls.c.host == bindparam("new_host"))
         & (pulls.c.image == bindparam("new_image"))
-        & and_(*(pulls.c.status != status for status in _OK))  # the driver repeats the statement, not a list
+        & and_(*(pulls.c.status != status for status in SUCCESSES))  # the driver repeats the statement, not a list
         & (
             bindparam("new_ok", type_=Boolean)
             | ((pulls.c.attempt <= bindparam("new_attempt")) & or_(*(pulls.c.status == status for status in _OPEN)))

@@ -41,6 +41,19 @@ def _mirror(text: str) -> tuple[str, str]:
     return registry_name(registry.strip()), mirror_place(place)
 
 
+def registry_limit(most: int) -> Parsed:
+    """Return the type of an option `REGISTRY=N`, with N from 1 to `most`."""
+
+    def parse(text: str) -> tuple[str, int]:
+        name, _, digits = text.rpartition("=")
+        number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= len(str(most)) else 0
+        if not name or not 1 <= number <= most:
+            raise ValueError(f"{text!r} is not REGISTRY=N such as docker.io=10")
+        return registry_name(name.strip()), number
+
+    return Parsed("limit", parse)
+
+
 def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
     """Let the shell complete a file."""
     return [CompletionItem(incomplete, type="file")]

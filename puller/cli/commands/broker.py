@@ -8,7 +8,7 @@ import click
 from puller.cancellation import interruptible
 from puller.cli.broker_options import address_of, extra_module, tls_options
 from puller.cli.config_option import configured
-from puller.cli.options import Parsed, complete_files
+from puller.cli.options import complete_files, registry_limit
 from puller.cli.output import emit
 from puller.cli.sections import SectionedCommand, section
 from puller.cli.signals import handled
@@ -18,18 +18,10 @@ from puller.fleet.queue.accounts import Accounts
 from puller.fleet.queue.control import RabbitControl
 from puller.fleet.queue.definitions import CONTROLLER, definitions
 from puller.fleet.queue.messages import is_host_name
-from puller.image.reference import registry_name
 from puller.system import files
 from puller.text import clean, counted
 
 _MOST = 10_000
-
-
-def _tokens(text: str) -> tuple[str, int]:
-    name, _, digits = text.rpartition("=")
-    if not name or not digits.isascii() or not digits.isdigit() or not 1 <= int(digits[:9]) <= _MOST:
-        raise ValueError(f"{text!r} is not REGISTRY=N such as docker.io=10")
-    return registry_name(name.strip()), int(digits)
 
 
 @click.command("init", cls=SectionedCommand)
@@ -41,7 +33,7 @@ def _tokens(text: str) -> tuple[str, int]:
     ),
     click.option("--host", "host_urls", metavar="NAME", multiple=True, help="A host; may be repeated."),
     click.option(
-        "--token", "tokens", type=Parsed("tokens", _tokens), metavar="REGISTRY=N", multiple=True,
+        "--token", "tokens", type=registry_limit(_MOST), metavar="REGISTRY=N", multiple=True,
         help="At most N pulls from a registry over all hosts; may be repeated.",
     ),
 )  # fmt: skip

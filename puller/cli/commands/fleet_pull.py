@@ -13,7 +13,7 @@ from puller.cancellation import interruptible
 from puller.cli.fleet_failed import failed_on_hosts
 from puller.cli.fleet_options import PARALLEL_HOSTS, WAVES, host_options, hosts_of, locking
 from puller.cli.lists import requested_images
-from puller.cli.options import Parsed, complete_files, refuse
+from puller.cli.options import complete_files, refuse, registry_limit
 from puller.cli.output import deliver
 from puller.cli.progress import open_log
 from puller.cli.progress.fleet import follow_fleet
@@ -28,7 +28,6 @@ from puller.fleet.connection import open_host, target_of
 from puller.fleet.hosts import FleetHost, host_line
 from puller.fleet.model import FleetOptions
 from puller.fleet.run import FleetRun
-from puller.image.reference import registry_name
 from puller.imagelist.requests import RequestedImages
 from puller.model import Report
 from puller.model.hosts import HostState
@@ -82,13 +81,6 @@ _FOR_FLEETS: Mapping[str, Any] = {
 """Options that `puller pull --host` does not have, with their defaults."""
 
 
-def _limit(text: str) -> tuple[str, int]:
-    name, _, digits = text.rpartition("=")
-    if not name or not digits.isascii() or not digits.isdigit() or not 1 <= int(digits[:9]) <= _MOST:
-        raise ValueError(f"{text!r} is not REGISTRY=N such as docker.io=10")
-    return registry_name(name.strip()), int(digits)
-
-
 def _shared_options(verb: _F) -> _F:
     """Give a verb the options of `puller pull` that make sense for many hosts."""
     verb = pull_options(verb)
@@ -113,7 +105,7 @@ _wave_options = section(
         help="Write the hosts that could not be reached to a file, for --hosts of the next run.",
     ),
     click.option(
-        "--registry-limit", "registry_limits", type=Parsed("limit", _limit), envvar="PULLER_REGISTRY_LIMIT",
+        "--registry-limit", "registry_limits", type=registry_limit(_MOST), envvar="PULLER_REGISTRY_LIMIT",
         multiple=True, metavar="REGISTRY=N",
         help="Concurrent pulls from a registry over all hosts, such as docker.io=10; may be repeated.",
     ),

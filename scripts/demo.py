@@ -1,9 +1,10 @@
 """What the demonstrations share: command lines that are shown and run, and signals that end one in good order."""
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -11,6 +12,20 @@ from types import FrameType
 from tests.lab import WorldError
 
 GRACE_SECONDS = 3
+
+
+def main(name: str, play: Callable[[], object]) -> int:
+    """Play a demonstration, and return the exit code of its program; `name` begins the line of an error."""
+    stop_on_signals()
+    try:
+        play()
+    except WorldError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # as of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+    return 0
 
 
 def program() -> Path:

@@ -28,20 +28,11 @@ BYTES = 1 << 20
 PATIENCE = 60.0
 
 
-def main() -> int:
+def main() -> None:
     """Show a run from `puller broker init` to `puller watch`."""
-    demo.stop_on_signals()
-    try:
-        with ExitStack() as stack:
-            _Demonstration(stack).show()
-        print("\nEverything is stopped and removed.", flush=True)
-    except WorldError as error:
-        print(f"fleet-demo: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # as of `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
-    return 0
+    with ExitStack() as stack:
+        _Demonstration(stack).show()
+    print("\nEverything is stopped and removed.", flush=True)
 
 
 class _Demonstration:
@@ -139,4 +130,4 @@ def _end(process: Process) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(demo.main("fleet-demo", main))

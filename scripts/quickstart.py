@@ -7,7 +7,6 @@ the demonstration on that engine or on one started for it. Everything it starts 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,7 +20,7 @@ from docker.errors import DockerException
 from puller.engine.endpoint import resolve
 from puller.errors import PullerError
 from scripts import demo
-from tests.lab import Engine, Proxy, Registry, Rule, WorldError, layer, push_image
+from tests.lab import Engine, Proxy, Registry, Rule, layer, push_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,25 +43,16 @@ ANSWER_SECONDS = 10
 FAILED = 1
 
 
-def main() -> int:
+def main() -> None:
     """Do what the one argument says."""
-    demo.stop_on_signals()
-    try:
-        if sys.argv[1:] == ["probe"]:
-            return 0 if _own_engine_serves() else FAILED
-        page = Path(tempfile.mkdtemp(prefix="puller-quickstart-")) / "report.html"
-        with ExitStack() as stack:
-            stack.callback(_remove_if_empty, page.parent)
-            _demonstrate(stack, page, own=sys.argv[1:] == ["own"])
-        print(f"\nEverything temporary is stopped and removed, except the HTML report of the first run: {page}")
-        print(f"Now your own list: {os.path.relpath(demo.program())} pull YOUR-LIST", flush=True)
-    except WorldError as error:
-        print(f"quickstart: {error}", file=sys.stderr)
-        return FAILED
-    except BrokenPipeError:  # as of `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
-    return 0
+    if sys.argv[1:] == ["probe"]:
+        sys.exit(0 if _own_engine_serves() else FAILED)
+    page = Path(tempfile.mkdtemp(prefix="puller-quickstart-")) / "report.html"
+    with ExitStack() as stack:
+        stack.callback(_remove_if_empty, page.parent)
+        _demonstrate(stack, page, own=sys.argv[1:] == ["own"])
+    print(f"\nEverything temporary is stopped and removed, except the HTML report of the first run: {page}")
+    print(f"Now your own list: {os.path.relpath(demo.program())} pull YOUR-LIST", flush=True)
 
 
 def _demonstrate(stack: ExitStack, page: Path, *, own: bool) -> None:
@@ -167,4 +157,4 @@ def _removed_afterwards(client: docker.APIClient, images: list[str]) -> Iterator
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(demo.main("quickstart", main))

@@ -11,6 +11,7 @@ from itertools import product
 from math import prod
 
 from puller.fleet.candidates import LONGEST_LINE, MOST_HOSTS, Candidate, Item, Problem
+from puller.fleet.url import DOCKER_SOCKET
 from puller.imagelist.nodes import Node, load
 from puller.text import shorten
 
@@ -262,7 +263,7 @@ def _candidate(name: str, where: str, variables: Mapping[str, str], groups: tupl
         words = f"{name}: {shorten(template, _SHOWN)!r} is a template of Ansible"
         return Problem(where, f"{words}: write the inventory out (ansible-inventory --list --yaml --export)")
     if variables.get("connection") == "local":
-        return Candidate(where, "unix:///var/run/docker.sock", name, None, groups)
+        return Candidate(where, f"unix://{DOCKER_SOCKET}", name, None, groups)
     host, port = _split_port(variables.get("host", name), variables.get("port"))
     host = f"[{host.strip('[]')}]" if ":" in host else host
     user = f"{variables['user']}@" if "user" in variables else ""

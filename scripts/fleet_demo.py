@@ -1,6 +1,6 @@
 """The part of scripts/fleet-demo that is easier in Python: the hosts, what befalls them, and the runs of puller.
 
-Everything it starts ends with it, also on Ctrl-C.
+Everything it starts ends with it, also on Ctrl-C or when the terminal is closed.
 """
 
 import os
@@ -11,6 +11,8 @@ from scripts import demo
 from tests.lab.fleet import Fleet
 
 HOSTS = 4
+FILE = "hosts.txt"
+COMMAND = ("fleet", "check", "--hosts", FILE)
 PATIENCE = ("-o", "ConnectTimeout=3")
 """For ssh, so that the host without a link is given up soon."""
 
@@ -19,12 +21,15 @@ def main() -> None:
     """Show the hosts well, and then with three faults."""
     with Fleet(HOSTS) as fleet:
         environment = os.environ | {"PATH": f"{fleet.ssh(*PATIENCE)}:{os.environ['PATH']}"}
-        (fleet.folder / "hosts.txt").write_text("".join(f"{each.url} name={each.name}\n" for each in fleet.hosts))
-        check = ("fleet", "check", "--hosts", "hosts.txt")
-        demo.run(fleet.folder, environment, 0, *check)
+        (fleet.folder / FILE).write_text("".join(f"{each.url} name={each.name}\n" for each in fleet.hosts))
+        demo.show("cat", FILE)
+        print((fleet.folder / FILE).read_text(), end="")
+        demo.run(fleet.folder, environment, 0, *COMMAND)
         _break(fleet)
-        demo.run(fleet.folder, environment, ExitCode.HOSTS_UNREACHABLE, *check)
-        print(f"\nLogins, by the hosts' own count: {', '.join(str(each.logins) for each in fleet.hosts)}")
+        demo.run(fleet.folder, environment, ExitCode.HOSTS_UNREACHABLE, *COMMAND)
+        logins = ", ".join(f"{each.name} {each.logins}" for each in fleet.hosts)
+        print(f"\nLogins of both checks, as the hosts count them: {logins}")
+    print("\nEverything is stopped and removed.", flush=True)
 
 
 def _break(fleet: Fleet) -> None:
@@ -34,7 +39,7 @@ def _break(fleet: Fleet) -> None:
     key.start_sshd()
     engine.engine.kill()
     link.set_link(up=False)
-    print(f"\nNow {key.name} has another key, {engine.name} has no engine, and the link of {link.name} is cut.")
+    print(f"\nNow {key.name} has another key, {engine.name} has no engine, and the link of {link.name} is cut:")
 
 
 if __name__ == "__main__":

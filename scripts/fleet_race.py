@@ -1,19 +1,20 @@
 """The part of scripts/fleet-demo that compares puller with what people do today: the same images into four hosts.
 
 The hosts are real, see `tests.lab.fleet`; their links have 50 Mbit/s. The figures are seconds, and how many times as
-long as `puller fleet pull` each takes. Everything that is started ends with it, also on Ctrl-C.
+long as `puller fleet pull` each takes. Everything that is started ends with it, also on Ctrl-C or when the
+terminal is closed.
 """
 
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from scripts import demo
 from scripts.benchmark.programs import Programs
 from tests.lab import WorldError, layer, push_image
 from tests.lab.fleet import Fleet, cannot_shape
@@ -23,18 +24,10 @@ FETCH = "--fetch"
 PATIENCE = 600
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Race; returns the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with Fleet(HOSTS) as fleet:
-            _race(fleet, Programs(FETCH in arguments))
-    except (WorldError, subprocess.TimeoutExpired) as error:
-        print(f"fleet-demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return 0
+def main() -> None:
+    """Race."""
+    with Fleet(HOSTS) as fleet:
+        _race(fleet, Programs(FETCH in sys.argv[1:]))
 
 
 def _race(fleet: Fleet, programs: Programs) -> None:
@@ -122,4 +115,4 @@ def _timed(fleet: Fleet, run: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(demo.main("fleet-demo", main))

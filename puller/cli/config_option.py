@@ -78,7 +78,8 @@ def _warn_of_unused_variables(ctx: click.Context) -> None:
     """Warn of variables that look like options with a spelling error."""
     if given := {name for name in os.environ if name.startswith(_PREFIX)}:
         known = {f"{_PREFIX}{str(param.name).upper()}" for param in ctx.command.params}
-        known |= {f"{_PREFIX}CONFIG", *(str(param.envvar) for param in ctx.command.params if param.envvar)}
+        known |= {f"{_PREFIX}CONFIG", f"{_PREFIX}BROKER"}  # that of workers and the controller may be set on a host
+        known |= {*(str(param.envvar) for param in ctx.command.params if param.envvar)}
         if given - known:
             for line in import_module("puller.cli.usage").misspelt_variables(given - known, known):
                 click.echo(f"puller: {line}", err=True)

@@ -57,7 +57,7 @@ _MOST = 10_000
     ),
 )  # fmt: skip
 def init(**options: Any) -> int:
-    """Create what a fleet needs on RabbitMQ: accounts, permissions, queues and tokens.
+    """Create accounts, permissions, queues and tokens on RabbitMQ.
 
     Runs rabbitmqctl, as root on the machine of the broker; the management plugin is not needed. Run it again, with the
     same --accounts, for new hosts, other numbers of tokens, and tokens that were lost. Nothing is removed.

@@ -37,4 +37,6 @@ def command() -> None:
     \b
     puller fleet check --hosts hosts.txt
     puller fleet pull images.txt --hosts hosts.txt
+
+    `puller plan`, `verify` and `prune` take --hosts, too.
     """  # noqa: D301 - click wants the control character itself

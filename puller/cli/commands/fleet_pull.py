@@ -53,14 +53,14 @@ ABSENT: Mapping[str, Any] = {
 _FEEDING = ("connections", "registry_connections", "bandwidth", "cache_size")
 """Options that have no effect without --feed."""
 _REFUSED: Mapping[str, Sequence[str]] = {
-    "what failed is pulled by `puller fleet pull --failed`": ("failed",),
-    "images are removed by `puller prune --hosts`": ("make_room",),
+    "`puller fleet pull --failed` pulls what failed": ("failed",),
+    "`puller prune --hosts` removes images": ("make_room",),
     "URLs name the engines, such as context:NAME": ("backend", "docker_command", "context"),
-    "layers are downloaded by `puller fleet pull --feed`": ("prefetch", *_FEEDING),
+    "`puller fleet pull --feed` downloads layers": ("prefetch", *_FEEDING),
     "no files are written": ("to", "no_extras"),
     "hosts have their own networks": ("network_wait",),
-    "the limit of failed hosts is `puller fleet pull --max-fail`": ("fail_fast", "max_fail"),
-    "hosts begin one after the other by `puller fleet pull --wave`": ("jitter",),
+    "`puller fleet pull --max-fail` limits how many hosts may fail": ("fail_fast", "max_fail"),
+    "`puller fleet pull --wave` begins with a few hosts at a time": ("jitter",),
 }
 """Options that `puller pull --host` refuses, by the reason, or by what to use instead."""
 _HELP = {
@@ -162,7 +162,7 @@ def pull_into_few(options: Mapping[str, Any]) -> int:
     In a file or a variable these are for other runs.
     """
     for why, names in _REFUSED.items():
-        refuse(names, f"with --host {why}")
+        refuse(names, f"with --host, {why}")
     given = {**options, **ABSENT, "failed": None, **_FOR_FLEETS}
     return pull_into_hosts(given, hosts_of(given), requested_images(given, report_bad=False))
 

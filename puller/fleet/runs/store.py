@@ -185,7 +185,7 @@ class Store:
             append_decision(connection, run.name, None, None)
 
     def cancel(self, run: str, now: float) -> int:
-        """Give up all tasks that have no result, and begin with no further host; returns how many.
+        """Give up all pulls that have no result, and begin with no further host; returns how many.
 
         Pulls that run go on, and their results are recorded. Raises UsageError if it is over.
         """
@@ -194,11 +194,13 @@ class Store:
         began = hosts.c.state.in_((HostState.RUNNING, HostState.DEFERRED))
         names = select(hosts.c.name).where((hosts.c.run == run) & began)
         mine = (pulls.c.run == run) & (pulls.c.status == Status.PENDING) & pulls.c.host.in_(names)
+        pending = select(func.count()).where((pulls.c.run == run) & (pulls.c.status == Status.PENDING))
         with self.writing() as connection:
-            given_up = connection.execute(update(pulls).where(mine).values(status=Status.CANCELLED, ended=now))
+            given_up: int = connection.execute(pending).scalar_one()
+            connection.execute(update(pulls).where(mine).values(status=Status.CANCELLED, ended=now))
             query = update(hosts).where((hosts.c.run == run) & began)
             connection.execute(query.values(state=HostState.CANCELLED, ended=now))
-        return given_up.rowcount
+        return given_up
 
     def retry(self, run: RunRecord, now: float, seconds: float) -> int:
         """Publish again what failed, was cancelled or expired, and let the other hosts begin unless the run was halted.

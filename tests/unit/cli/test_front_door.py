@@ -215,6 +215,7 @@ def test_a_variable_with_a_spelling_error_is_named(program: Program) -> None:
     """A setting that has no effect must not be silent; variables of other programs are."""
     variables = {
         "PULLER_JOB": "3", "PULLER_HOME": "/opt", "PULLER_TIMEOUT": "1m", "PULLER_REPORT": "json=out",
+        "PULLER_BROKER": "amqps://web-1@broker.example",
         "PULLER_SERVICE_HOST": "10.0.0.7", "PULLER_PORT": "tcp://10.0.0.7:80",  # by Kubernetes, for a service
     }  # fmt: skip
     run = program.run("pull", "nginx", environment=variables)

@@ -49,7 +49,7 @@ def test_bad_options_are_one_clear_line(program: Program, arguments: tuple[str, 
 def test_what_is_for_one_engine_is_refused_beside_hosts(program: Program) -> None:
     """In one line that says what to use; in a file it is for other runs."""
     run = program.run("pull", "nginx:1", "--host", "unix:///nowhere", "--fail-fast")
-    words = "with --host the limit of failed hosts is `puller fleet pull --max-fail`: leave out --fail-fast"
+    words = "with --host, `puller fleet pull --max-fail` limits how many hosts may fail: leave out --fail-fast"
     assert (run.code, run.stderr.splitlines()[0]) == (2, f"puller: {words}")
     (program.folder / "puller.toml").write_text("fail-fast = true\njitter = '7h'\n")
     assert program.run("pull", "127.0.0.1:1/x:1", "--host", "unix:///nowhere", "-c", "puller.toml").code == 3

@@ -164,7 +164,7 @@ def test_pause_resume_cancel_retry(desk: Desk) -> None:
     for verb, words in (
         ("pause", f"{name} is paused"),
         ("resume", f"{name} goes on"),
-        ("cancel", f"{name} is cancelled: 0 pulls without a result"),
+        ("cancel", f"{name} is cancelled: 3 pulls without a result"),
         ("retry", f"3 pulls of {name} will be published again"),
     ):
         found = desk.run(verb, "1")

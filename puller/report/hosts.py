@@ -54,7 +54,7 @@ def host_rows(report: Report) -> Iterator[tuple[HostResult, tuple[str, ...]]]:
             clean(host.name),
             f"{sum(outcome.ok for outcome in mine)}/{len(mine)}",
             format_bytes(fetched) if fetched else "-",
-            format_seconds(host.seconds) if host.wave is not None else "-",
+            "-" if host.wave is None or host.state is HostState.DEFERRED else format_seconds(host.seconds),
             _why(host, mine),
         )
         yield host, cells
@@ -78,7 +78,7 @@ def hosts_verdict(report: Report) -> str:
 
 
 def fleet_stops(report: Report) -> Iterator[str]:
-    """Yield why no further host began, why the run ended early, and which hosts could not be reached and why."""
+    """Yield why no further host began, why the run ended early, and which hosts are missing and why."""
     fleet = report.fleet or Fleet(())
     left = len(fleet.in_state(HostState.NOT_STARTED))
     if fleet.halted:
@@ -89,16 +89,17 @@ def fleet_stops(report: Report) -> Iterator[str]:
             yield f"{words}: {waiting}" if waiting else words
         else:
             yield f"stopped: {words}; {waiting}" if waiting else f"stopped: {words}"
-    for why, hosts in unreachable_by_cause(fleet):
-        yield f"unreachable: {host_names([host.name for host in hosts])}: {why.message}"
-        if why.advice:  # else the message says what to do
-            yield f"→ {clean(why.advice)}"
+    for state in (HostState.UNREACHABLE, HostState.DEFERRED):
+        for why, hosts in _by_cause(fleet, state):
+            yield f"{state.value}: {host_names([host.name for host in hosts])}: {why.message}"
+            if why.advice:  # else the message says what to do
+                yield f"→ {clean(why.advice)}"
 
 
-def unreachable_by_cause(fleet: Fleet) -> list[tuple[Failure, list[HostResult]]]:
-    """Group the hosts that could not be reached by what happened; that of several has `…` for a host."""
+def _by_cause(fleet: Fleet, state: HostState) -> list[tuple[Failure, list[HostResult]]]:
+    """Group the hosts in a state by what happened; that of several has `…` for a host."""
     groups: dict[object, tuple[Failure, list[HostResult]]] = {}
-    for host in fleet.in_state(HostState.UNREACHABLE):
+    for host in fleet.in_state(state):
         if why := host.failure:
             words = clean(why.message).removeprefix(f"{host.name}: ").replace(host.url, "…").replace(host.name, "…")
             groups.setdefault((why.kind, words), (why._replace(message=words), []))[1].append(host)

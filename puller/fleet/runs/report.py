@@ -9,7 +9,7 @@ from puller.errors import FailureKind
 from puller.failure import Failure, failure
 from puller.fleet.runs.model import RunHost, RunRecord, RunState
 from puller.fleet.runs.schema import pulls
-from puller.fleet.runs.steps import outcome_at
+from puller.fleet.runs.steps import OFFLINE_ADVICE, outcome_at
 from puller.fleet.runs.store import Store
 from puller.fleet.states import state_of
 from puller.model import BY_BROKER, PullOutcome, Report, Status
@@ -74,7 +74,7 @@ def _result(run: RunRecord, host: RunHost, outcomes: Sequence[PullOutcome], now:
 
 def _why(host: RunHost, outcomes: Sequence[PullOutcome]) -> Failure | None:
     if host.state is HostState.DEFERRED:
-        return failure(FailureKind.HOST_UNREACHABLE, _NO_WORKER)
+        return failure(FailureKind.HOST_UNREACHABLE, _NO_WORKER)._replace(advice=OFFLINE_ADVICE)
     if host.state in (HostState.FAILED, HostState.UNREACHABLE):
         return state_of(outcomes)[1]
     cancelled = next((each.failure for each in outcomes if each.status is Status.CANCELLED), None)

@@ -23,6 +23,7 @@ _WAITING = (HostState.RUNNING, HostState.DEFERRED)
 Decision = tuple[str | None, HostState | None]
 """A host that began, a host with what became of it, or neither for a run that goes on after a halt."""
 EXPIRED_WORDS = "its worker did not take the task before the run expired"
+OFFLINE_ADVICE = "Check that the host is up, that `puller worker` runs there, and what its log says of the broker."
 
 
 def record(store: Store, results: Sequence[Ended]) -> None:
@@ -259,7 +260,7 @@ def outcome_at(image: RunImage, host: str, status: str, document: str | None) ->
         return outcome_of(json.loads(document))
     if status == Status.PENDING:
         return PullOutcome.of(image.request, Status.PENDING)._replace(host=host)
-    late = failure(FailureKind.HOST_UNREACHABLE, EXPIRED_WORDS)
+    late = failure(FailureKind.HOST_UNREACHABLE, EXPIRED_WORDS)._replace(advice=OFFLINE_ADVICE)
     why = late if status == EXPIRED else failure(FailureKind.CANCELLED, "cancelled by `puller cancel`")
     return PullOutcome.of(image.request, Status.CANCELLED, failure=why)._replace(host=host)
 

@@ -109,6 +109,8 @@ def test_submit_returns_at_once_and_status_tells_the_rest(desk: Desk) -> None:
     desk.control(settled)
     done = desk.run("status", "1")
     assert (desk.code(done), "2 of 3 hosts have all images, 1 deferred" in done.stdout) == (3, True)
+    assert "\ndeferred: c: no worker of this host is connected to the broker" in done.stdout
+    assert "`puller worker` runs there" in done.stdout
     offline = desk.run("status", "1", "--offline", "--format", "json")
     document = json.loads(offline.stdout)
     assert_fits(document, "report")

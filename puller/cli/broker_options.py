@@ -86,5 +86,5 @@ def extra_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if (package := (error.name or "").partition(".")[0]) not in _EXTRA:
             raise
-        words = "pip install 'docker-image-puller[fleet]'"
+        words = "in a checkout of puller, pip install '.[fleet]'"
         raise UsageError(f"this command needs the package {package}: {words}") from None

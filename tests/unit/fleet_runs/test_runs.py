@@ -118,6 +118,7 @@ def test_a_host_that_does_not_come_expires(world: Make) -> None:
     assert (report.exit_code, it.states(name)["h02"]) == (ExitCode.HOSTS_UNREACHABLE, "unreachable")
     assert report.fleet
     assert "before the run expired" in str(report.fleet.hosts[2].failure)
+    assert "`puller worker`" in str(report.fleet.hosts[2].failure)
     it.step()
     assert not any(it.broker.queues.values())
     assert it.run(name).state is RunState.FINISHED

@@ -289,7 +289,7 @@ def test_without_the_extra_it_says_how_to_install_it(desk: Desk, monkeypatch: py
         raise ModuleNotFoundError("No module named 'sqlalchemy'", name="sqlalchemy")
 
     monkeypatch.setattr(broker_options, "import_module", absent)
-    words = "this command needs the package sqlalchemy: pip install 'docker-image-puller[fleet]'"
+    words = "this command needs the package sqlalchemy: in a checkout of puller, pip install '.[fleet]'"
     assert str(desk.run("runs").exception) == words
     assert "Usage" in desk.run("submit", "--help").stdout
 

@@ -14,11 +14,11 @@ from tests.lab import WorldError
 GRACE_SECONDS = 3
 
 
-def main(name: str, demonstrate: Callable[[], object]) -> int:
-    """Demonstrate, until the end or a signal, and return the exit code."""
+def main(name: str, play: Callable[[], object]) -> int:
+    """Play a demonstration, and return the exit code of its program; `name` begins the line of an error."""
     stop_on_signals()
     try:
-        demonstrate()
+        play()
     except (WorldError, subprocess.TimeoutExpired) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1

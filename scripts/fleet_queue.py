@@ -68,14 +68,14 @@ class _Demonstration:
         desk["PATH"] = f"{self._rabbit.binary.programs}:{desk['PATH']}"  # for rabbitmqctl
         init = ("broker", "init", "--url", url, "--hosts", "hosts.txt", "--accounts", "accounts", "--token", token)
         demo.run(self._folder, desk, 0, *init)
-        print(f"\nEach host has its account and runs a worker; {OFF} is off. The controller has a page.")
+        print(f"\nEach host runs a worker, with its account in PULLER_BROKER; {OFF} is off. The controller has a page.")
         for host in HOSTS[:-1]:
             self._work(host)
         with socket.create_server(("127.0.0.1", 0)) as free:
             page = f"127.0.0.1:{free.getsockname()[1]}"
         controller = self._start("controller", "controller", "--listen", page, "--check-after", "1s")
         controller.await_ready(lambda: "listening" in controller.tail(), PATIENCE)
-        print("\nA run is submitted; one host is its canary. This returns at once:")
+        print("\nA run is submitted, to the same PULLER_STORE; one host is its canary. This returns at once:")
         desk = self._environment("controller")
         demo.run(self._folder, desk, 0, "submit", "images.txt", "--hosts", "hosts.txt", "--canary", "1")
         if not wait_until(self._all_but_one, PATIENCE):

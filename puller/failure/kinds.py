@@ -136,7 +136,7 @@ KINDS: dict[FailureKind, Meaning] = {
         "Remove the images that share the layer (`docker image rm`), or repair the engine's data root."),
     _K.TLS_CONFIG: _permanent(HOST,
         "Engine and registry do not agree on a TLS version, a cipher, a client certificate, or whether to use TLS.",
-        "For a plain HTTP registry set insecure-registries; otherwise check its TLS settings and client certificates."),
+        "For plain HTTP, set the engine's insecure-registries and puller's `insecure`; else check certificates."),
     _K.TOKEN_RESPONSE_INVALID: _permanent(REGISTRY, "The answer of the registry's token service has no valid token.",
         "Check the registry's authentication settings, and proxies or login pages in front of it."),
     _K.UNAUTHORIZED: _permanent(CREDENTIALS, "The registry requires a login; the credentials are missing or wrong.",

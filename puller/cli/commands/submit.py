@@ -109,6 +109,8 @@ def _pinned(requests: Sequence[PullRequest], pins: Pins) -> list[tuple[PullReque
     """Return the requests with their digests, or the exit code if one has none."""
     for request, why in pins.unresolved.items():
         click.echo(clean(f"puller: {request}: its digest is not known: {why.title}: {why.message}"), err=True)
+    for advice in dict.fromkeys(why.advice for why in pins.unresolved.values() if why.advice):
+        click.echo(f"→ {advice}", err=True)
     if pins.unresolved:
         click.echo("puller: nothing was submitted: every host must pull the same digest", err=True)
         return int(exit_code_of(pins.unresolved.values()))

@@ -230,6 +230,7 @@ def test_a_tag_without_a_digest_is_not_submitted(desk: Desk) -> None:
     found = desk.run("submit", "--image", "127.0.0.1:1/x:1", "--hosts", str(desk.folder / "hosts.txt"))
     assert (desk.code(found), found.stdout) == (75, "")
     assert "127.0.0.1:1/x:1: its digest is not known: connection refused" in found.stderr
+    assert found.stderr.count("→ ") == 1
     assert desk.run("runs").stderr == "puller: the store has no runs\n"
 
 

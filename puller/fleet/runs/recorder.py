@@ -88,8 +88,8 @@ class Recorder:
             return f"run {result.run} has no image {result.reference}"
         try:
             outcome = _outcome(result, image)
-        except (ValueError, UsageError) as error:
-            return str(error)
+        except (ValueError, UsageError, RecursionError) as error:
+            return "the result is nested too deeply" if isinstance(error, RecursionError) else str(error)
         now = self._clock()
         outcome = outcome._replace(began=max(0.0, now - run.record.created - outcome.seconds))
         return Ended(result.run, result.host, image.position, result.attempt, now, outcome)

@@ -29,13 +29,18 @@ OFFLINE_ADVICE = "Check that the host is up, that `puller worker` runs there, an
 def record(store: Store, results: Sequence[Ended]) -> None:
     """Write results; one that was written before changes nothing, and neither does an older attempt.
 
-    A pending one is a sign of a pull that takes long: its host was heard.
+    A pending one is a sign of a pull that takes long: its host was heard. Nothing is written of a run that was removed.
     """
     if not results:
         return
-    rows = [_row(each) for each in results if each.outcome.status is not Status.PENDING]
-    heard = {(each.run, each.host): each.at for each in results}
     with store.writing() as connection:
+        query = select(runs.c.name).where(runs.c.name.in_({each.run for each in results}))
+        known = {*connection.execute(query).scalars()}
+        results = [each for each in results if each.run in known]
+        rows = [_row(each) for each in results if each.outcome.status is not Status.PENDING]
+        heard = {(each.run, each.host): each.at for each in results}
+        if not heard:
+            return
         if rows:
             connection.execute(_insert_once(connection), [{key: row[key] for key in attempts.c.keys()} for row in rows])  # noqa: SIM118
             connection.execute(_UPDATE_PULL, [{f"new_{key}": value for key, value in row.items()} for row in rows])

@@ -119,7 +119,7 @@ class Store:
         if ended_before is not None:
             query = query.where(runs.c.ended < ended_before)
         if unfinished:
-            late = exists().where((hosts.c.run == runs.c.name) & hosts.c.changed)
+            late = exists().where((hosts.c.run == runs.c.name) & hosts.c.changed & hosts.c.wave.is_not(None))
             query = query.where(runs.c.state.in_((RunState.RUNNING, RunState.PAUSED)) | runs.c.withdraw | late)
         with self.reading() as connection:
             return [_record(row) for row in connection.execute(query)]

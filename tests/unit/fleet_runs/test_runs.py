@@ -1,5 +1,6 @@
 """Runs by a broker: waves, hosts that are offline, lost tasks, controllers that restart, and what users do."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -224,6 +225,46 @@ def test_words_of_hosts_are_made_safe(world: Make) -> None:
     assert failed.failure
     assert failed.failure.message == "denied for https://***@reg.example"
     assert "longer than" in it.said[-1]
+
+
+def test_a_result_that_is_nested_deeply_is_refused(world: Make) -> None:
+    """Else it would come again and again, and keep those of all hosts back."""
+    it = world(1)
+    it.add(1)
+    it.step()
+    it.broker.work()
+    nested = it.broker.arrived[0][0]
+    assert nested
+    for _ in range(sys.getrecursionlimit()):
+        nested.outcome["requested"] = [nested.outcome["requested"]]
+    it.record()
+    assert (it.said[-1], rows(it)) == ("a message of h00 was refused: the result is nested too deeply", 1)
+
+
+def test_what_comes_late_for_a_removed_run_is_not_recorded(world: Make) -> None:
+    """Nor does it keep other results back."""
+    it = world(1)
+    old, new = it.add(1, None, "app:1"), it.add(1, None, "app:1")
+    it.turn()
+    late = [(result_of(task), "h00", "") for task in it.broker.published]
+    it.store.remove([old])
+    it.broker.arrived += [*late, *((sign_of(task), "h00", "") for task in it.broker.published)]
+    it.record()
+    assert (rows(it), it.broker.acknowledged) == (1, 6)
+    assert [run.name for run in it.store.runs()] == [new]
+
+
+def test_a_host_that_did_not_begin_keeps_no_run_from_its_end(world: Make) -> None:
+    """A halted run needs no more steps, whatever a host sends for which no task was published."""
+    it = world(2, failing("h00"))
+    it.add(2, options(canaries=1))
+    it.turn()
+    it.step()
+    task = it.broker.published[0]._replace(host="h01")
+    it.broker.arrived.append((sign_of(task), "h01", ""))
+    it.record()
+    it.step()
+    assert not it.store.runs(unfinished=True)
 
 
 def test_a_task_that_a_worker_lost_is_published_again(world: Make) -> None:

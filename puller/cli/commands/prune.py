@@ -115,11 +115,18 @@ def _find(todo: RequestedImages, store: ImageStore, options: dict[str, Any]) -> 
 
 
 def _remove(found: PrunePlan, store: ImageStore, wanted: int | None, free: Callable[[], int | None]) -> list[Removal]:
-    """Remove what can go, until `wanted` bytes are free; removing one of several names of an image frees no space."""
+    """Remove what can go, until `wanted` bytes are free, or until the free space is unknown.
+
+    Removing one of several names of an image frees no space.
+    """
     if wanted is None:
         return [*remove(found.removable, store)]
-    whole = [each for each in found.removable if each.whole]
-    return [*remove(whole, store, lambda: (free() or 0) >= wanted)]
+
+    def enough() -> bool:
+        now = free()
+        return now is None or now >= wanted
+
+    return [*remove([each for each in found.removable if each.whole], store, enough)]
 
 
 def _on_host(
@@ -132,9 +139,10 @@ def _on_host(
     found, dry_run, wanted = _find(todo, engine.store, options), options["dry_run"], options["until_free"]
     free, why = free_space(engine) if wanted is not None else (None, "")
     removals = [] if dry_run or why else _remove(found, engine.store, wanted, lambda: free_space(engine)[0])
-    after = free_space(engine)[0] if removals and wanted is not None else free
+    after, lost = free_space(engine) if removals and wanted is not None else (free, "")
     problems = [str(each) for each in removals if each.error]
     problems += [f"--until-free: nothing is removed, as the free space is unknown: {why}"] if why else []
+    problems += [f"--until-free: no more is removed, as the free space is unknown: {lost}"] if lost else []
     gone = (
         [each for each in found.removable if each.whole]
         if dry_run

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from puller.prune.pull_record import PulledName, PullRecord
 from tests.lab import DOCKER, Proxy, Registry, Rule, faults
 from tests.lab.fakes import EngineAnswer, FakeEngine, Script
 from tests.lab.program import Program
@@ -92,6 +93,36 @@ def test_prune_until_enough_is_free_needs_the_free_space_of_the_host(program: Pr
     assert (run.code, run.stdout.splitlines()[-1]) == (1, "2 hosts: 1 ok, 1 with problems")
     first, second = (each["result"]["free_before"] for each in enough.report["hosts"])
     assert (first, second > 1000) == (None, True)
+
+
+def test_prune_removes_no_more_once_the_free_space_is_unknown(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the host's `df` takes too long beside the removals; the host has a problem then."""
+    root, removed, images = tmp_path / "data", list[str](), list[dict[str, object]]()
+    root.mkdir()
+    program.environment["XDG_STATE_HOME"] = str(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for number in "12":
+        name, identity = f"a.io/x:{number}", f"sha256:{number * 64}"
+        images.append({"Id": identity, "RepoTags": [name], "RepoDigests": [], "Size": 1000, "Created": 1})
+        known = PulledName(name, identity, identity, "2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z", new=True)
+        PullRecord("one").update(lambda before, known=known: (*before, known))  # type: ignore[misc]
+
+    def remove(answer: EngineAnswer) -> None:
+        if answer.command == "DELETE":
+            removed.append(answer.path)
+            root.rename(tmp_path / "gone")
+            answer.answer(b"[]")
+        else:
+            identity = answer.path.split("/")[-2]
+            answering({"Id": identity, "RootFS": {"Layers": [identity]}} if "/json" in answer.path else [])(answer)
+
+    here = {"/info": answering(INFO | {"DockerRootDir": str(root)}), "/images/json": answering(images)}
+    with FakeEngine(tmp_path, EMPTY | here | {"/images/": remove}) as engine:
+        run = program.run("prune", "--image", "nginx:1", "--yes", "--host", engine.host, "--until-free", "900TB")
+    assert (run.code, len(removed)) == (1, 1), run.stdout + run.stderr
+    assert "--until-free: no more is removed, as the free space is unknown: " in run.stdout
 
 
 def test_what_puller_itself_cannot_do_is_no_unknown_error(program: Program, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Prefetching for one run: looks up images, downloads missing blobs, and serves them to the engine on loopback."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError as FutureCancelledError, Future, TimeoutError as FutureTimeoutError
 from threading import Lock
@@ -83,6 +83,8 @@ class Prefetch:
         self._images: dict[PullRequest, Future[LoopbackImage | None]] = {}
         self._users: Counter[str] = Counter()
         """For each blob, the number of images that still need it."""
+        self._under: defaultdict[str, set[int]] = defaultdict(set)
+        """For each layer, what it stands on in the images: a graph driver asks for it again on other layers."""
         self._used = 0
         self._released: set[PullRequest] = set()
         """Images that the engine has, or pulls by itself."""
@@ -229,10 +231,15 @@ class Prefetch:
             over -= min(max(coming - all_images // _SPARE, 0), self._store.free // 4)
             drop = []
             for each in list(self._taken.values()):
-                if over > 0 and each.done:  # other images find the layer in the engine
+                if over > 0 and each.done and not self._is_asked_for_again(each.digest):
                     drop.append(self._taken.pop(each.digest))
                     over -= each.size
         self._drop(drop)
+
+    def _is_asked_for_again(self, digest: str) -> bool:
+        """Whether the engine will ask for a layer that it has, for another image."""
+        once = self._inventory.facts.keeps_platforms or len(self._under[digest]) <= 1
+        return not once and self._users[digest] > 1
 
     def _drop_unused(self) -> None:
         """Remove what no image needs any more, unless an image that is not known yet might."""
@@ -284,6 +291,9 @@ class Prefetch:
         with self._lock:
             new = {part.digest for part in entry.missing if part.digest not in self._users}
             self._users.update(part.digest for part in entry.missing)
+            layers = [each.digest for each in entry.parts.layers]
+            for place_in_image, digest in enumerate(layers):
+                self._under[digest].add(hash(tuple(layers[:place_in_image])))
         blobs = tuple(self._downloads.fetch(entry.missing, request.reference, place))
         with self._lock:
             self._blobs |= {blob.digest: blob for blob in blobs}

@@ -22,7 +22,7 @@ from puller.model import EngineResult, PullRequest
 from puller.plan.inventory import EngineInventory
 from puller.registry.client import RegistryClient
 from puller.settings import PrefetchSettings, Settings, Timeouts
-from tests.lab import HOST_PLATFORM, OCI, Proxy, Registry, Rule, push_image, push_index, wait_until
+from tests.lab import HOST_PLATFORM, OCI, Proxy, Registry, Rule, layer, push_image, push_index, wait_until
 from tests.lab.exchange import Exchange
 from tests.lab.fakes import PULLED, FakeBackend
 from tests.lab.samples import request
@@ -146,6 +146,27 @@ def test_a_layer_of_several_images_does_not_stay_on_the_disk_twice(
         assert ask(prefetch.server, name)[0] == 200
         assert wait_until(lambda: not path.exists(), 10)
         assert ask(prefetch.server, name)[2] == LARGE.data
+
+
+def test_a_layer_that_stands_on_different_layers_is_downloaded_once(
+    registry: Registry, proxy: Proxy, tmp_path: Path, registries: RegistryClient
+) -> None:
+    """As of `COPY --link`: an engine with a graph driver asks for it again, so it stays until then."""
+    other = push_image(registry, "prefetch/stands", layers=[layer("prefetch-base"), LARGE])
+    images = [wanted(proxy), request(other.at(proxy.address), HOST_PLATFORM)]
+    store = BlobStore(tmp_path / "cache", 1 << 30, keep=False)
+    inventory = EngineInventory(FakeBackend().store)
+    with closing(store), closing(Prefetch(registries, store, inventory, Settings())) as prefetch:
+        prefetch.begin(images)
+        for each in images:
+            image = prefetch.image(each, Cancellation())
+            assert image
+            for blob in image.blobs:
+                blob.wait(blob.size, 60)
+        for taken in (LARGE, SMALL):
+            assert ask(prefetch.server, f"/v2/{prefetch.server.secret}/n0/blobs/{taken.digest}")[0] == 200
+        assert wait_until(lambda: not store.path(SMALL.digest).exists(), 10)
+        assert store.path(LARGE.digest).exists()
 
 
 def test_a_folder_that_is_cancelled_already_asks_no_registry(

@@ -81,10 +81,15 @@ class Desk:
         """Return what the controller has said."""
         return self._log.read_text() if self._log.exists() else ""
 
-    def close(self) -> None:
-        """End the controller."""
+    def end_control(self) -> None:
+        """Kill the controller."""
         if self.controller:
             self.controller.kill()
+        self.controller = None
+
+    def close(self) -> None:
+        """End the controller."""
+        self.end_control()
         self.store.close()
 
 
@@ -128,6 +133,40 @@ def test_a_failed_canary_publishes_nothing_more(desk: Desk) -> None:
     status = desk.puller("status")
     assert status.returncode == ExitCode.HALTED, status.stdout
     assert "manifest unknown" in status.stdout
+
+
+def test_a_controller_that_is_killed_misses_no_result(desk: Desk) -> None:
+    """What workers report meanwhile waits in the broker; the next controller records each result once."""
+    names = tuple(f"app-{number}" for number in range(6))
+    desk.online("web-1")
+    desk.control()
+    name = desk.submit(names)
+    assert desk.queue.begun(1)
+    desk.end_control()
+    desk.online("web-2")
+    pulls = 2 * len(names)
+    assert wait_until(lambda: len(desk.queue.lines("end")) == pulls, SECONDS)
+    desk.control()
+    desk.until(name, {"web-1": "done", "web-2": "done"}, RunState.FINISHED)
+    images = json.loads(desk.puller("status", name, "--format", "json").stdout)["images"]
+    assert [each["status"] for each in images] == ["pulled"] * pulls
+    assert len(desk.queue.lines("begin")) == pulls
+
+
+def test_pause_resume_and_cancel_reach_the_queue_of_a_host_that_is_offline(desk: Desk) -> None:
+    """Its tasks are taken back, published again, and taken back for good: its worker finds nothing when it comes."""
+    desk.online("web-1")
+    desk.control()
+    name = desk.submit(IMAGES)
+    desk.until(name, {"web-1": "done", "web-2": "deferred"})
+    for verb, waiting in (("pause", 0), ("resume", len(IMAGES)), ("cancel", 0)):
+        assert desk.puller(verb, name).returncode == 0
+        assert wait_until(lambda waiting=waiting: desk.queue.broker.backlog("web-2").messages == waiting, SECONDS)  # type: ignore[misc]
+    desk.online("web-2")
+    later = desk.submit(("last",), hosts=("web-2",))
+    desk.until(later, {"web-2": "done"}, RunState.FINISHED)
+    assert [line[4] for line in desk.queue.lines("begin") if line[3] == "web-2"] == [f"{REGISTRY}/last:1@{DIGEST}"]
+    assert {host.name: host.state.value for host in desk.store.hosts(name)} == {"web-1": "done", "web-2": "cancelled"}
 
 
 def test_submit_and_controller_have_certificates(desk: Desk, certificates: Path) -> None:

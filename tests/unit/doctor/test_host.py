@@ -108,6 +108,8 @@ def test_what_the_limit_means_depends_on_the_store() -> None:
     daemon = Daemon(Path("/d.json"), {"max-concurrent-downloads": 5})
     graph = limit(EngineInfo(version="28.5.2"), daemon, 8)
     assert (graph.status.value, "is 5, for all pulls" in graph.words) == ("warning", True)
+    few = limit(EngineInfo(version="28.5.2"), daemon)
+    assert (few.status.value, few.words.endswith("2.4 times as fast")) == ("ok", True)
     assert graph.fix.startswith('# add to /d.json: "max-concurrent-downloads": 10\n')
     each = limit(EngineInfo(version="29.6.1", keeps_platforms=True), daemon, 8)
     assert (each.status.value, "-j 8 means up to 40 layers at once" in each.words) == ("ok", True)
@@ -125,7 +127,8 @@ def test_unpigz_is_looked_for_where_the_daemon_looks(tmp_path: Path) -> None:
         return f"{found.status.value}: {found.words} {found.fix}"
 
     graph, containerd, path = EngineInfo(), EngineInfo(keeps_platforms=True), str(tmp_path)
-    assert unpacking(graph, PATH=path).endswith("sudo apt-get install pigz")
+    assert unpacking(graph, PATH=path).endswith("1.3 times as fast with it sudo apt-get install pigz")
+    assert "1.3 times as fast with it sudo apt-get install isal" in unpacking(containerd, PATH=path)
     (tmp_path / "igzip").touch(0o755)
     assert unpacking(graph, PATH=path).startswith("warning")
     assert unpacking(containerd, PATH=path) == f"ok: layers are decompressed by {path}/igzip "

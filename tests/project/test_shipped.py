@@ -17,7 +17,8 @@ from tests.lab.samples import every_status, report
 
 CONFIG = Path(__file__).parents[2] / "config"
 PROGRAM = "/usr/local/bin/puller"
-UNITS = ("puller.service", "puller-worker.service", "puller.timer")
+SERVICES = ("puller.service", "puller-worker.service", "puller-controller.service")
+UNITS = (*SERVICES, "puller.timer")
 EXPOSURE = 2.0
 """systemd's own measure, from 0 to 10; half a point and more is the network, which a pull cannot be without."""
 
@@ -51,7 +52,7 @@ def test_systemd_has_nothing_to_say_about_the_units(units: list[str]) -> None:
 
 
 @program("systemd-analyze")
-@pytest.mark.parametrize("name", ["puller.service", "puller-worker.service"])
+@pytest.mark.parametrize("name", SERVICES)
 def test_the_service_is_hardened(units: list[str], name: str) -> None:
     """By systemd's own measure little of the host is within its reach."""
     unit = units[UNITS.index(name)]

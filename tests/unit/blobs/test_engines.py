@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -126,13 +126,12 @@ def test_what_the_engine_has_taken_is_removed_unless_a_cache_is_asked_for(
     store.close()
 
 
-def test_a_layer_of_several_images_does_not_stay_on_the_disk_twice(
-    registry: Registry, proxy: Proxy, tmp_path: Path, registries: RegistryClient
-) -> None:
-    """It is removed once the engine has it, and fetched again for an engine that lost it."""
-    other = push_image(registry, "prefetch/shares", layers=[LARGE])
-    images = [wanted(proxy), request(other.at(proxy.address), HOST_PLATFORM)]
-    store = BlobStore(tmp_path / "cache", 1 << 30, keep=False)
+@contextmanager
+def prefetched(
+    images: Sequence[PullRequest], registries: RegistryClient, folder: Path
+) -> Iterator[tuple[Prefetch, BlobStore]]:
+    """Have all blobs of images in a store that keeps none."""
+    store = BlobStore(folder, 1 << 30, keep=False)
     inventory = EngineInventory(FakeBackend().store)
     with closing(store), closing(Prefetch(registries, store, inventory, Settings())) as prefetch:
         prefetch.begin(images)
@@ -141,6 +140,16 @@ def test_a_layer_of_several_images_does_not_stay_on_the_disk_twice(
             assert image
             for blob in image.blobs:
                 blob.wait(blob.size, 60)
+        yield prefetch, store
+
+
+def test_a_layer_of_several_images_does_not_stay_on_the_disk_twice(
+    registry: Registry, proxy: Proxy, tmp_path: Path, registries: RegistryClient
+) -> None:
+    """It is removed once the engine has it, and fetched again for an engine that lost it."""
+    other = push_image(registry, "prefetch/shares", layers=[LARGE])
+    images = [wanted(proxy), request(other.at(proxy.address), HOST_PLATFORM)]
+    with prefetched(images, registries, tmp_path / "cache") as (prefetch, store):
         path, name = store.path(LARGE.digest), f"/v2/{prefetch.server.secret}/n0/blobs/{LARGE.digest}"
         assert path.exists()
         assert ask(prefetch.server, name)[0] == 200
@@ -154,15 +163,7 @@ def test_a_layer_that_stands_on_different_layers_is_downloaded_once(
     """As of `COPY --link`: an engine with a graph driver asks for it again, so it stays until then."""
     other = push_image(registry, "prefetch/stands", layers=[layer("prefetch-base"), LARGE])
     images = [wanted(proxy), request(other.at(proxy.address), HOST_PLATFORM)]
-    store = BlobStore(tmp_path / "cache", 1 << 30, keep=False)
-    inventory = EngineInventory(FakeBackend().store)
-    with closing(store), closing(Prefetch(registries, store, inventory, Settings())) as prefetch:
-        prefetch.begin(images)
-        for each in images:
-            image = prefetch.image(each, Cancellation())
-            assert image
-            for blob in image.blobs:
-                blob.wait(blob.size, 60)
+    with prefetched(images, registries, tmp_path / "cache") as (prefetch, store):
         for taken in (LARGE, SMALL):
             assert ask(prefetch.server, f"/v2/{prefetch.server.secret}/n0/blobs/{taken.digest}")[0] == 200
         assert wait_until(lambda: not store.path(SMALL.digest).exists(), 10)

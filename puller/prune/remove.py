@@ -85,6 +85,16 @@ def remove(
             _record(store).update(lambda known: settled(known, images))
 
 
+def until_free(wanted: int, free: Callable[[], int | None]) -> Callable[[], bool]:
+    """Return where `remove` ends: when `wanted` bytes are free, or when nobody knows, as then everything would go."""
+
+    def enough() -> bool:
+        now = free()
+        return now is None or now >= wanted
+
+    return enough
+
+
 def make_room(
     shortage: DiskShortage, store: ImageStore, listed: Sequence[ImageReference], tell: Callable[[str], None]
 ) -> bool:
@@ -103,7 +113,7 @@ def make_room(
             if stay:
                 why = f"{counted(stay, 'image')} that these lists do not name must stay (`puller prune --dry-run LIST`)"
             tell(f"--make-room: nothing to remove: {why}")
-        for removal in remove(whole, store, lambda: (free_bytes(store.facts())[0] or 0) >= shortage.needed):
+        for removal in remove(whole, store, until_free(shortage.needed, lambda: free_bytes(store.facts())[0])):
             removed = removed or removal.action in (Action.REMOVED, Action.UNTAGGED)
             tell(f"{removal}, to make room")
     except Exception as error:  # noqa: BLE001 - as for the disk check: the pull is refused, and the run ends cleanly

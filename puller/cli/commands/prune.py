@@ -23,7 +23,7 @@ from puller.errors import ExitCode, UsageError
 from puller.imagelist.requests import RequestedImages
 from puller.prune import render
 from puller.prune.planner import PrunePlan
-from puller.prune.remove import Action, Removal, find_candidates, remove
+from puller.prune.remove import Action, Removal, find_candidates, remove, until_free
 from puller.text import clean, format_bytes
 
 
@@ -121,12 +121,7 @@ def _remove(found: PrunePlan, store: ImageStore, wanted: int | None, free: Calla
     """
     if wanted is None:
         return [*remove(found.removable, store)]
-
-    def enough() -> bool:
-        now = free()
-        return now is None or now >= wanted
-
-    return [*remove([each for each in found.removable if each.whole], store, enough)]
+    return [*remove([each for each in found.removable if each.whole], store, until_free(wanted, free))]
 
 
 def _on_host(
